@@ -53,3 +53,72 @@ class Fleet:
 
     settings: Settings
     hosts: tuple[Host, ...] = field(default=())
+
+    def host(self, name: str) -> Host:
+        """The host called `name`; KeyError where the fleet has none."""
+        return next(host for host in self.hosts if host.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of dockmesh's own (protocol 201, metric 4201)."""
+
+    prefix: IPv4Network
+    next_hop: IPv4Address
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file dockmesh writes, or one whose keys it owns. `mode` is octal text, None where the host's own stays."""
+
+    path: str
+    text: str
+    mode: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A chain of dockmesh's own with the one jump to it. `hook` is None where the jump is missing or doubled.
+
+    `rules` are as `iptables -S` prints them, without `-A CHAIN`.
+    """
+
+    table: str
+    name: str
+    hook: str | None
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """The address docker0 really has; only a restart of Docker moves it."""
+
+    address: IPv4Interface | None
+
+
+Resource = Route | File | Chain | Bridge
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """What a host has, or shall have, of what dockmesh owns: one type for both, keyed by `key_of`."""
+
+    resources: tuple[Resource, ...] = ()
+
+    def by_key(self) -> dict[tuple[str, str], Resource]:
+        """The resources under their keys: `(kind, key)` as in the plan document."""
+        return {key_of(resource): resource for resource in self.resources}
+
+
+def key_of(resource: Resource) -> tuple[str, str]:
+    """Kind and key of a resource: what makes two resources of a host one and the same before and after."""
+    match resource:
+        case Route():
+            return "route", str(resource.prefix)
+        case File():
+            return "file", resource.path
+        case Chain():
+            return "firewall", f"{resource.table}/{resource.name}"
+        case Bridge():
+            return "service", "docker"

@@ -1,0 +1,73 @@
+"""The command line: arguments to the pipeline, results to an exit status. The only place that exits."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from dockmesh import __version__
+from dockmesh.errors import DockmeshError, UsageError
+
+# Verbs and the modules they live in: a verb's libraries are loaded when it is called, not for --version and --help.
+_VERBS = {
+    "validate": ("dockmesh.cli.offline", "Check the inventory without contacting anyone."),
+    "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),
+    "apply": ("dockmesh.cli.online", "Join the hosts: plan, ask, change, verify."),
+    "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
+    "destroy": ("dockmesh.cli.online", "Take the mesh off the hosts, and leave them as they were found."),
+    "schema": ("dockmesh.cli.offline", "Print the inventory's JSON Schema."),
+    "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
+}
+_INTERRUPTED = 130
+
+
+class _Verbs(click.Group):
+    """The verbs, each imported when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        module, _help = _VERBS[cmd_name]
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in _VERBS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DOCKMESH"})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Join Docker hosts into one plain-IP network over SSH: no overlay, no agent, no Kubernetes."""
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        result = cli.main(prog_name="dockmesh", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return UsageError.exit_status
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return _INTERRUPTED
+    except DockmeshError as error:
+        click.echo(str(error), err=True)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader of stdout has gone; Python would say so once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _INTERRUPTED
+    return result if isinstance(result, int) else 0

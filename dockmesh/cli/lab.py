@@ -1,0 +1,114 @@
+"""`dockmesh lab`: arguments to the lab, its progress to stderr, its answers to stdout."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from dockmesh.lab import faults, inside, lifecycle
+from dockmesh.lab.topology import RELEASES
+
+_NAME = click.option("--name", default="demo", show_default=True, metavar="NAME", help="Which lab.")
+
+
+@click.group
+def lab() -> None:
+    """Real Debian hosts with Docker on this machine, to try dockmesh on (root on Debian)."""
+
+
+@lab.command
+@_NAME
+@click.option("--hosts", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option(
+    "--releases",
+    default=",".join(RELEASES),
+    show_default=True,
+    metavar="RELEASE,…",
+    help="Debian releases the hosts cycle through.",
+)
+def up(name: str, hosts: int, releases: str) -> None:
+    """Start the lab and print the path of its inventory."""
+    with _progress() as on_progress:
+        started = lifecycle.up(name, hosts, tuple(releases.split(",")), on_progress)
+    click.echo(started.inventory)
+
+
+@lab.command
+@_NAME
+def down(name: str) -> None:
+    """End the lab and remove all of it, whatever state it is in."""
+    ended = lifecycle.down(name)
+    click.echo(f"lab {name} is down" if ended else f"lab {name} was not up", err=True)
+
+
+@lab.command
+@_NAME
+@click.pass_context
+def status(context: click.Context, name: str) -> None:
+    """Print each host, its release, address and state; exit 3 if one does not run."""
+    found = lifecycle.find(name)
+    for each in found.topology.hosts:
+        running = found.is_running(each.name)
+        state = ", ".join(found.faults(each.name) or ("running",)) if running else "dead"
+        click.echo(f"{each.name:<8} {each.release:<10} {each.underlay.ip!s:<16} {state}")
+    if not all(found.is_running(each.name) for each in found.topology.hosts):
+        context.exit(3)
+
+
+@lab.command("exec", context_settings={"ignore_unknown_options": True})
+@_NAME
+@click.argument("host_name", metavar="HOST")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
+@click.pass_context
+def exec_(context: click.Context, name: str, host_name: str, argv: tuple[str, ...]) -> None:
+    """Run a command as root on a host, around SSH and network; its exit status is passed on."""
+    handle = lifecycle.find(name).topology.host(host_name).handle
+    ended = subprocess.run(inside.enter(handle, argv), check=False).returncode
+    context.exit(ended if ended >= 0 else 128 - ended)
+
+
+@lab.command
+@_NAME
+@click.argument("host_name", metavar="HOST")
+def reboot(name: str, host_name: str) -> None:
+    """Shut a host down and boot it: its files stay, its routes and rules are gone."""
+    with _progress() as on_progress:
+        lifecycle.reboot(name, host_name, on_progress)
+
+
+@lab.command
+@_NAME
+@click.argument("kind", type=click.Choice(faults.KINDS))
+@click.argument("host_name", metavar="HOST")
+def fault(name: str, kind: str, host_name: str) -> None:
+    """Break a host, or heal it.
+
+    link-flap: network card down and up. partition: cut off at the switch. docker-stop: Docker and its socket
+    stopped. pause: every process frozen. heal: all of that undone.
+    """
+    lifecycle.find(name).inject(kind, host_name)
+
+
+@contextmanager
+def _progress() -> Iterator[lifecycle.Observer]:
+    """What `up` and `reboot` tell, on stderr: a live table on a terminal, else a line for each thing told."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda subject, text: click.echo(f"{subject}: {text}", err=True)
+        return
+    latest: dict[str, str] = {}
+    spinner = Spinner("dots")
+    with Live(console=console, get_renderable=lambda: _table(latest, spinner), refresh_per_second=12):
+        yield latest.__setitem__
+
+
+def _table(latest: dict[str, str], spinner: Spinner) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for subject, text in latest.items():
+        table.add_row(spinner if text.endswith("…") else "[green]✓[/]", subject, text)
+    return table

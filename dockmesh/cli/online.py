@@ -1,0 +1,139 @@
+"""The verbs that contact the hosts."""
+
+import getpass
+import json
+import logging
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+
+from dockmesh.cli.options import Options, common, terminal
+from dockmesh.core.plan import Outcome, Plan
+from dockmesh.core.reach import Report
+from dockmesh.errors import HostError, UsageError
+from dockmesh.pipeline import Pipeline, Request
+from dockmesh.remote.ssh import SshTransport
+from dockmesh.report import document
+from dockmesh.report.console import console, print_outcomes, print_plan, print_report
+from dockmesh.report.progress import Display
+
+_PENDING = 2
+_OFFSETS = 64
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command
+@common
+def plan(options: Options) -> int:
+    """Show what apply would change, host by host, and why. Reads every host, changes nothing anywhere.
+
+    Exits 0 where there is nothing to change, 2 where there is, 3 where a host has a conflict or cannot be worked with.
+
+    Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
+    """
+    with _pipeline(options) as pipeline:
+        planned = pipeline.plan()
+    if options.json:
+        _print_json(document.plan_document(planned))
+    else:
+        print_plan(console(color=options.color), planned)
+    if not planned.sound:
+        return HostError.exit_status
+    return 0 if planned.empty else _PENDING
+
+
+@click.command
+@common
+@_YES
+def apply(options: Options, yes: bool) -> int:
+    """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
+
+    Example: dockmesh apply -i mesh.yml --yes
+    """
+    return _carry_out(options, yes=yes, destroy=False)
+
+
+@click.command
+@common
+@_YES
+def destroy(options: Options, yes: bool) -> int:
+    """Remove all that dockmesh owns on the hosts, and give each its daemon.json back.
+
+    Example: dockmesh destroy -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, yes=yes, destroy=True)
+
+
+@click.command
+@common
+def status(options: Options) -> int:
+    """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
+
+    A cell shows the reply's TTL of the three in this order, and the slowest round trip.
+
+    Example: dockmesh status -i mesh.yml --json
+    """
+    with _pipeline(options) as pipeline:
+        report = pipeline.status()
+    if options.json:
+        _print_json(document.status_document(report))
+    else:
+        print_report(console(color=options.color), report)
+    return 0 if report.ok else HostError.exit_status
+
+
+def _carry_out(options: Options, *, yes: bool, destroy: bool) -> int:
+    verb = "destroy" if destroy else "apply"
+    if not yes and not terminal():
+        raise UsageError(f"{verb} asks before it changes anything, and there is no terminal to ask on: add --yes")
+    with _pipeline(options) as pipeline:
+        planned = pipeline.plan(destroy=destroy)
+        if not options.json:
+            print_plan(console(color=options.color), planned)
+        if planned.applyable and not yes:
+            click.confirm(f"Change {len(planned.applyable)} hosts?", abort=True, err=True)
+        outcomes = pipeline.apply(planned, destroy=destroy)
+        report = None if destroy else pipeline.status()
+    _show(options, planned, outcomes, report)
+    return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
+
+
+def _show(options: Options, planned: Plan, outcomes: tuple[Outcome, ...], report: Report | None) -> None:
+    if options.json:
+        _print_json(document.apply_document(planned, outcomes, report))
+        return
+    out = console(color=options.color)
+    if report:
+        print_report(out, report)
+    print_outcomes(out, outcomes)
+
+
+@contextmanager
+def _pipeline(options: Options) -> Iterator[Pipeline]:
+    fleet = options.fleet()
+    request = Request(
+        fleet=fleet,
+        hosts=options.hosts(fleet),
+        run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        offset=secrets.randbelow(_OFFSETS),
+        forks=options.forks,
+        timeout_s=options.timeout_s,
+    )
+    # paramiko reports what it also raises; people see it once, as a host's error.
+    logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
+    transport = partial(SshTransport, timeout_s=options.timeout_s)
+    with (
+        Display(console(click.get_text_stream("stderr"), color=options.color)) as display,
+        Pipeline(request, transport, display) as pipeline,
+    ):
+        yield pipeline
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    click.echo(json.dumps(result, indent=2))

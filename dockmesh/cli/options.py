@@ -1,0 +1,123 @@
+"""What every verb takes, and the inventory that comes of it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dockmesh.core.inventory import parse
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.selection import select
+from dockmesh.errors import UsageError
+
+_DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The common options of a call."""
+
+    inventory: Path | None
+    limit: str | None
+    forks: int
+    timeout_s: float
+    json: bool
+    verbose: int
+    color: bool
+
+    def fleet(self) -> Fleet:
+        """The inventory.
+
+        Raises:
+            UsageError: there is none, it cannot be read, or it is invalid.
+        """
+        file = self.inventory or self._found()
+        try:
+            text = file.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
+        return parse(text, file=str(file))
+
+    def hosts(self, fleet: Fleet) -> tuple[Host, ...]:
+        """The hosts that --limit leaves.
+
+        Raises:
+            UsageError: a term of it matches none.
+        """
+        return select(fleet, self.limit) if self.limit is not None else fleet.hosts
+
+    def _found(self) -> Path:
+        for file in _DEFAULTS:
+            if file.exists():
+                return file
+        names = ", ".join(map(str, _DEFAULTS))
+        raise UsageError(f"no inventory: there is no {names} here; name one with -i FILE or DOCKMESH_INVENTORY")
+
+
+def common(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the common options; it takes them as its first argument."""
+
+    def called(
+        inventory: Path | None,
+        limit: str | None,
+        forks: int,
+        timeout: float,
+        json: bool,
+        verbose: int,
+        color: bool,
+        **own: Any,
+    ) -> Any:
+        return verb(Options(inventory, limit, forks, timeout, json, verbose, color), **own)
+
+    called.__doc__ = verb.__doc__
+    called.__name__ = verb.__name__
+    if own := getattr(verb, "__click_params__", None):
+        called.__click_params__ = own  # type: ignore[attr-defined]
+    for option in _OPTIONS:
+        called = option(called)
+    return called
+
+
+_OPTIONS = (
+    click.option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),
+    click.option("-v", "--verbose", count=True, help="Say more; twice: what SSH says as well."),
+    click.option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=1),
+        default=30.0,
+        show_default=True,
+        metavar="S",
+        help="Seconds a host has to connect, and to answer each phase; more where Docker restarts.",
+    ),
+    click.option(
+        "--forks",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        metavar="N",
+        help="Hosts at once.",
+    ),
+    click.option(
+        "-l",
+        "--limit",
+        metavar="PATTERN",
+        help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
+    ),
+    click.option(
+        "-i",
+        "--inventory",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="DOCKMESH_INVENTORY",
+        metavar="FILE",
+        help="The inventory; else $DOCKMESH_INVENTORY, inventory/mesh.yml, mesh.yml.",
+    ),
+)
+
+
+def terminal() -> bool:
+    """Whether someone is there to answer a question."""
+    return os.isatty(0)

@@ -1,0 +1,103 @@
+"""Text of the inventory -> addresses, prefixes and bridges, each with its reason for people where it is none.
+
+Every function raises ValueError; its message starts with the value, for the name of the key to go before it.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
+from typing import Final
+
+from dockmesh.core.wording import quoted
+
+WIDEST: Final = 8
+NARROWEST: Final = 30
+WITH_LENGTH: Final = "([0-9.]+)/([0-9]|[12][0-9]|3[0-2])"
+_UNROUTABLE: Final = (
+    (IPv4Network("0.0.0.0/8"), "'this network', which is never routed"),
+    (IPv4Network("127.0.0.0/8"), "loopback, which never leaves a host"),
+    (IPv4Network("169.254.0.0/16"), "link-local, which is not routed"),
+    (IPv4Network("224.0.0.0/4"), "multicast"),
+    (IPv4Network("240.0.0.0/4"), "reserved"),
+)
+
+
+def ipv4(text: str) -> IPv4Address:
+    """One IPv4 address."""
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        refuse_ipv6(text)
+    bare = text.partition("/")[0]
+    hint = f"; an address has no length: {bare}" if "/" in text and _is_ipv4(bare) else ""
+    raise ValueError(f"{quoted(text)} is not an IPv4 address{hint}")
+
+
+def underlay(text: str) -> IPv4Address:
+    """An address peers can use as a next hop."""
+    return next_hop(ipv4(text))
+
+
+def next_hop(found: IPv4Address) -> IPv4Address:
+    """`found`, when peers can use it as a next hop."""
+    for network, why in _UNROUTABLE:
+        if found in network:
+            raise ValueError(f"{found} is {why}: peers cannot use it as a next hop")
+    return found
+
+
+def prefix(text: str) -> IPv4Network:
+    """A prefix that may be routed: no host bits, /8 to /30, nothing that is special."""
+    given, length = _with_length(text, "a prefix")
+    network = IPv4Network((int(given), length), strict=False)
+    if network.network_address != given:
+        raise ValueError(f"{given}/{length} has host bits set; did you mean {network}?")
+    if length < WIDEST:
+        raise ValueError(f"{network} is too wide: the shortest prefix is /{WIDEST}, the largest block one site owns")
+    if length > NARROWEST:
+        raise ValueError(f"{network} is too small: /{NARROWEST} is the longest that holds a bridge and a container")
+    for special, why in _UNROUTABLE:
+        if network.overlaps(special):
+            raise ValueError(f"{network} overlaps {special}: {why}")
+    return network
+
+
+def bridge(text: str) -> IPv4Interface:
+    """A bridge's own address with the length of its network."""
+    given, length = _with_length(text, "a bridge")
+    found = IPv4Interface((int(given), length))
+    if length > NARROWEST:
+        raise ValueError(f"{found} is too small: /{NARROWEST} is the longest that holds a bridge and a container")
+    if found.ip == found.network.network_address:
+        raise ValueError(f"{found} is the network address; did you mean {found.ip + 1}/{length}?")
+    if found.ip == found.network.broadcast_address:
+        raise ValueError(f"{found} is the broadcast address; did you mean {found.network[1]}/{length}?")
+    return found
+
+
+def _with_length(text: str, what: str) -> tuple[IPv4Address, int]:
+    parts = re.fullmatch(WITH_LENGTH, text)
+    if parts and _is_ipv4(parts[1]):
+        return IPv4Address(parts[1]), int(parts[2])
+    refuse_ipv6(text)
+    if _is_ipv4(text):
+        raise ValueError(f"{text} lacks its length; write {what} as {text}/24, say")
+    raise ValueError(f"{quoted(text)} is not {what}: write it as 10.9.0.{'1' if what == 'a bridge' else '0'}/24")
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def refuse_ipv6(text: str) -> None:
+    """Say so where `text` is an address of the other family."""
+    if ":" not in text:
+        return
+    try:
+        IPv6Address(text.partition("/")[0].partition("%")[0].strip("[]"))
+    except ValueError:
+        return
+    raise ValueError(f"{quoted(text)} is IPv6, which is not supported yet; use IPv4")

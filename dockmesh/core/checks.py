@@ -1,0 +1,135 @@
+"""What one value alone cannot tell: missing keys, bridge against prefix, host against host."""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from ipaddress import IPv4Address, IPv4Network
+
+from dockmesh.core import addresses, values
+from dockmesh.core.faults import Fault
+from dockmesh.core.marked import Path
+from dockmesh.core.overlap import nested
+from dockmesh.core.schema import HostKeys, InventoryKeys, MeshKeys
+
+
+def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Fault]:
+    """Every fault among keys that are right by themselves; those in `unread` are there but not readable."""
+    yield from _mesh(inventory.mesh)
+    for name, host in inventory.hosts.items():
+        missing = {key for key in ("address", "underlay", "prefix") if getattr(host, key) is None}
+        missing -= {key for key in missing if ("hosts", name, key) in unread}
+        yield from _name(name)
+        yield from _reachable(name, host, missing)
+        yield from _bridge(name, host, missing)
+        if prefixes_required and "prefix" in missing and host.docker and ("hosts", name, "docker") not in unread:
+            yield Fault(
+                ("hosts", name, "prefix"),
+                f"{name} has no prefix: write one, let 'dockmesh allocate' draw one, or say docker: false",
+            )
+    yield from _twins(inventory.hosts)
+    yield from _overlaps(inventory.hosts)
+
+
+def underlay_of(host: HostKeys) -> IPv4Address | None:
+    """The next hop for the host's peers: what `underlay` says, else the address where it is one."""
+    return host.underlay or (host.address if isinstance(host.address, IPv4Address) else None)
+
+
+def _mesh(mesh: MeshKeys) -> Iterator[Fault]:
+    if mesh.pool and mesh.prefix_length < mesh.pool.prefixlen:
+        key = "prefix_length" if "prefix_length" in mesh.model_fields_set else "pool"
+        yield Fault(
+            ("mesh", key),
+            f"prefix_length {mesh.prefix_length} is shorter than the pool {mesh.pool}: none fits in it",
+        )
+
+
+def _name(name: str) -> Iterator[Fault]:
+    try:
+        values.name(name)
+    except ValueError as why:
+        yield Fault(("hosts", name), f"host name {why}", at_key=True)
+
+
+def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
+    if "address" in missing:
+        yield Fault(
+            ("hosts", name, "address"),
+            f"{name} has no address; write where SSH goes, as in address: 192.0.2.1",
+        )
+    if "underlay" not in missing or host.address is None:
+        return
+    if isinstance(host.address, str):
+        yield Fault(
+            ("hosts", name, "address"),
+            f"address {host.address!r} of {name} is a name: write underlay, its IPv4 address for the peers",
+        )
+        return
+    try:
+        addresses.next_hop(host.address)
+    except ValueError as why:
+        yield Fault(("hosts", name, "address"), f"address {why}; write another one as underlay")
+
+
+def _bridge(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
+    path, bridge, prefix = ("hosts", name, "bridge"), host.bridge, host.prefix
+    if bridge is None:
+        return
+    if not host.docker:
+        yield Fault(path, f"{name} has a bridge and docker: false; the bridge is Docker's own: remove one of the two")
+    if "prefix" in missing:
+        yield Fault(path, f"{name} has a bridge but no prefix to route to it; write prefix: {bridge.network}, say")
+    if prefix is None:
+        return
+    if bridge.ip not in prefix:
+        yield Fault(path, f"bridge {bridge} of {name} is outside its prefix {prefix}")
+    elif bridge.network.prefixlen < prefix.prefixlen:
+        yield Fault(path, f"bridge {bridge} of {name} is wider than its prefix {prefix}")
+
+
+def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
+    owners: dict[tuple[str, Hashable], str] = {}
+    for name, host in hosts.items():
+        twins: dict[str, str] = {}
+        for key, value in _claims(host):
+            owner = owners.setdefault((key, value), name)
+            # An underlay taken from a doubled address is doubled as well; one remedy, one fault.
+            if owner != name and not (key == "underlay" and twins.get("address") == owner and host.underlay is None):
+                twins[key] = owner
+                at = "address" if key == "underlay" and host.underlay is None else key
+                yield Fault(("hosts", name, at), f"{key} {value} of {name} is that of {owner} already")
+
+
+def _claims(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
+    """What no two hosts may share."""
+    address = host.address.lower().rstrip(".") if isinstance(host.address, str) else host.address
+    claims = {"address": address, "underlay": underlay_of(host), "prefix": host.prefix}
+    return ((key, value) for key, value in claims.items() if value is not None)
+
+
+def _overlaps(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
+    prefixes: dict[IPv4Network, str] = {}
+    underlays: dict[IPv4Network, str] = {}
+    for name, host in hosts.items():
+        if host.prefix:
+            prefixes.setdefault(host.prefix, name)
+        if underlay := underlay_of(host):
+            underlays.setdefault(IPv4Network(int(underlay)), name)
+    blocks, owners = [*prefixes, *underlays], [*prefixes.values(), *underlays.values()]
+    covered: dict[int, list[int]] = {}
+    for outer, inner in nested(blocks):
+        if inner < len(prefixes):
+            first, second = sorted((outer, inner))
+            other = f"prefix {blocks[first]} of {owners[first]}"
+            message = f"prefix {blocks[second]} of {owners[second]} overlaps {other}"
+            yield Fault(("hosts", owners[second], "prefix"), message)
+        else:
+            covered.setdefault(outer, []).append(inner)
+    for outer, inside in covered.items():
+        shown = [f"{blocks[one].network_address} of {owners[one]}" for one in sorted(inside)]
+        message = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {_listed(shown)}"
+        yield Fault(("hosts", owners[outer], "prefix"), f"{message}: its peers would lose their next hop")
+
+
+def _listed(parts: Sequence[str], most: int = 3) -> str:
+    more = [f"{len(parts) - most} more"] if len(parts) > most else []
+    return ", ".join([*parts[:most], *more])

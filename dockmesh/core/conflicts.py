@@ -1,0 +1,128 @@
+"""What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+
+from dockmesh.core import daemon
+from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.plan import Conflict
+from dockmesh.core.routing import peers
+
+
+def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Every conflict of `host`, in a stable order."""
+    yield from _underlay(host, facts)
+    yield from _next_hops(fleet, host, facts)
+    yield from _networks(fleet, host, facts)
+    yield from _foreign_routes(fleet, host, facts)
+    if facts.docker:
+        yield from _docker(facts, facts.docker)
+    elif host.prefix and not facts.ip_forward:
+        yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
+
+
+def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    if all(address.ip != host.underlay for _device, address in facts.addresses):
+        yield Conflict(
+            str(host.underlay),
+            "is on no interface of the host, so peers cannot use it as next hop: set underlay to the host's address",
+        )
+
+
+def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    for peer in peers(fleet, host):
+        way = facts.ways.get(peer.underlay)
+        key = str(peer.underlay)
+        if way is None:
+            yield Conflict(key, f"the kernel knows no way to {peer.name}: both hosts need an address in one LAN")
+        elif way.local:
+            yield Conflict(key, f"is the underlay of {peer.name} but an address of this host: mend the inventory")
+        elif way.next_hop is not None and peer.prefix:
+            yield Conflict(
+                key,
+                f"the underlay of {peer.name} is off-link (via {way.next_hop} dev {way.device}), and a next hop must "
+                f"be on-link: give both hosts an underlay address in one LAN, or put the route to {peer.prefix} on "
+                f"{way.next_hop}",
+            )
+
+
+def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
+    docker_networks = facts.docker.networks if facts.docker else ()
+    docker_devices = {DOCKER_BRIDGE, *(network.device for network in docker_networks)}
+    here = [
+        (f"{address.network} on {device}", address.network)
+        for device, address in facts.addresses
+        if not (host.docker and device in docker_devices)
+        and not (not host.docker and host.prefix and address.network.subnet_of(host.prefix))
+    ]
+    docker = [
+        (f"Docker network {network.name} ({prefix})", prefix)
+        for network in docker_networks
+        if network.device != DOCKER_BRIDGE
+        for prefix in network.prefixes
+    ]
+    for peer in peers(fleet, host):
+        if peer.prefix:
+            yield from _overlaps(peer.prefix, f"prefix of {peer.name}", [*here, *docker])
+    if host.prefix:
+        yield from _overlaps(host.prefix, "the host's own prefix", here)
+    if host.bridge:
+        yield from _overlaps(host.bridge.network, "the network of docker0", docker)
+
+
+def _overlaps(prefix: IPv4Network, whose: str, there: list[tuple[str, IPv4Network]]) -> Iterator[Conflict]:
+    for name, network in there:
+        if prefix.overlaps(network):
+            yield Conflict(
+                str(prefix),
+                f"{whose} overlaps {name}: choose another prefix, or remove or move what is there",
+            )
+
+
+def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins."""
+    for peer in peers(fleet, host):
+        if not peer.prefix:
+            continue
+        for route in facts.foreign_routes:
+            if route.protocol != "kernel" and _wins(route, peer.prefix):
+                via = f" via {route.next_hop}" if route.next_hop else ""
+                device = f" dev {route.device}" if route.device else ""
+                yield Conflict(
+                    str(peer.prefix),
+                    f"a foreign route ({route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}) "
+                    f"would win over the one to {peer.name}: ip route del {route.prefix} metric {route.metric}",
+                )
+
+
+def _wins(route: KernelRoute, prefix: IPv4Network) -> bool:
+    if route.prefix == prefix:
+        return route.metric <= METRIC
+    return route.prefix.subnet_of(prefix)
+
+
+def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+    if docker.rootless:
+        yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
+    if docker.firewall_backend != "iptables":
+        yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
+    flags = {argument.split("=")[0]: argument for argument in docker.arguments}
+    for flag in ("--bip", "--bridge", "-b", "--iptables"):
+        if flag in flags and flags[flag] != "--iptables=true":
+            yield Conflict(
+                "docker",
+                f"dockerd is started with {flags[flag]}, which daemon.json cannot override: take the flag out of "
+                f"{docker.fragment or 'its unit'} or its drop-ins",
+            )
+    file = facts.file(DAEMON_JSON)
+    try:
+        keys = daemon.load(file.text if file else None)
+    except daemon.DaemonJsonError as error:
+        yield Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
+        return
+    if "bridge" in keys:
+        yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
+    if keys.get("iptables") is False:
+        yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")

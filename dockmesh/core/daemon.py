@@ -1,0 +1,73 @@
+"""daemon.json: put dockmesh's own keys in, keep every other where it stands, and take them out again.
+
+Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby, `getConflictFreeConfiguration`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+OWN_KEYS = ("bip",)
+_BOM = "\ufeff"
+_INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
+
+
+class DaemonJsonError(ValueError):
+    """The file is not a JSON object; the text says where it breaks."""
+
+
+def load(text: str | None) -> dict[str, Any]:
+    """The file's keys; none where it is absent or empty.
+
+    Raises:
+        DaemonJsonError: the text is no JSON object.
+    """
+    stripped = (text or "").removeprefix(_BOM).strip()
+    if not stripped:
+        return {}
+    try:
+        document = json.loads(stripped)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DaemonJsonError(f"not valid JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DaemonJsonError("not a JSON object")
+    return document
+
+
+def merge(text: str | None, own: Mapping[str, Any]) -> str:
+    """The file with the keys of `own` set: each in its place where it was, else at the end.
+
+    A text that has them already comes back as it is, to the byte.
+    """
+    document = load(text)
+    if text is not None and all(key in document and document[key] == value for key, value in own.items()):
+        return text
+    return _dump({**document, **own}, like=text)
+
+
+def restore(text: str | None, original: str | None) -> str | None:
+    """The file as it would stand had dockmesh never been there; None where it should be absent.
+
+    Where nobody else changed it, that is the original to the byte; else only the own keys go back.
+    """
+    document, before = load(text), load(original)
+    if text is None or _foreign(document) == _foreign(before):
+        return original if text is not None else None
+    for key in OWN_KEYS:
+        if key in before:
+            document[key] = before[key]
+        else:
+            document.pop(key, None)
+    return _dump(document, like=text)
+
+
+def _foreign(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in OWN_KEYS}
+
+
+def _dump(document: Mapping[str, Any], *, like: str | None) -> str:
+    found = _INDENT.search(like or "")
+    indent = found[1] if found else "  "
+    bom = _BOM if like and like.startswith(_BOM) else ""
+    return bom + json.dumps(document, indent=indent, ensure_ascii=False) + "\n"

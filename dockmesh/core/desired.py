@@ -1,0 +1,83 @@
+"""What a host shall have: from the fleet and the host's facts, and for `destroy` from what it was found with."""
+
+import json
+from ipaddress import IPv4Interface
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from dockmesh.core import daemon
+from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, HostFacts
+from dockmesh.core.firewall import chains
+from dockmesh.core.model import Bridge, File, Fleet, Host, HostState, Resource
+from dockmesh.core.routing import mesh_routes, peers
+from dockmesh.core.sections import reading
+
+_FORMAT = "dockmesh/original/1"
+
+
+def desired(fleet: Fleet, host: Host, facts: HostFacts, daemon_template: str) -> HostState:
+    """The state that joins `host` to the mesh.
+
+    Raises:
+        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+    """
+    return HostState(
+        (
+            *(_docker_resources(host, facts, daemon_template) if host.docker else ()),
+            *chains(host, peers(fleet, host), facts),
+            *mesh_routes(fleet, host, facts.ways),
+        )
+    )
+
+
+def undone(facts: HostFacts) -> HostState:
+    """The state without dockmesh: daemon.json and docker0 as they were found, nothing else.
+
+    Raises:
+        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        HostError: the record of what was found is unreadable.
+    """
+    file, record = facts.file(DAEMON_JSON), facts.file(ORIGINAL_JSON)
+    bridge = facts.actual.by_key().get(("service", "docker"))
+    if record is None:
+        return HostState(tuple(resource for resource in (file, bridge) if resource))
+    with reading(ORIGINAL_JSON):
+        original = json.loads(record.text)
+        text = daemon.restore(file.text if file else None, original["daemon_json"])
+        address = IPv4Interface(original[DOCKER_BRIDGE]) if original[DOCKER_BRIDGE] else None
+    resources: list[Resource] = [Bridge(address)]
+    if text is not None:
+        resources.append(File(DAEMON_JSON, text, file.mode if file else None))
+    return HostState(tuple(resources))
+
+
+def own_keys(host: Host, daemon_template: str) -> dict[str, Any]:
+    """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
+    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON, not HTML)
+    rendered = environment.from_string(daemon_template).render(bridge=host.bridge)
+    keys: dict[str, Any] = json.loads(rendered)
+    return keys
+
+
+def _docker_resources(host: Host, facts: HostFacts, daemon_template: str) -> tuple[Resource, ...]:
+    file = facts.file(DAEMON_JSON)
+    text = daemon.merge(file.text if file else None, own_keys(host, daemon_template))
+    return (
+        facts.file(ORIGINAL_JSON) or _record(facts),
+        File(DAEMON_JSON, text, file.mode if file else "644"),
+        Bridge(host.bridge),
+    )
+
+
+def _record(facts: HostFacts) -> File:
+    """What the host has before its first apply, for `destroy` to come back to."""
+    file = facts.file(DAEMON_JSON)
+    bridge = facts.actual.by_key()["service", "docker"]
+    address = bridge.address if isinstance(bridge, Bridge) else None
+    document = {
+        "format": _FORMAT,
+        "daemon_json": file.text if file else None,
+        DOCKER_BRIDGE: str(address) if address else None,
+    }
+    return File(ORIGINAL_JSON, json.dumps(document, indent=2) + "\n", "600")

@@ -1,0 +1,269 @@
+"""What a host is: the facts one run of `templates/facts.sh` reads, and the strict parser of its answer.
+
+Text output of iproute2 is read, not JSON: it is the same from iproute2 3 to 6 and in the fingerprint.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import pairwise
+from typing import Any
+
+from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Resource, Route
+from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
+from dockmesh.errors import HostError
+
+PROTOCOL = "201"
+METRIC = 4201
+DAEMON_JSON = "/etc/docker/daemon.json"
+ORIGINAL_JSON = "/etc/dockmesh/original.json"
+FORWARD_CHAIN = "DOCKMESH-FORWARD"
+RAW_CHAIN = "DOCKMESH-RAW"
+DOCKER_BRIDGE = "docker0"
+_FILE_BYTES = 1 << 20
+_ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRoute:
+    """A route of the main table, whoever made it. No next hop: on-link. No device: multipath or a discard."""
+
+    prefix: IPv4Network
+    next_hop: IPv4Address | None
+    device: str | None
+    protocol: str
+    metric: int
+
+    @property
+    def owned(self) -> bool:
+        """Whether it bears dockmesh's mark: the protocol number and the metric."""
+        return self.protocol == PROTOCOL and self.metric == METRIC
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
+
+    device: str
+    next_hop: IPv4Address | None
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DockerNetwork:
+    """One of Docker's networks. `device` is the bridge's interface; prefixes are IPv4 only."""
+
+    name: str
+    driver: str
+    device: str
+    prefixes: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A running container. `address` is the one it has on docker0, if any."""
+
+    id: str
+    name: str
+    auto_remove: bool
+    address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFacts:
+    """The running Docker daemon."""
+
+    version: str
+    firewall_backend: str
+    live_restore: bool
+    rootless: bool
+    fragment: str
+    arguments: tuple[str, ...]
+    networks: tuple[DockerNetwork, ...]
+    containers: tuple[Container, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """A host as one exec found it. `ways` lacks the peers the kernel knows no way to."""
+
+    host: str
+    basis: str
+    tools: frozenset[str]
+    ip_forward: bool
+    addresses: tuple[tuple[str, IPv4Interface], ...]
+    foreign_routes: tuple[KernelRoute, ...]
+    ways: Mapping[IPv4Address, Way]
+    docker: DockerFacts | None
+    actual: HostState
+
+    def file(self, path: str) -> File | None:
+        """The file at `path` among those dockmesh reads, None where the host has none."""
+        found = self.actual.by_key().get(("file", path))
+        return found if isinstance(found, File) else None
+
+
+def parse(host: Host, output: str) -> HostFacts:
+    """Read the answer of `templates/facts.sh`.
+
+    Raises:
+        HostError: the host is not one dockmesh works with (the message has the remedy), or its answer is unreadable.
+    """
+    sections = split(output)
+    _refuse_unsupported(host, sections)
+    with reading("addresses"):
+        addresses = tuple(map(_address, sections["addresses"].lines()))
+    with reading("routes"):
+        routes = tuple(map(_kernel_route, sections["routes"].lines()))
+    with reading("ways to the peers"):
+        ways = dict(map(_way, sections["ways"].lines()))
+    docker = _docker(sections) if host.docker else None
+    return HostFacts(
+        host=host.name,
+        basis=sections["basis"].text,
+        tools=frozenset(line.rsplit("/", 1)[-1] for line in sections["tools"].lines()),
+        ip_forward=sections["ip_forward"].text == "1",
+        addresses=addresses,
+        foreign_routes=tuple(route for route in routes if not route.owned),
+        ways=ways,
+        docker=docker,
+        actual=HostState(
+            (
+                *(_files(sections) if host.docker else ()),
+                *((_bridge(addresses),) if host.docker else ()),
+                *_chains(sections),
+                *(
+                    Route(route.prefix, route.next_hop, route.device)
+                    for route in routes
+                    if route.owned and route.next_hop and route.device
+                ),
+            )
+        ),
+    )
+
+
+def _refuse_unsupported(host: Host, sections: Mapping[str, Section]) -> None:
+    if sections["user"].text != "0":
+        raise HostError(f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo")
+    version = sections["version"].text
+    if "iproute2" not in version:
+        raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
+    if host.docker:
+        _refuse_without_docker(sections)
+
+
+def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
+    info = sections.get("info", ABSENT)
+    unit = sections["unit"].text
+    if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
+        raise HostError("Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce")
+    if info is ABSENT:
+        raise HostError("Docker is not installed: install it, or say docker: false in the inventory")
+    if info.status != 0:
+        why = quoted(info.text.split("\n")[-1])
+        raise HostError(f"Docker does not answer ({why}): systemctl start docker")
+    if "LoadState=loaded" not in unit:
+        raise HostError("Docker does not run as docker.service of systemd, which dockmesh restarts it by")
+
+
+def _fields(words: list[str]) -> dict[str, str]:
+    return dict(pairwise(words))
+
+
+def _network(text: str) -> IPv4Network:
+    return IPv4Network("0.0.0.0/0" if text == "default" else text)
+
+
+def _kernel_route(line: str) -> KernelRoute:
+    words = line.split()
+    if words[0] in _ROUTE_TYPES:
+        words = words[1:]
+    fields = _fields(words[1:])
+    next_hop = fields.get("via")
+    return KernelRoute(
+        prefix=_network(words[0]),
+        next_hop=IPv4Address(next_hop) if next_hop and next_hop != "inet6" else None,
+        device=fields.get("dev"),
+        protocol=fields.get("proto", "boot"),
+        metric=int(fields.get("metric", "0")),
+    )
+
+
+def _way(line: str) -> tuple[IPv4Address, Way]:
+    words = line.split()
+    local = words[0] == "local"
+    if words[0] in _ROUTE_TYPES:
+        words = words[1:]
+    fields = _fields(words[1:])
+    next_hop = fields.get("via")
+    return IPv4Address(words[0]), Way(fields["dev"], IPv4Address(next_hop) if next_hop else None, local)
+
+
+def _address(line: str) -> tuple[str, IPv4Interface]:
+    words = line.split()
+    return words[1], IPv4Interface(words[words.index("inet") + 1])
+
+
+def _bridge(addresses: tuple[tuple[str, IPv4Interface], ...]) -> Bridge:
+    return Bridge(next((address for device, address in addresses if device == DOCKER_BRIDGE), None))
+
+
+def _files(sections: Mapping[str, Section]) -> list[Resource]:
+    files: list[Resource] = []
+    for path in (DAEMON_JSON, ORIGINAL_JSON):
+        if found := file_of(sections, path.rsplit("/", 1)[-1]):
+            mode, content = found
+            if len(content) > _FILE_BYTES:
+                raise HostError(f"{path} is larger than {_FILE_BYTES >> 20} MiB: that is no configuration of Docker's")
+            try:
+                files.append(File(path, content.decode(), mode))
+            except UnicodeDecodeError as error:
+                raise HostError(f"{path} is not UTF-8 text (byte {error.start}): mend it") from error
+    return files
+
+
+def _chains(sections: Mapping[str, Section]) -> list[Resource]:
+    chains: list[Resource] = []
+    for table, name in (("filter", FORWARD_CHAIN), ("raw", RAW_CHAIN)):
+        lines = sections[table].lines()
+        if any(line.startswith(f":{name} ") for line in lines):
+            hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
+            rules = (line.removeprefix(f"-A {name} ") for line in lines if line.startswith(f"-A {name} "))
+            chains.append(Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules)))
+    return chains
+
+
+def _docker(sections: Mapping[str, Section]) -> DockerFacts:
+    with reading("docker info"):
+        info: dict[str, Any] = json.loads(sections["info"].text.split("\n")[-1])
+        unit = dict(line.split("=", 1) for line in sections["unit"].lines())
+        backend = info.get("FirewallBackend") or {}
+        return DockerFacts(
+            version=str(info["ServerVersion"]),
+            firewall_backend=str(backend.get("Driver") or "iptables"),
+            live_restore=bool(info["LiveRestoreEnabled"]),
+            rootless=any("rootless" in option for option in info["SecurityOptions"] or ()),
+            fragment=unit["FragmentPath"],
+            arguments=tuple(sections["daemon_arguments"].lines()[1:]),
+            networks=tuple(_docker_network(json.loads(line)) for line in sections["networks"].lines()),
+            containers=tuple(_container(json.loads(line)) for line in sections["containers"].lines()),
+        )
+
+
+def _docker_network(row: list[Any]) -> DockerNetwork:
+    name, driver, options, ranges, identity = row
+    prefixes = [str(entry["Subnet"]) for entry in ranges or () if ":" not in entry["Subnet"]]
+    device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
+    return DockerNetwork(str(name), str(driver), str(device), tuple(map(IPv4Network, prefixes)))
+
+
+def _container(row: list[Any]) -> Container:
+    identity, name, auto_remove, networks = row
+    address = networks.get("bridge", {}).get("IPAddress")
+    return Container(
+        str(identity),
+        str(name).removeprefix("/"),
+        bool(auto_remove),
+        IPv4Address(address) if address else None,
+    )

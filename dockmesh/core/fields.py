@@ -1,0 +1,63 @@
+"""The types of the inventory's keys: how each is read from text, and what editors are told about it."""
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+
+from dockmesh.core import addresses, values
+from dockmesh.core.wording import did_you_mean, quoted
+
+_T = TypeVar("_T")
+_STRING: Final = {"type": "string"}
+
+
+def _scalar(read: Callable[[str], _T]) -> PlainValidator:
+    def validate(value: object) -> _T:
+        if isinstance(value, str):
+            return read(value)
+        raise ValueError(
+            "has no value; write one or remove the key" if value is None else "takes one value, not several"
+        )
+
+    return PlainValidator(validate)
+
+
+def _choice(*known: str) -> tuple[PlainValidator, WithJsonSchema]:
+    def choose(text: str) -> str:
+        if text in known:
+            return text
+        raise ValueError(f"{quoted(text)} is unknown; use {' or '.join(known)}{did_you_mean(text, known)}")
+
+    return _scalar(choose), WithJsonSchema({"enum": list(known)})
+
+
+def _matching(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema(_STRING | {"pattern": f"^{pattern}$"})
+
+
+def _between(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
+    limits = {"type": "integer", "minimum": low, "maximum": high}
+    return _scalar(partial(values.whole, low=low, high=high)), WithJsonSchema(limits)
+
+
+# None stands for a key that is absent: a key that is there and empty does not pass _scalar.
+MeshName = Annotated[str, _scalar(values.name), _matching(values.NAME)]
+HostName = Annotated[str, _matching(values.NAME)]
+Tag = Annotated[str, _scalar(values.tag), _matching(values.TAG)]
+Word = Annotated[str | None, _scalar(values.word), _matching(values.WORD)]
+Jump = Annotated[str | None, _scalar(values.jump), _matching(values.WORD)]
+Netns = Annotated[str | None, _scalar(values.netns), _matching(values.NETNS)]
+Address = Annotated[IPv4Address | str | None, _scalar(values.address), _matching(values.ADDRESS)]
+Underlay = Annotated[IPv4Address | None, _scalar(addresses.underlay), WithJsonSchema(_STRING | {"format": "ipv4"})]
+Prefix = Annotated[IPv4Network | None, _scalar(addresses.prefix), _matching(addresses.WITH_LENGTH)]
+Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(addresses.WITH_LENGTH)]
+Truth = Annotated[bool, _scalar(values.truth), WithJsonSchema({"type": "boolean"})]
+Port = Annotated[int | None, *_between(1, 65535)]
+PrefixLength = Annotated[int, *_between(16, 30)]
+Seconds = Annotated[int, *_between(10, 3600)]
+Policy = Annotated[Literal["strict", "accept-new"] | None, *_choice("strict", "accept-new")]
+Become = Annotated[Literal["none", "sudo"] | None, *_choice("none", "sudo")]
+EMPTY_IF_NULL: Final = BeforeValidator(lambda value: {} if value is None else value)

@@ -1,0 +1,76 @@
+"""The inventory: text in, fleet out, every problem at once."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network
+from typing import Any
+
+from dockmesh.core import yamldoc
+from dockmesh.core.checks import check, underlay_of
+from dockmesh.core.faults import unread, validate
+from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
+from dockmesh.errors import InventoryError
+
+_LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)
+
+
+def parse(text: str, *, file: str, prefixes_required: bool = True) -> Fleet:
+    """The fleet that `text` describes; `file` is what its problems are called after.
+
+    Args:
+        text: YAML; decoded with `errors="surrogateescape"`, bytes that are no UTF-8 are reported too.
+        file: name of the file, for messages.
+        prefixes_required: False lets a host with Docker lack a prefix, for `allocate` to draw one.
+
+    Raises:
+        InventoryError: all that is wrong, in the file's order.
+    """
+    document = yamldoc.read(text, file=file)
+    keys, faults = validate(document.root)
+    faults += check(keys, unread(faults), prefixes_required=prefixes_required)
+    problems = [*document.problems]
+    problems += (document.problem(fault.path, fault.message, at_key=fault.at_key) for fault in faults)
+    if problems:
+        # What hosts take over from one anchor is wrong once, however many take it over.
+        raise InventoryError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column)))
+    return _fleet(keys)
+
+
+def default_bridge(prefix: IPv4Network) -> IPv4Interface:
+    """docker0 where the inventory says nothing: the prefix's first address, as a /24 or the whole of less."""
+    return IPv4Interface((int(prefix.network_address) + 1, max(24, prefix.prefixlen)))
+
+
+def _fleet(keys: InventoryKeys) -> Fleet:
+    shared = _login_keys(keys.connection)
+    return Fleet(_settings(keys.mesh), tuple(_host(name, host, shared) for name, host in keys.hosts.items()))
+
+
+def _settings(mesh: MeshKeys) -> Settings:
+    return Settings(
+        name=mesh.name,
+        pool=mesh.pool,
+        prefix_length=mesh.prefix_length,
+        source_nat=mesh.source_nat,
+        confirm_within_s=mesh.confirm_within,
+    )
+
+
+def _host(name: str, keys: HostKeys, shared: Mapping[str, Any]) -> Host:
+    underlay = underlay_of(keys)
+    if underlay is None:
+        raise AssertionError(f"{name} has passed the checks without an underlay address")
+    bridge = keys.bridge or (default_bridge(keys.prefix) if keys.prefix and keys.docker else None)
+    return Host(
+        name=name,
+        underlay=underlay,
+        prefix=keys.prefix,
+        bridge=bridge,
+        docker=keys.docker,
+        login=Login(address=str(keys.address), **{**shared, **_login_keys(keys)}),
+        tags=keys.tags,
+    )
+
+
+def _login_keys(keys: ConnectionKeys) -> dict[str, Any]:
+    return {key: getattr(keys, key) for key in keys.model_fields_set & _LOGIN_KEYS}

@@ -1,0 +1,179 @@
+"""A plan: the difference of desired and actual, host by host, with the reason of every change."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
+from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route
+
+Action = Literal["add", "change", "remove", "restart"]
+
+# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs.
+_ORDER = ("file", "service", "firewall", "route")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource before and after; never None on both sides."""
+
+    before: Resource | None
+    after: Resource | None
+    reason: str = ""
+
+    @property
+    def resource(self) -> Resource:
+        """The side that is there; the later one where both are."""
+        resource = self.after or self.before
+        assert resource is not None  # noqa: S101 (the type's own law)
+        return resource
+
+    @property
+    def action(self) -> Action:
+        """What apply does to the resource."""
+        if isinstance(self.resource, Bridge):
+            return "restart"
+        if self.before is None:
+            return "add"
+        return "remove" if self.after is None else "change"
+
+    def inverse(self) -> "Change":
+        """The change that undoes this one."""
+        return Change(self.after, self.before, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Why a host must not be changed as it is; `key` names the thing, `message` the cause and the remedy."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing."""
+
+    host: str
+    changes: tuple[Change, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    basis: str = ""
+    error: str | None = None
+    unreachable: bool = False
+
+    @property
+    def applyable(self) -> bool:
+        """Whether apply may change this host."""
+        return bool(self.changes) and not self.conflicts and self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of a run, hosts in the fleet's order."""
+
+    hosts: tuple[HostPlan, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be changed anywhere."""
+        return not any(host.changes for host in self.hosts)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every host was read and none has a conflict."""
+        return not any(host.conflicts or host.error is not None for host in self.hosts)
+
+    @property
+    def applyable(self) -> tuple[HostPlan, ...]:
+        """The hosts that apply would change."""
+        return tuple(host for host in self.hosts if host.applyable)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one host in a run."""
+
+    host: str
+    status: Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the host is as the plan wanted it."""
+        return self.status in {"confirmed", "unchanged"}
+
+
+def restarts_docker(plan: HostPlan) -> bool:
+    """Whether the plan restarts the host's Docker."""
+    return any(change.action == "restart" for change in plan.changes)
+
+
+def difference(actual: HostState, wanted: HostState) -> tuple[Change, ...]:
+    """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
+    before, after = actual.by_key(), wanted.by_key()
+    keys = sorted(before.keys() | after.keys(), key=lambda key: (_ORDER.index(key[0]), _sort_key(key[1])))
+    return tuple(Change(before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+
+def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict] = ()) -> HostPlan:
+    """The plan of one host that could be read."""
+    changes = tuple(
+        Change(change.before, change.after, _reason(change, facts)) for change in difference(facts.actual, wanted)
+    )
+    return HostPlan(facts.host, changes, tuple(conflicts), facts.basis)
+
+
+def _sort_key(key: str) -> tuple[object, ...]:
+    """Addresses in the order of their numbers, not of their digits."""
+    parts = key.replace("/", ".").split(".")
+    return tuple(int(part) for part in parts) if all(map(str.isdecimal, parts)) else (-1, key)
+
+
+def _reason(change: Change, facts: HostFacts) -> str:
+    match change.resource:
+        case Route():
+            return _route_reason(change)
+        case Chain(table=table):
+            return _chain_reason(change, table)
+        case File(path=path):
+            return _FILE_REASONS[path, change.after is None]
+        case Bridge():
+            return " ".join(_restart_reasons(change, facts))
+
+
+_FILE_REASONS = {
+    (ORIGINAL_JSON, False): "keeps what the host was found with, for destroy",
+    (ORIGINAL_JSON, True): "the host is as it was found",
+    (DAEMON_JSON, False): "docker0 needs an address of its own prefix",
+    (DAEMON_JSON, True): "there was none before dockmesh",
+}
+
+
+def _route_reason(change: Change) -> str:
+    if change.after is None:
+        return "no peer has this prefix any more"
+    if isinstance(change.before, Route) and isinstance(change.after, Route):
+        return f"the peer is now at {change.after.next_hop} dev {change.after.device}"
+    return "the peer's containers are reached by its underlay address"
+
+
+def _chain_reason(change: Change, table: str) -> str:
+    if change.after is None:
+        return "nothing is left to let in"
+    if change.before is not None:
+        return "peers, uplinks or the jump to the chain differ"
+    if table == "raw":
+        return "Docker 28 and later drop here what is routed to a container's address"
+    return "the forward policy drops what peers send to the prefix"
+
+
+def _restart_reasons(change: Change, facts: HostFacts) -> Iterator[str]:
+    before = change.before.address if isinstance(change.before, Bridge) else None
+    after = change.after.address if isinstance(change.after, Bridge) else None
+    yield f"docker0 moves from {before or 'no address'} to {after or 'no address'}, which only a restart does;"
+    running = facts.docker.containers if facts.docker else ()
+    kept = [container.name for container in running if not container.auto_remove]
+    lost = [container.name for container in running if container.auto_remove]
+    yield (f"stops and starts again: {', '.join(kept)}" if kept else "no container is running that would come back")
+    if lost:
+        yield f"and removes for good, as they run with --rm: {', '.join(lost)}"

@@ -1,0 +1,83 @@
+"""The form in which a host's scripts answer: sections, cut apart strictly.
+
+A line `@NAME STATUS` opens a section; its text follows, every line behind one blank, so that no text can pass for a
+section. What stands before the first section is noise of the login (a banner, a warning of sudo's).
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dockmesh.errors import HostError
+
+_HEAD = re.compile(r"@([a-z0-9_.]+) (\d{1,3})")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|\x1b\[[0-9;?]*[ -/]*[@-~]")
+_QUOTED_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one command of the script wrote (stdout and stderr together) and its exit status."""
+
+    status: int
+    text: str
+
+    def lines(self) -> list[str]:
+        """The text's lines that are not empty."""
+        return [line for line in self.text.split("\n") if line]
+
+
+ABSENT = Section(status=127, text="")
+
+
+def quoted(text: str) -> str:
+    """Host output as it may stand in a message: one line, without control codes, of bounded length."""
+    line = _CONTROL.sub("", text).replace("\t", " ").replace("\n", " ").strip()
+    return line if len(line) <= _QUOTED_CHARACTERS else line[:_QUOTED_CHARACTERS] + "…"
+
+
+def split(output: str) -> dict[str, Section]:
+    """Cut a script's output into its sections, which must close with one called `end`.
+
+    Raises:
+        HostError: the output is not of that form; the message quotes its beginning.
+    """
+    noise: list[str] = []
+    sections: dict[str, tuple[int, list[str]]] = {}
+    body = noise
+    for line in output.removesuffix("\n").split("\n"):
+        if head := _HEAD.fullmatch(line):
+            body = []
+            sections[head[1]] = (int(head[2]), body)
+        elif body is noise:
+            noise.append(line)
+        elif line.startswith(" "):
+            body.append(line[1:])
+        else:
+            raise HostError(f"answered in a form dockmesh does not know: {quoted(line)!r}")
+    if "end" not in sections:
+        said = quoted(" ".join(noise)) or "nothing"
+        raise HostError(f"the script did not run to its end on the host, which said: {said}")
+    return {name: Section(status, "\n".join(lines)) for name, (status, lines) in sections.items()}
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what goes wrong inside, while a host's answer is taken apart, into a HostError naming `what`."""
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, Base64Error) as error:
+        raise HostError(f"{what}: the host answered what dockmesh cannot read ({quoted(str(error))})") from error
+
+
+def file_of(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
+    """Octal mode and content of a file section; None where the host has no such file."""
+    lines = sections[name].lines()
+    if lines == ["absent"]:
+        return None
+    with reading(name):
+        mode, *content = lines
+        return str(int(mode, 8) and mode), b64decode("".join(content), validate=True)

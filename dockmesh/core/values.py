@@ -1,0 +1,105 @@
+"""Text of the inventory -> names, words and numbers, each with its reason for people where it is none.
+
+Every function raises ValueError; its message starts with the value, for the name of the key to go before it.
+"""
+
+import re
+from ipaddress import IPv4Address
+from typing import Final
+
+from dockmesh.core.addresses import ipv4, refuse_ipv6
+from dockmesh.core.wording import quoted
+
+NAME: Final = "[a-z0-9][a-z0-9.-]{0,62}"
+TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
+NETNS: Final = "[A-Za-z0-9._][A-Za-z0-9._-]{0,254}"
+WORD: Final = r"[^\s-]\S*"
+ADDRESS: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
+_HOP = re.compile("(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>.*))?")
+_TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def name(text: str) -> str:
+    """The name of a host or of the mesh."""
+    if re.fullmatch(NAME, text):
+        return text
+    raise ValueError(
+        f"{quoted(text)} is not a name: 1 to 63 of a-z, 0-9, '.' and '-', the first a letter or a digit"
+        + _suggestion(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")[:63], text)
+    )
+
+
+def tag(text: str) -> str:
+    """A tag, as `--limit tag:NAME` takes it."""
+    if re.fullmatch(TAG, text):
+        return text
+    raise ValueError(f"{quoted(text)} is not a tag: 1 to 63 of letters, digits, '_', '.' and '-', no '.' or '-' first")
+
+
+def word(text: str) -> str:
+    """Text that may stand as one argument and can never be taken for an option."""
+    if not text:
+        raise ValueError("has no value; write one or remove the key")
+    if text.startswith("-"):
+        raise ValueError(f"{quoted(text)} starts with '-' and could be taken for an option")
+    if not all(letter.isprintable() and not letter.isspace() for letter in text):
+        raise ValueError(f"{quoted(text)} holds white space or control characters")
+    return text
+
+
+def netns(text: str) -> str:
+    """The name of a network namespace: one path component below /run/netns."""
+    if re.fullmatch(NETNS, text) and text not in {".", ".."}:
+        return text
+    raise ValueError(
+        f"{quoted(text)} is not the name of a network namespace: letters, digits, '.', '_', '-', no '-' first"
+    )
+
+
+def address(text: str) -> IPv4Address | str:
+    """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
+    word(text)
+    refuse_ipv6(text)
+    if re.fullmatch("[0-9.]+", text):
+        return ipv4(text)
+    if re.fullmatch(ADDRESS, text):
+        return text
+    hint = "; write user and port as keys of their own" if re.search("[@:]", text) else ""
+    raise ValueError(f"{quoted(text)} is neither an IPv4 address nor a host name{hint}")
+
+
+def jump(text: str) -> str:
+    """Hosts to go through, as ssh -J takes them: `[USER@]HOST[:PORT]`, comma-separated; or `none`."""
+    word(text)
+    for hop in text.split(","):
+        parts = _HOP.fullmatch(hop)
+        if not parts:
+            raise ValueError(f"{quoted(text)} is not USER@HOST:PORT (user and port may be left out)")
+        address(parts["host"])
+        if parts["user"]:
+            word(parts["user"])
+        if parts["port"] is not None:
+            whole(parts["port"], 1, 65535)
+    return text
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, written in decimal."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is not a whole number; use {low} to {high}")
+    number = int(text)
+    if not low <= number <= high:
+        raise ValueError(f"{number} is out of range; use {low} to {high}")
+    return number
+
+
+def truth(text: str) -> bool:
+    """`true` or `false`, or YAML's other words for them."""
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    raise ValueError(f"{quoted(text)} is neither true nor false")
+
+
+def _suggestion(better: str, text: str) -> str:
+    return f"; did you mean {better!r}?" if better != text and re.fullmatch(NAME, better) else ""

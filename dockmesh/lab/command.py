@@ -1,0 +1,54 @@
+"""Programs of this machine, run to their end."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+from dockmesh.errors import LabError
+from dockmesh.lab.requirements import PATH
+
+ENVIRONMENT = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
+WITHIN_S = 60.0
+_POLL_S = 0.02
+
+
+def run(
+    argv: Sequence[str], *, text: str = "", check: bool = True, within_s: float = WITHIN_S
+) -> subprocess.CompletedProcess[str]:
+    """The finished process; a LabError with its last words where it failed, unless `check` is off.
+
+    Its own session keeps a Ctrl-C at the terminal away from it: only the lab itself is to be interrupted.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise LabError(f"{' '.join(argv)}: no end after {within_s:g} s") from None
+    if check and done.returncode != 0:
+        raise LabError(f"{' '.join(argv)}: {last_words(done)}")
+    return done
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """The end of what a failed process said, else its status."""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return "\n".join(said[-5:]) or f"exit status {done.returncode}"
+
+
+def poll(true: Callable[[], bool], within_s: float) -> bool:
+    """Wait for something to become true; whether it did in time."""
+    end = time.monotonic() + within_s
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_POLL_S)
+    return True

@@ -1,0 +1,38 @@
+"""Faults on purpose, and their end."""
+
+from dockmesh.lab import cgroup, inside, network
+from dockmesh.lab.topology import LabHost
+
+KINDS = ("link-flap", "partition", "heal", "docker-stop", "pause")
+
+
+def inject(kind: str, fabric: str, target: LabHost) -> None:
+    """Do one of KINDS to the host."""
+    match kind:
+        case "link-flap":
+            network.flap(target)
+        case "partition":
+            network.set_port(fabric, target, up=False)
+        case "pause":
+            cgroup.freeze(target.handle, on=True)
+        case "docker-stop":
+            inside.run(target.handle, ("systemctl", "stop", "docker.service", "docker.socket"), check=True)
+        case "heal":
+            _heal(fabric, target)
+        case _:
+            raise ValueError(kind)
+
+
+def present(fabric: str, target: LabHost) -> tuple[str, ...]:
+    """The faults a running host suffers that last until healed."""
+    paused = cgroup.frozen(target.handle)
+    found = {"pause": paused, "partition": not network.port_is_up(fabric, target)}
+    return tuple(kind for kind, there in found.items() if there)
+
+
+def _heal(fabric: str, target: LabHost) -> None:
+    cgroup.freeze(target.handle, on=False)
+    network.set_port(fabric, target, up=True)
+    # Docker's unit refuses its fourth start within a minute.
+    inside.run(target.handle, ("systemctl", "reset-failed", "docker.service"))
+    inside.run(target.handle, ("systemctl", "start", "docker.service"), check=True)

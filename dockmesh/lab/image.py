@@ -1,0 +1,130 @@
+"""Root file systems: one per Debian release and recipe, built once, shared by every host of every lab."""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from dockmesh.errors import LabError
+from dockmesh.lab import cgroup, host, inside
+from dockmesh.lab.bootstrap import bootstrap, packages
+from dockmesh.lab.command import run
+
+CACHE = Path("/var/cache/dockmesh/lab")
+Say = Callable[[str], None]
+
+_POLL_S = 0.2
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A release's root file system and what its Docker keeps."""
+
+    release: str
+    folder: Path
+
+    @property
+    def root(self) -> Path:
+        """What is below every host's own files."""
+        return self.folder / "root"
+
+    @property
+    def docker(self) -> Path:
+        """What a host's /var/lib/docker starts as."""
+        return self.folder / "docker"
+
+
+def image(release: str) -> Image:
+    """The release's image as this version of the recipe makes it, built or not."""
+    recipe = "\n".join((*packages(release), *((_HERE / name).read_text() for name in ("recipe.sh", "bake.sh"))))
+    return Image(release, CACHE / f"{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}")
+
+
+def is_built(release: str) -> bool:
+    """Whether the image is there. It comes about whole, by a rename."""
+    return image(release).folder.is_dir()
+
+
+def build(release: str, say: Say, given_up: Event) -> None:
+    """Build the release's image if need be. Two builders of one release take turns. `given_up` ends it."""
+    wanted = image(release)
+    say("waiting for another build of this image …")
+    while not (given_up.is_set() or wanted.folder.is_dir()):
+        with _turn(release) as mine:
+            if mine and not wanted.folder.is_dir():
+                _build(wanted, say, given_up)
+        given_up.wait(0 if mine else _POLL_S)
+
+
+def sweep() -> None:
+    """Clear away builds that a killed `up` left running or half done."""
+    for lock in CACHE.glob("*.lock"):
+        with _turn(lock.stem) as mine:
+            if mine:
+                _clear(lock.stem)
+
+
+def _build(wanted: Image, say: Say, given_up: Event) -> None:
+    _clear(wanted.release)
+    partial, group = _partial(wanted.release), _group(wanted.release)
+    say("building the image: debootstrap, once per release …")
+    try:
+        bootstrap(wanted.release, partial, group, given_up)
+    except LabError as error:
+        if given_up.is_set():
+            raise
+        say(f"once more, after: {str(error).splitlines()[-1]} …")
+        host.throw_away(partial / "root")
+        bootstrap(wanted.release, partial, group, given_up)
+    say("building the image: accounts, units …")
+    run(("chroot", str(partial / "root"), "sh", "-s"), text=(_HERE / "recipe.sh").read_text())
+    say("building the image: the container image …")
+    _bake(wanted.release, partial)
+    shutil.rmtree(partial / "debs")
+    partial.rename(wanted.folder)
+    say("image built")
+
+
+def _bake(release: str, partial: Path) -> None:
+    folder = partial / "bake"
+    machine = host.Machine(_group(release), f"bake-{release}", partial / "root", folder, "--private-network")
+    host.lay_out(machine)
+    host.boot(machine)
+    try:
+        host.wait_booted(machine)
+        inside.run(machine.handle, ("sh", "-s"), text=(_HERE / "bake.sh").read_text(), check=True)
+    finally:
+        cgroup.remove(machine.handle)
+    (folder / "docker").rename(partial / "docker")
+    host.throw_away(folder)
+
+
+def _clear(release: str) -> None:
+    cgroup.remove(_group(release))
+    host.throw_away(_partial(release))
+
+
+def _group(release: str) -> str:
+    return f"dockmesh-image-{release}"
+
+
+def _partial(release: str) -> Path:
+    return CACHE / f"{release}.partial"
+
+
+@contextmanager
+def _turn(release: str) -> Iterator[bool]:
+    """Hold the release's lock while inside, if it can be had; whether it could."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{release}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -1,0 +1,43 @@
+"""The lab as an inventory and as a known_hosts file: text, from the topology alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dockmesh.lab.topology import FOLDER, POOL, PREFIX_LENGTH, LabHost, Topology
+
+_HEAD = """\
+# Written by `dockmesh lab up`: an ordinary inventory, but for `netns`,
+# the network namespace that dockmesh opens its SSH sockets in.
+mesh:
+  name: {name}
+  pool: {pool}
+  prefix_length: {prefix_length}
+connection:
+  user: root
+  identity_file: {folder}/id_ed25519
+  known_hosts: {folder}/known_hosts
+  netns: {fabric}
+hosts:
+"""
+
+
+def inventory(lab: Topology) -> str:
+    """The text of mesh.yml."""
+    head = _HEAD.format(
+        name=lab.name, pool=POOL, prefix_length=PREFIX_LENGTH, folder=folder(lab.name), fabric=lab.fabric
+    )
+    return head + "".join(map(_line, lab.hosts))
+
+
+def known_hosts(lab: Topology, public_keys: Mapping[str, str]) -> str:
+    """One line per host of the lab, from the hosts' public keys by host name."""
+    return "".join(f"{host.name},{host.underlay.ip} {public_keys[host.name]}\n" for host in lab.hosts)
+
+
+def folder(lab: str) -> Path:
+    """Where everything of the lab lies."""
+    return FOLDER / lab
+
+
+def _line(host: LabHost) -> str:
+    return f"  {host.name}: {{ address: {host.underlay.ip}, prefix: {host.prefix}, tags: [{host.release}] }}\n"

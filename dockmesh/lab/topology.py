@@ -1,0 +1,108 @@
+"""A lab as data: names, addresses and prefixes follow from its name, its size and its releases. No I/O."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from itertools import cycle, islice
+from pathlib import Path
+
+from dockmesh.errors import LabError
+
+POOL = IPv4Network("10.128.0.0/12")
+PREFIX_LENGTH = 20
+CONTROLLER = IPv4Interface("192.168.16.1/20")
+RELEASES = ("bookworm", "trixie", "forky")
+FOLDER = Path("/var/lib/dockmesh/lab")
+MOST_HOSTS = 2 ** (PREFIX_LENGTH - POOL.prefixlen)
+
+_BELOW_FIRST_HOST = IPv4Address("192.168.18.127")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
+_LIKE_A_HOST = re.compile(r".*-host[0-9]+")
+_RELEASE = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LabHost:
+    """One host: a Debian release at an address. `handle` names its namespace and its control group."""
+
+    name: str
+    handle: str
+    release: str
+    underlay: IPv4Interface
+    prefix: IPv4Network
+
+    @property
+    def mac(self) -> str:
+        """Follows from the address: with a new one after a reboot the peers would keep a stale neighbour."""
+        return mac(self.underlay.ip)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The whole lab: hosts on one switch. `fabric` names the network namespace of switch and controller."""
+
+    name: str
+    hosts: tuple[LabHost, ...]
+
+    @property
+    def fabric(self) -> str:
+        """The namespace of switch and controller."""
+        return fabric(self.name)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Each release in use, once, in the order of the hosts."""
+        return tuple(dict.fromkeys(host.release for host in self.hosts))
+
+    def host(self, name: str) -> LabHost:
+        """The host of that name; a LabError that lists the names there are where it is none of them."""
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        known = ", ".join(host.name for host in self.hosts)
+        raise LabError(f"lab {self.name} has no host {name!r}; it has {known}")
+
+
+def topology(name: str, hosts: int, releases: tuple[str, ...] = RELEASES) -> Topology:
+    """The lab of that name and size, its hosts cycling through the releases."""
+    _check(name, hosts, releases)
+    prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
+    numbered = enumerate(zip(prefixes, cycle(releases), strict=False), start=1)
+    return Topology(name, tuple(_host(name, number, *rest) for number, rest in numbered))
+
+
+def fabric(lab: str) -> str:
+    """The name of the lab's fabric namespace; those of its hosts start with it."""
+    return f"dockmesh-{lab}"
+
+
+def is_handle(lab: str, text: str) -> bool:
+    """Whether a namespace or control group of that name is a host of the lab."""
+    return re.fullmatch(rf"dockmesh-{re.escape(lab)}-host[0-9]+", text) is not None
+
+
+def mac(address: IPv4Address) -> str:
+    """A locally administered MAC that carries the address."""
+    return ":".join(f"{octet:02x}" for octet in b"\x02\x00" + address.packed)
+
+
+def check_name(name: str) -> None:
+    """Raise LabError unless the name can name a lab and no namespace of another lab."""
+    if not _NAME.fullmatch(name):
+        raise LabError(f"{name!r} cannot name a lab: 1 to 16 of a-z, 0-9 and -, the first no -")
+    if _LIKE_A_HOST.fullmatch(name):
+        raise LabError(f"{name!r} cannot name a lab: it reads like a host of lab {name.rpartition('-')[0]!r}")
+
+
+def _check(name: str, hosts: int, releases: tuple[str, ...]) -> None:
+    check_name(name)
+    if not 1 <= hosts <= MOST_HOSTS:
+        raise LabError(f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}")
+    if not releases or not all(map(_RELEASE.fullmatch, releases)):
+        raise LabError(f"{','.join(releases)!r} is no list of Debian releases such as {','.join(RELEASES)}")
+
+
+def _host(lab: str, number: int, prefix: IPv4Network, release: str) -> LabHost:
+    name = f"host{number}"
+    underlay = IPv4Interface((_BELOW_FIRST_HOST + number, CONTROLLER.network.prefixlen))
+    return LabHost(name, f"{fabric(lab)}-{name}", release, underlay, prefix)

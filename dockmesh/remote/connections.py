@@ -1,0 +1,126 @@
+"""Opened SSH connections, by fabric: as ~/.ssh/config and the inventory say, and with known_hosts enforced.
+
+fabric itself accepts any host key and reads no known_hosts; every connection made here gets a policy of its own before
+it is opened, gateways included, which is why fabric is never left to build a gateway by itself.
+"""
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fabric import Config, Connection
+from paramiko import PKey, SSHConfig
+
+from dockmesh.core.model import Login
+from dockmesh.remote import sockets
+from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
+
+_SSH_PORT = 22
+_USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
+_SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+_CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
+
+
+class Connections:
+    """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._lock = threading.RLock()
+        self._keys: dict[str, PKey] = {}
+        self._known: dict[tuple[str, ...], KnownHosts] = {}
+        self._gateways: dict[tuple[str, Login], Connection] = {}
+
+    def prepare(self, login: Login) -> Connection:
+        """The connection for `login`, not opened yet.
+
+        Raises:
+            OSError, ValueError, paramiko.SSHException: a key or configuration file cannot be read.
+        """
+        with self._lock:
+            known = self._known_hosts(login)
+            return self._build(login.address, login, gateway=self._gateway_of(login), known=known)
+
+    def open(self, connection: Connection, login: Login) -> None:
+        """Connect, check the host key, authenticate.
+
+        Raises:
+            OSError, EOFError, paramiko.SSHException: it did not come about.
+        """
+        if isinstance(connection.gateway, Connection):
+            self._open_gateway(connection.gateway, login)
+        elif not connection.gateway:
+            connection.connect_kwargs["sock"] = sockets.connect(
+                connection.host, connection.port, netns=login.netns, timeout_s=self._timeout_s
+            )
+        connection.open()
+
+    def close(self) -> None:
+        """Close the gateways."""
+        for gateway in self._gateways.values():
+            gateway.close()
+
+    @cached_property
+    def _config(self) -> Config:
+        # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
+        config = Config(lazy=True, ssh_config=SSHConfig())
+        for file in (Path(name).expanduser() for name in _CONFIG_FILES):
+            if file.exists():
+                with file.open(encoding="utf-8") as lines:
+                    config.base_ssh_config.parse(lines)
+        return config
+
+    def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:
+        connection = Connection(
+            name,
+            user=login.user if name == login.address else None,
+            port=login.port if name == login.address else None,
+            config=self._config,
+            gateway=gateway,
+            connect_timeout=max(1, int(self._timeout_s)),
+            connect_kwargs=self._credentials(login),
+        )
+        accept = login.host_key_policy == "accept-new"
+        connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict())
+        plain = connection.port == _SSH_PORT
+        known.trust(connection.client, connection.host if plain else f"[{connection.host}]:{connection.port}")
+        return connection
+
+    def _credentials(self, login: Login) -> dict[str, Any]:
+        limits = {"banner_timeout": self._timeout_s, "auth_timeout": self._timeout_s}
+        file = login.identity_file
+        if file is None:
+            return limits
+        if file not in self._keys:
+            self._keys[file] = PKey.from_path(Path(file).expanduser())
+        return {**limits, "pkey": self._keys[file], "look_for_keys": False}
+
+    def _known_hosts(self, login: Login) -> KnownHosts:
+        configured = self._config.base_ssh_config.lookup(login.address).get("userknownhostsfile", _USER_KNOWN_HOSTS)
+        files = (login.known_hosts,) if login.known_hosts else (*configured.split(), _SYSTEM_KNOWN_HOSTS)
+        if files not in self._known:
+            self._known[files] = KnownHosts([Path(file).expanduser() for file in files])
+        return self._known[files]
+
+    def _gateway_of(self, login: Login) -> Connection | str | bool:
+        """What fabric takes as gateway; False and not None, since None lets it build its own."""
+        configured = self._config.base_ssh_config.lookup(login.address)
+        jump = login.jump or configured.get("proxyjump")
+        if not jump or jump == "none":
+            return configured.get("proxycommand") or False
+        known = self._known_hosts(login)
+        gateway: Connection | bool = False
+        behind = ""
+        for hop in jump.split(","):
+            behind = f"{behind},{hop}"
+            key = (behind, login)
+            if key not in self._gateways:
+                self._gateways[key] = self._build(hop.strip(), login, gateway=gateway, known=known)
+            gateway = self._gateways[key]
+        return gateway
+
+    def _open_gateway(self, gateway: Connection, login: Login) -> None:
+        with self._lock:
+            if not gateway.is_connected:
+                self.open(gateway, login)

@@ -1,0 +1,64 @@
+"""Which host keys are trusted: known_hosts, strictly. Nothing here ever accepts a changed key."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from paramiko import HostKeys, MissingHostKeyPolicy, PKey, SSHClient
+from paramiko.ssh_exception import SSHException
+
+
+class UnknownHostKeyError(SSHException):
+    """The host showed a key that known_hosts has no line for."""
+
+    def __init__(self, name: str, key: PKey) -> None:
+        self.name = name
+        self.key = key
+        super().__init__(f"unknown host key {key.fingerprint}")
+
+
+class KnownHosts:
+    """The known_hosts files of a run, each read once, shared by all connections."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = tuple(files)
+        self._lock = threading.Lock()
+        self._keys = HostKeys()
+        for file in self.files:
+            if file.exists():
+                self._keys.load(str(file))
+
+    def trust(self, client: SSHClient, name: str) -> None:
+        """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types."""
+        with self._lock:
+            known = self._keys.lookup(name)
+            for kind, key in known.items() if known else ():
+                client.get_host_keys().add(name, kind, key)
+
+    def accept(self, name: str, key: PKey) -> None:
+        """Remember a key that was not known yet, in the first of the files."""
+        line = f"{name} {key.get_name()} {key.get_base64()}\n"
+        with self._lock:
+            self._keys.add(name, key.get_name(), key)
+            self.files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self.files[0].open("a", encoding="ascii") as file:
+                file.write(line)
+
+
+class Strict(MissingHostKeyPolicy):
+    """Refuse a host whose key is not known."""
+
+    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
+        """Raise UnknownHostKeyError."""
+        raise UnknownHostKeyError(hostname, key)
+
+
+class AcceptNew(MissingHostKeyPolicy):
+    """Take and remember the key of a host seen for the first time, as OpenSSH's accept-new does."""
+
+    def __init__(self, known: KnownHosts) -> None:
+        self._known = known
+
+    def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
+        """Write the key to known_hosts."""
+        self._known.accept(hostname, key)

@@ -1,0 +1,47 @@
+"""The sessions of a run: one per host, opened when first needed and kept for the phases that follow."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from dockmesh.core.model import Host
+from dockmesh.remote.transport import Session, Transport
+
+
+class Sessions:
+    """Opens and keeps a session per host. A host is served by one thread at a time; different hosts by many."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._open: dict[str, Session] = {}
+
+    def of(self, host: Host) -> Session:
+        """The session with `host`.
+
+        Raises:
+            UnreachableError: none came about.
+        """
+        with self._lock:
+            session = self._open.get(host.name)
+        if session is None:
+            session = self._transport.connect(host)
+            with self._lock:
+                self._open[host.name] = session
+        return session
+
+    def close(self) -> None:
+        """End all sessions; a thread still busy in one gets an UnreachableError."""
+        with self._lock:
+            sessions = tuple(self._open.values())
+            self._open.clear()
+        for session in sessions:
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,86 @@
+"""Probes of the mesh: a host's whole row in one exec, all hosts at once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+from dockmesh.core import reach
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.sections import split
+from dockmesh.errors import HostError
+from dockmesh.remote.fanout import fan_out
+from dockmesh.remote.sessions import Sessions
+
+Done = Callable[[str, str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """What a verification works with. `sections` and `probe` are the texts of the scripts in `templates/`."""
+
+    executor: Executor
+    sessions: Sessions
+    sections: str
+    probe: str
+    offset: int
+    timeout_s: float
+
+    def targets(self, hosts: Iterable[Host], done: Done) -> dict[str, reach.Target | HostError]:
+        """What each host offers to be probed; a namespace it makes for that ends by itself after two minutes."""
+        found = {}
+        for host, target in fan_out(self.executor, hosts, self._target):
+            found[host.name] = target
+            done(host.name, str(target) if isinstance(target, HostError) else None)
+        return found
+
+    def release(self, hosts: Iterable[Host], targets: Mapping[str, reach.Target]) -> None:
+        """End the namespaces that `targets` made. One that cannot be ended now ends by itself."""
+        holding = [host for host in hosts if host.name in targets and targets[host.name].held]
+        for _ in fan_out(self.executor, holding, partial(self._release, targets)):
+            pass
+
+    def row(
+        self, targets: Mapping[str, reach.Target], questions: Mapping[str, list[reach.Probe]], host: Host
+    ) -> list[reach.Reachability]:
+        """Ask all of a host's questions."""
+        own = targets.get(host.name)
+        asked = questions[host.name]
+        script = reach.row_script(
+            asked, targets, pid=own.pid if own else None, sections=self.sections, probe=self.probe
+        )
+        output = split(self.sessions.of(host).run(script, timeout_s=self.timeout_s + reach.duration_s(asked)))
+        return list(reach.answers(asked, targets, output["probes"]))
+
+    def _target(self, host: Host) -> reach.Target:
+        script = reach.target_script(host, self.sections, self.probe, offset=self.offset)
+        return reach.target(host, split(self.sessions.of(host).run(script, timeout_s=self.timeout_s)))
+
+    def _release(self, targets: Mapping[str, reach.Target], host: Host) -> None:
+        pid = targets[host.name].pid
+        if pid is not None:
+            script = reach.release_script(pid, self.sections, self.probe)
+            self.sessions.of(host).run(script, timeout_s=self.timeout_s)
+
+
+def verify(prober: Prober, fleet: Fleet, sources: Iterable[Host], done: Done) -> reach.Report:
+    """Probe from every host of `sources` to every host of the fleet."""
+    asking = tuple(sources)
+    questions: dict[str, list[reach.Probe]] = {host.name: [] for host in asking}
+    for probe in reach.probes(fleet, asking):
+        questions[probe.source].append(probe)
+    found = prober.targets(fleet.hosts, done)
+    errors = {name: str(target) for name, target in found.items() if isinstance(target, HostError)}
+    targets = {name: target for name, target in found.items() if isinstance(target, reach.Target)}
+    answers: dict[str, list[reach.Reachability]] = {}
+    try:
+        able = [host for host in asking if host.name not in errors]
+        for host, row in fan_out(prober.executor, able, partial(prober.row, targets, questions)):
+            if isinstance(row, HostError):
+                errors[host.name] = str(row)
+            else:
+                answers[host.name] = row
+            done(host.name, errors.get(host.name))
+    finally:
+        prober.release(fleet.hosts, targets)
+    return reach.report(fleet, questions, answers, errors)

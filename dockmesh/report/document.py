@@ -1,0 +1,109 @@
+"""Results as JSON documents: what users script against, versioned by `format`."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from dockmesh.core.model import Bridge, Chain, File, Resource, Route, key_of
+from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
+from dockmesh.core.reach import Reachability, Report
+
+PLAN = "dockmesh/plan/1"
+APPLY = "dockmesh/apply/1"
+STATUS = "dockmesh/status/1"
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan, host by host, with its summary."""
+    changes = [change for host in plan.hosts for change in host.changes]
+    counts = {action: sum(change.action == action for change in changes) for action in _ACTIONS}
+    return {
+        "format": PLAN,
+        "hosts": [_host_plan(host) for host in plan.hosts],
+        "summary": {
+            "hosts": len(plan.hosts),
+            **counts,
+            "conflicts": sum(len(host.conflicts) for host in plan.hosts),
+            "errors": sum(host.error is not None for host in plan.hosts),
+        },
+    }
+
+
+def apply_document(plan: Plan, outcomes: Iterable[Outcome], report: Report | None) -> dict[str, Any]:
+    """A run of apply: what was planned, what came of each host, and who reaches whom now."""
+    return {
+        "format": APPLY,
+        "plan": plan_document(plan),
+        "outcomes": [asdict(outcome) for outcome in outcomes],
+        "status": status_document(report) if report else None,
+    }
+
+
+def status_document(report: Report) -> dict[str, Any]:
+    """Who reaches whom."""
+    return {
+        "format": STATUS,
+        "probes": [_probe(answer) for answer in report.answers],
+        "hosts": [{"host": host, "error": report.errors.get(host)} for host in report.hosts],
+        "summary": {
+            "probes": len(report.answers),
+            "reached": len(report.answers) - len(report.failed),
+            "failed": len(report.failed),
+        },
+    }
+
+
+def shown(resource: Resource | None) -> str | None:
+    """A resource as text: the same in the document and on the screen."""
+    match resource:
+        case Route(next_hop=next_hop, device=device):
+            return f"via {next_hop} dev {device}"
+        case File(text=text):
+            return text
+        case Chain(hook=hook, rules=rules):
+            return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
+        case Bridge(address=address):
+            return f"docker0 {address or 'without address'}"
+        case None:
+            return None
+
+
+_ACTIONS = ("add", "change", "remove", "restart")
+
+
+def _host_plan(plan: HostPlan) -> dict[str, Any]:
+    return {
+        "host": plan.host,
+        "changes": [_change(change) for change in plan.changes],
+        "conflicts": [asdict(conflict) for conflict in plan.conflicts],
+        "error": plan.error,
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    kind, key = key_of(change.resource)
+    return {
+        "kind": kind,
+        "action": change.action,
+        "key": key,
+        "before": shown(change.before),
+        "after": shown(change.after),
+        "reason": change.reason,
+    }
+
+
+def _probe(answer: Reachability) -> dict[str, Any]:
+    return {
+        "source": answer.probe.source,
+        "target": answer.probe.target,
+        "kind": answer.probe.kind,
+        "reached": answer.reached,
+        "sent": answer.sent,
+        "received": answer.received,
+        "ttl": answer.ttl,
+        "expected_ttl": answer.probe.expected_ttl,
+        "rtt_ms": answer.rtt_ms,
+        "mtu_ok": None,
+        "source_seen": None,
+        "reason": answer.reason,
+    }

@@ -1,0 +1,96 @@
+# Reads a host and changes nothing. Follows sections.sh.
+# Needs PEERS, the underlay addresses of the peers. Files come as their octal mode, then base64; or as "absent".
+# "basis" fingerprints what a plan rests on: the sections of read_basis, in which nothing moves by itself.
+# shellcheck shell=dash disable=SC2154
+
+# Lifetimes count down and linkdown comes and goes with the containers.
+addresses() { ip -o -4 addr show | sed 's/ *\\.*//'; }
+routes() { ip -o -4 route show | sed 's/ linkdown\>//'; }
+
+links() { ip -o link show | sed 's/ *\\.*//'; }
+
+# One process asks the kernel for the way to every peer; -force goes on where a peer has none.
+ways() {
+  for peer in $PEERS; do echo "route get $peer"; done | ip -o -4 -force -batch - 2>/dev/null | sed 's/ *\\.*//'
+}
+
+# iptables-save rather than -S: one process a table, and no error where a chain is absent.
+chains() {
+  command -v iptables-save >/dev/null || { echo 'no iptables'; return 127; }
+  iptables-save -t "$1" | grep -E '^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) |^-A (DOCKER-USER|FORWARD|PREROUTING|DOCKMESH-[A-Z]+) '
+  return 0
+}
+
+file() {
+  if [ -e "$1" ]; then
+    stat -L -c %a "$1"
+    head -c 1048577 "$1" | base64
+  else
+    echo absent
+  fi
+}
+
+networks() {
+  # Network ids hold no blanks.
+  # shellcheck disable=SC2046
+  docker network inspect --format \
+    '[{{json .Name}},{{json .Driver}},{{json .Options}},{{json .IPAM.Config}},{{json .Id}}]' $(docker network ls -q)
+}
+
+containers() {
+  ids=$(docker ps -q --no-trunc) || { echo "$ids"; return 1; }
+  [ -n "$ids" ] || return 0
+  # shellcheck disable=SC2086
+  docker inspect --format \
+    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}}]' \
+    $ids
+}
+
+unit() {
+  systemctl show "$1" --property=LoadState --property=ActiveState --property=FragmentPath --property=MainPID \
+    --property=ExecMainStartTimestamp
+}
+
+daemon_arguments() {
+  pid=$(systemctl show docker.service --property=MainPID) && tr '\0' '\n' <"/proc/${pid#MainPID=}/cmdline"
+}
+
+tools() {
+  for tool in ip iptables nft ping systemd-run systemctl flock base64 sha256sum docker dockerd; do
+    command -v "$tool"
+  done
+  return 0
+}
+
+ip_forward() { cat /proc/sys/net/ipv4/ip_forward; }
+
+read_basis() {
+  section addresses addresses
+  section routes routes
+  section ways ways
+  section filter chains filter
+  section raw chains raw
+  section daemon.json file /etc/docker/daemon.json
+  section original.json file /etc/dockmesh/original.json
+  if command -v docker >/dev/null; then section networks networks; fi
+}
+
+fingerprint() { sha256sum | cut -d ' ' -f 1; }
+
+read_facts() {
+  section user id -u
+  section version ip -V
+  section tools tools
+  section ip_forward ip_forward
+  section links links
+  basis=$(read_basis)
+  section basis printf '%s\n' "$(printf '%s\n' "$basis" | fingerprint)"
+  printf '%s\n' "$basis"
+  section unit unit docker.service
+  if command -v docker >/dev/null; then
+    section daemon_arguments daemon_arguments
+    section info docker info --format '{{json .}}'
+    section containers containers
+  fi
+  section end true
+}

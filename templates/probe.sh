@@ -1,0 +1,68 @@
+# Probes the mesh from one host. Follows sections.sh.
+# shellcheck shell=dash disable=SC2154
+
+bridge_containers() { docker network inspect bridge --format '{{range .Containers}}{{println .IPv4Address}}{{end}}'; }
+
+# The first running container with an address on docker0, as "ADDRESS PID".
+find_container() {
+  # shellcheck disable=SC2046
+  docker inspect --format '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}}{{end}} {{.State.Pid}}' \
+    $(docker ps -q --no-trunc --filter network=bridge) 2>/dev/null | grep -E -m 1 '^[0-9.]+ [1-9][0-9]*$'
+}
+
+# hold_namespace SECONDS GATEWAY LENGTH CANDIDATE...: a network namespace with a leg in docker0 and a free address of
+# its network, as "ADDRESS PID". It lives as long as the process that holds it, which ends by itself: when that is
+# gone, the kernel takes the namespace and both ends of the leg away.
+hold_namespace() {
+  seconds=$1 gateway=$2 length=$3
+  shift 3
+  used=$(bridge_containers)
+  for address; do
+    case "$used" in *"$address/"*) continue ;; esac
+    setsid unshare --net sleep "$seconds" >/dev/null 2>&1 &
+    holder=$!
+    until [ "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
+      kill -0 "$holder" || return 1
+    done
+    ip link add "dmp$holder" type veth peer name eth0 netns "$holder" &&
+      ip link set "dmp$holder" master docker0 up &&
+      nsenter --target "$holder" --net ip addr add "$address/$length" dev eth0 &&
+      nsenter --target "$holder" --net ip link set eth0 up &&
+      nsenter --target "$holder" --net ip route add default via "$gateway" &&
+      echo "$address $holder" && return
+    kill "$holder"
+    return 1
+  done
+  echo 'no free address in the network of docker0'
+  return 1
+}
+
+# release PID: ends a holder, and only one.
+release() {
+  case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in "sleep "*) kill "$1" ;; esac
+}
+
+# container_target SECONDS GATEWAY LENGTH CANDIDATE...: "ADDRESS PID container|namespace"
+container_target() {
+  if found=$(find_container); then
+    echo "$found container"
+  else
+    found=$(hold_namespace "$@") || { echo "$found"; return 1; }
+    echo "$found namespace"
+  fi
+}
+
+# one_probe KIND ADDRESS: one line "KIND ADDRESS" and ping's, joined. Called by xargs, in a shell of its own.
+# row COUNT INTERVAL WAIT PARALLEL PID, lines "KIND ADDRESS" on stdin; PID has the container's network namespace.
+row() {
+  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5
+  export count interval wait pid
+  # The quoted text is another shell's.
+  # shellcheck disable=SC2016
+  xargs -r -n 2 -P "$parallel" sh -c '
+    inside=
+    [ "$0" != container-container ] || inside="nsenter --target $pid --net"
+    said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" "$1" 2>&1 | tr "\n" "|")
+    printf "%s %s %s\n" "$0" "$1" "$said"
+  '
+}

@@ -1,0 +1,246 @@
+"""The lab keeps what it promises: fresh Docker hosts of three generations, faults, reboots, no traces."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dockmesh.errors import LabError
+from dockmesh.lab import cgroup, lifecycle, network
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import topology
+
+HOSTS = ("host1", "host2", "host3")
+KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
+
+
+@pytest.fixture(scope="module")
+def own(_interruptible: None) -> Iterator[Lab]:
+    """A lab that no other module has touched, up beside the session's."""
+    lifecycle.down("own")
+    try:
+        yield lifecycle.up("own", 3)
+    finally:
+        lifecycle.down("own")
+
+
+def said(lab: Lab, host: str, *argv: str) -> str:
+    return lab.run(host, argv, check=True).stdout.strip()
+
+
+def ssh(lab: Lab, user: str, host: str, command: str) -> subprocess.CompletedProcess[str]:
+    folder, address = lab.inventory.parent, str(lab.topology.host(host).underlay.ip)
+    options = ("BatchMode=yes", "StrictHostKeyChecking=yes", f"UserKnownHostsFile={folder / 'known_hosts'}")
+    flags = [part for option in options for part in ("-o", option)]
+    key = str(folder / "id_ed25519")
+    return lab.run_controller(("ssh", "-F", "none", "-i", key, *flags, f"{user}@{address}", command))
+
+
+def reaches(lab: Lab, source: str, target: str) -> bool:
+    address = str(lab.topology.host(target).underlay.ip)
+    return lab.run(source, ("ping", "-c", "1", "-W", "1", address)).returncode == 0
+
+
+def traces(name: str) -> list[str]:
+    """Whatever this machine still has of the lab."""
+    folder = f"/dockmesh/lab/{name}/"
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if folder in line]
+    found = [group for group in (*cgroup.names(), *network.names()) if group.startswith(f"dockmesh-{name}")]
+    files = [str(path) for path in Path("/var/lib/dockmesh/lab").glob(f"{name}*")]
+    return [*mounts, *found, *files, *commands(folder)]
+
+
+def commands(text: str) -> list[str]:
+    """The command lines of this machine that contain the text."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found += [line] if text in line else []
+    return found
+
+
+def start_and_kill(name: str, at: str) -> None:
+    """Start a lab in another process and kill that as soon as it tells of `at`."""
+    script = f"from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress=lambda *t: print(*t, flush=True))"
+    with subprocess.Popen((sys.executable, "-c", script), stdout=subprocess.PIPE, text=True) as starting:
+        assert starting.stdout
+        assert any(at in line for line in starting.stdout)
+        starting.kill()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_fresh_host_has_dockers_default_bridge_and_no_configuration(own: Lab, host: str) -> None:
+    assert "172.17.0.1/16" in said(own, host, "ip", "-brief", "-4", "address", "show", "docker0")
+    assert own.run(host, ("test", "-e", "/etc/docker/daemon.json")).returncode == 1
+    assert said(own, host, "ip", "-4", "route", "show", "proto", "static") == ""
+    assert said(own, host, "hostname") == host
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_fresh_host_runs_one_container_that_docker_will_not_restart(own: Lab, host: str) -> None:
+    assert said(own, host, "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web running"
+    settings = json.loads(said(own, host, "docker", "inspect", "--format", "{{json .HostConfig}}", "web"))
+    assert settings["RestartPolicy"]["Name"] in {"no", ""}
+    assert settings["Init"] is True
+    assert said(own, host, "docker", "exec", "web", "ip", "-4", "route", "show", "default")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_unit_of_a_fresh_host_has_started(own: Lab, host: str) -> None:
+    assert said(own, host, "systemctl", "--failed", "--no-legend", "--plain") == ""
+
+
+def test_the_hosts_have_three_generations_of_docker(own: Lab) -> None:
+    version = ("docker", "version", "--format", "{{.Server.Version}}")
+    majors = [int(said(own, host, *version).split(".")[0]) for host in HOSTS]
+    assert majors[:2] == [20, 26]
+    assert majors[2] >= 28
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_root_and_admin_log_in_with_the_labs_key_and_admin_is_root_by_sudo(own: Lab, host: str) -> None:
+    assert ssh(own, "root", host, "id -un; hostname").stdout.split() == ["root", host]
+    assert ssh(own, "admin", host, "id -un; sudo -n id -un").stdout.split() == ["admin", "root"]
+
+
+def test_hosts_have_keys_and_machine_ids_of_their_own(own: Lab) -> None:
+    assert len({said(own, host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub") for host in HOSTS}) == 3
+    assert len({said(own, host, "cat", "/etc/machine-id") for host in HOSTS}) == 3
+
+
+def test_a_host_cannot_change_what_belongs_to_the_machine(own: Lab) -> None:
+    before = Path("/proc/sys/kernel/pid_max").read_text()
+    assert own.run("host1", ("sysctl", "-w", "kernel.pid_max=4000000")).returncode != 0
+    assert own.run("host1", ("sysctl", "-w", "net.ipv4.ip_forward=1")).returncode == 0
+    assert Path("/proc/sys/kernel/pid_max").read_text() == before
+
+
+def test_a_command_gets_its_input_and_gives_its_status(own: Lab) -> None:
+    done = own.run("host2", ("sh", "-c", "cat; exit 7"), text="through")
+    assert (done.stdout, done.returncode) == ("through", 7)
+    with pytest.raises(LabError, match="own-host2: false: exit status 1"):
+        own.run("host2", ("false",), check=True)
+
+
+def test_the_command_line_passes_input_output_and_status_through(own: Lab) -> None:
+    script = "from dockmesh.cli.lab import lab; lab()"
+    call = ("exec", "--name", own.topology.name, "host2", "--", "sh", "-c", "cat; echo no >&2; exit 7")
+    done = subprocess.run(
+        (sys.executable, "-c", script, *call), input="yes", capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("yes", "no\n", 7)
+
+
+def test_up_leaves_a_lab_that_is_up_alone(own: Lab) -> None:
+    told: list[str] = []
+    before = [cgroup.leader(host.handle) for host in own.topology.hosts]
+    again = lifecycle.up("own", 3, on_progress=lambda *words: told.append(" ".join(words)))
+    assert again == own
+    assert told == ["own already up"]
+    assert [cgroup.leader(host.handle) for host in own.topology.hosts] == before
+
+
+def test_up_refuses_to_reshape_a_lab_that_is_up(own: Lab) -> None:
+    with pytest.raises(LabError, match="lab own is up with 3 hosts"):
+        lifecycle.up(own.topology.name, 2)
+
+
+def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own: Lab) -> None:
+    said(own, "host1", "ip", "route", "add", "10.200.0.0/16", "via", "192.168.18.129")
+    said(own, "host1", "nft", "add", "table", "ip", "passing")
+    said(own, "host1", "sh", "-c", "echo kept >/root/file; sync")
+    nic = ("ip", "-brief", "link", "show", "eth0")
+    mac = said(own, "host1", *nic).split()[2]
+    lifecycle.reboot("own", "host1")
+    assert "10.200" not in said(own, "host1", "ip", "route")
+    assert "passing" not in said(own, "host1", "nft", "list", "tables")
+    assert said(own, "host1", "cat", "/root/file") == "kept"
+    assert said(own, "host1", *nic).split()[2] == mac
+    assert said(own, "host1", "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web exited"
+    assert reaches(own, "host2", "host1")
+
+
+def test_a_link_flap_takes_the_routes_through_it(own: Lab) -> None:
+    said(own, "host2", "ip", "route", "add", "10.201.0.0/16", "via", "192.168.18.128")
+    own.inject("link-flap", "host2")
+    assert "10.201" not in said(own, "host2", "ip", "route")
+
+
+def test_a_partitioned_host_is_cut_off_until_healed(own: Lab) -> None:
+    own.partition("host2")
+    assert own.faults("host2") == ("partition",)
+    assert not reaches(own, "host1", "host2")
+    assert reaches(own, "host1", "host3")
+    own.heal("host2")
+    assert own.faults("host2") == ()
+    assert reaches(own, "host1", "host2")
+
+
+def test_a_paused_host_takes_connections_and_says_nothing_until_healed(own: Lab) -> None:
+    address = str(own.topology.host("host3").underlay.ip)
+    own.pause("host3")
+    assert own.faults("host3") == ("pause",)
+    assert own.run("host1", ("bash", "-c", f"exec 3<>/dev/tcp/{address}/22")).returncode == 0
+    assert own.run_controller((*KEYSCAN, address)).stdout == ""
+    own.heal("host3")
+    assert "ssh-ed25519" in own.run_controller((*KEYSCAN, address)).stdout
+
+
+def test_a_stopped_docker_stays_stopped_until_healed(own: Lab) -> None:
+    own.inject("docker-stop", "host3")
+    assert own.run("host3", ("docker", "ps")).returncode != 0
+    own.heal("host3")
+    said(own, "host3", "docker", "ps")
+
+
+def test_up_boots_a_host_that_died_and_keeps_its_files(own: Lab) -> None:
+    said(own, "host2", "sh", "-c", "echo kept >/root/file")
+    cgroup.remove(own.topology.host("host2").handle)
+    with pytest.raises(LabError, match="host2 is not running"):
+        own.partition("host2")
+    lifecycle.up("own", 3)
+    assert said(own, "host2", "cat", "/root/file") == "kept"
+    assert said(own, "host2", "docker", "ps", "--format", "{{.Names}}") == "web"
+
+
+def test_two_labs_stand_side_by_side_with_the_same_addresses(lab: Lab, own: Lab) -> None:
+    assert lab.topology.host("host1").underlay == own.topology.host("host1").underlay
+    said(own, "host1", "touch", "/root/only-here")
+    assert lab.run("host1", ("test", "-e", "/root/only-here")).returncode == 1
+    own.partition("host2")
+    assert reaches(lab, "host1", "host2")
+    own.heal("host2")
+
+
+@pytest.mark.parametrize("at", ["host1 waiting for systemd", "host2 waiting for docker"])
+def test_down_after_a_kill_of_up_leaves_nothing(at: str) -> None:
+    start_and_kill("killed", at)
+    assert traces("killed")
+    assert lifecycle.down("killed")
+    assert traces("killed") == []
+    assert not lifecycle.down("killed")
+
+
+def test_up_after_a_kill_of_up_starts_anew() -> None:
+    start_and_kill("killed", "host1 waiting for sshd")
+    try:
+        built = lifecycle.up("killed", 1)
+        assert said(built, "host1", "docker", "ps", "--format", "{{.Names}}") == "web"
+    finally:
+        lifecycle.down("killed")
+    assert traces("killed") == []
+
+
+def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
+    with pytest.raises(LabError, match="dockmesh lab up --name nowhere"):
+        lifecycle.find("nowhere")
+
+
+def test_a_large_lab_would_fit_the_pool() -> None:
+    assert str(topology("large", 256).hosts[-1].prefix) == "10.143.240.0/20"

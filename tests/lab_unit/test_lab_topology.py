@@ -1,0 +1,84 @@
+import re
+from ipaddress import IPv4Address
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.errors import LabError
+from dockmesh.lab.topology import CONTROLLER, MOST_HOSTS, POOL, RELEASES, check_name, is_handle, topology
+
+sizes = st.integers(min_value=1, max_value=MOST_HOSTS)
+names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,15}", fullmatch=True).filter(
+    lambda name: not re.search(r"-host[0-9]+$", name)
+)
+
+
+def test_hosts_cycle_through_the_releases() -> None:
+    hosts = topology("demo", 4).hosts
+    assert [host.release for host in hosts] == ["bookworm", "trixie", "forky", "bookworm"]
+    assert [host.name for host in hosts] == ["host1", "host2", "host3", "host4"]
+
+
+def test_addresses_count_up_as_plain_integers() -> None:
+    hosts = topology("demo", 130).hosts
+    assert hosts[0].underlay.ip == IPv4Address("192.168.18.128")
+    assert hosts[127].underlay.ip == IPv4Address("192.168.18.255")
+    assert hosts[128].underlay.ip == IPv4Address("192.168.19.0")
+
+
+def test_prefixes_are_the_first_ones_of_the_pool() -> None:
+    prefixes = [str(host.prefix) for host in topology("demo", 3).hosts]
+    assert prefixes == ["10.128.0.0/20", "10.128.16.0/20", "10.128.32.0/20"]
+
+
+def test_a_mac_carries_the_address() -> None:
+    assert topology("demo", 1).hosts[0].mac == "02:00:c0:a8:12:80"
+
+
+@given(sizes)
+def test_no_two_hosts_share_anything(size: int) -> None:
+    hosts = topology("demo", size).hosts
+    for unique in ("name", "handle", "underlay", "mac"):
+        assert len({getattr(host, unique) for host in hosts}) == size
+    assert all(not one.prefix.overlaps(next_.prefix) for one, next_ in pairwise(hosts))
+
+
+@given(sizes)
+def test_every_host_is_on_the_controllers_link_and_in_the_pool(size: int) -> None:
+    for host in topology("demo", size).hosts:
+        assert host.underlay.network == CONTROLLER.network
+        assert host.underlay.ip != CONTROLLER.ip
+        assert host.prefix.subnet_of(POOL)
+
+
+@given(names, names)
+def test_a_handle_belongs_to_one_lab(one: str, other: str) -> None:
+    handle = topology(one, 1).hosts[0].handle
+    assert is_handle(one, handle)
+    assert is_handle(other, handle) is (one == other)
+    assert topology(other, 1).fabric != handle
+
+
+@pytest.mark.parametrize("name", ["", "Demo", "-demo", "a" * 17, "a/b", "a b", "../a", "demo-host1", "demo\n"])
+def test_a_name_that_cannot_be_a_namespace_or_reads_like_a_host_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match="cannot name a lab"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("size", [0, -1, MOST_HOSTS + 1])
+def test_a_size_beyond_the_pool_is_refused(size: int) -> None:
+    with pytest.raises(LabError, match=f"1 to {MOST_HOSTS} hosts"):
+        topology("demo", size)
+
+
+@pytest.mark.parametrize("releases", [(), ("",), ("book/worm",), ("--help",)])
+def test_what_is_no_release_is_refused(releases: tuple[str, ...]) -> None:
+    with pytest.raises(LabError, match="no list of Debian releases"):
+        topology("demo", 1, releases)
+
+
+def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(LabError, match="it has host1, host2"):
+        topology("demo", 2, RELEASES).host("host3")
