@@ -37,7 +37,7 @@ lab-down: $(READY)
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/shellcheck --shell=dash templates/*.sh
+	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q -m 'not lab'

@@ -5,6 +5,7 @@ import json
 import logging
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -128,10 +129,8 @@ def _pipeline(options: Options) -> Iterator[Pipeline]:
     # paramiko reports what it also raises; people see it once, as a host's error.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     transport = partial(SshTransport, timeout_s=options.timeout_s)
-    with (
-        Display(console(click.get_text_stream("stderr"), color=options.color)) as display,
-        Pipeline(request, transport, display) as pipeline,
-    ):
+    err = console(sys.stderr, color=options.color)
+    with Display(err) as display, Pipeline(request, transport, display) as pipeline:
         yield pipeline
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,9 @@ class Options:
 def common(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the common options; it takes them as its first argument."""
 
+    @wraps(verb)
     def called(
+        *,
         inventory: Path | None,
         limit: str | None,
         forks: int,
@@ -72,13 +75,7 @@ def common(verb: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         return verb(Options(inventory, limit, forks, timeout, json, verbose, color), **own)
 
-    called.__doc__ = verb.__doc__
-    called.__name__ = verb.__name__
-    if own := getattr(verb, "__click_params__", None):
-        called.__click_params__ = own  # type: ignore[attr-defined]
-    for option in _OPTIONS:
-        called = option(called)
-    return called
+    return reduce(lambda decorated, option: option(decorated), _OPTIONS, called)
 
 
 _OPTIONS = (

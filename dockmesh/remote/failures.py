@@ -31,29 +31,43 @@ def explain(error: Exception, login: Login) -> str:
         case UnknownHostKeyError():
             return _unknown_key(error, login)
         case BadHostKeyException():
-            return (
-                f"the host key of {place} has CHANGED: it showed {error.key.fingerprint}, known_hosts has "
-                f"{error.expected_key.fingerprint}. Either the host was set up anew (then: ssh-keygen -R "
-                f"{shlex.quote(login.address)}), or someone is in between"
-            )
-        case PasswordRequiredException():
-            return "the key is encrypted: ssh-add it to your agent"
-        case AuthenticationException():
-            who = f" as {login.user}" if login.user else ""
-            return f"{place} does not let us in{who}: check user and identity_file, or try ssh itself"
+            return _changed_key(error, place, login)
+        case SSHException():
+            return _refused(error, place, login)
+        case _:
+            return _unconnected(error, place, login)
+
+
+def _refused(error: SSHException, place: str, login: Login) -> str:
+    if isinstance(error, PasswordRequiredException) or "password" in str(error).lower():
+        return f"the key for {place} is encrypted: ssh-add it to your agent"
+    if isinstance(error, AuthenticationException):
+        who = f" as {login.user}" if login.user else ""
+        return f"{place} does not let us in{who}: check user and identity_file, or try ssh itself"
+    return f"no SSH session with {place} ({quoted(str(error)) or type(error).__name__})"
+
+
+def _unconnected(error: Exception, place: str, login: Login) -> str:
+    match error:
         case socket.gaierror():
             return f"{login.address}: no such name; check the address, or your resolver"
         case TimeoutError():
             return f"{place} does not answer: is it up, and does a firewall drop SSH?"
+        case EOFError():
+            return f"{place} broke the connection off: is that an SSH server?"
         case OSError() if error.errno in _NETWORK:
             named = f" ({error.filename})" if error.filename else ""
             return f"{place} {_NETWORK[error.errno]}{named}"
-        case EOFError():
-            return f"{place} broke the connection off: is that an SSH server?"
-        case SSHException() if "password" in str(error).lower():
-            return f"the key is encrypted ({quoted(str(error))}): ssh-add it to your agent"
         case _:
             return f"no SSH session with {place} ({quoted(str(error)) or type(error).__name__})"
+
+
+def _changed_key(error: BadHostKeyException, place: str, login: Login) -> str:
+    return (
+        f"the host key of {place} has CHANGED: it showed {error.key.fingerprint}, known_hosts has "
+        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: ssh-keygen -R "
+        f"{shlex.quote(login.address)}), or someone is in between"
+    )
 
 
 def _unknown_key(error: UnknownHostKeyError, login: Login) -> str:

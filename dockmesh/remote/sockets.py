@@ -1,4 +1,4 @@
-"""TCP sockets for SSH: without the stalls its small messages suffer from, and in the network namespace they belong to."""
+"""TCP sockets for SSH: without the stalls small messages suffer from, and in the network namespace they belong to."""
 
 import ctypes
 import os

@@ -1,5 +1,7 @@
-"""The transport over SSH. fabric connects; the work goes over paramiko's channels: fabric's `run` feeds stdin a
-character per 10 ms."""
+"""The transport over SSH: fabric connects, the work goes over paramiko's channels.
+
+fabric's own `run` feeds stdin a character per 10 ms.
+"""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Results for people: on a terminal with colour, else plain. What comes from hosts is shown as it is, never as markup."""
+"""Results for people: on a terminal with colour, else plain. What hosts say is never read as markup."""
 
 import os
 import sys
@@ -130,7 +130,7 @@ def _matrix(report: Report) -> Table:
 
 def _cell(answers: list[Reachability]) -> Text:
     if not answers:
-        return Text("–", style="dim")
+        return Text("-", style="dim")
     cell = Text(" ").join(
         Text(f"✓{answer.ttl}", style="green") if answer.ok else Text("✗", style="bold red") for answer in answers
     )
