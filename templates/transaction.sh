@@ -43,15 +43,26 @@ remove_chain() {
 
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
 
-# restart_docker ADDRESS DEMANDED: docker0 goes and comes again, since a running or a kept one holds on to its old
-# address; then the containers that ran before. DEMANDED "no": another address than ADDRESS will do, it is Docker's choice.
+# restart_docker ADDRESS: docker0 goes and comes again on ADDRESS, then the containers that ran before.
 restart_docker() {
   if [ "$(bridge_address)" != "$1" ] || ! systemctl is-active --quiet docker.service; then
     renew_bridge || return 1
     address=$(bridge_address)
-    [ "$2" = no ] || [ "$address" = "$1" ] || { echo "docker0 came up on ${address:-no address}, not on $1"; return 1; }
+    [ "$address" = "$1" ] || { echo "docker0 came up on ${address:-no address}, not on $1"; return 1; }
   fi
   restart_containers
+}
+
+# restart_docker_by FILE ADDRESS, in base64 on stdin the content with which Docker starts on ADDRESS: the file is as it
+# was once Docker has started.
+restart_docker_by() {
+  aside=$(mktemp -d "$STATE/XXXXXX") || return 1
+  [ ! -e "$1" ] || cp -p "$1" "$aside/file" || return 1
+  put_file "$1" 644 && restart_docker "$2"
+  status=$?
+  if [ -e "$aside/file" ]; then mv -f "$aside/file" "$(readlink -f "$1")"; else rm -f "$1"; fi || status=1
+  rmdir "$aside"
+  return "$status"
 }
 
 renew_bridge() {

@@ -6,6 +6,7 @@ Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby,
 import json
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Interface
 from typing import Any
 
 OWN_KEYS = ("bip",)
@@ -44,6 +45,11 @@ def merge(text: str | None, own: Mapping[str, Any]) -> str:
     if text is not None and all(key in document and document[key] == value for key, value in own.items()):
         return text
     return _dump({**document, **own}, like=text)
+
+
+def naming(text: str | None, address: IPv4Interface | None) -> str | None:
+    """The file with `address` as its bip; None where it names one by itself."""
+    return None if address is None or "bip" in load(text) else merge(text, {"bip": str(address)})
 
 
 def restore(text: str | None, original: str | None) -> str | None:

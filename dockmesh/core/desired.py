@@ -39,17 +39,15 @@ def undone(facts: HostFacts) -> HostState:
         HostError: the record of what was found is unreadable.
     """
     file, record = facts.file(DAEMON_JSON), facts.file(ORIGINAL_JSON)
-    bridge = facts.actual.by_key().get(("service", "docker"))
     if record is None:
+        bridge = facts.actual.by_key().get(("service", "docker"))
         return HostState(tuple(resource for resource in (file, bridge) if resource))
     with reading(ORIGINAL_JSON):
         original = json.loads(record.text)
         text = daemon.restore(file.text if file else None, original["daemon_json"])
         address = IPv4Interface(original[DOCKER_BRIDGE]) if original[DOCKER_BRIDGE] else None
-    resources: list[Resource] = [Bridge(address)]
-    if text is not None:
-        resources.append(File(DAEMON_JSON, text, file.mode if file else None))
-    return HostState(tuple(resources))
+    bridge = Bridge(address, daemon.naming(text, address))
+    return HostState((bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge))
 
 
 def own_keys(host: Host, daemon_template: str) -> dict[str, Any]:

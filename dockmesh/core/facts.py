@@ -5,11 +5,13 @@ Text output of iproute2 is read, not JSON: it is the same from iproute2 3 to 6 a
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from itertools import pairwise
 from typing import Any
 
+from dockmesh.core import daemon
 from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Resource, Route
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError
@@ -130,8 +132,7 @@ def parse(host: Host, output: str) -> HostFacts:
         docker=docker,
         actual=HostState(
             (
-                *(_files(sections) if host.docker else ()),
-                *((_bridge(addresses),) if host.docker else ()),
+                *(_docker_resources(sections, addresses) if host.docker else ()),
                 *_chains(sections),
                 *(
                     Route(route.prefix, route.next_hop, route.device)
@@ -205,12 +206,20 @@ def _address(line: str) -> tuple[str, IPv4Interface]:
     return words[1], IPv4Interface(words[words.index("inet") + 1])
 
 
-def _bridge(addresses: tuple[tuple[str, IPv4Interface], ...]) -> Bridge:
-    return Bridge(next((address for device, address in addresses if device == DOCKER_BRIDGE), None))
+def _docker_resources(
+    sections: Mapping[str, Section], addresses: tuple[tuple[str, IPv4Interface], ...]
+) -> tuple[Resource, ...]:
+    files = _files(sections)
+    address = next((address for device, address in addresses if device == DOCKER_BRIDGE), None)
+    text = next((file.text for file in files if file.path == DAEMON_JSON), None)
+    # A broken file is a conflict, and no change is made that would have to be undone.
+    with suppress(daemon.DaemonJsonError):
+        return *files, Bridge(address, daemon.naming(text, address))
+    return *files, Bridge(address)
 
 
-def _files(sections: Mapping[str, Section]) -> list[Resource]:
-    files: list[Resource] = []
+def _files(sections: Mapping[str, Section]) -> tuple[File, ...]:
+    files: list[File] = []
     for path in (DAEMON_JSON, ORIGINAL_JSON):
         if found := file_of(sections, path.rsplit("/", 1)[-1]):
             mode, content = found
@@ -220,7 +229,7 @@ def _files(sections: Mapping[str, Section]) -> list[Resource]:
                 files.append(File(path, content.decode(), mode))
             except UnicodeDecodeError as error:
                 raise HostError(f"{path} is not UTF-8 text (byte {error.start}): mend it") from error
-    return files
+    return tuple(files)
 
 
 def _chains(sections: Mapping[str, Section]) -> list[Resource]:

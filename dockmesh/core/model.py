@@ -92,9 +92,14 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The address docker0 really has; only a restart of Docker moves it."""
+    """The address docker0 really has; only a restart of Docker moves it.
+
+    `way_in` is the daemon.json that makes Docker choose that address, where the host's own does not name it: Docker
+    remembers the last address of docker0, in its store and not in the interface, and keeps to it without a bip.
+    """
 
     address: IPv4Interface | None
+    way_in: str | None = field(default=None, compare=False)
 
 
 Resource = Route | File | Chain | Bridge

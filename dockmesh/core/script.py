@@ -12,7 +12,6 @@ from itertools import groupby
 from shlex import quote
 from typing import Literal, get_args
 
-from dockmesh.core import daemon
 from dockmesh.core.facts import DAEMON_JSON, METRIC, PROTOCOL
 from dockmesh.core.model import Bridge, Chain, File, Route, key_of
 from dockmesh.core.plan import Change, HostPlan
@@ -96,30 +95,21 @@ def _back(changes: Sequence[Change]) -> str:
 
 def _steps(changes: Sequence[Change]) -> Iterator[str]:
     """Each step is a call with its input as here-document; routes go in one batch."""
-    demanded = "yes" if _demands_address(changes) else "no"
     for kind, group in groupby(changes, key=lambda change: key_of(change.resource)[0]):
         if kind == "route":
             yield _with_input("change_routes", "".join(f"{_route(change)}\n" for change in group))
         else:
-            yield from (_step(change, demanded=demanded) for change in group)
+            yield from map(_step, group)
 
 
-def _demands_address(changes: Iterable[Change]) -> bool:
-    """Whether docker0's address is the file's to set; without bip it is Docker's own choice."""
-    for change in changes:
-        if isinstance(change.resource, File) and change.resource.path == DAEMON_JSON:
-            return isinstance(change.after, File) and "bip" in daemon.load(change.after.text)
-    return True
-
-
-def _step(change: Change, *, demanded: str) -> str:
+def _step(change: Change) -> str:
     match change.after or change.before:
         case File() as file:
             return _file(change, file)
         case Chain() as chain:
             return _chain(change, chain)
-        case Bridge(address=address):
-            return f"restart_docker {quote(str(address or ''))} {demanded}"
+        case Bridge() as bridge:
+            return _bridge(bridge)
         case resource:
             raise AssertionError(resource)
 
@@ -127,9 +117,19 @@ def _step(change: Change, *, demanded: str) -> str:
 def _file(change: Change, file: File) -> str:
     if change.after is None:
         return f"remove_file {quote(file.path)}"
-    content = b64encode(file.text.encode()).decode()
-    lines = "".join(f"{content[at : at + 76]}\n" for at in range(0, len(content), 76))
-    return _with_input(f"put_file {quote(file.path)} {quote(file.mode or '644')}", lines)
+    return _with_input(f"put_file {quote(file.path)} {quote(file.mode or '644')}", _base64(file.text))
+
+
+def _bridge(bridge: Bridge) -> str:
+    address = quote(str(bridge.address or ""))
+    if bridge.way_in is None:
+        return f"restart_docker {address}"
+    return _with_input(f"restart_docker_by {quote(DAEMON_JSON)} {address}", _base64(bridge.way_in))
+
+
+def _base64(text: str) -> str:
+    content = b64encode(text.encode()).decode()
+    return "".join(f"{content[at : at + 76]}\n" for at in range(0, len(content), 76))
 
 
 def _chain(change: Change, chain: Chain) -> str:

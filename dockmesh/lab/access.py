@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from dockmesh.lab.command import run
+from dockmesh.lab.host import make_folder
 
 # The recipe's account; root comes with every Debian.
 _ADMIN_UID = 1000
@@ -28,13 +29,13 @@ def host_key(upper: Path) -> Path:
 def admit(upper: Path, controller: str) -> None:
     """Let the controller's key in as root and as admin."""
     _authorize(upper / "root", controller, 0)
-    (upper / "home").mkdir(mode=0o755)
+    make_folder(upper / "home")
     _authorize(upper / "home" / "admin", controller, _ADMIN_UID)
 
 
 def _authorize(home: Path, key: str, uid: int) -> None:
     for folder in (home, home / ".ssh"):
-        folder.mkdir(mode=0o700)
+        make_folder(folder, 0o700)
         os.chown(folder, uid, uid)
     authorized = home / ".ssh" / "authorized_keys"
     authorized.write_text(f"{key} dockmesh lab\n")

@@ -41,17 +41,23 @@ class Machine:
 
 def lay_out(machine: Machine, docker: Path | None = None) -> None:
     """Make the machine's folder, with its own copy of what Docker keeps."""
-    for name in ("upper", "work", "merged", "containerd"):
-        (machine.folder / name).mkdir(parents=True)
+    machine.folder.mkdir()
+    for name in ("upper", "upper/etc", "work", "merged", "docker", "containerd"):
+        make_folder(machine.folder / name)
     if docker:
-        run(("cp", "--archive", "--reflink=auto", str(docker), str(machine.folder / "docker")))
-    else:
-        (machine.folder / "docker").mkdir()
-    etc = machine.folder / "upper" / "etc"
-    etc.mkdir(mode=0o755)
-    (etc / "hostname").write_text(f"{machine.hostname}\n")
-    (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {machine.hostname}\n")
-    (etc / "machine-id").write_text(hashlib.md5(machine.handle.encode(), usedforsecurity=False).hexdigest() + "\n")
+        run(("cp", "--archive", "--reflink=auto", f"{docker}/.", str(machine.folder / "docker")))
+    machine_id = hashlib.md5(machine.handle.encode(), usedforsecurity=False).hexdigest()
+    hosts = f"127.0.0.1 localhost\n127.0.1.1 {machine.hostname}\n"
+    for name, text in (("hostname", f"{machine.hostname}\n"), ("hosts", hosts), ("machine-id", f"{machine_id}\n")):
+        file = machine.folder / "upper" / "etc" / name
+        file.write_text(text)
+        file.chmod(0o644)
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """A folder of exactly that mode, as the overlay takes it over into the host, whatever the caller's umask."""
+    folder.mkdir()
+    folder.chmod(mode)
 
 
 def boot(machine: Machine) -> None:

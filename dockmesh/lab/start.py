@@ -19,7 +19,7 @@ def lay_out(lab: Lab, each: LabHost, controller: str) -> str:
     upper = machine.folder / "upper"
     access.admit(upper, controller)
     key = access.host_key(upper)
-    key.parent.mkdir(mode=0o755)
+    host.make_folder(key.parent)
     return access.create_key(key, each.name)
 
 
