@@ -51,6 +51,9 @@ unit() {
     --property=ExecMainStartTimestamp
 }
 
+# A line each: both units enabled, the timer active.
+enabled() { systemctl is-enabled dockmesh.service dockmesh.timer; systemctl is-active dockmesh.timer; }
+
 daemon_arguments() {
   pid=$(systemctl show docker.service --property=MainPID) && tr '\0' '\n' <"/proc/${pid#MainPID=}/cmdline"
 }
@@ -72,6 +75,10 @@ read_basis() {
   section raw chains raw
   section daemon.json file /etc/docker/daemon.json
   section original.json file /etc/dockmesh/original.json
+  section reassert.sh file /etc/dockmesh/reassert.sh
+  section dockmesh.service file /etc/systemd/system/dockmesh.service
+  section dockmesh.timer file /etc/systemd/system/dockmesh.timer
+  section enabled enabled
   if command -v docker >/dev/null; then section networks networks; fi
 }
 
@@ -87,6 +94,7 @@ read_facts() {
   section basis printf '%s\n' "$(printf '%s\n' "$basis" | fingerprint)"
   printf '%s\n' "$basis"
   section unit unit docker.service
+  section previous.json file /etc/dockmesh/previous.json
   if command -v docker >/dev/null; then
     section daemon_arguments daemon_arguments
     section info docker info --format '{{json .}}'

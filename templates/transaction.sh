@@ -1,11 +1,14 @@
-# Changes a host as a whole: into its new state, or back into its old one. Follows sections.sh and facts.sh.
-# Needs RUN (who changes), BASIS (what the plan was made from), PEERS, and the functions go_forward and go_back.
-# Output: the section "outcome" with one JSON document, then the facts as they are now.
+# Changes a host as a whole: into its new state, or back into its old one. Follows sections.sh, facts.sh and verbs.sh.
+# Output: the section "outcome" with one JSON document.
 # shellcheck shell=dash disable=SC2154
 
 STATE=/etc/dockmesh
+PENDING=$STATE/pending
+UNITS=/etc/systemd/system
+REVERT=dockmesh-revert
+CHANGE_S=300
 
-# --- one resource each; every verb may be run again -----------------------------------------------------------------
+# --- one resource each ----------------------------------------------------------------------------------------------
 
 # put_file PATH MODE, the content in base64 on stdin: beside it, then renamed over it, so that no half file is read.
 put_file() {
@@ -18,22 +21,18 @@ put_file() {
 
 remove_file() { rm -f "$1"; }
 
-# change_routes, lines for ip -batch on stdin. A route to delete that is gone already is no failure.
-change_routes() {
-  problems=$(ip -4 -force -batch - 2>&1 | grep -v -e 'No such process' -e '^Command failed')
-  [ -z "$problems" ] || { echo "$problems"; return 1; }
+# put_unit NAME, its text in base64 on stdin: enabled, and a timer running.
+put_unit() {
+  put_file "$UNITS/$1" 644 && systemctl daemon-reload && systemctl --quiet enable "$1" 2>&1 || return 1
+  case "$1" in *.timer) systemctl restart "$1" ;; esac
 }
 
-unhook() {
-  iptables -w 10 -t "$1" -S | grep -- " -j $2\$" | sed 's/^-A/-D/' | while read -r jump; do
-    # A jump's words hold no blanks.
-    # shellcheck disable=SC2086
-    iptables -w 10 -t "$1" $jump
-  done
+remove_unit() {
+  case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
+  rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
+  rmdir "$UNITS/docker.service.wants" 2>/dev/null
+  systemctl daemon-reload
 }
-
-# put_chain TABLE NAME HOOK, lines for iptables-restore on stdin: filled at one blow, then hooked in first place.
-put_chain() { iptables-restore -w 10 --noflush && unhook "$1" "$2" && iptables -w 10 -t "$1" -I "$3" 1 -j "$2"; }
 
 remove_chain() {
   unhook "$1" "$2"
@@ -94,39 +93,115 @@ outcome() {
   section outcome printf '{"status": "%s", "error": "%s"}\n' "$1" "$error"
 }
 
-# The lock is on the file that has the name now: its holder may have removed the one that was opened.
+# lock OPTION... of flock. The lock is on the file that has the name now: its holder may have removed the one that was opened.
 lock() {
-  mkdir -p "$STATE" && chmod 700 "$STATE" && exec 9>>"$STATE/lock" && flock -n 9 &&
-    [ "$(stat -c %i "$STATE/lock" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ] && printf '%s\n' "$RUN" >"$STATE/lock"
+  mkdir -p "$STATE" && chmod 700 "$STATE" && exec 9>>"$STATE/lock" && flock "$@" 9 &&
+    [ "$(stat -c %i "$STATE/lock" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ] && printf '%s\n' "${RUN:-the host itself}" >"$STATE/lock"
 }
 
 # Leaves no trace where dockmesh has nothing to remember on this host.
 unlock() {
+  [ -e "$STATE/reassert.sh" ] || [ -e "$PENDING" ] || rm -f "$STATE/previous.json"
   rm -f "$STATE/lock"
   rmdir "$STATE" 2>/dev/null
 }
 
+# Before the first change: what the host does by itself, after CONFIRM_S seconds or at the next boot, unless it hears a
+# confirmation. systemd loads the unit when the timer fires, and at boot; no reload is needed.
+arm() {
+  mkdir "$PENDING" && printf '%s\n' "$RUN" >"$PENDING/run" && printf '%s\n' "$RUNNING" >"$PENDING/running" &&
+    write_pending && write_revert_unit && start_timer "$((CONFIRM_S + CHANGE_S))"
+}
+
+start_timer() {
+  systemd-run --quiet --on-active="$1" --timer-property=AccuracySec=100ms --unit="$REVERT.service"
+}
+
+write_revert_unit() {
+  mkdir -p "$UNITS/multi-user.target.wants" &&
+    ln -sf "$UNITS/$REVERT.service" "$UNITS/multi-user.target.wants/$REVERT.service" &&
+    cat >"$UNITS/$REVERT.service" <<'UNIT'
+# Written by dockmesh, and removed when its change is confirmed: takes back a change that was not.
+[Unit]
+Description=dockmesh: take back an unconfirmed change
+After=network-online.target docker.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /etc/dockmesh/pending/revert.sh
+UNIT
+}
+
+disarm() {
+  systemctl stop "$REVERT.timer" 2>/dev/null
+  rm -f "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service"
+  rm -rf "$PENDING"
+}
+
 change() {
-  if [ "$(read_basis | fingerprint)" != "$BASIS" ]; then
+  if [ -e "$PENDING" ]; then
+    outcome refused "a change waits for its confirmation, or takes itself back soon: by $(cat "$PENDING/run")"
+  elif [ "$(read_basis | fingerprint)" != "$BASIS" ]; then
     outcome refused 'the host is no longer as the plan found it: plan again'
-    return
-  fi
-  RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
-  if problem=$(go_forward 2>&1); then
-    outcome changed ''
-  elif back=$(go_back 2>&1); then
-    outcome reverted "$problem"
   else
-    outcome failed "$problem; and on the way back: $back"
+    RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
+    # What is left to the controller counts from the end of the change, however long Docker took.
+    if problem=$({ arm && go_forward && systemctl stop "$REVERT.timer" && start_timer "$CONFIRM_S"; } 2>&1); then
+      outcome changed ''
+    else
+      take_back "$problem"
+    fi
   fi
 }
 
+# take_back WHY
+take_back() {
+  if back=$(go_back 2>&1); then
+    disarm
+    outcome reverted "$1"
+  else
+    disarm
+    outcome failed "$1; and on the way back: $back"
+  fi
+}
+
+# Needs RUN, who changes; BASIS, what the plan was made from; PEERS; CONFIRM_S; go_forward, go_back and write_pending,
+# which puts what the way back needs into PENDING.
 transact() {
-  if lock; then
+  trap '' HUP PIPE
+  if lock -n; then
     change
     unlock
   else
     outcome refused "locked by $(cat "$STATE/lock" 2>&1)"
   fi
-  read_facts
+}
+
+# confirm: the change of RUN stays.
+confirm() {
+  if ! lock -w 30; then
+    outcome failed "locked by $(cat "$STATE/lock" 2>&1)"
+    return
+  fi
+  if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then
+    [ "$REMEMBER" = no ] || mv -f "$PENDING/previous.json" "$STATE/previous.json"
+    disarm
+    outcome confirmed ''
+  else
+    outcome reverted 'no confirmation reached the host in time, and it took the change back'
+  fi
+  unlock
+}
+
+# What the timer runs, the next boot, and the controller where the mesh does not stand.
+revert() {
+  trap '' HUP PIPE
+  lock -w 300 || exit 1
+  if [ -e "$PENDING/run" ]; then
+    RUNNING=$(cat "$PENDING/running")
+    take_back 'not confirmed'
+  else
+    outcome reverted ''
+  fi
+  unlock
 }

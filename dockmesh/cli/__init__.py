@@ -15,6 +15,7 @@ _VERBS = {
     "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),
     "apply": ("dockmesh.cli.online", "Join the hosts: plan, ask, change, verify."),
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
+    "rollback": ("dockmesh.cli.online", "Put back what stood before the last apply."),
     "destroy": ("dockmesh.cli.online", "Take the mesh off the hosts, and leave them as they were found."),
     "schema": ("dockmesh.cli.offline", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),

@@ -17,8 +17,9 @@ import click
 from dockmesh.cli.options import Options, common, terminal
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
+from dockmesh.core.rollout import Rollout
 from dockmesh.errors import HostError, UsageError
-from dockmesh.pipeline import Pipeline, Request
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
 from dockmesh.remote.ssh import SshTransport
 from dockmesh.report import document
 from dockmesh.report.console import console, print_outcomes, print_plan, print_report
@@ -26,7 +27,31 @@ from dockmesh.report.progress import Display
 
 _PENDING = 2
 _OFFSETS = 64
+_ALL_AT_ONCE = Rollout(100, percent=True)
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _ROLLOUT(verb: Any) -> Any:  # noqa: N802 (a decorator beside its like)
+    for option in (
+        click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested."),
+        click.option(
+            "--max-fail",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Hosts that may fail before the rest is left alone.",
+        ),
+        click.option(
+            "--serial",
+            default="1",
+            show_default=True,
+            metavar="N|N%",
+            help="Hosts whose Docker restarts at the same time.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
 
 
 @click.command
@@ -52,12 +77,26 @@ def plan(options: Options) -> int:
 @click.command
 @common
 @_YES
-def apply(options: Options, yes: bool) -> int:
+@_ROLLOUT
+def apply(options: Options, yes: bool, **rollout: Any) -> int:
     """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
+
+    A host whose change does not stand the test of the mesh takes it back; one that hears nothing does so by itself.
 
     Example: dockmesh apply -i mesh.yml --yes
     """
-    return _carry_out(options, yes=yes, destroy=False)
+    return _carry_out(options, JOIN, yes=yes, rollout=_rollout(**rollout))
+
+
+@click.command
+@common
+@_YES
+def rollback(options: Options, yes: bool) -> int:
+    """Put back what stood on the hosts before the last apply.
+
+    Example: dockmesh rollback -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, ROLLBACK, yes=yes, rollout=_ALL_AT_ONCE)
 
 
 @click.command
@@ -68,7 +107,7 @@ def destroy(options: Options, yes: bool) -> int:
 
     Example: dockmesh destroy -i mesh.yml --limit docker128
     """
-    return _carry_out(options, yes=yes, destroy=True)
+    return _carry_out(options, DESTROY, yes=yes, rollout=_ALL_AT_ONCE)
 
 
 @click.command
@@ -89,20 +128,26 @@ def status(options: Options) -> int:
     return 0 if report.ok else HostError.exit_status
 
 
-def _carry_out(options: Options, *, yes: bool, destroy: bool) -> int:
-    verb = "destroy" if destroy else "apply"
+def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout) -> int:
     if not yes and not terminal():
-        raise UsageError(f"{verb} asks before it changes anything, and there is no terminal to ask on: add --yes")
-    with _pipeline(options) as pipeline:
-        planned = pipeline.plan(destroy=destroy)
+        raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
+    with _pipeline(options, goal, rollout) as pipeline:
+        planned = pipeline.plan()
         if not options.json:
             print_plan(console(color=options.color), planned)
         if planned.applyable and not yes:
             click.confirm(f"Change {len(planned.applyable)} hosts?", abort=True, err=True)
-        outcomes = pipeline.apply(planned, destroy=destroy)
-        report = None if destroy else pipeline.status()
+        outcomes = pipeline.apply(planned)
+        report = pipeline.status() if goal.meshed else None
     _show(options, planned, outcomes, report)
     return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
+
+
+def _rollout(serial: str, max_fail: int, confirm: bool) -> Rollout:
+    number = serial.removesuffix("%")
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"--serial {serial}: give a count of hosts, or a share of them such as 25%")
+    return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
 
 
 def _show(options: Options, planned: Plan, outcomes: tuple[Outcome, ...], report: Report | None) -> None:
@@ -116,12 +161,14 @@ def _show(options: Options, planned: Plan, outcomes: tuple[Outcome, ...], report
 
 
 @contextmanager
-def _pipeline(options: Options) -> Iterator[Pipeline]:
+def _pipeline(options: Options, goal: Goal = JOIN, rollout: Rollout = _ALL_AT_ONCE) -> Iterator[Pipeline]:
     fleet = options.fleet()
     request = Request(
         fleet=fleet,
         hosts=options.hosts(fleet),
         run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        goal=goal,
+        rollout=rollout,
         offset=secrets.randbelow(_OFFSETS),
         forks=options.forks,
         timeout_s=options.timeout_s,

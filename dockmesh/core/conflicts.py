@@ -1,6 +1,6 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 
 from dockmesh.core import daemon
@@ -8,6 +8,9 @@ from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts,
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import Conflict
 from dockmesh.core.routing import peers
+
+# OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
+_HALF_DEFAULT = 1
 
 
 def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
@@ -87,20 +90,38 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
         if not peer.prefix:
             continue
         for route in facts.foreign_routes:
-            if route.protocol != "kernel" and _wins(route, peer.prefix):
-                via = f" via {route.next_hop}" if route.next_hop else ""
-                device = f" dev {route.device}" if route.device else ""
+            if route.protocol == "kernel":
+                continue
+            if _wins(route, peer.prefix):
                 yield Conflict(
                     str(peer.prefix),
-                    f"a foreign route ({route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}) "
-                    f"would win over the one to {peer.name}: ip route del {route.prefix} metric {route.metric}",
+                    f"a foreign route ({_told(route)}) would win over the one to {peer.name}: "
+                    f"ip route del {route.prefix} metric {route.metric}",
                 )
+            elif _loses(route, peer.prefix):
+                yield Conflict(
+                    str(peer.prefix),
+                    f"the prefix of {peer.name} lies in a network of others, a VPN's perhaps ({_told(route)}): "
+                    f"choose another prefix, or narrow that route",
+                )
+
+
+def _told(route: KernelRoute) -> str:
+    via = f" via {route.next_hop}" if route.next_hop else ""
+    device = f" dev {route.device}" if route.device else ""
+    return f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}"
 
 
 def _wins(route: KernelRoute, prefix: IPv4Network) -> bool:
     if route.prefix == prefix:
         return route.metric <= METRIC
     return route.prefix.subnet_of(prefix)
+
+
+def _loses(route: KernelRoute, prefix: IPv4Network) -> bool:
+    """Whether the mesh would take addresses that the host has on-link; a default route, or half of one, has none."""
+    on_link = route.device is not None and route.next_hop is None
+    return on_link and route.prefix.prefixlen > _HALF_DEFAULT and prefix.subnet_of(route.prefix)
 
 
 def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
@@ -116,6 +137,11 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
                 f"dockerd is started with {flags[flag]}, which daemon.json cannot override: take the flag out of "
                 f"{docker.fragment or 'its unit'} or its drop-ins",
             )
+    elsewhere = _value_of("--config-file", docker.arguments)
+    if elsewhere not in {None, DAEMON_JSON}:
+        yield Conflict(
+            "docker", f"reads its configuration from {elsewhere}: take --config-file out, and move it to {DAEMON_JSON}"
+        )
     file = facts.file(DAEMON_JSON)
     try:
         keys = daemon.load(file.text if file else None)
@@ -126,3 +152,12 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
     if keys.get("iptables") is False:
         yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """What a flag is set to: in the same argument behind `=`, or in the next one."""
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == flag:
+            return value if equals else "".join(arguments[at + 1 : at + 2])
+    return None

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Interface
+from math import isfinite
 from typing import Any
 
 OWN_KEYS = ("bip",)
@@ -28,8 +29,9 @@ def load(text: str | None) -> dict[str, Any]:
     if not stripped:
         return {}
     try:
-        document = json.loads(stripped)
-    except (json.JSONDecodeError, RecursionError) as error:
+        document = json.loads(stripped, parse_float=_number, parse_constant=_number)
+        json.dumps(document, indent=1)
+    except (ValueError, RecursionError) as error:
         raise DaemonJsonError(f"not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise DaemonJsonError("not a JSON object")
@@ -68,6 +70,14 @@ def restore(text: str | None, original: str | None) -> str | None:
     return _dump(document, like=text)
 
 
+def _number(text: str) -> float:
+    """A JSON number; Python would also take NaN, and infinity for what is too large."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
 def _foreign(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in OWN_KEYS}
 
@@ -76,4 +86,6 @@ def _dump(document: Mapping[str, Any], *, like: str | None) -> str:
     found = _INDENT.search(like or "")
     indent = found[1] if found else "  "
     bom = _BOM if like and like.startswith(_BOM) else ""
-    return bom + json.dumps(document, indent=indent, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    # A lone surrogate is no text, but can stand in JSON as an escape.
+    return bom + text.encode(errors="backslashreplace").decode() + "\n"

@@ -6,29 +6,41 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from dockmesh.core import daemon
-from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, HostFacts
+from dockmesh.core import daemon, record, script
+from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains
-from dockmesh.core.model import Bridge, File, Fleet, Host, HostState, Resource
+from dockmesh.core.model import Bridge, File, Fleet, Host, HostState, Resource, Unit
 from dockmesh.core.routing import mesh_routes, peers
 from dockmesh.core.sections import reading
+from dockmesh.core.texts import Texts
 
 _FORMAT = "dockmesh/original/1"
+_REASSERT_S = 25
 
 
-def desired(fleet: Fleet, host: Host, facts: HostFacts, daemon_template: str) -> HostState:
+def desired(fleet: Fleet, host: Host, facts: HostFacts, texts: Texts) -> HostState:
     """The state that joins `host` to the mesh.
 
     Raises:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
     """
+    fades = HostState((*chains(host, peers(fleet, host), facts), *mesh_routes(fleet, host, facts.ways)))
     return HostState(
         (
-            *(_docker_resources(host, facts, daemon_template) if host.docker else ()),
-            *chains(host, peers(fleet, host), facts),
-            *mesh_routes(fleet, host, facts.ways),
+            *(_docker_resources(host, facts, texts) if host.docker else ()),
+            *fades.resources,
+            *_persistence(host, fades, texts),
         )
     )
+
+
+def previous(facts: HostFacts) -> HostState:
+    """The state before the last confirmed apply; the present one where there is no record of another.
+
+    Raises:
+        HostError: the record is unreadable.
+    """
+    return facts.actual if facts.previous is None else record.load(facts.previous)
 
 
 def undone(facts: HostFacts) -> HostState:
@@ -50,17 +62,30 @@ def undone(facts: HostFacts) -> HostState:
     return HostState((bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge))
 
 
-def own_keys(host: Host, daemon_template: str) -> dict[str, Any]:
+def own_keys(host: Host, texts: Texts) -> dict[str, Any]:
     """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
-    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON, not HTML)
-    rendered = environment.from_string(daemon_template).render(bridge=host.bridge)
-    keys: dict[str, Any] = json.loads(rendered)
+    keys: dict[str, Any] = json.loads(_render(texts.daemon_json, bridge=host.bridge))
     return keys
 
 
-def _docker_resources(host: Host, facts: HostFacts, daemon_template: str) -> tuple[Resource, ...]:
+def _render(template: str, **variables: object) -> str:
+    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON and units, not HTML)
+    return environment.from_string(template).render(**variables)
+
+
+def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
+    """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
+    service = _render(texts.service, script=REASSERT, docker=host.docker)
+    return (
+        File(REASSERT, script.reassertion(fades, texts), "700"),
+        Unit("dockmesh.service", service),
+        Unit("dockmesh.timer", _render(texts.timer, every_s=_REASSERT_S)),
+    )
+
+
+def _docker_resources(host: Host, facts: HostFacts, texts: Texts) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
-    text = daemon.merge(file.text if file else None, own_keys(host, daemon_template))
+    text = daemon.merge(file.text if file else None, own_keys(host, texts))
     return (
         facts.file(ORIGINAL_JSON) or _record(facts),
         File(DAEMON_JSON, text, file.mode if file else "644"),

@@ -4,7 +4,7 @@ Text output of iproute2 is read, not JSON: it is the same from iproute2 3 to 6 a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from dockmesh.core import daemon
-from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Resource, Route
+from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Resource, Route, Unit
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError
 
@@ -20,6 +20,8 @@ PROTOCOL = "201"
 METRIC = 4201
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
+REASSERT = "/etc/dockmesh/reassert.sh"
+UNITS = ("dockmesh.service", "dockmesh.timer")
 FORWARD_CHAIN = "DOCKMESH-FORWARD"
 RAW_CHAIN = "DOCKMESH-RAW"
 DOCKER_BRIDGE = "docker0"
@@ -98,6 +100,7 @@ class HostFacts:
     foreign_routes: tuple[KernelRoute, ...]
     ways: Mapping[IPv4Address, Way]
     docker: DockerFacts | None
+    previous: str | None
     actual: HostState
 
     def file(self, path: str) -> File | None:
@@ -130,9 +133,12 @@ def parse(host: Host, output: str) -> HostFacts:
         foreign_routes=tuple(route for route in routes if not route.owned),
         ways=ways,
         docker=docker,
+        previous=_text(sections, "previous.json"),
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses) if host.docker else ()),
+                *_own_files(sections, [REASSERT]),
+                *_units(sections),
                 *_chains(sections),
                 *(
                     Route(route.prefix, route.next_hop, route.device)
@@ -161,11 +167,20 @@ def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
         raise HostError("Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce")
     if info is ABSENT:
         raise HostError("Docker is not installed: install it, or say docker: false in the inventory")
-    if info.status != 0:
-        why = quoted(info.text.split("\n")[-1])
+    if why := _docker_silent(info):
         raise HostError(f"Docker does not answer ({why}): systemctl start docker")
     if "LoadState=loaded" not in unit:
         raise HostError("Docker does not run as docker.service of systemd, which dockmesh restarts it by")
+
+
+def _docker_silent(info: Section) -> str | None:
+    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10 and 26.1 do) and say so in JSON."""
+    said = info.text.split("\n")[-1]
+    if info.status != 0:
+        return quoted(said) or "it says nothing"
+    with reading("docker info"):
+        errors = json.loads(said).get("ServerErrors")
+    return quoted(" ".join(map(str, errors))) if errors else None
 
 
 def _fields(words: list[str]) -> dict[str, str]:
@@ -180,6 +195,8 @@ def _kernel_route(line: str) -> KernelRoute:
     words = line.split()
     if words[0] in _ROUTE_TYPES:
         words = words[1:]
+    if "nexthop" in words:  # multipath: what follows is said of each of its ways
+        words = words[: words.index("nexthop")]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
     return KernelRoute(
@@ -209,7 +226,7 @@ def _address(line: str) -> tuple[str, IPv4Interface]:
 def _docker_resources(
     sections: Mapping[str, Section], addresses: tuple[tuple[str, IPv4Interface], ...]
 ) -> tuple[Resource, ...]:
-    files = _files(sections)
+    files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
     address = next((address for device, address in addresses if device == DOCKER_BRIDGE), None)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
@@ -218,18 +235,31 @@ def _docker_resources(
     return *files, Bridge(address)
 
 
-def _files(sections: Mapping[str, Section]) -> tuple[File, ...]:
-    files: list[File] = []
-    for path in (DAEMON_JSON, ORIGINAL_JSON):
-        if found := file_of(sections, path.rsplit("/", 1)[-1]):
-            mode, content = found
-            if len(content) > _FILE_BYTES:
-                raise HostError(f"{path} is larger than {_FILE_BYTES >> 20} MiB: that is no configuration of Docker's")
-            try:
-                files.append(File(path, content.decode(), mode))
-            except UnicodeDecodeError as error:
-                raise HostError(f"{path} is not UTF-8 text (byte {error.start}): mend it") from error
-    return tuple(files)
+def _own_files(sections: Mapping[str, Section], paths: Iterable[str]) -> tuple[File, ...]:
+    found = ((path, file_of(sections, path.rsplit("/", 1)[-1])) for path in paths)
+    return tuple(File(path, _decoded(path, file[1]), file[0]) for path, file in found if file)
+
+
+def _text(sections: Mapping[str, Section], name: str) -> str | None:
+    file = file_of(sections, name)
+    return _decoded(name, file[1]) if file else None
+
+
+def _decoded(path: str, content: bytes) -> str:
+    if len(content) > _FILE_BYTES:
+        raise HostError(f"{path} is larger than {_FILE_BYTES >> 20} MiB: that is none dockmesh or Docker wrote")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise HostError(f"{path} is not UTF-8 text (byte {error.start}): mend it") from error
+
+
+def _units(sections: Mapping[str, Section]) -> tuple[Unit, ...]:
+    """Where systemctl knows none of the units it says so, in one line or in several: then they are not active."""
+    states = sections["enabled"].lines()
+    active = states == ["enabled", "enabled", "active"]
+    texts = ((name, _text(sections, name)) for name in UNITS)
+    return tuple(Unit(name, text, active) for name, text in texts if text is not None)
 
 
 def _chains(sections: Mapping[str, Section]) -> list[Resource]:

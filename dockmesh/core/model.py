@@ -102,7 +102,16 @@ class Bridge:
     way_in: str | None = field(default=None, compare=False)
 
 
-Resource = Route | File | Chain | Bridge
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit of dockmesh's own. `active`: it is enabled, and runs if it is a timer."""
+
+    name: str
+    text: str
+    active: bool = True
+
+
+Resource = Route | File | Chain | Bridge | Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +136,5 @@ def key_of(resource: Resource) -> tuple[str, str]:
             return "firewall", f"{resource.table}/{resource.name}"
         case Bridge():
             return "service", "docker"
+        case Unit():
+            return "unit", resource.name

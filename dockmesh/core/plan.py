@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
+from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit, key_of
 
 Action = Literal["add", "change", "remove", "restart"]
 
-# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs.
-_ORDER = ("file", "service", "firewall", "route")
+# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what
+# puts things back by itself comes when there is something to put back.
+_ORDER = ("file", "service", "firewall", "route", "unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,12 @@ def difference(actual: HostState, wanted: HostState) -> tuple[Change, ...]:
     return tuple(Change(before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
 
 
+def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
+    """The changes that `actual`, read after them, does not show."""
+    now = actual.by_key()
+    return [change for change in changes if now.get(key_of(change.resource)) != change.after]
+
+
 def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict] = ()) -> HostPlan:
     """The plan of one host that could be read."""
     changes = tuple(
@@ -137,12 +144,16 @@ def _reason(change: Change, facts: HostFacts) -> str:
             return _chain_reason(change, table)
         case File(path=path):
             return _FILE_REASONS[path, change.after is None]
+        case Unit():
+            return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
         case Bridge():
             return " ".join(_restart_reasons(change, facts))
 
 
 _FILE_REASONS = {
     (ORIGINAL_JSON, False): "keeps what the host was found with, for destroy",
+    (REASSERT, False): "routes and rules, for the host to put back by itself",
+    (REASSERT, True): "nothing is left to put back",
     (ORIGINAL_JSON, True): "the host is as it was found",
     (DAEMON_JSON, False): "docker0 needs an address of its own prefix",
     (DAEMON_JSON, True): "there was none before dockmesh",

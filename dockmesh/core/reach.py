@@ -1,7 +1,7 @@
 """Who reaches whom: what to probe, the scripts that probe it, and what their answers say."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address
 from itertools import islice
@@ -9,6 +9,7 @@ from typing import Literal
 
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.texts import Texts
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
 
@@ -25,7 +26,7 @@ _CANDIDATES = 16
 
 _TTL = re.compile(r"\bttl=(\d{1,3})\b")
 _COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
-_RTT = re.compile(r"= [\d.]{1,12}/([\d.]{1,12})/")
+_RTT = re.compile(r"= [\d.]{1,12}/(\d{1,8}(?:\.\d{1,6})?)/")
 _COMPLAINT = re.compile(
     r"From (\S+).*?(Destination [A-Za-z ]+|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
@@ -101,10 +102,15 @@ class Report:
         return not self.failed and not self.errors
 
 
-def probes(fleet: Fleet, sources: Iterable[Host]) -> Iterator[Probe]:
-    """The questions of a status: each source asks for every host that has something to be reached, itself included."""
+def probes(fleet: Fleet, sources: Iterable[Host], about: Collection[str] | None = None) -> Iterator[Probe]:
+    """The questions of a status: each source asks for every host that has something to be reached, itself included.
+
+    With `about`, only the pairs in which one of these hosts is source or target.
+    """
     for source in sources:
         for target in fleet.hosts:
+            if about is not None and source.name not in about and target.name not in about:
+                continue
             if target.prefix and source.name != target.name:
                 yield Probe(source.name, target.name, "host-bridge")
             if target.docker:
@@ -113,9 +119,9 @@ def probes(fleet: Fleet, sources: Iterable[Host]) -> Iterator[Probe]:
                     yield Probe(source.name, target.name, "container-container")
 
 
-def target_script(host: Host, sections: str, probe: str, *, offset: int) -> str:
+def target_script(host: Host, texts: Texts, *, offset: int) -> str:
     """The script that finds, or makes, what `host` offers to be probed. `offset` spreads concurrent runs' choices."""
-    lines = [sections, probe, "section addresses ip -o -4 addr show"]
+    lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show"]
     if host.bridge:
         network = host.bridge.network
         free = islice((network[-2 - at] for at in range(offset, network.num_addresses - 3)), _CANDIDATES)
@@ -141,17 +147,15 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
         return Target(bridge, IPv4Address(address), int(pid), held=what == "namespace")
 
 
-def row_script(
-    questions: Sequence[Probe], targets: Mapping[str, Target], *, pid: int | None, sections: str, probe: str
-) -> str:
+def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None) -> str:
     """The script that asks all of one host's questions, several at once."""
     lines = (f"{question.kind} {_asked(question, targets)}" for question in questions)
     asked = "".join(f"{line}\n" for line in lines if not line.endswith(" None"))
     row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
     return "\n".join(
         (
-            sections,
-            probe,
+            texts.sections,
+            texts.probe,
             f"probes() {{ {row} <<'END'\n{asked}END\n}}",
             "section probes probes",
             "section end true",
@@ -160,9 +164,9 @@ def row_script(
     )
 
 
-def release_script(pid: int, sections: str, probe: str) -> str:
+def release_script(pid: int, texts: Texts) -> str:
     """The script that ends a namespace held for probing."""
-    return "\n".join((sections, probe, f"section release release {pid}", "section end true", ""))
+    return "\n".join((texts.sections, texts.probe, f"section release release {pid}", "section end true", ""))
 
 
 def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: Section) -> Iterator[Reachability]:

@@ -12,56 +12,91 @@ from itertools import groupby
 from shlex import quote
 from typing import Literal, get_args
 
+from dockmesh.core import record
 from dockmesh.core.facts import DAEMON_JSON, METRIC, PROTOCOL
-from dockmesh.core.model import Bridge, Chain, File, Route, key_of
+from dockmesh.core.model import Bridge, Chain, File, HostState, Route, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan
 from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 
 _END = "END_OF_INPUT"
-Status = Literal["changed", "reverted", "refused", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scripts:
-    """The texts of `templates/`: what every script begins with, what reads a host, what changes one."""
-
-    sections: str
-    facts: str
-    transaction: str
+Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the transaction made of the host: changed, reverted, refused or failed, and why if not changed."""
+    """What a script made of the host: changed and waiting, confirmed, reverted, refused or failed; and why."""
 
     status: Status
     error: str | None
 
 
-def reader(scripts: Scripts, peers: Iterable[IPv4Address]) -> str:
+def reader(texts: Texts, peers: Iterable[IPv4Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
-    return "\n".join((scripts.sections, scripts.facts, _peers(peers), "read_facts </dev/null", "section end true", ""))
+    return _script(texts.sections, texts.facts, _peers(peers), call="read_facts")
 
 
-def transaction(plan: HostPlan, scripts: Scripts, peers: Iterable[IPv4Address], *, run: str) -> str:
-    """The script that changes a host, for stdin of its shell. `run` tells others who holds the lock."""
-    return "\n".join(
-        (
-            scripts.sections,
-            scripts.facts,
-            scripts.transaction,
-            _peers(peers),
-            f"RUN={quote(run)}",
-            f"BASIS={quote(plan.basis)}",
-            _forward(plan.changes),
-            _back([change.inverse() for change in plan.changes]),
-            # Verbs read stdin, and stdin is this script: it must be read to its end first.
-            "transact </dev/null",
-            "section end true",
-            "",
-        )
+def transaction(
+    plan: HostPlan,
+    before: HostState,
+    texts: Texts,
+    peers: Iterable[IPv4Address],
+    *,
+    run: str,
+    confirm_within_s: int,
+) -> str:
+    """The script that changes a host, for stdin of its shell; it answers with the outcome and the facts then.
+
+    `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
+    """
+    back = _back([change.inverse() for change in plan.changes])
+    revert = _script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
+    return _script(
+        texts.sections,
+        texts.facts,
+        texts.verbs,
+        texts.transaction,
+        _peers(peers),
+        f"RUN={quote(run)} BASIS={quote(plan.basis)} CONFIRM_S={confirm_within_s}",
+        _forward(plan.changes),
+        back,
+        _pending(revert, record.dump(before)),
+        # Verbs read stdin, and stdin is this script: it must be read to its end first.
+        "transact </dev/null",
+        call="read_facts",
     )
+
+
+def confirmation(texts: Texts, *, run: str, remember: bool) -> str:
+    """The script that lets the change of `run` stay. `remember`: as what rollback comes back to, take its before."""
+    keep = f"RUN={quote(run)} REMEMBER={'yes' if remember else 'no'}"
+    return _script(texts.sections, texts.verbs, texts.transaction, keep, call="confirm")
+
+
+def reversal(texts: Texts) -> str:
+    """The script that takes an unconfirmed change back at once."""
+    return _script(texts.sections, "sh /etc/dockmesh/pending/revert.sh </dev/null | sed '/^@end /d'", call="true")
+
+
+def reassertion(state: HostState, texts: Texts) -> str:
+    """What the host runs by itself to put its routes and chains back; it leaves a transaction under way alone."""
+    wanted = [Change(None, resource) for resource in state.resources if isinstance(resource, Chain | Route)]
+    calls = (f"{step} || failed=1" for step in _steps(wanted))
+    lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
+    return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
+
+
+def _script(*parts: str, call: str) -> str:
+    return "\n".join((*parts, f"{call} </dev/null", "section end true", ""))
+
+
+def _pending(revert: str, before: str) -> str:
+    steps = (
+        _with_input("put_file /etc/dockmesh/pending/revert.sh 700", _base64(revert)),
+        _with_input("put_file /etc/dockmesh/pending/previous.json 600", _base64(before)),
+    )
+    return "\n".join(("write_pending() {", " &&\n".join(steps), "}"))
 
 
 def answer(section: Section) -> Answer:
@@ -110,6 +145,8 @@ def _step(change: Change) -> str:
             return _chain(change, chain)
         case Bridge() as bridge:
             return _bridge(bridge)
+        case Unit() as unit:
+            return _unit(change, unit)
         case resource:
             raise AssertionError(resource)
 
@@ -132,15 +169,19 @@ def _base64(text: str) -> str:
     return "".join(f"{content[at : at + 76]}\n" for at in range(0, len(content), 76))
 
 
+def _unit(change: Change, unit: Unit) -> str:
+    if change.after is None or not unit.active:
+        return f"remove_unit {quote(unit.name)}"
+    return _with_input(f"put_unit {quote(unit.name)}", _base64(unit.text))
+
+
 def _chain(change: Change, chain: Chain) -> str:
     if change.after is None:
         return f"remove_chain {quote(chain.table)} {quote(chain.name)}"
     rules = "".join(f"-A {chain.name} {rule}\n" for rule in chain.rules)
-    hook = chain.hook or "FORWARD"
-    return _with_input(
-        f"put_chain {quote(chain.table)} {quote(chain.name)} {quote(hook)}",
-        f"*{chain.table}\n:{chain.name} - [0:0]\n{rules}COMMIT\n",
-    )
+    # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
+    hook = chain.hook or ("PREROUTING" if chain.table == "raw" else "FORWARD")
+    return _with_input(f"put_chain {quote(chain.table)} {quote(chain.name)} {quote(hook)}", rules)
 
 
 def _route(change: Change) -> str:

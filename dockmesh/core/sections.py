@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dockmesh.errors import HostError
 
 _HEAD = re.compile(r"@([a-z0-9_.]+) (\d{1,3})")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]|\x1b\[[0-9;?]*[ -/]*[@-~]")
+_ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
 _QUOTED_CHARACTERS = 200
 
 
@@ -33,13 +33,22 @@ class Section:
 ABSENT = Section(status=127, text="")
 
 
+class Sections(dict[str, Section]):
+    """An answer's sections by name."""
+
+    def __missing__(self, name: str) -> Section:
+        """Raise HostError: the script writes this section, the host did not."""
+        raise HostError(f"the host's answer lacks {name!r}, which dockmesh asked for")
+
+
 def quoted(text: str) -> str:
-    """Host output as it may stand in a message: one line, without control codes, of bounded length."""
-    line = _CONTROL.sub("", text).replace("\t", " ").replace("\n", " ").strip()
+    """Host output as it may stand in a message: one line, nothing that does not print, of bounded length."""
+    printed = (c if c.isprintable() else " " * c.isspace() for c in _ESCAPE.sub("", text))
+    line = "".join(printed).strip()
     return line if len(line) <= _QUOTED_CHARACTERS else line[:_QUOTED_CHARACTERS] + "…"
 
 
-def split(output: str) -> dict[str, Section]:
+def split(output: str) -> Sections:
     """Cut a script's output into its sections, which must close with one called `end`.
 
     Raises:
@@ -61,7 +70,7 @@ def split(output: str) -> dict[str, Section]:
     if "end" not in sections:
         said = quoted(" ".join(noise)) or "nothing"
         raise HostError(f"the script did not run to its end on the host, which said: {said}")
-    return {name: Section(status, "\n".join(lines)) for name, (status, lines) in sections.items()}
+    return Sections((name, Section(status, "\n".join(lines))) for name, (status, lines) in sections.items())
 
 
 @contextmanager
@@ -69,7 +78,7 @@ def reading(what: str) -> Iterator[None]:
     """Turn what goes wrong inside, while a host's answer is taken apart, into a HostError naming `what`."""
     try:
         yield
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, Base64Error) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, Base64Error) as error:
         raise HostError(f"{what}: the host answered what dockmesh cannot read ({quoted(str(error))})") from error
 
 

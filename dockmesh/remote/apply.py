@@ -1,32 +1,66 @@
-"""A host's change: one exec, which answers with what came of it and with the facts as they are then."""
+"""A host's change and its end: each one exec, which answers with what came of it."""
+
+from dataclasses import dataclass
 
 from dockmesh.core import facts, script
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import HostPlan, restarts_docker
 from dockmesh.core.routing import peers
 from dockmesh.core.sections import split
+from dockmesh.core.texts import Texts
 from dockmesh.remote.transport import Session
 
 # Containers that ignore SIGTERM have ten seconds each from Docker; the way back may need as long again.
 _RESTART_S = 180
 
 
-def change(
-    session: Session,
-    fleet: Fleet,
-    host: Host,
-    plan: HostPlan,
-    scripts: script.Scripts,
-    *,
-    run: str,
-    timeout_s: float,
-) -> tuple[script.Answer, facts.HostFacts]:
-    """Carry out `plan` on `host`: what the transaction made of it, and the host as it is afterwards.
+@dataclass(frozen=True, slots=True)
+class Changer:
+    """What changes hosts in a run. `run` is how the hosts know it: only who changed may confirm."""
 
-    Raises:
-        HostError: the host cannot be reached, or its answer is unreadable; it is then in its old or its new state.
-    """
-    underlays = [peer.underlay for peer in peers(fleet, host)]
-    patience_s = timeout_s + (_RESTART_S if restarts_docker(plan) else 0)
-    output = session.run(script.transaction(plan, scripts, underlays, run=run), timeout_s=patience_s)
-    return script.answer(split(output)["outcome"]), facts.parse(host, output)
+    fleet: Fleet
+    texts: Texts
+    run: str
+    timeout_s: float
+
+    def change(
+        self, session: Session, host: Host, plan: HostPlan, before: facts.HostFacts
+    ) -> tuple[script.Answer, facts.HostFacts]:
+        """Carry out `plan`: what the transaction made of it, and the host as it is then.
+
+        A host that is changed takes the change back by itself unless `confirm` reaches it in time.
+
+        Raises:
+            HostError: the host was lost, or its answer is unreadable; it is in its old state, or will be soon.
+        """
+        transaction = script.transaction(
+            plan,
+            before.actual,
+            self.texts,
+            [peer.underlay for peer in peers(self.fleet, host)],
+            run=self.run,
+            confirm_within_s=self.fleet.settings.confirm_within_s,
+        )
+        output = session.run(transaction, timeout_s=self._patience_s(plan))
+        return script.answer(split(output)["outcome"]), facts.parse(host, output)
+
+    def confirm(self, session: Session, *, remember: bool) -> script.Answer:
+        """Let the change stay. Over a new session, this proves that the host still lets us in.
+
+        Raises:
+            HostError: the host was lost; it takes the change back.
+        """
+        output = session.run(script.confirmation(self.texts, run=self.run, remember=remember), timeout_s=self.timeout_s)
+        return script.answer(split(output)["outcome"])
+
+    def take_back(self, session: Session, plan: HostPlan) -> script.Answer:
+        """Take the change back now.
+
+        Raises:
+            HostError: the host was lost; it takes the change back by itself.
+        """
+        output = session.run(script.reversal(self.texts), timeout_s=self._patience_s(plan))
+        return script.answer(split(output)["outcome"])
+
+    def _patience_s(self, plan: HostPlan) -> float:
+        return self.timeout_s + (_RESTART_S if restarts_docker(plan) else 0)

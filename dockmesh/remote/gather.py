@@ -3,14 +3,15 @@
 from dockmesh.core import facts, script
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.routing import peers
+from dockmesh.core.texts import Texts
 from dockmesh.remote.transport import Session
 
 
-def gather(session: Session, fleet: Fleet, host: Host, scripts: script.Scripts, *, timeout_s: float) -> facts.HostFacts:
+def gather(session: Session, fleet: Fleet, host: Host, texts: Texts, *, timeout_s: float) -> facts.HostFacts:
     """Read `host`.
 
     Raises:
         HostError: the host cannot be read, or is none that dockmesh works with.
     """
-    read = script.reader(scripts, [peer.underlay for peer in peers(fleet, host)])
+    read = script.reader(texts, [peer.underlay for peer in peers(fleet, host)])
     return facts.parse(host, session.run(read, timeout_s=timeout_s))

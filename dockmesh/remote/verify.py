@@ -1,6 +1,6 @@
 """Probes of the mesh: a host's whole row in one exec, all hosts at once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +8,7 @@ from functools import partial
 from dockmesh.core import reach
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.sections import split
+from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.sessions import Sessions
@@ -17,12 +18,11 @@ Done = Callable[[str, str | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """What a verification works with. `sections` and `probe` are the texts of the scripts in `templates/`."""
+    """What a verification works with. `offset` sets the addresses of concurrent runs apart."""
 
     executor: Executor
     sessions: Sessions
-    sections: str
-    probe: str
+    texts: Texts
     offset: int
     timeout_s: float
 
@@ -46,28 +46,28 @@ class Prober:
         """Ask all of a host's questions."""
         own = targets.get(host.name)
         asked = questions[host.name]
-        script = reach.row_script(
-            asked, targets, pid=own.pid if own else None, sections=self.sections, probe=self.probe
-        )
+        script = reach.row_script(asked, targets, self.texts, pid=own.pid if own else None)
         output = split(self.sessions.of(host).run(script, timeout_s=self.timeout_s + reach.duration_s(asked)))
         return list(reach.answers(asked, targets, output["probes"]))
 
     def _target(self, host: Host) -> reach.Target:
-        script = reach.target_script(host, self.sections, self.probe, offset=self.offset)
+        script = reach.target_script(host, self.texts, offset=self.offset)
         return reach.target(host, split(self.sessions.of(host).run(script, timeout_s=self.timeout_s)))
 
     def _release(self, targets: Mapping[str, reach.Target], host: Host) -> None:
         pid = targets[host.name].pid
         if pid is not None:
-            script = reach.release_script(pid, self.sections, self.probe)
+            script = reach.release_script(pid, self.texts)
             self.sessions.of(host).run(script, timeout_s=self.timeout_s)
 
 
-def verify(prober: Prober, fleet: Fleet, sources: Iterable[Host], done: Done) -> reach.Report:
-    """Probe from every host of `sources` to every host of the fleet."""
+def verify(
+    prober: Prober, fleet: Fleet, sources: Iterable[Host], done: Done, *, about: Collection[str] | None = None
+) -> reach.Report:
+    """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given."""
     asking = tuple(sources)
     questions: dict[str, list[reach.Probe]] = {host.name: [] for host in asking}
-    for probe in reach.probes(fleet, asking):
+    for probe in reach.probes(fleet, asking, about):
         questions[probe.source].append(probe)
     found = prober.targets(fleet.hosts, done)
     errors = {name: str(target) for name, target in found.items() if isinstance(target, HostError)}

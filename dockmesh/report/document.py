@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from dockmesh.core.model import Bridge, Chain, File, Resource, Route, key_of
+from dockmesh.core.model import Bridge, Chain, File, Resource, Route, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 
@@ -62,6 +62,8 @@ def shown(resource: Resource | None) -> str | None:
             return text
         case Chain(hook=hook, rules=rules):
             return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
+        case Unit(text=text, active=active):
+            return text if active else f"# not enabled, or not running\n{text}"
         case Bridge(address=address):
             return f"docker0 {address or 'without address'}"
         case None:

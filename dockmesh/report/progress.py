@@ -15,7 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-_WORDS = {"read": "reading facts", "change": "changing", "probe": "probing"}
+_WORDS = {"read": "reading facts", "change": "changing", "probe": "probing", "confirm": "confirming"}
 
 
 class Display:

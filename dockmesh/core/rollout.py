@@ -1,0 +1,53 @@
+"""In which order hosts change, and which of them to take back when the mesh does not stand afterwards."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from dockmesh.core.plan import HostPlan, restarts_docker
+from dockmesh.core.reach import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How to go about it.
+
+    `serial` hosts restart Docker at once, a count or a share of them; when more than `max_fail` hosts failed, the rest
+    is left alone; with `confirm`, a change must stand the test of the mesh to stay.
+    """
+
+    serial: int = 1
+    percent: bool = False
+    max_fail: int = 0
+    confirm: bool = True
+
+
+def batches(plans: Sequence[HostPlan], rollout: Rollout) -> Iterator[tuple[HostPlan, ...]]:
+    """The hosts in their order, in groups that change at once.
+
+    First those that only get routes and rules: nothing stops there, and those who follow find their way back. Then
+    those whose Docker restarts, a few at a time.
+    """
+    gentle = tuple(plan for plan in plans if not restarts_docker(plan))
+    if gentle:
+        yield gentle
+    restarting = [plan for plan in plans if restarts_docker(plan)]
+    size = max(1, len(restarting) * rollout.serial // 100) if rollout.percent else rollout.serial
+    for at in range(0, len(restarting), size):
+        yield tuple(restarting[at : at + size])
+
+
+def concerned(report: Report, changed: Iterable[str]) -> set[str]:
+    """The changed hosts to take back so that no failed probe is left that touches one.
+
+    A host that fails with many goes before those that fail with it alone: the host with most failures is taken, then
+    the next among what it does not explain. Equals are all taken, since nothing tells them apart.
+    """
+    candidates = set(changed)
+    blamed = candidates & set(report.errors)
+    pairs = [{answer.probe.source, answer.probe.target} & candidates for answer in report.failed]
+    while left := [pair for pair in pairs if pair and not pair & blamed]:
+        counts = Counter(name for pair in left for name in pair)
+        most = max(counts.values())
+        blamed |= {name for name, count in counts.items() if count == most}
+    return blamed

@@ -1,0 +1,17 @@
+"""The texts of `templates/` as the core takes them: it reads no files itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Shell, of which every script begins with `sections`; and Jinja templates."""
+
+    sections: str
+    facts: str
+    verbs: str
+    transaction: str
+    probe: str
+    daemon_json: str
+    service: str
+    timer: str
