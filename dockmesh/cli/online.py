@@ -10,16 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dockmesh.cli.options import Options, common, terminal
+from dockmesh.core import saved
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout
+from dockmesh.core.sections import quoted
 from dockmesh.errors import HostError, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline, Request
 from dockmesh.remote.ssh import SshTransport
 from dockmesh.report import document
 from dockmesh.report.console import console, print_outcomes, print_plan, print_report
@@ -56,7 +59,10 @@ def _ROLLOUT(verb: Any) -> Any:  # noqa: N802 (a decorator beside its like)
 
 @click.command
 @common
-def plan(options: Options) -> int:
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply FILE."
+)
+def plan(options: Options, out: Path | None) -> int:
     """Show what apply would change, host by host, and why. Reads every host, changes nothing anywhere.
 
     Exits 0 where there is nothing to change, 2 where there is, 3 where a host has a conflict or cannot be worked with.
@@ -65,6 +71,8 @@ def plan(options: Options) -> int:
     """
     with _pipeline(options) as pipeline:
         planned = pipeline.plan()
+    if out is not None:
+        _save(out, saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS))
     if options.json:
         _print_json(document.plan_document(planned))
     else:
@@ -76,16 +84,18 @@ def plan(options: Options) -> int:
 
 @click.command
 @common
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_YES
 @_ROLLOUT
-def apply(options: Options, yes: bool, **rollout: Any) -> int:
+def apply(options: Options, file: Path | None, yes: bool, **rollout: Any) -> int:
     """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
 
+    With FILE, a plan that `plan --out` saved, only if planning anew comes to the very same.
     A host whose change does not stand the test of the mesh takes it back; one that hears nothing does so by itself.
 
     Example: dockmesh apply -i mesh.yml --yes
     """
-    return _carry_out(options, JOIN, yes=yes, rollout=_rollout(**rollout))
+    return _carry_out(options, JOIN, yes=yes, rollout=_rollout(**rollout), file=file)
 
 
 @click.command
@@ -128,11 +138,13 @@ def status(options: Options) -> int:
     return 0 if report.ok else HostError.exit_status
 
 
-def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout) -> int:
+def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, file: Path | None = None) -> int:
     if not yes and not terminal():
         raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
     with _pipeline(options, goal, rollout) as pipeline:
         planned = pipeline.plan()
+        if file is not None:
+            _refuse_stale(file, saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS))
         if not options.json:
             print_plan(console(color=options.color), planned)
         if planned.applyable and not yes:
@@ -141,6 +153,23 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout) -> 
         report = pipeline.status() if goal.meshed else None
     _show(options, planned, outcomes, report)
     return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
+
+
+def _save(file: Path, plan: dict[str, Any]) -> None:
+    try:
+        file.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}: the plan could not be saved") from error
+
+
+def _refuse_stale(file: Path, now: dict[str, Any]) -> None:
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}: the saved plan cannot be read") from error
+    if moved := list(saved.moved(saved.load(text, file=str(file)), now)):
+        listed = "".join(f"\n  {quoted(each)}" for each in moved)
+        raise HostError(f"{file} is stale, and nothing was changed: plan again{listed}")
 
 
 def _rollout(serial: str, max_fail: int, confirm: bool) -> Rollout:

@@ -35,12 +35,19 @@ class Options:
         Raises:
             UsageError: there is none, it cannot be read, or it is invalid.
         """
-        file = self.inventory or self._found()
+        return parse(self.inventory_text(), file=str(self._file()))
+
+    def inventory_text(self) -> str:
+        """The inventory's text, bytes that are no UTF-8 as surrogates.
+
+        Raises:
+            UsageError: there is none, or it cannot be read.
+        """
+        file = self._file()
         try:
-            text = file.read_text(encoding="utf-8", errors="surrogateescape")
+            return file.read_text(encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
-        return parse(text, file=str(file))
 
     def hosts(self, fleet: Fleet) -> tuple[Host, ...]:
         """The hosts that --limit leaves.
@@ -50,7 +57,9 @@ class Options:
         """
         return select(fleet, self.limit) if self.limit is not None else fleet.hosts
 
-    def _found(self) -> Path:
+    def _file(self) -> Path:
+        if self.inventory is not None:
+            return self.inventory
         for file in _DEFAULTS:
             if file.exists():
                 return file

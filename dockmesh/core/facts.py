@@ -174,7 +174,7 @@ def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
 
 
 def _docker_silent(info: Section) -> str | None:
-    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10 and 26.1 do) and say so in JSON."""
+    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10, 26.1): the JSON has it."""
     said = info.text.split("\n")[-1]
     if info.status != 0:
         return quoted(said) or "it says nothing"

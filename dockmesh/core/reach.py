@@ -256,5 +256,6 @@ def _reason(question: Probe, *, received: int, ttl: int | None, said: str) -> st
         complaint = _COMPLAINT.search(said)
         return f"{quoted(complaint[2])}, says {quoted(complaint[1])}" if complaint else "no reply"
     if ttl != question.expected_ttl:
-        return f"the reply's TTL is {ttl}, not {question.expected_ttl}: it took another way"
+        why = "a nearer machine has that address" if (ttl or 0) > question.expected_ttl else "it took a longer way"
+        return f"the reply's TTL is {ttl}, not {question.expected_ttl}: {why}"
     return None

@@ -1,12 +1,14 @@
 """Results for people: on a terminal with colour, else plain. What hosts say is never read as markup."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from difflib import unified_diff
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -24,13 +26,24 @@ _SIGNS = {
 _OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
 _MATRIX_HOSTS = 12
 _FAILURES_SHOWN = 40
-_PLAIN_WIDTH = 160
+_PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
+# Control codes, what turns the direction of writing, and half characters no stream can encode.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class _Console(Console):
+    """Shows what hosts say and nothing it would do to a terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, without control codes in the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_UNSHOWN.sub("", segment.text), segment.style)
 
 
 def console(stream: TextIO = sys.stdout, *, color: bool = True) -> Console:
     """The console on `stream`; without a terminal there it writes no control codes and no folded lines."""
     terminal = stream.isatty()
-    return Console(
+    return _Console(
         file=stream,
         no_color=not color or "NO_COLOR" in os.environ,
         highlight=False,
@@ -70,8 +83,9 @@ def print_outcomes(out: Console, outcomes: Iterable[Outcome]) -> None:
 
 
 def print_report(out: Console, report: Report) -> None:
-    """The reachability table: the matrix of a small fleet, else a line per host; then what failed, and why."""
-    out.print(_matrix(report) if len(report.hosts) <= _MATRIX_HOSTS else _rows(report))
+    """The reachability table: a small fleet's matrix where it fits, else a line per host; then what failed, and why."""
+    matrix = _matrix(report) if len(report.hosts) <= _MATRIX_HOSTS else None
+    out.print(matrix if matrix and out.measure(matrix).maximum <= out.width else _rows(report))
     for line in _failures(report):
         out.print(line)
     total, failed = len(report.answers), len(report.failed)
