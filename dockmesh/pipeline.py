@@ -8,7 +8,7 @@ from typing import Literal, Protocol, Self, TypeVar
 
 from dockmesh.assets import template
 from dockmesh.core import daemon
-from dockmesh.core.conflicts import conflicts
+from dockmesh.core.conflicts import conflicts, pending
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host, HostState, key_of
@@ -163,7 +163,7 @@ class Pipeline:
         fleet, goal = self.request.fleet, self.request.goal
         facts = gather(self._sessions.of(host), fleet, host, TEXTS, timeout_s=self.request.timeout_s)
         self._facts[host.name] = facts
-        against = tuple(conflicts(fleet, host, facts)) if goal.meshed else ()
+        against = (*pending(facts), *(conflicts(fleet, host, facts) if goal.meshed else ()))
         try:
             return plan_host(facts, goal.wanted(fleet, host, facts), against)
         except daemon.DaemonJsonError:

@@ -94,6 +94,7 @@ read_facts() {
   section basis printf '%s\n' "$(printf '%s\n' "$basis" | fingerprint)"
   printf '%s\n' "$basis"
   section unit unit docker.service
+  section pending cat /etc/dockmesh/pending/run
   section previous.json file /etc/dockmesh/previous.json
   if command -v docker >/dev/null; then
     section daemon_arguments daemon_arguments

@@ -31,6 +31,7 @@ remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
   rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
   rmdir "$UNITS/docker.service.wants" 2>/dev/null
+  systemctl reset-failed "$1" 2>/dev/null
   systemctl daemon-reload
 }
 

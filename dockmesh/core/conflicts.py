@@ -25,6 +25,16 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
 
 
+def pending(facts: HostFacts) -> Iterator[Conflict]:
+    """What speaks against any change, wherever it leads."""
+    if facts.pending is not None:
+        yield Conflict(
+            "/etc/dockmesh/pending",
+            f"a change waits for its confirmation, by {facts.pending}: wait; if that run has died, the host takes "
+            "the change back by itself within minutes",
+        )
+
+
 def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
     if all(address.ip != host.underlay for _device, address in facts.addresses):
         yield Conflict(

@@ -101,6 +101,7 @@ class HostFacts:
     ways: Mapping[IPv4Address, Way]
     docker: DockerFacts | None
     previous: str | None
+    pending: str | None
     actual: HostState
 
     def file(self, path: str) -> File | None:
@@ -134,6 +135,7 @@ def parse(host: Host, output: str) -> HostFacts:
         ways=ways,
         docker=docker,
         previous=_text(sections, "previous.json"),
+        pending=quoted(pending.text) if (pending := sections["pending"]).status == 0 else None,
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses) if host.docker else ()),

@@ -9,9 +9,9 @@ from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route,
 
 Action = Literal["add", "change", "remove", "restart"]
 
-# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what
-# puts things back by itself comes when there is something to put back.
-_ORDER = ("file", "service", "firewall", "route", "unit")
+# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what puts
+# things back by itself comes when there is something to put back, and goes before that does.
+_ORDER = ("gone", "file", "service", "firewall", "route", "unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,13 @@ def restarts_docker(plan: HostPlan) -> bool:
 def difference(actual: HostState, wanted: HostState) -> tuple[Change, ...]:
     """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
     before, after = actual.by_key(), wanted.by_key()
-    keys = sorted(before.keys() | after.keys(), key=lambda key: (_ORDER.index(key[0]), _sort_key(key[1])))
-    return tuple(Change(before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+    keys = before.keys() | after.keys()
+    return ordered(Change(before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
+
+
+def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:
+    """The changes in the order in which a host makes them."""
+    return tuple(sorted(changes, key=_rank))
 
 
 def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
@@ -128,6 +133,11 @@ def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict]
         Change(change.before, change.after, _reason(change, facts)) for change in difference(facts.actual, wanted)
     )
     return HostPlan(facts.host, changes, tuple(conflicts), facts.basis)
+
+
+def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
+    kind, key = key_of(change.resource)
+    return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), _sort_key(key)
 
 
 def _sort_key(key: str) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from dockmesh.core import record
 from dockmesh.core.facts import DAEMON_JSON, METRIC, PROTOCOL
 from dockmesh.core.model import Bridge, Chain, File, HostState, Route, Unit, key_of
-from dockmesh.core.plan import Change, HostPlan
+from dockmesh.core.plan import Change, HostPlan, ordered
 from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
@@ -50,7 +50,7 @@ def transaction(
 
     `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
     """
-    back = _back([change.inverse() for change in plan.changes])
+    back = _back(ordered(change.inverse() for change in plan.changes))
     revert = _script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
     return _script(
         texts.sections,
@@ -123,7 +123,7 @@ def _forward(changes: Sequence[Change]) -> str:
 
 
 def _back(changes: Sequence[Change]) -> str:
-    """Takes every step, in the same order as forward, since Docker must find its old file; any may have failed."""
+    """Takes every step, whichever fails."""
     steps = (f"{step} || problem=1" for step in _steps(changes))
     return "\n".join(("go_back() {", "problem=", *steps, '[ -z "$problem" ]', "}"))
 
