@@ -76,7 +76,7 @@ def plan(options: Options, out: Path | None) -> int:
     if options.json:
         _print_json(document.plan_document(planned))
     else:
-        print_plan(console(color=options.color), planned)
+        print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
     if not planned.sound:
         return HostError.exit_status
     return 0 if planned.empty else _PENDING
@@ -146,7 +146,7 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, fil
         if file is not None:
             _refuse_stale(file, saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS))
         if not options.json:
-            print_plan(console(color=options.color), planned)
+            print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
         if planned.applyable and not yes:
             click.confirm(f"Change {len(planned.applyable)} hosts?", abort=True, err=True)
         outcomes = pipeline.apply(planned)

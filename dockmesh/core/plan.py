@@ -172,7 +172,7 @@ _FILE_REASONS = {
 
 def _route_reason(change: Change) -> str:
     if change.after is None:
-        return "no peer has this prefix any more"
+        return "the mesh has no such route for this host any more"
     if isinstance(change.before, Route) and isinstance(change.after, Route):
         return f"the peer is now at {change.after.next_hop} dev {change.after.device}"
     return "the peer's containers are reached by its underlay address"

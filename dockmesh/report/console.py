@@ -12,7 +12,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.model import Chain, File, key_of
+from dockmesh.core.facts import DAEMON_JSON
+from dockmesh.core.model import Chain, File, Resource, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.report.document import plan_document, shown
@@ -26,6 +27,7 @@ _SIGNS = {
 _OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
 _MATRIX_HOSTS = 12
 _FAILURES_SHOWN = 40
+_DIFF_LINES = 24
 _PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
 # Control codes, what turns the direction of writing, and half characters no stream can encode.
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -55,12 +57,12 @@ def console(stream: TextIO = sys.stdout, *, color: bool = True) -> Console:
     )
 
 
-def print_plan(out: Console, plan: Plan) -> None:
-    """What would change, host by host, and why; the hosts that cannot be changed last."""
+def print_plan(out: Console, plan: Plan, *, verbose: bool = False) -> None:
+    """What would change, host by host, and why; the hosts that cannot be changed last. Long texts only if `verbose`."""
     for host in sorted(plan.hosts, key=lambda host: bool(host.conflicts) or host.error is not None):
         if host.changes or host.conflicts or host.error is not None:
             out.print(Text(host.host, style="bold"))
-            for line in _host_lines(host):
+            for line in _host_lines(host, verbose=verbose):
                 out.print(Text("  ").append_text(line))
     summary = plan_document(plan)["summary"]
     if plan.empty and plan.sound:
@@ -95,22 +97,31 @@ def print_report(out: Console, report: Report) -> None:
         out.print(Text(f"{failed} of {total} probes failed.", style="bold red"))
 
 
-def _host_lines(plan: HostPlan) -> Iterator[Text]:
+def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
     for change in plan.changes:
-        yield from _change_lines(change)
+        yield from _change_lines(change, verbose=verbose)
     for conflict in plan.conflicts:
         yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f" {conflict.message}")
     if plan.error is not None:
         yield Text.assemble(("✗ ", "bold red"), plan.error)
 
 
-def _change_lines(change: Change) -> Iterator[Text]:
+def _change_lines(change: Change, *, verbose: bool) -> Iterator[Text]:
     sign, style = _SIGNS[change.action]
     kind, key = key_of(change.resource)
-    gist = "" if isinstance(change.resource, File | Chain) else f" {_gist(change)}"
+    lines = list(_diff_lines(change)) if isinstance(change.resource, File | Chain | Unit) else []
+    gist = "" if lines else f" {_gist(change)}"
     yield Text.assemble((f"{sign} {kind} {key}", style), f"{gist}  ", (f"({change.reason})", "dim"))
-    if isinstance(change.resource, File | Chain):
-        yield from _diff_lines(change)
+    if verbose or (len(lines) <= _DIFF_LINES and not _our_own(change.resource)):
+        yield from lines
+    elif not _our_own(change.resource):
+        yield from lines[:_DIFF_LINES]
+        yield Text(f"    … and {len(lines) - _DIFF_LINES} more lines; -v shows them", style="dim")
+
+
+def _our_own(resource: Resource) -> bool:
+    """Whether the text is dockmesh's own affair, which says nothing new about what a host will let in or send where."""
+    return isinstance(resource, Unit) or (isinstance(resource, File) and resource.path != DAEMON_JSON)
 
 
 def _gist(change: Change) -> str:
