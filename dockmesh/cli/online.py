@@ -149,7 +149,12 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, fil
             print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
         if planned.applyable and not yes:
             click.confirm(f"Change {len(planned.applyable)} hosts?", abort=True, err=True)
-        outcomes = pipeline.apply(planned)
+        try:
+            outcomes = pipeline.apply(planned)
+        except KeyboardInterrupt:
+            within_s = options.fleet().settings.confirm_within_s
+            click.echo(f"what hosts changed and did not confirm, they take back within {within_s} s", err=True)
+            raise
         report = pipeline.status() if goal.meshed else None
     _show(options, planned, outcomes, report)
     return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status

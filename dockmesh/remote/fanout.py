@@ -1,13 +1,24 @@
 """One job per host, a bounded number at once, results as they come. A host's failure is its result."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor, as_completed
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from dockmesh.core.model import Host
 from dockmesh.errors import HostError
 
 T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """Hears how a run goes on."""
+
+    def phase(self, name: str, hosts: int) -> None:
+        """A phase begins, in which `done` will be called `hosts` times."""
+
+    def done(self, host: str, error: str | None) -> None:
+        """A host is through the phase."""
 
 
 def fan_out(
@@ -25,6 +36,24 @@ def fan_out(
     finally:
         for future in futures:
             future.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Fans out before an observer."""
+
+    executor: Executor
+    observer: Observer
+
+    def each(self, phase: str, hosts: Collection[Host], job: Callable[[Host], T]) -> dict[str, T | HostError]:
+        """`job` on all hosts; the results by name."""
+        self.observer.phase(phase, len(hosts))
+        results: dict[str, T | HostError] = {}
+        for host, result in fan_out(self.executor, hosts, job):
+            results[host.name] = result
+            error = str(result) if isinstance(result, HostError) else getattr(result, "error", None)
+            self.observer.done(host.name, error)
+        return results
 
 
 def _attempt(job: Callable[[Host], T], host: Host) -> T | HostError:

@@ -24,7 +24,8 @@ class Sessions:
         """
         with self._lock:
             session = self._open.get(host.name)
-        if session is None:
+        # A question asked in between may have stayed unanswered for longer than the host keeps an idle login.
+        if session is None or not session.alive():
             session = self._transport.connect(host)
             with self._lock:
                 self._open[host.name] = session

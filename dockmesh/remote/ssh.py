@@ -45,6 +45,10 @@ class SshSession:
             cause = quoted(str(error)) or type(error).__name__
             raise UnreachableError(f"the SSH session was lost ({cause})") from error
 
+    def alive(self) -> bool:
+        """See `transport.Session`."""
+        return bool(self._connection.is_connected)
+
     def close(self) -> None:
         """See `transport.Session`."""
         self._connection.close()

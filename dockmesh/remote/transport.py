@@ -16,6 +16,9 @@ class Session(Protocol):
             HostError: the host's shell or sudo refused, or the answer was larger than it may be.
         """
 
+    def alive(self) -> bool:
+        """Whether the login still stands, as far as this end knows."""
+
     def close(self) -> None:
         """End the login; harmless where it has ended."""
 

@@ -1,0 +1,99 @@
+"""Commit-confirm: hosts change, the mesh is probed, and what does not stand is taken back, by us or by the host."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.model import Fleet, Host, key_of
+from dockmesh.core.plan import HostPlan, Outcome, unmade
+from dockmesh.core.reach import Report
+from dockmesh.core.rollout import concerned
+from dockmesh.errors import HostError, UnreachableError
+from dockmesh.remote.apply import Changer
+from dockmesh.remote.fanout import Watched
+from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.verify import Prober, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Committer:
+    """What a run changes hosts with. The prober's sessions are other ones: they are made after the change.
+
+    `probed`: the probes of the mesh decide what stays. `remember`: the state before is what rollback comes back to.
+    """
+
+    fleet: Fleet
+    changer: Changer
+    sessions: Sessions
+    prober: Prober
+    watched: Watched
+    probed: bool
+    remember: bool
+
+    def commit(
+        self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
+    ) -> dict[str, Outcome]:
+        """Change the hosts of `plans` at once, and see them to their end; `trusted` hosts are as they should be."""
+        hosts = [host for host in self.fleet.hosts if host.name in plans]
+        failures = self.watched.each(
+            "change", hosts, lambda host: self._change(host, plans[host.name], facts[host.name])
+        )
+        changed = [host for host in hosts if failures[host.name] is None]
+        against = self._against(changed, trusted) if self.probed and changed else {}
+        ends = self.watched.each(
+            "confirm", changed, lambda host: self._end(host, plans[host.name], against.get(host.name))
+        )
+        return {host.name: _outcome(host, ends.get(host.name, failures[host.name])) for host in hosts}
+
+    def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
+        """None where the host has changed, and waits."""
+        session = self.sessions.of(host)
+        answer, after = self.changer.change(session, host, plan, before)
+        if answer.status != "changed":
+            return Outcome(host.name, answer.status, answer.error)
+        if left := unmade(plan.changes, after.actual):
+            self.changer.take_back(session, plan)
+            differs = " ".join(key_of(left[0].resource))
+            return Outcome(host.name, "reverted", f"read back, the host was not as planned in: {differs}")
+        return None
+
+    def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, str]:
+        """What speaks against the changed hosts that must be taken back.
+
+        Only pairs of hosts that should stand now are asked: one that was down before is no reason to undo the others.
+        """
+        names = {host.name for host in changed}
+        among = tuple(host for host in self.fleet.hosts if host.name in names or host.name in trusted)
+        self.watched.observer.phase("probe", 2 * len(among))
+        part = Fleet(self.fleet.settings, among)
+        report = verify(self.prober, part, among, self.watched.observer.done, about=names)
+        return {name: _complaint(name, report) for name in concerned(report, names)}
+
+    def _end(self, host: Host, plan: HostPlan, against: str | None) -> Outcome:
+        """Confirm over a session made after the change; take back over the one that made it, maybe the only one left."""
+        if against is not None:
+            answer = self.changer.take_back(self.sessions.of(host), plan)
+            return Outcome(host.name, "reverted", against if answer.status == "reverted" else answer.error)
+        answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
+        return Outcome(host.name, "confirmed" if answer.status == "confirmed" else "reverted", answer.error)
+
+
+def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
+    """A host lost on the way: its change, if any was made, is not confirmed, so it does not stay."""
+    if isinstance(result, HostError):
+        status: Literal["unreachable", "failed"] = "unreachable" if isinstance(result, UnreachableError) else "failed"
+        return Outcome(host.name, status, f"{result}; what was changed there, the host takes back by itself")
+    assert result is not None  # noqa: S101 (a changed host has an end)
+    return result
+
+
+def _complaint(name: str, report: Report) -> str:
+    if name in report.errors:
+        return report.errors[name]
+    failed = [answer for answer in report.failed if name in {answer.probe.source, answer.probe.target}]
+    first = failed[0].probe
+    return (
+        f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "
+        f"{failed[0].reason}"
+    )
