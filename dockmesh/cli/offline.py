@@ -5,7 +5,7 @@ import json
 import click
 
 from dockmesh.cli.options import Options, common
-from dockmesh.core.schema import json_schema
+from dockmesh.core.inventory.schema import json_schema
 
 
 @click.command

@@ -56,8 +56,9 @@ def undone(facts: HostFacts) -> HostState:
         return HostState(tuple(resource for resource in (file, bridge) if resource))
     with reading(ORIGINAL_JSON):
         original = json.loads(record.text)
-        text = daemon.restore(file.text if file else None, original["daemon_json"])
+        daemon.load(before := original["daemon_json"])
         address = IPv4Interface(original[DOCKER_BRIDGE]) if original[DOCKER_BRIDGE] else None
+    text = daemon.restore(file.text if file else None, before)
     bridge = Bridge(address, daemon.naming(text, address))
     return HostState((bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge))
 

@@ -4,6 +4,7 @@ import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
+from dockmesh.core.facts import DAEMON_JSON, FORWARD_CHAIN, ORIGINAL_JSON, RAW_CHAIN, REASSERT, UNITS
 from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit
 from dockmesh.core.sections import reading
 
@@ -40,16 +41,23 @@ def _row(resource: Resource) -> list[Any]:
 
 
 def _resource(row: list[Any]) -> Resource:
+    """Nothing but what dockmesh itself has on a host, whoever wrote the record."""
     match row:
-        case ["route", prefix, next_hop, device]:
-            return Route(IPv4Network(prefix), IPv4Address(next_hop), str(device))
-        case ["file", path, text, mode]:
+        case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
+            return Route(IPv4Network(prefix), IPv4Address(next_hop), device)
+        case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
             return File(path, text, mode)
-        case ["chain", table, name, hook, [*rules]]:
-            return Chain(table, name, hook, tuple(map(str, rules)))
-        case ["bridge", address, way_in]:
+        case ["chain", str(table), name, str() | None as hook, [*rules]] if name in {FORWARD_CHAIN, RAW_CHAIN}:
+            return Chain(table, name, hook, tuple(map(_rule, rules)))
+        case ["bridge", str() | None as address, str() | None as way_in]:
             return Bridge(IPv4Interface(address) if address else None, way_in)
-        case ["unit", name, text, active]:
-            return Unit(name, text, bool(active))
+        case ["unit", name, str(text), bool(active)] if name in UNITS:
+            return Unit(name, text, active)
         case _:
             raise ValueError(f"no resource: {row!r}")
+
+
+def _rule(rule: Any) -> str:
+    if not isinstance(rule, str) or "\n" in rule:
+        raise ValueError(f"no rule: {rule!r}")
+    return rule

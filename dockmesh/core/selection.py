@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 
+from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.wording import did_you_mean, quoted
 from dockmesh.errors import UsageError
 
 _TAG = "tag:"

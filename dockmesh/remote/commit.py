@@ -71,7 +71,7 @@ class Committer:
         return {name: _complaint(name, report) for name in concerned(report, names)}
 
     def _end(self, host: Host, plan: HostPlan, against: str | None) -> Outcome:
-        """Confirm over a session made after the change; take back over the one that made it, maybe the only one left."""
+        """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
             answer = self.changer.take_back(self.sessions.of(host), plan)
             return Outcome(host.name, "reverted", against if answer.status == "reverted" else answer.error)

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import mesh
 import pytest
+from mesh import Mesh
+from stand import Stand, Story
 
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
@@ -33,9 +36,41 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab(_interruptible: None) -> Iterator[Lab]:
-    """Three hosts, one per Docker generation, fresh at the start of the session and shared by its tests."""
+    """Four hosts, fresh at the start of the session and shared by its tests.
+
+    The first three have one generation of Docker each; the fourth is for the roles that need none.
+    """
     lifecycle.down("test")
     try:
-        yield lifecycle.up("test", 3)
+        yield lifecycle.up("test", 4)
     finally:
         lifecycle.down("test")
+
+
+@pytest.fixture(scope="session")
+def stand(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Stand:
+    """The hosts, furnished as admins furnish theirs."""
+    three = mesh.write(lab, tmp_path_factory.mktemp("three"), {"host1": {}, "host2": {}, "host3": {}})
+    return Stand(lab, three)
+
+
+@pytest.fixture
+def fresh(stand: Stand) -> Iterator[Mesh]:
+    """The mesh of three hosts, none of which has met dockmesh; the test must leave them so, or joined."""
+    stand.as_found()
+    yield stand.mesh
+    stand.check()
+
+
+@pytest.fixture
+def joined(stand: Stand) -> Iterator[Mesh]:
+    """The mesh of three hosts, joined; the test must leave them so, or as they were found."""
+    stand.as_joined()
+    yield stand.mesh
+    stand.check()
+
+
+@pytest.fixture
+def story(stand: Stand) -> Story:
+    """How the three hosts were joined. For tests that only look, and therefore are not looked after."""
+    return stand.as_joined()

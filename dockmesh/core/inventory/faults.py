@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from dockmesh.core.marked import Path
-from dockmesh.core.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
-from dockmesh.core.wording import did_you_mean, quoted
+from dockmesh.core.inventory.marked import Path
+from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
+from dockmesh.core.inventory.wording import did_you_mean, quoted
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {"mesh": MeshKeys, "connection": ConnectionKeys}
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dockmesh.core.wording import one_line
+from dockmesh.core.inventory.wording import one_line
 from dockmesh.errors import Problem
 
 Mark: TypeAlias = tuple[int, int]

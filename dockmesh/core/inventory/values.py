@@ -7,8 +7,8 @@ import re
 from ipaddress import IPv4Address
 from typing import Final
 
-from dockmesh.core.addresses import ipv4, refuse_ipv6
-from dockmesh.core.wording import quoted
+from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
+from dockmesh.core.inventory.wording import quoted
 
 NAME: Final = "[a-z0-9][a-z0-9.-]{0,62}"
 TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"

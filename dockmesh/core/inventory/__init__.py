@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
-from dockmesh.core import yamldoc
-from dockmesh.core.checks import check, underlay_of
-from dockmesh.core.faults import unread, validate
+from dockmesh.core.inventory import yamldoc
+from dockmesh.core.inventory.checks import check, underlay_of
+from dockmesh.core.inventory.faults import unread, validate
+from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.errors import InventoryError
 
 _LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dockmesh.core.inventory import default_bridge, parse
+from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys, json_schema
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.schema import ConnectionKeys, HostKeys, MeshKeys, json_schema
 from dockmesh.errors import InventoryError
 
 INVENTORIES = Path(__file__).parents[2] / "inventory"

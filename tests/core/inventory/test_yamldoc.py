@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core import yamldoc
-from dockmesh.core.marked import Document
+from dockmesh.core.inventory import yamldoc
+from dockmesh.core.inventory.marked import Document
 from dockmesh.errors import InventoryError
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(

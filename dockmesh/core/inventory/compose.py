@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from yaml import events as ev
 
-from dockmesh.core.marked import Mapping, Mark, Sequence, Value
-from dockmesh.core.wording import quoted
+from dockmesh.core.inventory.marked import Mapping, Mark, Sequence, Value
+from dockmesh.core.inventory.wording import quoted
 
 DEPTH: Final = 32
 UNFOLDED: Final = 500_000

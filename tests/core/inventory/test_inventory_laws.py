@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.inventory import parse
+from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.schema import ConnectionKeys, HostKeys, MeshKeys
 from dockmesh.errors import InventoryError, Problem
 
 KEYS = [*MeshKeys.model_fields, *HostKeys.model_fields, "mesh", "connection", "hosts", "a", "b", "<<"]

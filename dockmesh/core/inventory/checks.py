@@ -4,11 +4,11 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core import addresses, values
-from dockmesh.core.faults import Fault
-from dockmesh.core.marked import Path
-from dockmesh.core.overlap import nested
-from dockmesh.core.schema import HostKeys, InventoryKeys, MeshKeys
+from dockmesh.core.inventory import addresses, values
+from dockmesh.core.inventory.faults import Fault
+from dockmesh.core.inventory.marked import Path
+from dockmesh.core.inventory.overlap import nested
+from dockmesh.core.inventory.schema import HostKeys, InventoryKeys, MeshKeys
 
 
 def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import Final
 
-from dockmesh.core.wording import quoted
+from dockmesh.core.inventory.wording import quoted
 
 WIDEST: Final = 8
 NARROWEST: Final = 30

@@ -7,8 +7,8 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
-from dockmesh.core import addresses, values
-from dockmesh.core.wording import did_you_mean, quoted
+from dockmesh.core.inventory import addresses, values
+from dockmesh.core.inventory.wording import did_you_mean, quoted
 
 _T = TypeVar("_T")
 _STRING: Final = {"type": "string"}

@@ -12,8 +12,8 @@ from typing import Final
 import yaml
 from yaml.events import Event
 
-from dockmesh.core.compose import Composer, StopError
-from dockmesh.core.marked import Document, Mark
+from dockmesh.core.inventory.compose import Composer, StopError
+from dockmesh.core.inventory.marked import Document, Mark
 from dockmesh.errors import InventoryError, Problem
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
