@@ -10,9 +10,9 @@ from dockmesh.assets import template
 from dockmesh.core import daemon
 from dockmesh.core.conflicts import conflicts, pending
 from dockmesh.core.desired import desired, previous, undone
-from dockmesh.core.facts import HostFacts
+from dockmesh.core.facts import DAEMON_JSON, HostFacts
 from dockmesh.core.model import Fleet, Host, HostState
-from dockmesh.core.plan import HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.texts import Texts
@@ -123,8 +123,9 @@ class Pipeline:
         against = (*pending(facts), *(conflicts(fleet, host, facts) if goal.meshed else ()))
         try:
             return plan_host(facts, goal.wanted(fleet, host, facts), against)
-        except daemon.DaemonJsonError:
-            return HostPlan(host.name, conflicts=against, basis=facts.basis)
+        except daemon.DaemonJsonError as error:
+            broken = Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
+            return HostPlan(host.name, conflicts=tuple(dict.fromkeys((*against, broken))), basis=facts.basis)
 
     def _committer(self) -> Committer:
         request = self._request

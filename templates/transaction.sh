@@ -2,6 +2,7 @@
 # Output: the section "outcome" with one JSON document.
 # shellcheck shell=dash disable=SC2154
 
+DAEMON_JSON=/etc/docker/daemon.json
 STATE=/etc/dockmesh
 PENDING=$STATE/pending
 UNITS=/etc/systemd/system
@@ -53,19 +54,23 @@ restart_docker() {
   restart_containers
 }
 
-# restart_docker_by FILE ADDRESS, in base64 on stdin the content with which Docker starts on ADDRESS: the file is as it
+# restart_docker_by ADDRESS, in base64 on stdin the daemon.json with which Docker starts on ADDRESS: the file is as it
 # was once Docker has started.
 restart_docker_by() {
   aside=$(mktemp -d "$STATE/XXXXXX") || return 1
-  [ ! -e "$1" ] || cp -p "$1" "$aside/file" || return 1
-  put_file "$1" 644 && restart_docker "$2"
+  [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$aside/file" || return 1
+  put_file "$DAEMON_JSON" 644 && restart_docker "$1"
   status=$?
-  if [ -e "$aside/file" ]; then mv -f "$aside/file" "$(readlink -f "$1")"; else rm -f "$1"; fi || status=1
+  if [ -e "$aside/file" ]; then mv -f "$aside/file" "$(readlink -f "$DAEMON_JSON")"; else rm -f "$DAEMON_JSON"; fi || status=1
   rmdir "$aside"
   return "$status"
 }
 
+# dockerd knows --validate since 23.0; what it refuses need not stop the running one.
+validate() { ! dockerd --help 2>/dev/null | grep -q -e --validate || dockerd --validate --config-file="$DAEMON_JSON"; }
+
 renew_bridge() {
+  checked=$(validate 2>&1) || { echo "$checked"; return 1; }
   socket=$(systemctl is-active docker.socket)
   # With live-restore a container left running keeps the bridge, and Docker passes over bip in silence (moby#43562).
   # shellcheck disable=SC2086

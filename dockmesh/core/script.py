@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core import record
-from dockmesh.core.facts import DAEMON_JSON, METRIC, PROTOCOL
+from dockmesh.core.facts import METRIC, PROTOCOL
 from dockmesh.core.model import Bridge, Chain, File, HostState, Route, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, ordered
 from dockmesh.core.sections import Section, quoted, reading
@@ -161,7 +161,7 @@ def _bridge(bridge: Bridge) -> str:
     address = quote(str(bridge.address or ""))
     if bridge.way_in is None:
         return f"restart_docker {address}"
-    return _with_input(f"restart_docker_by {quote(DAEMON_JSON)} {address}", _base64(bridge.way_in))
+    return _with_input(f"restart_docker_by {address}", _base64(bridge.way_in))
 
 
 def _base64(text: str) -> str:

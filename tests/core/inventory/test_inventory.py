@@ -11,7 +11,7 @@ from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys, j
 from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.errors import InventoryError
 
-INVENTORIES = Path(__file__).parents[2] / "inventory"
+INVENTORIES = Path(__file__).parents[3] / "inventory"
 
 
 def fleet(text: str, *, prefixes_required: bool = True) -> Fleet:
