@@ -35,12 +35,9 @@ def up(name: str, hosts: int, releases: str) -> None:
     """Start the lab and print the path of its inventory."""
     with _progress() as on_progress:
         started = lifecycle.up(name, hosts, tuple(releases.split(",")), on_progress)
-    namespace = started.topology.fabric
-    click.echo(f"its hosts, by dockmesh: dockmesh status -i {started.inventory}", err=True)
-    click.echo(
-        f"by hand, from the controller's namespace: ip netns exec {namespace} ping {started.topology.hosts[0].underlay.ip}",
-        err=True,
-    )
+    inside, first = started.topology.fabric, started.topology.hosts[0].underlay.ip
+    click.echo(f"with dockmesh: dockmesh status -i {started.inventory}", err=True)
+    click.echo(f"by hand, from the controller's namespace: ip netns exec {inside} ping {first}", err=True)
     click.echo(started.inventory)
 
 

@@ -124,7 +124,9 @@ def target_script(host: Host, texts: Texts, *, offset: int) -> str:
     lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show"]
     if host.bridge:
         network = host.bridge.network
-        free = islice((network[-2 - at] for at in range(offset, network.num_addresses - 3)), _CANDIDATES)
+        count = network.num_addresses - 2
+        downwards = (network[1 + (count - 1 - offset - at) % count] for at in range(count))
+        free = islice((address for address in downwards if address != host.bridge.ip), _CANDIDATES)
         words = (str(_HOLD_S), str(host.bridge.ip), str(network.prefixlen), *map(str, free))
         lines.append(f"section target container_target {' '.join(words)}")
     return "\n".join((*lines, "section end true", ""))
