@@ -85,10 +85,10 @@ class Pipeline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
         self._sessions.close()
         self._verifying.close()
-        self._executor.shutdown(wait=True)
+        # Interrupted, nobody waits for a host that is slow to let us in.
+        self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
     def plan(self) -> Plan:
         """What there is to change."""

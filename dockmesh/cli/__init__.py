@@ -49,7 +49,12 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    sys.exit(_status())
+    status = _status()
+    if status == _INTERRUPTED:
+        # A thread may hang in a connect that nothing cuts short, and the interpreter would wait for it.
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _status() -> int:

@@ -26,13 +26,19 @@ class Prober:
     offset: int
     timeout_s: float
 
-    def targets(self, hosts: Iterable[Host], done: Done) -> dict[str, reach.Target | HostError]:
-        """What each host offers to be probed; a namespace it makes for that ends by itself after two minutes."""
-        found = {}
+    def targets(self, hosts: Iterable[Host], targets: dict[str, reach.Target], done: Done) -> dict[str, str]:
+        """Fill `targets` with what each host offers to be probed, as it comes; the errors of those that could not say.
+
+        A namespace that a host makes for that ends by itself after two minutes.
+        """
+        errors = {}
         for host, target in fan_out(self.executor, hosts, self._target):
-            found[host.name] = target
-            done(host.name, str(target) if isinstance(target, HostError) else None)
-        return found
+            if isinstance(target, HostError):
+                errors[host.name] = str(target)
+            else:
+                targets[host.name] = target
+            done(host.name, errors.get(host.name))
+        return errors
 
     def release(self, hosts: Iterable[Host], targets: Mapping[str, reach.Target]) -> None:
         """End the namespaces that `targets` made. One that cannot be ended now ends by itself."""
@@ -69,11 +75,10 @@ def verify(
     questions: dict[str, list[reach.Probe]] = {host.name: [] for host in asking}
     for probe in reach.probes(fleet, asking, about):
         questions[probe.source].append(probe)
-    found = prober.targets(fleet.hosts, done)
-    errors = {name: str(target) for name, target in found.items() if isinstance(target, HostError)}
-    targets = {name: target for name, target in found.items() if isinstance(target, reach.Target)}
+    targets: dict[str, reach.Target] = {}
     answers: dict[str, list[reach.Reachability]] = {}
     try:
+        errors = prober.targets(fleet.hosts, targets, done)
         able = [host for host in asking if host.name not in errors]
         for host, row in fan_out(prober.executor, able, partial(prober.row, targets, questions)):
             if isinstance(row, HostError):

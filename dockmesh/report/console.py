@@ -87,7 +87,8 @@ def print_outcomes(out: Console, outcomes: Iterable[Outcome]) -> None:
 def print_report(out: Console, report: Report) -> None:
     """The reachability table: a small fleet's matrix where it fits, else a line per host; then what failed, and why."""
     matrix = _matrix(report) if len(report.hosts) <= _MATRIX_HOSTS else None
-    out.print(matrix if matrix and out.measure(matrix).maximum <= out.width else _rows(report))
+    unbound = out.options.update_width(_PLAIN_WIDTH)
+    out.print(matrix if matrix and out.measure(matrix, options=unbound).maximum <= out.width else _rows(report))
     for line in _failures(report):
         out.print(line)
     total, failed = len(report.answers), len(report.failed)

@@ -1,0 +1,116 @@
+"""What tests build from: answers of real hosts, crafted ones laid over them, a fleet, plans and what scripts do."""
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from dockmesh.core.desired import desired
+from dockmesh.core.facts import HostFacts, parse
+from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.plan import HostPlan, plan_host
+from dockmesh.pipeline import TEXTS
+
+DATA = Path(__file__).parent / "data" / "facts"
+GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
+Said = str | tuple[int, str] | None
+
+# What templates/facts.sh has learnt to ask since the answers were recorded, with what those hosts would have said.
+_SINCE: Mapping[str, Said] = {"pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory")}
+
+
+def host(
+    name: str, underlay: str, prefix: str | None = None, bridge: str | None = None, *, docker: bool = True
+) -> Host:
+    return Host(
+        name,
+        IPv4Address(underlay),
+        IPv4Network(prefix) if prefix else None,
+        IPv4Interface(bridge) if bridge else None,
+        docker=docker,
+        login=Login(underlay),
+    )
+
+
+def fleet(*hosts: Host) -> Fleet:
+    return Fleet(Settings(), hosts)
+
+
+# The lab's, on which the answers were recorded.
+FLEET = fleet(
+    host("host1", "192.168.18.128", "10.128.0.0/20", "10.128.0.1/24"),
+    host("host2", "192.168.18.129", "10.128.16.0/20", "10.128.16.1/24"),
+    host("host3", "192.168.18.130", "10.128.32.0/20", "10.128.32.1/24"),
+)
+HOST1, HOST2, HOST3 = FLEET.hosts
+
+
+def section(name: str, said: Said) -> str:
+    """As the `section` of templates/sections.sh writes it; None where the script left it out."""
+    if said is None:
+        return ""
+    status, text = said if isinstance(said, tuple) else (0, said)
+    body = "".join(f" {line}\n" for line in text.split("\n")) if text else ""
+    return f"@{name} {status}\n{body}"
+
+
+def recorded(name: str, changes: Mapping[str, Said] | None = None) -> str:
+    """What a host answered, laid over the answer it names if it is a crafted one, with `changes` over both."""
+    text = (DATA / f"{name}.txt").read_text(encoding="utf-8")
+    said = _blocks(text)
+    if base := re.match(r"# crafted over (\w+):", text):
+        said = _blocks(recorded(base[1])) | said
+    said = {name: section(name, value) for name, value in _SINCE.items()} | said
+    return "".join((said | {key: section(key, value) for key, value in (changes or {}).items()}).values())
+
+
+def _blocks(text: str) -> dict[str, str]:
+    blocks = (block for block in re.split(r"(?m)^(?=@)", text) if block.startswith("@"))
+    named = ((block[1:].split(" ", 1)[0], block) for block in blocks)
+    return {name: "" if block.startswith(f"@{name} gone\n") else block for name, block in named}
+
+
+def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | None = None) -> HostFacts:
+    """The facts of a recorded answer, by default as that of the host it was recorded on."""
+    recorder = GENERATIONS.get(name.split("_", maxsplit=1)[0], "host2")
+    return parse(of or FLEET.host(recorder), recorded(name, changes))
+
+
+def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET) -> HostPlan:
+    return plan_host(found, desired(among, of, found, TEXTS))
+
+
+_PLAIN = ("remove_file", "remove_unit", "remove_chain", "restart_docker")
+_WITH_INPUT = ("put_file", "put_unit", "put_chain", "change_routes", "restart_docker_by")
+_TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
+Call = tuple[tuple[str, ...], str]
+
+
+def calls(script: str, function: str) -> list[Call]:
+    """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
+    own = script
+    for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction):
+        own = own.replace(text, "")
+    plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
+    with_input = (f"{verb}() {{ {_TELL.format(verb)} cat; printf '\\0'; }}" for verb in _WITH_INPUT)
+    prologue = (*plain, *with_input, "section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
+    told = shell("\n".join((*prologue, own)))
+    return list(_calls(told.split("\0")[:-1]))
+
+
+def _calls(words: list[str]) -> Iterable[Call]:
+    at = 0
+    while at < len(words):
+        after = at + 1 + int(words[at])
+        yield tuple(words[at + 1 : after]), words[after]
+        at = after + 1
+
+
+def shell(script: str, *options: str) -> str:
+    """Run a script by the strictest shell at hand, from stdin as on a host; stderr and a bad status fail the test."""
+    ended = subprocess.run(
+        ("dash", *options), input=script.encode(), capture_output=True, check=False, timeout=20, cwd="/"
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    return ended.stdout.decode()

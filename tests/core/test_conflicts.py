@@ -1,0 +1,299 @@
+"""What keeps a host from being changed: both sides named, and what to do."""
+
+import json
+from base64 import b64encode
+from ipaddress import IPv4Address
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, Said, facts, fleet, host, recorded
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import fleets
+
+from dockmesh.core.conflicts import conflicts, pending
+from dockmesh.core.facts import Container, DockerFacts, DockerNetwork, HostFacts, Way
+from dockmesh.core.model import Bridge, Fleet, Host, HostState
+from dockmesh.core.plan import Conflict
+
+FRESH = "trixie_fresh"
+LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
+
+
+def against(changes: dict[str, Said], *, me: Host = HOST2, among: Fleet = FLEET) -> list[Conflict]:
+    return list(conflicts(among, me, facts(FRESH, changes, of=me)))
+
+
+def body(name: str) -> str:
+    """What the fresh host said in a section, to put more behind it."""
+    text = recorded(FRESH).split(f"\n@{name} 0\n")[1].split("\n@")[0]
+    return "\n".join(line[1:] for line in text.split("\n"))
+
+
+def adding(name: str, *lines: str) -> dict[str, Said]:
+    return {name: "\n".join((body(name), *lines))}
+
+
+def daemon_json(text: str) -> dict[str, Said]:
+    return {"daemon.json": f"644\n{b64encode(text.encode()).decode()}"}
+
+
+def network(name: str, subnet: str) -> dict[str, Said]:
+    return adding("networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
+
+
+@pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
+def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
+    me = FLEET.host(GENERATIONS[name.split("_", maxsplit=1)[0]])
+    found = facts(name)
+    assert list(conflicts(FLEET, me, found)) == []
+    assert list(pending(found)) == []
+
+
+@given(fleets(), st.booleans())
+def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None:
+    for me in drawn.hosts:
+        docker = DockerFacts(
+            "28.5.2",
+            "iptables",
+            live_restore=False,
+            rootless=False,
+            fragment="",
+            arguments=("-H", "fd://", "--iptables=true"),
+            networks=(DockerNetwork("bridge", "bridge", "docker0", ()),),
+            containers=(Container("1", "web", auto_remove=False, address=None),),
+        )
+        bridge = (("docker0", me.bridge),) if me.bridge and moved else ()
+        found = HostFacts(
+            host=me.name,
+            basis="",
+            tools=frozenset(),
+            ip_forward=True,
+            addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
+            foreign_routes=(),
+            ways={peer.underlay: Way("eth0", None, local=False) for peer in drawn.hosts if peer != me},
+            docker=docker if me.docker else None,
+            previous=None,
+            pending=None,
+            actual=HostState((Bridge(None),)),
+        )
+        assert list(conflicts(drawn, me, found)) == []
+
+
+def _lan(me: Host) -> object:
+    return host("lan", "1.1.1.1", bridge=f"{me.underlay}/16").bridge
+
+
+CONFLICTS: dict[str, tuple[dict[str, Said], str, list[str]]] = {
+    "underlay on no interface": (
+        {"addresses": "2: eth0    inet 192.168.18.29/20 scope global eth0"},
+        "192.168.18.129",
+        ["on no interface", "set underlay"],
+    ),
+    "no way to a peer": (
+        {"ways": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
+        "192.168.18.128",
+        ["no way to host1", "address in one LAN"],
+    ),
+    "own address as a peer's underlay": (
+        adding("ways", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
+        "192.168.18.128",
+        ["underlay of host1", "an address of this host", "mend the inventory"],
+    ),
+    "off-link next hop": (
+        adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
+        "192.168.18.128",
+        ["underlay of host1 is off-link (via 192.168.16.1 dev eth0)", "in one LAN, or put the route to 10.128.0.0/20"],
+    ),
+    "another LAN inside a peer's prefix": (
+        adding("addresses", "3: eth1    inet 10.128.3.7/24 scope global eth1"),
+        "10.128.0.0/20",
+        ["prefix of host1 overlaps 10.128.3.0/24 on eth1", "choose another prefix"],
+    ),
+    "a VPN around a peer's prefix, by address": (
+        adding("addresses", "5: wg0    inet 10.128.40.9/19 scope global wg0"),
+        "10.128.32.0/20",
+        ["prefix of host3 overlaps 10.128.32.0/19 on wg0"],
+    ),
+    "a Docker network inside a peer's prefix": (
+        network("app", "10.128.4.0/24"),
+        "10.128.0.0/20",
+        ["prefix of host1 overlaps Docker network app (10.128.4.0/24)", "remove or move"],
+    ),
+    "a Docker network where docker0 is to be": (
+        network("app", "10.128.16.0/24"),
+        "10.128.16.0/24",
+        ["network of docker0 overlaps Docker network app (10.128.16.0/24)"],
+    ),
+    "a LAN inside the own prefix": (
+        adding("addresses", "3: eth1    inet 10.128.17.7/24 scope global eth1"),
+        "10.128.16.0/20",
+        ["host's own prefix overlaps 10.128.17.0/24 on eth1"],
+    ),
+    "a foreign route as specific, with a metric that wins": (
+        adding("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
+        "10.128.0.0/20",
+        [
+            "10.128.0.0/20 via 192.168.16.9 dev eth0, proto static, metric 100",
+            "would win over the one to host1: ip route del 10.128.0.0/20 metric 100",
+        ],
+    ),
+    "a more specific foreign route, whatever its metric": (
+        adding("routes", "10.128.1.0/24 dev tun0 metric 9999 "),
+        "10.128.0.0/20",
+        ["10.128.1.0/24 dev tun0, proto boot, metric 9999", "would win over the one to host1"],
+    ),
+    "a discarding route inside a peer's prefix": (
+        adding("routes", "blackhole 10.128.1.0/24 "),
+        "10.128.0.0/20",
+        ["10.128.1.0/24, proto boot, metric 0", "would win"],
+    ),
+    "nftables backend": (
+        {
+            "info": (
+                0,
+                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"nftables"},"SecurityOptions"'),
+            )
+        },
+        "docker",
+        ["firewall backend nftables", "not supported yet"],
+    ),
+    "rootless": (
+        {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},
+        "docker",
+        ["rootless", "use the system's Docker"],
+    ),
+    "bip as a flag": (
+        adding("daemon_arguments", "--bip=10.1.0.1/24"),
+        "docker",
+        ["started with --bip=10.1.0.1/24", "daemon.json cannot override", "docker.service or its drop-ins"],
+    ),
+    "bip as a flag in two words": (
+        adding("daemon_arguments", "--bip", "10.1.0.1/24"),
+        "docker",
+        ["started with --bip"],
+    ),
+    "bridge as a flag": (adding("daemon_arguments", "-b", "br0"), "docker", ["started with -b,", "take the flag out"]),
+    "iptables off as a flag": (adding("daemon_arguments", "--iptables=false"), "docker", ["--iptables=false"]),
+    "another configuration file": (
+        adding("daemon_arguments", "--config-file", "/etc/d.json"),
+        "docker",
+        ["reads its configuration from /etc/d.json", "move it to /etc/docker/daemon.json"],
+    ),
+    "bridge as a key": (
+        daemon_json('{"bridge": "none"}'),
+        "/etc/docker/daemon.json",
+        ["sets bridge to 'none'", "excludes bip", "take the key out"],
+    ),
+    "iptables off as a key": (
+        daemon_json('{"iptables": false}'),
+        "/etc/docker/daemon.json",
+        ["sets iptables to false", "take the key out"],
+    ),
+    "broken daemon.json": (
+        daemon_json('{"debug": tru'),
+        "/etc/docker/daemon.json",
+        ["not valid JSON: Expecting value: line 1 column 11", "mend it"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONFLICTS)
+def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
+    changes, key, parts = CONFLICTS[kind]
+    (found,) = against(changes)
+    assert found.key == key
+    assert [part for part in parts if part not in found.message] == []
+
+
+@pytest.mark.parametrize(
+    "route", ["10.0.0.0/8 dev tun0 scope link", "10.128.0.0/16 dev wg0 proto static scope link metric 50"]
+)
+def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(route: str) -> None:
+    found = against(adding("routes", route))
+    assert [each.key for each in found] == ["10.128.0.0/20", "10.128.32.0/20"]
+    prefix, _dev, device, *_ = route.split()
+    assert (
+        f"the prefix of host1 lies in a network of others, a VPN's perhaps ({prefix} dev {device}, " in found[0].message
+    )
+    assert "choose another prefix" in found[0].message
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "default via 192.168.16.1 dev eth0",
+        "default dev ppp0 scope link",
+        "0.0.0.0/1 dev tun0 scope link",
+        "10.0.0.0/8 via 192.168.16.1 dev eth0 proto static",
+        "blackhole 10.0.0.0/8",
+        "10.128.0.0/20 via 192.168.16.9 dev eth0 metric 5000",
+        "10.129.0.0/16 dev tun0 scope link",
+        "10.0.0.0/8 \\\tnexthop via 192.168.16.1 dev eth0 weight 1 \\\tnexthop via 192.168.16.2 dev eth0",
+    ],
+)
+def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None:
+    assert against(adding("routes", route)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        network("app", "10.128.20.0/24"),
+        network("six", "fd00::/64"),
+        adding("daemon_arguments", "--iptables=true", "--config-file=/etc/docker/daemon.json"),
+        daemon_json('{"bip": "10.200.0.1/24", "iptables": true}'),
+        adding("addresses", "5: tun0    inet 10.200.0.1/32 scope global tun0"),
+    ],
+)
+def test_what_stands_in_nobodys_way_is_no_conflict(changes: dict[str, Said]) -> None:
+    assert against(changes) == []
+
+
+def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> None:
+    changes = (
+        adding("routes", "10.128.1.0/24 dev tun0", "10.128.2.0/24 dev tun0")
+        | network("app", "10.128.0.0/12")
+        | daemon_json('{"bridge": "br0", "iptables": false}')
+    )
+    found = against(changes)
+    assert [each.key for each in found] == [
+        *["10.128.0.0/20", "10.128.32.0/20", "10.128.16.0/24"],
+        *["10.128.0.0/20"] * 2,
+        *["/etc/docker/daemon.json"] * 2,
+    ]
+    assert found == against(changes)
+
+
+def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
+    (found,) = pending(facts(FRESH, {"pending": "ann@desk since noon"}))
+    assert found.key == "/etc/dockmesh/pending"
+    assert "by ann@desk since noon: wait" in found.message
+
+
+@pytest.mark.parametrize(
+    ("prefix", "changes", "keys"),
+    [
+        (None, {}, []),
+        (None, {"ip_forward": "0"}, []),
+        ("10.9.0.0/24", {}, []),
+        ("10.9.0.0/24", {"ip_forward": "0"}, ["ip_forward"]),
+        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: virbr0    inet 10.9.0.1/24 scope global virbr0"}, []),
+        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: eth1    inet 10.9.0.1/16 scope global eth1"}, ["10.9.0.0/24"]),
+        (None, {"addresses": f"{LAN}\n3: virbr0    inet 10.128.1.1/24 scope global virbr0"}, ["10.128.0.0/20"]),
+        (None, {"addresses": f"{LAN}\n3: docker0    inet 10.128.1.1/24 scope global docker0"}, ["10.128.0.0/20"]),
+        (None, {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"}, ["192.168.18.128"]),
+    ],
+)
+def test_a_host_without_docker_has_the_conflicts_of_its_networks(
+    prefix: str | None, changes: dict[str, Said], keys: list[str]
+) -> None:
+    me = host("host2", "192.168.18.129", prefix, docker=False)
+    found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me))
+    assert [each.key for each in found] == keys
+
+
+def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
+    bare = host("db", "192.168.18.128", docker=False)
+    found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
+    assert found.ways[bare.underlay].next_hop == IPv4Address("192.168.16.1")
+    assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found)) == []

@@ -1,0 +1,114 @@
+"""daemon.json: dockmesh's keys come and go, every other stays where and as it is."""
+
+import json
+from ipaddress import IPv4Interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core import daemon
+
+OWN = {"bip": "10.128.0.1/24"}
+PLAIN = st.sampled_from([None, True, 0, -1, 10**20, 0.1, 1e300, "", "ä", "\x1b", "10.0.0.0/8"])
+VALUES = PLAIN | st.lists(PLAIN, max_size=3) | st.dictionaries(st.sampled_from("ab"), PLAIN, max_size=2)
+FILES = st.builds(
+    lambda document, indent, bom, end: bom + json.dumps(document, indent=indent) + end,
+    st.dictionaries(st.sampled_from(["bip", "debug", "log-opts", "dns", "ä", ""]), VALUES),
+    st.sampled_from([None, 0, 1, 2, 4, "\t"]),
+    st.sampled_from(["", "\ufeff"]),
+    st.sampled_from(["", "\n", " \r\n"]),
+)
+TEXTS = st.none() | st.sampled_from(["", "\n", "{}", "{\n}\n"]) | FILES
+
+
+@given(TEXTS)
+def test_merging_twice_is_merging_once(text: str | None) -> None:
+    once = daemon.merge(text, OWN)
+    assert daemon.merge(once, OWN) == once
+
+
+@given(TEXTS)
+def test_merging_keeps_foreign_keys_their_values_and_their_order(text: str | None) -> None:
+    before, after = daemon.load(text), daemon.load(daemon.merge(text, OWN))
+    assert after == before | OWN
+    assert list(after) == list(before | OWN)
+
+
+@given(TEXTS)
+def test_restoring_what_was_merged_gives_the_original_to_the_byte(text: str | None) -> None:
+    assert daemon.restore(daemon.merge(text, OWN), text) == text
+
+
+@given(TEXTS)
+def test_what_is_merged_can_be_written_as_a_file_and_read_by_docker(text: str | None) -> None:
+    json.loads(daemon.merge(text, OWN).removeprefix("\ufeff").encode(), parse_constant=pytest.fail)
+
+
+@given(TEXTS, st.dictionaries(st.sampled_from(["debug", "dns", "mtu"]), VALUES))
+def test_what_others_changed_meanwhile_outlives_the_restoring(text: str | None, theirs: dict[str, object]) -> None:
+    changed = json.dumps(daemon.load(daemon.merge(text, OWN)) | theirs)
+    before = daemon.load(text)
+    assert daemon.load(daemon.restore(changed, text)) == before | theirs
+
+
+@given(st.text() | st.text(st.sampled_from('{}[]":,1e9NaInfty\\ud8 ')))
+def test_any_text_is_keys_or_a_daemon_json_error(text: str) -> None:
+    try:
+        daemon.merge(text, OWN).encode()
+    except daemon.DaemonJsonError as error:
+        assert str(error).startswith("not ")  # noqa: PT017 (what is raised besides is what this looks for)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON: .* line 1 column 2"),
+        ('{"a": 1,}', "not valid JSON"),
+        ('{"a": 1} // mine', "not valid JSON: Extra data"),
+        ("[]", "not a JSON object"),
+        ('"bip"', "not a JSON object"),
+        ('{"a": NaN}', "not valid JSON: NaN is no number"),
+        ('{"a": 1e999}', "not valid JSON: 1e999 is no number"),
+        ('{"a": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"a": ' + "[" * 9000 + "]" * 9000 + "}", "not valid JSON"),
+    ],
+)
+def test_a_text_docker_would_not_take_is_refused(text: str, message: str) -> None:
+    with pytest.raises(daemon.DaemonJsonError, match=message):
+        daemon.load(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, '{\n  "bip": "10.128.0.1/24"\n}\n'),
+        ("", '{\n  "bip": "10.128.0.1/24"\n}\n'),
+        ('{\n\t"debug": true\n}', '{\n\t"debug": true,\n\t"bip": "10.128.0.1/24"\n}\n'),
+        ('{\n    "bip": "", "z": "é"\n}', '{\n    "bip": "10.128.0.1/24",\n    "z": "é"\n}\n'),
+        ('\ufeff{"bip":"10.128.0.1/24"}', '\ufeff{"bip":"10.128.0.1/24"}'),
+        ('{"x": "\\ud800"}', '{\n  "x": "\\ud800",\n  "bip": "10.128.0.1/24"\n}\n'),
+    ],
+)
+def test_merging_takes_over_how_the_file_is_written(before: str | None, after: str) -> None:
+    assert daemon.merge(before, OWN) == after
+
+
+def test_a_file_others_removed_is_not_put_back() -> None:
+    assert daemon.restore(None, '{"bip": "10.0.0.1/24"}') is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "named"),
+    [
+        (None, None, None),
+        ('{"bip": "10.0.0.1/24"}', "172.17.0.1/16", None),
+        ('{"debug": true}', "172.17.0.1/16", {"debug": True, "bip": "172.17.0.1/16"}),
+        (None, "172.17.0.1/16", {"bip": "172.17.0.1/16"}),
+    ],
+)
+def test_an_address_is_named_only_where_the_file_names_none(
+    text: str | None, address: str | None, named: dict[str, object] | None
+) -> None:
+    found = daemon.naming(text, IPv4Interface(address) if address else None)
+    assert (found and json.loads(found)) == named

@@ -1,0 +1,143 @@
+"""What a host shall have, and what it goes back to."""
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from ipaddress import IPv4Interface
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST2, Said, facts, fleet, host, plan_of
+
+from dockmesh.core import daemon
+from dockmesh.core.desired import desired, own_keys, previous, undone
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
+from dockmesh.core.firewall import chains
+from dockmesh.core.model import Bridge, File, HostState, Unit, key_of
+from dockmesh.core.plan import difference
+from dockmesh.core.routing import mesh_routes, peers
+from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
+
+DOCKER0 = IPv4Interface("172.17.0.1/16")
+
+
+def file(text: str, mode: str = "644") -> Said:
+    return f"{mode}\n{b64encode(text.encode()).decode()}"
+
+
+def joined(found: HostFacts) -> HostState:
+    return desired(FLEET, FLEET.host(found.host), found, TEXTS)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_joined_host_differs_from_the_wanted_state_in_rendered_texts_at_most(generation: str) -> None:
+    # The recorded host has the templates of its day.
+    rendered = {("file", REASSERT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
+    found = facts(f"{generation}_joined")
+    assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_back(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    me = FLEET.host(found.host)
+    wanted = joined(found).by_key()
+    assert wanted["service", "docker"] == Bridge(me.bridge)
+    assert wanted["file", DAEMON_JSON] == File(DAEMON_JSON, f'{{\n  "bip": "{me.bridge}"\n}}\n', "644")
+    assert set(wanted.values()) >= {*mesh_routes(FLEET, me, found.ways), *chains(me, peers(FLEET, me), found)}
+    script = wanted["file", REASSERT]
+    assert isinstance(script, File)
+    assert script.mode == "700"
+    assert {name for kind, name in wanted if kind == "unit"} == {"dockmesh.service", "dockmesh.timer"}
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{\n\t"debug": true\n}', '{"bip": "172.17.0.1/16", "z": 1}\n'])
+def test_what_a_host_was_found_with_is_what_destroy_gives_back(text: str | None) -> None:
+    fresh = facts("trixie_fresh", {"daemon.json": file(text, "640")} if text is not None else None)
+    as_joined = replace(fresh, actual=joined(fresh))
+    assert undone(as_joined).by_key() == fresh.actual.by_key()
+    assert joined(as_joined) == joined(fresh), "the record is kept, not made anew"
+
+
+def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -> None:
+    fresh = facts("trixie_fresh")
+    bridge = undone(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
+    assert isinstance(bridge, Bridge)
+    assert bridge.way_in is not None
+    assert daemon.load(bridge.way_in) == {"bip": str(DOCKER0)}
+
+
+def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
+    fresh = facts("trixie_fresh", {"daemon.json": file('{"debug": true}')})
+    assert undone(fresh).by_key() == fresh.actual.by_key()
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{", "{}", '{"docker0": 1, "daemon_json": 7}', '{"docker0": "x", "daemon_json": null}']
+)
+def test_a_record_dockmesh_did_not_write_is_a_failure_of_the_host(record: str) -> None:
+    with pytest.raises(HostError, match=ORIGINAL_JSON):
+        undone(facts("trixie_joined", {"original.json": file(record)}))
+
+
+def test_destroy_names_the_file_that_is_broken() -> None:
+    with pytest.raises((HostError, daemon.DaemonJsonError)) as caught:
+        undone(facts("trixie_joined", {"daemon.json": file("{")}))
+    assert ORIGINAL_JSON not in str(caught.value)
+
+
+def test_a_broken_daemon_json_is_not_written_over() -> None:
+    with pytest.raises(daemon.DaemonJsonError):
+        joined(facts("trixie_fresh", {"daemon.json": file("{")}))
+
+
+def test_a_host_that_never_applied_rolls_back_to_where_it_is() -> None:
+    fresh = facts("trixie_fresh")
+    assert previous(fresh) == fresh.actual
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> None:
+    back = previous(facts(f"{generation}_joined"))
+    assert back.by_key() == facts(f"{generation}_fresh").actual.by_key()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"resources": 1}',
+        '{"resources": [["file", "/etc/x"]]}',
+        '{"resources": [["file", 1, 2, 3]]}',
+        '{"resources": [["file", "/etc/passwd", "", "644"]]}',
+        '{"resources": [["unit", "sshd.service", "", true]]}',
+        '{"resources": [["route", "10.0.0.0/8", "x", "eth0"]]}',
+        '{"resources": [["route", "10.0.0.0/24", "10.1.0.1", "eth0\\nroute flush"]]}',
+        '{"resources": [["chain", "nat", "DOCKER", null, []]]}',
+        '{"resources": [["chain", "raw", "DOCKMESH-RAW", "PREROUTING", ["-j DROP\\nCOMMIT"]]]}',
+    ],
+)
+def test_a_state_before_that_dockmesh_did_not_write_is_a_failure_of_the_host(text: str) -> None:
+    with pytest.raises(HostError, match="the record of the state before"):
+        previous(facts("trixie_joined", {"previous.json": file(text)}))
+
+
+def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
+    me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    plan = plan_of(facts("no_docker", of=me), me, fleet(FLEET.hosts[0], me, FLEET.hosts[2]))
+    kinds = [key_of(change.resource) for change in plan.changes]
+    assert [key for key in kinds if key[0] not in {"unit", "file"}] == [
+        ("firewall", "filter/DOCKMESH-FORWARD"),
+        ("route", "10.128.0.0/20"),
+        ("route", "10.128.32.0/20"),
+    ]
+    assert ("file", DAEMON_JSON) not in kinds
+    unit = next(c.after for c in plan.changes if isinstance(c.after, Unit) and c.after.name == "dockmesh.service")
+    assert "WantedBy=multi-user.target\n" in unit.text
+
+
+def test_own_keys_are_json_whatever_the_bridge() -> None:
+    assert own_keys(HOST2, TEXTS) == {"bip": "10.128.16.1/24"}
+    assert set(own_keys(HOST2, TEXTS)) <= set(daemon.OWN_KEYS)
+    assert json.loads(TEXTS.daemon_json.split("-#}")[1].replace("{{ bridge | string | tojson }}", "1"))

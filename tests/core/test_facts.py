@@ -1,0 +1,184 @@
+"""What is read of a host: recorded on three generations of Docker, and crafted where no host was at hand."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST2, HOST3, facts, host, recorded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.facts import DAEMON_JSON, KernelRoute, Way, parse
+from dockmesh.core.model import Bridge, File, Route
+from dockmesh.errors import HostError
+
+VERSIONS = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+ETH0 = [("eth0", IPv4Interface("192.168.18.130/20"))]
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    assert found.docker is not None
+    assert found.docker.version.startswith(VERSIONS[generation])
+    assert found.docker.firewall_backend == "iptables"
+    assert not found.docker.rootless
+    assert [container.name for container in found.docker.containers] == ["web"]
+    assert {network.name for network in found.docker.networks} == {"bridge", "host", "none"}
+    assert found.actual.resources == (Bridge(IPv4Interface("172.17.0.1/16")),)
+    assert all(way == Way("eth0", None, local=False) for way in found.ways.values())
+    assert {"ip", "iptables", "nft", "systemd-run", "flock"} <= found.tools
+    assert found.ip_forward
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str) -> None:
+    me = FLEET.host(GENERATIONS[generation])
+    found = facts(f"{generation}_joined")
+    routes = [resource for resource in found.actual.resources if isinstance(resource, Route)]
+    assert routes == [
+        Route(peer.prefix, peer.underlay, "eth0") for peer in FLEET.hosts if peer.prefix and peer is not me
+    ]
+    assert all(route.protocol == "kernel" for route in found.foreign_routes)
+    hooks = {key: chain.hook for key, chain in found.actual.by_key().items() if hasattr(chain, "hook")}
+    assert hooks == {
+        ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
+        ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
+    }
+    assert found.file(DAEMON_JSON) == File(DAEMON_JSON, f'{{\n  "bip": "{me.bridge}"\n}}\n', "644")
+    assert found.actual.by_key()["service", "docker"] == Bridge(me.bridge)
+
+
+def test_a_crowded_host_is_read_to_the_last_route() -> None:
+    found = facts("crowded", of=HOST3)
+    routes = {str(route.prefix): route for route in found.foreign_routes}
+    hop, eth0 = IPv4Address("192.168.18.128"), "eth0"
+    default = IPv4Network("0.0.0.0/0")
+    assert routes["0.0.0.0/0"] == KernelRoute(default, None, None, "static", 0), "multipath has no one device"
+    assert routes["10.70.0.0/16"] == KernelRoute(IPv4Network("10.70.0.0/16"), None, "br9", "boot", 0)
+    assert routes["10.72.0.0/16"] == KernelRoute(IPv4Network("10.72.0.0/16"), hop, eth0, "boot", 0)
+    assert routes["10.73.0.0/16"] == KernelRoute(IPv4Network("10.73.0.0/16"), hop, eth0, "bird", 32)
+    assert routes["10.74.0.0/16"].next_hop == hop
+    assert routes["10.67.0.0/16"] == KernelRoute(IPv4Network("10.67.0.0/16"), None, None, "boot", 5)
+    assert {"10.66.0.0/16", "10.68.0.0/16", "10.69.0.0/16", "10.71.0.1/32", "10.8.0.5/32"} <= set(routes)
+    assert set(found.addresses) >= {
+        *ETH0,
+        ("eth0", IPv4Interface("192.168.18.200/20")),
+        ("eth0", IPv4Interface("192.168.19.7/20")),
+        ("br9", IPv4Interface("10.8.0.6/32")),
+    }
+    assert found.docker is not None
+    assert [(each.name, each.auto_remove, each.address) for each in found.docker.containers] == [
+        ("passing", True, None),
+        ("web", False, IPv4Address("10.128.32.2")),
+    ]
+    app = next(network for network in found.docker.networks if network.name == "app")
+    assert (app.device, app.prefixes) == ("br-8e947a52e27d", (IPv4Network("172.17.0.0/16"),))
+    assert found.file(DAEMON_JSON) == File(
+        DAEMON_JSON,
+        '{\n    "debug": false,\n    "bip": "10.128.32.1/24",\n    "log-opts": {"max-size": "10m"}\n}\n',
+        "640",
+    )
+
+
+def test_old_iproute2_says_the_same_in_its_own_words() -> None:
+    old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
+    assert old.actual == new.actual
+    assert old.ways == new.ways
+    routes = {str(route.prefix): route for route in old.foreign_routes}
+    assert (routes["0.0.0.0/0"].next_hop, routes["0.0.0.0/0"].device) == (None, None)
+    assert routes["10.67.0.0/16"].metric == 5
+    assert routes["169.254.0.0/16"].metric == 1002
+    assert ("tun0", IPv4Interface("10.8.0.6/32")) in old.addresses
+    assert ("eth0", IPv4Interface("192.168.18.200/20")) in old.addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("not_root", r"not root there \(uid 65534\): log in as root or set become: sudo"),
+        ("busybox_ip", r"ip is not iproute2's \(BusyBox v1.35.0 .*\): install the package iproute2"),
+        ("no_docker", "Docker is not installed: install it, or say docker: false in the inventory"),
+        (
+            "bookworm_stopped",
+            r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker",
+        ),
+        ("trixie_stopped", r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker"),
+        ("forky_stopped", r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker"),
+        ("snap", "Docker is the snap"),
+        ("snap_alone", "Docker is the snap"),
+    ],
+)
+def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str, remedy: str) -> None:
+    with pytest.raises(HostError, match=remedy):
+        facts(name)
+
+
+def test_a_host_without_docker_is_read_where_none_is_asked_for() -> None:
+    found = facts("no_docker", of=host("host2", "192.168.18.129", docker=False))
+    assert found.docker is None
+    assert found.actual.resources == ()
+
+
+def test_rootless_docker_and_the_nftables_backend_are_seen() -> None:
+    rootless, nftables = facts("rootless").docker, facts("nftables", of=HOST3).docker
+    assert rootless is not None
+    assert rootless.rootless
+    assert nftables is not None
+    assert nftables.firewall_backend == "nftables"
+
+
+def test_section_heads_inside_a_hosts_text_stay_text() -> None:
+    found = facts("hostile")
+    assert found.basis == facts("trixie_fresh").basis
+    assert "\x1b[2J[red]evil[/red]" in {device for device, _address in found.addresses}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "hook"),
+    [
+        ("-A DOCKER-USER -j DOCKMESH-FORWARD", "DOCKER-USER"),
+        ("-A FORWARD -j DOCKER-USER", None),
+        ("-A DOCKER-USER -j DOCKMESH-FORWARD\n-A FORWARD -j DOCKMESH-FORWARD", None),
+    ],
+)
+def test_a_missing_or_doubled_jump_is_no_hook(hooks: str, hook: str | None) -> None:
+    rules = f":DOCKMESH-FORWARD - [0:0]\n{hooks}\n-A DOCKMESH-FORWARD -s 10.0.0.0/8 -j ACCEPT"
+    chain = facts("trixie_fresh", {"filter": rules}).actual.by_key()["firewall", "filter/DOCKMESH-FORWARD"]
+    assert getattr(chain, "hook", "") == hook
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("/w==", r"daemon.json is not UTF-8 text \(byte 0\)"),
+        ("QUFB" * 350_000, "daemon.json is larger than 1 MiB"),
+        ("no base64!", "daemon.json: the host answered what dockmesh cannot read"),
+    ],
+)
+def test_a_daemon_json_that_is_no_text_is_refused(content: str, message: str) -> None:
+    with pytest.raises(HostError, match=message):
+        facts("trixie_fresh", {"daemon.json": f"644\n{content}"})
+
+
+NAMES = [line.split()[0][1:] for line in recorded("trixie_joined").split("\n") if line.startswith("@")]
+WORDS = st.sampled_from(
+    ["via", "dev", "metric", "proto", "default", "10.0.0.0/8", "x", "9" * 5000, "[" * 3000, "{}", "-"]
+)
+
+
+@given(st.text() | st.lists(st.sampled_from(recorded("trixie_joined").split("\n"))).map("\n".join))
+def test_any_answer_is_facts_or_a_failure_of_the_host(output: str) -> None:
+    told(output)
+
+
+@given(st.sampled_from(NAMES), st.integers(0, 255), st.text() | st.lists(WORDS).map(" ".join))
+def test_any_section_gone_wrong_is_facts_or_a_failure_of_the_host(name: str, status: int, text: str) -> None:
+    told(recorded("trixie_joined", {name: (status, text)}))
+    told(recorded("trixie_joined", {name: None}))
+
+
+def told(output: str) -> None:
+    try:
+        parse(HOST2, output)
+    except HostError as error:
+        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)

@@ -1,0 +1,225 @@
+"""What is asked of the mesh, and what the answers say."""
+
+from ipaddress import IPv4Address
+
+import pytest
+from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, shell
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import fleets
+
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.reach import (
+    EXPECTED_TTL,
+    Kind,
+    Probe,
+    Reachability,
+    Target,
+    answers,
+    duration_s,
+    probes,
+    release_script,
+    report,
+    row_script,
+    target,
+    target_script,
+)
+from dockmesh.core.sections import Section, Sections
+from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
+
+KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
+BARE = host("db", "192.168.18.141", docker=False)
+PING = (
+    "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.|64 bytes from 10.0.0.1: icmp_seq=1 ttl={ttl} time=0.06 ms||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, {received} received, 0% packet loss, time 403ms|"
+    "rtt min/avg/max/mdev = 0.061/0.087/0.131/0.030 ms|"
+)
+BUSYBOX = (
+    "PING 10.0.0.1 (10.0.0.1): 56 data bytes|64 bytes from 10.0.0.1: seq=0 ttl=64 time=0.085 ms||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 3 packets received, 0% packet loss|"
+    "round-trip min/avg/max = 0.085/0.087/0.090 ms|"
+)
+LOST = (
+    "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.|From 192.168.18.1 icmp_seq=1 Destination Host Unreachable||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 2043ms|"
+)
+SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
+
+
+def asked(source: Host, to: Host, kind: Kind, said: str) -> Reachability:
+    targets = {to.name: Target(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1"))}
+    (answer,) = answers([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
+    return answer
+
+
+def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_every_one() -> None:
+    among = fleet(HOST1, HOST2, KVM, BARE)
+    found = [(probe.source, probe.target, probe.kind) for probe in probes(among, among.hosts)]
+    assert found == [
+        ("host1", "host1", "host-container"),
+        ("host1", "host2", "host-bridge"),
+        ("host1", "host2", "host-container"),
+        ("host1", "host2", "container-container"),
+        ("host1", "kvm", "host-bridge"),
+        ("host2", "host1", "host-bridge"),
+        ("host2", "host1", "host-container"),
+        ("host2", "host1", "container-container"),
+        ("host2", "host2", "host-container"),
+        ("host2", "kvm", "host-bridge"),
+        ("kvm", "host1", "host-bridge"),
+        ("kvm", "host1", "host-container"),
+        ("kvm", "host2", "host-bridge"),
+        ("kvm", "host2", "host-container"),
+        ("db", "host1", "host-bridge"),
+        ("db", "host1", "host-container"),
+        ("db", "host2", "host-bridge"),
+        ("db", "host2", "host-container"),
+        ("db", "kvm", "host-bridge"),
+    ]
+    about = {(probe.source, probe.target) for probe in probes(among, among.hosts, {"kvm"})}
+    assert about == {("host1", "kvm"), ("host2", "kvm"), ("kvm", "host1"), ("kvm", "host2"), ("db", "kvm")}
+
+
+@given(fleets())
+def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> None:
+    found = list(probes(drawn, drawn.hosts))
+    assert len(set(found)) == len(found)
+    pairs = {(probe.source, probe.target) for probe in found}
+    with_prefix = {each.name for each in drawn.hosts if each.prefix}
+    assert {(a, b) for a, b in pairs if a != b} == {
+        (a.name, b) for a in drawn.hosts for b in with_prefix if a.name != b
+    }
+
+
+@pytest.mark.parametrize("kind", EXPECTED_TTL)
+def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: Kind) -> None:
+    ttl = EXPECTED_TTL[kind]
+    good = asked(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
+    assert (good.ok, good.reached, good.sent, good.received, good.ttl, good.rtt_ms) == (True, True, 3, 3, ttl, 0.087)
+    detour = asked(HOST1, HOST2, kind, PING.format(ttl=ttl - 1, received=3))
+    assert detour.reached
+    assert (detour.reason or "").startswith(f"the reply's TTL is {ttl - 1}, not {ttl}")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "sent", "received"),
+    [
+        (BUSYBOX, None, 3, 3),
+        (LOST, "Destination Host Unreachable, says 192.168.18.1", 3, 0),
+        (SILENT, "no reply", 3, 0),
+        ("ping: connect: Network is unreachable|", "ping: connect: Network is unreachable", 0, 0),
+        ("nsenter: failed to execute ping: No such file or directory|", "nsenter: failed to execute ping", 0, 0),
+        ("sh: ping: not found|", "sh: ping: not found", 0, 0),
+        ("", "the host ran no ping for it", 0, 0),
+    ],
+)
+def test_what_ping_says_becomes_the_reason(said: str, reason: str | None, sent: int, received: int) -> None:
+    answer = asked(HOST1, HOST2, "host-bridge", said)
+    assert (answer.sent, answer.received) == (sent, received)
+    assert (answer.reason or "").startswith(reason or "")
+    assert answer.ok == (reason is None)
+
+
+def test_the_own_container_answers_without_a_hop() -> None:
+    assert Probe("a", "a", "host-container").expected_ttl == 64
+
+
+PIECES = st.sampled_from(
+    ["3 packets transmitted, 1 received", "ttl=", "ttl=64", "= 1/1.2.3/", "= ./9/", "From", "|", "\x1b["]
+)
+
+
+@given(st.text() | st.lists(PIECES | st.text(max_size=3)).map(" ".join))
+def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
+    answer = asked(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
+    assert answer.ok or (answer.reason or "").isprintable()
+
+
+def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
+    questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
+    targets = {"host2": Target(error="no container to probe: no free address")}
+    assert "host-container" not in row_script(questions, targets, TEXTS, pid=None).replace(TEXTS.probe, "")
+    first, second = answers(questions, targets, Section(0, ""))
+    assert first.reason == "no container to probe: no free address"
+    assert second.reason == "there is no address to probe"
+
+
+def said_of(one: Host, text: str, status: int = 0) -> Target:
+    return target(one, Sections(target=Section(status, text), addresses=Section(0, text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("10.128.0.2 77 container", Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77)),
+        ("10.128.0.9 78 namespace", Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True)),
+    ],
+)
+def test_what_a_docker_host_offers_is_read(text: str, found: Target) -> None:
+    assert said_of(HOST1, text) == found
+
+
+def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
+    found = said_of(HOST1, "no free \x1b[31maddress", 1)
+    assert (found.bridge, found.container) == (IPv4Address("10.128.0.1"), None)
+    assert found.error == "no container to probe: no free address"
+
+
+@pytest.mark.parametrize("text", ["", "10.128.0.2", "x 1 container", "10.128.0.2 x container", "10.128.0.2 1 a b"])
+def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
+    with pytest.raises(HostError):
+        said_of(HOST1, text)
+
+
+def test_a_host_without_docker_offers_the_address_it_has_in_its_prefix() -> None:
+    lines = "1: lo    inet 127.0.0.1/8 scope host lo\nodd\n3: virbr0    inet 10.9.0.254/24 scope global virbr0"
+    assert said_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
+    assert said_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
+    assert said_of(BARE, lines).bridge is None
+
+
+@given(st.integers(0, 63), st.integers(22, 30), st.integers(1, 1022))
+def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: int, length: int, at: int) -> None:
+    size = 2 ** (32 - length)
+    bridge = IPv4Address("10.9.0.0") + 1 + at % (size - 2)
+    me = host("a", "192.168.0.1", "10.9.0.0/16", f"{bridge}/{length}")
+    line = next(
+        line for line in target_script(me, TEXTS, offset=offset).split("\n") if line.startswith("section target")
+    )
+    candidates = [IPv4Address(word) for word in line.split()[6:]]
+    assert len(set(candidates)) == len(candidates) == min(16, size - 3)
+    assert bridge not in candidates
+    assert me.bridge is not None
+    assert {me.bridge.network.network_address, me.bridge.network.broadcast_address}.isdisjoint(candidates)
+    assert all(candidate in me.bridge.network for candidate in candidates)
+
+
+def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
+    targets = {each.name: Target(each.underlay, each.underlay, 7) for each in FLEET.hosts}
+    questions = list(probes(FLEET, FLEET.hosts))
+    shell(row_script(questions, targets, TEXTS, pid=7), "-n")
+    shell(release_script(7, TEXTS), "-n")
+    shell(target_script(HOST1, TEXTS, offset=3), "-n")
+    shell(target_script(KVM, TEXTS, offset=3), "-n")
+
+
+def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
+    questions = {each.name: list(probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
+    rows = {
+        "host3": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
+        "host1": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
+    }
+    found = report(FLEET, questions, rows, {"host2": "is down"})
+    assert found.hosts == ("host1", "host2", "host3")
+    assert list(dict.fromkeys(answer.probe.source for answer in found.answers)) == ["host1", "host2", "host3"]
+    assert {answer.probe.source for answer in found.failed} == {"host2"}
+    assert {answer.reason for answer in found.failed} == {"host2 could not be asked: is down"}
+    assert found.errors == {"host2": "is down"}
+    assert not found.ok
+
+
+def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
+    assert duration_s([]) == 0
+    assert duration_s(list(probes(FLEET, [HOST1]))) == 4
+    assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12

@@ -1,0 +1,221 @@
+"""What runs on a host: the shell gets every value as it is meant, whatever is in it."""
+
+import json
+from base64 import b64decode
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dockmesh.core import record, script
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.plan import Change, HostPlan, difference, ordered
+from dockmesh.core.sections import Section, split
+from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
+
+HOSTILE = st.sampled_from(
+    [
+        "$(touch /tmp/x)",
+        "`id`",
+        "a b",
+        "'; reboot; '",
+        '"$HOME"',
+        "\\",
+        "-n",
+        "*",
+        "#",
+        "END_OF_INPUT",
+        "a\tb",
+        "ä\u2028\x1b[31m\x7f",
+        "&& rm -rf /",
+        "}",
+        "",
+    ]
+)
+LINES = HOSTILE | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"))
+TEXT = st.lists(LINES, max_size=4).map("\n".join)
+RESOURCES: st.SearchStrategy[Resource] = st.one_of(
+    st.builds(
+        Route,
+        st.integers(0, 255).map(lambda at: IPv4Network((0x0A000000 + at * 256, 24))),
+        st.just(IPv4Address("192.168.0.1")),
+        LINES,
+    ),
+    st.builds(File, st.one_of(st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), TEXT), TEXT, st.none() | TEXT),
+    st.builds(Unit, TEXT, TEXT, st.booleans()),
+    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24")), st.none() | TEXT),
+    st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple)),
+)
+STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
+PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
+
+
+def transaction(plan: HostPlan, before: HostState = HostState(), run: str = "me") -> str:  # noqa: B008 (frozen)
+    return script.transaction(plan, before, TEXTS, PEERS, run=run, confirm_within_s=60)
+
+
+def meant(change: Change) -> Call:
+    """The verb, its words and its input that a change stands for."""
+    gone = change.after is None
+    match change.resource:
+        case Route() as route:
+            verb = "del" if gone else "replace"
+            line = f"route {verb} {route.prefix} via {route.next_hop} dev {route.device} proto 201 metric 4201\n"
+            return ("change_routes",), line
+        case File(path, text, mode):
+            return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
+        case Unit(name, text, active):
+            return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
+        case Bridge(address, way_in):
+            where = str(address or "")
+            return (("restart_docker", where), "") if way_in is None else (("restart_docker_by", where), way_in)
+        case Chain(table, name, hook, rules):
+            back = "PREROUTING" if table == "raw" else "FORWARD"
+            lines = "".join(f"-A {name} {rule}\n" for rule in rules)
+            return (("remove_chain", table, name), "") if gone else (("put_chain", table, name, hook or back), lines)
+
+
+def done(found: list[Call]) -> list[Call]:
+    """The calls with their input decoded."""
+    coded = {"put_file", "put_unit", "restart_docker_by"}
+    return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
+
+
+def joined(wanted: list[Call]) -> list[Call]:
+    """Routes next to each other go in one batch."""
+    result: list[Call] = []
+    for words, fed in wanted:
+        if words == ("change_routes",) and result and result[-1][0] == words:
+            result[-1] = (words, result[-1][1] + fed)
+        else:
+            result.append((words, fed))
+    return result
+
+
+@settings(max_examples=20)  # a shell each
+@given(STATES, STATES)
+def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before: HostState, after: HostState) -> None:
+    changes = difference(before, after)
+    text = transaction(HostPlan("h", changes))
+    assert done(calls(text, "go_forward")) == joined([meant(change) for change in changes])
+    back = ordered(change.inverse() for change in changes)
+    assert done(calls(text, "go_back")) == joined([meant(change) for change in back])
+
+
+@settings(max_examples=15)
+@given(STATES, TEXT, TEXT)
+def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: HostState, run: str, basis: str) -> None:
+    text = transaction(HostPlan("h", basis=basis), state, run)
+    (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
+    assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
+    (revert, previous) = done(calls(text, "write_pending"))
+    assert revert[0] == ("put_file", "/etc/dockmesh/pending/revert.sh", "700")
+    shell(revert[1], "-n")
+    assert previous == (("put_file", "/etc/dockmesh/pending/previous.json", "600"), record.dump(state))
+
+
+@settings(max_examples=15)
+@given(STATES, TEXT, st.booleans())
+def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostState, run: str, remember: bool) -> None:
+    texts = (
+        transaction(HostPlan("h", difference(HostState(), state)), state, run),
+        script.confirmation(TEXTS, run=run, remember=remember),
+        script.reversal(TEXTS),
+        script.reassertion(state, TEXTS),
+        script.reader(TEXTS, PEERS),
+    )
+    for text in texts:
+        shell(text, "-n")
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    plan = plan_of(found, FLEET.host(found.host))
+    text = transaction(plan, found.actual)
+    forward, back = calls(text, "go_forward"), calls(text, "go_back")
+    assert [words[0] for words, _given in forward] == [
+        *["put_file"] * 3,
+        "restart_docker",
+        *["put_chain"] * 2,
+        "change_routes",
+        *["put_unit"] * 2,
+    ]
+    assert [words[0] for words, _given in back] == [
+        *["remove_unit"] * 2,
+        *["remove_file"] * 3,
+        "restart_docker_by",
+        *["remove_chain"] * 2,
+        "change_routes",
+    ]
+    assert {line.split()[1] for _words, given in back[-1:] for line in given.splitlines()} == {"del"}
+
+
+def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -> None:
+    changes = difference(HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), Bridge(None))))
+    text = transaction(HostPlan("h", changes)).replace("transact </dev/null", "")
+    failing = "put_file() { echo put_file >&3; return 1; }\nremove_file() { echo remove_file >&3; return 1; }\n"
+    others = "".join(f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit"))
+    body = text.split("CONFIRM_S=60\n")[1].split("write_pending()")[0]
+    stubs = f"{failing}{others}exec 3>&1\n{body}"
+    assert shell(f"{stubs}go_forward; echo $?") == "put_file\n1\n"
+    assert shell(f"{stubs}go_back; echo $?") == "remove_unit\nremove_file\nrestart_docker\n1\n"
+
+
+def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
+    found = facts("forky_joined")
+    text = script.reassertion(found.actual, TEXTS)
+    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
+    wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
+    assert calls(own, ":") == joined([meant(each) for each in wanted if isinstance(each.resource, Chain | Route)])
+    assert script.reassertion(found.actual, replace(TEXTS, facts="x")) == text
+
+
+def test_the_reader_asks_for_the_way_to_every_peer() -> None:
+    (told,) = calls(script.reader(TEXTS, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
+    assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ('{"status": "changed", "error": ""}', script.Answer("changed", None)),
+        ('{"status": "reverted", "error": "no\\u001b[31m space"}', script.Answer("reverted", "no space")),
+        ('{"status": "refused", "error": "locked by ann", "more": 1}', script.Answer("refused", "locked by ann")),
+    ],
+)
+def test_an_outcome_is_read(said: str, answer: script.Answer) -> None:
+    assert script.answer(Section(0, said)) == answer
+
+
+@pytest.mark.parametrize("said", ["", "[]", "{}", '{"status": "fine", "error": ""}', '{"status": [], "error": 1}', "{"])
+def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said: str) -> None:
+    with pytest.raises(HostError):
+        script.answer(Section(0, said))
+
+
+@given(STATES)
+def test_a_state_kept_on_a_host_is_read_back_or_refused(state: HostState) -> None:
+    text = record.dump(state)
+    try:
+        assert record.load(text) == state
+    except HostError as error:
+        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+    assert json.loads(text)["format"] == "dockmesh/state/1"
+
+
+@pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
+def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
+    state = facts(name).actual
+    assert record.load(record.dump(state)) == state
+
+
+def test_the_scripts_sections_are_those_split_reads() -> None:
+    said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
+    output = shell(f'{TEXTS.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n')
+    assert split(output)["said"] == Section(3, "a\n@end 0\n\nb")

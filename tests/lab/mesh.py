@@ -1,0 +1,132 @@
+"""dockmesh as its users call it: an inventory on disk, a process of its own, what it prints and how it ends."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dockmesh.lab.running import Lab
+
+WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document that stdout is; a ValueError where there is anything else."""
+        document: dict[str, Any] = json.loads(self.stdout)
+        return document
+
+    @property
+    def words(self) -> str:
+        """What was printed for people, its lines and runs of blanks joined."""
+        return " ".join(self.stdout.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Hosts of the lab in an inventory of the test's own."""
+
+    lab: Lab
+    file: Path
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names in the inventory."""
+        return tuple(yaml.safe_load(self.file.read_text())["hosts"])
+
+    def argv(self, *words: str) -> tuple[str, ...]:
+        """The command line of a call: its verb, then the rest."""
+        return (sys.executable, "-m", "dockmesh", *words, "-i", str(self.file))
+
+    def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> Done:
+        """Call dockmesh without a terminal."""
+        done = subprocess.run(
+            self.argv(*words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+            cwd=self.file.parent,
+            env=self.environment(),
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def environment(self) -> dict[str, str]:
+        """That of the tests, with a home of its own: nobody's SSH configuration and keys have a say."""
+        return {**os.environ, "HOME": str(self.file.parent), "SSH_AUTH_SOCK": ""}
+
+    def on_a_terminal(self, *words: str, answer: str, within_s: float = WITHIN_S) -> Done:
+        """Call dockmesh on a terminal and answer the question it asks; stdout is all that appeared there."""
+        ours, its = pty.openpty()
+        with (
+            os.fdopen(ours, "r+b", buffering=0) as screen,
+            subprocess.Popen(
+                self.argv(*words),
+                stdin=its,
+                stdout=its,
+                stderr=its,
+                cwd=self.file.parent,
+                env=self.environment() | {"TERM": "xterm", "COLUMNS": "160"},
+                start_new_session=True,
+            ) as process,
+        ):
+            os.close(its)
+            shown = _converse(screen.fileno(), answer, time.monotonic() + within_s)
+            return Done(process.wait(), shown, "")
+
+
+def write(
+    lab: Lab, folder: Path, hosts: Mapping[str, Mapping[str, Any]], *, name: str = "mesh.yml", **sections: Any
+) -> Mesh:
+    """An inventory of the lab's `hosts`, each with its keys of the lab's inventory but for those given.
+
+    A key that is given as None is left out. `sections` are those of the inventory, their keys replaced likewise.
+    """
+    document = yaml.safe_load(lab.inventory.read_text())
+    for section, keys in sections.items():
+        document[section] = _merged(document[section], keys)
+    document["hosts"] = {host: _merged(document["hosts"][host], keys) for host, keys in hosts.items()}
+    file = folder / name
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
+    return Mesh(lab, file)
+
+
+def _merged(keys: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**keys, **other}.items() if value is not None}
+
+
+def _converse(screen: int, answer: str, end: float) -> str:
+    shown, answered = b"", False
+    while time.monotonic() < end:
+        if not select.select([screen], [], [], 0.2)[0]:
+            continue
+        try:
+            chunk = os.read(screen, 1 << 16)
+        except OSError:  # Linux says EIO where the other side has closed.
+            break
+        if not chunk:
+            break
+        shown += chunk
+        if not answered and re.search(rb"\[y/N\]: ?$", shown):
+            os.write(screen, f"{answer}\n".encode())
+            answered = True
+    return shown.decode(errors="replace")

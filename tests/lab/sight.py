@@ -1,0 +1,92 @@
+"""What a host looks like to its admin: for tests that say what a run did, and above all what it did not."""
+
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from dockmesh.lab.running import Lab
+
+Sight = dict[str, str]
+
+# Everything that dockmesh could change, or Docker because of it. What changes by itself is left out: lifetimes of
+# addresses, IPv6 routes that come with an address, counters, dates, the lock that a joined host takes twice a minute.
+_LOOKS = {
+    "addresses": "ip -o address show | sed 's/ tentative//'",
+    "links": "ip -o link show",
+    "routes": "ip -4 route show table all; ip -6 route show table all | grep -v -e fe80 -e ff00 -e ::1",
+    "policy": "ip -4 rule show; ip -6 rule show",
+    "iptables": "for save in iptables-save ip6tables-save; do $save | sed '/^#/d; s/ \\[[0-9:]*\\]$//'; done",
+    "nftables": "nft -s list ruleset",
+    "forwarding": "sysctl net.ipv4.ip_forward net.ipv6.conf.all.forwarding net.ipv4.conf.all.rp_filter",
+    "etc": r"{ find /etc -printf '%p %M %u:%g %l\n' | sort; find /etc -type f -exec sha256sum {} + | sort -k 2; }"
+    " | grep -v /etc/dockmesh/lock",
+    "containers": "docker ps --all --quiet --no-trunc | sort | xargs --no-run-if-empty docker inspect --format"
+    " '{{.Id}} {{.Name}} {{.State.Status}} {{.State.StartedAt}} {{.State.Pid}}'",
+    "networks": "docker network ls --no-trunc --format '{{.ID}} {{.Name}} {{.Driver}}' | sort",
+    "docker": "systemctl show docker.service docker.socket -p ActiveState -p ExecMainStartTimestampMonotonic",
+    "units": "systemctl list-unit-files --no-legend 'dockmesh*'",
+    "namespaces": "ls /run/netns; pgrep --list-full sleep | grep -v infinity || true",
+}
+_SCRIPT = "\n".join(f"printf '\\036{name}\\n'; {{ {command}; }} 2>&1" for name, command in _LOOKS.items())
+
+
+def look(lab: Lab, host: str) -> Sight:
+    """All of it, exactly."""
+    text = lab.run(host, ("sh", "-c", _SCRIPT), check=True).stdout
+    return dict(section.split("\n", 1) for section in text.split("\036")[1:])
+
+
+def look_at(lab: Lab, hosts: Iterable[str]) -> dict[str, Sight]:
+    """The hosts' sights by name, taken side by side."""
+    names = tuple(hosts)
+    with ThreadPoolExecutor(max_workers=len(names)) as pool:
+        return dict(zip(names, pool.map(lambda host: look(lab, host), names), strict=True))
+
+
+def lasting(sight: Sight) -> Sight:
+    """What is the same before and after a restart of Docker that gives everything back.
+
+    That restarts containers, which gives their network cards new names, and makes docker0 anew, with another MAC. An
+    empty table `raw`, which no rule of anybody is in, counts as none.
+    """
+    return {name: _LASTING[name](text) for name, text in sight.items() if name in _LASTING}
+
+
+def _without(pattern: str, text: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if not re.search(pattern, line))
+
+
+def _addresses(text: str) -> str:
+    fields = (line.split()[1:4] for line in text.splitlines() if " inet " in line)
+    return "\n".join(sorted(" ".join(each) for each in fields))
+
+
+def _links(text: str) -> str:
+    return "\n".join(sorted(name for name in re.findall(r"^\d+: ([^:@]+)", text, re.M) if not name.startswith("veth")))
+
+
+def _iptables(text: str) -> str:
+    return re.sub(r"\*raw\n(:\w+ ACCEPT\n)*COMMIT\n", "", text)
+
+
+def _nftables(text: str) -> str:
+    """Tables that are not iptables' own, which are in its section already."""
+    tables = re.findall(r"^table .*?^}\n", text, re.M | re.S)
+    return "".join(table for table in tables if not re.match(r"table ip6? (raw|filter|nat|mangle|security) ", table))
+
+
+_LASTING: dict[str, Callable[[str], str]] = {
+    "addresses": _addresses,
+    "links": _links,
+    "routes": str,
+    "policy": str,
+    "iptables": _iptables,
+    "nftables": _nftables,
+    "forwarding": str,
+    # What stood before the last of several changes depends on which that was.
+    "etc": lambda text: _without(r"^[0-9a-f]{64}  /etc/dockmesh/previous.json", text),
+    "containers": lambda text: "\n".join(" ".join(line.split()[:3]) for line in text.splitlines()),
+    "networks": lambda text: "\n".join(sorted(" ".join(line.split()[1:]) for line in text.splitlines())),
+    "docker": lambda text: _without("Timestamp", text),
+    "namespaces": str,
+}

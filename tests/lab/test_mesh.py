@@ -1,0 +1,231 @@
+"""The by-hand way, step by step, after one `apply`; then what a mesh that stands does when it is asked again."""
+
+import json
+import re
+from itertools import permutations
+from pathlib import Path
+
+import mesh
+import pytest
+import sight
+from breaking import container_address, said, ttl
+from mesh import Mesh
+from stand import ODD_JSON, Stand, Story, difference
+
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+PAIRS = tuple(permutations(HOSTS, 2))
+PREFIX = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.128.32.0/20"}
+BRIDGE = {"host1": "10.128.0.1", "host2": "10.128.16.1", "host3": "10.128.32.1"}
+UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
+OWN_FILES = r"/etc/(docker/daemon\.json|dockmesh(/|\s|$)|systemd/system/(\S+/)?dockmesh\.|systemd/system/docker\.service\.wants\s)"
+
+
+def etc_of_others(seen: sight.Sight) -> list[str]:
+    return [line for line in seen["etc"].splitlines() if not re.search(OWN_FILES, line)]
+
+
+def rules_of(seen: sight.Sight, table: str, chain: str) -> list[str]:
+    text = seen["iptables"].partition(f"*{table}\n")[2].partition("COMMIT")[0]
+    return [line for line in text.splitlines() if line.startswith(f"-A {chain} ")]
+
+
+def mesh_routes(lab: Lab, host: str) -> set[str]:
+    return {line.strip() for line in said(lab, host, "ip", "route", "show").splitlines() if "proto 201" in line}
+
+
+def to(host: str) -> str:
+    return f"{PREFIX[host]} via {UNDERLAY[host]} dev eth0 proto 201 metric 4201"
+
+
+def docker_starts(lab: Lab) -> dict[str, str]:
+    return {host: sight.look(lab, host)["docker"] for host in HOSTS}
+
+
+def summary_of(words: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"^(host\d)\s+(\w+)", words, re.M))
+
+
+@pytest.fixture
+def without_host3(lab: Lab, stand: Stand, tmp_path: Path) -> Mesh:
+    """The inventory that host3 has left."""
+    stand.as_joined()
+    return mesh.write(lab, tmp_path, {"host1": {}, "host2": {}}, name="without-host3.yml")
+
+
+@pytest.mark.usefixtures("story")
+@pytest.mark.parametrize("host", HOSTS)
+def test_daemon_json_names_the_bridge_and_docker0_is_on_it(lab: Lab, host: str) -> None:
+    assert json.loads(said(lab, host, "cat", "/etc/docker/daemon.json"))["bip"] == f"{BRIDGE[host]}/24"
+    assert f"inet {BRIDGE[host]}/24 " in said(lab, host, "ip", "-4", "address", "show", "dev", "docker0")
+    assert "172.17." not in said(lab, host, "ip", "-4", "address")
+
+
+@pytest.mark.usefixtures("story")
+@pytest.mark.parametrize("host", HOSTS)
+def test_ip_route_shows_a_route_to_every_peer_by_its_underlay_address(lab: Lab, host: str) -> None:
+    assert mesh_routes(lab, host) == {to(peer) for peer in HOSTS if peer != host}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_very_containers_that_ran_before_run_again(story: Story, host: str) -> None:
+    before, after = (sight.lasting(seen[host])["containers"] for seen in (story.before, story.after))
+    assert after == before
+    assert after.endswith("/web running")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_docker_restarted_once_and_its_socket_is_as_it_was(story: Story, host: str) -> None:
+    before, after = story.before[host]["docker"], story.after[host]["docker"]
+    assert before != after
+    assert before.count("ActiveState=active") == after.count("ActiveState=active") == 2
+
+
+@pytest.mark.usefixtures("story")
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_pings_its_own_container_with_ttl_64(lab: Lab, host: str) -> None:
+    assert ttl(lab, host, container_address(lab, host)) == 64
+    assert container_address(lab, host).rpartition(".")[0] == BRIDGE[host].rpartition(".")[0]
+
+
+@pytest.mark.usefixtures("story")
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_a_ping_crosses_hosts_with_the_ttl_of_its_way(lab: Lab, source: str, target: str) -> None:
+    remote = container_address(lab, target)
+    assert ttl(lab, source, BRIDGE[target]) == 64
+    assert ttl(lab, source, remote) == 63
+    assert ttl(lab, source, remote, container="web") == 62
+
+
+def test_apply_and_status_report_those_ttls_for_every_ordered_pair(joined: Mesh, story: Story) -> None:
+    expected = {(host, host, "host-container", 64) for host in HOSTS}
+    for source, target in PAIRS:
+        ttls = {"host-bridge": 64, "host-container": 63, "container-container": 62}
+        expected |= {(source, target, kind, ttl) for kind, ttl in ttls.items()}
+    for document in (joined.dockmesh("status", "--json").document, story.done.document["status"]):
+        probes = document["probes"]
+        assert {(each["source"], each["target"], each["kind"], each["ttl"]) for each in probes} == expected
+        assert all(each["reached"] and each["reason"] is None for each in probes)
+        assert all(each["sent"] == each["received"] > 0 and each["ttl"] == each["expected_ttl"] for each in probes)
+        assert all(0 < each["rtt_ms"] < 1000 for each in probes)
+        assert document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
+        assert document["hosts"] == [{"host": host, "error": None} for host in HOSTS]
+
+
+def test_status_shows_people_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> None:
+    done = joined.dockmesh("status")
+    assert done.status == 0
+    assert done.stdout.count("✓64 ✓63 ✓62") == 6
+    assert "All 21 probes reached: every host, every container." in done.stdout
+
+
+def test_apply_reports_every_host_confirmed_in_one_document(story: Story) -> None:
+    document = story.done.document
+    assert document["format"] == "dockmesh/apply/1"
+    assert document["outcomes"] == [{"host": host, "status": "confirmed", "error": None} for host in HOSTS]
+    assert document["plan"]["format"] == "dockmesh/plan/1"
+    assert document["plan"]["summary"]["restart"] == 3
+
+
+@pytest.mark.usefixtures("story")
+def test_the_keys_of_others_in_daemon_json_stay_as_they_were_and_where_they_were(lab: Lab) -> None:
+    text = said(lab, "host2", "cat", "/etc/docker/daemon.json")
+    assert list(json.loads(text).items()) == [*json.loads(ODD_JSON).items(), ("bip", "10.128.16.1/24")]
+    assert '\n\t"shutdown-timeout"' in text
+    assert said(lab, "host2", "stat", "-c", "%a", "/etc/docker/daemon.json") == "640"
+
+
+def test_nothing_of_others_in_etc_has_changed(story: Story) -> None:
+    for host in HOSTS:
+        assert etc_of_others(story.after[host]) == etc_of_others(story.before[host])
+    assert story.after["host4"] == story.before["host4"]
+
+
+def test_a_route_of_others_stays_as_it_was(story: Story) -> None:
+    foreign = "198.51.100.0/24 via 192.168.18.128 dev eth0 proto static metric 50"
+    assert foreign in story.before["host3"]["routes"]
+    for host in HOSTS:
+        before, after = (
+            {line for line in seen[host]["routes"].splitlines() if " dev eth0" in line and "proto 201" not in line}
+            for seen in (story.before, story.after)
+        )
+        assert before == after
+
+
+def test_rules_of_others_stay_as_they_were(story: Story) -> None:
+    before, after = story.before["host3"], story.after["host3"]
+    assert rules_of(after, "filter", "DOCKER-USER")[0] == "-A DOCKER-USER -j DOCKMESH-FORWARD"
+    assert rules_of(after, "filter", "DOCKER-USER")[1:] == rules_of(before, "filter", "DOCKER-USER")
+    assert any("203.0.113.8/32" in rule for rule in rules_of(before, "filter", "FORWARD"))
+    assert rules_of(after, "filter", "FORWARD") == rules_of(before, "filter", "FORWARD")
+    assert sight.lasting(after)["nftables"] == sight.lasting(before)["nftables"] != ""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(story: Story, host: str) -> None:
+    for table, chain in (("filter", "DOCKMESH-FORWARD"), ("raw", "DOCKMESH-RAW")):
+        first, *accepts = (rule.removeprefix(f"-A {chain} ") for rule in rules_of(story.after[host], table, chain))
+        assert first == f"! -d {PREFIX[host]} -j RETURN"
+        sources = [source for peer in HOSTS if peer != host for source in (f"{UNDERLAY[peer]}/32", PREFIX[peer])]
+        assert accepts == [f"-s {source} -i eth0 -j ACCEPT" for source in sources]
+
+
+def test_a_second_apply_says_there_is_nothing_to_do_and_does_nothing(joined: Mesh, lab: Lab) -> None:
+    before = sight.look_at(lab, HOSTS)
+    done = joined.dockmesh("apply", "--yes")
+    assert done.status == 0
+    assert "Nothing to do: 3 hosts as the inventory wants." in done.stdout
+    assert summary_of(done.stdout) == tuple((host, "unchanged") for host in HOSTS)
+    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+
+
+def test_plan_on_a_mesh_that_stands_exits_0_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
+    before = sight.look_at(lab, HOSTS)
+    done = joined.dockmesh("plan")
+    assert done.status == 0
+    assert done.words == "Nothing to do: 3 hosts as the inventory wants."
+    document = joined.dockmesh("plan", "--json").document
+    assert [host["changes"] for host in document["hosts"]] == [[], [], []]
+    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+
+
+def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_is_back_they_have_it_again(
+    joined: Mesh, without_host3: Mesh, lab: Lab
+) -> None:
+    started, host3 = docker_starts(lab), sight.look(lab, "host3")
+    remote = container_address(lab, "host3")
+
+    assert without_host3.dockmesh("plan").status == 2
+    left = without_host3.dockmesh("apply", "--yes", "--json")
+    assert left.status == 0
+    assert {change["action"] for host in left.document["plan"]["hosts"] for change in host["changes"]} <= {
+        "remove",
+        "change",
+    }
+    assert mesh_routes(lab, "host1") == {to("host2")}
+    assert mesh_routes(lab, "host2") == {to("host1")}
+    for host in ("host1", "host2"):
+        assert PREFIX["host3"] not in sight.look(lab, host)["iptables"]
+        assert UNDERLAY["host3"] not in sight.look(lab, host)["iptables"]
+    assert ttl(lab, "host1", remote) is None
+    assert difference({"host3": host3}, {"host3": sight.look(lab, "host3")}) == ""
+
+    back = joined.dockmesh("apply", "--yes", "--json")
+    assert back.status == 0
+    assert [outcome["status"] for outcome in back.document["outcomes"]] == ["confirmed", "confirmed", "unchanged"]
+    assert mesh_routes(lab, "host1") == {to("host2"), to("host3")}
+    assert ttl(lab, "host1", remote, container="web") == 62
+    assert docker_starts(lab) == started
+
+
+def test_admin_changes_hosts_by_sudo_as_root_does(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    sudo = {"user": "admin", "become": "sudo"}
+    without = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}}, name="without.yml", connection=sudo)
+    everyone = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, name="everyone.yml", connection=sudo)
+    assert without.dockmesh("apply", "--yes").status == 0
+    assert mesh_routes(lab, "host1") == {to("host2")}
+    assert everyone.dockmesh("apply", "--yes").status == 0
+    assert mesh_routes(lab, "host1") == {to("host2"), to("host3")}
+    assert everyone.dockmesh("status").status == 0
+    assert joined.dockmesh("plan").status == 0

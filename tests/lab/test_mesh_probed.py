@@ -1,0 +1,155 @@
+"""What status says of a mesh that does not stand in all places, and what it leaves behind: nothing."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sight
+from breaking import container_stopped, done, eventually, is_idle, partitioned, paused, said
+from mesh import Mesh
+from stand import difference
+
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+HOLDER = "pgrep --full --exact 'sleep [0-9]+'"
+LEGS = "ip -o link show | grep -c dmp"
+# As templates/probe.sh is called: the longest a namespace may outlive the run that made it.
+BOUND_S = 120
+SOON_S = 5
+
+
+def reached(document: dict[str, Any], source: str, target: str) -> set[bool]:
+    probes = document["probes"]
+    return {each["reached"] for each in probes if each["source"] == source and each["target"] == target}
+
+
+@contextmanager
+def held_up(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
+    """A status that has made its namespace on host2 and waits for another host; both dead when the block ends."""
+    controller = subprocess.Popen(
+        mesh.argv("status"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=mesh.file.parent,
+        env=mesh.environment(),
+    )
+    try:
+        assert eventually(lab, "host2", LEGS, "1")
+        yield controller
+    finally:
+        controller.kill()
+        controller.wait()
+        lab.run("host2", ("sh", "-c", f"kill $({HOLDER})"))
+
+
+def test_where_no_container_runs_a_namespace_is_probed_instead_and_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+    with container_stopped(lab, "host2"), container_stopped(lab, "host3"):
+        before = sight.look_at(lab, HOSTS)
+        answer = joined.dockmesh("status", "--json")
+        assert answer.status == 0
+        assert answer.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
+        into = [each for each in answer.document["probes"] if each["target"] == "host2"]
+        assert {each["ttl"] for each in into if each["kind"] == "container-container"} == {62}
+        for host in ("host2", "host3"):
+            assert eventually(lab, host, LEGS, "0")
+            assert is_idle(lab, host)
+        assert difference(before, sight.look_at(lab, HOSTS)) == ""
+
+
+def test_a_namespace_ends_by_itself_within_two_minutes_of_the_controllers_sudden_death(joined: Mesh, lab: Lab) -> None:
+    """The bound stands on the holder's command line; what its end takes along is seen by ending it early."""
+    with container_stopped(lab, "host2"), paused(lab, "host3"):
+        with held_up(joined, lab) as controller:
+            controller.kill()
+            holders = said(lab, "host2", "sh", "-c", HOLDER).split()
+            assert len(holders) == 1
+            (holder,) = holders
+            command = said(lab, "host2", "sh", "-c", f"tr '\\0' ' ' </proc/{holder}/cmdline")
+            bound = re.fullmatch(r"sleep (\d+)", command)
+            assert bound
+            assert 10 <= int(bound[1]) <= BOUND_S
+            said(lab, "host2", "kill", "-ALRM", holder)
+            assert eventually(lab, "host2", LEGS, "0")
+            assert lab.run("host2", ("sh", "-c", HOLDER)).stdout == ""
+        lab.heal("host3")
+        assert joined.dockmesh("status").status == 0
+
+
+def test_a_partitioned_host_fails_with_its_reason_and_the_rows_of_the_others_are_there(joined: Mesh, lab: Lab) -> None:
+    with partitioned(lab, "host2"):
+        answer = joined.dockmesh("status", "--json", "--timeout", "2")
+    assert answer.status == 3
+    document = answer.document
+    errors = {host["host"]: host["error"] for host in document["hosts"]}
+    assert errors["host1"] is None
+    assert errors["host3"] is None
+    assert re.search("does not answer|cannot be reached", errors["host2"])
+    assert reached(document, "host1", "host3") == reached(document, "host3", "host1") == {True}
+    assert reached(document, "host1", "host1") == {True}
+    assert reached(document, "host1", "host2") == reached(document, "host2", "host1") == {False}
+    assert all(each["reason"] for each in document["probes"] if not each["reached"])
+    failed = sum(not each["reached"] for each in document["probes"])
+    assert document["summary"] == {"probes": 21, "reached": 21 - failed, "failed": failed}
+
+
+def test_people_read_of_the_failed_host_last(joined: Mesh, lab: Lab) -> None:
+    with partitioned(lab, "host1"):
+        answer = joined.dockmesh("status", "--timeout", "2")
+    assert answer.status == 3
+    *_, cause, total = answer.stdout.strip().splitlines()
+    assert re.fullmatch(r"✗ host1 \S.*(does not answer|cannot be reached).*", cause)
+    assert re.fullmatch(r"\d+ of 21 probes failed\.", total)
+    assert answer.stdout.count("✓64 ✓63 ✓62") == 2
+
+
+def test_a_host_that_is_frozen_holds_status_up_no_longer_than_the_timeout(joined: Mesh, lab: Lab) -> None:
+    with paused(lab, "host3"):
+        answer = joined.dockmesh("status", "--json", "--timeout", "2", within_s=20)
+    assert answer.status == 3
+    assert {host["host"]: bool(host["error"]) for host in answer.document["hosts"]} == {
+        "host1": False,
+        "host2": False,
+        "host3": True,
+    }
+    assert reached(answer.document, "host1", "host2") == {True}
+
+
+def test_a_lost_route_fails_its_probes_alone_and_says_no_reply(joined: Mesh, lab: Lab) -> None:
+    route = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
+    with done(
+        lab,
+        "host1",
+        do=["systemctl stop dockmesh.timer", f"ip route del {route}"],
+        undo=[f"ip route replace {route}", "systemctl start dockmesh.timer"],
+    ):
+        answer = joined.dockmesh("status", "--json")
+        assert joined.dockmesh("plan").status == 2
+    assert answer.status == 3
+    assert reached(answer.document, "host1", "host3") == {False}
+    assert reached(answer.document, "host1", "host2") == reached(answer.document, "host3", "host2") == {True}
+    reasons = {each["reason"] for each in answer.document["probes"] if not each["reached"]}
+    assert all(re.search("no reply|nreachable", reason) for reason in reasons)
+
+
+def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, lab: Lab) -> None:
+    with container_stopped(lab, "host2"), paused(lab, "host3"):
+        with held_up(joined, lab) as controller:
+            controller.send_signal(signal.SIGINT)
+            assert poll(lambda: controller.poll() is not None, SOON_S)
+            assert controller.returncode == 130
+            assert eventually(lab, "host2", LEGS, "0")
+
+
+@pytest.mark.parametrize("limit", ["host1", "!host2,!host3", "tag:bookworm"])
+def test_a_limited_status_asks_only_from_the_hosts_named_but_of_all(joined: Mesh, limit: str) -> None:
+    answer = joined.dockmesh("status", "--json", "--limit", limit)
+    assert answer.status == 0
+    assert {each["source"] for each in answer.document["probes"]} == {"host1"}
+    assert {each["target"] for each in answer.document["probes"]} == set(HOSTS)

@@ -1,0 +1,78 @@
+"""Why a login failed, in words that say what to do."""
+
+import errno
+import os
+import shlex
+import socket
+
+import pytest
+from paramiko import ECDSAKey
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    BadHostKeyException,
+    NoValidConnectionsError,
+    PasswordRequiredException,
+    SSHException,
+)
+
+from dockmesh.core.model import Login
+from dockmesh.remote.failures import explain
+from dockmesh.remote.hostkeys import UnknownHostKeyError
+
+LOGIN = Login("192.0.2.1")
+KEY, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
+
+
+@pytest.mark.parametrize(
+    ("error", "login", "parts"),
+    [
+        (TimeoutError("timed out"), LOGIN, ["192.0.2.1 does not answer", "is it up", "firewall"]),
+        (socket.gaierror(-2, "Name or service not known"), Login("nowhere"), ["nowhere: no such name"]),
+        (EOFError(), Login("192.0.2.1", port=80), ["192.0.2.1:80 broke the connection off", "SSH server?"]),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), LOGIN, ["refuses the connection", "sshd running", "port"]),
+        (OSError(errno.EHOSTUNREACH, "x"), LOGIN, ["cannot be reached", "address right"]),
+        (OSError(errno.ENETUNREACH, "x"), LOGIN, ["no route to it"]),
+        (FileNotFoundError(errno.ENOENT, "x", "/keys/id"), LOGIN, ["is not there (/keys/id)"]),
+        (PermissionError(errno.EPERM, "x"), Login("h", netns="lab"), ["needs root"]),
+        (AuthenticationException("no"), Login("h", user="ann"), ["h does not let us in as ann", "identity_file"]),
+        (AuthenticationException("no"), LOGIN, ["does not let us in: check user"]),
+        (PasswordRequiredException("x"), LOGIN, ["encrypted", "ssh-add"]),
+        (SSHException("Private key file needs a password"), LOGIN, ["encrypted", "ssh-add"]),
+        (SSHException("Error reading SSH protocol banner\x1b[31m"), LOGIN, ["no SSH session", "protocol banner)"]),
+        (SSHException(), LOGIN, ["no SSH session with 192.0.2.1 (SSHException)"]),
+        (ValueError("bad key"), LOGIN, ["no SSH session with 192.0.2.1 (bad key)"]),
+        (NoValidConnectionsError({("h", 22): OSError(1)}), LOGIN, ["no SSH session with 192.0.2.1"]),
+        (
+            UnknownHostKeyError("192.0.2.1", KEY),
+            LOGIN,
+            [KEY.fingerprint, "is not known", "ssh-keyscan 192.0.2.1 >> ~/'.ssh/known_hosts'"],
+        ),
+        (
+            UnknownHostKeyError("[192.0.2.1]:2222", KEY),
+            Login("192.0.2.1", port=2222, known_hosts="/my keys/known; reboot"),
+            ["[192.0.2.1]:2222 is not known", "ssh-keyscan -p 2222 192.0.2.1 >> '/my keys/known; reboot'"],
+        ),
+        (
+            BadHostKeyException("192.0.2.1", KEY, OTHER),
+            LOGIN,
+            ["has CHANGED", KEY.fingerprint, OTHER.fingerprint, "ssh-keygen -R 192.0.2.1", "someone is in between"],
+        ),
+    ],
+)
+def test_a_failure_names_the_cause_and_the_remedy_in_one_line(error: Exception, login: Login, parts: list[str]) -> None:
+    said = explain(error, login)
+    assert [part for part in parts if part not in said] == []
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("code", sorted(errno.errorcode))
+def test_any_error_of_a_socket_is_explained(code: int) -> None:
+    said = explain(OSError(code, os.strerror(code)), LOGIN)
+    assert said.startswith(("192.0.2.1 ", "no SSH session with 192.0.2.1"))
+
+
+@pytest.mark.parametrize("file", ["~/.ssh/known_hosts", "/a b", "~/a'b; reboot"])
+def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
+    said = explain(UnknownHostKeyError("h", KEY), Login("h", known_hosts=file))
+    *_, target = shlex.split(said.split("then: ")[1])
+    assert target == file

@@ -1,0 +1,126 @@
+"""One job per host: bounded, as they come, and one host's failure its own."""
+
+import threading
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import count
+
+import pytest
+
+from builders import host
+from dockmesh.core.model import Host
+from dockmesh.errors import HostError, UnreachableError
+from dockmesh.remote.fanout import Watched, fan_out
+
+HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]
+
+
+class Log:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, object]] = []
+
+    def phase(self, name: str, hosts: int) -> None:
+        self.said.append((name, hosts))
+
+    def done(self, host: str, error: str | None) -> None:
+        self.said.append((host, error))
+
+
+def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
+    def job(one: Host) -> str:
+        if one.name in {"h3", "h9"}:
+            raise UnreachableError(f"{one.name} is down")
+        return one.name
+
+    with ThreadPoolExecutor(4) as executor:
+        results = {one.name: result for one, result in fan_out(executor, HOSTS, job)}
+    assert {name for name, result in results.items() if isinstance(result, HostError)} == {"h3", "h9"}
+    assert str(results["h9"]) == "h9 is down"
+    assert {result for result in results.values() if isinstance(result, str)} == set(results) - {"h3", "h9"}
+
+
+def test_no_more_hosts_are_worked_on_at_once_than_the_executor_allows() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def job(_one: Host) -> None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.005)
+        with lock:
+            now -= 1
+
+    with ThreadPoolExecutor(3) as executor:
+        assert len(list(fan_out(executor, HOSTS, job))) == len(HOSTS)
+    assert most == 3
+
+
+def test_results_come_as_they_are_ready_and_a_slow_host_holds_up_nobody() -> None:
+    others = threading.Event()
+    ready = count(1)
+
+    def job(one: Host) -> None:
+        if one is HOSTS[0]:
+            assert others.wait(10)
+        elif next(ready) == len(HOSTS) - 1:
+            others.set()
+
+    with ThreadPoolExecutor(2) as executor:
+        order = [one.name for one, _result in fan_out(executor, HOSTS, job)]
+    assert order[-1] == "h0"
+
+
+def test_a_defect_of_dockmesh_is_raised_and_what_has_not_begun_is_left() -> None:
+    begun: list[str] = []
+
+    def job(one: Host) -> None:
+        begun.append(one.name)
+        raise LookupError(one.name)
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(LookupError):
+        _drain(executor, job)
+    assert len(begun) < len(HOSTS)
+
+
+def _drain(executor: Executor, job: object) -> None:
+    for _ in fan_out(executor, HOSTS, job):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_run_left_early_does_not_begin_the_rest() -> None:
+    begun: list[str] = []
+    hold = threading.Event()
+
+    def job(one: Host) -> None:
+        begun.append(one.name)
+        if len(begun) > 1:
+            hold.wait(10)
+
+    with ThreadPoolExecutor(1) as executor:
+        results = fan_out(executor, HOSTS, job)
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+        hold.set()
+    assert len(begun) <= 2
+
+
+def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
+    def job(one: Host) -> None:
+        if one is HOSTS[1]:
+            raise HostError("no")
+
+    log = Log()
+    with ThreadPoolExecutor(2) as executor:
+        results = Watched(executor, log).each("read", HOSTS[:3], job)
+    assert log.said[0] == ("read", 3)
+    assert set(log.said[1:]) == {("h0", None), ("h1", "no"), ("h2", None)}
+    assert isinstance(results["h1"], HostError)
+
+
+def test_no_hosts_are_no_work() -> None:
+    log = Log()
+    with ThreadPoolExecutor(1) as executor:
+        assert Watched(executor, log).each("read", [], str) == {}
+    assert log.said == [("read", 0)]

@@ -1,0 +1,91 @@
+"""Which host keys are trusted."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from paramiko import ECDSAKey, PKey, SSHClient
+from paramiko.hostkeys import HostKeys
+
+from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict, UnknownHostKeyError
+
+ONE, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
+NAME = "192.168.18.128"
+
+
+def line(names: str, key: PKey) -> str:
+    return f"{names} {key.get_name()} {key.get_base64()}"
+
+
+def trusted(known: KnownHosts, name: str) -> PKey | None:
+    """The key a client that was told of the host would insist on."""
+    with SSHClient() as client:
+        known.trust(client, name)
+        found = client.get_host_keys().lookup(name)
+        return found[ONE.get_name()] if found else None
+
+
+@pytest.mark.parametrize(
+    ("names", "name", "known"),
+    [
+        (NAME, NAME, True),
+        (f"web,{NAME}", NAME, True),
+        (HostKeys.hash_host(NAME), NAME, True),
+        (f"[{NAME}]:2222", f"[{NAME}]:2222", True),
+        (f"[{NAME}]:2222", NAME, False),
+        (NAME, "192.168.18.12", False),
+    ],
+)
+def test_a_client_is_told_the_key_of_its_host_and_of_no_other(
+    tmp_path: Path, names: str, name: str, known: bool
+) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"# mine\n\n{line('elsewhere', OTHER)}\n{line(names, ONE)} ann@desk\n", encoding="ascii")
+    assert trusted(KnownHosts([file]), name) == (ONE if known else None)
+
+
+def test_all_files_are_read_and_one_that_is_not_there_holds_no_key(tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.write_text(line(NAME, ONE), encoding="ascii")
+    assert trusted(KnownHosts([tmp_path / "none", second]), NAME) == ONE
+    assert trusted(KnownHosts([]), NAME) is None
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", f"{NAME} ssh-ed25519", f"{NAME} ssh-ed25519 !!!!", "@revoked x y z"])
+def test_a_line_that_is_no_key_is_passed_over(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{text}\n{line(NAME, ONE)}\n", encoding="ascii")
+    assert trusted(KnownHosts([file]), NAME) == ONE
+
+
+def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> None:
+    with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
+        Strict().missing_host_key(client, NAME, ONE)
+    assert (caught.value.name, caught.value.key) == (NAME, ONE)
+    assert ONE.fingerprint in str(caught.value)
+
+
+@pytest.mark.parametrize("before", [None, "", "# mine\n", "no newline at the end"])
+def test_accept_new_remembers_a_key_for_this_run_and_the_next(tmp_path: Path, before: str | None) -> None:
+    file = tmp_path / "deep" / "known_hosts"
+    if before is not None:
+        file.parent.mkdir()
+        file.write_text(before, encoding="ascii")
+    known = KnownHosts([file])
+    with SSHClient() as client:
+        AcceptNew(known).missing_host_key(client, NAME, ONE)
+    assert trusted(known, NAME) == ONE
+    assert trusted(KnownHosts([file]), NAME) == ONE
+    lines = file.read_text(encoding="ascii").splitlines()
+    assert lines == [*(before or "").splitlines(), line(NAME, ONE)]
+
+
+def test_keys_accepted_at_the_same_time_are_all_remembered(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    known = KnownHosts([file])
+    threads = [threading.Thread(target=known.accept, args=(f"10.0.0.{at}", ONE)) for at in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(trusted(KnownHosts([file]), f"10.0.0.{at}") == ONE for at in range(20))

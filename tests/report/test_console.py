@@ -1,0 +1,185 @@
+"""What people see where there is no terminal: plain lines, whatever hosts say."""
+
+import re
+import unicodedata
+from io import StringIO
+from ipaddress import IPv4Network
+
+import pytest
+from builders import FLEET, HOST2, HOST3, facts, fleet, host, plan_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.conflicts import conflicts
+from dockmesh.core.model import Chain, File, Route
+from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.reach import EXPECTED_TTL, Probe, Reachability, Report
+from dockmesh.report.console import console, print_outcomes, print_plan, print_report
+
+WIDTHS = (80, 160)
+EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"
+TEXT = st.text() | st.text(st.sampled_from("[]/red\x1b\x9b\x07\t\u202e\ud800"))
+
+
+class Paper:
+    """A console on paper, of a given width or of its own choice."""
+
+    def __init__(self, width: int | None = None) -> None:
+        self._stream = StringIO()
+        self.out = console(self._stream)
+        if width:
+            self.out.width = width
+
+    @property
+    def text(self) -> str:
+        """What is written there, which is nothing that would steer a terminal and can be encoded."""
+        text = self._stream.getvalue()
+        assert not [c for c in text if c not in {"\n", "\t"} and unicodedata.category(c) in {"Cc", "Cs"}]
+        assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        text.encode()
+        return text
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.text.splitlines()]
+
+
+def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> Report:
+    """A mesh of `count` hosts in which all that touches the broken ones fails."""
+    hosts = tuple(f"host{number}" for number in range(1, count + 1))
+    answers = (
+        Reachability(Probe(a, b, kind), 3, 0, reason="no reply")
+        if {a, b} & set(broken)
+        else Reachability(Probe(a, b, kind), 3, 3, ttl, 0.25)
+        for a in hosts
+        for b in hosts
+        if a != b
+        for kind, ttl in EXPECTED_TTL.items()
+    )
+    return Report(hosts, tuple(answers), errors or {})
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None:
+    paper = Paper(width)
+    print_plan(paper.out, Plan((plan_of(facts("trixie_fresh"), HOST2), HostPlan("host9"))))
+    assert paper.lines[0] == "host2"
+    assert "  + route 10.128.0.0/20 via 192.168.18.128 dev eth0  (the peer's containers are reached" in paper.text
+    assert '      +  "bip": "10.128.16.1/24"' in paper.lines
+    assert "  ! service docker docker0 10.128.16.1/24  (docker0 moves from 172.17.0.1/16 to" in paper.text or (
+        "  ! service docker docker0 172.17.0.1/16 -> " in paper.text or "docker0 moves from 172.17.0.1/16" in paper.text
+    )
+    assert "host9" not in paper.lines, "nothing to say of it"
+    assert re.search(r"^2 hosts: \d+ to add, 1 to restart$", paper.text, re.MULTILINE)
+
+
+def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -> None:
+    paper = Paper()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))))
+    assert paper.lines == ["Nothing to do: 2 hosts as the inventory wants."]
+    refused = Paper()
+    print_plan(refused.out, Plan((HostPlan("b", conflicts=(Conflict("x", "y: z"),)), HostPlan("a", error="is down"))))
+    assert refused.lines == [
+        "b",
+        "  ✗ x y: z",
+        "a",
+        "  ✗ is down",
+        "2 hosts: nothing to change",
+        "1 conflicts, 1 hosts that cannot be worked with: left alone.",
+    ]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int) -> None:
+    add = Change(None, Route(IPv4Network("10.0.0.0/24"), FLEET.hosts[0].underlay, "eth0"), "r")
+    plans = Paper(width)
+    print_plan(
+        plans.out,
+        Plan((HostPlan("down", error="e"), HostPlan("odd", (add,), (Conflict("k", "m"),)), HostPlan("well", (add,)))),
+    )
+    assert [line for line in plans.lines if line in {"down", "odd", "well"}] == ["well", "down", "odd"]
+    ends = Paper(width)
+    statuses = ("failed", "confirmed", "refused", "unchanged", "reverted", "unreachable")
+    print_outcomes(ends.out, [Outcome(f"h{at}", status, "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
+    assert [line.split()[:2] for line in ends.lines] == [
+        *(["h1", "confirmed"], ["h3", "unchanged"]),
+        *(["h0", "failed"], ["h2", "refused"], ["h4", "reverted"], ["h5", "unreachable"]),
+    ]
+
+
+def test_an_error_is_one_line_however_long() -> None:
+    paper = Paper()
+    print_outcomes(paper.out, [Outcome("a", "failed", "word " * 500), Outcome("b", "confirmed")])
+    assert len(paper.lines) == 2
+
+
+@pytest.mark.parametrize(("count", "width"), [(3, 80), (6, 160), (12, None)])
+def test_a_small_fleet_is_a_matrix(count: int, width: int | None) -> None:
+    paper = Paper(width)
+    print_report(paper.out, full_report(count))
+    rows = [line for line in paper.lines if line.startswith("│ host")]
+    assert len(rows) == count
+    assert f"│ host{count} " in rows[-1]
+    assert all(row.count("✓64 ✓63 ✓62  0.2 ms") == count - 1 for row in rows)
+    assert all(row.count(" - ") == 1 for row in rows)
+    assert paper.lines[-1] == f"All {count * (count - 1) * 3} probes reached: every host, every container."
+
+
+@pytest.mark.parametrize(("count", "width"), [(13, 160), (200, 80), (12, 80), (8, 160)])
+def test_a_fleet_too_large_for_a_matrix_is_a_line_per_host(count: int, width: int) -> None:
+    paper = Paper(width)
+    print_report(paper.out, full_report(count, broken=("host7",)))
+    each, pairs = (count - 1) * 3, count * (count - 1) * 3
+    rows = [line.strip("│ ").split() for line in paper.lines if line.startswith("│ host")]
+    assert len(rows) == count
+    assert [cell for cell in rows[0] if "/" in cell] == [f"0/{each}"] * 2
+    assert rows[0][0] == "host7", "the worst first"
+    assert all(f"{each - 3}/{each}" in row for row in rows[1:])
+    assert paper.lines[-1] == f"{2 * each} of {pairs} probes failed."
+    assert max(map(len, paper.lines)) <= width
+
+
+def test_failures_name_the_probe_and_the_reason_and_do_not_flood() -> None:
+    paper = Paper()
+    print_report(paper.out, full_report(13, broken=("host1",), errors={"host1": "is down"}))
+    told = [line for line in paper.lines if line.startswith("✗ ")]
+    assert told[0] == "✗ host1 → host2 host-bridge: no reply"
+    assert told[-1] == "✗ host1 is down"
+    assert "  … and 32 more; --json has them all" in paper.lines
+    assert len(told) == 41
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: int) -> None:
+    paper = Paper(width)
+    change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
+    chain = Change(Chain("raw", "X", None, (EVIL,)), None)
+    print_plan(paper.out, Plan((HostPlan("a", (change, chain), (Conflict(EVIL, EVIL),), error=EVIL),)))
+    print_outcomes(paper.out, [Outcome("a", "failed", EVIL)])
+    print_report(paper.out, Report(("a",), (Reachability(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL}))
+    flat = " ".join(paper.text.split())
+    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 8
+
+
+def test_a_hostile_hosts_plan_is_plain() -> None:
+    found = facts("hostile")
+    paper = Paper()
+    print_plan(paper.out, Plan((plan_host(found, found.actual, conflicts(FLEET, HOST2, found)), plan_of(found, HOST2))))
+    assert "[red]evil[/red]" in paper.text
+    assert "[red]web[/red]" in paper.text
+
+
+@given(TEXT)
+def test_whatever_an_error_says_is_plain(text: str) -> None:
+    paper = Paper()
+    print_plan(paper.out, Plan((HostPlan("a", error=text),)))
+    print_outcomes(paper.out, [Outcome("a", "failed", text)])
+    assert "a" in paper.text
+
+
+def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
+    among = fleet(host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False), HOST3)
+    probe = Probe("host3", "kvm", "host-bridge")
+    paper = Paper(80)
+    print_report(paper.out, Report(tuple(each.name for each in among.hosts), (Reachability(probe, 3, 3, 64, 1.5),)))
+    assert any(line.startswith("│ host3") and "✓64  1.5 ms" in line for line in paper.lines)

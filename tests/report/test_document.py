@@ -1,0 +1,111 @@
+"""The documents users script against: their keys are the contract's, all of them and no others."""
+
+import json
+from typing import Any
+
+import pytest
+from builders import FLEET, GENERATIONS, facts, plan_of
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import STATES
+
+from dockmesh.core.model import Bridge, Chain, File
+from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, difference
+from dockmesh.core.reach import Probe, Reachability, Report
+from dockmesh.report.document import apply_document, plan_document, shown, status_document
+
+PLAN_KEYS = {"format", "hosts", "summary"}
+HOST_KEYS = {"host", "changes", "conflicts", "error"}
+CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
+SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
+KINDS = {"route", "file", "firewall", "nat", "unit", "service"}
+PROBE_KEYS = {
+    *("source", "target", "kind", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
+    *("source_seen", "reason"),
+}
+CONFLICTS = st.lists(st.builds(Conflict, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple)
+PLANS = st.lists(
+    st.builds(
+        HostPlan,
+        st.text(max_size=3),
+        st.builds(difference, STATES, STATES),
+        CONFLICTS,
+        st.just("basis"),
+        st.none() | st.text(max_size=3),
+    ),
+    max_size=3,
+).map(lambda hosts: Plan(tuple(hosts)))
+
+
+def as_contracted(document: dict[str, Any]) -> dict[str, Any]:
+    assert set(document) == PLAN_KEYS
+    assert document["format"] == "dockmesh/plan/1"
+    assert set(document["summary"]) == SUMMARY_KEYS
+    for each in document["hosts"]:
+        assert set(each) == HOST_KEYS
+        assert all(set(conflict) == {"key", "message"} for conflict in each["conflicts"])
+        for change in each["changes"]:
+            assert set(change) == CHANGE_KEYS
+            assert change["kind"] in KINDS
+            assert change["action"] in {"add", "change", "remove", "restart"}
+            assert change["before"] is not None or change["after"] is not None
+    read: dict[str, Any] = json.loads(json.dumps(document))
+    assert read == document
+    return read
+
+
+@given(PLANS)
+def test_any_plan_is_a_document_with_the_contracts_keys(plan: Plan) -> None:
+    document = as_contracted(plan_document(plan))
+    changes = [change for each in document["hosts"] for change in each["changes"]]
+    assert document["summary"] == {
+        "hosts": len(plan.hosts),
+        **{action: sum(c["action"] == action for c in changes) for action in ("add", "change", "remove", "restart")},
+        "conflicts": sum(len(each.conflicts) for each in plan.hosts),
+        "errors": sum(each.error is not None for each in plan.hosts),
+    }
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    me = FLEET.host(found.host)
+    document = as_contracted(plan_document(Plan((plan_of(found, me),))))
+    changes = {change["key"]: change for change in document["hosts"][0]["changes"]}
+    peer = next(each for each in FLEET.hosts if each != me)
+    assert changes[str(peer.prefix)]["after"] == f"via {peer.underlay} dev eth0"
+    assert changes["docker"]["before"] == "docker0 172.17.0.1/16"
+    assert changes["docker"]["action"] == "restart"
+    assert changes["/etc/docker/daemon.json"]["after"] == f'{{\n  "bip": "{me.bridge}"\n}}\n'
+    assert changes["raw/DOCKMESH-RAW"]["after"].startswith("jump from PREROUTING\n! -d ")
+
+
+def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
+    plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
+    outcomes = [Outcome("a", "reverted", "no")]
+    document = apply_document(plan, outcomes, Report(("a",), ()))
+    assert set(document) == {"format", "plan", "outcomes", "status"}
+    assert document["format"] == "dockmesh/apply/1"
+    as_contracted(document["plan"])
+    assert document["outcomes"] == [{"host": "a", "status": "reverted", "error": "no"}]
+    assert document["status"]["format"] == "dockmesh/status/1"
+    assert apply_document(plan, outcomes, None)["status"] is None
+
+
+def test_a_status_has_every_probe_and_every_host() -> None:
+    good = Reachability(Probe("a", "b", "host-bridge"), 3, 3, 64, 0.1)
+    bad = Reachability(Probe("b", "a", "host-container"), 3, 1, 62, 0.2, "the reply's TTL is 62")
+    document = status_document(Report(("a", "b"), (good, bad), {"b": "is down"}))
+    assert set(document) == {"format", "probes", "hosts", "summary"}
+    assert all(set(probe) == PROBE_KEYS for probe in document["probes"])
+    assert document["hosts"] == [{"host": "a", "error": None}, {"host": "b", "error": "is down"}]
+    assert document["summary"] == {"probes": 2, "reached": 1, "failed": 1}
+    assert document["probes"][1]["reached"] is True
+    assert document["probes"][1]["expected_ttl"] == 63
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_a_missing_jump_and_a_missing_address_are_said_in_words() -> None:
+    assert shown(Chain("raw", "X", None, ("-j A",))) == "jump from nowhere, or twice\n-j A"
+    assert shown(Bridge(None)) == "docker0 without address"
+    assert shown(None) is None

@@ -1,0 +1,44 @@
+"""What hypothesis draws from: states of hosts, and fleets."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from hypothesis import strategies as st
+
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.model import Bridge, Chain, File, Fleet, Host, HostState, Login, Route, Settings, Unit, key_of
+
+PREFIXES = st.sampled_from(["10.0.0.0/24", "9.0.0.0/8", "10.0.0.0/16", "172.20.0.0/14", "10.128.0.0/20"]).map(
+    IPv4Network
+)
+HOPS = st.sampled_from(["192.168.0.1", "192.168.0.2"]).map(IPv4Address)
+WORDS = st.sampled_from(["", "a", "b\n"])
+RESOURCES = st.one_of(
+    st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
+    st.builds(
+        File, st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), WORDS, st.sampled_from(["600", "644", None])
+    ),
+    st.builds(Unit, st.sampled_from(["dockmesh.service", "dockmesh.timer"]), WORDS, st.booleans()),
+    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24"))),
+    st.builds(
+        Chain,
+        st.sampled_from(["filter", "raw"]),
+        st.just("DOCKMESH"),
+        st.sampled_from([None, "FORWARD"]),
+        st.lists(st.sampled_from(["-j A", "-j B"]), max_size=2).map(tuple),
+    ),
+)
+STATES = st.lists(RESOURCES, unique_by=key_of).map(lambda resources: HostState(tuple(resources)))
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Fleet:
+    """A fleet in one LAN: a /24 each out of 10.0.0.0/8, or none."""
+    lans = draw(st.lists(st.integers(1, 65_000), unique=True, max_size=8))
+    hosts = []
+    for number, at in enumerate(lans):
+        docker = draw(st.booleans())
+        prefix = IPv4Network((0x0A000000 + at * 256, 24)) if docker or draw(st.booleans()) else None
+        bridge = IPv4Interface((int(prefix[1]), 24)) if docker and prefix else None
+        underlay = IPv4Address("192.168.0.0") + at
+        hosts.append(Host(f"h{number}", underlay, prefix, bridge, docker=docker, login=Login(str(underlay))))
+    return Fleet(Settings(), tuple(hosts))
