@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from paramiko import HostKeys, MissingHostKeyPolicy, PKey, SSHClient
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from paramiko.ssh_exception import SSHException
 
 
@@ -26,7 +28,7 @@ class KnownHosts:
         self._keys = HostKeys()
         for file in self.files:
             if file.exists():
-                self._keys.load(str(file))
+                self._load(file)
 
     def trust(self, client: SSHClient, name: str) -> None:
         """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types."""
@@ -41,8 +43,18 @@ class KnownHosts:
         with self._lock:
             self._keys.add(name, key.get_name(), key)
             self.files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with self.files[0].open("a", encoding="ascii") as file:
-                file.write(line)
+            with self.files[0].open("a+", encoding="utf-8", errors="surrogateescape") as file:
+                file.seek(0)
+                whole = file.read()
+                file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
+
+    def _load(self, file: Path) -> None:
+        """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
+        for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
+            with suppress(SSHException, InvalidHostKey):
+                if text.strip() and (entry := HostKeyEntry.from_line(text.strip(), number)):
+                    for name in entry.hostnames or ():
+                        self._keys.add(name, entry.key.get_name(), entry.key)
 
 
 class Strict(MissingHostKeyPolicy):

@@ -57,7 +57,7 @@ class Mesh:
         text = inventory(Topology(topology.name, tuple(map(topology.host, wanted))))
         text = text.replace("mesh:\n", f"mesh:\n  confirm_within: {confirm_within}\n", 1)
         for pattern, replacement in edits:
-            text, count = re.subn(pattern, replacement, text, flags=re.M)
+            text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
             assert count, pattern
         file = self.folder / f"{name}.yml"
         file.write_text(text)

@@ -62,7 +62,8 @@ def _addresses(text: str) -> str:
 
 
 def _links(text: str) -> str:
-    return "\n".join(sorted(name for name in re.findall(r"^\d+: ([^:@]+)", text, re.M) if not name.startswith("veth")))
+    names = re.findall(r"^\d+: ([^:@]+)", text, re.MULTILINE)
+    return "\n".join(sorted(name for name in names if not name.startswith("veth")))
 
 
 def _iptables(text: str) -> str:
@@ -71,7 +72,7 @@ def _iptables(text: str) -> str:
 
 def _nftables(text: str) -> str:
     """Tables that are not iptables' own, which are in its section already."""
-    tables = re.findall(r"^table .*?^}\n", text, re.M | re.S)
+    tables = re.findall(r"^table .*?^}\n", text, re.MULTILINE | re.DOTALL)
     return "".join(table for table in tables if not re.match(r"table ip6? (raw|filter|nat|mangle|security) ", table))
 
 

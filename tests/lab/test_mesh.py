@@ -19,7 +19,10 @@ PAIRS = tuple(permutations(HOSTS, 2))
 PREFIX = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.128.32.0/20"}
 BRIDGE = {"host1": "10.128.0.1", "host2": "10.128.16.1", "host3": "10.128.32.1"}
 UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
-OWN_FILES = r"/etc/(docker/daemon\.json|dockmesh(/|\s|$)|systemd/system/(\S+/)?dockmesh\.|systemd/system/docker\.service\.wants\s)"
+OWN_FILES = (
+    r"/etc/(docker/daemon\.json|dockmesh(/|\s|$)"
+    r"|systemd/system/(\S+/)?dockmesh\.|systemd/system/docker\.service\.wants\s)"
+)
 
 
 def etc_of_others(seen: sight.Sight) -> list[str]:
@@ -44,7 +47,7 @@ def docker_starts(lab: Lab) -> dict[str, str]:
 
 
 def summary_of(words: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"^(host\d)\s+(\w+)", words, re.M))
+    return tuple(re.findall(r"^(host\d)\s+(\w+)", words, re.MULTILINE))
 
 
 @pytest.fixture

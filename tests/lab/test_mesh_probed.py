@@ -139,12 +139,11 @@ def test_a_lost_route_fails_its_probes_alone_and_says_no_reply(joined: Mesh, lab
 
 
 def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, lab: Lab) -> None:
-    with container_stopped(lab, "host2"), paused(lab, "host3"):
-        with held_up(joined, lab) as controller:
-            controller.send_signal(signal.SIGINT)
-            assert poll(lambda: controller.poll() is not None, SOON_S)
-            assert controller.returncode == 130
-            assert eventually(lab, "host2", LEGS, "0")
+    with container_stopped(lab, "host2"), paused(lab, "host3"), held_up(joined, lab) as controller:
+        controller.send_signal(signal.SIGINT)
+        assert poll(lambda: controller.poll() is not None, SOON_S)
+        assert controller.returncode == 130
+        assert eventually(lab, "host2", LEGS, "0")
 
 
 @pytest.mark.parametrize("limit", ["host1", "!host2,!host3", "tag:bookworm"])

@@ -5,8 +5,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import count
 
 import pytest
-
 from builders import host
+
 from dockmesh.core.model import Host
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.fanout import Watched, fan_out
