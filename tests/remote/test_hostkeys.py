@@ -65,7 +65,7 @@ def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> Non
     assert ONE.fingerprint in str(caught.value)
 
 
-@pytest.mark.parametrize("before", [None, "", "# mine\n", "no newline at the end"])
+@pytest.mark.parametrize("before", [None, "", "# mine\n", "# no newline at the end"])
 def test_accept_new_remembers_a_key_for_this_run_and_the_next(tmp_path: Path, before: str | None) -> None:
     file = tmp_path / "deep" / "known_hosts"
     if before is not None:

@@ -1,0 +1,288 @@
+"""Hosts in memory behind the seam of `transport`: they keep state, take scripts as a shell would, and can break.
+
+They model dockmesh's own protocol. What Docker, routes and firewalls really do is the lab's to show.
+"""
+
+import json
+import re
+import shlex
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from builders import Call, Said, calls, recorded, section
+from dockmesh.core.facts import DAEMON_JSON
+from dockmesh.core.model import Bridge, Chain, File, Host, Resource, Route, Unit, key_of
+from dockmesh.errors import UnreachableError
+from dockmesh.pipeline import TEXTS
+
+_OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")
+_UNITS = ("dockmesh.service", "dockmesh.timer")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that waits for its confirmation."""
+
+    run: str
+    back: tuple[Call, ...]
+    previous: str
+
+
+@dataclass
+class FakeHost:
+    """One host. `down`: no login; `stubborn`: Docker does not come up on a new address; `deaf`: drops its peers."""
+
+    host: Host
+    resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    previous: str | None = None
+    pending: Pending | None = None
+    down: bool = False
+    stubborn: bool = False
+    deaf: bool = False
+    lost_in: str = ""
+
+    def __post_init__(self) -> None:
+        self.put(Bridge(IPv4Interface("172.17.0.1/16")))
+
+    def put(self, resource: Resource) -> None:
+        self.resources[key_of(resource)] = resource
+
+    @property
+    def docker0(self) -> IPv4Interface:
+        bridge = self.resources["service", "docker"]
+        assert isinstance(bridge, Bridge)
+        assert bridge.address is not None
+        return bridge.address
+
+    @property
+    def routes(self) -> list[Route]:
+        return [each for each in self.resources.values() if isinstance(each, Route)]
+
+    def make(self, steps: list[Call] | tuple[Call, ...]) -> str | None:
+        """Take steps until one fails; what it says."""
+        for words, given in steps:
+            if problem := self._step(list(words), given):
+                return problem
+        return None
+
+    def _step(self, words: list[str], given: str) -> str | None:
+        match words:
+            case ["put_file", path, mode]:
+                self.put(File(path, _text(given), mode))
+            case ["put_unit", name]:
+                self.put(Unit(name, _text(given)))
+            case ["put_chain", table, name, hook]:
+                rules = (line.removeprefix(f"-A {name} ") for line in given.splitlines())
+                self.put(Chain(table, name, hook, tuple(rules)))
+            case ["remove_file", key]:
+                self.resources.pop(("file", key), None)
+            case ["remove_unit", key]:
+                self.resources.pop(("unit", key), None)
+            case ["remove_chain", table, name]:
+                self.resources.pop(("firewall", f"{table}/{name}"), None)
+            case ["change_routes"]:
+                for line in given.splitlines():
+                    self._route(line.split())
+            case ["restart_docker", address]:
+                file = self.resources.get(("file", DAEMON_JSON))
+                return self._restart(address, file.text if isinstance(file, File) else "{}")
+            case ["restart_docker_by", address]:
+                return self._restart(address, _text(given))
+            case _:
+                raise AssertionError(words)
+        return None
+
+    def _route(self, words: list[str]) -> None:
+        _route, verb, prefix, _via, next_hop, _dev, device, *_ = words
+        self.resources.pop(("route", prefix), None)
+        if verb == "replace":
+            self.put(Route(IPv4Network(prefix), IPv4Address(next_hop), device))
+
+    def _restart(self, address: str, daemon_json: str) -> str | None:
+        named = json.loads(daemon_json).get("bip", str(self.docker0))
+        if self.stubborn and named != "172.17.0.1/16":
+            return "docker.service: start request repeated too quickly"
+        self.put(Bridge(IPv4Interface(named)))
+        return None if named == address else f"docker0 came up on {named}, not on {address}"
+
+    def sections(self, peers: list[FakeHost]) -> dict[str, Said]:
+        """What templates/facts.sh would find."""
+        own = "".join(
+            f"{each.prefix} via {each.next_hop} dev {each.device} proto 201 metric 4201 \n" for each in self.routes
+        )
+        lan = f"2: eth0    inet {self.host.underlay}/20 scope global eth0"
+        said: dict[str, Said] = {
+            "addresses": f"{lan}\n3: docker0    inet {self.docker0} scope global docker0",
+            "routes": f"{own}192.168.16.0/20 dev eth0 proto kernel scope link",
+            "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
+            "filter": self._chains("filter"),
+            "raw": self._chains("raw"),
+            "enabled": "enabled\nenabled\nactive" if ("unit", "dockmesh.timer") in self.resources else (1, "not-found"),
+            **{path.rsplit("/", 1)[-1]: _file(self.resources.get(("file", path))) for path in _OWN_FILES},
+            **{name: _file(self.resources.get(("unit", name))) for name in _UNITS},
+        }
+        basis = sha256(json.dumps(said).encode()).hexdigest()
+        waiting = self.pending.run if self.pending else (1, "cat: no such file")
+        previous = _file(File("", self.previous, "600")) if self.previous else "absent"
+        return said | {"basis": basis, "pending": waiting, "previous.json": previous}
+
+    def _chains(self, table: str) -> str:
+        chains = [each for each in self.resources.values() if isinstance(each, Chain) and each.table == table]
+        return "\n".join(
+            line
+            for chain in chains
+            for line in (
+                f":{chain.name} - [0:0]",
+                f"-A {chain.hook} -j {chain.name}",
+                *(f"-A {chain.name} {rule}" for rule in chain.rules),
+            )
+        )
+
+
+@dataclass
+class FakeLan:
+    """The hosts of a fleet, and the transport that leads to them."""
+
+    hosts: dict[str, FakeHost]
+    opened: int = 0
+
+    def connect(self, host: Host) -> FakeSession:
+        if self.hosts[host.name].down:
+            raise UnreachableError(f"{host.login.address} does not answer")
+        self.opened += 1
+        return FakeSession(self, self.hosts[host.name])
+
+    def peers(self, of: FakeHost) -> list[FakeHost]:
+        return [each for each in self.hosts.values() if each is not of]
+
+    def reaches(self, source: FakeHost, address: IPv4Address) -> bool:
+        """Whether a packet gets there and its answer back, and is let in on the way."""
+        if address in source.docker0.network:
+            return True
+        return any(
+            address in route.prefix
+            and address in there.docker0.network
+            and not (there.down or there.deaf or source.deaf)
+            and self._admits(there, source)
+            and any(back.next_hop == source.host.underlay for back in there.routes)
+            for route in source.routes
+            for there in self.peers(source)
+            if there.host.underlay == route.next_hop
+        )
+
+    @staticmethod
+    def _admits(there: FakeHost, source: FakeHost) -> bool:
+        chain = there.resources.get(("firewall", "raw/DOCKMESH-RAW"))
+        return isinstance(chain, Chain) and any(f"-s {source.host.underlay}/32 " in rule for rule in chain.rules)
+
+
+@dataclass
+class FakeSession:
+    """A login on one of them."""
+
+    lan: FakeLan
+    at: FakeHost
+
+    def alive(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def run(self, script: str, *, timeout_s: float) -> str:
+        assert timeout_s > 0
+        own = script
+        for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe):
+            own = own.replace(text, "")
+        for call, answer in (
+            ("section probes probes", self._row),
+            ("section addresses ip", self._target),
+            ("section release", self._released),
+            ("pending/revert.sh </dev/null", self._reverted),
+            ("confirm </dev/null", self._confirmed),
+            ("transact </dev/null", self._transacted),
+            ("read_facts </dev/null", self._read),
+        ):
+            if call in own:
+                if self.at.down or self.at.lost_in == call.split()[0]:
+                    raise UnreachableError("the SSH session was lost")
+                return answer(own)
+        raise AssertionError(own)
+
+    def _read(self, _own: str) -> str:
+        return recorded("trixie_fresh", self.at.sections(self.lan.peers(self.at)))
+
+    def _transacted(self, own: str) -> str:
+        values = _values(own)
+        if self.at.pending:
+            return _outcome("refused", "a change waits for its confirmation") + self._read(own)
+        if self.at.sections(self.lan.peers(self.at))["basis"] != values["BASIS"]:
+            return _outcome("refused", "the host is no longer as the plan found it: plan again") + self._read(own)
+        back = tuple(calls(own, "go_back"))
+        if problem := self.at.make(calls(own, "go_forward")):
+            self.at.make(back)
+            return _outcome("reverted", problem) + self._read(own)
+        previous = next(given for words, given in calls(own, "write_pending") if words[1].endswith("previous.json"))
+        self.at.pending = Pending(values["RUN"], back, _text(previous))
+        return _outcome("changed") + self._read(own)
+
+    def _confirmed(self, own: str) -> str:
+        values, pending = _values(own), self.at.pending
+        if pending is None or pending.run != values["RUN"]:
+            return _outcome("reverted", "no confirmation reached the host in time") + section("end", "")
+        if values["REMEMBER"] == "yes":
+            self.at.previous = pending.previous
+        self.at.pending = None
+        return _outcome("confirmed") + section("end", "")
+
+    def _reverted(self, _own: str) -> str:
+        if self.at.pending:
+            self.at.make(self.at.pending.back)
+            self.at.pending = None
+        return _outcome("reverted", "not confirmed") + section("end", "")
+
+    def _target(self, _own: str) -> str:
+        said = self.at.sections([])["addresses"]
+        return (
+            section("addresses", said) + section("target", f"{self.at.docker0.ip + 1} 7 container") + section("end", "")
+        )
+
+    def _row(self, own: str) -> str:
+        asked = own.split("<<'END'\n")[1].split("END\n")[0].splitlines()
+        return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
+
+    def _probe(self, asked: str) -> str:
+        kind, address = asked.split()
+        ttl = {"host-bridge": 64, "host-container": 63, "container-container": 62}[kind]
+        if IPv4Address(address) in self.at.docker0.network:
+            ttl = 64
+        got = 3 if self.lan.reaches(self.at, IPv4Address(address)) else 0
+        said = f"64 bytes: ttl={ttl}|" if got else ""
+        return f"{asked} {said}3 packets transmitted, {got} received|rtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms|"
+
+    def _released(self, _own: str) -> str:
+        return section("release", "") + section("end", "")
+
+
+def _text(given: str) -> str:
+    return b64decode(given).decode()
+
+
+def _file(resource: Resource | None) -> str:
+    if not isinstance(resource, File | Unit):
+        return "absent"
+    mode = resource.mode if isinstance(resource, File) else "644"
+    return f"{mode}\n{b64encode(resource.text.encode()).decode()}"
+
+
+def _outcome(status: str, error: str = "") -> str:
+    return section("outcome", json.dumps({"status": status, "error": error}))
+
+
+def _values(own: str) -> dict[str, str]:
+    """What the script's line of assignments sets."""
+    found = re.search(r"^RUN=.*$", own, re.MULTILINE)
+    assert found
+    return dict(word.split("=", 1) for word in shlex.split(found[0]))

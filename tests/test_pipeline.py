@@ -1,0 +1,231 @@
+"""The whole way of the data over hosts in memory: what they are afterwards, not what was called."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+
+from builders import FLEET
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON
+from dockmesh.core.model import File, Resource, Route
+from dockmesh.core.plan import Outcome, Plan
+from dockmesh.core.reach import Report
+from dockmesh.core.rollout import Rollout
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
+from fakehosts import FakeHost, FakeLan, Pending
+
+
+class Quiet:
+    def phase(self, name: str, hosts: int) -> None: ...
+
+    def done(self, host: str, error: str | None) -> None: ...
+
+
+Resources = dict[str, dict[tuple[str, str], Resource]]
+REQUEST = Request(FLEET, FLEET.hosts, run="test", timeout_s=5)
+
+
+@pytest.fixture
+def lan() -> FakeLan:
+    return FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
+
+
+def having(lan: FakeLan) -> Resources:
+    return {name: deepcopy(host.resources) for name, host in lan.hosts.items()}
+
+
+def planned(lan: FakeLan, request: Request = REQUEST) -> Plan:
+    with Pipeline(request, lambda: lan, Quiet()) as pipeline:
+        return pipeline.plan()
+
+
+def probed(lan: FakeLan) -> Report:
+    with Pipeline(REQUEST, lambda: lan, Quiet()) as pipeline:
+        return pipeline.status()
+
+
+def run(lan: FakeLan, goal: Goal = JOIN, rollout: Rollout | None = None) -> dict[str, Outcome]:
+    request = replace(REQUEST, goal=goal, rollout=rollout or Rollout(serial=3, max_fail=3))
+    with Pipeline(request, lambda: lan, Quiet()) as pipeline:
+        return {outcome.host: outcome for outcome in pipeline.apply(pipeline.plan())}
+
+
+def statuses(outcomes: dict[str, Outcome]) -> list[str]:
+    return [outcome.status for outcome in outcomes.values()]
+
+
+def test_a_plan_changes_nothing(lan: FakeLan) -> None:
+    before = having(lan)
+    assert not planned(lan).empty
+    assert having(lan) == before
+
+
+@pytest.mark.parametrize("serial", [1, 2, 3])
+def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: FakeLan, serial: int) -> None:
+    assert not probed(lan).ok
+    assert statuses(run(lan, rollout=Rollout(serial=serial))) == ["confirmed"] * 3
+    assert planned(lan).empty
+    assert planned(lan).sound
+    report = probed(lan)
+    assert report.ok
+    assert len(report.answers) == 21
+    assert not any(host.pending for host in lan.hosts.values())
+    assert lan.hosts["host2"].docker0 == FLEET.host("host2").bridge
+
+
+def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
+    run(lan)
+    before = having(lan)
+    assert statuses(run(lan)) == ["unchanged"] * 3
+    assert having(lan) == before
+
+
+@pytest.mark.parametrize("text", [None, '{"debug": true}', '{\n\t"bip": "172.17.0.1/16",\n\t"dns": []\n}'])
+def test_destroy_returns_to_the_start(lan: FakeLan, text: str | None) -> None:
+    if text is not None:
+        lan.hosts["host2"].put(File(DAEMON_JSON, text, "640"))
+    start = having(lan)
+    run(lan)
+    assert having(lan) != start
+    assert statuses(run(lan, DESTROY)) == ["confirmed"] * 3
+    assert having(lan) == start
+    assert statuses(run(lan, DESTROY)) == ["unchanged"] * 3
+
+
+def test_rollback_returns_to_what_stood_before_the_last_apply(lan: FakeLan) -> None:
+    run(lan)
+    joined = having(lan)
+    lan.hosts["host1"].resources.pop(("route", "10.128.16.0/20"))
+    drifted = having(lan)
+    assert statuses(run(lan)) == ["confirmed", "unchanged", "unchanged"]
+    assert having(lan) == joined
+    assert run(lan, ROLLBACK)["host1"].status == "confirmed"
+    assert having(lan)["host1"] == drifted["host1"]
+
+
+def test_drift_is_planned_and_mended(lan: FakeLan) -> None:
+    run(lan)
+    joined = having(lan)
+    odd = lan.hosts["host3"]
+    (route, *_) = odd.routes
+    odd.put(Route(route.prefix, FLEET.hosts[1].underlay, route.device))
+    odd.resources.pop(("firewall", "raw/DOCKMESH-RAW"))
+    found = {plan.host: [change.action for change in plan.changes] for plan in planned(lan).hosts}
+    assert found == {"host1": [], "host2": [], "host3": ["add", "change"]}
+    assert statuses(run(lan)) == ["unchanged", "unchanged", "confirmed"]
+    assert having(lan) == joined
+
+
+def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
+    lan.hosts["host2"].down = True
+    before = having(lan)["host2"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["confirmed", "unreachable", "confirmed"]
+    assert outcomes["host2"].error == "192.168.18.129 does not answer"
+    assert having(lan)["host2"] == before
+    report = probed(lan)
+    assert set(report.errors) == {"host2"}
+    assert {answer.probe.target for answer in report.failed if answer.probe.source != "host2"} == {"host2"}
+    lan.hosts["host2"].down = False
+    assert statuses(run(lan)) == ["unchanged", "confirmed", "unchanged"]
+    assert probed(lan).ok
+
+
+def test_a_host_with_a_conflict_is_left_alone_and_the_others_are_joined(lan: FakeLan) -> None:
+    lan.hosts["host1"].put(File(DAEMON_JSON, '{"bridge": "br0"}', "644"))
+    before = having(lan)["host1"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
+    assert "/etc/docker/daemon.json sets bridge to 'br0'" in (outcomes["host1"].error or "")
+    assert having(lan)["host1"] == before
+
+
+@pytest.mark.parametrize("goal", [JOIN, DESTROY], ids=["join", "destroy"])
+def test_a_broken_daemon_json_is_a_conflict_without_changes_wherever_the_run_leads(lan: FakeLan, goal: Goal) -> None:
+    run(lan)
+    lan.hosts["host1"].put(File(DAEMON_JSON, '{"bip": ', "644"))
+    before = having(lan)["host1"]
+    plan = planned(lan, replace(REQUEST, goal=goal)).hosts[0]
+    assert plan.changes == ()
+    assert [conflict.key for conflict in plan.conflicts] == [DAEMON_JSON]
+    assert run(lan, goal)["host1"].status == "refused"
+    assert having(lan)["host1"] == before
+
+
+def test_a_host_whose_docker_does_not_come_up_is_as_before_and_the_others_stay(lan: FakeLan) -> None:
+    lan.hosts["host2"].stubborn = True
+    before = having(lan)["host2"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
+    assert "start request repeated too quickly" in (outcomes["host2"].error or "")
+    assert having(lan)["host2"] == before
+
+
+def test_a_host_that_breaks_the_mesh_is_taken_back_and_the_others_stay(lan: FakeLan) -> None:
+    lan.hosts["host2"].deaf = True
+    before = having(lan)["host2"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
+    assert "probes failed after the change" in (outcomes["host2"].error or "")
+    assert having(lan)["host2"] == before
+    assert lan.hosts["host2"].pending is None
+
+
+def test_after_too_many_failures_the_rest_is_not_begun(lan: FakeLan) -> None:
+    lan.hosts["host1"].stubborn = True
+    before = having(lan)
+    outcomes = run(lan, rollout=Rollout(serial=1, max_fail=0))
+    assert statuses(outcomes) == ["reverted", "refused", "refused"]
+    assert "not begun, since 1 failed before it" in (outcomes["host3"].error or "")
+    assert having(lan) == before
+
+
+def test_a_host_changed_since_the_plan_is_refused(lan: FakeLan) -> None:
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, Quiet()) as pipeline:
+        plan = pipeline.plan()
+        lan.hosts["host3"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
+        changed = having(lan)["host3"]
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+    assert statuses(outcomes) == ["confirmed", "confirmed", "refused"]
+    assert "plan again" in (outcomes["host3"].error or "")
+    assert having(lan)["host3"] == changed
+
+
+def test_a_change_of_somebody_else_that_waits_is_not_touched(lan: FakeLan) -> None:
+    lan.hosts["host1"].pending = Pending("ann@desk", (), "")
+    before = having(lan)["host1"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
+    assert "by ann@desk" in (outcomes["host1"].error or "")
+    assert having(lan)["host1"] == before
+
+
+def test_a_host_lost_before_its_confirmation_keeps_the_change_pending_for_itself_to_take_back(lan: FakeLan) -> None:
+    lan.hosts["host3"].lost_in = "confirm"
+    before = having(lan)["host3"]
+    outcomes = run(lan)
+    assert statuses(outcomes) == ["confirmed", "confirmed", "unreachable"]
+    assert "takes back by itself" in (outcomes["host3"].error or "")
+    waiting = lan.hosts["host3"].pending
+    assert waiting is not None
+    lan.hosts["host3"].make(waiting.back)
+    assert having(lan)["host3"] == before
+
+
+def test_what_a_host_was_found_with_is_recorded_once(lan: FakeLan) -> None:
+    lan.hosts["host1"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
+    run(lan)
+    first = lan.hosts["host1"].resources["file", ORIGINAL_JSON]
+    lan.hosts["host1"].put(File(DAEMON_JSON, '{"debug": false}', "644"))
+    run(lan)
+    assert lan.hosts["host1"].resources["file", ORIGINAL_JSON] == first
+
+
+def test_limited_to_one_host_the_others_are_its_peers_and_stay_as_they_are(lan: FakeLan) -> None:
+    before = having(lan)
+    with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, Quiet()) as pipeline:
+        (outcome,) = pipeline.apply(pipeline.plan())
+    assert outcome.status == "confirmed"
+    assert [str(route.prefix) for route in lan.hosts["host1"].routes] == ["10.128.16.0/20", "10.128.32.0/20"]
+    after = having(lan)
+    assert {name: after[name] for name in ("host2", "host3")} == {name: before[name] for name in ("host2", "host3")}
