@@ -16,7 +16,7 @@ find_container() {
 hold_namespace() {
   seconds=$1 gateway=$2 length=$3
   shift 3
-  used=$(bridge_containers)
+  used=$(bridge_containers 2>/dev/null) || { echo 'Docker does not answer'; return 1; }
   for address; do
     case "$used" in *"$address/"*) continue ;; esac
     setsid unshare --net sleep "$seconds" >/dev/null 2>&1 &

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired import desired
 from dockmesh.core.facts import HostFacts, parse
@@ -93,7 +94,7 @@ def calls(script: str, function: str) -> list[Call]:
     for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction):
         own = own.replace(text, "")
     plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
-    with_input = (f"{verb}() {{ {_TELL.format(verb)} cat; printf '\\0'; }}" for verb in _WITH_INPUT)
+    with_input = (f"{verb}() {{ {_TELL.format(verb)} /bin/cat; printf '\\0'; }}" for verb in _WITH_INPUT)
     prologue = (*plain, *with_input, "section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
     told = shell("\n".join((*prologue, own)))
     return list(_calls(told.split("\0")[:-1]))
@@ -107,10 +108,20 @@ def _calls(words: list[str]) -> Iterable[Call]:
         at = after + 1
 
 
-def shell(script: str, *options: str) -> str:
-    """Run a script by the strictest shell at hand, from stdin as on a host; stderr and a bad status fail the test."""
-    ended = subprocess.run(
-        ("dash", *options), input=script.encode(), capture_output=True, check=False, timeout=20, cwd="/"
-    )
+def shell(script: str, *options: str, path: str = "/nonexistent") -> str:
+    """Run a script by the strictest shell at hand, from stdin as on a host; stderr and a bad status fail the test.
+
+    Without programs and in an empty folder: a value that is not quoted shall fail the test and do nothing else.
+    """
+    with TemporaryDirectory() as folder:
+        ended = subprocess.run(
+            ("/bin/dash", *options),
+            input=script.encode(),
+            capture_output=True,
+            check=False,
+            timeout=20,
+            cwd=folder,
+            env={"PATH": path},
+        )
     assert (ended.returncode, ended.stderr) == (0, b"")
     return ended.stdout.decode()

@@ -12,6 +12,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from builders import Call, Said, calls, recorded, section
+
 from dockmesh.core.facts import DAEMON_JSON
 from dockmesh.core.model import Bridge, Chain, File, Host, Resource, Route, Unit, key_of
 from dockmesh.errors import UnreachableError
@@ -76,10 +77,8 @@ class FakeHost:
             case ["put_chain", table, name, hook]:
                 rules = (line.removeprefix(f"-A {name} ") for line in given.splitlines())
                 self.put(Chain(table, name, hook, tuple(rules)))
-            case ["remove_file", key]:
-                self.resources.pop(("file", key), None)
-            case ["remove_unit", key]:
-                self.resources.pop(("unit", key), None)
+            case ["remove_file" | "remove_unit" as verb, key]:
+                self.resources.pop((verb.removeprefix("remove_"), key), None)
             case ["remove_chain", table, name]:
                 self.resources.pop(("firewall", f"{table}/{name}"), None)
             case ["change_routes"]:
@@ -107,7 +106,7 @@ class FakeHost:
         self.put(Bridge(IPv4Interface(named)))
         return None if named == address else f"docker0 came up on {named}, not on {address}"
 
-    def sections(self, peers: list[FakeHost]) -> dict[str, Said]:
+    def sections(self, peers: "list[FakeHost]") -> dict[str, Said]:
         """What templates/facts.sh would find."""
         own = "".join(
             f"{each.prefix} via {each.next_hop} dev {each.device} proto 201 metric 4201 \n" for each in self.routes
@@ -148,7 +147,7 @@ class FakeLan:
     hosts: dict[str, FakeHost]
     opened: int = 0
 
-    def connect(self, host: Host) -> FakeSession:
+    def connect(self, host: Host) -> "FakeSession":
         if self.hosts[host.name].down:
             raise UnreachableError(f"{host.login.address} does not answer")
         self.opened += 1
@@ -250,7 +249,7 @@ class FakeSession:
         )
 
     def _row(self, own: str) -> str:
-        asked = own.split("<<'END'\n")[1].split("END\n")[0].splitlines()
+        asked = own.partition("<<'END'\n")[2].partition("END\n")[0].splitlines()
         return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
 
     def _probe(self, asked: str) -> str:

@@ -4,15 +4,15 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
-
 from builders import FLEET
+from fakehosts import FakeHost, FakeLan, Pending
+
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.model import File, Resource, Route
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
-from fakehosts import FakeHost, FakeLan, Pending
 
 
 class Quiet:

@@ -1,7 +1,7 @@
 """Planning is subtraction."""
 
 import pytest
-from builders import GENERATIONS, HOST3, facts, plan_of
+from builders import FLEET, GENERATIONS, HOST3, facts, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RESOURCES, STATES
@@ -81,19 +81,13 @@ def _fields(found: object) -> dict[str, object]:
 def test_a_fresh_hosts_plan_adds_all_and_restarts_docker_once(generation: str) -> None:
     name = f"{generation}_fresh"
     found = facts(name)
-    plan = plan_of(found, HOST3 if generation == "forky" else _of(found.host))
+    plan = plan_of(found, FLEET.host(found.host))
     assert restarts_docker(plan)
     assert [change.action for change in plan.changes].count("restart") == 1
     assert {change.action for change in plan.changes} == {"add", "restart"}
     (restart,) = (change for change in plan.changes if change.action == "restart")
     assert "docker0 moves from 172.17.0.1/16 to 10.128." in restart.reason
     assert "stops and starts again: web" in restart.reason
-
-
-def _of(name: str) -> object:
-    from builders import FLEET
-
-    return FLEET.host(name)
 
 
 def test_a_restart_says_which_containers_it_costs() -> None:

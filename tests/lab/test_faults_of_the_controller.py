@@ -128,8 +128,6 @@ def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_n
             ended = [trial for fleet in pool.map(run, FLEETS) for trial in fleet]
     finally:
         mesh.join()
-    for _trial in ended:
-        pass
     assert len(ended) >= 40
     hit = Counter(trial.phase for trial in ended)
     assert all(hit[phase] >= 3 for phase in PHASES), hit

@@ -1,0 +1,337 @@
+"""What plan, apply and destroy do to hosts that have not met dockmesh: all of what they say, and no more."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import mesh
+import pytest
+import sight
+from breaking import (
+    DAEMON_JSON,
+    container_address,
+    container_stopped,
+    docker_drop_in,
+    docker_stopped,
+    done,
+    file_in_place,
+    said,
+    ttl,
+)
+from mesh import Mesh
+from stand import difference
+
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+EVERY_HOST = (*HOSTS, "host4")
+# Docker's unit then fails to start with a file that has a bip, whatever the generation.
+NO_BIP = "[Service]\nExecStartPre=/bin/sh -c 'if grep -q bip /etc/docker/daemon.json; then exit 3; fi'\n"
+CONTROL_CODES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+ACCEPTED = "sed -n 's/^Tcp: [0-9]* [0-9]* [0-9]* -*[0-9]* [0-9]* \\([0-9]*\\).*/\\1/p' /proc/net/snmp"
+
+
+def bridge_of(lab: Lab, host: str) -> str:
+    return said(lab, host, "ip", "-brief", "-4", "address", "show", "dev", "docker0").split()[2]
+
+
+def containers_of(lab: Lab, host: str) -> str:
+    return said(lab, host, "docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
+
+
+def failed_units(lab: Lab, host: str) -> str:
+    return said(lab, host, "systemctl", "--failed", "--no-legend", "--plain")
+
+
+def connections_accepted(lab: Lab) -> dict[str, str]:
+    return {host: said(lab, host, "sh", "-c", ACCEPTED) for host in EVERY_HOST}
+
+
+@pytest.mark.parametrize("words", [("plan",), ("plan", "--json"), ("plan", "--limit", "host2")])
+def test_plan_exits_2_where_there_is_something_to_do_and_changes_nothing_on_any_host(
+    fresh: Mesh, lab: Lab, words: tuple[str, ...]
+) -> None:
+    before = sight.look_at(lab, EVERY_HOST)
+    assert fresh.dockmesh(*words).status == 2
+    assert difference(before, sight.look_at(lab, EVERY_HOST)) == ""
+
+
+def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_change(fresh: Mesh) -> None:
+    document = fresh.dockmesh("plan", "--json").document
+    assert list(document) == ["format", "hosts", "summary"]
+    assert document["format"] == "dockmesh/plan/1"
+    assert [host["host"] for host in document["hosts"]] == list(HOSTS)
+    changes = [change for host in document["hosts"] for change in host["changes"]]
+    for host in document["hosts"]:
+        assert list(host) == ["host", "changes", "conflicts", "error"]
+        assert host["conflicts"] == []
+        assert host["error"] is None
+    for change in changes:
+        assert list(change) == ["kind", "action", "key", "before", "after", "reason"]
+        assert change["kind"] in {"route", "file", "firewall", "nat", "unit", "service"}
+        assert change["action"] in {"add", "change", "remove", "restart"}
+        assert change["reason"]
+        assert change["before"] != change["after"]
+    counts = {
+        action: sum(change["action"] == action for change in changes)
+        for action in ("add", "change", "remove", "restart")
+    }
+    assert document["summary"] == {"hosts": 3, **counts, "conflicts": 0, "errors": 0}
+    assert counts["restart"] == 3
+    # host2 alone has a daemon.json already.
+    assert [(change["key"], change["action"]) for change in changes if change["key"] == DAEMON_JSON] == [
+        (DAEMON_JSON, "add"),
+        (DAEMON_JSON, "change"),
+        (DAEMON_JSON, "add"),
+    ]
+
+
+def test_the_plan_says_which_containers_a_restart_stops(fresh: Mesh, lab: Lab) -> None:
+    restarts = [
+        change["reason"]
+        for host in fresh.dockmesh("plan", "--json").document["hosts"]
+        for change in host["changes"]
+        if change["action"] == "restart"
+    ]
+    assert all("web" in reason for reason in restarts)
+    with container_stopped(lab, "host1"):
+        text = fresh.dockmesh("plan", "--limit", "host1").words
+        assert "no container is running" in text
+
+
+def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fresh: Mesh, lab: Lab) -> None:
+    others = sight.look_at(lab, ("host1", "host3", "host4"))
+    found = sight.lasting(sight.look(lab, "host2"))
+    applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host2")
+    assert applied.document["outcomes"] == [{"host": "host2", "status": "confirmed", "error": None}]
+    assert {each["source"] for each in applied.document["status"]["probes"]} == {"host2"}
+    assert bridge_of(lab, "host2") == "10.128.16.1/24"
+    routes = said(lab, "host2", "ip", "route", "show", "proto", "201")
+    assert "10.128.0.0/20 via 192.168.18.128" in routes
+    assert "10.128.32.0/20 via 192.168.18.130" in routes
+
+    assert fresh.dockmesh("destroy", "--yes", "--limit", "host2").status == 0
+    assert difference({"host2": found}, {"host2": sight.lasting(sight.look(lab, "host2"))}) == ""
+    assert difference(others, sight.look_at(lab, others)) == ""
+
+
+def test_a_fleet_of_one_is_a_fleet(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+    del fresh
+    one = mesh.write(lab, tmp_path, {"host3": {}})
+    assert one.dockmesh("plan").status == 2
+    assert one.dockmesh("apply", "--yes").status == 0
+    assert bridge_of(lab, "host3") == "10.128.32.1/24"
+    assert ttl(lab, "host3", container_address(lab, "host3")) == 64
+    assert one.dockmesh("plan").status == 0
+    status = one.dockmesh("status", "--json")
+    assert status.status == 0
+    assert [(each["kind"], each["ttl"]) for each in status.document["probes"]] == [("host-container", 64)]
+    assert one.dockmesh("destroy", "--yes").status == 0
+
+
+@pytest.mark.parametrize("words", [("plan",), ("apply", "--yes"), ("status",), ("destroy", "--yes")])
+def test_an_empty_fleet_is_a_fleet(lab: Lab, tmp_path: Path, words: tuple[str, ...]) -> None:
+    empty = mesh.write(lab, tmp_path, {})
+    assert empty.hosts == ()
+    assert empty.dockmesh(*words).status == 0
+    assert empty.dockmesh(*words, "--json").document["format"].startswith("dockmesh/")
+
+
+@pytest.fixture
+def mixed(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
+    """A Docker host, one without Docker or prefix, and one whose Docker is stopped, with a bridge and a guest on it."""
+    del fresh
+    guest = [
+        "ip link add kvm0 type bridge",
+        "ip address add 10.9.0.1/24 dev kvm0",
+        "ip link set kvm0 up",
+        "ip netns add guest",
+        "ip link add guest0 type veth peer name eth0 netns guest",
+        "ip link set guest0 master kvm0 up",
+        "ip -n guest address add 10.9.0.2/24 dev eth0",
+        "ip -n guest link set eth0 up",
+        "ip -n guest route add default via 10.9.0.1",
+    ]
+    away = ["ip netns delete guest", "ip link delete guest0", "ip link delete kvm0", "rmdir /run/netns"]
+    with ExitStack() as stack:
+        stack.enter_context(docker_stopped(lab, "host4"))
+        # ip mounts /run/netns on itself once; that is gone with the folder.
+        stack.enter_context(done(lab, "host4", do=guest, undo=[*away[:3], "umount /run/netns", away[3]]))
+        yield mesh.write(
+            lab,
+            tmp_path,
+            {
+                "host1": {},
+                "host3": {"docker": False, "prefix": None},
+                "host4": {"docker": False, "prefix": "10.9.0.0/24"},
+            },
+        )
+
+
+def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Mesh, lab: Lab) -> None:
+    assert mixed.hosts == ("host1", "host3", "host4")
+    found = {host: sight.lasting(seen) for host, seen in sight.look_at(lab, mixed.hosts).items()}
+    plan = mixed.dockmesh("plan", "--json")
+    assert plan.status == 2
+    kinds = {
+        host["host"]: {change["kind"] for change in host["changes"] if change["key"] != "/etc/dockmesh/reassert.sh"}
+        for host in plan.document["hosts"]
+    }
+    assert kinds["host1"] == {"file", "service", "firewall", "route", "unit"}
+    assert kinds["host4"] - {"unit"} == {"firewall", "route"}
+    assert kinds["host3"] - {"unit"} == {"route"}
+
+    applied = mixed.dockmesh("apply", "--yes", "--json")
+    assert [outcome["status"] for outcome in applied.document["outcomes"]] == ["confirmed"] * 3
+    assert applied.status == 0
+    routes = {host: said(lab, host, "ip", "route", "show", "proto", "201").splitlines() for host in mixed.hosts}
+    assert [line.split(" dev ")[0] for line in routes["host1"]] == ["10.9.0.0/24 via 192.168.18.131"]
+    assert [line.split(" dev ")[0] for line in routes["host4"]] == ["10.128.0.0/20 via 192.168.18.128"]
+    assert [line.split(" dev ")[0] for line in routes["host3"]] == [
+        "10.9.0.0/24 via 192.168.18.131",
+        "10.128.0.0/20 via 192.168.18.128",
+    ]
+    for host in ("host3", "host4"):
+        assert lab.run(host, ("test", "-e", DAEMON_JSON)).returncode == 1
+    assert "DOCKMESH" not in said(lab, "host3", "iptables-save")
+
+    remote = container_address(lab, "host1")
+    assert ttl(lab, "host3", remote) == 63
+    assert ttl(lab, "host1", "10.9.0.1", container="web") == 63
+    assert ttl(lab, "host1", "10.9.0.2", container="web") == 62
+    assert ttl(lab, "host3", "10.9.0.2") == 63
+    assert "ttl=62" in said(lab, "host4", "ip", "netns", "exec", "guest", "ping", "-c", "1", "-W", "1", remote)
+
+    status = mixed.dockmesh("status", "--json")
+    assert status.status == 0
+    assert {(each["source"], each["target"], each["kind"], each["ttl"]) for each in status.document["probes"]} == {
+        ("host1", "host1", "host-container", 64),
+        ("host1", "host4", "host-bridge", 64),
+        ("host3", "host1", "host-bridge", 64),
+        ("host3", "host1", "host-container", 63),
+        ("host3", "host4", "host-bridge", 64),
+        ("host4", "host1", "host-bridge", 64),
+        ("host4", "host1", "host-container", 63),
+    }
+    assert mixed.dockmesh("plan").status == 0
+
+    assert mixed.dockmesh("destroy", "--yes").status == 0
+    left = {host: sight.lasting(seen) for host, seen in sight.look_at(lab, mixed.hosts).items()}
+    assert difference(found, left) == ""
+
+
+def test_a_host_whose_docker_does_not_start_with_the_new_file_takes_it_back_and_converges_once_mended(
+    fresh: Mesh, lab: Lab
+) -> None:
+    before, containers = sight.lasting(sight.look(lab, "host2")), containers_of(lab, "host2")
+    limited = ("--yes", "--limit", "host2")
+    with docker_drop_in(lab, "host2", NO_BIP, restart=False):
+        dropped_in = sight.lasting(sight.look(lab, "host2"))
+        applied = fresh.dockmesh("apply", "--json", *limited)
+        assert applied.status == 3
+        (outcome,) = applied.document["outcomes"]
+        assert (outcome["host"], outcome["status"]) == ("host2", "reverted")
+        assert re.search("docker", outcome["error"], re.IGNORECASE)
+        assert difference({"host2": dropped_in}, {"host2": sight.lasting(sight.look(lab, "host2"))}) == ""
+        assert containers_of(lab, "host2") == containers
+        assert said(lab, "host2", "systemctl", "is-active", "docker.service", "docker.socket") == "active\nactive"
+    assert difference({"host2": before}, {"host2": sight.lasting(sight.look(lab, "host2"))}) == ""
+    assert fresh.dockmesh("apply", "--json", *limited).document["outcomes"][0]["status"] == "confirmed"
+    assert bridge_of(lab, "host2") == "10.128.16.1/24"
+    assert containers_of(lab, "host2") == containers
+    assert fresh.dockmesh("destroy", *limited).status == 0
+
+
+def test_with_live_restore_docker0_moves_all_the_same_and_containers_run_again(
+    fresh: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    del fresh
+    hosts = ("host1", "host3")
+    two = mesh.write(lab, tmp_path, dict.fromkeys(hosts, {}))
+    live = ("docker", "info", "--format", "{{.LiveRestoreEnabled}}")
+    with ExitStack() as stack:
+        for host in hosts:
+            stack.enter_context(done(lab, host, do=[], undo=["systemctl reload docker.service"]))
+            stack.enter_context(file_in_place(lab, host, DAEMON_JSON, '{"live-restore": true}'))
+            said(lab, host, "systemctl", "reload", "docker.service")
+            assert said(lab, host, *live) == "true"
+        containers = {host: containers_of(lab, host) for host in hosts}
+        assert two.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        for host, bridge in (("host1", "10.128.0.1/24"), ("host3", "10.128.32.1/24")):
+            assert bridge_of(lab, host) == bridge
+            assert said(lab, host, *live) == "true"
+            assert containers_of(lab, host) == containers[host]
+        assert ttl(lab, "host1", container_address(lab, "host3"), container="web") == 62
+        assert two.dockmesh("destroy", "--yes").status == 0
+        for host in hosts:
+            assert bridge_of(lab, host) == "172.17.0.1/16"
+            assert containers_of(lab, host) == containers[host]
+            assert said(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
+
+
+@pytest.mark.parametrize("verb", ["apply", "destroy", "rollback"])
+def test_without_a_terminal_and_without_yes_nobody_is_contacted(fresh: Mesh, lab: Lab, verb: str) -> None:
+    before = connections_accepted(lab)
+    for words in ((verb,), (verb, "--json")):
+        ended = fresh.dockmesh(*words)
+        assert ended.status == 4
+        assert "--yes" in ended.stderr
+        assert ended.stdout == ""
+    assert connections_accepted(lab) == before
+    fresh.dockmesh("plan", "--limit", "host1")
+    assert connections_accepted(lab)["host1"] != before["host1"]
+
+
+def test_an_invalid_inventory_exits_4_and_nobody_is_contacted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+    del fresh
+    wrong = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"prefix": "10.128.0.0/24"}})
+    before = connections_accepted(lab)
+    for words in (("plan",), ("apply", "--yes"), ("status",), ("destroy", "--yes")):
+        ended = wrong.dockmesh(*words)
+        assert ended.status == 4
+        assert re.search(r"mesh\.yml:\d+:\d+: prefix .* overlaps", ended.stderr)
+    assert connections_accepted(lab) == before
+
+
+@pytest.mark.parametrize("words", [("plan",), ("status", "--timeout", "5"), ("destroy", "--yes"), ("plan", "--json")])
+def test_without_a_terminal_nothing_printed_has_control_codes(fresh: Mesh, words: tuple[str, ...]) -> None:
+    ended = fresh.dockmesh(*words)
+    assert ended.stdout
+    assert not CONTROL_CODES.search(ended.stdout)
+    assert not CONTROL_CODES.search(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [(("plan",), "plan"), (("status", "--limit", "host1"), "status"), (("destroy", "--yes"), "apply")],
+)
+def test_json_is_one_document_on_stdout_and_nothing_else(fresh: Mesh, words: tuple[str, ...], form: str) -> None:
+    assert fresh.dockmesh(*words, "--json").document["format"] == f"dockmesh/{form}/1"
+
+
+def test_a_terminal_shows_the_question_and_an_n_changes_nothing(fresh: Mesh, lab: Lab) -> None:
+    before = sight.look_at(lab, EVERY_HOST)
+    ended = fresh.on_a_terminal("apply", answer="n")
+    assert "Change 3 hosts? [y/N]: n" in ended.stdout
+    assert ended.status != 0
+    assert difference(before, sight.look_at(lab, EVERY_HOST)) == ""
+
+
+def test_a_terminal_that_answers_y_gets_its_hosts_changed_and_back(fresh: Mesh, lab: Lab) -> None:
+    applied = fresh.on_a_terminal("apply", "--limit", "host1", answer="y")
+    assert "Change 1 hosts? [y/N]: y" in applied.stdout
+    assert "confirmed" in applied.stdout
+    assert bridge_of(lab, "host1") == "10.128.0.1/24"
+    destroyed = fresh.on_a_terminal("destroy", "--limit", "host1", answer="y")
+    assert destroyed.status == 0
+    assert bridge_of(lab, "host1") == "172.17.0.1/16"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_destroy_of_a_host_that_has_not_met_dockmesh_does_nothing(fresh: Mesh, lab: Lab, host: str) -> None:
+    before = sight.look(lab, host)
+    destroyed = fresh.dockmesh("destroy", "--yes", "--json", "--limit", host)
+    assert destroyed.status == 0
+    assert destroyed.document["outcomes"] == [{"host": host, "status": "unchanged", "error": None}]
+    assert difference({host: before}, {host: sight.look(lab, host)}) == ""
