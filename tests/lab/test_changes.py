@@ -248,7 +248,7 @@ def test_with_live_restore_docker0_moves_all_the_same_and_containers_run_again(
 ) -> None:
     del fresh
     hosts = ("host1", "host3")
-    two = mesh.write(lab, tmp_path, dict.fromkeys(hosts, {}))
+    two = mesh.write(lab, tmp_path, {host: {} for host in hosts})
     live = ("docker", "info", "--format", "{{.LiveRestoreEnabled}}")
     with ExitStack() as stack:
         for host in hosts:
