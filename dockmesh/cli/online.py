@@ -153,7 +153,9 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, fil
             outcomes = pipeline.apply(planned)
         except KeyboardInterrupt:
             within_s = options.fleet().settings.confirm_within_s
-            click.echo(f"what hosts changed and did not confirm, they take back within {within_s} s", err=True)
+            click.echo(
+                f"what hosts changed and did not confirm, they take back within {within_s} s of the change", err=True
+            )
             raise
         report = pipeline.status() if goal.meshed else None
     _show(options, planned, outcomes, report)

@@ -137,6 +137,8 @@ def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict]
 
 def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
     kind, key = key_of(change.resource)
+    # What the host was found with is on record before daemon.json changes.
+    key = "" if key == ORIGINAL_JSON else key
     return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), _sort_key(key)
 
 

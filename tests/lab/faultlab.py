@@ -216,20 +216,20 @@ def faults(_interruptible: None, request: pytest.FixtureRequest) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def joined(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+def standing(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     """Hosts 1 to 3, one per generation, joined."""
-    mesh = Mesh(faults, ("host1", "host2", "host3"), tmp_path_factory.mktemp("joined"))
+    mesh = Mesh(faults, ("host1", "host2", "host3"), tmp_path_factory.mktemp("standing"))
     mesh.join()
     return mesh
 
 
 @pytest.fixture
-def mesh(joined: Mesh) -> Iterator[Mesh]:
+def mesh(standing: Mesh) -> Iterator[Mesh]:
     """Hosts 1 to 3 joined; the test must leave them as it finds them, and the next finds them joined in any case."""
-    before = joined.states()
-    yield joined
-    joined.settle(CONFIRM_WITHIN_S + GRACE_S)
-    after = joined.states()
+    before = standing.states()
+    yield standing
+    standing.settle(CONFIRM_WITHIN_S + GRACE_S)
+    after = standing.states()
     if after != before:
-        joined.join()
+        standing.join()
     assert_same(after, before)

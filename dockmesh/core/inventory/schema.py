@@ -71,7 +71,7 @@ class MeshKeys(_Keys):
     )
     source_nat: Truth = Field(
         default=_DEFAULTS.source_nat,
-        description="false: peers see a container's own address; true: Docker's masquerade stays.",
+        description="true: Docker's masquerade stays. false, peers see a container's own address, has no effect yet.",
     )
     confirm_within: Seconds = Field(
         default=_DEFAULTS.confirm_within_s,
