@@ -5,6 +5,8 @@
 DAEMON_JSON=/etc/docker/daemon.json
 STATE=/etc/dockmesh
 PENDING=$STATE/pending
+ARMING=$STATE/arming
+DISARMED=$STATE/disarmed
 UNITS=/etc/systemd/system
 REVERT=dockmesh-revert
 CHANGE_S=300
@@ -99,10 +101,23 @@ outcome() {
   section outcome printf '{"status": "%s", "error": "%s"}\n' "$1" "$error"
 }
 
-# lock OPTION... of flock. The lock is on the file that has the name now: its holder may have removed the one that was opened.
+# lock OPTION... of flock. The lock is on the file that has the name now: its holder may have removed the one that was
+# waited for. `command` keeps dash alive where the file cannot be opened.
 lock() {
-  mkdir -p "$STATE" && chmod 700 "$STATE" && exec 9>>"$STATE/lock" && flock "$@" 9 &&
-    [ "$(stat -c %i "$STATE/lock" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ] && printf '%s\n' "${RUN:-the host itself}" >"$STATE/lock"
+  while mkdir -p "$STATE" && chmod 700 "$STATE" && command exec 9>>"$STATE/lock" && flock "$@" 9; do
+    if [ "$(stat -c %i "$STATE/lock" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ]; then
+      # The name is a courtesy: a full disk must not keep a host from its way back.
+      printf '%s\n' "${RUN:-the host itself}" >"$STATE/lock" || true
+      return 0
+    fi
+  done
+  return 1
+}
+
+# Why lock failed.
+unlocked() {
+  [ ! -s "$STATE/lock" ] || { echo "locked by $(cat "$STATE/lock")"; return; }
+  echo "cannot write to $STATE: $(touch "$STATE/lock" 2>&1)"
 }
 
 # Leaves no trace where dockmesh has nothing to remember on this host.
@@ -114,9 +129,11 @@ unlock() {
 
 # Before the first change: what the host does by itself, after CONFIRM_S seconds or at the next boot, unless it hears a
 # confirmation. systemd loads the unit when the timer fires, and at boot; no reload is needed.
+# What the way back needs is complete before it has its name, and the unit is there before that.
 arm() {
-  mkdir "$PENDING" && printf '%s\n' "$RUN" >"$PENDING/run" && printf '%s\n' "$RUNNING" >"$PENDING/running" &&
-    write_pending && write_revert_unit && start_timer "$((CONFIRM_S + CHANGE_S))"
+  rm -rf "$ARMING" "$DISARMED" && mkdir "$ARMING" && printf '%s\n' "$RUN" >"$ARMING/run" &&
+    printf '%s\n' "$RUNNING" >"$ARMING/running" && write_pending && write_revert_unit && mv -T "$ARMING" "$PENDING" &&
+    start_timer "$((CONFIRM_S + CHANGE_S))"
 }
 
 start_timer() {
@@ -131,6 +148,7 @@ write_revert_unit() {
 [Unit]
 Description=dockmesh: take back an unconfirmed change
 After=network-online.target docker.service
+ConditionPathExists=/etc/dockmesh/pending/revert.sh
 
 [Service]
 Type=oneshot
@@ -140,8 +158,9 @@ UNIT
 
 disarm() {
   systemctl stop "$REVERT.timer" 2>/dev/null
+  [ ! -e "$PENDING" ] || mv -T "$PENDING" "$DISARMED"
   rm -f "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service"
-  rm -rf "$PENDING"
+  rm -rf "$DISARMED" "$ARMING"
 }
 
 change() {
@@ -166,7 +185,9 @@ take_back() {
     disarm
     outcome reverted "$1"
   else
-    disarm
+    # What the way back needs stays: it is gone again in a minute, and at the next boot.
+    systemctl stop "$REVERT.timer" 2>/dev/null
+    start_timer 60
     outcome failed "$1; and on the way back: $back"
   fi
 }
@@ -175,18 +196,20 @@ take_back() {
 # which puts what the way back needs into PENDING.
 transact() {
   trap '' HUP PIPE
-  if lock -n; then
+  # The host's own reassertion holds the lock for a moment; a run holds it for longer.
+  if lock -w 5; then
     change
     unlock
   else
-    outcome refused "locked by $(cat "$STATE/lock" 2>&1)"
+    outcome refused "$(unlocked)"
   fi
 }
 
 # confirm: the change of RUN stays.
 confirm() {
+  trap '' HUP PIPE
   if ! lock -w 30; then
-    outcome failed "locked by $(cat "$STATE/lock" 2>&1)"
+    outcome failed "$(unlocked)"
     return
   fi
   if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then

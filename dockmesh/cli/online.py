@@ -30,7 +30,7 @@ from dockmesh.report.progress import Display
 
 _PENDING = 2
 _OFFSETS = 64
-_ALL_AT_ONCE = Rollout(100, percent=True)
+_ALL_AT_ONCE = Rollout(100, percent=True, max_fail=sys.maxsize)
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 

@@ -37,10 +37,23 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, texts: Texts) -> HostSta
 def previous(facts: HostFacts) -> HostState:
     """The state before the last confirmed apply; the present one where there is no record of another.
 
+    Of daemon.json only the own keys go back: what others have changed in it since then stays.
+
     Raises:
         HostError: the record is unreadable.
     """
-    return facts.actual if facts.previous is None else record.load(facts.previous)
+    if facts.previous is None:
+        return facts.actual
+    state = record.load(facts.previous)
+    if facts.docker is None:
+        return state
+    resources = state.by_key()
+    then, bridge = resources.pop(("file", DAEMON_JSON), None), resources.pop(("service", "docker"), None)
+    now = facts.file(DAEMON_JSON)
+    text = daemon.restore(now.text if now else None, then.text if isinstance(then, File) else None)
+    file = () if text is None else (File(DAEMON_JSON, text, now.mode if now else None),)
+    address = bridge.address if isinstance(bridge, Bridge) else None
+    return HostState((*resources.values(), *file, Bridge(address, daemon.naming(text, address))))
 
 
 def undone(facts: HostFacts) -> HostState:

@@ -160,6 +160,8 @@ def _refuse_unsupported(host: Host, sections: Mapping[str, Section]) -> None:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
     if host.docker:
         _refuse_without_docker(sections)
+    elif file_of(sections, "original.json"):
+        raise HostError("was joined with its Docker: destroy it with docker: true first, then say docker: false")
 
 
 def _refuse_without_docker(sections: Mapping[str, Section]) -> None:

@@ -11,7 +11,7 @@ Action = Literal["add", "change", "remove", "restart"]
 
 # The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what puts
 # things back by itself comes when there is something to put back, and goes before that does.
-_ORDER = ("gone", "file", "service", "firewall", "route", "unit")
+_ORDER = ("gone", "file", "service", "firewall", "route", "unit", "found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,9 @@ def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict]
 
 def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
     kind, key = key_of(change.resource)
-    # What the host was found with is on record before daemon.json changes.
-    key = "" if key == ORIGINAL_JSON else key
+    # What the host was found with is on record before daemon.json changes, and until all else is as it was found.
+    if key == ORIGINAL_JSON:
+        return (_ORDER.index("found"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
     return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), _sort_key(key)
 
 

@@ -42,7 +42,9 @@ class Changer:
             confirm_within_s=self.fleet.settings.confirm_within_s,
         )
         output = session.run(transaction, timeout_s=self._patience_s(plan))
-        return script.answer(split(output)["outcome"]), facts.parse(host, output)
+        answer = script.answer(split(output)["outcome"])
+        # A host that could not be changed may not be readable either, and what it said of that is what counts.
+        return answer, facts.parse(host, output) if answer.status == "changed" else before
 
     def confirm(self, session: Session, *, remember: bool) -> script.Answer:
         """Let the change stay. Over a new session, this proves that the host still lets us in.

@@ -9,6 +9,7 @@ from dockmesh.core.model import Fleet, Host, key_of
 from dockmesh.core.plan import HostPlan, Outcome, unmade
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import concerned
+from dockmesh.core.script import Answer
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.fanout import Watched
@@ -53,9 +54,8 @@ class Committer:
         if answer.status != "changed":
             return Outcome(host.name, answer.status, answer.error)
         if left := unmade(plan.changes, after.actual):
-            self.changer.take_back(session, plan)
-            differs = " ".join(key_of(left[0].resource))
-            return Outcome(host.name, "reverted", f"read back, the host was not as planned in: {differs}")
+            differs = f"read back, the host was not as planned in: {' '.join(key_of(left[0].resource))}"
+            return _taken_back(host, self.changer.take_back(session, plan), differs)
         return None
 
     def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, str]:
@@ -73,10 +73,9 @@ class Committer:
     def _end(self, host: Host, plan: HostPlan, against: str | None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
-            answer = self.changer.take_back(self.sessions.of(host), plan)
-            return Outcome(host.name, "reverted", against if answer.status == "reverted" else answer.error)
+            return _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)
         answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
-        return Outcome(host.name, "confirmed" if answer.status == "confirmed" else "reverted", answer.error)
+        return Outcome(host.name, "failed" if answer.status == "changed" else answer.status, answer.error)
 
 
 def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
@@ -86,6 +85,12 @@ def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
         return Outcome(host.name, status, f"{result}; what was changed there, the host takes back by itself")
     assert result is not None  # noqa: S101 (a changed host has an end)
     return result
+
+
+def _taken_back(host: Host, answer: Answer, why: str) -> Outcome:
+    if answer.status == "reverted":
+        return Outcome(host.name, "reverted", why)
+    return Outcome(host.name, "failed", f"{why}; and on the way back: {answer.error}")
 
 
 def _complaint(name: str, report: Report) -> str:

@@ -117,9 +117,9 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
     (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
     assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
     (revert, previous) = done(calls(text, "write_pending"))
-    assert revert[0] == ("put_file", "/etc/dockmesh/pending/revert.sh", "700")
+    assert revert[0] == ("put_file", "/etc/dockmesh/arming/revert.sh", "700")
     shell(revert[1], "-n")
-    assert previous == (("put_file", "/etc/dockmesh/pending/previous.json", "600"), record.dump(state))
+    assert previous == (("put_file", "/etc/dockmesh/arming/previous.json", "600"), record.dump(state))
 
 
 @settings(max_examples=15)
@@ -151,12 +151,13 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
     ]
     assert [words[0] for words, _given in back] == [
         *["remove_unit"] * 2,
-        *["remove_file"] * 3,
+        *["remove_file"] * 2,
         "restart_docker_by",
         *["remove_chain"] * 2,
         "change_routes",
+        "remove_file",
     ]
-    assert {line.split()[1] for _words, given in back[-1:] for line in given.splitlines()} == {"del"}
+    assert {line.split()[1] for _words, given in back[-2:-1] for line in given.splitlines()} == {"del"}
 
 
 def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -> None:

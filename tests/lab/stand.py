@@ -2,7 +2,8 @@
 done only where the next test wants them otherwise; and no test may leave them as neither.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
@@ -12,6 +13,7 @@ from mesh import Done, Mesh
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
+_SETTLES_WITHIN_S = 2.0
 # What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
 # rules in Docker's chains and beside them.
 ODD_JSON = '{\n\t"log-level" : "warn",\n\t"labels": ["a=1",\n\t\t   "b=2"],\n\t"shutdown-timeout": 5\n}'
@@ -66,13 +68,20 @@ class Stand:
 
     def check(self) -> None:
         """Find out how the hosts stand after a test. Raises AssertionError, with them mended, where it is neither."""
-        now = _lasting(self._look())
         states = [self.found, *([_lasting(self.story.after)] if self.story else [])]
+        now = self._settled(states)
         self.joined = now in states[1:]
         if now not in states:
             astray = min((difference(state, now) for state in states), key=len)
             self._mend()
             raise AssertionError(f"hosts were left neither as found nor joined:\n{astray}")
+
+    def _settled(self, states: Sequence[Mapping[str, sight.Sight]]) -> dict[str, sight.Sight]:
+        """One of the states, if it comes to that: the kernel takes a moment to clear a namespace away."""
+        end = time.monotonic() + _SETTLES_WITHIN_S
+        while (now := _lasting(self._look())) not in states and time.monotonic() < end:
+            pass
+        return now
 
     def _look(self) -> dict[str, sight.Sight]:
         return sight.look_at(self.lab, [host.name for host in self.lab.topology.hosts])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
 import sight
 from breaking import container_stopped, done, eventually, is_idle, partitioned, paused, said
 from mesh import Mesh
@@ -42,6 +41,8 @@ def held_up(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         assert eventually(lab, "host2", LEGS, "1")
+        # The script that made it has told of it and ended.
+        assert eventually(lab, "host2", "pgrep --full --count '^sh -s'", "0")
         yield controller
     finally:
         controller.kill()
@@ -146,9 +147,8 @@ def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, l
         assert eventually(lab, "host2", LEGS, "0")
 
 
-@pytest.mark.parametrize("limit", ["host1", "!host2,!host3", "tag:bookworm"])
-def test_a_limited_status_asks_only_from_the_hosts_named_but_of_all(joined: Mesh, limit: str) -> None:
-    answer = joined.dockmesh("status", "--json", "--limit", limit)
+def test_a_limited_status_asks_only_from_the_hosts_named_but_of_all(joined: Mesh) -> None:
+    answer = joined.dockmesh("status", "--json", "--limit", "tag:bookworm")
     assert answer.status == 0
     assert {each["source"] for each in answer.document["probes"]} == {"host1"}
     assert {each["target"] for each in answer.document["probes"]} == set(HOSTS)

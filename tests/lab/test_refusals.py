@@ -6,13 +6,15 @@ from pathlib import Path
 import mesh
 import pytest
 import sight
-from breaking import docker_drop_in, docker_stopped, done, file_in_place, partitioned, said
+from breaking import DAEMON_JSON, docker_drop_in, docker_stopped, done, file_in_place, partitioned
 from mesh import Mesh
-from stand import Stand
+from stand import Stand, difference
 
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
+# No story to be told of it, so all may restart their Docker at once.
+APPLY = ("apply", "--yes", "--serial", "100%")
 
 
 def seen(lab: Lab) -> dict[str, sight.Sight]:
@@ -36,7 +38,7 @@ def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, stand: Stand,
 
 
 def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(fresh: Mesh, stand: Stand, lab: Lab) -> None:
-    assert fresh.dockmesh("apply", "--yes").status == 0
+    assert fresh.dockmesh(*APPLY).status == 0
     for _ in range(2):
         assert fresh.dockmesh("rollback", "--yes").status == 0
         assert {host: sight.lasting(each) for host, each in seen(lab).items()} == {
@@ -46,7 +48,7 @@ def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(fresh: Mesh, s
 
 def test_a_host_whose_docker_is_stopped_is_refused_and_the_others_go_on(fresh: Mesh, lab: Lab) -> None:
     with docker_stopped(lab, "host2"):
-        answer = fresh.dockmesh("apply", "--yes", "--json")
+        answer = fresh.dockmesh(*APPLY, "--json")
         assert answer.status == 3
         ends = {each["host"]: each for each in answer.document["outcomes"]}
         assert {host: each["status"] for host, each in ends.items()} == {
@@ -55,17 +57,17 @@ def test_a_host_whose_docker_is_stopped_is_refused_and_the_others_go_on(fresh: M
             "host3": "confirmed",
         }
         assert "systemctl start docker" in ends["host2"]["error"]
-    assert fresh.dockmesh("apply", "--yes").status == 0
+    assert fresh.dockmesh(*APPLY).status == 0
     assert fresh.dockmesh("destroy", "--yes").status == 0
 
 
 def test_a_host_that_is_cut_off_is_unreachable_and_the_others_go_on(fresh: Mesh, lab: Lab) -> None:
     with partitioned(lab, "host3"):
-        answer = fresh.dockmesh("apply", "--yes", "--json", "--timeout", "5")
+        answer = fresh.dockmesh(*APPLY, "--json", "--timeout", "5")
         assert answer.status == 3
         ends = {each["host"]: each["status"] for each in answer.document["outcomes"]}
         assert ends == {"host1": "confirmed", "host2": "confirmed", "host3": "unreachable"}
-    assert fresh.dockmesh("apply", "--yes").status == 0
+    assert fresh.dockmesh(*APPLY).status == 0
     assert fresh.dockmesh("destroy", "--yes").status == 0
 
 
@@ -105,10 +107,60 @@ def test_a_bip_given_as_a_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, la
         assert "--bip=172.17.0.1/16" in refused(fresh.dockmesh("plan", "--json"), "host1")
 
 
-def test_a_broken_daemon_json_is_a_conflict_and_stays_as_it_is(fresh: Mesh, lab: Lab) -> None:
-    with file_in_place(lab, "host1", "/etc/docker/daemon.json", '{"debug": tru}'):
-        assert "not valid JSON" in refused(fresh.dockmesh("plan", "--json"), "host1")
-        assert said(lab, "host1", "cat", "/etc/docker/daemon.json") == '{"debug": tru}'
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"debug": tru}', "not valid JSON"),
+        ('["debug"]', "not a JSON object"),
+        ('{"bridge": "br0"}', "excludes bip: take the key out"),
+        ('{"iptables": false}', "take the key out"),
+    ],
+)
+def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
+    fresh: Mesh, lab: Lab, tmp_path: Path, text: str, words: str
+) -> None:
+    assert fresh.hosts == HOSTS
+    one = mesh.write(lab, tmp_path, {"host1": {}})
+    with file_in_place(lab, "host1", DAEMON_JSON, text):
+        before = {"host1": sight.look(lab, "host1")}
+        assert words in refused(one.dockmesh("plan", "--json"), "host1")
+        applied = one.dockmesh("apply", "--yes", "--json")
+        assert applied.status == 3
+        assert [outcome["status"] for outcome in applied.document["outcomes"]] == ["refused"]
+        assert difference(before, {"host1": sight.look(lab, "host1")}) == ""
+
+
+def test_a_foreign_route_that_loses_is_no_conflict(fresh: Mesh, lab: Lab) -> None:
+    route = "10.128.16.0/20 via 192.168.18.130 metric 9000"
+    with done(lab, "host1", do=[f"ip route add {route}"], undo=[f"ip route del {route}"]):
+        assert fresh.dockmesh("plan").status == 2
+
+
+@pytest.mark.parametrize(
+    ("underlay", "words"),
+    [("192.168.18.200", "is on no interface of the host"), ("10.77.0.1", "is on no interface of the host")],
+)
+def test_an_underlay_that_is_not_the_hosts_own_is_a_conflict(
+    fresh: Mesh, lab: Lab, tmp_path: Path, underlay: str, words: str
+) -> None:
+    assert fresh.hosts == HOSTS
+    wrong = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"underlay": underlay}})
+    assert words in refused(wrong.dockmesh("plan", "--json"), "host2")
+
+
+def test_all_that_is_wrong_on_a_host_is_told_at_once_and_after_the_hosts_that_are_well(fresh: Mesh, lab: Lab) -> None:
+    do = [
+        "ip link add lan0 type bridge && ip addr add 10.128.17.5/24 dev lan0",
+        "ip route add 10.128.32.0/20 via 192.168.18.130 metric 7",
+    ]
+    undo = ["ip link del lan0", "ip route del 10.128.32.0/20 metric 7"]
+    with done(lab, "host1", do=do, undo=undo), file_in_place(lab, "host1", DAEMON_JSON, "{"):
+        document = fresh.dockmesh("plan", "--json").document
+        text = fresh.dockmesh("plan").stdout
+    assert document["summary"]["conflicts"] == 3
+    assert [bool(host["changes"]) for host in document["hosts"]][1:] == [True, True]
+    assert [line for line in text.splitlines() if line in HOSTS] == ["host2", "host3", "host1"]
+    assert text.count("✗ ") == 3
 
 
 @pytest.mark.parametrize(
@@ -155,5 +207,5 @@ def test_a_saved_plan_is_carried_out_only_while_everything_is_as_it_was(fresh: M
     ):
         stale = fresh.dockmesh("apply", plan, "--yes")
         assert (stale.status, "host1: the host moved" in stale.stderr) == (3, True)
-    assert fresh.dockmesh("apply", plan, "--yes").status == 0
+    assert fresh.dockmesh("apply", plan, "--yes", "--serial", "100%").status == 0
     assert fresh.dockmesh("destroy", "--yes").status == 0

@@ -1,0 +1,75 @@
+"""Logins as they are in the field: keys that are not admitted, hosts seen for the first time, sudo, silence."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import mesh
+import pytest
+from breaking import file_in_place, paused, said
+from mesh import Done, Mesh
+
+from dockmesh.lab.running import Lab
+
+SUDOERS = "/etc/sudoers.d/admin"
+
+
+def error_of(answer: Done, host: str) -> str:
+    """Why a plan could not be made for the host; all others were read."""
+    errors = {each["host"]: each["error"] for each in answer.document["hosts"]}
+    error = errors.pop(host)
+    assert set(errors.values()) == {None}
+    assert answer.status == 3
+    assert answer.document["summary"]["errors"] == 1
+    assert isinstance(error, str)
+    return error
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, tmp_path: Path) -> None:
+    key = tmp_path / "id_other"
+    subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
+    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
+    error = error_of(fleet.dockmesh("plan", "--json"), "host2")
+    assert error == "192.168.18.129 does not let us in as root: check user and identity_file, or try ssh itself"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_accept_new_learns_a_host_key_once_and_strict_is_content_with_it(lab: Lab, tmp_path: Path) -> None:
+    learnt = tmp_path / "known_hosts"
+    keys = {"known_hosts": str(learnt)}
+    accepting = mesh.write(lab, tmp_path, {"host1": {**keys, "host_key_policy": "accept-new"}})
+    strict = mesh.write(lab, tmp_path, {"host1": keys}, name="strict.yml")
+    assert "is not known" in strict.dockmesh("plan", "--json").document["hosts"][0]["error"]
+    assert not learnt.exists()
+    assert [accepting.dockmesh("plan").status for _ in range(2)] == [2, 2]
+    public = said(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    assert [line.split()[2] for line in learnt.read_text().splitlines()] == [public]
+    assert strict.dockmesh("plan").status == 2
+
+
+@pytest.mark.usefixtures("fresh")
+def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tmp_path: Path) -> None:
+    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host3": {"user": "admin", "become": "sudo"}})
+    assert fleet.dockmesh("plan").status == 2
+    with file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
+        error = error_of(fleet.dockmesh("plan", "--json"), "host3")
+    assert "sudo: a password is required" in error
+
+
+def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fresh: Mesh, lab: Lab) -> None:
+    with paused(lab, "host2"):
+        began = time.monotonic()
+        answer = fresh.dockmesh("plan", "--json", "--timeout", "3")
+        took_s = time.monotonic() - began
+    assert "192.168.18.129" in error_of(answer, "host2")
+    assert took_s < 15
+
+
+def test_a_host_that_says_more_at_login_than_it_should_is_read_all_the_same(fresh: Mesh, lab: Lab) -> None:
+    noise = "echo welcome; printf '\\033[31mred\\033[0m\\n@end 0\\n'\n"
+    with (
+        file_in_place(lab, "host2", "/root/.bashrc", noise),
+        file_in_place(lab, "host2", "/etc/ssh/sshrc", "echo hello from sshrc >&2\n"),
+    ):
+        assert fresh.dockmesh("plan").status == 2
