@@ -54,6 +54,8 @@ unit() {
 # A line each: both units enabled, the timer active.
 enabled() { systemctl is-enabled dockmesh.service dockmesh.timer; systemctl is-active dockmesh.timer; }
 
+asleep() { echo 'docker.service is not active'; return 1; }
+
 daemon_arguments() {
   pid=$(systemctl show docker.service --property=MainPID) && tr '\0' '\n' <"/proc/${pid#MainPID=}/cmdline"
 }
@@ -79,7 +81,7 @@ read_basis() {
   section dockmesh.service file /etc/systemd/system/dockmesh.service
   section dockmesh.timer file /etc/systemd/system/dockmesh.timer
   section enabled enabled
-  if command -v docker >/dev/null; then section networks networks; fi
+  if awake; then section networks networks; fi
 }
 
 fingerprint() { sha256sum | cut -d ' ' -f 1; }
@@ -96,10 +98,12 @@ read_facts() {
   section unit unit docker.service
   section pending cat /etc/dockmesh/pending/run
   section previous.json file /etc/dockmesh/previous.json
-  if command -v docker >/dev/null; then
+  if awake; then
     section daemon_arguments daemon_arguments
     section info docker info --format '{{json .}}'
     section containers containers
+  elif command -v docker >/dev/null; then
+    section info asleep
   fi
   section end true
 }

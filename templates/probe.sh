@@ -7,7 +7,7 @@ bridge_containers() { docker network inspect bridge --format '{{range .Container
 find_container() {
   # shellcheck disable=SC2046
   docker inspect --format '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}}{{end}} {{.State.Pid}}' \
-    $(docker ps -q --no-trunc --filter network=bridge) 2>/dev/null | grep -E -m 1 '^[0-9.]+ [1-9][0-9]*$'
+    $(docker ps -q --no-trunc --filter network=bridge --filter status=running) 2>/dev/null | grep -E -m 1 '^[0-9.]+ [1-9][0-9]*$'
 }
 
 # hold_namespace SECONDS GATEWAY LENGTH CANDIDATE...: a network namespace with a leg in docker0 and a free address of
@@ -44,6 +44,7 @@ release() {
 
 # container_target SECONDS GATEWAY LENGTH CANDIDATE...: "ADDRESS PID container|namespace"
 container_target() {
+  awake || { echo 'docker.service is not active'; return 1; }
   if found=$(find_container); then
     echo "$found container"
   else

@@ -7,6 +7,9 @@ LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 
+# Asked over a listening docker.socket, a Docker that someone stopped would start.
+awake() { systemctl is-active --quiet docker.service; }
+
 section() {
   name=$1
   shift

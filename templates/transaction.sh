@@ -14,9 +14,16 @@ CHANGE_S=300
 # --- one resource each ----------------------------------------------------------------------------------------------
 
 # put_file PATH MODE, the content in base64 on stdin: beside it, then renamed over it, so that no half file is read.
+# A file that has the content already needs no room, which the way back may not find on a full disk.
 put_file() {
-  target=$(readlink -f "$1") && mkdir -p "$(dirname "$target")" && beside=$(mktemp "$target.XXXXXX") || return 1
-  if base64 -d >"$beside" && chmod "$2" "$beside" && { [ ! -e "$target" ] || chown --reference="$target" "$beside"; } &&
+  content=$(cat)
+  target=$(readlink -f "$1") || return 1
+  if [ -e "$target" ] && [ "$(base64 <"$target")" = "$content" ]; then
+    chmod "$2" "$target"
+    return
+  fi
+  mkdir -p "$(dirname "$target")" && beside=$(mktemp "$target.XXXXXX") || return 1
+  if printf '%s\n' "$content" | base64 -d >"$beside" && chmod "$2" "$beside" && { [ ! -e "$target" ] || chown --reference="$target" "$beside"; } &&
     sync "$beside" && mv -f "$beside" "$target"; then return 0; fi
   rm -f "$beside"
   return 1
@@ -53,23 +60,39 @@ restart_docker() {
     address=$(bridge_address)
     [ "$address" = "$1" ] || { echo "docker0 came up on ${address:-no address}, not on $1"; return 1; }
   fi
+  # systemd stops these with Docker, but starts them with nothing.
+  # shellcheck disable=SC2086
+  [ -z "$DEPENDENTS" ] || systemctl start $DEPENDENTS || return 1
   restart_containers
+}
+
+# The active units that systemd stops when Docker is stopped.
+dependents() {
+  for unit in $(systemctl show docker.service docker.socket -p RequiredBy -p BoundBy -p ConsistsOf --value); do
+    case "$unit" in docker.service | docker.socket) continue ;; esac
+    ! systemctl is-active --quiet "$unit" || echo "$unit"
+  done | sort -u
 }
 
 # restart_docker_by ADDRESS, in base64 on stdin the daemon.json with which Docker starts on ADDRESS: the file is as it
 # was once Docker has started.
 restart_docker_by() {
-  aside=$(mktemp -d "$STATE/XXXXXX") || return 1
+  aside=$(mktemp -d "$PENDING/XXXXXX") || return 1
   [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$aside/file" || return 1
   put_file "$DAEMON_JSON" 644 && restart_docker "$1"
   status=$?
   if [ -e "$aside/file" ]; then mv -f "$aside/file" "$(readlink -f "$DAEMON_JSON")"; else rm -f "$DAEMON_JSON"; fi || status=1
   rmdir "$aside"
+  # A Docker that takes no such file may remember the address by itself.
+  [ "$status" = 0 ] || { restart_docker "$1"; status=$?; }
   return "$status"
 }
 
 # dockerd knows --validate since 23.0; what it refuses need not stop the running one.
-validate() { ! dockerd --help 2>/dev/null | grep -q -e --validate || dockerd --validate --config-file="$DAEMON_JSON"; }
+validate() {
+  [ ! -e "$DAEMON_JSON" ] || ! dockerd --help 2>/dev/null | grep -q -e --validate ||
+    dockerd --validate --config-file="$DAEMON_JSON"
+}
 
 renew_bridge() {
   checked=$(validate 2>&1) || { echo "$checked"; return 1; }
@@ -82,7 +105,7 @@ renew_bridge() {
   # Three starts a minute are all that systemd allows docker.service.
   systemctl reset-failed docker.service docker.socket 2>/dev/null
   [ "$socket" != active ] || systemctl start docker.socket || return 1
-  systemctl start docker.service || { journalctl -q -n 3 -o cat -u docker.service; return 1; }
+  systemctl start docker.service 2>/dev/null || { journalctl -q -n 3 -o cat -u docker.service; return 1; }
 }
 
 # Twice, since a container may need another one's network; those with --rm are gone by now.
@@ -131,9 +154,10 @@ unlock() {
 # confirmation. systemd loads the unit when the timer fires, and at boot; no reload is needed.
 # What the way back needs is complete before it has its name, and the unit is there before that.
 arm() {
-  rm -rf "$ARMING" "$DISARMED" && mkdir "$ARMING" && printf '%s\n' "$RUN" >"$ARMING/run" &&
-    printf '%s\n' "$RUNNING" >"$ARMING/running" && write_pending && write_revert_unit && mv -T "$ARMING" "$PENDING" &&
-    start_timer "$((CONFIRM_S + CHANGE_S))"
+  # echo's own word for a full disk is "I/O error"; cat says what it is.
+  rm -rf "$ARMING" "$DISARMED" && mkdir "$ARMING" && printf '%s\n' "$RUN" | cat >"$ARMING/run" &&
+    printf '%s\n' "$RUNNING" | cat >"$ARMING/running" && printf '%s\n' "$DEPENDENTS" | cat >"$ARMING/dependents" &&
+    write_pending && write_revert_unit && mv -T "$ARMING" "$PENDING" && start_timer "$((CONFIRM_S + CHANGE_S))"
 }
 
 start_timer() {
@@ -143,7 +167,7 @@ start_timer() {
 write_revert_unit() {
   mkdir -p "$UNITS/multi-user.target.wants" &&
     ln -sf "$UNITS/$REVERT.service" "$UNITS/multi-user.target.wants/$REVERT.service" &&
-    cat >"$UNITS/$REVERT.service" <<'UNIT'
+    cat >"$UNITS/$REVERT.service" <<'UNIT' || return 1
 # Written by dockmesh, and removed when its change is confirmed: takes back a change that was not.
 [Unit]
 Description=dockmesh: take back an unconfirmed change
@@ -154,6 +178,13 @@ ConditionPathExists=/etc/dockmesh/pending/revert.sh
 Type=oneshot
 ExecStart=/bin/sh /etc/dockmesh/pending/revert.sh
 UNIT
+  forget_failures
+}
+
+# systemd keeps a unit that failed in memory, even as "not found" when its file has gone, and starts no timer for it.
+forget_failures() {
+  systemctl reset-failed "$REVERT.service" "$REVERT.timer" 2>/dev/null
+  return 0
 }
 
 disarm() {
@@ -161,6 +192,7 @@ disarm() {
   [ ! -e "$PENDING" ] || mv -T "$PENDING" "$DISARMED"
   rm -f "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service"
   rm -rf "$DISARMED" "$ARMING"
+  forget_failures
 }
 
 change() {
@@ -169,9 +201,19 @@ change() {
   elif [ "$(read_basis | fingerprint)" != "$BASIS" ]; then
     outcome refused 'the host is no longer as the plan found it: plan again'
   else
-    RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
+    RUNNING=
+    DEPENDENTS=
+    if awake; then
+      RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
+      DEPENDENTS=$(dependents)
+    fi
+    if ! problem=$(arm 2>&1); then
+      disarm
+      outcome refused "$problem"
+      return
+    fi
     # What is left to the controller counts from the end of the change, however long Docker took.
-    if problem=$({ arm && go_forward && systemctl stop "$REVERT.timer" && start_timer "$CONFIRM_S"; } 2>&1); then
+    if problem=$({ go_forward && systemctl stop "$REVERT.timer" && start_timer "$CONFIRM_S"; } 2>&1); then
       outcome changed ''
     else
       take_back "$problem"
@@ -228,6 +270,7 @@ revert() {
   lock -w 300 || exit 1
   if [ -e "$PENDING/run" ]; then
     RUNNING=$(cat "$PENDING/running")
+    DEPENDENTS=$(cat "$PENDING/dependents")
     take_back 'not confirmed'
   else
     outcome reverted ''

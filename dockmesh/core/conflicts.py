@@ -137,7 +137,11 @@ def _loses(route: KernelRoute, prefix: IPv4Network) -> bool:
 def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
-    if docker.firewall_backend != "iptables":
+    if docker.swarm:
+        yield Conflict(
+            "docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false"
+        )
+    if not docker.firewall_backend.startswith("iptables"):
         yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
     for flag in ("--bip", "--bridge", "-b", "--iptables"):

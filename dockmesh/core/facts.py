@@ -82,6 +82,7 @@ class DockerFacts:
     firewall_backend: str
     live_restore: bool
     rootless: bool
+    swarm: bool
     fragment: str
     arguments: tuple[str, ...]
     networks: tuple[DockerNetwork, ...]
@@ -287,6 +288,7 @@ def _docker(sections: Mapping[str, Section]) -> DockerFacts:
             firewall_backend=str(backend.get("Driver") or "iptables"),
             live_restore=bool(info["LiveRestoreEnabled"]),
             rootless=any("rootless" in option for option in info["SecurityOptions"] or ()),
+            swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
             fragment=unit["FragmentPath"],
             arguments=tuple(sections["daemon_arguments"].lines()[1:]),
             networks=tuple(_docker_network(json.loads(line)) for line in sections["networks"].lines()),

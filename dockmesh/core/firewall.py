@@ -16,9 +16,12 @@ def chains(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Chain, 
     """The chains `host` shall have; none where it has no prefix, or neither Docker nor iptables."""
     if host.prefix is None or "iptables" not in facts.tools:
         return ()
+    peers = tuple(peers)
     rules = tuple(_accepts(host.prefix, peers, facts.ways))
     if not host.docker:
-        return (Chain("filter", FORWARD_CHAIN, "FORWARD", rules),)
+        # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
+        out = tuple(_accepts_out(host.prefix, peers, facts.ways))
+        return (Chain("filter", FORWARD_CHAIN, "FORWARD", (*out, *rules)),)
     return (
         Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules),
         Chain("raw", RAW_CHAIN, "PREROUTING", rules),
@@ -36,3 +39,11 @@ def _accepts(prefix: IPv4Network, peers: Iterable[Host], ways: Mapping[IPv4Addre
             yield f"-s {peer.underlay}/32 -i {way.device} -j ACCEPT"
             if peer.prefix:
                 yield f"-s {peer.prefix} -i {way.device} -j ACCEPT"
+
+
+def _accepts_out(prefix: IPv4Network, peers: Iterable[Host], ways: Mapping[IPv4Address, Way]) -> Iterator[str]:
+    for peer in peers:
+        if way := ways.get(peer.underlay):
+            yield f"-s {prefix} -d {peer.underlay}/32 -o {way.device} -j ACCEPT"
+            if peer.prefix:
+                yield f"-s {prefix} -d {peer.prefix} -o {way.device} -j ACCEPT"

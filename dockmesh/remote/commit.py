@@ -37,15 +37,32 @@ class Committer:
     ) -> dict[str, Outcome]:
         """Change the hosts of `plans` at once, and see them to their end; `trusted` hosts are as they should be."""
         hosts = [host for host in self.fleet.hosts if host.name in plans]
-        failures = self.watched.each(
-            "change", hosts, lambda host: self._change(host, plans[host.name], facts[host.name])
-        )
-        changed = [host for host in hosts if failures[host.name] is None]
-        against = self._against(changed, trusted) if self.probed and changed else {}
+
+        def change(host: Host) -> Outcome | None:
+            return self._change(host, plans[host.name], facts[host.name])
+
+        if not self.probed:
+            ends = self.watched.each("change", hosts, lambda host: change(host) or self._end(host, plans[host.name]))
+            return {host.name: _outcome(host, ends[host.name]) for host in hosts}
+        outcomes: dict[str, Outcome] = {}
+        # Who has changed must hear of it in time, whoever else is slow.
+        window_s = self.fleet.settings.confirm_within_s / 2
+        for wave in self.watched.waves("change", hosts, change, within_s=window_s):
+            standing = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
+            outcomes |= self._judge(wave, plans, standing)
+        return outcomes
+
+    def _judge(
+        self, wave: Mapping[str, Outcome | HostError | None], plans: Mapping[str, HostPlan], standing: Collection[str]
+    ) -> dict[str, Outcome]:
+        """Probe what has changed of a wave, and confirm it or take it back."""
+        hosts = [host for host in self.fleet.hosts if host.name in wave]
+        changed = [host for host in hosts if wave[host.name] is None]
+        against = self._against(changed, standing) if changed else {}
         ends = self.watched.each(
             "confirm", changed, lambda host: self._end(host, plans[host.name], against.get(host.name))
         )
-        return {host.name: _outcome(host, ends.get(host.name, failures[host.name])) for host in hosts}
+        return {host.name: _outcome(host, ends.get(host.name, wave[host.name])) for host in hosts}
 
     def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
         """None where the host has changed, and waits."""
@@ -70,7 +87,7 @@ class Committer:
         report = verify(self.prober, part, among, self.watched.observer.done, about=names)
         return {name: _complaint(name, report) for name in concerned(report, names)}
 
-    def _end(self, host: Host, plan: HostPlan, against: str | None) -> Outcome:
+    def _end(self, host: Host, plan: HostPlan, against: str | None = None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
             return _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)

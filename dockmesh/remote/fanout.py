@@ -1,7 +1,7 @@
 """One job per host, a bounded number at once, results as they come. A host's failure is its result."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, as_completed, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,12 +48,28 @@ class Watched:
     def each(self, phase: str, hosts: Collection[Host], job: Callable[[Host], T]) -> dict[str, T | HostError]:
         """`job` on all hosts; the results by name."""
         self.observer.phase(phase, len(hosts))
-        results: dict[str, T | HostError] = {}
-        for host, result in fan_out(self.executor, hosts, job):
-            results[host.name] = result
-            error = str(result) if isinstance(result, HostError) else getattr(result, "error", None)
-            self.observer.done(host.name, error)
-        return results
+        return {host.name: self._told(host, result) for host, result in fan_out(self.executor, hosts, job)}
+
+    def waves(
+        self, phase: str, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float
+    ) -> Iterator[dict[str, T | HostError]]:
+        """As `each`, but first results wait no longer than `within_s` for the others, which come in a later wave."""
+        self.observer.phase(phase, len(hosts))
+        running = {self.executor.submit(_attempt, job, host): host for host in hosts}
+        try:
+            while running:
+                first, _ = wait(running, return_when=FIRST_COMPLETED)
+                others, _ = wait(running.keys() - first, timeout=within_s)
+                ended = [(running.pop(future), future) for future in first | others]
+                yield {host.name: self._told(host, future.result()) for host, future in ended}
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _told(self, host: Host, result: T | HostError) -> T | HostError:
+        error = str(result) if isinstance(result, HostError) else getattr(result, "error", None)
+        self.observer.done(host.name, error)
+        return result
 
 
 def _attempt(job: Callable[[Host], T], host: Host) -> T | HostError:

@@ -57,6 +57,7 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             "iptables",
             live_restore=False,
             rootless=False,
+            swarm=False,
             fragment="",
             arguments=("-H", "fd://", "--iptables=true"),
             networks=(DockerNetwork("bridge", "bridge", "docker0", ()),),
@@ -156,6 +157,11 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, list[str]]] = {
         },
         "docker",
         ["firewall backend nftables", "not supported yet"],
+    ),
+    "a swarm": (
+        {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
+        "docker",
+        ["swarm", "leave it"],
     ),
     "rootless": (
         {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},

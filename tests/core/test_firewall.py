@@ -42,7 +42,14 @@ def test_a_peer_nobody_knows_the_way_to_is_not_let_in() -> None:
 def test_a_host_without_docker_lets_its_peers_in_by_forward_alone() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
     (chain,) = chains(kvm, [HOST1], facts("no_docker", of=kvm))
-    assert (chain.table, chain.hook, chain.rules[0]) == ("filter", "FORWARD", "! -d 10.9.0.0/24 -j RETURN")
+    assert (chain.table, chain.hook) == ("filter", "FORWARD")
+    assert chain.rules == (
+        "-s 10.9.0.0/24 -d 192.168.18.128/32 -o eth0 -j ACCEPT",
+        "-s 10.9.0.0/24 -d 10.128.0.0/20 -o eth0 -j ACCEPT",
+        "! -d 10.9.0.0/24 -j RETURN",
+        "-s 192.168.18.128/32 -i eth0 -j ACCEPT",
+        "-s 10.128.0.0/20 -i eth0 -j ACCEPT",
+    )
 
 
 def test_a_host_without_prefix_or_without_iptables_gets_no_chain() -> None:

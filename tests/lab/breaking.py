@@ -50,6 +50,7 @@ def docker_stopped(lab: Lab, host: str) -> Iterator[None]:
     """Docker and its socket stopped; then up again, with its container."""
     lab.inject("docker-stop", host)
     try:
+        assert is_idle(lab, host)
         yield
     finally:
         lab.heal(host)
