@@ -138,9 +138,7 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
     if docker.swarm:
-        yield Conflict(
-            "docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false"
-        )
+        yield Conflict("docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false")
     if not docker.firewall_backend.startswith("iptables"):
         yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
