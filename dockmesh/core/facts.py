@@ -136,7 +136,7 @@ def parse(host: Host, output: str) -> HostFacts:
         ways=ways,
         docker=docker,
         previous=_text(sections, "previous.json"),
-        pending=quoted(pending.text) if (pending := sections["pending"]).status == 0 else None,
+        pending=_pending(sections),
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses) if host.docker else ()),
@@ -173,9 +173,17 @@ def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
     if info is ABSENT:
         raise HostError("Docker is not installed: install it, or say docker: false in the inventory")
     if why := _docker_silent(info):
+        if by := _pending(sections):
+            raise HostError(f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end")
         raise HostError(f"Docker does not answer ({why}): systemctl start docker")
     if "LoadState=loaded" not in unit:
         raise HostError("Docker does not run as docker.service of systemd, which dockmesh restarts it by")
+
+
+def _pending(sections: Mapping[str, Section]) -> str | None:
+    """Whose change waits on the host for its confirmation."""
+    run = sections["pending"]
+    return quoted(run.text) if run.status == 0 else None
 
 
 def _docker_silent(info: Section) -> str | None:

@@ -113,6 +113,12 @@ def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str
         facts(name)
 
 
+def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_docker_advised() -> None:
+    with pytest.raises(HostError, match=r"a change is under way, by me@here since noon; wait") as raised:
+        facts("forky_stopped", {"pending": "me@here since noon"})
+    assert "systemctl" not in str(raised.value)
+
+
 def test_a_host_without_docker_is_read_where_none_is_asked_for() -> None:
     found = facts("no_docker", of=host("host2", "192.168.18.129", docker=False))
     assert found.docker is None
