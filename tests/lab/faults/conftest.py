@@ -1,0 +1,40 @@
+"""Hosts that are there to be broken: a lab of their own, so that no other test inherits what a fault left."""
+
+from collections.abc import Iterator
+
+import pytest
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, LAB, Mesh, assert_same
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.running import Lab
+
+
+@pytest.fixture(scope="session")
+def faults(_interruptible: None) -> Iterator[Lab]:
+    """Six hosts, two per Docker generation, for the modules that break them."""
+    lifecycle.down(LAB)
+    try:
+        yield lifecycle.up(LAB, 6)
+    finally:
+        lifecycle.down(LAB)
+
+
+@pytest.fixture(scope="session")
+def standing(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    """Hosts 1 to 3, one per generation, joined."""
+    mesh = Mesh(faults, ("host1", "host2", "host3"), tmp_path_factory.mktemp("standing"))
+    mesh.join()
+    mesh.settle(CONFIRM_WITHIN_S)
+    mesh.found.update(mesh.states())
+    return mesh
+
+
+@pytest.fixture
+def mesh(standing: Mesh) -> Iterator[Mesh]:
+    """Hosts 1 to 3 joined; the test must leave them as it finds them, and the next finds them joined in any case."""
+    yield standing
+    standing.settle(CONFIRM_WITHIN_S + GRACE_S)
+    after = standing.states()
+    if after != standing.found:
+        standing.join()
+    assert_same(after, standing.found)

@@ -1,0 +1,287 @@
+"""Hosts that are full, hung, hostile or not what they were: each bounded and told, and the others finish."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, dockmesh, eventually, started, write
+
+ALL_AT_ONCE = ("--serial", "100%", "--json")
+BASHRC = "/root/.bashrc"
+DAEMON_JSON = "/etc/docker/daemon.json"
+# What a terminal or a log reader could be told to do: everything but the newline.
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@contextmanager
+def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
+    """What root's shell does before it runs what it is told; bash reads this for sshd, too."""
+    mesh.on(host, f"mv {BASHRC} /root/kept; true")
+    write(mesh, host, BASHRC, script)
+    try:
+        yield
+    finally:
+        mesh.on(host, f"mv -f /root/kept {BASHRC} || rm -f {BASHRC}")
+
+
+@contextmanager
+def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
+    """The host's daemon.json changed by a shell script, and then as it was."""
+    mesh.on(host, f"cp -P --preserve=all {DAEMON_JSON} /root/daemon.json; {script}")
+    try:
+        yield
+    finally:
+        mesh.on(host, f"mv -f /root/daemon.json {DAEMON_JSON}")
+
+
+@contextmanager
+def filled(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
+    """The folder on a file system of its own that is full but for so much."""
+    mesh.on(host, f"cp -a {folder} /root/full && mount -t tmpfs -o size=512k,mode=755 full {folder}")
+    mesh.on(host, f"cp -a /root/full/. {folder} && head -c 2M /dev/zero >{folder}/ballast", check=False)
+    mesh.on(host, f"truncate -s -{free_kib}K {folder}/ballast")
+    try:
+        yield
+    finally:
+        mesh.on(host, f"umount {folder}; rm -r /root/full")
+
+
+def changed(mesh: Mesh, host: str, done_by: str = "/21") -> bool:
+    return done_by in mesh.on(host, "ip route show proto 201")
+
+
+@pytest.mark.parametrize("free_kib", [0, 12, 20, 28])
+def test_a_full_disk_leaves_the_host_as_it_was(mesh: Mesh, free_kib: int) -> None:
+    """Wherever the room runs out: when the revert is armed, when files are written, or not at all."""
+    with filled(mesh, "host1", "/etc/dockmesh", free_kib):
+        full = mesh.states()
+        done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json")
+        if done.status == 0:
+            dockmesh("apply", mesh.inventory(), "--limit", "host1").expect(0)
+        else:
+            assert "No space left" in done.errors["host1"], done.errors
+            assert done.outcomes["host1"] in {"reverted", "refused"}, done.errors
+        assert_same(mesh.states(), full)
+        mesh.settle(CONFIRM_WITHIN_S, ["host1"])
+
+
+def test_a_full_disk_under_dockers_file_leaves_docker_running_as_it_was(mesh: Mesh) -> None:
+    with filled(mesh, "host2", "/etc/docker", 0):
+        done = dockmesh("apply", mesh.bridges("host2"), "--limit", "host2", "--json").expect(3)
+        assert done.outcomes == {"host2": "reverted"}
+        assert "No space left" in done.errors["host2"]
+
+
+def test_a_read_only_etc_is_told_and_nothing_is_changed(mesh: Mesh) -> None:
+    before = mesh.found
+    mesh.on("host3", "systemctl stop dockmesh.timer; mount --bind /etc /etc && mount -o remount,ro,bind /etc")
+    try:
+        done = dockmesh("apply", mesh.rules(), *ALL_AT_ONCE).expect(3)
+    finally:
+        mesh.on("host3", "umount /etc; systemctl start dockmesh.timer")
+    assert done.outcomes == {"host1": "confirmed", "host2": "confirmed", "host3": "refused"}
+    assert "Read-only file system" in done.errors["host3"]
+    assert_same({"host3": mesh.states()["host3"]}, before)
+    mesh.join()
+
+
+def test_where_sudo_is_refused_the_host_is_left_alone_and_says_why(mesh: Mesh) -> None:
+    sudoers = "/etc/sudoers.d/zz-fault"
+    as_admin = (r"user: root", "user: admin\n  become: sudo")
+    dockmesh("plan", mesh.inventory("admin", as_admin)).expect(0)
+    mesh.on("host1", f"echo 'admin ALL=(ALL) PASSWD: ALL' >{sudoers}; chmod 440 {sudoers}")
+    try:
+        inventory = mesh.inventory("admin", as_admin, (r"prefix: (\S+)\.(\d+)/20", r"prefix: \1.\2/21"))
+        done = dockmesh("apply", inventory, *ALL_AT_ONCE).expect(3)
+    finally:
+        mesh.on("host1", f"rm {sudoers}")
+    assert "sudo: a password is required" in done.errors["host1"]
+    assert not changed(mesh, "host1")
+    assert (changed(mesh, "host2"), changed(mesh, "host3")) == (True, True)
+    mesh.join()
+
+
+def test_a_host_that_hangs_after_connecting_is_bounded_and_the_others_finish(mesh: Mesh) -> None:
+    mesh.lab.pause("host1")
+    try:
+        done = dockmesh("apply", mesh.rules(), "--timeout", "3", *ALL_AT_ONCE).expect(3)
+    finally:
+        mesh.lab.heal("host1")
+    assert done.outcomes == {"host1": "unreachable", "host2": "confirmed", "host3": "confirmed"}
+    assert done.took_s < 25
+    mesh.join()
+
+
+def test_a_host_that_hangs_mid_command_is_bounded_and_the_others_finish(mesh: Mesh) -> None:
+    with at_login(mesh, "host2", "sleep 6\n"):
+        done = dockmesh("apply", mesh.rules(), "--timeout", "3", *ALL_AT_ONCE).expect(3)
+    assert done.outcomes == {"host1": "confirmed", "host2": "unreachable", "host3": "confirmed"}
+    assert "no answer within 3 s" in done.errors["host2"]
+    assert done.took_s < 25
+    eventually(lambda: not mesh.on("host2", "pgrep -x sleep -a | grep 'sleep 6'", check=False), 20, "the sleep's end")
+    mesh.join()
+
+
+def test_a_host_frozen_in_the_middle_of_its_change_takes_it_back_when_it_thaws(mesh: Mesh) -> None:
+    before = mesh.found
+    with started("apply", mesh.rules(), "--timeout", "4", *ALL_AT_ONCE) as run:
+        eventually(lambda: mesh.on("host3", "ls /etc/dockmesh/pending", check=False) != "", 30, "host3's change")
+        mesh.lab.pause("host3")
+        try:
+            run.communicate(timeout=60)
+        finally:
+            mesh.lab.heal("host3")
+    assert run.returncode == 3
+    mesh.settle(CONFIRM_WITHIN_S + GRACE_S, ["host3"])
+    after = mesh.states()
+    assert_same({"host3": after["host3"]}, before)
+    assert (changed(mesh, "host1"), changed(mesh, "host2")) == (True, True)
+    mesh.join()
+
+
+def test_a_changed_host_key_stops_at_the_door_of_that_host_alone(mesh: Mesh, tmp_path: Path) -> None:
+    text = (mesh.lab.inventory.parent / "known_hosts").read_text()
+    lines = text.splitlines()
+    ours, others = lines[0].split(), lines[1].split()
+    known = tmp_path / "known_hosts"
+    known.write_text("\n".join((" ".join((ours[0], *others[1:])), *lines[1:], "")))
+    inventory = mesh.inventory("rules", (r"known_hosts: .*", f"known_hosts: {known}"), (r"/20, tags", "/21, tags"))
+    done = dockmesh("apply", inventory, *ALL_AT_ONCE).expect(3)
+    assert "has CHANGED" in done.errors["host1"]
+    assert done.outcomes == {"host1": "unreachable", "host2": "confirmed", "host3": "confirmed"}
+    assert not changed(mesh, "host1")
+    mesh.join()
+
+
+HOSTILE = {
+    "200 MB": ("head -c 200M /dev/zero | tr '\\0' x; exit\n", "answered with more than 16 MiB"),
+    "200 MB of short lines": ("yes | head -c 200M; exit\n", "answered with more than 16 MiB"),
+    "binary": ("head -c 100000 /dev/urandom; exit\n", "did not run to its end"),
+    "a byte a second": ("while printf x; do sleep 1; done\n", "no answer within 4 s"),
+    "control codes": (
+        r"printf '\033]0;owned\007\033[2J\033[31m\r\b\302\2332J[bold red]x[/]\342\200\256'; exit;",
+        "x[/]",
+    ),
+    "forged sections": ("printf '@user 0\\n 0\\n@end 0\\n'; exit\n", "lacks"),
+    "a section's text that opens none": (
+        "printf '@user 0\\nnonsense \\033[1m\\n'; exit\n",
+        "in a form dockmesh does not",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_hostile_output_is_bounded_and_reaches_no_terminal_raw(mesh: Mesh, what: str) -> None:
+    script, told = HOSTILE[what]
+    with at_login(mesh, "host1", script):
+        done = dockmesh("plan", mesh.rules(), "--timeout", "4").expect(3)
+        told_json = dockmesh("plan", mesh.rules(), "--timeout", "4", "--json").expect(3)
+    assert told in done.out, done.out
+    assert not CONTROL.search(done.out + done.err + told_json.out + told_json.err)
+    assert len(done.out) < 20_000
+    assert done.took_s < 15
+    plan = {row["host"]: row for row in told_json.document["hosts"]}
+    assert told in plan["host1"]["error"]
+    assert all(plan[host]["error"] is None and plan[host]["changes"] for host in ("host2", "host3"))
+    ended = "pgrep -x 'head|yes|tr' || true"
+    eventually(lambda: mesh.on("host1", ended, check=False) == "", 10, "the end of what the login began")
+
+
+FAKES = {
+    "ip": "ip -V is not iproute2's",
+    "docker": "Docker does not answer",
+}
+
+
+@pytest.mark.parametrize("tool", ["ip", "docker"])
+def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(mesh: Mesh, tool: str) -> None:
+    write(
+        mesh, "host2", f"/opt/fake/{tool}", "#!/bin/sh\nprintf '\\033[2J\\033]0;owned\\007[red]oops[/red]\\n'; exit 1\n"
+    )
+    mesh.on("host2", f"chmod +x /opt/fake/{tool}")
+    try:
+        with at_login(mesh, "host2", "PATH=/opt/fake:$PATH\n"):
+            done = dockmesh("plan", mesh.rules()).expect(3)
+    finally:
+        mesh.on("host2", "rm -r /opt/fake")
+    assert "[red]oops[/red]" in done.out
+    assert not CONTROL.search(done.out + done.err)
+
+
+SHAPES = {
+    "broken": "printf '{\"bip\": ' >{file}",
+    "not an object": "echo '[]' >{file}",
+    "not UTF-8": r"printf '\377\376{{}}' >{file}",
+    "two megabytes": "head -c 2M /dev/zero >{file}",
+}
+
+
+@pytest.mark.parametrize("what", SHAPES)
+def test_a_daemon_json_that_is_none_is_a_conflict_and_is_left_alone(mesh: Mesh, what: str) -> None:
+    with daemon_json(mesh, "host1", SHAPES[what].replace("{file}", DAEMON_JSON).replace("{{}}", "{}")):
+        damaged = mesh.states()
+        done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json").expect(3)
+        assert done.outcomes["host1"] == "refused"
+        assert "daemon.json" in done.errors["host1"]
+        assert_same(mesh.states(), damaged)
+
+
+KEPT = {
+    "BOM": (
+        r"""printf '\357\273\277{"bip": "10.128.16.1/24", "debug": false}\n' >FILE""",
+        "head -c 3 FILE | od -An -tx1",
+        "ef bb bf",
+    ),
+    "symlink": ("mv FILE /root/real.json; ln -s /root/real.json FILE", "readlink FILE", "/root/real.json"),
+    "mode and owner": ("chmod 640 FILE; chgrp adm FILE", "stat -c '%a %U:%G' FILE", "640 root:adm"),
+}
+
+
+@pytest.mark.parametrize("what", KEPT)
+def test_what_is_particular_about_a_daemon_json_is_kept(mesh: Mesh, what: str) -> None:
+    script, look, expected = (text.replace("FILE", DAEMON_JSON) for text in KEPT[what])
+    with daemon_json(mesh, "host2", script):
+        particular = mesh.states()
+        dockmesh("apply", mesh.bridges("host2"), "--limit", "host2").expect(0)
+        assert mesh.on("host2", look) == expected
+        assert "10.128.16.129" in mesh.on("host2", f"cat {DAEMON_JSON}")
+        dockmesh("rollback", mesh.inventory(), "--limit", "host2").expect(0)
+        assert mesh.on("host2", look) == expected
+        assert_same(mesh.states(), particular)
+    mesh.on("host2", "rm -f /root/real.json")
+
+
+def test_an_empty_daemon_json_is_filled_and_by_destroy_empty_again(mesh: Mesh) -> None:
+    """On every generation: each must start with the empty file it is given back."""
+    dockmesh("destroy", mesh.inventory()).expect(0)
+    for host in mesh.hosts:
+        mesh.on(host, f"mkdir -p /etc/docker; : >{DAEMON_JSON}")
+    empty = mesh.states()
+    mesh.join()
+    dockmesh("destroy", mesh.inventory()).expect(0)
+    assert_same(mesh.states(), empty)
+    for host in mesh.hosts:
+        mesh.on(host, f"rm {DAEMON_JSON}")
+    mesh.join()
+
+
+def test_what_dockmesh_keeps_on_a_host_is_roots_alone(mesh: Mesh) -> None:
+    for host in mesh.hosts:
+        assert mesh.on(host, "stat -c '%a %U:%G' /etc/dockmesh") == "700 root:root"
+        assert mesh.on(host, "find /etc/dockmesh -not -user root -o -perm /022") == ""
+        assert mesh.lab.run(host, ("su", "admin", "-s", "/bin/sh", "-c", "ls /etc/dockmesh")).returncode != 0
+
+
+def test_a_foreign_route_that_would_win_is_a_conflict_and_stays(mesh: Mesh) -> None:
+    route = "10.128.16.0/21 via 192.168.18.129 dev eth0 metric 50"
+    mesh.on("host1", f"ip route add {route} proto static")
+    try:
+        done = dockmesh("apply", mesh.rules(), *ALL_AT_ONCE).expect(3)
+        assert mesh.on("host1", "ip route show 10.128.16.0/21 metric 50")
+    finally:
+        mesh.on("host1", "ip route del 10.128.16.0/21 metric 50")
+    assert done.outcomes == {"host1": "refused", "host2": "confirmed", "host3": "confirmed"}
+    assert "a foreign route" in done.errors["host1"]
+    mesh.join()

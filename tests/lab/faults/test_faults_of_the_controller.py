@@ -1,0 +1,143 @@
+"""The controller dies at any moment: every host ends wholly in its old state or wholly in its new one."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, command, differing, dockmesh
+
+SEED = 20261123
+PHASES = ("reading", "changing", "probing", "confirming", "status")
+# Each fleet goes there and back again; the last four of its trials restart Docker.
+TARGETS = ("rules", "mesh") * 5 + ("bridges", "mesh") * 2
+SIGNALS = (signal.SIGKILL, signal.SIGINT)
+FLEETS = (("host1", "host2"), ("host3", "host4"), ("host5", "host6"))
+# What is left of a change when the controller dies; a restart of Docker in it takes seconds.
+CHANGE_S = 25
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run that was ended, and what came of its hosts: True for new, False for old."""
+
+    target: str
+    signal: signal.Signals
+    phase: str
+    status: int
+    last_words: str
+    new: tuple[bool, ...]
+    settled_s: float
+
+
+def phases_of(err: str) -> list[float]:
+    """How long each phase of a whole run took, from what it said."""
+    return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
+
+
+def kill_in(
+    phase: int, lasting_s: float, inventory: Path, chance: random.Random, by: signal.Signals
+) -> tuple[int, list[str]]:
+    """Start a run and end it at a random moment of the phase; its exit status, and what it said."""
+    argv = command("apply", inventory, "--serial", "100%")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=pipe, text=True) as run:
+        assert run.stderr
+        said = [run.stderr.readline() for _ in range(phase)]
+        with suppress_timeout():
+            run.wait(timeout=chance.uniform(0, lasting_s))
+        run.send_signal(by)
+        said += run.stderr.read().splitlines()
+        return run.wait(timeout=20), [line.strip() for line in said]
+
+
+@contextmanager
+def suppress_timeout() -> Iterator[None]:
+    """The moment has come, and the run still goes on."""
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        return
+
+
+def trials(fleet: Mesh, seed: str, stop: Event) -> Iterator[Trial]:
+    """Bring the fleet to and fro, each run ended once on its way and then repeated."""
+    chance = random.Random(seed)
+    inventories = {"mesh": fleet.inventory(), "rules": fleet.rules(), "bridges": fleet.bridges()}
+    durations = [2.0, 2.0, 1.0, 0.2, 1.0]
+    fleet.settle(CONFIRM_WITHIN_S)
+    known = {"mesh": fleet.states()}
+    old = known["mesh"]
+    for number, target in enumerate(TARGETS):
+        if stop.is_set():
+            return
+        phase = number % len(PHASES)
+        by = SIGNALS[(number // 2) % 2]
+        status, said = kill_in(phase, durations[phase], inventories[target], chance, by)
+        begun = time.monotonic()
+        fleet.settle(CHANGE_S + CONFIRM_WITHIN_S + GRACE_S)
+        settled_s = time.monotonic() - begun
+        left = fleet.states()
+        again = dockmesh("apply", inventories[target], "--serial", "100%").expect(0)
+        measured = phases_of(again.err)
+        durations = measured if len(measured) == len(PHASES) else durations
+        if target not in known:
+            fleet.settle(CONFIRM_WITHIN_S)
+            known[target] = fleet.states()
+        new = known[target]
+        reached = PHASES[min(len(phases_of("\n".join(said))), len(PHASES) - 1)]
+        states = is_new(left, old, new, f"{target}, {by.name} in {reached}")
+        yield Trial(target, by, reached, status, " ".join(said[-1:]), tuple(states), round(settled_s, 1))
+        old = new
+
+
+def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
+    """Per host: whether it is in its new state; it must be in its old one otherwise."""
+    for host, state in left.items():
+        to_old, to_new = differing(state, old[host]), differing(state, new[host])
+        assert not to_old or not to_new, f"{host} is in between after {where}: {to_old} from old, {to_new} from new"
+        yield not to_new
+
+
+@pytest.mark.timeout(600)
+def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_next_run_converges(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    stop = Event()
+
+    def run(hosts: tuple[str, ...]) -> list[Trial]:
+        folder = tmp_path / hosts[0]
+        folder.mkdir()
+        fleet = replace(mesh, hosts=hosts, folder=folder)
+        try:
+            fleet.join()
+            return list(trials(fleet, f"{SEED} {hosts}", stop))
+        except BaseException:
+            stop.set()
+            raise
+
+    try:
+        with ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
+            ended = [trial for fleet in pool.map(run, FLEETS) for trial in fleet]
+    finally:
+        mesh.join()
+    sys.stdout.write("\n".join((f"seed {SEED}", *map(str, ended), "")))
+    assert len(ended) >= 40
+    hit = Counter(trial.phase for trial in ended)
+    assert all(hit[phase] >= 3 for phase in PHASES), hit
+    strange = [trial for trial in ended if trial.status not in {-signal.SIGKILL, 130, 0} and not before_dockmesh(trial)]
+    assert not strange, strange
+
+
+def before_dockmesh(trial: Trial) -> bool:
+    """Ctrl-C while Python itself was starting, which answers in its own way; nobody had been contacted."""
+    return trial.status in {1, -signal.SIGINT} and trial.last_words == "KeyboardInterrupt" and not any(trial.new)
