@@ -34,8 +34,7 @@ class SshSession:
                 channel.set_combine_stderr(True)
                 channel.settimeout(timeout_s)
                 channel.exec_command(self._command)
-                channel.sendall(script.encode())
-                channel.shutdown_write()
+                _send(channel, script)
                 return _read(channel, deadline).decode(errors="replace")
         except TimeoutError as error:
             raise UnreachableError(
@@ -83,6 +82,18 @@ class SshTransport:
                 connection.client.close()
             raise UnreachableError(explain(error, host.login)) from error
         return SshSession(connection, host.login.become)
+
+
+def _send(channel: Channel, script: str) -> None:
+    """The script to the shell's stdin. A shell that ends before it has read it may have said why."""
+    try:
+        channel.sendall(script.encode())
+        channel.shutdown_write()
+    except TimeoutError:
+        raise
+    except OSError:
+        if not channel.get_transport().is_active():
+            raise
 
 
 def _read(channel: Channel, deadline: float) -> bytes:
