@@ -8,7 +8,7 @@ from typing import Self
 
 from dockmesh.assets import template
 from dockmesh.core import daemon
-from dockmesh.core.conflicts import conflicts, pending
+from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, HostFacts
 from dockmesh.core.model import Fleet, Host, HostState
@@ -122,7 +122,8 @@ class Pipeline:
         self._facts[host.name] = facts
         against = (*pending(facts), *(conflicts(fleet, host, facts) if goal.meshed else ()))
         try:
-            return plan_host(facts, goal.wanted(fleet, host, facts), against)
+            outside = notes(host, facts) if goal.meshed else ()
+            return plan_host(facts, goal.wanted(fleet, host, facts), against, outside)
         except daemon.DaemonJsonError as error:
             broken = Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
             return HostPlan(host.name, conflicts=tuple(dict.fromkeys((*against, broken))), basis=facts.basis)

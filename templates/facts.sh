@@ -14,11 +14,20 @@ ways() {
   for peer in $PEERS; do echo "route get $peer"; done | ip -o -4 -force -batch - 2>/dev/null | sed 's/ *\\.*//'
 }
 
+# dockmesh's own chains and the jumps to them; the rules of others come and go with containers.
 # iptables-save rather than -S: one process a table, and no error where a chain is absent.
 chains() {
   command -v iptables-save >/dev/null || { echo 'no iptables'; return 127; }
-  iptables-save -t "$1" | grep -E '^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) |^-A (DOCKER-USER|FORWARD|PREROUTING|DOCKMESH-[A-Z]+) '
+  iptables-save -t "$1" | grep -E '^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) |^-A DOCKMESH-[A-Z]+ | -j DOCKMESH-[A-Z]+$'
   return 0
+}
+
+# In nat the first rule wins, and Docker puts its masquerades first: a jump behind them is none.
+nat_chains() {
+  found=$(chains nat) || return
+  iptables-save -t nat | grep -m 1 '^-A POSTROUTING ' | grep -q -e ' -j DOCKMESH-NAT$' ||
+    found=$(echo "$found" | grep -v -e '^-A POSTROUTING ')
+  echo "$found"
 }
 
 file() {
@@ -75,6 +84,8 @@ read_basis() {
   section ways ways
   section filter chains filter
   section raw chains raw
+  section nat nat_chains
+  section nft nft -s list table ip dockmesh
   section daemon.json file /etc/docker/daemon.json
   section original.json file /etc/dockmesh/original.json
   section reassert.sh file /etc/dockmesh/reassert.sh

@@ -51,14 +51,22 @@ remove_chain() {
   iptables -w 10 -t "$1" -F "$2" && iptables -w 10 -t "$1" -X "$2"
 }
 
+remove_nat() { printf 'table ip dockmesh {\n}\ndelete table ip dockmesh\n' | nft -f -; }
+
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
 
-# restart_docker ADDRESS: docker0 goes and comes again on ADDRESS, then the containers that ran before.
+# The pools of the running Docker, as "BASE SIZE;" each.
+docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
+
+is_docker_on() {
+  systemctl is-active --quiet docker.service && [ "$(bridge_address)" = "$1" ] && [ "$(docker_pools)" = "$2" ]
+}
+
+# restart_docker ADDRESS POOLS: docker0 goes and comes again on ADDRESS, then the containers that ran before.
 restart_docker() {
-  if [ "$(bridge_address)" != "$1" ] || ! systemctl is-active --quiet docker.service; then
+  if ! is_docker_on "$@"; then
     renew_bridge || return 1
-    address=$(bridge_address)
-    [ "$address" = "$1" ] || { echo "docker0 came up on ${address:-no address}, not on $1"; return 1; }
+    is_docker_on "$@" || { echo "Docker came up with docker0 on '$(bridge_address)' and pools '$(docker_pools)', not with '$1' and '$2'"; return 1; }
   fi
   # systemd stops these with Docker, but starts them with nothing.
   # shellcheck disable=SC2086
@@ -74,17 +82,17 @@ dependents() {
   done | sort -u
 }
 
-# restart_docker_by ADDRESS, in base64 on stdin the daemon.json with which Docker starts on ADDRESS: the file is as it
+# restart_docker_by ADDRESS POOLS, in base64 on stdin the daemon.json with which Docker starts on ADDRESS: the file is as it
 # was once Docker has started.
 restart_docker_by() {
   aside=$(mktemp -d "$PENDING/XXXXXX") || return 1
   [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$aside/file" || return 1
-  put_file "$DAEMON_JSON" 644 && restart_docker "$1"
+  put_file "$DAEMON_JSON" 644 && restart_docker "$@"
   status=$?
   if [ -e "$aside/file" ]; then mv -f "$aside/file" "$(readlink -f "$DAEMON_JSON")"; else rm -f "$DAEMON_JSON"; fi || status=1
   rmdir "$aside"
   # A Docker that takes no such file may remember the address by itself.
-  [ "$status" = 0 ] || { restart_docker "$1"; status=$?; }
+  [ "$status" = 0 ] || { restart_docker "$@"; status=$?; }
   return "$status"
 }
 

@@ -19,6 +19,12 @@ unhook() {
   done
 }
 
+# hooked TABLE NAME HOOK: by one jump. In nat the first rule wins, and Docker puts its masquerades first.
+hooked() {
+  [ "$(jumps "$1" "$2")" = "-A $3 -j $2" ] || return 1
+  [ "$1" != nat ] || iptables -w 10 -t nat -S "$3" | grep -m 1 '^-A' | grep -q -e " -j $2\$"
+}
+
 # put_chain TABLE NAME HOOK, its rules on stdin as iptables -S prints them: filled at one blow, then hooked in first
 # place. Where rules or jump are right already they stay, since a chain unhooked for a moment drops packets.
 put_chain() {
@@ -26,5 +32,10 @@ put_chain() {
   if [ "$(iptables -w 10 -t "$1" -S "$2" 2>/dev/null | grep '^-A')" != "$rules" ]; then
     printf '*%s\n:%s - [0:0]\n%s\nCOMMIT\n' "$1" "$2" "$rules" | iptables-restore -w 10 --noflush || return 1
   fi
-  [ "$(jumps "$1" "$2")" = "-A $3 -j $2" ] || { unhook "$1" "$2" && iptables -w 10 -t "$1" -I "$3" 1 -j "$2"; }
+  hooked "$@" || { unhook "$1" "$2" && iptables -w 10 -t "$1" -I "$3" 1 -j "$2"; }
+}
+
+# put_nat, the table ip dockmesh on stdin: put in the place of the present one at one blow.
+put_nat() {
+  { printf 'table ip dockmesh {\n}\ndelete table ip dockmesh\n'; cat; } | nft -f -
 }

@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired import desired
 from dockmesh.core.facts import HostFacts, parse
-from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.model import Fleet, Host, Login, Settings, SourceNat
 from dockmesh.core.plan import HostPlan, plan_host
+from dockmesh.core.sections import split
 from dockmesh.pipeline import TEXTS
 
 DATA = Path(__file__).parent / "data" / "facts"
@@ -18,7 +19,11 @@ GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
 Said = str | tuple[int, str] | None
 
 # What templates/facts.sh has learnt to ask since the answers were recorded, with what those hosts would have said.
-_SINCE: Mapping[str, Said] = {"pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory")}
+_SINCE: Mapping[str, Said] = {
+    "pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory"),
+    "nat": "",
+    "nft": (1, "Error: No such file or directory\nlist table ip dockmesh\n              ^^^^^^^^"),
+}
 
 
 def host(
@@ -72,6 +77,28 @@ def _blocks(text: str) -> dict[str, str]:
     return {name: "" if block.startswith(f"@{name} gone\n") else block for name, block in named}
 
 
+def said_in(name: str, what: str) -> str:
+    """The text of one section of a recorded answer."""
+    return split(recorded(name))[what].text
+
+
+def listed(nat: SourceNat) -> str:
+    """As `nft -s list table ip dockmesh` prints it."""
+    peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32") for peer in nat.peers)
+    return f"""table ip dockmesh {{
+\tset peers {{
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ {peers} }}
+\t}}
+
+\tchain source {{
+\t\ttype nat hook postrouting priority srcnat - 1; policy accept;
+\t\tip saddr {nat.prefix} ip daddr @peers snat to ip saddr
+\t}}
+}}"""
+
+
 def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | None = None) -> HostFacts:
     """The facts of a recorded answer, by default as that of the host it was recorded on."""
     recorder = GENERATIONS.get(name.split("_", maxsplit=1)[0], "host2")
@@ -82,8 +109,8 @@ def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET) -> HostPlan:
     return plan_host(found, desired(among, of, found, TEXTS))
 
 
-_PLAIN = ("remove_file", "remove_unit", "remove_chain", "restart_docker")
-_WITH_INPUT = ("put_file", "put_unit", "put_chain", "change_routes", "restart_docker_by")
+_PLAIN = ("remove_file", "remove_unit", "remove_chain", "remove_nat", "restart_docker")
+_WITH_INPUT = ("put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]
 

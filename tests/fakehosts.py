@@ -9,17 +9,20 @@ import shlex
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 
-from builders import Call, Said, calls, recorded, section
+from builders import Call, Said, calls, listed, recorded, said_in, section
 
 from dockmesh.core.facts import DAEMON_JSON
-from dockmesh.core.model import Bridge, Chain, File, Host, Resource, Route, Unit, key_of
+from dockmesh.core.model import Bridge, Chain, File, Host, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEXTS
 
 _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")
 _UNITS = ("dockmesh.service", "dockmesh.timer")
+
+
+_INFO = json.loads(said_in("trixie_fresh", "info"))
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,15 @@ class FakeHost:
         self.resources[key_of(resource)] = resource
 
     @property
-    def docker0(self) -> IPv4Interface:
+    def bridge(self) -> Bridge:
         bridge = self.resources["service", "docker"]
         assert isinstance(bridge, Bridge)
-        assert bridge.address is not None
-        return bridge.address
+        return bridge
+
+    @property
+    def docker0(self) -> IPv4Interface:
+        assert self.bridge.address is not None
+        return self.bridge.address
 
     @property
     def routes(self) -> list[Route]:
@@ -84,14 +91,22 @@ class FakeHost:
             case ["change_routes"]:
                 for line in given.splitlines():
                     self._route(line.split())
-            case ["restart_docker", address]:
-                file = self.resources.get(("file", DAEMON_JSON))
-                return self._restart(address, file.text if isinstance(file, File) else "{}")
-            case ["restart_docker_by", address]:
-                return self._restart(address, _text(given))
+            case ["put_nat"]:
+                self.put(_source_nat(given))
+            case ["remove_nat"]:
+                self.resources.pop(("nat", "ip dockmesh"), None)
             case _:
-                raise AssertionError(words)
+                return self._restarted(words, given)
         return None
+
+    def _restarted(self, words: list[str], given: str) -> str | None:
+        match words:
+            case ["restart_docker", address, pools]:
+                file = self.resources.get(("file", DAEMON_JSON))
+                return self._restart(address, pools, file.text if isinstance(file, File) else "{}")
+            case ["restart_docker_by", address, pools]:
+                return self._restart(address, pools, _text(given))
+        raise AssertionError(words)
 
     def _route(self, words: list[str]) -> None:
         _route, verb, prefix, _via, next_hop, _dev, device, *_ = words
@@ -99,12 +114,15 @@ class FakeHost:
         if verb == "replace":
             self.put(Route(IPv4Network(prefix), IPv4Address(next_hop), device))
 
-    def _restart(self, address: str, daemon_json: str) -> str | None:
-        named = json.loads(daemon_json).get("bip", str(self.docker0))
+    def _restart(self, address: str, pools: str, daemon_json: str) -> str | None:
+        keys = json.loads(daemon_json)
+        named = keys.get("bip", str(self.docker0))
+        rows = keys.get("default-address-pools", [])
         if self.stubborn and named != "172.17.0.1/16":
             return "docker.service: start request repeated too quickly"
-        self.put(Bridge(IPv4Interface(named)))
-        return None if named == address else f"docker0 came up on {named}, not on {address}"
+        self.put(Bridge(IPv4Interface(named), tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)))
+        came = "".join(f"{row['base']} {row['size']};" for row in rows)
+        return None if (named, came) == (address, pools) else f"Docker came up with {named} {came}"
 
     def sections(self, peers: "list[FakeHost]") -> dict[str, Said]:
         """What templates/facts.sh would find."""
@@ -118,7 +136,10 @@ class FakeHost:
             "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
             "filter": self._chains("filter"),
             "raw": self._chains("raw"),
+            "nat": self._chains("nat"),
+            "nft": listed(nat) if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat) else (1, ""),
             "enabled": "enabled\nenabled\nactive" if ("unit", "dockmesh.timer") in self.resources else (1, "not-found"),
+            "info": json.dumps(_INFO | {"DefaultAddressPools": self._pools()}),
             **{path.rsplit("/", 1)[-1]: _file(self.resources.get(("file", path))) for path in _OWN_FILES},
             **{name: _file(self.resources.get(("unit", name))) for name in _UNITS},
         }
@@ -127,16 +148,23 @@ class FakeHost:
         previous = _file(File("", self.previous, "600")) if self.previous else "absent"
         return said | {"basis": basis, "pending": waiting, "previous.json": previous}
 
+    def _pools(self) -> list[dict[str, object]]:
+        return [{"Base": str(pool.base), "Size": pool.size} for pool in self.bridge.pools]
+
     def _chains(self, table: str) -> str:
         chains = [each for each in self.resources.values() if isinstance(each, Chain) and each.table == table]
+        dockers = [":DOCKER-USER - [0:0]"] if table == "filter" else []
         return "\n".join(
-            line
-            for chain in chains
-            for line in (
-                f":{chain.name} - [0:0]",
-                f"-A {chain.hook} -j {chain.name}",
-                *(f"-A {chain.name} {rule}" for rule in chain.rules),
-            )
+            dockers
+            + [
+                line
+                for chain in chains
+                for line in (
+                    f":{chain.name} - [0:0]",
+                    f"-A {chain.hook} -j {chain.name}",
+                    *(f"-A {chain.name} {rule}" for rule in chain.rules),
+                )
+            ]
         )
 
 
@@ -263,6 +291,15 @@ class FakeSession:
 
     def _released(self, _own: str) -> str:
         return section("release", "") + section("end", "")
+
+
+def _source_nat(given: str) -> SourceNat:
+    """What nft makes of the table that dockmesh writes."""
+    prefix = re.search(r"ip saddr (\S+) ip daddr @peers snat to ip saddr", given)
+    peers = re.search(r"elements = \{ ([^}]*) \}", given)
+    assert prefix
+    assert peers
+    return SourceNat(IPv4Network(prefix[1]), tuple(sorted(map(IPv4Network, peers[1].split(", ")))))
 
 
 def _text(given: str) -> str:

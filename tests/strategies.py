@@ -5,23 +5,39 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from hypothesis import strategies as st
 
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
-from dockmesh.core.model import Bridge, Chain, File, Fleet, Host, HostState, Login, Route, Settings, Unit, key_of
+from dockmesh.core.model import (
+    Bridge,
+    Chain,
+    File,
+    Fleet,
+    Host,
+    HostState,
+    Login,
+    Pool,
+    Route,
+    Settings,
+    SourceNat,
+    Unit,
+    key_of,
+)
 
 PREFIXES = st.sampled_from(["10.0.0.0/24", "9.0.0.0/8", "10.0.0.0/16", "172.20.0.0/14", "10.128.0.0/20"]).map(
     IPv4Network
 )
 HOPS = st.sampled_from(["192.168.0.1", "192.168.0.2"]).map(IPv4Address)
 WORDS = st.sampled_from(["", "a", "b\n"])
+POOLS = st.builds(Pool, PREFIXES, st.integers(24, 28))
 RESOURCES = st.one_of(
     st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
     st.builds(
         File, st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), WORDS, st.sampled_from(["600", "644", None])
     ),
     st.builds(Unit, st.sampled_from(["dockmesh.service", "dockmesh.timer"]), WORDS, st.booleans()),
-    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24"))),
+    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24")), st.lists(POOLS, max_size=2).map(tuple)),
+    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple)),
     st.builds(
         Chain,
-        st.sampled_from(["filter", "raw"]),
+        st.sampled_from(["filter", "raw", "nat"]),
         st.just("DOCKMESH"),
         st.sampled_from([None, "FORWARD"]),
         st.lists(st.sampled_from(["-j A", "-j B"]), max_size=2).map(tuple),

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from dockmesh.core import daemon
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.plan import Conflict
+from dockmesh.core.plan import Conflict, Note
 from dockmesh.core.routing import peers
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
@@ -23,6 +23,20 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         yield from _docker(facts, facts.docker)
     elif host.prefix and not facts.ip_forward:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
+
+
+def notes(host: Host, facts: HostFacts) -> Iterator[Note]:
+    """What of the host stays outside the mesh, or is left to its admin."""
+    if host.prefix and not host.docker and "iptables" not in facts.tools:
+        yield Note("iptables", "is not installed: if the host's firewall drops what it forwards, let the peers in")
+    for network in facts.docker.networks if facts.docker else ():
+        for prefix in network.prefixes:
+            if host.prefix and network.device != DOCKER_BRIDGE and not prefix.subnet_of(host.prefix):
+                yield Note(
+                    f"network {network.name}",
+                    f"({prefix}) is outside {host.prefix}, so peers cannot reach it: make it anew, and Docker gives it "
+                    f"a prefix of the host's (with Compose: down, then up)",
+                )
 
 
 def pending(facts: HostFacts) -> Iterator[Conflict]:
@@ -141,8 +155,13 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict("docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false")
     if not docker.firewall_backend.startswith("iptables"):
         yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
+    yield from _flags(docker)
+    yield from _daemon_json(facts, docker)
+
+
+def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
-    for flag in ("--bip", "--bridge", "-b", "--iptables"):
+    for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables"):
         if flag in flags and flags[flag] != "--iptables=true":
             yield Conflict(
                 "docker",
@@ -154,6 +173,9 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict(
             "docker", f"reads its configuration from {elsewhere}: take --config-file out, and move it to {DAEMON_JSON}"
         )
+
+
+def _daemon_json(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     file = facts.file(DAEMON_JSON)
     try:
         keys = daemon.load(file.text if file else None)
@@ -164,6 +186,8 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
     if keys.get("iptables") is False:
         yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")
+    elif not facts.docker_user and docker.firewall_backend.startswith("iptables"):
+        yield Conflict("DOCKER-USER", "is gone, and Docker's other rules with it: systemctl restart docker")
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:

@@ -5,12 +5,15 @@ Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby,
 
 import json
 import re
-from collections.abc import Mapping
-from ipaddress import IPv4Interface
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ipaddress import IPv4Interface, ip_network
 from math import isfinite
 from typing import Any
 
-OWN_KEYS = ("bip",)
+from dockmesh.core.model import Pool
+
+OWN_KEYS = ("bip", "default-address-pools")
 _BOM = "\ufeff"
 _INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
 
@@ -49,9 +52,28 @@ def merge(text: str | None, own: Mapping[str, Any]) -> str:
     return _dump({**document, **own}, like=text)
 
 
-def naming(text: str | None, address: IPv4Interface | None) -> str | None:
-    """The file with `address` as its bip; None where it names one by itself."""
-    return None if address is None or "bip" in load(text) else merge(text, {"bip": str(address)})
+def naming(text: str | None, address: IPv4Interface | None, pools: Sequence[Pool]) -> str | None:
+    """The file with which Docker comes up with docker0 on `address` and with `pools`; None where `text` is one.
+
+    Docker that runs may differ from its file: it has remembered an address, or somebody changed the file since.
+    """
+    document = load(text)
+    if address is None or _named(document) == (address, tuple(pools)):
+        return None
+    document["bip"] = str(address)
+    document.pop("default-address-pools", None)
+    if pools:
+        document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in pools]
+    return _dump(document, like=text)
+
+
+def _named(document: Mapping[str, Any]) -> tuple[IPv4Interface | None, tuple[Pool, ...]] | None:
+    """The address and the pools that the file names; None where they are none."""
+    with suppress(ValueError, TypeError, KeyError):
+        rows = document.get("default-address-pools", [])
+        pools = tuple(Pool(ip_network(row["base"]), int(row["size"])) for row in rows)
+        return (IPv4Interface(document["bip"]) if "bip" in document else None), pools
+    return None
 
 
 def restore(text: str | None, original: str | None) -> str | None:

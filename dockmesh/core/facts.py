@@ -4,15 +4,16 @@ Text output of iproute2 is read, not JSON: it is the same from iproute2 3 to 6 a
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 from itertools import pairwise
 from typing import Any
 
 from dockmesh.core import daemon
-from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Resource, Route, Unit
+from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Pool, Resource, Route, SourceNat, Unit
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError
 
@@ -24,8 +25,16 @@ REASSERT = "/etc/dockmesh/reassert.sh"
 UNITS = ("dockmesh.service", "dockmesh.timer")
 FORWARD_CHAIN = "DOCKMESH-FORWARD"
 RAW_CHAIN = "DOCKMESH-RAW"
+NAT_CHAIN = "DOCKMESH-NAT"
+CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
 _FILE_BYTES = 1 << 20
+# As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks joined.
+_SOURCE_NAT = re.compile(
+    r"table ip dockmesh \{ set peers \{ type ipv4_addr flags interval elements = \{ (?P<peers>[\d./, ]+) \} \}"
+    r" chain source \{ type nat hook postrouting priority (?:srcnat - 1|99); policy accept;"
+    r" ip saddr (?P<prefix>[\d./]+) ip daddr @peers snat to ip saddr \} \}"
+)
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
 
 
@@ -91,7 +100,10 @@ class DockerFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """A host as one exec found it. `ways` lacks the peers the kernel knows no way to."""
+    """A host as one exec found it.
+
+    `ways` lacks the peers the kernel knows no way to; `docker_user`: Docker's chain for rules of others is there.
+    """
 
     host: str
     basis: str
@@ -103,6 +115,7 @@ class HostFacts:
     docker: DockerFacts | None
     previous: str | None
     pending: str | None
+    docker_user: bool
     actual: HostState
 
     def file(self, path: str) -> File | None:
@@ -137,12 +150,14 @@ def parse(host: Host, output: str) -> HostFacts:
         docker=docker,
         previous=_text(sections, "previous.json"),
         pending=_pending(sections),
+        docker_user=any(line.startswith(":DOCKER-USER ") for line in sections["filter"].lines()),
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses) if host.docker else ()),
                 *_own_files(sections, [REASSERT]),
                 *_units(sections),
                 *_chains(sections),
+                *_source_nat(sections["nft"]),
                 *(
                     Route(route.prefix, route.next_hop, route.device)
                     for route in routes
@@ -242,10 +257,18 @@ def _docker_resources(
     files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
     address = next((address for device, address in addresses if device == DOCKER_BRIDGE), None)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
+    pools = _pools(sections["info"])
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
-        return *files, Bridge(address, daemon.naming(text, address))
-    return *files, Bridge(address)
+        return *files, Bridge(address, pools, daemon.naming(text, address, pools))
+    return *files, Bridge(address, pools)
+
+
+def _pools(info: Section) -> tuple[Pool, ...]:
+    """The pools of the running daemon; none where it has Docker's own."""
+    with reading("docker info"):
+        rows = _info(info).get("DefaultAddressPools") or ()
+        return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
 
 
 def _own_files(sections: Mapping[str, Section], paths: Iterable[str]) -> tuple[File, ...]:
@@ -277,7 +300,7 @@ def _units(sections: Mapping[str, Section]) -> tuple[Unit, ...]:
 
 def _chains(sections: Mapping[str, Section]) -> list[Resource]:
     chains: list[Resource] = []
-    for table, name in (("filter", FORWARD_CHAIN), ("raw", RAW_CHAIN)):
+    for name, table in CHAINS.items():
         lines = sections[table].lines()
         if any(line.startswith(f":{name} ") for line in lines):
             hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
@@ -286,9 +309,24 @@ def _chains(sections: Mapping[str, Section]) -> list[Resource]:
     return chains
 
 
+def _source_nat(listed: Section) -> Iterator[SourceNat]:
+    """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
+    if listed.status == 0:
+        found = _SOURCE_NAT.fullmatch(" ".join(listed.text.split()))
+        with reading("table ip dockmesh"):
+            peers = sorted(map(IPv4Network, found["peers"].split(", "))) if found else ()
+            yield SourceNat(IPv4Network(found["prefix"]), tuple(peers)) if found else SourceNat()
+
+
+def _info(section: Section) -> dict[str, Any]:
+    """`docker info` as JSON; the client's warnings come before it."""
+    info: dict[str, Any] = json.loads(section.text.split("\n")[-1])
+    return info
+
+
 def _docker(sections: Mapping[str, Section]) -> DockerFacts:
     with reading("docker info"):
-        info: dict[str, Any] = json.loads(sections["info"].text.split("\n")[-1])
+        info = _info(sections["info"])
         unit = dict(line.split("=", 1) for line in sections["unit"].lines())
         backend = info.get("FirewallBackend") or {}
         return DockerFacts(

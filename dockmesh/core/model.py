@@ -4,7 +4,7 @@ Addresses are `ipaddress` objects. Desired and actual state share one type, so t
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
 from typing import Literal
 
 
@@ -24,6 +24,15 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Allow:
+    """What peers may reach: a protocol, and of it the ports from `first` to `last`, or all where these are None."""
+
+    protocol: Literal["tcp", "udp"]
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One machine of the fleet. Without Docker it has no bridge; without a prefix nothing is routed to it."""
 
@@ -34,6 +43,8 @@ class Host:
     docker: bool
     login: Login
     tags: frozenset[str] = frozenset()
+    # None: everything.
+    allow: tuple[Allow, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Settings:
     name: str = "mesh"
     pool: IPv4Network | None = None
     prefix_length: int = 24
+    pool_size: int = 24
     source_nat: bool = False
     confirm_within_s: int = 60
 
@@ -91,14 +103,34 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceNat:
+    """The nft table of dockmesh's own that lets what leaves `prefix` for `peers` keep its source address.
+
+    Both are empty where the table on the host is not as dockmesh writes it.
+    """
+
+    prefix: IPv4Network | None = None
+    peers: tuple[IPv4Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One of Docker's `default-address-pools`: new networks get prefixes of length `size` out of `base`."""
+
+    base: IPv4Network | IPv6Network
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
-    """The address docker0 really has; only a restart of Docker moves it.
+    """The address docker0 really has, and Docker's pools for new networks; only a restart of Docker changes them.
 
     `way_in` is the daemon.json that makes Docker choose that address, where the host's own does not name it: Docker
     remembers the last address of docker0, in its store and not in the interface, and keeps to it without a bip.
     """
 
     address: IPv4Interface | None
+    pools: tuple[Pool, ...] = ()
     way_in: str | None = field(default=None, compare=False)
 
 
@@ -111,7 +143,7 @@ class Unit:
     active: bool = True
 
 
-Resource = Route | File | Chain | Bridge | Unit
+Resource = Route | File | Chain | SourceNat | Bridge | Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +156,11 @@ class HostState:
         """The resources under their keys: `(kind, key)` as in the plan document."""
         return {key_of(resource): resource for resource in self.resources}
 
+    @property
+    def bridge(self) -> Bridge | None:
+        """docker0 and Docker's pools, where there is Docker."""
+        return next((each for each in self.resources if isinstance(each, Bridge)), None)
+
 
 def key_of(resource: Resource) -> tuple[str, str]:
     """Kind and key of a resource: what makes two resources of a host one and the same before and after."""
@@ -134,6 +171,8 @@ def key_of(resource: Resource) -> tuple[str, str]:
             return "file", resource.path
         case Chain():
             return "firewall", f"{resource.table}/{resource.name}"
+        case SourceNat():
+            return "nat", "ip dockmesh"
         case Bridge():
             return "service", "docker"
         case Unit():

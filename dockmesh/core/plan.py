@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, SourceNat, Unit, key_of
 
 Action = Literal["add", "change", "remove", "restart"]
 
 # The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what puts
 # things back by itself comes when there is something to put back, and goes before that does.
-_ORDER = ("gone", "file", "service", "firewall", "route", "unit", "found")
+_ORDER = ("gone", "file", "service", "firewall", "nat", "route", "unit", "found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,21 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What the mesh does not do for a host, though nothing speaks against changing it."""
+
+    key: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing."""
 
     host: str
     changes: tuple[Change, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    notes: tuple[Note, ...] = ()
     basis: str = ""
     error: str | None = None
     unreachable: bool = False
@@ -127,12 +136,14 @@ def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
     return [change for change in changes if now.get(key_of(change.resource)) != change.after]
 
 
-def plan_host(facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict] = ()) -> HostPlan:
+def plan_host(
+    facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict] = (), notes: Iterable[Note] = ()
+) -> HostPlan:
     """The plan of one host that could be read."""
     changes = tuple(
         Change(change.before, change.after, _reason(change, facts)) for change in difference(facts.actual, wanted)
     )
-    return HostPlan(facts.host, changes, tuple(conflicts), facts.basis)
+    return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
 
 
 def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
@@ -155,6 +166,8 @@ def _reason(change: Change, facts: HostFacts) -> str:
             return _route_reason(change)
         case Chain(table=table):
             return _chain_reason(change, table)
+        case SourceNat():
+            return _source_reason(change)
         case File(path=path):
             return _FILE_REASONS[path, change.after is None]
         case Unit():
@@ -168,7 +181,7 @@ _FILE_REASONS = {
     (REASSERT, False): "routes and rules, for the host to put back by itself",
     (REASSERT, True): "nothing is left to put back",
     (ORIGINAL_JSON, True): "the host is as it was found",
-    (DAEMON_JSON, False): "docker0 needs an address of its own prefix",
+    (DAEMON_JSON, False): "docker0 and new networks need addresses that no peer has",
     (DAEMON_JSON, True): "there was none before dockmesh",
 }
 
@@ -186,15 +199,26 @@ def _chain_reason(change: Change, table: str) -> str:
         return "nothing is left to let in"
     if change.before is not None:
         return "peers, uplinks or the jump to the chain differ"
+    if table == "nat":
+        return _source_reason(change)
     if table == "raw":
         return "Docker 28 and later drop here what is routed to a container's address"
     return "the forward policy drops what peers send to the prefix"
 
 
+def _source_reason(change: Change) -> str:
+    if change.after is None:
+        return "Docker's masquerade takes over again"
+    return "peers see containers' own addresses, which Docker would hide behind the host's"
+
+
 def _restart_reasons(change: Change, facts: HostFacts) -> Iterator[str]:
-    before = change.before.address if isinstance(change.before, Bridge) else None
-    after = change.after.address if isinstance(change.after, Bridge) else None
-    yield f"docker0 moves from {before or 'no address'} to {after or 'no address'}, which only a restart does;"
+    before = change.before if isinstance(change.before, Bridge) else Bridge(None)
+    after = change.after if isinstance(change.after, Bridge) else Bridge(None)
+    moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
+    pools = "Docker gets other pools for new networks"
+    what = [moves] * (before.address != after.address) + [pools] * (before.pools != after.pools)
+    yield f"{', and '.join(what)}, which takes a restart;"
     running = facts.docker.containers if facts.docker else ()
     kept = [container.name for container in running if not container.auto_remove]
     lost = [container.name for container in running if container.auto_remove]

@@ -1,11 +1,12 @@
 """A host's state as JSON text: what is kept on the host for `rollback` to come back to."""
 
 import json
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 from typing import Any
 
-from dockmesh.core.facts import DAEMON_JSON, FORWARD_CHAIN, ORIGINAL_JSON, RAW_CHAIN, REASSERT, UNITS
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit
+from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.model import Bridge, Chain, File, HostState, Pool, Resource, Route, SourceNat, Unit
 from dockmesh.core.sections import reading
 
 _FORMAT = "dockmesh/state/1"
@@ -26,6 +27,16 @@ def load(text: str) -> HostState:
         return HostState(tuple(map(_resource, json.loads(text)["resources"])))
 
 
+def dump_pools(pools: Iterable[Pool]) -> list[list[Any]]:
+    """The pools as rows that `load_pools` reads."""
+    return [[str(pool.base), pool.size] for pool in pools]
+
+
+def load_pools(rows: Iterable[Any]) -> tuple[Pool, ...]:
+    """The pools that `dump_pools` wrote. Raises ValueError and its like where it did not."""
+    return tuple(Pool(ip_network(base), int(size)) for base, size in rows)
+
+
 def _row(resource: Resource) -> list[Any]:
     match resource:
         case Route(prefix, next_hop, device):
@@ -34,8 +45,10 @@ def _row(resource: Resource) -> list[Any]:
             return ["file", path, text, mode]
         case Chain(table, name, hook, rules):
             return ["chain", table, name, hook, list(rules)]
-        case Bridge(address, way_in):
-            return ["bridge", str(address) if address else None, way_in]
+        case SourceNat(prefix, peers):
+            return ["nat", str(prefix) if prefix else None, list(map(str, peers))]
+        case Bridge(address, pools, way_in):
+            return ["bridge", str(address) if address else None, dump_pools(pools), way_in]
         case Unit(name, text, active):
             return ["unit", name, text, active]
 
@@ -47,10 +60,12 @@ def _resource(row: list[Any]) -> Resource:
             return Route(IPv4Network(prefix), IPv4Address(next_hop), device)
         case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
             return File(path, text, mode)
-        case ["chain", str(table), name, str() | None as hook, [*rules]] if name in {FORWARD_CHAIN, RAW_CHAIN}:
+        case ["chain", str(table), name, str() | None as hook, [*rules]] if name in CHAINS:
             return Chain(table, name, hook, tuple(map(_rule, rules)))
-        case ["bridge", str() | None as address, str() | None as way_in]:
-            return Bridge(IPv4Interface(address) if address else None, way_in)
+        case ["nat", str() | None as prefix, [*peers]]:
+            return SourceNat(IPv4Network(prefix) if prefix else None, tuple(map(IPv4Network, peers)))
+        case ["bridge", str() | None as address, [*pools], str() | None as way_in]:
+            return Bridge(IPv4Interface(address) if address else None, load_pools(pools), way_in)
         case ["unit", name, str(text), bool(active)] if name in UNITS:
             return Unit(name, text, active)
         case _:

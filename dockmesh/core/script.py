@@ -14,7 +14,8 @@ from typing import Literal, get_args
 
 from dockmesh.core import record
 from dockmesh.core.facts import METRIC, PROTOCOL
-from dockmesh.core.model import Bridge, Chain, File, HostState, Route, Unit, key_of
+from dockmesh.core.firewall import nft
+from dockmesh.core.model import Bridge, Chain, File, HostState, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, ordered
 from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
@@ -81,7 +82,7 @@ def reversal(texts: Texts) -> str:
 
 def reassertion(state: HostState, texts: Texts) -> str:
     """What the host runs by itself to put its routes and chains back; it leaves a transaction under way alone."""
-    wanted = [Change(None, resource) for resource in state.resources if isinstance(resource, Chain | Route)]
+    wanted = [Change(None, resource) for resource in state.resources if isinstance(resource, Chain | Route | SourceNat)]
     calls = (f"{step} || failed=1" for step in _steps(wanted))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
@@ -143,6 +144,8 @@ def _step(change: Change) -> str:
             return _file(change, file)
         case Chain() as chain:
             return _chain(change, chain)
+        case SourceNat() as nat:
+            return "remove_nat" if change.after is None else _with_input("put_nat", nft(nat))
         case Bridge() as bridge:
             return _bridge(bridge)
         case Unit() as unit:
@@ -158,10 +161,11 @@ def _file(change: Change, file: File) -> str:
 
 
 def _bridge(bridge: Bridge) -> str:
-    address = quote(str(bridge.address or ""))
+    pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
+    state = f"{quote(str(bridge.address or ''))} {quote(pools)}"
     if bridge.way_in is None:
-        return f"restart_docker {address}"
-    return _with_input(f"restart_docker_by {address}", _base64(bridge.way_in))
+        return f"restart_docker {state}"
+    return _with_input(f"restart_docker_by {state}", _base64(bridge.way_in))
 
 
 def _base64(text: str) -> str:
@@ -180,7 +184,7 @@ def _chain(change: Change, chain: Chain) -> str:
         return f"remove_chain {quote(chain.table)} {quote(chain.name)}"
     rules = "".join(f"-A {chain.name} {rule}\n" for rule in chain.rules)
     # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
-    hook = chain.hook or ("PREROUTING" if chain.table == "raw" else "FORWARD")
+    hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
     return _with_input(f"put_chain {quote(chain.table)} {quote(chain.name)} {quote(hook)}", rules)
 
 

@@ -60,7 +60,7 @@ def console(stream: TextIO = sys.stdout, *, color: bool = True) -> Console:
 def print_plan(out: Console, plan: Plan, *, verbose: bool = False) -> None:
     """What would change, host by host, and why; the hosts that cannot be changed last. Long texts only if `verbose`."""
     for host in sorted(plan.hosts, key=lambda host: bool(host.conflicts) or host.error is not None):
-        if host.changes or host.conflicts or host.error is not None:
+        if host.changes or host.conflicts or host.notes or host.error is not None:
             out.print(Text(host.host, style="bold"))
             for line in _host_lines(host, verbose=verbose):
                 out.print(Text("  ").append_text(line))
@@ -103,6 +103,8 @@ def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
         yield from _change_lines(change, verbose=verbose)
     for conflict in plan.conflicts:
         yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f" {conflict.message}")
+    for note in plan.notes:
+        yield Text.assemble(("· ", "yellow"), (note.key, "bold"), f" {note.message}")
     if plan.error is not None:
         yield Text.assemble(("✗ ", "bold red"), plan.error)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from dockmesh.core.model import Bridge, Chain, File, Resource, Route, Unit, key_of
+from dockmesh.core.model import Bridge, Chain, File, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 
@@ -64,10 +64,19 @@ def shown(resource: Resource | None) -> str | None:
             return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
         case Unit(text=text, active=active):
             return text if active else f"# not enabled, or not running\n{text}"
-        case Bridge(address=address):
-            return f"docker0 {address or 'without address'}"
+        case SourceNat() | Bridge():
+            return _told(resource)
         case None:
             return None
+
+
+def _told(resource: SourceNat | Bridge) -> str:
+    match resource:
+        case SourceNat(prefix=prefix, peers=peers):
+            return f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
+        case Bridge(address=address, pools=pools):
+            own = f", new networks from {pools[0].base.network_address} to {pools[-1].base[-1]}" if pools else ""
+            return f"docker0 {address or 'without address'}{own}"
 
 
 _ACTIONS = ("add", "change", "remove", "restart")
@@ -78,6 +87,7 @@ def _host_plan(plan: HostPlan) -> dict[str, Any]:
         "host": plan.host,
         "changes": [_change(change) for change in plan.changes],
         "conflicts": [asdict(conflict) for conflict in plan.conflicts],
+        "notes": [asdict(note) for note in plan.notes],
         "error": plan.error,
     }
 

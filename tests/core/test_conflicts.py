@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
 
-from dockmesh.core.conflicts import conflicts, pending
+from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.facts import Container, DockerFacts, DockerNetwork, HostFacts, Way
 from dockmesh.core.model import Bridge, Fleet, Host, HostState
 from dockmesh.core.plan import Conflict
@@ -75,6 +75,7 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             docker=docker if me.docker else None,
             previous=None,
             pending=None,
+            docker_user=True,
             actual=HostState((Bridge(None),)),
         )
         assert list(conflicts(drawn, me, found)) == []
@@ -303,3 +304,25 @@ def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
     found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
     assert found.ways[bare.underlay].next_hop == IPv4Address("192.168.16.1")
     assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found)) == []
+
+
+def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
+    said = {"daemon_arguments": "/usr/sbin/dockerd\n--default-address-pool=base=10.0.0.0/8,size=24"}
+    (conflict,) = against(said)
+    assert "dockerd is started with --default-address-pool" in conflict.message
+
+
+def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> None:
+    (conflict,) = against({"filter": ":FORWARD ACCEPT [0:0]"})
+    assert (conflict.key, conflict.message.split(": ")[1]) == ("DOCKER-USER", "systemctl restart docker")
+
+
+def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
+    (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")))
+    assert (note.key, note.message.split(" is ")[0]) == ("network app", "(172.19.0.0/16)")
+    assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")))) == []
+
+
+def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
+    kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    assert [note.key for note in notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm))] == ["iptables"]

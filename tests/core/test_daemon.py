@@ -1,13 +1,14 @@
 """daemon.json: dockmesh's keys come and go, every other stays where and as it is."""
 
 import json
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core import daemon
+from dockmesh.core.model import Pool
 
 OWN = {"bip": "10.128.0.1/24"}
 PLAIN = st.sampled_from([None, True, 0, -1, 10**20, 0.1, 1e300, "", "ä", "\x1b", "10.0.0.0/8"])
@@ -98,17 +99,25 @@ def test_a_file_others_removed_is_not_put_back() -> None:
     assert daemon.restore(None, '{"bip": "10.0.0.1/24"}') is None
 
 
+POOL = Pool(IPv4Network("10.9.0.0/16"), 24)
+POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
+
+
 @pytest.mark.parametrize(
-    ("text", "address", "named"),
+    ("text", "address", "pools", "named"),
     [
-        (None, None, None),
-        ('{"bip": "10.0.0.1/24"}', "172.17.0.1/16", None),
-        ('{"debug": true}', "172.17.0.1/16", {"debug": True, "bip": "172.17.0.1/16"}),
-        (None, "172.17.0.1/16", {"bip": "172.17.0.1/16"}),
+        (None, None, (), None),
+        ('{"bip": "172.17.0.1/16"}', "172.17.0.1/16", (), None),
+        (f'{{"bip": "172.17.0.1/16", {POOLS}}}', "172.17.0.1/16", (POOL,), None),
+        ('{"bip": "10.0.0.1/24"}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16"}'),
+        ('{"debug": true}', "172.17.0.1/16", (), '{"debug": true, "bip": "172.17.0.1/16"}'),
+        (None, "172.17.0.1/16", (POOL,), f'{{"bip": "172.17.0.1/16", {POOLS}}}'),
+        (f'{{"bip": "172.17.0.1/16", {POOLS}}}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16"}'),
+        ('{"bip": 7, "default-address-pools": 7}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16"}'),
     ],
 )
-def test_an_address_is_named_only_where_the_file_names_none(
-    text: str | None, address: str | None, named: dict[str, object] | None
+def test_address_and_pools_are_named_where_the_file_does_not_name_just_them(
+    text: str | None, address: str | None, pools: tuple[Pool, ...], named: str | None
 ) -> None:
-    found = daemon.naming(text, IPv4Interface(address) if address else None)
-    assert (found and json.loads(found)) == named
+    found = daemon.naming(text, IPv4Interface(address) if address else None, pools)
+    assert (found and json.loads(found)) == (named and json.loads(named))

@@ -1,9 +1,8 @@
 """What a host shall have, and what it goes back to."""
 
-import json
 from base64 import b64encode
 from dataclasses import replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
 from builders import FLEET, GENERATIONS, HOST2, Said, facts, fleet, host, plan_of
@@ -11,9 +10,10 @@ from builders import FLEET, GENERATIONS, HOST2, Said, facts, fleet, host, plan_o
 from dockmesh.core import daemon
 from dockmesh.core.desired import desired, own_keys, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
-from dockmesh.core.firewall import chains
-from dockmesh.core.model import Bridge, File, HostState, Unit, key_of
+from dockmesh.core.firewall import chains, source_nat
+from dockmesh.core.model import Bridge, File, HostState, Pool, Unit, key_of
 from dockmesh.core.plan import difference
+from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes, peers
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
@@ -42,9 +42,15 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
     found = facts(f"{generation}_fresh")
     me = FLEET.host(found.host)
     wanted = joined(found).by_key()
-    assert wanted["service", "docker"] == Bridge(me.bridge)
-    assert wanted["file", DAEMON_JSON] == File(DAEMON_JSON, f'{{\n  "bip": "{me.bridge}"\n}}\n', "644")
-    assert set(wanted.values()) >= {*mesh_routes(FLEET, me, found.ways), *chains(me, peers(FLEET, me), found)}
+    assert wanted["service", "docker"] == Bridge(me.bridge, pools(FLEET, me, found))
+    file = wanted["file", DAEMON_JSON]
+    assert isinstance(file, File)
+    assert daemon.load(file.text) == own_keys(me, pools(FLEET, me, found), TEXTS)
+    assert set(wanted.values()) >= {
+        *mesh_routes(FLEET, me, found.ways),
+        *chains(me, peers(FLEET, me), found),
+        *source_nat(me, peers(FLEET, me), found),
+    }
     script = wanted["file", REASSERT]
     assert isinstance(script, File)
     assert script.mode == "700"
@@ -129,6 +135,7 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
     kinds = [key_of(change.resource) for change in plan.changes]
     assert [key for key in kinds if key[0] not in {"unit", "file"}] == [
         ("firewall", "filter/DOCKMESH-FORWARD"),
+        ("nat", "ip dockmesh"),
         ("route", "10.128.0.0/20"),
         ("route", "10.128.32.0/20"),
     ]
@@ -137,7 +144,10 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
     assert "WantedBy=multi-user.target\n" in unit.text
 
 
-def test_own_keys_are_json_whatever_the_bridge() -> None:
-    assert own_keys(HOST2, TEXTS) == {"bip": "10.128.16.1/24"}
-    assert set(own_keys(HOST2, TEXTS)) <= set(daemon.OWN_KEYS)
-    assert json.loads(TEXTS.daemon_json.split("-#}")[1].replace("{{ bridge | string | tojson }}", "1"))
+def test_own_keys_are_docker0s_address_and_the_pools() -> None:
+    some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
+    assert own_keys(HOST2, some, TEXTS) == {
+        "bip": "10.128.16.1/24",
+        "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
+    }
+    assert tuple(own_keys(HOST2, (), TEXTS)) == daemon.OWN_KEYS

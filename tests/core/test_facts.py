@@ -7,9 +7,14 @@ from builders import FLEET, GENERATIONS, HOST2, HOST3, facts, host, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockmesh.core.desired import desired
 from dockmesh.core.facts import DAEMON_JSON, KernelRoute, Way, parse
+from dockmesh.core.firewall import source_nat
 from dockmesh.core.model import Bridge, File, Route
+from dockmesh.core.pools import pools
+from dockmesh.core.routing import peers
 from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
 
 VERSIONS = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
 ETH0 = [("eth0", IPv4Interface("192.168.18.130/20"))]
@@ -44,8 +49,9 @@ def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str
         ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
         ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
     }
-    assert found.file(DAEMON_JSON) == File(DAEMON_JSON, f'{{\n  "bip": "{me.bridge}"\n}}\n', "644")
-    assert found.actual.by_key()["service", "docker"] == Bridge(me.bridge)
+    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, TEXTS).by_key()["file", DAEMON_JSON]
+    assert found.actual.bridge == Bridge(me.bridge, pools(FLEET, me, found))
+    assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
 
 
 def test_a_crowded_host_is_read_to_the_last_route() -> None:

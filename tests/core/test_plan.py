@@ -55,7 +55,7 @@ def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource]
     there = difference(HostState(), HostState(tuple(resources)))
     assert there == difference(HostState(), HostState(tuple(shuffled)))
     kinds = [key_of(change.resource)[0] for change in there]
-    assert kinds == sorted(kinds, key=["file", "service", "firewall", "route", "unit"].index)
+    assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
     prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
     assert prefixes == sorted(prefixes)
 
@@ -94,8 +94,8 @@ def test_a_restart_says_which_containers_it_costs() -> None:
     found = facts("crowded", {"addresses": "2: eth0    inet 192.168.18.130/20 scope global eth0"}, of=HOST3)
     (restart,) = (change for change in plan_of(found, HOST3).changes if change.action == "restart")
     assert restart.reason == (
-        "docker0 moves from no address to 10.128.32.1/24, which only a restart does; stops and starts again: web "
-        "and removes for good, as they run with --rm: passing"
+        "docker0 moves from no address to 10.128.32.1/24, and Docker gets other pools for new networks, which takes a "
+        "restart; stops and starts again: web and removes for good, as they run with --rm: passing"
     )
 
 

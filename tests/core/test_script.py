@@ -9,10 +9,12 @@ import pytest
 from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import POOLS
 
 from dockmesh.core import record, script
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.firewall import nft
+from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, difference, ordered
 from dockmesh.core.sections import Section, split
 from dockmesh.errors import HostError
@@ -51,7 +53,13 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
     ),
     st.builds(File, st.one_of(st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), TEXT), TEXT, st.none() | TEXT),
     st.builds(Unit, TEXT, TEXT, st.booleans()),
-    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24")), st.none() | TEXT),
+    st.builds(
+        Bridge,
+        st.none() | st.just(IPv4Interface("10.0.0.1/24")),
+        st.lists(POOLS, max_size=2).map(tuple),
+        st.none() | TEXT,
+    ),
+    st.just(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),))),
     st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple)),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
@@ -74,11 +82,13 @@ def meant(change: Change) -> Call:
             return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
         case Unit(name, text, active):
             return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
-        case Bridge(address, way_in):
-            where = str(address or "")
-            return (("restart_docker", where), "") if way_in is None else (("restart_docker_by", where), way_in)
+        case SourceNat() as nat:
+            return (("remove_nat",), "") if gone else (("put_nat",), nft(nat))
+        case Bridge(address, pools, way_in):
+            where = str(address or ""), "".join(f"{pool.base} {pool.size};" for pool in pools)
+            return (("restart_docker", *where), "") if way_in is None else (("restart_docker_by", *where), way_in)
         case Chain(table, name, hook, rules):
-            back = "PREROUTING" if table == "raw" else "FORWARD"
+            back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
             lines = "".join(f"-A {name} {rule}\n" for rule in rules)
             return (("remove_chain", table, name), "") if gone else (("put_chain", table, name, hook or back), lines)
 
@@ -146,6 +156,7 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
         *["put_file"] * 3,
         "restart_docker",
         *["put_chain"] * 2,
+        "put_nat",
         "change_routes",
         *["put_unit"] * 2,
     ]
@@ -154,6 +165,7 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
         *["remove_file"] * 2,
         "restart_docker_by",
         *["remove_chain"] * 2,
+        "remove_nat",
         "change_routes",
         "remove_file",
     ]
@@ -176,7 +188,9 @@ def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     text = script.reassertion(found.actual, TEXTS)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
-    assert calls(own, ":") == joined([meant(each) for each in wanted if isinstance(each.resource, Chain | Route)])
+    assert calls(own, ":") == joined(
+        [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
+    )
     assert script.reassertion(found.actual, replace(TEXTS, facts="x")) == text
 
 

@@ -64,7 +64,7 @@ def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_c
     assert [host["host"] for host in document["hosts"]] == list(HOSTS)
     changes = [change for host in document["hosts"] for change in host["changes"]]
     for host in document["hosts"]:
-        assert list(host) == ["host", "changes", "conflicts", "error"]
+        assert list(host) == ["host", "changes", "conflicts", "notes", "error"]
         assert host["conflicts"] == []
         assert host["error"] is None
     for change in changes:

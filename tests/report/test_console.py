@@ -65,8 +65,11 @@ def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None
     print_plan(paper.out, Plan((plan_of(facts("trixie_fresh"), HOST2), HostPlan("host9"))))
     assert paper.lines[0] == "host2"
     assert "  + route 10.128.0.0/20 via 192.168.18.128 dev eth0  (the peer's containers are reached" in paper.text
-    assert '      +  "bip": "10.128.16.1/24"' in paper.lines
-    assert "  ! service docker docker0 10.128.16.1/24  (docker0 moves from 172.17.0.1/16 to" in paper.text
+    assert '      +  "bip": "10.128.16.1/24",' in paper.lines
+    assert (
+        "  ! service docker docker0 10.128.16.1/24, new networks from 10.128.17.0 to 10.128.31.255  (docker0 moves"
+        in paper.text
+    )
     assert "host9" not in paper.lines, "nothing to say of it"
     assert re.search(r"^2 hosts: \d+ to add, 1 to restart$", paper.text, re.MULTILINE)
 

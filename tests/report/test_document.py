@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from strategies import STATES
 
 from dockmesh.core.model import Bridge, Chain, File
-from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, difference
+from dockmesh.core.plan import Change, Conflict, HostPlan, Note, Outcome, Plan, difference
 from dockmesh.core.reach import Probe, Reachability, Report
 from dockmesh.report.document import apply_document, plan_document, shown, status_document
 
 PLAN_KEYS = {"format", "hosts", "summary"}
-HOST_KEYS = {"host", "changes", "conflicts", "error"}
+HOST_KEYS = {"host", "changes", "conflicts", "notes", "error"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
 KINDS = {"route", "file", "firewall", "nat", "unit", "service"}
@@ -30,6 +30,7 @@ PLANS = st.lists(
         st.text(max_size=3),
         st.builds(difference, STATES, STATES),
         CONFLICTS,
+        st.lists(st.builds(Note, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple),
         st.just("basis"),
         st.none() | st.text(max_size=3),
     ),
@@ -76,7 +77,8 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
     assert changes[str(peer.prefix)]["after"] == f"via {peer.underlay} dev eth0"
     assert changes["docker"]["before"] == "docker0 172.17.0.1/16"
     assert changes["docker"]["action"] == "restart"
-    assert changes["/etc/docker/daemon.json"]["after"] == f'{{\n  "bip": "{me.bridge}"\n}}\n'
+    assert changes["/etc/docker/daemon.json"]["after"].startswith(f'{{\n  "bip": "{me.bridge}",\n  "default-address')
+    assert changes["ip dockmesh"]["after"].startswith(f"{me.prefix} keeps its addresses towards 10.128.")
     assert changes["raw/DOCKMESH-RAW"]["after"].startswith("jump from PREROUTING\n! -d ")
 
 

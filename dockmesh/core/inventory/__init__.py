@@ -43,7 +43,7 @@ def default_bridge(prefix: IPv4Network) -> IPv4Interface:
 
 def _fleet(keys: InventoryKeys) -> Fleet:
     shared = _login_keys(keys.connection)
-    return Fleet(_settings(keys.mesh), tuple(_host(name, host, shared) for name, host in keys.hosts.items()))
+    return Fleet(_settings(keys.mesh), tuple(_host(name, host, shared, keys.mesh) for name, host in keys.hosts.items()))
 
 
 def _settings(mesh: MeshKeys) -> Settings:
@@ -51,12 +51,13 @@ def _settings(mesh: MeshKeys) -> Settings:
         name=mesh.name,
         pool=mesh.pool,
         prefix_length=mesh.prefix_length,
+        pool_size=mesh.pool_size,
         source_nat=mesh.source_nat,
         confirm_within_s=mesh.confirm_within,
     )
 
 
-def _host(name: str, keys: HostKeys, shared: Mapping[str, Any]) -> Host:
+def _host(name: str, keys: HostKeys, shared: Mapping[str, Any], mesh: MeshKeys) -> Host:
     underlay = underlay_of(keys)
     if underlay is None:
         raise AssertionError(f"{name} has passed the checks without an underlay address")
@@ -69,6 +70,7 @@ def _host(name: str, keys: HostKeys, shared: Mapping[str, Any]) -> Host:
         docker=keys.docker,
         login=Login(address=str(keys.address), **{**shared, **_login_keys(keys)}),
         tags=keys.tags,
+        allow=mesh.allow if keys.allow is None else keys.allow,
     )
 
 

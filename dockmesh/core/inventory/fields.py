@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
 from dockmesh.core.inventory import addresses, values
 from dockmesh.core.inventory.wording import did_you_mean, quoted
+from dockmesh.core.model import Allow
 
 _T = TypeVar("_T")
 _STRING: Final = {"type": "string"}
@@ -47,6 +48,7 @@ def _between(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
 MeshName = Annotated[str, _scalar(values.name), _matching(values.NAME)]
 HostName = Annotated[str, _matching(values.NAME)]
 Tag = Annotated[str, _scalar(values.tag), _matching(values.TAG)]
+Allowed = Annotated[Allow, _scalar(values.allow), _matching("(tcp|udp)(/[0-9]+(-[0-9]+)?)?")]
 Word = Annotated[str | None, _scalar(values.word), _matching(values.WORD)]
 Jump = Annotated[str | None, _scalar(values.jump), _matching(values.WORD)]
 Netns = Annotated[str | None, _scalar(values.netns), _matching(values.NETNS)]
@@ -57,6 +59,7 @@ Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(ad
 Truth = Annotated[bool, _scalar(values.truth), WithJsonSchema({"type": "boolean"})]
 Port = Annotated[int | None, *_between(1, 65535)]
 PrefixLength = Annotated[int, *_between(16, 30)]
+PoolSize = Annotated[int, *_between(16, 29)]
 Seconds = Annotated[int, *_between(10, 3600)]
 Policy = Annotated[Literal["strict", "accept-new"] | None, *_choice("strict", "accept-new")]
 Become = Annotated[Literal["none", "sudo"] | None, *_choice("none", "sudo")]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dockmesh.core.inventory.fields import (
     EMPTY_IF_NULL,
     Address,
+    Allowed,
     Become,
     Bridge,
     HostName,
@@ -18,6 +19,7 @@ from dockmesh.core.inventory.fields import (
     MeshName,
     Netns,
     Policy,
+    PoolSize,
     Port,
     Prefix,
     PrefixLength,
@@ -71,7 +73,14 @@ class MeshKeys(_Keys):
     )
     source_nat: Truth = Field(
         default=_DEFAULTS.source_nat,
-        description="true: Docker's masquerade stays. false, peers see a container's own address, has no effect yet.",
+        description="false: peers see a container's own address. true: Docker's masquerade hides it behind the host's.",
+    )
+    pool_size: PoolSize = Field(
+        default=_DEFAULTS.pool_size, description="Length of the prefixes that Docker gives to new networks of a host."
+    )
+    allow: tuple[Allowed, ...] | None = Field(
+        default=None,
+        description="What peers may reach: tcp, udp/53, tcp/8000-8099; ICMP always. Default: everything.",
     )
     confirm_within: Seconds = Field(
         default=_DEFAULTS.confirm_within_s,
@@ -118,6 +127,9 @@ class HostKeys(ConnectionKeys):
         default=None, description="docker0's address and length; default: the prefix's first address, /24."
     )
     docker: Truth = Field(default=True, description="false: a host without Docker, which gets the routes to the peers.")
+    allow: tuple[Allowed, ...] | None = Field(
+        default=None, description="What peers may reach on this host, instead of what `mesh` says."
+    )
     tags: frozenset[Tag] = Field(default=frozenset(), description="Groups, for --limit tag:NAME.")
 
     model_config = ConfigDict(json_schema_extra=_tidy_host)

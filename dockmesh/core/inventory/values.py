@@ -5,10 +5,11 @@ Every function raises ValueError; its message starts with the value, for the nam
 
 import re
 from ipaddress import IPv4Address
-from typing import Final
+from typing import Final, Literal
 
 from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
 from dockmesh.core.inventory.wording import quoted
+from dockmesh.core.model import Allow
 
 NAME: Final = "[a-z0-9][a-z0-9.-]{0,62}"
 TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
@@ -17,6 +18,7 @@ WORD: Final = r"[^\s-]\S*"
 ADDRESS: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 _HOP = re.compile("(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>.*))?")
+_ALLOW = re.compile("(?P<protocol>tcp|udp)(?:/(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?)?")
 _TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -99,6 +101,21 @@ def truth(text: str) -> bool:
     if text.lower() in _TRUTH:
         return _TRUTH[text.lower()]
     raise ValueError(f"{quoted(text)} is neither true nor false")
+
+
+def allow(text: str) -> Allow:
+    """What peers may reach: `tcp`, `udp/53`, `tcp/8000-8099`."""
+    parts = _ALLOW.fullmatch(text)
+    if not parts:
+        raise ValueError(f"{quoted(text)} is none of tcp, udp, tcp/PORT and tcp/FIRST-LAST")
+    protocol: Literal["tcp", "udp"] = "tcp" if parts["protocol"] == "tcp" else "udp"
+    if parts["first"] is None:
+        return Allow(protocol)
+    first = whole(parts["first"], 1, 65535)
+    last = whole(parts["last"], 1, 65535) if parts["last"] else first
+    if last < first:
+        raise ValueError(f"{quoted(text)} ends before it begins")
+    return Allow(protocol, first, last)
 
 
 def _suggestion(better: str, text: str) -> str:

@@ -56,7 +56,7 @@ def test_the_example_is_valid_and_shows_every_key() -> None:
         "kvm1",
     ]
     assert example.settings == Settings(
-        "example", IPv4Network("10.128.0.0/12"), 20, source_nat=False, confirm_within_s=60
+        "example", IPv4Network("10.128.0.0/12"), 20, pool_size=24, source_nat=False, confirm_within_s=60
     )
     assert example.hosts[3].login == Login(
         "docker132.example.com",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dockmesh.core.inventory import parse
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys
-from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.model import Allow, Fleet, Host, Login, Settings
 from dockmesh.errors import InventoryError, Problem
 
 KEYS = [*MeshKeys.model_fields, *HostKeys.model_fields, "mesh", "connection", "hosts", "a", "b", "<<"]
@@ -78,6 +78,14 @@ def logins(draw: st.DrawFn, address: str) -> Login:
     )
 
 
+PORTS = st.integers(1, 65535)
+ALLOW = st.one_of(
+    st.builds(Allow, st.sampled_from(["tcp", "udp"])),
+    st.tuples(PORTS, PORTS).map(sorted).map(lambda ports: Allow("tcp", *ports)),
+)
+ALLOWED = st.none() | st.lists(ALLOW, max_size=3).map(tuple)
+
+
 @st.composite
 def fleets(draw: st.DrawFn) -> Fleet:
     hosts = []
@@ -87,16 +95,16 @@ def fleets(draw: st.DrawFn) -> Fleet:
         prefix = IPv4Network((first, length)) if docker or draw(st.booleans()) else None
         bridge = IPv4Interface((first + 1, draw(st.integers(length, 30)))) if docker else None
         login = draw(logins(draw(st.sampled_from([f"host{i}.example", f"192.0.2.{i + 1}"]))))
-        hosts.append(Host(name, IPv4Address("10.0.0.1") + i, prefix, bridge, docker, login, draw(TAGS)))
+        hosts.append(Host(name, IPv4Address("10.0.0.1") + i, prefix, bridge, docker, login, draw(TAGS), draw(ALLOWED)))
     pool = draw(st.sampled_from([None, IPv4Network("10.128.0.0/12")]))
-    numbers = draw(st.integers(16, 30)), draw(st.booleans()), draw(st.integers(10, 3600))
+    numbers = draw(st.integers(16, 30)), draw(st.integers(16, 29)), draw(st.booleans()), draw(st.integers(10, 3600))
     return Fleet(Settings("lab", pool, *numbers), tuple(hosts))
 
 
 def written(fleet: Fleet) -> str:
     """The inventory of a fleet; JSON is YAML."""
     settings = fleet.settings
-    mesh = {key: getattr(settings, key) for key in ("name", "prefix_length", "source_nat")}
+    mesh = {key: getattr(settings, key) for key in ("name", "prefix_length", "pool_size", "source_nat")}
     pool = {"pool": str(settings.pool)} if settings.pool else {}
     mesh = {**mesh, **pool, "confirm_within": settings.confirm_within_s}
     return json.dumps({"mesh": mesh, "hosts": {host.name: keys(host) for host in fleet.hosts}})
@@ -107,7 +115,15 @@ def keys(host: Host) -> dict[str, object]:
     addresses = {key: getattr(host, key) for key in ("underlay", "prefix", "bridge")}
     given = {key: value for key, value in login.items() if value is not None}
     given |= {key: str(value) for key, value in addresses.items() if value is not None}
+    if host.allow is not None:
+        given["allow"] = [allowed(each) for each in host.allow]
     return {**given, "docker": host.docker, "tags": sorted(host.tags)}
+
+
+def allowed(allow: Allow) -> str:
+    if allow.first is None:
+        return allow.protocol
+    return f"{allow.protocol}/{allow.first}" + (f"-{allow.last}" if allow.last != allow.first else "")
 
 
 @given(fleets())

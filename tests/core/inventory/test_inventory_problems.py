@@ -56,7 +56,7 @@ def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
         ("mesh: {user: x}", "1:8: unknown key 'user'; it belongs under connection"),
         (
             "mesh: {zzz: x}",
-            "1:8: unknown key 'zzz'; known here: name, pool, prefix_length, source_nat, confirm_within",
+            "1:8: unknown key 'zzz'; known here: name, pool, prefix_length, source_nat, pool_size, allow, confirm",
         ),
         ("mesh: []", "1:7: mesh takes keys and values: name, pool, "),
         ("mesh: {name: Lab One}", "1:14: name 'Lab One' is not a name: 1 to 63 of a-z, 0-9, '.' and '-'"),

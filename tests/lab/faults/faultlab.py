@@ -24,6 +24,8 @@ CONFIRM_WITHIN_S = 10
 # What a host may take beyond that, as the issue has it.
 GRACE_S = 10
 MENDED_WITHIN_S = 30
+# What changes every host's rules and leaves Docker alone.
+RULES = "mesh:\n  allow: [tcp, udp]\n  source_nat: true"
 _MEMORY = r"/etc/dockmesh/(previous\.json|lock)"
 _BUSY = (
     "test ! -e /etc/dockmesh/pending || { echo pending; exit; }; pgrep -f '^sh -s$' && exit;"
@@ -62,8 +64,8 @@ class Mesh:
         return file
 
     def rules(self, **options: Any) -> Path:
-        """Other routes and rules on every host; Docker is left alone."""
-        return self.inventory("rules", (r"prefix: (\S+)\.(\d+)/20", r"prefix: \1.\2/21"), **options)
+        """Other rules on every host; Docker is left alone."""
+        return self.inventory("rules", (r"^mesh:$", RULES), **options)
 
     def bridges(self, *changing: str, **options: Any) -> Path:
         """Another docker0 on these hosts, or on all, so that Docker restarts there."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, dockmesh, eventually, started, write
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, assert_same, dockmesh, eventually, started, write
 
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"
@@ -48,8 +48,8 @@ def filled(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
         mesh.on(host, f"umount {folder}; rm -r /root/full")
 
 
-def changed(mesh: Mesh, host: str, done_by: str = "/21") -> bool:
-    return done_by in mesh.on(host, "ip route show proto 201")
+def changed(mesh: Mesh, host: str) -> bool:
+    return " -p udp " in mesh.on(host, "iptables -S DOCKMESH-FORWARD")
 
 
 @pytest.mark.parametrize("free_kib", [0, 12, 20, 28])
@@ -93,7 +93,7 @@ def test_where_sudo_is_refused_the_host_is_left_alone_and_says_why(mesh: Mesh) -
     dockmesh("plan", mesh.inventory("admin", as_admin)).expect(0)
     mesh.on("host1", f"echo 'admin ALL=(ALL) PASSWD: ALL' >{sudoers}; chmod 440 {sudoers}")
     try:
-        inventory = mesh.inventory("admin", as_admin, (r"prefix: (\S+)\.(\d+)/20", r"prefix: \1.\2/21"))
+        inventory = mesh.inventory("admin", as_admin, (r"^mesh:$", RULES))
         done = dockmesh("apply", inventory, *ALL_AT_ONCE).expect(3)
     finally:
         mesh.on("host1", f"rm {sudoers}")
@@ -147,7 +147,7 @@ def test_a_changed_host_key_stops_at_the_door_of_that_host_alone(mesh: Mesh, tmp
     ours, others = lines[0].split(), lines[1].split()
     known = tmp_path / "known_hosts"
     known.write_text("\n".join((" ".join((ours[0], *others[1:])), *lines[1:], "")))
-    inventory = mesh.inventory("rules", (r"known_hosts: .*", f"known_hosts: {known}"), (r"/20, tags", "/21, tags"))
+    inventory = mesh.inventory("rules", (r"known_hosts: .*", f"known_hosts: {known}"), (r"^mesh:$", RULES))
     done = dockmesh("apply", inventory, *ALL_AT_ONCE).expect(3)
     assert "has CHANGED" in done.errors["host1"]
     assert done.outcomes == {"host1": "unreachable", "host2": "confirmed", "host3": "confirmed"}

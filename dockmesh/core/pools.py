@@ -1,0 +1,62 @@
+"""Docker's pools for new networks: inside the host's own prefix, or at least outside everybody's.
+
+Docker's own choice avoids networks the host is itself in, not those it has a route to via a next hop (moby,
+`libnetwork/ipams/defaultipam`): with a mesh it would sooner or later take a peer's prefix.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network, collapse_addresses
+
+from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.model import Fleet, Host, Pool
+
+# moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
+_BUILT_IN = (
+    *(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)),
+    *IPv4Network("192.168.0.0/16").subnets(new_prefix=20),
+)
+
+
+def pools(fleet: Fleet, host: Host, facts: HostFacts) -> tuple[Pool, ...]:
+    """The pools `host` shall have. Those it has for IPv6 stay, since dockmesh has none of its own."""
+    has = facts.actual.bridge.pools if facts.actual.bridge else ()
+    if host.prefix is None or host.bridge is None:
+        return has
+    own = tuple(_beside(host.prefix, host.bridge, fleet.settings.pool_size))
+    return (*(own or _elsewhere(fleet, facts, has)), *(pool for pool in has if isinstance(pool.base, IPv6Network)))
+
+
+def _beside(prefix: IPv4Network, bridge: IPv4Interface, size: int) -> Iterator[Pool]:
+    """What the prefix has beside docker0's network, where a network of that size fits."""
+    if bridge.network == prefix:
+        return
+    for base in sorted(prefix.address_exclude(bridge.network)):
+        if base.prefixlen <= size:
+            yield Pool(base, size)
+
+
+def _elsewhere(fleet: Fleet, facts: HostFacts, has: Iterable[Pool]) -> tuple[Pool, ...]:
+    """Docker's built-in pools without what the mesh and the host use; pools that are clear of that stay.
+
+    That they stay spares a restart of Docker whenever a host joins the mesh from elsewhere.
+    """
+    used = [host.prefix for host in fleet.hosts if host.prefix]
+    used += [IPv4Network(host.underlay) for host in fleet.hosts]
+    used += [address.network for device, address in facts.addresses if device not in _docker_devices(facts)]
+    present = tuple(pool for pool in has if isinstance(pool.base, IPv4Network))
+    if present and not any(_overlaps(pool.base, used) for pool in present):
+        return present
+    free = [network for network in _BUILT_IN if not _overlaps(network, used)]
+    sizes = sorted({network.prefixlen for network in free})
+    return tuple(
+        Pool(base, size) for size in sizes for base in collapse_addresses(n for n in free if n.prefixlen == size)
+    )
+
+
+def _overlaps(network: object, used: Iterable[IPv4Network]) -> bool:
+    return isinstance(network, IPv4Network) and any(network.overlaps(each) for each in used)
+
+
+def _docker_devices(facts: HostFacts) -> set[str]:
+    networks = facts.docker.networks if facts.docker else ()
+    return {DOCKER_BRIDGE, *(network.device for network in networks)}

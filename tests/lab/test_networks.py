@@ -1,0 +1,224 @@
+"""Compose-like networks: inside the host's prefix, reached by every peer with true sources, and by nobody else."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address, IPv4Network
+from itertools import permutations
+from pathlib import Path
+
+import mesh
+import pytest
+from breaking import done, said
+from mesh import Mesh
+from stand import Stand
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+PREFIXES = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.128.32.0/20"}
+UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130", "host4": "192.168.18.131"}
+PORT, INNER_PORT, PUBLISHED = 7000, 7001, 8080
+MENDED_WITHIN_S = 30
+HEARD = "icmp[icmptype] = icmp-echo or (tcp[tcpflags] & (tcp-syn|tcp-ack)) = tcp-syn"
+_ADDRESS = "{{.NetworkSettings.Networks.app.IPAddress}}"
+_SERVES = f"until echo | docker exec -i app nc -w 1 127.0.0.1 {INNER_PORT}; do sleep 0.1; done"
+
+
+@contextmanager
+def app(lab: Lab, *hosts: str) -> Iterator[dict[str, str]]:
+    """A network of its own on each host, made by Docker as it likes, with a container that echoes on two ports.
+
+    One of them is published, which Docker before 28 opens to whoever has a route to the container. Gives the addresses
+    of the containers by host, which differ from time to time: Docker does not take a network's prefix twice in a row.
+    """
+    with ExitStack() as stack:
+        for host in hosts:
+            serving = f"nc -ll -p {PORT} -e cat & nc -ll -p {INNER_PORT} -e cat"
+            options = f"--name app --network app --publish {PUBLISHED}:{PORT} --stop-signal KILL"
+            make = ["docker network create app", f"docker run --detach {options} busybox sh -c '{serving}'", _SERVES]
+            stack.enter_context(done(lab, host, do=make, undo=["docker rm -f app; docker network rm app"]))
+        yield {host: said(lab, host, "docker", "inspect", "-f", _ADDRESS, "app") for host in hosts}
+
+
+def inside(lab: Lab, host: str, container: str, command: str) -> str:
+    return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
+
+
+def pings(lab: Lab, host: str, container: str, address: str) -> bool:
+    return " 0% packet loss" in inside(lab, host, container, f"ping -c 1 -W 1 {address}")
+
+
+def talks(lab: Lab, host: str, container: str, address: str, port: int = PORT) -> bool:
+    return inside(lab, host, container, f"echo hello | nc -w 1 {address} {port}") == "hello\n"
+
+
+@contextmanager
+def listening(lab: Lab, host: str) -> Iterator[set[tuple[str, str]]]:
+    """Who sends pings and opens connections to the host's app, as its own network card sees it."""
+    heard: set[tuple[str, str]] = set()
+    enter = "nsenter --net --target $(docker inspect -f '{{.State.Pid}}' app)"
+    tcpdump = f"{enter} tcpdump -lnq -i eth0 '{HEARD}' >/root/heard 2>/root/said & echo $!"
+    pid = said(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
+    yield heard
+    text = said(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
+    for line in text.splitlines():
+        _time, _ip, source, _to, _target, what, *_ = line.split()
+        heard.add((what.lower(), ".".join(source.split(".")[:4])))
+
+
+def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, str]) -> None:
+    for target in HOSTS:
+        sources = [host for host in HOSTS if host != target]
+        with listening(lab, target) as heard:
+            for source in sources:
+                assert pings(lab, source, "app", addresses[target]), (source, target)
+                assert talks(lab, source, "app", addresses[target]), (source, target)
+        assert heard == {(what, addresses[source]) for source in sources for what in ("icmp", "tcp")}, target
+
+
+def test_networks_made_after_apply_lie_in_the_prefix_and_all_reach_all_by_their_own_addresses(
+    joined: Mesh, lab: Lab
+) -> None:
+    with app(lab, *HOSTS) as addresses:
+        assert all(IPv4Address(addresses[host]) in IPv4Network(PREFIXES[host]) for host in HOSTS)
+        assert_all_reach_all_by_their_own_addresses(lab, addresses)
+        assert joined.dockmesh("plan").status == 0, "a network of its own prefix is nothing to plan"
+
+
+def test_that_outlasts_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) -> None:
+    with app(lab, *HOSTS) as addresses:
+        for host in ("host1", "host3"):
+            said(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
+        lifecycle.reboot(lab.topology.name, "host2")
+        said(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
+        assert poll(lambda: pings(lab, "host2", "app", addresses["host1"]), MENDED_WITHIN_S)
+        assert_all_reach_all_by_their_own_addresses(lab, addresses)
+        assert joined.dockmesh("status").status == 0
+
+
+def test_a_host_that_is_no_peer_reaches_nothing_but_published_ports(joined: Mesh, lab: Lab) -> None:
+    """It is on the same LAN and has routes like a peer's; the answer would find its way."""
+    hosts = [host for host in HOSTS if host in joined.hosts]
+    routes = [f"ip route add {PREFIXES[host]} via {UNDERLAY[host]}" for host in hosts]
+    with (
+        app(lab, *HOSTS) as addresses,
+        done(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]),
+    ):
+        for host in HOSTS:
+            assert talks(lab, "host4", "web", UNDERLAY[host], PUBLISHED), "published ports keep working"
+            docker0 = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")
+            for address in (addresses[host], docker0 or addresses[host]):
+                assert lab.run("host4", ("ping", "-c", "1", "-W", "1", address)).returncode != 0, address
+                assert not talks(lab, "host4", "web", address, INNER_PORT), address
+
+
+def test_networks_of_one_host_stay_apart_and_published_ports_work_from_peers(joined: Mesh, lab: Lab) -> None:
+    assert joined.hosts == HOSTS
+    with app(lab, *HOSTS) as addresses:
+        for source, target in permutations(HOSTS, 2):
+            assert not pings(lab, source, "web", addresses[source])
+            assert not talks(lab, source, "web", addresses[source])
+            assert talks(lab, source, "web", UNDERLAY[target], PUBLISHED)
+
+
+def test_towards_the_rest_of_the_world_containers_hide_behind_their_host(joined: Mesh, lab: Lab) -> None:
+    assert joined.hosts == HOSTS
+    with app(lab, "host4"), listening(lab, "host4") as heard:
+        for host in HOSTS:
+            assert talks(lab, host, "web", UNDERLAY["host4"], PUBLISHED)
+    assert heard == {("tcp", UNDERLAY[host]) for host in HOSTS}
+
+
+def test_with_source_nat_peers_see_the_host(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    masked = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    assert masked.dockmesh("apply", "--yes").status == 0
+    with app(lab, *HOSTS) as addresses, listening(lab, "host3") as heard:
+        assert pings(lab, "host1", "app", addresses["host3"])
+        assert talks(lab, "host2", "app", addresses["host3"])
+    assert heard == {("icmp", UNDERLAY["host1"]), ("tcp", UNDERLAY["host2"])}
+    assert joined.dockmesh("apply", "--yes").status == 0
+
+
+def test_without_nft_a_chain_keeps_the_sources_also_after_docker_has_put_rules_before_it(
+    joined: Mesh, lab: Lab
+) -> None:
+    """Docker puts a new network's masquerade first; the host puts its jump before that again."""
+    nft = said(lab, "host1", "sh", "-c", "command -v nft")
+    assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
+    with done(lab, "host1", do=[f"mv {nft} /root/nft"], undo=[f"mv /root/nft {nft}"]):
+        assert joined.dockmesh("apply", "--yes").status == 0
+        with app(lab, "host1", "host3") as addresses:
+            said(lab, "host1", "systemctl", "start", "dockmesh.service")
+            with listening(lab, "host3") as heard:
+                assert pings(lab, "host1", "app", addresses["host3"])
+                assert talks(lab, "host1", "app", addresses["host3"])
+        assert heard == {("icmp", addresses["host1"]), ("tcp", addresses["host1"])}
+        assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
+        assert "DOCKMESH" not in said(lab, "host1", "iptables-save")
+    assert joined.dockmesh("apply", "--yes").status == 0
+
+
+def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
+    narrow = mesh.write(lab, tmp_path, hosts)
+    plan = narrow.dockmesh("plan")
+    assert f"-p tcp -m tcp --dport {PORT} -j ACCEPT" in plan.words
+    assert narrow.dockmesh("apply", "--yes").status == 0
+    assert narrow.dockmesh("plan").status == 0
+    with app(lab, *HOSTS) as addresses:
+        for source, target in permutations(HOSTS, 2):
+            assert talks(lab, source, "app", addresses[target])
+            assert not talks(lab, source, "app", addresses[target], INNER_PORT), "not allowed"
+            assert pings(lab, source, "app", addresses[target])
+            assert talks(lab, source, "app", UNDERLAY[target], PUBLISHED), "Docker decides on published ports"
+    assert joined.dockmesh("apply", "--yes").status == 0
+
+
+def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+    """The tutorial's own prefixes, of which Docker used to take the peer's for its next network."""
+    hosts = {
+        "host1": {"prefix": "172.18.0.0/16", "bridge": "172.18.0.1/16"},
+        "host3": {"prefix": "172.17.0.0/16", "bridge": "172.17.0.1/16"},
+    }
+    tutorial = mesh.write(lab, tmp_path, hosts)
+    assert tutorial.dockmesh("apply", "--yes").status == 0
+    for host in hosts:
+        with done(lab, host, do=["docker network create new"], undo=["docker network rm new"]):
+            subnet = said(lab, host, "docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "new")
+            assert subnet not in {"172.17.0.0/16", "172.18.0.0/16"}
+            plan = tutorial.dockmesh("plan")
+            assert plan.status == 0
+            assert f"network new ({subnet}) is outside {hosts[host]['prefix']}" in plan.words
+    assert tutorial.dockmesh("destroy", "--yes").status == 0
+    assert fresh.hosts == HOSTS
+
+
+@pytest.mark.parametrize("keys", [{"default-address-pools": [{"base": "10.77.0.0/16", "size": 26}]}])
+def test_pools_of_the_admins_own_are_back_after_destroy(
+    fresh: Mesh, lab: Lab, stand: Stand, keys: dict[str, object]
+) -> None:
+    """With them in force: Docker has read them again. docker0 itself comes out of them, and Docker remembers that."""
+    text = str(keys).replace("'", '"')
+    restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
+    with done(
+        lab,
+        "host1",
+        do=[f"mkdir -p /etc/docker && echo '{text}' >/etc/docker/daemon.json", restart],
+        undo=[
+            """echo '{"bip": "172.17.0.1/16"}' >/etc/docker/daemon.json""",
+            restart,
+            "rm /etc/docker/daemon.json",
+            restart,
+        ],
+    ):
+        assert fresh.dockmesh("apply", "--yes").status == 0
+        pools = said(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
+        assert "10.77" not in pools
+        assert "10.128.1.0" in pools
+        assert fresh.dockmesh("destroy", "--yes").status == 0
+        pools = said(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
+        assert pools == '[{"Base":"10.77.0.0/16","Size":26}]'
+        assert said(lab, "host1", "cat", "/etc/docker/daemon.json") == text
+    assert not stand.joined
