@@ -17,6 +17,7 @@ _VERBS = {
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
     "rollback": ("dockmesh.cli.online", "Put back what stood before the last apply."),
     "destroy": ("dockmesh.cli.online", "Take the mesh off the hosts, and leave them as they were found."),
+    "allocate": ("dockmesh.cli.offline", "Propose prefixes for hosts that lack one."),
     "schema": ("dockmesh.cli.offline", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }

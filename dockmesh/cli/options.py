@@ -35,7 +35,7 @@ class Options:
         Raises:
             UsageError: there is none, it cannot be read, or it is invalid.
         """
-        return parse(self.inventory_text(), file=str(self._file()))
+        return parse(self.inventory_text(), file=str(self.file()))
 
     def inventory_text(self) -> str:
         """The inventory's text, bytes that are no UTF-8 as surrogates.
@@ -43,9 +43,10 @@ class Options:
         Raises:
             UsageError: there is none, or it cannot be read.
         """
-        file = self._file()
+        file = self.file()
         try:
-            return file.read_text(encoding="utf-8", errors="surrogateescape")
+            with file.open(encoding="utf-8", errors="surrogateescape", newline="") as opened:
+                return opened.read()
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
 
@@ -57,7 +58,12 @@ class Options:
         """
         return select(fleet, self.limit) if self.limit is not None else fleet.hosts
 
-    def _file(self) -> Path:
+    def file(self) -> Path:
+        """The inventory's file.
+
+        Raises:
+            UsageError: there is none.
+        """
         if self.inventory is not None:
             return self.inventory
         for file in _DEFAULTS:
