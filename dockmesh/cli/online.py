@@ -25,7 +25,7 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline, Request
 from dockmesh.remote.ssh import SshTransport
 from dockmesh.report import document
-from dockmesh.report.console import console, print_outcomes, print_plan, print_report
+from dockmesh.report.console import console, counted, print_outcomes, print_plan, print_report
 from dockmesh.report.progress import Display
 
 _PENDING = 2
@@ -148,7 +148,7 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, fil
         if not options.json:
             print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
         if planned.applyable and not yes:
-            click.confirm(f"Change {len(planned.applyable)} hosts?", abort=True, err=True)
+            click.confirm(f"Change {counted(len(planned.applyable), 'host')}?", abort=True, err=True)
         try:
             outcomes = pipeline.apply(planned)
         except KeyboardInterrupt:
@@ -163,7 +163,9 @@ def _carry_out(options: Options, goal: Goal, *, yes: bool, rollout: Rollout, fil
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:
+    """What hosts have in their daemon.json is in it, and nobody else's to read."""
     try:
+        file.touch(mode=0o600)
         file.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}: the plan could not be saved") from error

@@ -71,7 +71,7 @@ def print_plan(out: Console, plan: Plan, *, verbose: bool = False) -> None:
     counts = ", ".join(f"{summary[action]} to {action}" for action in _SIGNS if summary[action])
     out.print(Text(f"{_hosts(len(plan.hosts))}: {counts or 'nothing to change'}", style="bold"))
     if not plan.sound:
-        against = f"{summary['conflicts']} conflicts, {summary['errors']} hosts that cannot be worked with"
+        against = f"{counted(summary['conflicts'], 'conflict')}, {_hosts(summary['errors'])} that cannot be worked with"
         out.print(Text(f"{against}: left alone.", style="bold red"))
 
 
@@ -202,4 +202,9 @@ def _failures(report: Report) -> Iterator[Text]:
 
 
 def _hosts(count: int) -> str:
-    return "1 host" if count == 1 else f"{count} hosts"
+    return counted(count, "host")
+
+
+def counted(count: int, what: str) -> str:
+    """A count of things in words: `1 host`, `2 hosts`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -122,7 +122,7 @@ def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, l
     one = mesh.write(lab, tmp_path, {"host3": {}})
     assert one.dockmesh("plan").status == 2
     applied = one.on_a_terminal("apply", answer="y")
-    assert "Change 1 hosts? [y/N]: y" in applied.stdout
+    assert "Change 1 host? [y/N]: y" in applied.stdout
     assert applied.status == 0
     assert bridge_of(lab, "host3") == "10.128.32.1/24"
     assert ttl(lab, "host3", container_address(lab, "host3")) == 64

@@ -86,7 +86,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
         "a",
         "  ✗ is down",
         "2 hosts: nothing to change",
-        "1 conflicts, 1 hosts that cannot be worked with: left alone.",
+        "1 conflict, 1 host that cannot be worked with: left alone.",
     ]
 
 
