@@ -55,7 +55,7 @@ remove_nat() { printf 'table ip dockmesh {\n}\ndelete table ip dockmesh\n' | nft
 
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
 
-# The pools of the running Docker, as "BASE SIZE;" each.
+# The pools of the running Docker, as "BASE SIZE;" each; after a reload Docker 28.5 has "invalid Prefix" for every base.
 docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
 
 is_docker_on() {

@@ -67,6 +67,16 @@ def naming(text: str | None, address: IPv4Interface | None, pools: Sequence[Pool
     return _dump(document, like=text)
 
 
+def pools(text: str | None) -> tuple[Pool, ...]:
+    """The pools that the file names; none where it names none, or something else.
+
+    Raises:
+        DaemonJsonError: the text is no JSON object.
+    """
+    found = _named(load(text))
+    return found[1] if found else ()
+
+
 def _named(document: Mapping[str, Any]) -> tuple[IPv4Interface | None, tuple[Pool, ...]] | None:
     """The address and the pools that the file names; None where they are none."""
     with suppress(ValueError, TypeError, KeyError):

@@ -29,6 +29,8 @@ NAT_CHAIN = "DOCKMESH-NAT"
 CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
 _FILE_BYTES = 1 << 20
+# How Go prints a netip.Prefix that is none.
+_NO_PREFIX = "invalid Prefix"
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks joined.
 _SOURCE_NAT = re.compile(
     r"table ip dockmesh \{ set peers \{ type ipv4_addr flags interval elements = \{ (?P<peers>[\d./, ]+) \} \}"
@@ -257,17 +259,23 @@ def _docker_resources(
     files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
     address = next((address for device, address in addresses if device == DOCKER_BRIDGE), None)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
-    pools = _pools(sections["info"])
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
+        pools = _pools(sections["info"], text)
         return *files, Bridge(address, pools, daemon.naming(text, address, pools))
-    return *files, Bridge(address, pools)
+    return *files, Bridge(address)
 
 
-def _pools(info: Section) -> tuple[Pool, ...]:
-    """The pools of the running daemon; none where it has Docker's own."""
+def _pools(info: Section, text: str | None) -> tuple[Pool, ...]:
+    """The pools of the running daemon; none where it has Docker's own.
+
+    Docker 28.5 forgets their bases in `docker info` when its file is read again (systemctl reload): what the file names
+    stands for them then.
+    """
     with reading("docker info"):
         rows = _info(info).get("DefaultAddressPools") or ()
+        if any(row["Base"] == _NO_PREFIX for row in rows):
+            return daemon.pools(text)
         return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
 
 

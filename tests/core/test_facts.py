@@ -1,9 +1,10 @@
 """What is read of a host: recorded on three generations of Docker, and crafted where no host was at hand."""
 
+import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, HOST3, facts, host, recorded
+from builders import FLEET, GENERATIONS, HOST2, HOST3, facts, host, recorded, said_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,3 +195,9 @@ def told(output: str) -> None:
         parse(HOST2, output)
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+
+
+def test_after_a_reload_docker_28_has_forgotten_its_pools_and_its_file_tells_them() -> None:
+    info = json.loads(said_in("forky_joined", "info"))
+    info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
+    assert facts("forky_joined", {"info": json.dumps(info)}).actual == facts("forky_joined").actual

@@ -182,8 +182,8 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Me
         host["host"]: {change["kind"] for change in host["changes"] if change["key"] != "/etc/dockmesh/reassert.sh"}
         for host in plan.document["hosts"]
     }
-    assert kinds["host1"] == {"file", "service", "firewall", "route", "unit"}
-    assert kinds["host4"] - {"unit"} == {"firewall", "route"}
+    assert kinds["host1"] == {"file", "service", "firewall", "nat", "route", "unit"}
+    assert kinds["host4"] - {"unit"} == {"firewall", "nat", "route"}
     assert kinds["host3"] - {"unit"} == {"route"}
 
     applied = mixed.dockmesh("apply", "--yes", "--json")

@@ -140,4 +140,4 @@ def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_n
 
 def before_dockmesh(trial: Trial) -> bool:
     """Ctrl-C while Python itself was starting, which answers in its own way; nobody had been contacted."""
-    return trial.status in {1, -signal.SIGINT} and trial.last_words == "KeyboardInterrupt" and not any(trial.new)
+    return trial.status in {1, -signal.SIGINT} and trial.last_words in {"", "KeyboardInterrupt"} and not any(trial.new)
