@@ -1,4 +1,4 @@
-# One resource each. Every verb may be run again, and touches nothing that is as it should be.
+# One resource each. Every verb may be run again, and disturbs nothing that is as it should be.
 # Follows sections.sh.
 # shellcheck shell=dash disable=SC2154
 
@@ -35,7 +35,8 @@ put_chain() {
   hooked "$@" || { unhook "$1" "$2" && iptables -w 10 -t "$1" -I "$3" 1 -j "$2"; }
 }
 
-# put_nat, the table ip dockmesh on stdin: put in the place of the present one at one blow.
+# put_nat, the table ip dockmesh on stdin: put in the place of the present one at one blow, also where that is the same;
+# connections keep the addresses they have.
 put_nat() {
   { printf 'table ip dockmesh {\n}\ndelete table ip dockmesh\n'; cat; } | nft -f -
 }
