@@ -12,12 +12,12 @@ from dockmesh.errors import DockmeshError, UsageError
 # Verbs and the modules they live in: a verb's libraries are loaded when it is called, not for --version and --help.
 _VERBS = {
     "validate": ("dockmesh.cli.offline", "Check the inventory without contacting anyone."),
+    "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that lack one, or write them down."),
     "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),
     "apply": ("dockmesh.cli.online", "Join the hosts: plan, ask, change, verify."),
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
     "rollback": ("dockmesh.cli.online", "Put back what stood before the last apply."),
     "destroy": ("dockmesh.cli.online", "Take the mesh off the hosts, and leave them as they were found."),
-    "allocate": ("dockmesh.cli.offline", "Propose prefixes for hosts that lack one."),
     "schema": ("dockmesh.cli.offline", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }

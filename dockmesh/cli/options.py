@@ -38,15 +38,14 @@ class Options:
         return parse(self.inventory_text(), file=str(self.file()))
 
     def inventory_text(self) -> str:
-        """The inventory's text, bytes that are no UTF-8 as surrogates.
+        """The inventory's text: line ends as they are, bytes that are no UTF-8 as surrogates.
 
         Raises:
             UsageError: there is none, or it cannot be read.
         """
         file = self.file()
         try:
-            with file.open(encoding="utf-8", errors="surrogateescape", newline="") as opened:
-                return opened.read()
+            return file.read_bytes().decode(errors="surrogateescape")
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
 
@@ -59,10 +58,10 @@ class Options:
         return select(fleet, self.limit) if self.limit is not None else fleet.hosts
 
     def file(self) -> Path:
-        """The inventory's file.
+        """Where the inventory is.
 
         Raises:
-            UsageError: there is none.
+            UsageError: none is named, and there is none where one would be looked for.
         """
         if self.inventory is not None:
             return self.inventory

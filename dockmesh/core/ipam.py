@@ -1,47 +1,112 @@
-"""Prefixes for hosts that lack one: the lowest free blocks of the pool, in the fleet's order."""
+"""Which prefixes hosts get that lack one: the lowest free blocks of the pool, in the inventory's order."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
 
+from dockmesh.core.inventory import default_bridge, parse
+from dockmesh.core.inventory.insertion import insert_prefixes
+from dockmesh.core.inventory.marked import Document
+from dockmesh.core.inventory.wording import listed
 from dockmesh.core.model import Fleet, Host
+from dockmesh.errors import InventoryError, UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A prefix drawn for a host; None where the pool has none left."""
+    """A prefix drawn for a host."""
 
     host: str
-    prefix: IPv4Network | None
+    prefix: IPv4Network
 
 
-def allocate(fleet: Fleet, pool: IPv4Network, among: Iterable[Host]) -> tuple[Allocation, ...]:
-    """Draw a prefix for each host of `among` with Docker and without one; what is recorded stays as it is."""
-    blocks = free(pool, fleet.settings.prefix_length, _taken(fleet))
-    lacking = (host for host in among if host.docker and host.prefix is None)
-    return tuple(Allocation(host.name, next(blocks, None)) for host in lacking)
+def allocate(fleet: Fleet, hosts: Iterable[Host], *, file: str) -> tuple[Allocation, ...]:
+    """A prefix for each of `hosts`, some or all of the fleet's, that has Docker and lacks one; `file` is for messages.
+
+    Raises:
+        UsageError: there is no pool to draw from, or not enough left in it.
+    """
+    lacking = [host.name for host in hosts if host.docker and host.prefix is None]
+    if not lacking:
+        return ()
+    pool, length = fleet.settings.pool, fleet.settings.prefix_length
+    if pool is None:
+        raise UsageError(f"{file}: no pool to draw prefixes from: write one under mesh, as in pool: 10.128.0.0/12")
+    drawn = tuple(map(Allocation, lacking, free_blocks(pool, length, _taken(fleet))))
+    if left_out := lacking[len(drawn) :]:
+        raise UsageError(
+            f"{file}: no /{length} is left in the pool {pool} for {len(left_out)} of {len(lacking)} hosts without a "
+            f"prefix ({listed(left_out)}): take a wider pool under mesh, or smaller prefixes by a longer prefix_length"
+        )
+    return drawn
 
 
-def free(pool: IPv4Network, length: int, taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
-    """The blocks of `length` bits in `pool` that overlap none of `taken`, lowest first."""
-    size, end = 1 << (32 - length), int(pool.broadcast_address) + 1
-    at = int(pool.network_address)
-    for first, last in _ranges(taken, end):
-        while at + size <= min(first, end):
-            yield IPv4Network((at, length))
-            at += size
-        if last >= at:
-            at = -(-(last + 1) // size) * size
+def free_blocks(pool: IPv4Network, length: int, taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
+    """The blocks of `length` in `pool` that overlap none of `taken`, in order of address, as they are asked for.
+
+    `length` is not shorter than the pool's, so that blocks begin at multiples of their size.
+    """
+    size = 2 ** (32 - length)
+    at, end = int(pool.network_address), int(pool.broadcast_address) + 1
+    for first, last in [*sorted(map(_span, taken)), (end, end)]:
+        for start in range(at, min(first, end) - size + 1, size):
+            yield IPv4Network((start, length))
+        at = max(at, (last // size + 1) * size)
 
 
-def _ranges(taken: Iterable[IPv4Network], end: int) -> Iterator[tuple[int, int]]:
-    """First and last address of each, in order, with `end` as the last."""
-    yield from sorted((int(block.network_address), int(block.broadcast_address)) for block in taken)
-    yield end, end
+def with_prefixes(fleet: Fleet, drawn: Iterable[Allocation]) -> Fleet:
+    """The fleet as it is once `drawn` is recorded."""
+    prefixes = {each.host: each.prefix for each in drawn}
+    return replace(fleet, hosts=tuple(_joined(host, prefixes.get(host.name)) for host in fleet.hosts))
+
+
+def recorded(text: str, document: Document, fleet: Fleet, drawn: Iterable[Allocation]) -> str:
+    """The inventory's `text` with `drawn` written into it; `document` and `fleet` are what was read of it.
+
+    Raises:
+        UsageError: no mere insertion makes the text mean `with_prefixes(fleet, drawn)` and nothing else.
+    """
+    drawn = tuple(drawn)
+    edited = insert_prefixes(text, document, {each.host: each.prefix for each in drawn})
+    try:
+        meant = parse(edited, file=document.file, prefixes_required=False)
+    except InventoryError as error:
+        raise _unfit(document, [problem.message for problem in error.problems]) from error
+    if meant != with_prefixes(fleet, drawn):
+        raise _unfit(document, ["more would change than the prefixes"])
+    return edited
 
 
 def _taken(fleet: Fleet) -> Iterator[IPv4Network]:
+    """What no new prefix may overlap: all that is recorded, and the addresses of the hosts themselves."""
     for host in fleet.hosts:
         yield IPv4Network(host.underlay)
+        yield from _literal(host.login.address)
         if host.prefix:
             yield host.prefix
+        if host.bridge:
+            yield host.bridge.network
+
+
+def _literal(address: str) -> Iterator[IPv4Network]:
+    """The address SSH goes to, unless it is a name."""
+    try:
+        yield IPv4Network(IPv4Address(address))
+    except ValueError:
+        return
+
+
+def _span(block: IPv4Network) -> tuple[int, int]:
+    return int(block.network_address), int(block.broadcast_address)
+
+
+def _joined(host: Host, prefix: IPv4Network | None) -> Host:
+    return replace(host, prefix=prefix, bridge=default_bridge(prefix)) if prefix else host
+
+
+def _unfit(document: Document, reasons: Iterable[str]) -> UsageError:
+    told = "".join(f"\n  {reason}" for reason in reasons)
+    return UsageError(
+        f"{document.file} stays as it is, for with the prefixes in it{told}\n"
+        "Edit it by hand; allocate without --write shows the prefixes."
+    )

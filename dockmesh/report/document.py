@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
+from dockmesh.core.ipam import Allocation
 from dockmesh.core.model import Bridge, Chain, File, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
@@ -11,6 +12,7 @@ from dockmesh.core.reach import Reachability, Report
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
 STATUS = "dockmesh/status/1"
+ALLOCATE = "dockmesh/allocate/1"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -50,6 +52,15 @@ def status_document(report: Report) -> dict[str, Any]:
             "reached": len(report.answers) - len(report.failed),
             "failed": len(report.failed),
         },
+    }
+
+
+def allocate_document(drawn: Iterable[Allocation], *, written: bool) -> dict[str, Any]:
+    """The prefixes that were drawn; `written`: into the inventory."""
+    return {
+        "format": ALLOCATE,
+        "written": written,
+        "allocations": [{"host": each.host, "prefix": str(each.prefix)} for each in drawn],
     }
 
 

@@ -1,74 +1,124 @@
-"""`dockmesh allocate` as its users call it."""
+"""`dockmesh allocate`, from the words on the command line to the file on the disk."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from dockmesh.cli.offline import allocate
-from dockmesh.core.inventory import parse
-from dockmesh.errors import UsageError
+from dockmesh.cli import main
 
-TEXT = "mesh: { pool: 10.128.0.0/12, prefix_length: 20 }\nhosts:\n  a: { address: 192.0.2.1 }  # first\n"
-
-
-def call(file: Path, *options: str) -> Result:
-    return CliRunner().invoke(allocate, [*options, "-i", str(file)], catch_exceptions=True)
+Run = Callable[..., tuple[int, str, str]]
+TEXT = """\
+mesh: {pool: 10.128.0.0/16, prefix_length: 20}   # the pool
+hosts:
+  docker1:
+    address: 192.168.18.1  # rack 1
+    tags: [web]
+  db: {address: 192.168.18.2, docker: false}
+  d2: {address: 192.168.18.3}
+"""
+WRITTEN = """\
+mesh: {pool: 10.128.0.0/16, prefix_length: 20}   # the pool
+hosts:
+  docker1:
+    address: 192.168.18.1  # rack 1
+    prefix: 10.128.0.0/20
+    tags: [web]
+  db: {address: 192.168.18.2, docker: false}
+  d2: {address: 192.168.18.3, prefix: 10.128.16.0/20}
+"""
 
 
 @pytest.fixture
-def mesh(tmp_path: Path) -> Path:
+def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DOCKMESH_INVENTORY", raising=False)
     file = tmp_path / "mesh.yml"
     file.write_text(TEXT)
-    file.chmod(0o640)
     return file
 
 
-def test_it_proposes_and_writes_nothing(mesh: Path) -> None:
-    done = call(mesh)
-    assert (done.exit_code, done.stdout) == (0, "a  10.128.0.0/20\n")
-    assert "--write" in done.stderr
-    assert mesh.read_text() == TEXT
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def called(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
+
+    return called
 
 
-def test_it_writes_where_the_file_is_and_a_second_time_finds_nothing_to_do(mesh: Path, tmp_path: Path) -> None:
-    link = tmp_path / "link.yml"
-    link.symlink_to(mesh)
-    assert call(link, "--write").exit_code == 0
-    assert mesh.read_text() == TEXT.replace("{ address", "{ prefix: 10.128.0.0/20, address")
-    assert mesh.stat().st_mode & 0o777 == 0o640
-    assert link.is_symlink()
-    assert {each.name for each in tmp_path.iterdir()} == {"link.yml", "mesh.yml"}
-    assert call(mesh, "--write").stdout == "nothing to allocate: every host with Docker has a prefix\n"
+def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path, run: Run) -> None:
+    assert run("allocate") == (
+        0,
+        "docker1  10.128.0.0/20\nd2       10.128.16.0/20\n2 prefixes proposed; --write puts them into mesh.yml.\n",
+        "",
+    )
+    assert inventory.read_text() == TEXT
 
 
-def test_json_is_one_document(mesh: Path) -> None:
-    rows = [{"host": "a", "prefix": "10.128.0.0/20"}]
-    expected = {"format": "dockmesh/allocate/1", "written": True, "allocations": rows}
-    assert json.loads(call(mesh, "--json", "--write").stdout) == expected
+def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inventory: Path, run: Run) -> None:
+    status, out, err = run("allocate", "--write")
+    assert (status, out.splitlines()[-1], err) == (0, "2 prefixes written to mesh.yml.", "")
+    assert inventory.read_text() == WRITTEN
+    assert run("allocate", "--write") == (0, "Nothing to do: every host with Docker has a prefix.\n", "")
+    assert run("validate") == (0, "valid: 3 hosts, 2 with a prefix\n", "")
+    assert inventory.read_text() == WRITTEN
+
+
+def test_json_is_one_document_that_says_whether_anything_was_written(inventory: Path, run: Run) -> None:
+    allocations = [{"host": "docker1", "prefix": "10.128.0.0/20"}, {"host": "d2", "prefix": "10.128.16.0/20"}]
+    for words, written, drawn in (([], False, allocations), (["--write"], True, allocations), (["--write"], False, [])):
+        status, out, err = run("allocate", "--json", "-i", str(inventory), *words)
+        assert (status, err) == (0, "")
+        assert json.loads(out) == {"format": "dockmesh/allocate/1", "written": written, "allocations": drawn}
+
+
+def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> None:
+    assert run("allocate", "--write", "--limit", "d2")[1].startswith("d2  10.128.0.0/20\n1 prefix written")
+    assert run("allocate", "--write")[1].startswith("docker1  10.128.16.0/20\n")
+    assert "d2: {address: 192.168.18.3, prefix: 10.128.0.0/20}" in inventory.read_text()
 
 
 @pytest.mark.parametrize(
-    ("mesh_keys", "told"),
-    [("name: x", "there is no mesh.pool to draw from"), ("pool: 10.0.0.0/24, prefix_length: 26", "left for 1 of 5")],
+    ("old", "new", "told"),
+    [
+        ("pool: 10.128.0.0/16, ", "", "mesh.yml: no pool to draw prefixes from: write one under mesh"),
+        ("10.128.0.0/16", "10.128.0.0/20", "mesh.yml: no /20 is left in the pool 10.128.0.0/20 for 1 of 2 hosts"),
+        ("[web]", "[web]\n    prot: 22", "mesh.yml:6:5: unknown key 'prot'; did you mean 'port'?"),
+        ("docker: false", "docker: 7, tags: 8", "mesh.yml:6:39: docker '7' is neither true nor false\nmesh.yml:6:48: "),
+        ("hosts:", "hosts: [", "mesh.yml:4:12: not valid YAML: "),
+    ],
 )
-def test_without_a_pool_or_room_in_it_it_says_what_to_do_and_writes_nothing(
-    tmp_path: Path, mesh_keys: str, told: str
+def test_what_cannot_be_allocated_is_told_and_nothing_is_written(
+    inventory: Path, run: Run, old: str, new: str, told: str
 ) -> None:
-    file = tmp_path / "mesh.yml"
-    hosts = "".join(f"  h{at}: {{ address: 192.0.2.{at} }}\n" for at in range(1, 6))
-    file.write_text(f"mesh: {{ {mesh_keys} }}\nhosts:\n{hosts}")
-    before = file.read_text()
-    done = call(file, "--write")
-    assert isinstance(done.exception, UsageError)
-    assert told in str(done.exception)
-    assert file.read_text() == before
+    inventory.write_text(text := TEXT.replace(old, new))
+    status, out, err = run("allocate", "--write")
+    assert (status, out) == (4, "")
+    assert err.startswith(told)
+    assert inventory.read_text() == text
 
 
-def test_a_fleet_of_a_thousand_is_written(tmp_path: Path) -> None:
-    file = tmp_path / "mesh.yml"
-    hosts = "".join(f"  h{at}:\n    address: 10.0.{at // 250}.{at % 250 + 1}\n" for at in range(1000))
-    file.write_text(f"mesh: {{ pool: 10.128.0.0/9, prefix_length: 20 }}\nhosts:\n{hosts}")
-    assert call(file, "--write").exit_code == 0
-    assert all(host.prefix for host in parse(file.read_text(), file="mesh.yml").hosts)
+def test_without_an_inventory_one_is_asked_for(inventory: Path, run: Run) -> None:
+    inventory.unlink()
+    status, _, err = run("allocate")
+    assert status == 4
+    assert "name one with -i FILE or DOCKMESH_INVENTORY" in err
+
+
+def test_windows_line_ends_stay(inventory: Path, run: Run) -> None:
+    inventory.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert run("allocate", "--write")[0] == 0
+    assert inventory.read_bytes() == b"\xef\xbb\xbf" + WRITTEN.replace("\n", "\r\n").encode()
+
+
+def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
+    hosts = (f"  h{number}:\n    address: 10.0.{number // 250}.{number % 250 + 1}\n" for number in range(1000))
+    inventory.write_text(f"mesh: {{pool: 10.128.0.0/9, prefix_length: 20}}\nhosts:\n{''.join(hosts)}")
+    assert run("allocate", "--write")[1].endswith("\n1000 prefixes written to mesh.yml.\n")
+    assert run("validate")[1] == "valid: 1000 hosts, 1000 with a prefix\n"

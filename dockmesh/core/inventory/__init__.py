@@ -7,6 +7,7 @@ from typing import Any
 from dockmesh.core.inventory import yamldoc
 from dockmesh.core.inventory.checks import check, underlay_of
 from dockmesh.core.inventory.faults import unread, validate
+from dockmesh.core.inventory.marked import Document
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.errors import InventoryError
@@ -25,7 +26,11 @@ def parse(text: str, *, file: str, prefixes_required: bool = True) -> Fleet:
     Raises:
         InventoryError: all that is wrong, in the file's order.
     """
-    document = yamldoc.read(text, file=file)
+    return fleet_of(yamldoc.read(text, file=file), prefixes_required=prefixes_required)
+
+
+def fleet_of(document: Document, *, prefixes_required: bool = True) -> Fleet:
+    """The fleet that a document describes; arguments and errors as those of `parse`."""
     keys, faults = validate(document.root)
     faults += check(keys, unread(faults), prefixes_required=prefixes_required)
     problems = [*document.problems]

@@ -1,6 +1,6 @@
 """What one value alone cannot tell: missing keys, bridge against prefix, host against host."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address, IPv4Network
 
@@ -9,6 +9,7 @@ from dockmesh.core.inventory.faults import Fault
 from dockmesh.core.inventory.marked import Path
 from dockmesh.core.inventory.overlap import nested
 from dockmesh.core.inventory.schema import HostKeys, InventoryKeys, MeshKeys
+from dockmesh.core.inventory.wording import listed
 
 
 def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Fault]:
@@ -126,10 +127,5 @@ def _overlaps(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
             covered.setdefault(outer, []).append(inner)
     for outer, inside in covered.items():
         shown = [f"{blocks[one].network_address} of {owners[one]}" for one in sorted(inside)]
-        message = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {_listed(shown)}"
+        message = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
         yield Fault(("hosts", owners[outer], "prefix"), f"{message}: its peers would lose their next hop")
-
-
-def _listed(parts: Sequence[str], most: int = 3) -> str:
-    more = [f"{len(parts) - most} more"] if len(parts) > most else []
-    return ", ".join([*parts[:most], *more])

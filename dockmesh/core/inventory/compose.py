@@ -62,7 +62,7 @@ class Composer:
             case ev.ScalarEvent():
                 self._scalar(event)
             case ev.MappingStartEvent():
-                self._start(event, Mapping())
+                self._start(event, Mapping(flow=bool(event.flow_style)))
             case ev.SequenceStartEvent():
                 self._start(event, Sequence())
             case ev.CollectionEndEvent():
@@ -97,7 +97,7 @@ class Composer:
         if self._stack and self._stack[-1].wants_key():
             self._key(event.value, mark, merging=plain and event.value == "<<")
         else:
-            self._put(value, mark)
+            self._put(value, mark, _end_mark(event))
 
     def _alias(self, event: ev.AliasEvent) -> None:
         mark, name = _mark(event), event.anchor
@@ -111,7 +111,7 @@ class Composer:
         if self._aliased > UNFOLDED:
             raise StopError(mark, f"aliases unfold to more than {UNFOLDED:,} values")
         if not self._stack[-1].wants_key():
-            self._put(value, mark)
+            self._put(value, mark, _end_mark(event))
         elif isinstance(value, str):
             self._key(value, mark, merging=False)
         else:
@@ -141,7 +141,7 @@ class Composer:
         frame = self._stack[-1]
         frame.key, frame.key_at, frame.merging = text, mark, merging
 
-    def _put(self, value: Value, mark: Mark) -> None:
+    def _put(self, value: Value, mark: Mark, end: Mark | None = None) -> None:
         if not self._stack:
             self._root, self._root_at = value, mark
             return
@@ -152,14 +152,16 @@ class Composer:
         elif frame.merging:
             self._merge(frame, value, mark)
         elif frame.key is not None:
-            self._enter(frame.container, frame.key, frame.key_at, value, mark)
+            self._enter(frame.container, frame.key, value, key_at=frame.key_at, value_at=mark, end_at=end)
         frame.key = None
 
-    def _enter(self, container: Mapping, key: str, key_at: Mark, value: Value, mark: Mark) -> None:
+    def _enter(
+        self, container: Mapping, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None
+    ) -> None:
         if key in container:
             self.faults.append((key_at, f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"))
         else:
-            container.enter(key, value, key_at=key_at, value_at=mark)
+            container.enter(key, value, key_at=key_at, value_at=value_at, end_at=end_at)
 
     def _merge(self, frame: _Frame, value: Value, mark: Mark) -> None:
         for source in value if isinstance(value, Sequence) else [value]:
@@ -178,3 +180,8 @@ class Composer:
 def _mark(event: ev.Event) -> Mark:
     start: Any = event.start_mark  # the stubs allow for None; a parser's events always have it
     return start.line + 1, start.column + 1
+
+
+def _end_mark(event: ev.Event) -> Mark:
+    end: Any = event.end_mark
+    return end.line + 1, end.column + 1

@@ -1,63 +1,80 @@
-"""Prefixes put into an inventory's text: by insertions alone, so that comments and form stay as they are."""
+"""Prefixes written into an inventory's text, of which everything else stays byte for byte."""
 
-import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network
+from typing import Final, cast
 
-from dockmesh.core.inventory import marked, parse, yamldoc
-from dockmesh.core.inventory.marked import Mark
-from dockmesh.errors import InventoryError, Problem
+from dockmesh.core.inventory.marked import Document, Mapping, Mark
+from dockmesh.core.inventory.yamldoc import BREAK, BYTE_ORDER_MARK
+from dockmesh.errors import InventoryError
 
-_BOM = "\ufeff"
-_LINE = re.compile("[^\r\n]*(?:\r\n|\r|\n|$)")
-_BEFORE = ("address", "underlay")
+_AFTER: Final = ("underlay", "address")
 
 
-def insert(text: str, prefixes: Mapping[str, IPv4Network], *, file: str) -> str:
-    """The text with a prefix for each of these hosts, in the style of the host's other keys.
+@dataclass(frozen=True, slots=True, order=True)
+class _Insertion:
+    """What goes into the text before its character `at`."""
+
+    at: int
+    text: str
+
+
+class _Lines:
+    """A text by lines, which are counted from 1 as in marks."""
+
+    def __init__(self, text: str) -> None:
+        breaks = list(BREAK.finditer(text))
+        self.text = text
+        self._starts = [0, *(found.end() for found in breaks)]
+        self._breaks = [found.group() for found in breaks] or ["\n"]
+
+    def offset(self, mark: Mark) -> int:
+        line, column = mark
+        return self._starts[line - 1] + column - 1
+
+    def below(self, line: int, entry: str) -> _Insertion:
+        """`entry` as a line of its own below `line`; a last line without a break stays without one."""
+        if line < len(self._starts):
+            return _Insertion(self._starts[line], entry + self._breaks[line - 1])
+        return _Insertion(len(self.text), self._breaks[-1] + entry)
+
+
+def insert_prefixes(text: str, document: Document, prefixes: dict[str, IPv4Network]) -> str:
+    """`text` with a key `prefix` for each of the hosts in `prefixes`, behind its underlay, or else its address.
+
+    Args:
+        text: the inventory, of which `document` was read without a problem.
+        document: it says where things stand.
+        prefixes: by host; none of these has one of its own.
 
     Raises:
-        InventoryError: a host's keys are written where no key can be put beside them, as in an alias.
+        InventoryError: a host takes over its very address by `<<`, and has no place to write beside.
     """
-    bom, body = (_BOM, text.removeprefix(_BOM)) if text.startswith(_BOM) else ("", text)
-    hosts = yamldoc.read(body, file=file).root["hosts"]
-    assert isinstance(hosts, marked.Mapping)  # noqa: S101 (the caller has parsed it)
-    lines = _LINE.findall(body)
-    places = [(_place(hosts, name, file), prefix) for name, prefix in prefixes.items()]
-    for (line, column), prefix in sorted(places, key=lambda each: each[0], reverse=True):
-        lines[line - 1] = _inserted(lines[line - 1], column - 1, f"prefix: {prefix}")
-    result = bom + "".join(lines)
-    _check(text, result, prefixes, file)
-    return result
+    body = text.removeprefix(BYTE_ORDER_MARK)
+    lines = _Lines(body)
+    pieces, done = [text[: len(text) - len(body)]], 0
+    for new in sorted(_insertion(lines, document, host, str(prefix)) for host, prefix in prefixes.items()):
+        pieces += body[done : new.at], new.text
+        done = new.at
+    return "".join((*pieces, body[done:]))
 
 
-def _check(text: str, result: str, prefixes: Mapping[str, IPv4Network], file: str) -> None:
-    """What was written must say what it said, and the prefixes."""
-    before = parse(text, file=file, prefixes_required=False).hosts
-    after = parse(result, file=file, prefixes_required=False).hosts
-    wanted = {host.name: prefixes.get(host.name, host.prefix) for host in before}
-    if {host.name: host.prefix for host in after} != wanted:
-        raise InventoryError([Problem(file, 1, 1, "its form leaves no room for prefixes: write them by hand")])
+def _insertion(lines: _Lines, document: Document, host: str, prefix: str) -> _Insertion:
+    keys = _keys(document, host)
+    beside = next((key for key in _AFTER if key in keys.ends_at), None)
+    if beside is None:
+        why = f"{host} takes over its address by <<; write prefix: {prefix} by hand"
+        raise InventoryError([document.problem(("hosts", host), why, at_key=True)])
+    key_at, (line, column) = keys.keys_at[beside], keys.ends_at[beside]
+    # JSON is YAML too, and shall stay JSON.
+    quote = '"' if lines.text.startswith('"', lines.offset(key_at)) else ""
+    entry = f"{quote}prefix{quote}: {quote}{prefix}{quote}"
+    if keys.flow:
+        return _Insertion(lines.offset((line, column)), f", {entry}")
+    # A value written as a block (`>-`) reaches to the start of the line behind it.
+    return lines.below(line - 1 if column == 1 else line, " " * (key_at[1] - 1) + entry)
 
 
-def _place(hosts: marked.Mapping, name: str, file: str) -> Mark:
-    """The first of the host's own keys that a prefix stands before; in block style a line below the others."""
-    keys, begin = hosts[name], hosts.values_at[name]
-    # What comes from an anchor stands before the host.
-    own = _own(keys.keys_at, begin) if isinstance(keys, marked.Mapping) else {}
-    if not own:
-        raise InventoryError([Problem(file, *begin, f"{name} has no keys of its own: write its prefix by hand")])
-    later = [mark for key, mark in own.items() if key not in _BEFORE]
-    return min(later or own.values())
-
-
-def _own(marks: Mapping[str, Mark], begin: Mark) -> dict[str, Mark]:
-    return {key: mark for key, mark in marks.items() if mark >= begin}
-
-
-def _inserted(line: str, column: int, key: str) -> str:
-    before, after = line[:column], line[column:]
-    if before.strip():
-        return f"{before}{key}, {after}"
-    ending = after[len(after.rstrip("\r\n")) :] or "\n"
-    return f"{before}{key}{ending}{before}{after}"
+def _keys(document: Document, host: str) -> Mapping:
+    hosts = cast(Mapping, document.root["hosts"])
+    return cast(Mapping, hosts[host])

@@ -12,18 +12,26 @@ Value: TypeAlias = "str | Mapping | Sequence | None"
 
 
 class Mapping(dict[str, "Value"]):
-    """A mapping by the raw text of its keys; marks are (line, column), counted from 1."""
+    """A mapping by the raw text of its keys; marks are (line, column), counted from 1.
 
-    __slots__ = ("keys_at", "values_at")
+    `ends_at` is right behind a value, for the mapping's own keys that have one word or alias as value;
+    `flow` says that it is written in braces.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("ends_at", "flow", "keys_at", "values_at")
+
+    def __init__(self, *, flow: bool = False) -> None:
         super().__init__()
+        self.flow = flow
         self.keys_at: dict[str, Mark] = {}
         self.values_at: dict[str, Mark] = {}
+        self.ends_at: dict[str, Mark] = {}
 
-    def enter(self, key: str, value: Value, *, key_at: Mark, value_at: Mark) -> None:
+    def enter(self, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None = None) -> None:
         """Set `key` and remember where it stands."""
         self[key], self.keys_at[key], self.values_at[key] = value, key_at, value_at
+        if end_at is not None:
+            self.ends_at[key] = end_at
 
     def absorb(self, other: "Mapping") -> None:
         """Take over what `other` has and this one lacks, as `<<` does."""

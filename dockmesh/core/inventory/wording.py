@@ -1,6 +1,6 @@
 """How messages show what a user wrote, and what may have been meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -13,6 +13,12 @@ def one_line(message: str, limit: int = 500) -> str:
     """`message` fit for one line of a terminal: what does not print is escaped, what is too long is cut."""
     cut = message if len(message) <= limit else message[: limit - 3] + "..."
     return cut if cut.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
+
+
+def listed(parts: Sequence[str], most: int = 3) -> str:
+    """The first `most` of `parts`, and how many more there are."""
+    more = [f"{len(parts) - most} more"] if len(parts) > most else []
+    return ", ".join([*parts[:most], *more])
 
 
 def did_you_mean(text: str, known: Iterable[str], most: int = 1) -> str:

@@ -16,11 +16,12 @@ from dockmesh.core.inventory.compose import Composer, StopError
 from dockmesh.core.inventory.marked import Document, Mark
 from dockmesh.errors import InventoryError, Problem
 
+BYTE_ORDER_MARK: Final = "\ufeff"
+BREAK: Final = re.compile("\r\n|\r|\n")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What YAML allows, less the marks and separators that editors do not show and count lines by differently.
 _UNFIT: Final = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
-_BREAK: Final = re.compile("\r\n|\r|\n")
 
 
 def read(text: str, *, file: str) -> Document:
@@ -29,7 +30,7 @@ def read(text: str, *, file: str) -> Document:
     Raises:
         InventoryError: `text` is no YAML, or no single mapping.
     """
-    text = text.removeprefix("\ufeff")
+    text = text.removeprefix(BYTE_ORDER_MARK)
     composer = Composer()
     try:
         _refuse_unfit_characters(text)
@@ -54,7 +55,7 @@ def _events(text: str) -> Iterator[Event]:
 
 
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
-    lines = _BREAK.split(text)
+    lines = BREAK.split(text)
     at = error.problem_mark or error.context_mark
     line, column = (at.line, at.column) if at and at.line < len(lines) else (len(lines) - 1, len(lines[-1]))
     problem = error.problem or "it cannot be read"
@@ -75,5 +76,5 @@ def _refuse_unfit_characters(text: str) -> None:
 
 
 def _place(text: str, index: int) -> Mark:
-    before = _BREAK.split(text[:index])
+    before = BREAK.split(text[:index])
     return len(before), len(before[-1]) + 1

@@ -1,72 +1,94 @@
-"""Prefixes put into an inventory's text: whatever its form, nothing else of it changes."""
+"""Prefixes written into the text of an inventory, however it is laid out."""
 
-from difflib import SequenceMatcher
-from ipaddress import IPv4Network
+import json
+import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import yaml
 
-from dockmesh.core.inventory import parse
-from dockmesh.core.inventory.insertion import insert
-from dockmesh.errors import InventoryError
+from dockmesh.core.inventory import fleet_of, yamldoc
+from dockmesh.core.ipam import allocate, recorded
+from dockmesh.errors import UsageError
 
-P1, P2 = IPv4Network("10.128.0.0/20"), IPv4Network("10.128.16.0/20")
-
-FORMS = [
-    (
-        "hosts:\n  a:\n    address: 192.0.2.1  # the first\n    tags: [x]\n",
-        "hosts:\n  a:\n    address: 192.0.2.1  # the first\n    prefix: 10.128.0.0/20\n    tags: [x]\n",
-    ),
-    ("hosts:\n  a:\n    address: 192.0.2.1", "hosts:\n  a:\n    prefix: 10.128.0.0/20\n    address: 192.0.2.1"),
-    (
-        "hosts:\r\n  a:\r\n    address: 192.0.2.1\r\n",
-        "hosts:\r\n  a:\r\n    prefix: 10.128.0.0/20\r\n    address: 192.0.2.1\r\n",
-    ),
-    ("hosts:\n  a: { address: 192.0.2.1 }\n", "hosts:\n  a: { prefix: 10.128.0.0/20, address: 192.0.2.1 }\n"),
-    (
-        "hosts: {a: {address: 192.0.2.1, tags: [x]}}",
-        "hosts: {a: {address: 192.0.2.1, prefix: 10.128.0.0/20, tags: [x]}}",
-    ),
-    (
-        "\ufeffhosts: {a: {address: 192.0.2.1}}",
-        "\ufeffhosts: {a: {prefix: 10.128.0.0/20, address: 192.0.2.1}}",
-    ),
-]
+MESH = "mesh: {pool: 10.128.0.0/12, prefix_length: 20}\nhosts:\n"
 
 
-@pytest.mark.parametrize(("before", "after"), FORMS)
-def test_a_prefix_stands_with_the_hosts_other_keys_and_in_their_style(before: str, after: str) -> None:
-    assert insert(before, {"a": P1}, file="mesh.yml") == after
+def allocated(text: str) -> str:
+    """The text with all the prefixes it lacks."""
+    document = yamldoc.read(text, file="mesh.yml")
+    fleet = fleet_of(document, prefixes_required=False)
+    return recorded(text, document, fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))
 
 
-def test_a_host_that_merges_an_anchor_gets_a_prefix_of_its_own() -> None:
-    text = "hosts:\n  a: &a\n    address: 192.0.2.1\n    port: 22\n  b:\n    <<: *a\n    address: 192.0.2.2\n"
-    found = parse(insert(text, {"a": P1, "b": P2}, file="mesh.yml"), file="mesh.yml")
-    assert [host.prefix for host in found.hosts] == [P1, P2]
+def refused(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        allocated(text)
+    return str(caught.value)
 
 
-def test_a_host_that_is_an_alias_is_left_to_its_admin() -> None:
-    text = "hosts:\n  a: &a {address: 192.0.2.1}\n  b: *a\n"
-    with pytest.raises(InventoryError, match=r"mesh\.yml:3:6: b has no keys of its own"):
-        insert(text, {"b": P1}, file="mesh.yml")
+@pytest.mark.parametrize("loader", [yaml.CSafeLoader, yaml.SafeLoader])
+@pytest.mark.parametrize(
+    "after",
+    [
+        "  a:\n    address: 10.0.0.1«\n    prefix: 10.128.0.0/20»\n",
+        "  a:\n    address: 10.0.0.1«\n    prefix: 10.128.0.0/20»",
+        "  a:\n    address: 10.0.0.1  # SSH«\n    prefix: 10.128.0.0/20»\n\n# the end\n",
+        "  a:\n    underlay: 10.0.0.1«\n    prefix: 10.128.0.0/20»\n    port: 22\n    address: a\n",
+        "  a:\n   address: '10.0.0.1'«\n   prefix: 10.128.0.0/20»\n   # of the rest\n   port: 22\n...\n",
+        '  a:\n    "address": "10.0.0.1"«\n    "prefix": "10.128.0.0/20"»\n',
+        "  a:\n    address: >-  # SSH\n      10.0.0.1«\n    prefix: 10.128.0.0/20»\n    port: 22\n",
+        "  a:\n    address: # SSH\n      10.0.0.1«\n    prefix: 10.128.0.0/20»\n  # the end\n",
+        "  a: {address: 10.0.0.1«, prefix: 10.128.0.0/20»}\n",
+        "  a: { address: 10.0.0.1«, prefix: 10.128.0.0/20» } # SSH",
+        "  a: {\n    address: 10.0.0.1«, prefix: 10.128.0.0/20»  # SSH\n    , port: 22,\n  }\n",
+        "  a: {user: é𝒳, address: a, underlay: &x !!str 10.0.0.1«, prefix: 10.128.0.0/20»,}\n",
+        '  {"a":{"address":"10.0.0.1"«, "prefix": "10.128.0.0/20"»}}\n',
+    ],
+)
+def test_a_prefix_stands_behind_the_underlay_or_else_the_address(
+    after: str, loader: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yamldoc, "_LOADER", loader)
+    before = re.sub("«.*?»", "", after, flags=re.DOTALL)
+    assert allocated(MESH + before) == MESH + re.sub("[«»]", "", after)
 
 
-@given(st.lists(st.sampled_from(["block", "flow", "tags", "comment"]), min_size=1, max_size=12))
-def test_nothing_but_the_prefixes_comes_to_a_text_and_it_reads_as_before(styles: list[str]) -> None:
-    text = "# fleet\nmesh: {pool: 10.128.0.0/12}\nhosts:\n" + "".join(map(_host, range(len(styles)), styles))
-    wanted = {f"h{at}": IPv4Network((0x0A800000 + at * 4096, 20)) for at in range(len(styles))}
-    written = insert(text, wanted, file="mesh.yml")
-    kinds = {tag for tag, *_ in SequenceMatcher(None, text, written, autojunk=False).get_opcodes()}
-    assert kinds <= {"equal", "insert"}
-    assert {host.name: host.prefix for host in parse(written, file="mesh.yml").hosts} == wanted
+def test_json_stays_json() -> None:
+    hosts = {"a": {"address": "10.0.0.1"}, "b": {"address": "b", "underlay": "10.0.0.2", "tags": ["x"]}}
+    text = json.dumps({"mesh": {"pool": "10.128.0.0/12"}, "hosts": hosts}, indent=2)
+    assert json.loads(allocated(text))["hosts"]["b"] == {**hosts["b"], "prefix": "10.128.1.0/24"}
 
 
-def _host(at: int, style: str) -> str:
-    address = f"192.0.2.{at + 1}"
-    return {
-        "block": f"  h{at}:\n    address: {address}\n",
-        "flow": f"  h{at}: {{ address: {address} }}  # flow\n",
-        "tags": f"  h{at}: {{ tags: [a, b], address: {address} }}\n",
-        "comment": f"  h{at}:   # a host\n    # where it is\n    address: {address}   # here\n    user: root\n",
-    }[style]
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_line_ends_and_a_byte_order_mark_stay(ending: str) -> None:
+    text = f"\ufeff{MESH}  a:\n    address: 10.0.0.1\n  b:\n    address: 10.0.0.2".replace("\n", ending)
+    assert allocated(text) == (
+        f"\ufeff{MESH}  a:\n    address: 10.0.0.1\n    prefix: 10.128.0.0/20\n"
+        "  b:\n    address: 10.0.0.2\n    prefix: 10.128.16.0/20"
+    ).replace("\n", ending)
+
+
+def test_what_takes_over_the_keys_of_another_host_gets_a_prefix_of_its_own() -> None:
+    text = f"{MESH}  a: &a\n    address: 10.0.0.1\n    user: x\n  b: {{<<: *a, address: 10.0.0.2}}\n"
+    assert allocated(text).endswith(
+        "    address: 10.0.0.1\n    prefix: 10.128.0.0/20\n    user: x\n"
+        "  b: {<<: *a, address: 10.0.0.2, prefix: 10.128.16.0/20}\n"
+    )
+
+
+def test_a_prefix_that_another_host_would_take_over_is_not_written() -> None:
+    assert refused(f"{MESH}  a: &a {{address: 10.0.0.1}}\n  b: {{<<: *a, address: 10.0.0.2, docker: no}}\n") == (
+        "mesh.yml stays as it is, for with the prefixes in it\n"
+        "  prefix 10.128.0.0/20 of b is that of a already\n"
+        "Edit it by hand; allocate without --write shows the prefixes."
+    )
+
+
+def test_a_host_without_any_place_for_a_prefix_is_named_with_what_to_write() -> None:
+    assert refused(f"{MESH}  a: {{<<: {{address: 10.0.0.1}}}}\n") == (
+        "mesh.yml:3:3: a takes over its address by <<; write prefix: 10.128.0.0/20 by hand"
+    )
+
+
+def test_a_layout_that_an_insertion_would_break_is_left_alone() -> None:
+    assert "mesh.yml stays as it is" in refused(f"{MESH}  a:\n    ? address\n    : 10.0.0.1\n")
