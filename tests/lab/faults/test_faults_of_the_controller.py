@@ -108,7 +108,7 @@ def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
         yield not to_new
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_next_run_converges(
     mesh: Mesh, tmp_path: Path
 ) -> None:
