@@ -34,9 +34,14 @@ def notes(host: Host, facts: HostFacts) -> Iterator[Note]:
             if host.prefix and network.device != DOCKER_BRIDGE and not prefix.subnet_of(host.prefix):
                 yield Note(
                     f"network {network.name}",
-                    f"({prefix}) is outside {host.prefix}, so peers cannot reach it: make it anew, and Docker gives it "
-                    f"a prefix of the host's (with Compose: down, then up)",
+                    f"({prefix}) is outside {host.prefix}, so peers cannot reach it: {_remedy(host)}",
                 )
+
+
+def _remedy(host: Host) -> str:
+    if host.bridge and host.bridge.network == host.prefix:
+        return "docker0 takes all of that; give it a bridge of its own that leaves room, and make the network anew"
+    return "make it anew, and Docker gives it a prefix of the host's (with Compose: down, then up)"
 
 
 def pending(facts: HostFacts) -> Iterator[Conflict]:

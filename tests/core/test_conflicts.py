@@ -320,7 +320,14 @@ def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> N
 def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
     (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")))
     assert (note.key, note.message.split(" is ")[0]) == ("network app", "(172.19.0.0/16)")
+    assert "make it anew" in note.message
     assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")))) == []
+
+
+def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy_alone() -> None:
+    full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
+    (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full))
+    assert "docker0 takes all of that" in note.message
 
 
 def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
