@@ -24,7 +24,6 @@ system: $(READY)
 
 demo: system
 	@$(BIN)/dockmesh lab up --name demo
-	$(BIN)/dockmesh plan -i $(LAB_INVENTORY) || [ $$? -eq 2 ]
 	$(BIN)/dockmesh apply -i $(LAB_INVENTORY) --yes
 	@echo 'The lab stays up: $(BIN)/dockmesh status -i $(LAB_INVENTORY); make lab-down ends it.'
 

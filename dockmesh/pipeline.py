@@ -78,6 +78,7 @@ class Pipeline:
         self._watched = Watched(self._executor, observer)
         self._prober = Prober(self._executor, self._verifying, TEXTS, request.offset, request.timeout_s)
         self._facts: dict[str, HostFacts] = {}
+        self._underway: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -110,6 +111,11 @@ class Pipeline:
             outcomes |= results
         return tuple(outcomes[each.host] for each in plan.hosts)
 
+    @property
+    def underway(self) -> tuple[str, ...]:
+        """The hosts that `apply` has asked to change and not seen to their end, in the fleet's order."""
+        return tuple(host.name for host in self._request.hosts if host.name in self._underway)
+
     def status(self) -> Report:
         """Who reaches whom, asked over sessions made after the change."""
         fleet, hosts = self._request.fleet, self._request.hosts
@@ -138,6 +144,7 @@ class Pipeline:
             watched=self._watched,
             probed=request.goal.meshed and request.rollout.confirm,
             remember=request.goal.remember,
+            underway=self._underway,
         )
 
 

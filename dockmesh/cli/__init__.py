@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -14,10 +15,10 @@ _VERBS = {
     "validate": ("dockmesh.cli.offline", "Check the inventory without contacting anyone."),
     "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that lack one, or write them down."),
     "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),
-    "apply": ("dockmesh.cli.online", "Join the hosts: plan, ask, change, verify."),
+    "apply": ("dockmesh.cli.changing", "Join the hosts: plan, ask, change, verify."),
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
-    "rollback": ("dockmesh.cli.online", "Put back what stood before the last apply."),
-    "destroy": ("dockmesh.cli.online", "Take the mesh off the hosts, and leave them as they were found."),
+    "rollback": ("dockmesh.cli.changing", "Put each host back to before the last apply that changed it."),
+    "destroy": ("dockmesh.cli.changing", "Take the mesh off the hosts, and leave them as they were found."),
     "schema": ("dockmesh.cli.offline", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }
@@ -53,6 +54,8 @@ def main() -> None:
     status = _status()
     if status == _INTERRUPTED:
         # A thread may hang in a connect that nothing cuts short, and the interpreter would wait for it.
+        with suppress(OSError):
+            sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)

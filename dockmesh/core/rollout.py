@@ -32,9 +32,14 @@ def batches(plans: Sequence[HostPlan], rollout: Rollout) -> Iterator[tuple[HostP
     if gentle:
         yield gentle
     restarting = [plan for plan in plans if restarts_docker(plan)]
-    size = max(1, len(restarting) * rollout.serial // 100) if rollout.percent else rollout.serial
+    size = at_once(len(restarting), rollout)
     for at in range(0, len(restarting), size):
         yield tuple(restarting[at : at + size])
+
+
+def at_once(restarting: int, rollout: Rollout) -> int:
+    """Of so many hosts whose Docker restarts, how many do so at the same time."""
+    return max(1, restarting * rollout.serial // 100) if rollout.percent else rollout.serial
 
 
 def concerned(report: Report, changed: Iterable[str]) -> set[str]:

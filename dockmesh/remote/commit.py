@@ -6,7 +6,7 @@ from typing import Literal
 
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host, key_of
-from dockmesh.core.plan import HostPlan, Outcome, unmade
+from dockmesh.core.plan import Change, HostPlan, Outcome, unmade
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import concerned
 from dockmesh.core.script import Answer
@@ -22,6 +22,7 @@ class Committer:
     """What a run changes hosts with. The prober's sessions are other ones: they are made after the change.
 
     `probed`: the probes of the mesh decide what stays. `remember`: the state before is what rollback comes back to.
+    `underway`: the hosts that were asked to change and have not told of their end; lost ones stay in it.
     """
 
     fleet: Fleet
@@ -31,6 +32,7 @@ class Committer:
     watched: Watched
     probed: bool
     remember: bool
+    underway: set[str]
 
     def commit(
         self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
@@ -67,12 +69,13 @@ class Committer:
     def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
         """None where the host has changed, and waits."""
         session = self.sessions.of(host)
+        self.underway.add(host.name)
         answer, after = self.changer.change(session, host, plan, before)
         if answer.status != "changed":
+            self.underway.discard(host.name)
             return Outcome(host.name, answer.status, answer.error)
         if left := unmade(plan.changes, after.actual):
-            differs = f"read back, the host was not as planned in: {' '.join(key_of(left[0].resource))}"
-            return _taken_back(host, self.changer.take_back(session, plan), differs)
+            return self._end(host, plan, f"read back, the host was not as planned in: {_named(left[0])}")
         return None
 
     def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, str]:
@@ -90,9 +93,12 @@ class Committer:
     def _end(self, host: Host, plan: HostPlan, against: str | None = None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
-            return _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)
-        answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
-        return Outcome(host.name, "failed" if answer.status == "changed" else answer.status, answer.error)
+            outcome = _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)
+        else:
+            answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
+            outcome = Outcome(host.name, "failed" if answer.status == "changed" else answer.status, answer.error)
+        self.underway.discard(host.name)
+        return outcome
 
 
 def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
@@ -102,6 +108,10 @@ def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
         return Outcome(host.name, status, f"{result}; what was changed there, the host takes back by itself")
     assert result is not None  # noqa: S101 (a changed host has an end)
     return result
+
+
+def _named(change: Change) -> str:
+    return " ".join(key_of(change.resource))
 
 
 def _taken_back(host: Host, answer: Answer, why: str) -> Outcome:

@@ -1,13 +1,10 @@
 """`dockmesh allocate`, from the words on the command line to the file on the disk."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from dockmesh.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
 TEXT = """\
@@ -38,18 +35,6 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "mesh.yml"
     file.write_text(TEXT)
     return file
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def called(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
-
-    return called
 
 
 def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path, run: Run) -> None:

@@ -54,7 +54,7 @@ class Stand:
     def as_found(self) -> None:
         """Leave the mesh if the hosts are in it."""
         if self.joined:
-            assert self.mesh.dockmesh("destroy", "--yes").status == 0
+            assert self.mesh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
             self.check()
 
     def as_joined(self) -> Story:
@@ -96,7 +96,7 @@ class Stand:
         """A test that failed half-way is the common case; whatever `destroy` cannot mend goes with the lab itself."""
         for host in self.lab.topology.hosts:
             self.lab.heal(host.name)
-        self.mesh.dockmesh("destroy", "--yes")
+        self.mesh.dockmesh("destroy", "--yes", "--serial", "100%")
         self.joined, self.story = False, None
         if _lasting(self._look()) != self.found:
             lifecycle.down(self.lab.topology.name)

@@ -14,7 +14,9 @@ from dockmesh.core.conflicts import conflicts
 from dockmesh.core.model import Chain, File, Route
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Probe, Reachability, Report
-from dockmesh.report.console import console, print_outcomes, print_plan, print_report
+from dockmesh.report.console import console, print_outcomes
+from dockmesh.report.plans import print_plan
+from dockmesh.report.reachability import print_report
 
 WIDTHS = (80, 160)
 EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"
@@ -65,7 +67,7 @@ def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None
     print_plan(paper.out, Plan((plan_of(facts("trixie_fresh"), HOST2), HostPlan("host9"))))
     assert paper.lines[0] == "host2"
     assert "  + route 10.128.0.0/20 via 192.168.18.128 dev eth0  (the peer's containers are reached" in paper.text
-    assert '      +  "bip": "10.128.16.1/24",' in paper.lines
+    assert '      +   "bip": "10.128.16.1/24",' in paper.lines
     assert (
         "  ! service docker docker0 10.128.16.1/24, new networks from 10.128.17.0 to 10.128.31.255  (docker0 moves"
         in paper.text
@@ -85,8 +87,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
         "  ✗ x y: z",
         "a",
         "  ✗ is down",
-        "2 hosts: nothing to change",
-        "1 conflict, 1 host that cannot be worked with: left alone.",
+        "Left alone: 1 host with 1 conflict, 1 host that cannot be worked with.",
     ]
 
 

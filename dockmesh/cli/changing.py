@@ -1,0 +1,194 @@
+"""The verbs that change the hosts: plan, ask, change, tell."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.options import Options, common, terminal
+from dockmesh.core import saved
+from dockmesh.core.inventory.wording import listed
+from dockmesh.core.plan import Outcome, Plan, restarts_docker
+from dockmesh.core.reach import Report
+from dockmesh.core.rollout import Rollout, at_once
+from dockmesh.core.sections import quoted
+from dockmesh.errors import HostError, UsageError
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
+from dockmesh.report import document, wording
+from dockmesh.report.console import console, counted, print_outcomes
+from dockmesh.report.plans import print_plan
+from dockmesh.report.reachability import print_report
+from dockmesh.report.wording import Wording
+
+_INTERRUPTED = 130
+_NAMED = 12
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_SERIAL = click.option(
+    "--serial", default="1", show_default=True, metavar="N|N%", help="Hosts whose Docker restarts at the same time."
+)
+_MAX_FAIL = click.option(
+    "--max-fail",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Hosts that may fail before the rest is left alone.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a verb asks of the pipeline, and in which words it tells of it."""
+
+    goal: Goal
+    words: Wording
+    rollout: Rollout
+    yes: bool
+    file: Path | None = None
+
+
+def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return _SERIAL(_MAX_FAIL(_YES(verb)))
+
+
+@click.command
+@common
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@_changing
+@click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested.")
+def apply(options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool) -> int:
+    """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
+
+    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
+    again; the plan names them. Hosts do so one after the other, and the rest is left alone after the first that fails.
+
+    With FILE, a plan that `plan --out` saved, only if planning anew comes to the very same.
+    A host whose change does not stand the test of the mesh takes it back; one that hears nothing does so by itself.
+
+    Example: dockmesh apply -i mesh.yml --yes
+    """
+    rollout = _rollout(serial, max_fail, confirm=confirm)
+    return _carry_out(options, _Run(JOIN, wording.JOINED, rollout, yes, file))
+
+
+@click.command
+@common
+@_changing
+def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
+    """Put each host back to what it was before the last apply that changed it.
+
+    That is per host, not per run: a host that the last run left as it was goes back to before an earlier one, which
+    for a host changed only once means out of the mesh. Choose the hosts with --limit, and read the plan, which is
+    shown before the question. There is one step back, not more, and none after a destroy.
+
+    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
+    again.
+
+    Example: dockmesh rollback -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, _Run(ROLLBACK, wording.ROLLED_BACK, _rollout(serial, max_fail), yes))
+
+
+@click.command
+@common
+@_changing
+def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
+    """Remove all that dockmesh owns on the hosts, and give each its daemon.json and docker0 back.
+
+    Docker restarts on each host whose docker0 moves back, which stops its containers and starts them again.
+
+    Example: dockmesh destroy -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, _Run(DESTROY, wording.REMOVED, _rollout(serial, max_fail), yes))
+
+
+def _carry_out(options: Options, run: _Run) -> int:
+    if not run.yes and not terminal():
+        raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
+    # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
+    kept = _saved_plan(run.file) if run.file else None
+    with contact(options, run.goal, run.rollout) as pipeline:
+        planned = pipeline.plan()
+        if kept is not None:
+            now = saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS)
+            _refuse_stale(f"{run.file}", kept, now)
+        if not options.json:
+            print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
+        if planned.applyable and not run.yes and not _agreed(planned, run.rollout):
+            click.echo("nothing was changed", err=True)
+            return _INTERRUPTED
+        outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
+        report = pipeline.status() if run.goal.meshed else None
+    _show(options, run.words, planned, outcomes, report)
+    return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
+
+
+def _agreed(planned: Plan, rollout: Rollout) -> bool:
+    restarting = [plan.host for plan in planned.applyable if restarts_docker(plan)]
+    if restarting:
+        size = at_once(len(restarting), rollout)
+        order = "" if len(restarting) == 1 else ", one after the other" if size == 1 else f", {size} at a time"
+        click.echo(f"Docker restarts on {listed(restarting, _NAMED)}{order}.", err=True)
+    try:
+        return click.confirm(f"Change {counted(len(planned.applyable), 'host')}?", err=True)
+    except click.Abort:
+        click.echo(err=True)
+        return False
+
+
+def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
+    try:
+        return pipeline.apply(planned)
+    except KeyboardInterrupt:
+        click.echo(f"\n{_left(pipeline.underway, within_s)}", err=True)
+        raise
+
+
+def _left(underway: tuple[str, ...], within_s: int) -> str:
+    """What becomes of the hosts that an interrupted run leaves amid their change."""
+    if not underway:
+        return "no host was amid a change"
+    until = datetime.now().astimezone() + timedelta(seconds=within_s)
+    return (
+        f"amid their change: {', '.join(underway)}. What was not confirmed they take back by themselves, by "
+        f"{until:%H:%M:%S}; a host that still restarts Docker, {within_s} s after it has. "
+        f"See then: dockmesh plan --limit {','.join(underway)}"
+    )
+
+
+def _saved_plan(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}: the saved plan cannot be read") from error
+    return saved.load(text, file=str(file))
+
+
+def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
+    if moved := list(saved.moved(kept, now)):
+        told = "".join(f"\n  {quoted(each)}" for each in moved)
+        raise HostError(f"{file} is stale, and nothing was changed: plan again{told}")
+
+
+def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
+    number = serial.removesuffix("%")
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"--serial {serial}: give a count of hosts, or a share of them such as 25%")
+    return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
+
+
+def _show(
+    options: Options, words: Wording, planned: Plan, outcomes: tuple[Outcome, ...], report: Report | None
+) -> None:
+    if options.json:
+        print_json(document.apply_document(planned, outcomes, report))
+        return
+    out = console(sys.stdout, color=options.color)
+    if report:
+        print_report(out, report)
+    print_outcomes(out, outcomes, words)

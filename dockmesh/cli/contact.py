@@ -1,0 +1,55 @@
+"""The way from a call's options to a run over SSH."""
+
+import getpass
+import json
+import logging
+import secrets
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import click
+
+from dockmesh.cli.options import Options
+from dockmesh.core.rollout import Rollout
+from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
+from dockmesh.remote.ssh import SshTransport
+from dockmesh.report.console import console
+from dockmesh.report.progress import Display
+
+_OFFSETS = 64
+
+
+@contextmanager
+def contact(options: Options, goal: Goal = JOIN, rollout: Rollout | None = None) -> Iterator[Pipeline]:
+    """The run that the options describe; its progress goes to stderr.
+
+    Raises:
+        UsageError: the inventory or --limit is wrong; nobody was contacted.
+    """
+    fleet = options.fleet()
+    request = Request(
+        fleet=fleet,
+        hosts=options.hosts(fleet),
+        run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        goal=goal,
+        rollout=rollout or Rollout(),
+        offset=secrets.randbelow(_OFFSETS),
+        forks=options.forks,
+        timeout_s=options.timeout_s,
+    )
+    # paramiko reports what it also raises; people see it once, as a host's error.
+    logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
+    transport = partial(SshTransport, timeout_s=options.timeout_s)
+    err = console(sys.stderr, color=options.color)
+    with Display(err) as display, Pipeline(request, transport, display) as pipeline:
+        yield pipeline
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """The one document on stdout."""
+    click.echo(json.dumps(result, indent=2))

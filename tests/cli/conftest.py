@@ -1,0 +1,48 @@
+"""The command line, called as a user does, over hosts in memory."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from builders import FLEET
+from fakehosts import FakeHost, FakeLan
+
+from dockmesh.cli import changing, contact, main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def called(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
+        # Where a thread may hang, main leaves without waiting for it.
+        monkeypatch.setattr("os._exit", sys.exit)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An inventory of FLEET in a folder of its own, which is the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DOCKMESH_INVENTORY", raising=False)
+    hosts = (f"  {each.name}: {{address: {each.underlay}, prefix: {each.prefix}}}\n" for each in FLEET.hosts)
+    file = tmp_path / "mesh.yml"
+    file.write_text(f"hosts:\n{''.join(hosts)}")
+    return file
+
+
+@pytest.fixture
+def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
+    """The hosts that the inventory leads to, with someone at a terminal."""
+    assert mesh.exists()
+    hosts = FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
+    monkeypatch.setattr(contact, "SshTransport", lambda *, timeout_s: hosts if timeout_s > 0 else None)
+    monkeypatch.setattr(changing, "terminal", lambda: True)
+    return hosts
