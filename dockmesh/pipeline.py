@@ -79,6 +79,7 @@ class Pipeline:
         self._prober = Prober(self._executor, self._verifying, TEXTS, request.offset, request.timeout_s)
         self._facts: dict[str, HostFacts] = {}
         self._underway: set[str] = set()
+        self._lost: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +95,9 @@ class Pipeline:
     def plan(self) -> Plan:
         """What there is to change."""
         plans = self._watched.each("read", self._request.hosts, self._plan)
-        return Plan(tuple(_read(host, plans[host.name]) for host in self._request.hosts))
+        read = Plan(tuple(_read(host, plans[host.name]) for host in self._request.hosts))
+        self._lost = {each.host: each.error or "" for each in read.hosts if each.unreachable}
+        return read
 
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
@@ -109,6 +112,7 @@ class Pipeline:
             results = committer.commit({each.host: each for each in batch}, self._facts, trusted)
             failed += sum(not outcome.ok for outcome in results.values())
             outcomes |= results
+        self._lost |= {each.host: each.error or "" for each in outcomes.values() if each.status == "unreachable"}
         return tuple(outcomes[each.host] for each in plan.hosts)
 
     @property
@@ -117,10 +121,11 @@ class Pipeline:
         return tuple(host.name for host in self._request.hosts if host.name in self._underway)
 
     def status(self) -> Report:
-        """Who reaches whom, asked over sessions made after the change."""
-        fleet, hosts = self._request.fleet, self._request.hosts
-        self._watched.observer.phase("probe", len(fleet.hosts) + len(hosts))
-        return verify(self._prober, fleet, hosts, self._watched.observer.done)
+        """Who reaches whom, asked over sessions made after the change. Hosts lost in this run are not gone back to."""
+        fleet, hosts, lost = self._request.fleet, self._request.hosts, self._lost
+        asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
+        self._watched.observer.phase("probe", asked)
+        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost)
 
     def _plan(self, host: Host) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal

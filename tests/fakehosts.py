@@ -273,7 +273,10 @@ class FakeSession:
     def _target(self, _own: str) -> str:
         said = self.at.sections([])["addresses"]
         return (
-            section("addresses", said) + section("target", f"{self.at.docker0.ip + 1} 7 container") + section("end", "")
+            section("addresses", said)
+            + section("mesh", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
+            + section("target", f"{self.at.docker0.ip + 1} 7 container")
+            + section("end", "")
         )
 
     def _row(self, own: str) -> str:

@@ -190,5 +190,5 @@ def _show(
         return
     out = console(sys.stdout, color=options.color)
     if report:
-        print_report(out, report)
+        print_report(out, report, told=[outcome.host for outcome in outcomes if outcome.error])
     print_outcomes(out, outcomes, words)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.standing import SCRIPT, Standing, standing
 from dockmesh.core.texts import Texts
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
@@ -37,7 +38,7 @@ class Target:
     """What a host offers to be probed, and where probes from a container of its own start (`pid`).
 
     `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
-    says why.
+    says why. `standing` is None where the host could not be read.
     """
 
     bridge: IPv4Address | None = None
@@ -45,6 +46,7 @@ class Target:
     pid: int | None = None
     held: bool = False
     error: str | None = None
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """The answer to a probe. `reason` is None where all is well."""
+    """The answer to a probe. `reason` is None where all is well; `probed` is False where it could not be made.
+
+    `cause`: the reason is what a host lacks, and the same for all the probes that fail for it.
+    """
 
     probe: Probe
     sent: int = 0
@@ -71,6 +76,8 @@ class Reachability:
     ttl: int | None = None
     rtt_ms: float | None = None
     reason: str | None = None
+    probed: bool = True
+    cause: bool = False
 
     @property
     def reached(self) -> bool:
@@ -97,6 +104,11 @@ class Report:
         return tuple(answer for answer in self.answers if not answer.ok)
 
     @property
+    def unmade(self) -> tuple[Reachability, ...]:
+        """Of the failed, the probes that could not be made."""
+        return tuple(answer for answer in self.failed if not answer.probed)
+
+    @property
     def ok(self) -> bool:
         """Whether everything that should be reached is."""
         return not self.failed and not self.errors
@@ -121,7 +133,7 @@ def probes(fleet: Fleet, sources: Iterable[Host], about: Collection[str] | None 
 
 def target_script(host: Host, texts: Texts, *, offset: int) -> str:
     """The script that finds, or makes, what `host` offers to be probed. `offset` spreads concurrent runs' choices."""
-    lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show"]
+    lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show", SCRIPT]
     if host.bridge:
         network = host.bridge.network
         count = network.num_addresses - 2
@@ -138,15 +150,28 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
     Raises:
         HostError: it is not what the script writes.
     """
+    found = standing(sections)
     if not host.docker:
-        return Target(bridge=_address_within(host, sections["addresses"]))
+        return Target(bridge=_address_within(host, sections["addresses"]), standing=found)
     bridge = host.bridge.ip if host.bridge else None
     section = sections["target"]
     if section.status != 0:
-        return Target(bridge=bridge, error=f"no container to probe: {quoted(section.text)}")
+        return Target(bridge=bridge, error=_no_container(host, section), standing=found)
     with reading("target"):
         address, pid, what = section.text.split()
-        return Target(bridge, IPv4Address(address), int(pid), held=what == "namespace")
+        return Target(bridge, IPv4Address(address), int(pid), held=what == "namespace", standing=found)
+
+
+def unread(host: Host) -> Target:
+    """What a host that could not be asked offers all the same: the bridge that the inventory gives it."""
+    error = f"{host.name} could not be asked for it"
+    return Target(bridge=host.bridge.ip if host.bridge else None, error=error)
+
+
+def _no_container(host: Host, section: Section) -> str:
+    if section.text == "docker.service is not active":
+        return f"Docker is not running on {host.name}: systemctl start docker"
+    return f"{host.name} has no container to probe: {quoted(section.text)}"
 
 
 def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None) -> str:
@@ -181,15 +206,14 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
     for question in questions:
         asked = _asked(question, targets)
         if asked is None:
-            error = targets[question.target].error if question.target in targets else None
-            yield Reachability(question, reason=error or "there is no address to probe")
+            yield Reachability(question, reason=_lack(question, targets), probed=False)
         else:
             yield _reachability(question, said.get((question.kind, str(asked)), ""))
 
 
 def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
     """The answers of a host that could not be asked."""
-    return (Reachability(question, reason=error) for question in questions)
+    return (Reachability(question, reason=error, probed=False) for question in questions)
 
 
 def duration_s(questions: Sequence[Probe]) -> float:
@@ -218,8 +242,17 @@ def report(
     )
 
 
+def _lack(question: Probe, targets: Mapping[str, Target]) -> str:
+    """Why a question is not asked."""
+    ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
+    errors = (targets[name].error for name in ends if name in targets)
+    return next((error for error in errors if error), f"{question.target} has no address to probe")
+
+
 def _asked(question: Probe, targets: Mapping[str, Target]) -> IPv4Address | None:
     offered = targets.get(question.target, Target())
+    if question.kind == "container-container" and targets.get(question.source, Target()).pid is None:
+        return None
     return offered.bridge if question.kind == "host-bridge" else offered.container
 
 

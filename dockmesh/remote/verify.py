@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dockmesh.core import reach
+from dockmesh.core.causes import explained
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.sections import split
 from dockmesh.core.texts import Texts
@@ -68,18 +69,29 @@ class Prober:
 
 
 def verify(
-    prober: Prober, fleet: Fleet, sources: Iterable[Host], done: Done, *, about: Collection[str] | None = None
+    prober: Prober,
+    fleet: Fleet,
+    sources: Iterable[Host],
+    done: Done,
+    *,
+    about: Collection[str] | None = None,
+    lost: Mapping[str, str] | None = None,
 ) -> reach.Report:
-    """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given."""
+    """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
+
+    `lost`: hosts that are not asked, and why.
+    """
     asking = tuple(sources)
     questions: dict[str, list[reach.Probe]] = {host.name: [] for host in asking}
     for probe in reach.probes(fleet, asking, about):
         questions[probe.source].append(probe)
     targets: dict[str, reach.Target] = {}
     answers: dict[str, list[reach.Reachability]] = {}
+    errors = dict(lost or {})
     try:
-        errors = prober.targets(fleet.hosts, targets, done)
+        errors |= prober.targets([host for host in fleet.hosts if host.name not in errors], targets, done)
         able = [host for host in asking if host.name not in errors]
+        targets |= {host.name: reach.unread(host) for host in fleet.hosts if host.name in errors}
         for host, row in fan_out(prober.executor, able, partial(prober.row, targets, questions)):
             if isinstance(row, HostError):
                 errors[host.name] = str(row)
@@ -88,4 +100,4 @@ def verify(
             done(host.name, errors.get(host.name))
     finally:
         prober.release(fleet.hosts, targets)
-    return reach.report(fleet, questions, answers, errors)
+    return explained(reach.report(fleet, questions, answers, errors), fleet, targets)

@@ -1,36 +1,55 @@
 """Who reaches whom, for people."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dockmesh.core.inventory.wording import listed
 from dockmesh.core.reach import Reachability, Report
-from dockmesh.report.console import PLAIN_WIDTH
+from dockmesh.report.console import PLAIN_WIDTH, counted
+from dockmesh.report.failing import failures
 
 _MATRIX_HOSTS = 12
-_FAILURES_SHOWN = 40
+_NAMED = 6
+_LEGEND = "✓ with the reply's TTL, ✗ failed, ? not probed, and the slowest round trip"
 
 
-def print_report(out: Console, report: Report) -> None:
-    """The reachability table: a small fleet's matrix where it fits, else a line per host; then what failed, and why."""
+def print_report(out: Console, report: Report, *, told: Collection[str] = ()) -> None:
+    """The reachability table: a small fleet's matrix where it fits, else a line per host; then what failed, and why.
+
+    What is wrong with the hosts in `told` is said elsewhere.
+    """
     matrix = _matrix(report) if len(report.hosts) <= _MATRIX_HOSTS else None
     unbound = out.options.update_width(PLAIN_WIDTH)
-    out.print(matrix if matrix and out.measure(matrix, options=unbound).maximum <= out.width else _rows(report))
-    for line in _failures(report):
-        out.print(line)
-    total, failed = len(report.answers), len(report.failed)
-    if report.ok:
-        out.print(Text(f"All {total} probes reached: every host, every container.", style="bold green"))
+    if matrix and out.measure(matrix, options=unbound).maximum <= out.width:
+        out.print(Text("who reaches whom: host → bridge, host → container, container → container", style="italic"))
+        out.print(matrix)
+        out.print(Text(_LEGEND, style="dim"))
     else:
-        out.print(Text(f"{failed} of {total} probes failed.", style="bold red"))
+        out.print(_rows(report))
+    for line in failures(report, told):
+        out.print(line)
+    out.print(_summary(report))
+
+
+def _summary(report: Report) -> Text:
+    total, unmade = len(report.answers), len(report.unmade)
+    failed = len(report.failed) - unmade
+    if report.ok:
+        asked = list(dict.fromkeys(answer.probe.source for answer in report.answers))
+        part = len(asked) < len(report.hosts)
+        whole = f"from {listed(asked, _NAMED)} reached" if part else "reached: every host, and a container on each"
+        return Text(f"All {counted(total, 'probe')} {whole}." if total else "Nothing to probe.", style="bold green")
+    counts = [f"{count} {what}" for count, what in ((failed, "failed"), (unmade, "could not be made")) if count]
+    if not counts:
+        return Text(f"{counted(len(report.errors), 'host')} could not be asked.", style="bold red")
+    return Text(f"Of {counted(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
 
 
 def _matrix(report: Report) -> Table:
-    table = Table(
-        title="who reaches whom: host → bridge, host → container, container → container", title_justify="left"
-    )
+    table = Table()
     table.add_column("from \\ to", style="bold", no_wrap=True)
     for target in report.hosts:
         table.add_column(target, justify="center", no_wrap=True)
@@ -45,11 +64,16 @@ def _matrix(report: Report) -> Table:
 def _cell(answers: list[Reachability]) -> Text:
     if not answers:
         return Text("-", style="dim")
-    cell = Text(" ").join(
-        Text(f"✓{answer.ttl}", style="green") if answer.ok else Text("✗", style="bold red") for answer in answers
-    )
-    times = [answer.rtt_ms for answer in answers if answer.rtt_ms is not None]
+    cell = Text(" ").join(map(_mark, answers))
+    # The round trip of a reply that came from elsewhere says nothing of this pair.
+    times = [answer.rtt_ms for answer in answers if answer.ok and answer.rtt_ms is not None]
     return cell.append(f"  {max(times):.1f} ms", style="dim") if times else cell
+
+
+def _mark(answer: Reachability) -> Text:
+    if answer.ok:
+        return Text(f"✓{answer.ttl}", style="green")
+    return Text("✗", style="bold red") if answer.probed else Text("?", style="yellow")
 
 
 def _rows(report: Report) -> Table:
@@ -62,8 +86,9 @@ def _rows(report: Report) -> Table:
         leaving.setdefault(answer.probe.source, []).append(answer)
         arriving.setdefault(answer.probe.target, []).append(answer)
     for host in sorted(report.hosts, key=lambda host: -_bad(leaving.get(host, []) + arriving.get(host, []))):
-        slowest = max((answer.rtt_ms or 0 for answer in leaving.get(host, [])), default=0)
-        table.add_row(host, _share(leaving.get(host, [])), _share(arriving.get(host, [])), f"{slowest:.1f} ms")
+        times = [answer.rtt_ms for answer in leaving.get(host, []) if answer.ok and answer.rtt_ms is not None]
+        slowest = f"{max(times):.1f} ms" if times else "-"
+        table.add_row(host, _share(leaving.get(host, [])), _share(arriving.get(host, [])), slowest)
     return table
 
 
@@ -72,16 +97,7 @@ def _bad(answers: list[Reachability]) -> int:
 
 
 def _share(answers: list[Reachability]) -> Text:
+    if not answers:
+        return Text("-", style="dim")
     good = len(answers) - _bad(answers)
     return Text(f"{good}/{len(answers)}", style="green" if good == len(answers) else "bold red")
-
-
-def _failures(report: Report) -> Iterator[Text]:
-    for answer in report.failed[:_FAILURES_SHOWN]:
-        probe = answer.probe
-        where = f"{probe.source} → {probe.target}"
-        yield Text.assemble(("✗ ", "bold red"), (where, "bold"), f" {probe.kind}: {answer.reason}")
-    if len(report.failed) > _FAILURES_SHOWN:
-        yield Text(f"  … and {len(report.failed) - _FAILURES_SHOWN} more; --json has them all", style="dim")
-    for host, error in report.errors.items():
-        yield Text.assemble(("✗ ", "bold red"), (host, "bold"), f" {error}")

@@ -23,8 +23,10 @@ from dockmesh.core.reach import (
     row_script,
     target,
     target_script,
+    unread,
 )
 from dockmesh.core.sections import Section, Sections
+from dockmesh.core.standing import Standing
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 
@@ -48,7 +50,7 @@ SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 10
 
 
 def asked(source: Host, to: Host, kind: Kind, said: str) -> Reachability:
-    targets = {to.name: Target(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1"))}
+    targets = {to.name: Target(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: Target(pid=7)}
     (answer,) = answers([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
     return answer
 
@@ -142,18 +144,46 @@ def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
     assert "host-container" not in row_script(questions, targets, TEXTS, pid=None).replace(TEXTS.probe, "")
     first, second = answers(questions, targets, Section(0, ""))
     assert first.reason == "no container to probe: no free address"
-    assert second.reason == "there is no address to probe"
+    assert second.reason == "host3 has no address to probe"
+    assert not first.probed
+    assert not second.probed
+
+
+def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
+    question = Probe("host1", "host2", "container-container")
+    targets = {
+        "host1": said_of(HOST1, "docker.service is not active", 1),
+        "host2": Target(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
+    }
+    assert "container-container 10" not in row_script([question], targets, TEXTS, pid=None)
+    (answer,) = answers([question], targets, Section(0, ""))
+    assert (answer.reason, answer.probed) == ("Docker is not running on host1: systemctl start docker", False)
+
+
+def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
+    questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
+    targets = {"host1": Target(pid=7), "host2": unread(HOST2)}
+    assert "host-bridge 10.128.16.1\n" in row_script(questions, targets, TEXTS, pid=7)
+    bridge, container = answers(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
+    assert (bridge.reason, bridge.probed) == ("no reply", True)
+    assert (container.reason, container.probed) == ("host2 could not be asked for it", False)
 
 
 def said_of(one: Host, text: str, status: int = 0) -> Target:
-    return target(one, Sections(target=Section(status, text), addresses=Section(0, text)))
+    return target(one, Sections(target=Section(status, text), addresses=Section(0, text), mesh=Section(1, "")))
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("10.128.0.2 77 container", Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77)),
-        ("10.128.0.9 78 namespace", Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True)),
+        (
+            "10.128.0.2 77 container",
+            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, standing=Standing()),
+        ),
+        (
+            "10.128.0.9 78 namespace",
+            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, standing=Standing()),
+        ),
     ],
 )
 def test_what_a_docker_host_offers_is_read(text: str, found: Target) -> None:
@@ -163,7 +193,7 @@ def test_what_a_docker_host_offers_is_read(text: str, found: Target) -> None:
 def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
     found = said_of(HOST1, "no free \x1b[31maddress", 1)
     assert (found.bridge, found.container) == (IPv4Address("10.128.0.1"), None)
-    assert found.error == "no container to probe: no free address"
+    assert found.error == "host1 has no container to probe: no free address"
 
 
 @pytest.mark.parametrize("text", ["", "10.128.0.2", "x 1 container", "10.128.0.2 x container", "10.128.0.2 1 a b"])

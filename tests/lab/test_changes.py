@@ -100,6 +100,28 @@ def test_the_plan_says_which_containers_a_restart_stops(fresh: Mesh, lab: Lab) -
         assert "no container is running" in text
 
 
+def test_before_the_first_apply_status_says_that_each_host_has_not_joined(fresh: Mesh) -> None:
+    ended = fresh.dockmesh("status", "--limit", "host1,host2")
+    assert ended.status == 3
+    told = [line for line in ended.stdout.splitlines() if line.startswith("✗ host1 ")]
+    remedy = "its docker0 is 172.17.0.1/16, not 10.128.0.1/24 as in the inventory: dockmesh apply"
+    assert [line.partition(" (")[0] for line in told] == [f"✗ host1 has not joined: {remedy}"]
+
+
+def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
+    fresh: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    del fresh
+    old = mesh.write(lab, tmp_path, {"host1": {}}, name="old.yml")
+    new = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    assert old.dockmesh("apply", "--yes").status == 0
+    ended = new.dockmesh("apply", "--yes", "--limit", "host2")
+    assert ended.status == 3
+    assert re.search(r"^✗ host1 has no route to host2 .*: dockmesh apply --limit host1 ", ended.stdout, re.MULTILINE)
+    assert new.dockmesh("apply", "--yes", "--limit", "host1").status == 0
+    assert new.dockmesh("destroy", "--yes").status == 0
+
+
 def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fresh: Mesh, lab: Lab) -> None:
     others = sight.look_at(lab, ("host1", "host3", "host4"))
     found = sight.lasting(sight.look(lab, "host2"))

@@ -120,7 +120,7 @@ def test_status_shows_people_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> N
     done = joined.dockmesh("status")
     assert done.status == 0
     assert done.stdout.count("✓64 ✓63 ✓62") == 6
-    assert "All 21 probes reached: every host, every container." in done.stdout
+    assert "All 21 probes reached: every host, and a container on each." in done.stdout
 
 
 def test_apply_reports_every_host_confirmed_in_one_document(story: Story) -> None:

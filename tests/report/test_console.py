@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from dataclasses import replace
 from io import StringIO
 from ipaddress import IPv4Network
+from typing import Any
 
 import pytest
 from builders import FLEET, HOST2, HOST3, facts, fleet, host, plan_of
@@ -11,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.conflicts import conflicts
-from dockmesh.core.model import Chain, File, Route
+from dockmesh.core.model import Chain, File, Route, SourceNat
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
-from dockmesh.core.reach import EXPECTED_TTL, Probe, Reachability, Report
+from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
 from dockmesh.report.console import console, print_outcomes
+from dockmesh.report.differing import difference
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
 
@@ -124,7 +127,7 @@ def test_a_small_fleet_is_a_matrix(count: int, width: int | None) -> None:
     assert f"│ host{count} " in rows[-1]
     assert all(row.count("✓64 ✓63 ✓62  0.2 ms") == count - 1 for row in rows)
     assert all(row.count(" - ") == 1 for row in rows)
-    assert paper.lines[-1] == f"All {count * (count - 1) * 3} probes reached: every host, every container."
+    assert paper.lines[-1] == f"All {count * (count - 1) * 3} probes reached: every host, and a container on each."
 
 
 @pytest.mark.parametrize(("count", "width"), [(13, 160), (200, 80), (12, 80), (8, 160)])
@@ -137,17 +140,29 @@ def test_a_fleet_too_large_for_a_matrix_is_a_line_per_host(count: int, width: in
     assert [cell for cell in rows[0] if "/" in cell] == [f"0/{each}"] * 2
     assert rows[0][0] == "host7", "the worst first"
     assert all(f"{each - 3}/{each}" in row for row in rows[1:])
-    assert paper.lines[-1] == f"{2 * each} of {pairs} probes failed."
-    assert max(map(len, paper.lines)) <= width
+    assert paper.lines[-1] == f"Of {pairs} probes, {2 * each} failed."
+    assert max(len(line) for line in paper.lines if not line.startswith("✗")) <= width
 
 
-def test_failures_name_the_probe_and_the_reason_and_do_not_flood() -> None:
+def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_alike() -> None:
     paper = Paper()
-    print_report(paper.out, full_report(13, broken=("host1",), errors={"host1": "is down"}))
+    print_report(paper.out, full_report(4, broken=("host1",), errors={"host9": "is down"}))
+    kinds = "host-bridge, host-container, container-container"
+    assert [line for line in paper.lines if line.startswith("✗ ")] == [
+        f"✗ host1 → host2, host3, host4 {kinds}: no reply",
+        f"✗ host2, host3, host4 → host1 {kinds}: no reply",
+        "✗ host9 is down",
+    ]
+
+
+def test_failures_do_not_flood() -> None:
+    paper = Paper()
+    report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
+    odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.answers))
+    print_report(paper.out, replace(report, answers=tuple(odd), errors={"host1": "is down"}))
     told = [line for line in paper.lines if line.startswith("✗ ")]
-    assert told[0] == "✗ host1 → host2 host-bridge: no reply"
     assert told[-1] == "✗ host1 is down"
-    assert "  … and 32 more; --json has them all" in paper.lines
+    assert f"  … and {len(report.answers) - 40} more; --json has them all" in paper.lines
     assert len(told) == 41
 
 
@@ -185,3 +200,93 @@ def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
     paper = Paper(80)
     print_report(paper.out, Report(tuple(each.name for each in among.hosts), (Reachability(probe, 3, 3, 64, 1.5),)))
     assert any(line.startswith("│ host3") and "✓64  1.5 ms" in line for line in paper.lines)
+
+
+def answer(source: str, target: str, kind: Kind, **result: Any) -> Reachability:
+    return Reachability(Probe(source, target, kind), **result)
+
+
+def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_failed() -> None:
+    paper = Paper()
+    why = "host2 has not joined"
+    answers = (
+        answer("host1", "host2", "host-bridge", sent=3, reason=why, cause=True),
+        answer("host1", "host2", "host-container", sent=3, received=3, ttl=64, rtt_ms=9.5, reason=why, cause=True),
+        answer("host1", "host3", "host-container", reason="Docker is not running on host3", probed=False),
+        answer("host1", "host4", "host-container", reason="host4 could not be asked for it", probed=False),
+    )
+    hosts = ("host1", "host2", "host3", "host4")
+    print_report(paper.out, Report(hosts, answers, {"host4": "is down"}))
+    assert paper.lines[-4:] == [
+        "✗ host2 has not joined (2 probes)",
+        "✗ Docker is not running on host3 (1 probe not made)",
+        "✗ host4 is down",
+        "Of 4 probes, 2 failed and 2 could not be made.",
+    ]
+    (row,) = [line for line in paper.lines if line.startswith("│ host1")]
+    assert row.split("│")[2:6] == ["   -   ", "  ✗ ✗  ", "   ?   ", "   ?   "]
+    assert "9.5" not in paper.text, "the round trip of a reply from elsewhere"
+
+
+def test_what_is_told_of_a_host_elsewhere_is_not_told_twice() -> None:
+    paper = Paper()
+    print_report(paper.out, full_report(2, errors={"host1": "is down"}), told=["host1"])
+    assert "is down" not in paper.text
+    assert paper.lines[-1] == "1 host could not be asked."
+
+
+def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
+    paper = Paper()
+    report = full_report(3)
+    print_report(paper.out, replace(report, answers=report.answers[:6]))
+    assert paper.lines[-1] == "All 6 probes from host1 reached."
+    alone = Paper()
+    print_report(alone.out, Report(("host1",), ()))
+    assert alone.lines[-1] == "Nothing to probe."
+
+
+def test_the_table_has_a_legend() -> None:
+    paper = Paper(80)
+    print_report(paper.out, full_report(2))
+    assert any(line.startswith("✓ with the reply's TTL, ✗ failed") for line in paper.lines)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (Chain("raw", "C", "P", ("-s 1", "-s 2")), Chain("raw", "C", "P", ("-s 1", "-s 3")), ["- -s 2", "+ -s 3"]),
+        (
+            Chain("raw", "C", None, ("-s 1",)),
+            Chain("raw", "C", "P", ("-s 1",)),
+            ["- jump from nowhere, or twice", "+ jump from P"],
+        ),
+        (Chain("raw", "C", "P", ("1", "2")), Chain("raw", "C", "P", ("2", "1")), ["  the same rules in another order"]),
+        (None, Chain("raw", "C", "P", ("-s 1",)), ["+ jump from P", "+ -s 1"]),
+        (Chain("raw", "C", "P", ("-s 1",)), None, ["- jump from P", "- -s 1"]),
+    ],
+)
+def test_of_rules_only_what_is_new_or_gone_is_shown(before: Chain | None, after: Chain | None, told: list[str]) -> None:
+    assert list(difference(Change(before, after))) == told
+
+
+def test_of_addresses_kept_only_the_peers_that_are_new_or_gone_are_shown() -> None:
+    one, two, three = (IPv4Network(f"10.0.{at}.0/24") for at in (1, 2, 3))
+    change = Change(SourceNat(one, (two,)), SourceNat(one, (three,)))
+    assert list(difference(change)) == [
+        "10.0.1.0/24 keeps its addresses also towards 10.0.3.0/24, no longer towards 10.0.2.0/24"
+    ]
+
+
+def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> None:
+    paper = Paper()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), verbose=True)
+    assert paper.lines[:4] == ["a", "  as the inventory wants", "b", "  as the inventory wants"]
+
+
+def test_a_summary_counts_what_was_read_apart_from_what_was_not() -> None:
+    paper = Paper()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b", error="is down", unreachable=True))))
+    assert paper.lines[-2:] == [
+        "2 hosts: 1 as the inventory wants",
+        "Left alone: 1 host that could not be reached.",
+    ]

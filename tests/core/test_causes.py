@@ -1,0 +1,96 @@
+"""Why probes fail, told once for all that fail for it."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Interface, IPv4Network
+
+import pytest
+from builders import FLEET, HOST1, HOST2, host
+
+from dockmesh.core.causes import explained
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.reach import EXPECTED_TTL, Probe, Reachability, Report, Target
+from dockmesh.core.sections import Section, Sections
+from dockmesh.core.standing import Standing, standing, unjoined
+
+ADDRESSES = "2: eth0    inet 192.168.18.128/20 scope global eth0\n3: docker0    inet {} scope global docker0"
+ROUTES = (
+    "10.128.16.0/20 via 192.168.18.129 dev eth0 proto 201 metric 4201 \n"
+    "odd metric 4201\n metric 4201\n10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201 "
+)
+
+
+def joined(one: Host, *, without: str = "") -> Standing:
+    peers = (each.prefix for each in FLEET.hosts if each.name not in {one.name, without})
+    return Standing(one.bridge, frozenset(prefix for prefix in peers if prefix))
+
+
+def failing(standings: Mapping[str, Standing | None], fleet: Fleet = FLEET, **answer: bool) -> dict[str, str | None]:
+    """The reason of each pair, where all its probes got no reply."""
+    answers = tuple(
+        Reachability(Probe(a.name, b.name, kind), 3, 0, reason="no reply", **answer)
+        for a in fleet.hosts
+        for b in fleet.hosts
+        for kind in EXPECTED_TTL
+        if a != b
+    )
+    targets = {name: Target(standing=found) for name, found in standings.items()}
+    told = explained(Report(tuple(each.name for each in fleet.hosts), answers), fleet, targets)
+    assert [answer.probe for answer in told.answers] == [answer.probe for answer in answers]
+    return {f"{answer.probe.source} {answer.probe.target}": answer.reason for answer in told.answers}
+
+
+def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
+    found = standing(Sections(addresses=Section(0, ADDRESSES.format("172.17.0.1/16")), mesh=Section(0, ROUTES)))
+    routes = {IPv4Network("10.128.16.0/20"), IPv4Network("10.128.32.0/20")}
+    assert found == Standing(IPv4Interface("172.17.0.1/16"), frozenset(routes))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3: docker0", "3: docker0 inet", "3: docker0    inet x scope", "1: lo inet 127.0.0.1/8"]
+)
+def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
+    assert standing(Sections(addresses=Section(0, text), mesh=Section(1, ""))) == Standing()
+
+
+def test_a_host_whose_docker0_is_elsewhere_has_not_joined_and_one_without_docker_needs_none() -> None:
+    assert unjoined(HOST1, Standing(HOST1.bridge)) is None
+    assert unjoined(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), Standing()) is None
+    assert "its docker0 is without address, not 10.128.0.1/24" in (unjoined(HOST1, Standing()) or "")
+
+
+def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() -> None:
+    default = Standing(IPv4Interface("172.17.0.1/16"))
+    reasons = failing({each.name: default for each in FLEET.hosts})
+    told = "host2 has not joined: its docker0 is 172.17.0.1/16, not 10.128.16.1/24 as in the inventory: dockmesh apply"
+    assert reasons["host1 host2"] == reasons["host3 host2"] == told
+    assert len(set(reasons.values())) == 3
+
+
+def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_them() -> None:
+    standings = {each.name: joined(each, without="host3") for each in FLEET.hosts}
+    reasons = failing(standings)
+    told = "host1, host2 have no route to host3 (it is new there, or the route was lost)"
+    told += ": dockmesh apply --limit host1,host2"
+    assert {pair for pair, reason in reasons.items() if reason == told} == {
+        *("host1 host3", "host2 host3", "host3 host1", "host3 host2")
+    }
+    assert reasons["host1 host2"] == "no reply", "these know each other"
+
+
+def test_where_many_do_not_know_a_host_they_are_counted() -> None:
+    many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
+    reasons = failing({each.name: Standing(each.bridge) for each in many}, Fleet(FLEET.settings, tuple(many)))
+    assert reasons["h1 h2"] == "8 hosts have no route to h2 (it is new there, or the route was lost): dockmesh apply"
+
+
+def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
+    default = Standing(IPv4Interface("172.17.0.1/16"))
+    assert set(failing({each.name: default for each in FLEET.hosts}, probed=False).values()) == {"no reply"}
+    assert set(failing({each.name: None for each in FLEET.hosts}).values()) == {"no reply"}
+    assert set(failing({each.name: joined(each) for each in FLEET.hosts}).values()) == {"no reply"}
+
+
+def test_what_is_well_is_left_alone() -> None:
+    well = Reachability(Probe(HOST1.name, HOST2.name, "host-bridge"), 3, 3, 64, 0.1)
+    report = Report(("host1", "host2"), (well,))
+    assert explained(report, FLEET, {"host1": Target(standing=Standing())}) == report
