@@ -102,7 +102,7 @@ _OPTIONS = (
         default=30.0,
         show_default=True,
         metavar="S",
-        help="Seconds a host has to connect, and to answer each phase; more where Docker restarts.",
+        help="Seconds until a host is given up that does not answer; 180 more for its Docker to restart.",
     ),
     click.option(
         "--forks",

@@ -39,17 +39,17 @@ class Committer:
     ) -> dict[str, Outcome]:
         """Change the hosts of `plans` at once, and see them to their end; `trusted` hosts are as they should be."""
         hosts = [host for host in self.fleet.hosts if host.name in plans]
+        within_s = self.fleet.settings.confirm_within_s
 
         def change(host: Host) -> Outcome | None:
             return self._change(host, plans[host.name], facts[host.name])
 
         if not self.probed:
             ends = self.watched.each("change", hosts, lambda host: change(host) or self._end(host, plans[host.name]))
-            return {host.name: _outcome(host, ends[host.name]) for host in hosts}
+            return {host.name: _outcome(host, ends[host.name], within_s) for host in hosts}
         outcomes: dict[str, Outcome] = {}
         # Who has changed must hear of it in time, whoever else is slow.
-        window_s = self.fleet.settings.confirm_within_s / 2
-        for wave in self.watched.waves("change", hosts, change, within_s=window_s):
+        for wave in self.watched.waves("change", hosts, change, within_s=within_s / 2):
             standing = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
             outcomes |= self._judge(wave, plans, standing)
         return outcomes
@@ -59,12 +59,13 @@ class Committer:
     ) -> dict[str, Outcome]:
         """Probe what has changed of a wave, and confirm it or take it back."""
         hosts = [host for host in self.fleet.hosts if host.name in wave]
+        within_s = self.fleet.settings.confirm_within_s
         changed = [host for host in hosts if wave[host.name] is None]
         against = self._against(changed, standing) if changed else {}
         ends = self.watched.each(
             "confirm", changed, lambda host: self._end(host, plans[host.name], against.get(host.name))
         )
-        return {host.name: _outcome(host, ends.get(host.name, wave[host.name])) for host in hosts}
+        return {host.name: _outcome(host, ends.get(host.name, wave[host.name]), within_s) for host in hosts}
 
     def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
         """None where the host has changed, and waits."""
@@ -101,11 +102,15 @@ class Committer:
         return outcome
 
 
-def _outcome(host: Host, result: Outcome | HostError | None) -> Outcome:
+def _outcome(host: Host, result: Outcome | HostError | None, within_s: int) -> Outcome:
     """A host lost on the way: its change, if any was made, is not confirmed, so it does not stay."""
     if isinstance(result, HostError):
         status: Literal["unreachable", "failed"] = "unreachable" if isinstance(result, UnreachableError) else "failed"
-        return Outcome(host.name, status, f"{result}; what was changed there, the host takes back by itself")
+        next_ = (
+            f"what was changed there, the host takes back by itself, {within_s} s after the change; when that time is "
+            f"over, run this again for it (--limit {host.name})"
+        )
+        return Outcome(host.name, status, f"{result}; {next_}")
     assert result is not None  # noqa: S101 (a changed host has an end)
     return result
 

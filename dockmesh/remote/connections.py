@@ -17,6 +17,7 @@ from dockmesh.remote import sockets
 from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
 
 _SSH_PORT = 22
+_KEEPALIVES = 3
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 _CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
@@ -55,6 +56,13 @@ class Connections:
                 connection.host, connection.port, netns=login.netns, timeout_s=self._timeout_s
             )
         connection.open()
+        # Something to be acknowledged is under way at any time, so that a host cut off amid a long answer is noticed.
+        connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
+
+    def keeper(self, login: Login, name: str) -> Path | None:
+        """The file whose key for `name` counts when logging in by `login`."""
+        with self._lock:
+            return self._known_hosts(login).keeper(name)
 
     def close(self) -> None:
         """Close the gateways."""

@@ -3,6 +3,7 @@
 import errno
 import shlex
 import socket
+from pathlib import Path
 
 from paramiko.ssh_exception import (
     AuthenticationException,
@@ -19,19 +20,27 @@ _NETWORK = {
     errno.ECONNREFUSED: "refuses the connection: is sshd running, and is the port right?",
     errno.EHOSTUNREACH: "cannot be reached: is it up, and is the address right?",
     errno.ENETUNREACH: "cannot be reached: this machine has no route to it",
-    errno.ENOENT: "cannot be reached: a key, or the network namespace of the inventory, is not there",
     errno.EPERM: "cannot be reached: entering the inventory's network namespace needs root",
 }
 
 
-def explain(error: Exception, login: Login) -> str:
-    """One sentence: the cause and the remedy."""
+_PENALTY = (
+    "ends the connection before a login: its sshd may turn this machine away for some minutes, as it does after failed "
+    "logins (PerSourcePenalties of OpenSSH 9.8 and later, MaxStartups, fail2ban). Wait and try again; on the host, "
+    "journalctl -u ssh says which"
+)
+_SILENT = "takes the connection and then says nothing: is it frozen, or short of memory? Look at its console"
+_DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
+
+
+def explain(error: Exception, login: Login, keeper: Path | None = None) -> str:
+    """One sentence: the cause and the remedy. `keeper`: the file that has the key which `error` finds changed."""
     place = f"{login.address}:{login.port}" if login.port else login.address
     match error:
         case UnknownHostKeyError():
             return _unknown_key(error, login)
         case BadHostKeyException():
-            return _changed_key(error, place, login)
+            return _changed_key(error, keeper)
         case SSHException():
             return _refused(error, place, login)
         case _:
@@ -41,10 +50,23 @@ def explain(error: Exception, login: Login) -> str:
 def _refused(error: SSHException, place: str, login: Login) -> str:
     if isinstance(error, PasswordRequiredException) or "password" in str(error).lower():
         return f"the key for {place} is encrypted: ssh-add it to your agent"
+    if cut := _cut_off(error):
+        return f"{place} {cut}"
     if isinstance(error, AuthenticationException):
         who = f" as {login.user}" if login.user else ""
         return f"{place} does not let us in{who}: check user and identity_file, or try ssh itself"
     return f"no SSH session with {place} ({quoted(str(error)) or type(error).__name__})"
+
+
+def _cut_off(error: SSHException) -> str | None:
+    """What the host did in place of an answer, where that is what paramiko means."""
+    said = str(error)
+    if "protocol banner" in said:
+        # Raised while the cause was handled, which is all that tells the two apart.
+        return _SILENT if isinstance(error.__context__, TimeoutError) else _PENALTY
+    if said == "No existing session" or "Authentication timeout" in said:
+        return _SILENT
+    return _PENALTY if "saw EOF" in said else None
 
 
 def _unconnected(error: Exception, place: str, login: Login) -> str:
@@ -55,23 +77,31 @@ def _unconnected(error: Exception, place: str, login: Login) -> str:
             return f"{place} does not answer: is it up, and does a firewall drop SSH?"
         case EOFError():
             return f"{place} broke the connection off: is that an SSH server?"
+        case FileNotFoundError(filename=str() as file):
+            return f"{place} cannot be reached: {_missing(file)}"
         case OSError() if error.errno in _NETWORK:
-            named = f" ({error.filename})" if error.filename else ""
-            return f"{place} {_NETWORK[error.errno]}{named}"
+            return f"{place} {_NETWORK[error.errno]}"
         case _:
             return f"no SSH session with {place} ({quoted(str(error)) or type(error).__name__})"
 
 
-def _changed_key(error: BadHostKeyException, place: str, login: Login) -> str:
+def _missing(file: str) -> str:
+    if file.startswith("/run/netns/"):
+        return f"there is no network namespace {file}, which the inventory's netns names"
+    return f"the key {file} is not there; check identity_file"
+
+
+def _changed_key(error: BadHostKeyException, keeper: Path | None) -> str:
+    file = "" if keeper in {None, Path(_DEFAULT_KNOWN_HOSTS).expanduser()} else f"-f {shlex.quote(str(keeper))} "
     return (
-        f"the host key of {place} has CHANGED: it showed {error.key.fingerprint}, known_hosts has "
-        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: ssh-keygen -R "
-        f"{shlex.quote(login.address)}), or someone is in between"
+        f"the host key of {error.hostname} has CHANGED: it showed {error.key.fingerprint}, known_hosts has "
+        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: ssh-keygen {file}-R "
+        f"{shlex.quote(error.hostname)}), or someone is in between"
     )
 
 
 def _unknown_key(error: UnknownHostKeyError, login: Login) -> str:
-    file = shlex.quote(login.known_hosts or "~/.ssh/known_hosts").replace("'~/", "~/'")
+    file = shlex.quote(login.known_hosts or _DEFAULT_KNOWN_HOSTS).replace("'~/", "~/'")
     port = f"-p {login.port} " if login.port else ""
     return (
         f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. Compare that on the host "

@@ -26,9 +26,7 @@ class KnownHosts:
         self.files = tuple(files)
         self._lock = threading.Lock()
         self._keys = HostKeys()
-        for file in self.files:
-            if file.exists():
-                self._load(file)
+        self._kept = {file: self._load(file) for file in self.files if file.exists()}
 
     def trust(self, client: SSHClient, name: str) -> None:
         """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types."""
@@ -36,6 +34,11 @@ class KnownHosts:
             known = self._keys.lookup(name)
             for kind, key in known.items() if known else ():
                 client.get_host_keys().add(name, kind, key)
+
+    def keeper(self, name: str) -> Path | None:
+        """The first file that has a key for `name`."""
+        with self._lock:
+            return next((file for file, keys in self._kept.items() if keys.lookup(name)), None)
 
     def accept(self, name: str, key: PKey) -> None:
         """Remember a key that was not known yet, in the first of the files."""
@@ -48,13 +51,16 @@ class KnownHosts:
                 whole = file.read()
                 file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
 
-    def _load(self, file: Path) -> None:
+    def _load(self, file: Path) -> HostKeys:
         """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
+        kept = HostKeys()
         for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
             with suppress(SSHException, InvalidHostKey):
                 if text.strip() and (entry := HostKeyEntry.from_line(text.strip(), number)):
                     for name in entry.hostnames or ():
-                        self._keys.add(name, entry.key.get_name(), entry.key)
+                        for keys in (kept, self._keys):
+                            keys.add(name, entry.key.get_name(), entry.key)
+        return kept
 
 
 class Strict(MissingHostKeyPolicy):

@@ -6,9 +6,9 @@ fabric's own `run` feeds stdin a character per 10 ms.
 import time
 
 from fabric import Connection
-from paramiko import Channel, SSHException
+from paramiko import BadHostKeyException, Channel, SSHException
 
-from dockmesh.core.model import Host
+from dockmesh.core.model import Host, Login
 from dockmesh.core.sections import quoted
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.connections import Connections
@@ -17,6 +17,7 @@ from dockmesh.remote.failures import explain
 _SHELL = {"none": "sh -s", "sudo": "sudo -n sh -s"}
 _ANSWER_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
+_UNTOLD = -1  # paramiko's word for a command whose end was not told
 
 
 class SshSession:
@@ -80,8 +81,12 @@ class SshTransport:
         except (SSHException, EOFError, OSError, ValueError, TypeError) as error:
             if connection is not None:
                 connection.client.close()
-            raise UnreachableError(explain(error, host.login)) from error
+            raise UnreachableError(self._told(error, host.login)) from error
         return SshSession(connection, host.login.become)
+
+    def _told(self, error: Exception, login: Login) -> str:
+        keeper = self._connections.keeper(login, error.hostname) if isinstance(error, BadHostKeyException) else None
+        return explain(error, login, keeper)
 
 
 def _send(channel: Channel, script: str) -> None:
@@ -106,6 +111,8 @@ def _read(channel: Channel, deadline: float) -> bytes:
         channel.settimeout(left_s)
         chunk = channel.recv(_CHUNK_BYTES)
         if not chunk:
+            if channel.exit_status == _UNTOLD and not channel.get_transport().is_active():
+                raise EOFError("the host no longer answers")
             return bytes(answer)
         answer += chunk
         if len(answer) > _ANSWER_BYTES:

@@ -4,6 +4,7 @@ import errno
 import os
 import shlex
 import socket
+from pathlib import Path
 
 import pytest
 from paramiko import ECDSAKey
@@ -23,6 +24,13 @@ LOGIN = Login("192.0.2.1")
 KEY, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
 
 
+def while_reading_the_banner(cause: Exception) -> SSHException:
+    """As paramiko raises it: the cause is in the context alone."""
+    raised = SSHException("Error reading SSH protocol banner")
+    raised.__context__ = cause
+    return raised
+
+
 @pytest.mark.parametrize(
     ("error", "login", "parts"),
     [
@@ -32,13 +40,23 @@ KEY, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), LOGIN, ["refuses the connection", "sshd running", "port"]),
         (OSError(errno.EHOSTUNREACH, "x"), LOGIN, ["cannot be reached", "address right"]),
         (OSError(errno.ENETUNREACH, "x"), LOGIN, ["no route to it"]),
-        (FileNotFoundError(errno.ENOENT, "x", "/keys/id"), LOGIN, ["is not there (/keys/id)"]),
+        (
+            FileNotFoundError(errno.ENOENT, "x", "/keys/id"),
+            LOGIN,
+            ["the key /keys/id is not there", "identity_file"],
+        ),
+        (FileNotFoundError(errno.ENOENT, "x", "/run/netns/a"), LOGIN, ["no network namespace /run/netns/a", "netns"]),
         (PermissionError(errno.EPERM, "x"), Login("h", netns="lab"), ["needs root"]),
         (AuthenticationException("no"), Login("h", user="ann"), ["h does not let us in as ann", "identity_file"]),
         (AuthenticationException("no"), LOGIN, ["does not let us in: check user"]),
         (PasswordRequiredException("x"), LOGIN, ["encrypted", "ssh-add"]),
         (SSHException("Private key file needs a password"), LOGIN, ["encrypted", "ssh-add"]),
-        (SSHException("Error reading SSH protocol banner\x1b[31m"), LOGIN, ["no SSH session", "protocol banner)"]),
+        (SSHException("Incompatible version\x1b[31m"), LOGIN, ["no SSH session", "Incompatible version)"]),
+        (while_reading_the_banner(EOFError()), LOGIN, ["192.0.2.1 ends the connection", "PerSourcePenalties", "Wait"]),
+        (while_reading_the_banner(TimeoutError()), LOGIN, ["192.0.2.1 takes the connection", "says nothing", "frozen"]),
+        (SSHException("No existing session"), LOGIN, ["says nothing", "frozen"]),
+        (AuthenticationException("Authentication timeout."), LOGIN, ["says nothing", "frozen"]),
+        (AuthenticationException("transport shut down or saw EOF"), LOGIN, ["ends the connection", "MaxStartups"]),
         (SSHException(), LOGIN, ["no SSH session with 192.0.2.1 (SSHException)"]),
         (ValueError("bad key"), LOGIN, ["no SSH session with 192.0.2.1 (bad key)"]),
         (NoValidConnectionsError({("h", 22): OSError(1)}), LOGIN, ["no SSH session with 192.0.2.1"]),
@@ -76,3 +94,19 @@ def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
     said = explain(UnknownHostKeyError("h", KEY), Login("h", known_hosts=file))
     *_, target = shlex.split(said.split("then: ")[1])
     assert target == file
+
+
+@pytest.mark.parametrize(
+    ("name", "keeper", "remedy"),
+    [
+        ("192.0.2.1", None, ["ssh-keygen", "-R", "192.0.2.1"]),
+        ("192.0.2.1", Path("~/.ssh/known_hosts").expanduser(), ["ssh-keygen", "-R", "192.0.2.1"]),
+        ("[h]:2222", Path("/my keys/known"), ["ssh-keygen", "-f", "/my keys/known", "-R", "[h]:2222"]),
+    ],
+)
+def test_a_changed_key_is_removed_from_the_file_that_has_it_under_the_name_it_has_there(
+    name: str, keeper: Path | None, remedy: list[str]
+) -> None:
+    said = explain(BadHostKeyException(name, KEY, OTHER), Login("other", known_hosts="/unlike"), keeper)
+    assert said.startswith(f"the host key of {name} has CHANGED")
+    assert shlex.split(said.partition("then: ")[2].partition("), or")[0]) == remedy

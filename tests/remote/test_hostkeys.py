@@ -89,3 +89,11 @@ def test_keys_accepted_at_the_same_time_are_all_remembered(tmp_path: Path) -> No
     for thread in threads:
         thread.join()
     assert all(trusted(KnownHosts([file]), f"10.0.0.{at}") == ONE for at in range(20))
+
+
+def test_the_file_that_has_a_hosts_key_is_known(tmp_path: Path) -> None:
+    first, second, absent = (tmp_path / name for name in ("first", "second", "absent"))
+    first.write_text(line("web", ONE))
+    second.write_text(line(HostKeys.hash_host(NAME), ONE))
+    known = KnownHosts([absent, first, second])
+    assert (known.keeper("web"), known.keeper(NAME), known.keeper("db")) == (first, second, None)
