@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from dockmesh.cli.options import Options, common
+from dockmesh.cli.options import Options, offline
 from dockmesh.cli.rewriting import rewrite
 from dockmesh.core import ipam
 from dockmesh.core.inventory import fleet_of, yamldoc
@@ -15,7 +15,7 @@ from dockmesh.report.proposal import print_allocations
 
 
 @click.command
-@common
+@offline
 @click.option("--write", is_flag=True, help="Write them into the inventory; all else in it stays as it is.")
 def allocate(options: Options, write: bool) -> None:
     """Propose a prefix out of mesh.pool for every host with Docker that lacks one.

@@ -32,6 +32,8 @@ def contact(options: Options, goal: Goal = JOIN, rollout: Rollout | None = None)
         UsageError: the inventory or --limit is wrong; nobody was contacted.
     """
     fleet = options.fleet()
+    if options.verbose:
+        click.echo(f"inventory: {options.file()}", err=True)
     request = Request(
         fleet=fleet,
         hosts=options.hosts(fleet),

@@ -1,15 +1,20 @@
 """The verbs that contact nobody."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
-from dockmesh.cli.options import Options, common
+from dockmesh.cli.options import Options, offline
 from dockmesh.core.inventory.schema import json_schema
+from dockmesh.core.inventory.wording import listed, quoted
+from dockmesh.core.model import Host
+from dockmesh.report.console import counted
 
 
 @click.command
-@common
+@offline
 def validate(options: Options) -> None:
     """Check the inventory without contacting anyone; list every problem with line and column.
 
@@ -18,10 +23,27 @@ def validate(options: Options) -> None:
     fleet = options.fleet()
     chosen = options.hosts(fleet)
     if options.json:
-        click.echo(json.dumps({"format": "dockmesh/validate/1", "hosts": [host.name for host in chosen]}))
+        click.echo(
+            json.dumps(
+                {"format": "dockmesh/validate/1", "file": str(options.file()), "hosts": [host.name for host in chosen]}
+            )
+        )
         return
     joined = sum(host.prefix is not None for host in chosen)
-    click.echo(f"valid: {len(chosen)} hosts, {joined} with a prefix")
+    click.echo(f"valid: {counted(len(chosen), 'host')}, {joined} with a prefix, in {options.file()}")
+    for note in _absent_keys(chosen):
+        click.echo(note, err=True)
+
+
+def _absent_keys(hosts: tuple[Host, ...]) -> Iterator[str]:
+    """Keys that the inventory names and this machine has not; the one that applies may have them."""
+    users: dict[str, list[str]] = {}
+    for host in hosts:
+        if host.login.identity_file is not None:
+            users.setdefault(host.login.identity_file, []).append(host.name)
+    for file, names in users.items():
+        if not Path(file).expanduser().exists():
+            yield f"note: identity_file {quoted(file)} is not there, and logs in to {listed(names)}"
 
 
 @click.command

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce, wraps
+from functools import wraps
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import click
 from dockmesh.core.inventory import parse
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.selection import select
-from dockmesh.errors import UsageError
+from dockmesh.errors import DockmeshError, UsageError
+from dockmesh.report.document import problems_document
+
+_Option = tuple[tuple[str, ...], dict[str, Any]]
 
 _DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 
@@ -74,7 +78,15 @@ class Options:
 
 def common(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the common options; it takes them as its first argument."""
+    return _with(verb, (*_OF_ALL, *_OF_RUNS))
 
+
+def offline(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """As `common`, for a verb that contacts nobody: it takes what is about hosts too, and has no use for it."""
+    return _with(verb, (*_OF_ALL, *map(_hidden, _OF_RUNS)))
+
+
+def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..., Any]:
     @wraps(verb)
     def called(
         *,
@@ -87,44 +99,56 @@ def common(verb: Callable[..., Any]) -> Callable[..., Any]:
         color: bool,
         **own: Any,
     ) -> Any:
-        return verb(Options(inventory, limit, forks, timeout, json, verbose, color), **own)
+        try:
+            return verb(Options(inventory, limit, forks, timeout, json, verbose, color), **own)
+        except DockmeshError as error:
+            if json:
+                click.echo(dumps(problems_document(error), indent=2))
+            raise
 
-    return reduce(lambda decorated, option: option(decorated), _OPTIONS, called)
+    decorated: Callable[..., Any] = called
+    for words, settings in reversed(options):
+        decorated = click.option(*words, **settings)(decorated)
+    return decorated
 
 
-_OPTIONS = (
-    click.option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),
-    click.option("-v", "--verbose", count=True, help="Say more; twice: what SSH says as well."),
-    click.option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=1),
-        default=30.0,
-        show_default=True,
-        metavar="S",
-        help="Seconds until a host is given up that does not answer; 180 more for its Docker to restart.",
-    ),
-    click.option(
-        "--forks",
-        type=click.IntRange(min=1),
-        default=64,
-        show_default=True,
-        metavar="N",
-        help="Hosts at once.",
-    ),
-    click.option(
-        "-l",
-        "--limit",
-        metavar="PATTERN",
-        help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
-    ),
-    click.option(
+def _hidden(option: _Option) -> _Option:
+    words, settings = option
+    return words, {**settings, "hidden": True}
+
+
+def _option(*words: str, **settings: Any) -> _Option:
+    return words, settings
+
+
+_OF_ALL = (
+    _option(
         "-i",
         "--inventory",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="DOCKMESH_INVENTORY",
         metavar="FILE",
         help="The inventory; else $DOCKMESH_INVENTORY, inventory/mesh.yml, mesh.yml.",
+    ),
+    _option(
+        "-l",
+        "--limit",
+        metavar="PATTERN",
+        help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
+    ),
+    _option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
+    _option("-v", "--verbose", count=True, help="Say more; twice: what SSH says as well."),
+    _option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),
+)
+_OF_RUNS = (
+    _option("--forks", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Hosts at once."),
+    _option(
+        "--timeout",
+        type=click.FloatRange(min=1),
+        default=30.0,
+        show_default=True,
+        metavar="S",
+        help="Seconds until a host is given up that does not answer; 180 more for its Docker to restart.",
     ),
 )
 

@@ -8,11 +8,13 @@ from dockmesh.core.ipam import Allocation
 from dockmesh.core.model import Bridge, Chain, File, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
+from dockmesh.errors import DockmeshError, InventoryError
 
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
 STATUS = "dockmesh/status/1"
 ALLOCATE = "dockmesh/allocate/1"
+PROBLEMS = "dockmesh/problems/1"
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -62,6 +64,13 @@ def allocate_document(drawn: Iterable[Allocation], *, written: bool) -> dict[str
         "written": written,
         "allocations": [{"host": each.host, "prefix": str(each.prefix)} for each in drawn],
     }
+
+
+def problems_document(error: DockmeshError) -> dict[str, Any]:
+    """Why a call came to nothing: every problem of the inventory with its place, or the one thing wrong elsewhere."""
+    found = error.problems if isinstance(error, InventoryError) else ()
+    elsewhere = {"file": None, "line": None, "column": None, "message": str(error)}
+    return {"format": PROBLEMS, "problems": [asdict(each) for each in found] or [elsewhere]}
 
 
 def shown(resource: Resource | None) -> str | None:

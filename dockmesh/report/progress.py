@@ -15,7 +15,10 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-_WORDS = {"read": "reading facts", "change": "changing", "probe": "probing", "confirm": "confirming"}
+from dockmesh.core.inventory.wording import listed
+
+_WORDS = {"read": "reading", "change": "changing", "probe": "probing", "confirm": "confirming"}
+_NAMED = 4
 
 
 class Display:
@@ -38,10 +41,12 @@ class Display:
         self._name = ""
         self._left = 0
         self._began = 0.0
+        self._failed: dict[str, bool] = {}
 
     def phase(self, name: str, hosts: int) -> None:
         """See `pipeline.Observer`."""
         self._name, self._left, self._began = _WORDS.get(name, name), hosts, time.monotonic()
+        self._failed = {}
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(self._name, total=hosts, last="")
@@ -51,11 +56,16 @@ class Display:
     def done(self, host: str, error: str | None) -> None:
         """See `pipeline.Observer`."""
         self._left -= 1
+        self._failed[host] = self._failed.get(host, False) or error is not None
         if self._task is not None:
             self._progress.update(self._task, advance=1, last=f"{host}: failed" if error else host)
         if self._left == 0:
             self._progress.stop()
-            self._err.print(f"{self._name}: {time.monotonic() - self._began:.1f} s")
+            self._err.print(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s")
+
+    def _hosts(self) -> str:
+        names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]
+        return listed(sorted(names, key=lambda name: not name.endswith(")")), _NAMED)
 
     def __enter__(self) -> Self:
         return self

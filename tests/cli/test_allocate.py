@@ -51,7 +51,7 @@ def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inve
     assert (status, out.splitlines()[-1], err) == (0, "2 prefixes written to mesh.yml.", "")
     assert inventory.read_text() == WRITTEN
     assert run("allocate", "--write") == (0, "Nothing to do: every host with Docker has a prefix.\n", "")
-    assert run("validate") == (0, "valid: 3 hosts, 2 with a prefix\n", "")
+    assert run("validate") == (0, "valid: 3 hosts, 2 with a prefix, in mesh.yml\n", "")
     assert inventory.read_text() == WRITTEN
 
 
@@ -106,4 +106,4 @@ def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
     hosts = (f"  h{number}:\n    address: 10.0.{number // 250}.{number % 250 + 1}\n" for number in range(1000))
     inventory.write_text(f"mesh: {{pool: 10.128.0.0/9, prefix_length: 20}}\nhosts:\n{''.join(hosts)}")
     assert run("allocate", "--write")[1].endswith("\n1000 prefixes written to mesh.yml.\n")
-    assert run("validate")[1] == "valid: 1000 hosts, 1000 with a prefix\n"
+    assert run("validate")[1] == "valid: 1000 hosts, 1000 with a prefix, in mesh.yml\n"

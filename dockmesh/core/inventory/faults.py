@@ -12,6 +12,7 @@ from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKe
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {"mesh": MeshKeys, "connection": ConnectionKeys}
+_LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def _wrong_kind(path: Path, *, empty: bool) -> str:
     name = path[-1]
     if path == ("hosts",):
         return "hosts is a mapping by name, as in 'docker128: {address: 192.168.18.128}'"
-    if path[2:] == ("tags",):
-        return "tags has no value; write one or remove the key" if empty else "tags is a list, as in [rack1]"
+    # A host may bear the name of a key.
+    if name in _LISTS and path != ("hosts", name):
+        return f"{name} {'has no value; write one or remove the key' if empty else f'is a list, as in {_LISTS[name]}'}"
     if empty:
         return f"host {name} is empty; it needs an address at least, as in address: 192.0.2.1"
     return f"{name} takes keys and values: {', '.join(_model(path).model_fields)}"

@@ -91,6 +91,8 @@ def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
         ("connection: {netns: ../x}", "1:21: netns '../x' is not the name of a network namespace"),
         ("hosts: [a]", "1:8: hosts is a mapping by name"),
         ("hosts: {a: [x]}", "1:12: a takes keys and values: "),
+        ("mesh: {allow: tcp/80}", "1:15: allow is a list, as in [tcp/80, udp/53]"),
+        ("hosts: {a: {address: 10.0.0.1, docker: no, allow: tcp/80}}", "1:51: allow is a list, as in [tcp/80, udp/53]"),
         ("hosts: {tags: [x]}", "1:15: tags takes keys and values: "),
         ("hosts:\n  a:\n", "2:3: host a is empty; it needs an address at least"),
         ("hosts: {A_1: {address: 10.0.0.1, docker: no}}", "1:9: host name 'A_1' is not a name"),

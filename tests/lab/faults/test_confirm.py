@@ -69,6 +69,27 @@ def test_a_host_cut_off_after_its_change_takes_it_back_by_itself_in_time_and_the
     mesh.join()
 
 
+def test_a_host_cut_off_while_docker_restarts_is_given_up_after_the_timeout_and_told_of(mesh: Mesh) -> None:
+    before = mesh.found
+    with started("apply", mesh.bridges("host1"), "--timeout", "6", "--limit", "host1", "--json") as run:
+        eventually(lambda: is_pending(mesh, "host1"), 20, "host1 is changing")
+        mesh.lab.partition("host1")
+        cut = time.monotonic()
+        try:
+            out, _err = run.communicate(timeout=60)
+            given_up_s = time.monotonic() - cut
+            mesh.settle(CONFIRM_WITHIN_S + GRACE_S + 30, ["host1"])
+        finally:
+            mesh.lab.heal("host1")
+    (outcome,) = json.loads(out)["outcomes"]
+    assert outcome["status"] == "unreachable"
+    assert "takes back by itself" in outcome["error"]
+    assert "--limit host1" in outcome["error"]
+    assert given_up_s < 20, "and not after the 180 s that a Docker may take to restart"
+    assert_same({"host1": mesh.states()["host1"]}, before)
+    mesh.join()
+
+
 CUTS = {
     "new connections": "-m conntrack --ctstate NEW ",
     "every connection": "",
@@ -201,7 +222,7 @@ def test_a_host_that_changed_after_it_was_planned_is_refused(mesh: Mesh) -> None
     """host1 restarts Docker first; meanwhile somebody changes host2."""
     before = mesh.found
     with started("apply", mesh.bridges("host1", "host2"), "--limit", "host1,host2", "--json", "--max-fail", "1") as run:
-        until_line(run, "reading facts")
+        until_line(run, "reading")
         mesh.on("host2", "ip route add 198.51.100.0/24 via 192.168.18.128 metric 9 proto static")
         out, _err = run.communicate(timeout=90)
     rows = {row["host"]: row for row in json.loads(out)["outcomes"]}

@@ -1,0 +1,72 @@
+"""`validate`, and what every verb says of an inventory that is wrong."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., tuple[int, str, str]]
+WRONG = """\
+hosts:
+  a: {address: 192.0.2.1, prefix: 10.0.0.0/24, colour: red}
+  b: {address: 192.0.2.2, prefix: 10.0.0.0/25, allow: tcp/80}
+"""
+
+
+def test_a_valid_inventory_is_named_with_what_is_in_it(mesh: Path, run: Run) -> None:
+    assert run("validate") == (0, f"valid: 3 hosts, 3 with a prefix, in {mesh.name}\n", "")
+    status, out, _ = run("validate", "--json", "-i", str(mesh))
+    assert status == 0
+    assert json.loads(out) == {
+        "format": "dockmesh/validate/1",
+        "file": str(mesh),
+        "hosts": ["host1", "host2", "host3"],
+    }
+
+
+def test_a_key_that_this_machine_has_not_is_noted(mesh: Path, run: Run) -> None:
+    mesh.write_text(f"connection: {{identity_file: /nowhere/key}}\n{mesh.read_text()}")
+    status, _, err = run("validate")
+    assert (status, err) == (0, "note: identity_file '/nowhere/key' is not there, and logs in to host1, host2, host3\n")
+
+
+@pytest.mark.parametrize("words", [("validate",), ("plan",), ("status",), ("apply", "--yes"), ("allocate",)])
+def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: Run, words: tuple[str, ...]) -> None:
+    mesh.write_text(WRONG)
+    status, out, err = run(*words, "--json")
+    assert status == 4
+    document = json.loads(out)
+    assert document["format"] == "dockmesh/problems/1"
+    places = [(each["file"], each["line"], each["column"]) for each in document["problems"]]
+    assert places == [("mesh.yml", 2, 48), ("mesh.yml", 3, 35), ("mesh.yml", 3, 55)]
+    assert document["problems"][2]["message"] == "allow is a list, as in [tcp/80, udp/53]"
+    assert len(err.splitlines()) == 3, "people read them too"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("validate", "-i", "nowhere.yml"), "nowhere.yml: No such file or directory"),
+        (("plan", "--limit", "web"), "--limit: no host is called 'web'"),
+        (("apply",), "there is no terminal to ask on"),
+    ],
+)
+@pytest.mark.usefixtures("mesh")
+def test_with_json_another_mistake_is_a_document_without_a_place(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.setattr("dockmesh.cli.changing.terminal", lambda: False)
+    status, out, _ = run(*words, "--json")
+    assert status == 4
+    (problem,) = json.loads(out)["problems"]
+    assert told in problem["message"]
+    assert (problem["file"], problem["line"], problem["column"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("verb", ["validate", "allocate"])
+@pytest.mark.usefixtures("mesh")
+def test_verbs_that_contact_nobody_take_what_is_about_hosts_and_do_not_offer_it(run: Run, verb: str) -> None:
+    assert run(verb, "--forks", "2", "--timeout", "5")[0] == 0
+    assert "--forks" not in run(verb, "--help")[1]
+    assert "--timeout" in run("plan", "--help")[1]
