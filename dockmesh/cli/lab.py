@@ -53,11 +53,11 @@ def down(name: str) -> None:
 @_NAME
 @click.pass_context
 def status(context: click.Context, name: str) -> None:
-    """Print each host, its release, address and state; exit 3 if one does not run."""
+    """Print each host, its release, address, state and lasting faults; exit 3 if one does not run."""
     found = lifecycle.find(name)
     for each in found.topology.hosts:
         running = found.is_running(each.name)
-        state = ", ".join(found.faults(each.name) or ("running",)) if running else "dead"
+        state = ", ".join(("running", *found.faults(each.name))) if running else "dead: lab up starts it again"
         click.echo(f"{each.name:<8} {each.release:<10} {each.underlay.ip!s:<16} {state}")
     if not all(found.is_running(each.name) for each in found.topology.hosts):
         context.exit(3)
@@ -92,7 +92,7 @@ def fault(name: str, kind: str, host_name: str) -> None:
     """Break a host, or heal it.
 
     link-flap: network card down and up. partition: cut off at the switch. docker-stop: Docker and its socket
-    stopped. pause: every process frozen. heal: all of that undone.
+    stopped. pause: every process frozen. heal: all of that undone, and the containers that ran run again.
     """
     lifecycle.find(name).inject(kind, host_name)
 

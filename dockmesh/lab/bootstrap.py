@@ -8,6 +8,7 @@ from dockmesh.errors import LabError
 from dockmesh.lab import cgroup
 from dockmesh.lab.command import ENVIRONMENT, poll
 from dockmesh.lab.mirror import mirror
+from dockmesh.lab.topology import RELEASES
 
 _WITHIN_S = 1200.0
 _SCRIPTS = Path("/usr/share/debootstrap/scripts")
@@ -16,6 +17,18 @@ _PACKAGES = (
     *("iproute2", "iptables", "nftables", "iputils-ping", "tcpdump", "busybox-static"),
 )
 _DOCKER_CLI_INSIDE = frozenset({"bullseye", "bookworm"})
+
+
+class UnknownReleaseError(LabError):
+    """The mirror has no such release; another attempt would come to the same."""
+
+    def __init__(self, release: str, source: str) -> None:
+        super().__init__(f"{source} has no Debian release {release!r}; the lab is tested with {', '.join(RELEASES)}")
+
+
+def is_unknown(release: str, log: str) -> bool:
+    """Whether debootstrap failed because there is no such release; of those there are, the mirror failed."""
+    return release not in RELEASES and "Failed getting release file" in log
 
 
 def packages(release: str) -> tuple[str, ...]:
@@ -29,9 +42,14 @@ def bootstrap(release: str, partial: Path, group: str, given_up: Event) -> None:
     debs.mkdir(parents=True, exist_ok=True)
     script = _SCRIPTS / (release if (_SCRIPTS / release).exists() else "sid")
     chosen = ("--variant=minbase", f"--include={','.join(packages(release))}", f"--cache-dir={debs}")
-    argv = ("unshare", "--mount", "debootstrap", *chosen, release, str(root), mirror(), str(script))
+    source, log = mirror(), partial / "log"
+    argv = ("unshare", "--mount", "debootstrap", *chosen, release, str(root), source, str(script))
     try:
-        _attend((*cgroup.contain(group), *argv), partial / "log", group, given_up)
+        _attend((*cgroup.contain(group), *argv), log, group, given_up)
+    except LabError as error:
+        if is_unknown(release, log.read_text()):
+            raise UnknownReleaseError(release, source) from error
+        raise
     finally:
         cgroup.remove(group)
 

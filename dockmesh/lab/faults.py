@@ -4,6 +4,11 @@ from dockmesh.lab import cgroup, inside, network
 from dockmesh.lab.topology import LabHost
 
 KINDS = ("link-flap", "partition", "heal", "docker-stop", "pause")
+# What ran is noted where a reboot forgets it, and started again by heal: Docker itself starts none of it.
+_STOPPED = "/run/dockmesh-lab-stopped"
+_STOP = f"docker ps -q >{_STOPPED}.new && mv {_STOPPED}.new {_STOPPED}; systemctl stop docker.service docker.socket"
+_START_AGAIN = f"[ ! -s {_STOPPED} ] || xargs docker start <{_STOPPED} >/dev/null; rm -f {_STOPPED}"
+_IS_DOCKER_UP = ("systemctl", "is-active", "--quiet", "docker.service")
 
 
 def inject(kind: str, fabric: str, target: LabHost) -> None:
@@ -16,7 +21,7 @@ def inject(kind: str, fabric: str, target: LabHost) -> None:
         case "pause":
             cgroup.freeze(target.handle, on=True)
         case "docker-stop":
-            inside.run(target.handle, ("systemctl", "stop", "docker.service", "docker.socket"), check=True)
+            inside.run(target.handle, ("sh", "-c", _STOP), check=True)
         case "heal":
             _heal(fabric, target)
         case _:
@@ -26,7 +31,12 @@ def inject(kind: str, fabric: str, target: LabHost) -> None:
 def present(fabric: str, target: LabHost) -> tuple[str, ...]:
     """The faults a running host suffers that last until healed."""
     paused = cgroup.frozen(target.handle)
-    found = {"pause": paused, "partition": not network.port_is_up(fabric, target)}
+    found = {
+        "pause": paused,
+        "partition": not network.port_is_up(fabric, target),
+        # A frozen host would not answer.
+        "docker-stop": not paused and inside.run(target.handle, _IS_DOCKER_UP).returncode != 0,
+    }
     return tuple(kind for kind, there in found.items() if there)
 
 
@@ -36,3 +46,4 @@ def _heal(fabric: str, target: LabHost) -> None:
     # Docker's unit refuses its fourth start within a minute.
     inside.run(target.handle, ("systemctl", "reset-failed", "docker.service"))
     inside.run(target.handle, ("systemctl", "start", "docker.service"), check=True)
+    inside.run(target.handle, ("sh", "-c", _START_AGAIN), check=True)

@@ -11,7 +11,7 @@ from threading import Event
 
 from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, host, inside
-from dockmesh.lab.bootstrap import bootstrap, packages
+from dockmesh.lab.bootstrap import UnknownReleaseError, bootstrap, packages
 from dockmesh.lab.command import run
 
 CACHE = Path("/var/cache/dockmesh/lab")
@@ -76,7 +76,7 @@ def _build(wanted: Image, say: Say, given_up: Event) -> None:
     try:
         bootstrap(wanted.release, partial, group, given_up)
     except LabError as error:
-        if given_up.is_set():
+        if given_up.is_set() or isinstance(error, UnknownReleaseError):
             raise
         say(f"once more, after: {str(error).splitlines()[-1]} …")
         host.throw_away(partial / "root")

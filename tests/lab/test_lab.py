@@ -193,10 +193,14 @@ def test_a_paused_host_takes_connections_and_says_nothing_until_healed(own: Lab)
 
 
 def test_a_stopped_docker_stays_stopped_until_healed(own: Lab) -> None:
+    ran = said(own, "host3", "docker", "ps", "-q")
+    assert ran
     own.inject("docker-stop", "host3")
+    assert own.faults("host3") == ("docker-stop",)
     assert own.run("host3", ("docker", "ps")).returncode != 0
     own.heal("host3")
-    said(own, "host3", "docker", "ps")
+    assert own.faults("host3") == ()
+    assert said(own, "host3", "docker", "ps", "-q") == ran, "and its containers"
 
 
 def test_up_boots_a_host_that_died_and_keeps_its_files(own: Lab) -> None:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from dockmesh.lab import inventory, state
+from dockmesh.lab.bootstrap import UnknownReleaseError, is_unknown
 from dockmesh.lab.topology import topology
 
 COMMITTED = Path(__file__).parents[2] / "inventory" / "lab.yml"
@@ -73,3 +74,11 @@ def test_a_lab_has_one_user_at_a_time_even_when_its_lock_file_is_removed(folder:
     other.join(5)
     assert entered.is_set()
     assert (folder / "demo.lock").exists()
+
+
+def test_a_release_that_the_mirror_lacks_is_told_apart_from_a_mirror_that_fails() -> None:
+    missing = "I: Retrieving Release \nE: Failed getting release file http://m/debian/dists/trixy/Release\n"
+    assert is_unknown("trixy", missing)
+    assert not is_unknown("trixie", missing)
+    assert not is_unknown("trixy", "E: Couldn't download packages: busybox-static\n")
+    assert "'trixy'; the lab is tested with bookworm, trixie, forky" in str(UnknownReleaseError("trixy", "http://m"))
