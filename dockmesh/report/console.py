@@ -15,6 +15,8 @@ from dockmesh.core.plan import Outcome
 from dockmesh.report.wording import JOINED, Wording
 
 _OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
+_HANGING = 2
+_NARROWEST = 20
 PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
 # Control codes, what turns the direction of writing, and half characters no stream can encode.
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -43,6 +45,16 @@ def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
         soft_wrap=not terminal,
         force_terminal=None if terminal else False,
     )
+
+
+def print_line(out: Console, text: Text, indent: int = 0) -> None:
+    """A line at that indent; on a terminal too narrow for it, folded so that what follows stands further in."""
+    if not out.is_terminal:
+        out.print(Text(" " * indent).append_text(text))
+        return
+    for at, part in enumerate(text.wrap(out, max(_NARROWEST, out.width - indent - _HANGING))):
+        part.rstrip()
+        out.print(Text(" " * (indent + _HANGING * bool(at))).append_text(part))
 
 
 def print_outcomes(out: Console, outcomes: Iterable[Outcome], words: Wording = JOINED) -> None:

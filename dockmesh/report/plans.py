@@ -8,7 +8,7 @@ from rich.text import Text
 from dockmesh.core.facts import DAEMON_JSON
 from dockmesh.core.model import File, Resource, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Plan
-from dockmesh.report.console import counted
+from dockmesh.report.console import counted, print_line
 from dockmesh.report.differing import difference, has_lines
 from dockmesh.report.document import plan_document
 from dockmesh.report.wording import JOINED, Wording
@@ -21,6 +21,7 @@ _SIGNS = {
 }
 _STYLES = {"+": "green", "-": "red"}
 _DIFF_LINES = 24
+_INDENT = 2
 
 
 def print_plan(out: Console, plan: Plan, words: Wording = JOINED, *, verbose: bool = False) -> None:
@@ -35,7 +36,7 @@ def print_plan(out: Console, plan: Plan, words: Wording = JOINED, *, verbose: bo
         if lines:
             out.print(Text(host.host, style="bold"))
         for line in lines:
-            out.print(Text("  ").append_text(line))
+            print_line(out, line, _INDENT)
     if plan.empty and plan.sound:
         out.print(Text(f"Nothing to do: {counted(len(plan.hosts), 'host')} {words.nothing}.", style="green"))
         return

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from dockmesh.core.inventory.wording import listed
 from dockmesh.core.reach import Reachability, Report
-from dockmesh.report.console import PLAIN_WIDTH, counted
+from dockmesh.report.console import PLAIN_WIDTH, counted, print_line
 from dockmesh.report.failing import failures
 
 _MATRIX_HOSTS = 12
@@ -30,7 +30,7 @@ def print_report(out: Console, report: Report, *, told: Collection[str] = ()) ->
     else:
         out.print(_rows(report))
     for line in failures(report, told):
-        out.print(line)
+        print_line(out, line)
     out.print(_summary(report))
 
 

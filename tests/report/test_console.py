@@ -11,12 +11,13 @@ import pytest
 from builders import FLEET, HOST2, HOST3, facts, fleet, host, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
 from dockmesh.core.conflicts import conflicts
 from dockmesh.core.model import Chain, File, Route, SourceNat
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
-from dockmesh.report.console import console, print_outcomes
+from dockmesh.report.console import console, print_line, print_outcomes
 from dockmesh.report.differing import difference
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
@@ -290,3 +291,22 @@ def test_a_summary_counts_what_was_read_apart_from_what_was_not() -> None:
         "2 hosts: 1 as the inventory wants",
         "Left alone: 1 host that could not be reached.",
     ]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_one_line() -> None:
+    stream = Terminal()
+    out = console(stream, color=False)
+    out.width = 40
+    print_line(out, Text("a cause and its remedy, which take more room than one line has"), 2)
+    assert stream.getvalue().splitlines() == [
+        "  a cause and its remedy, which take",
+        "    more room than one line has",
+    ]
+    paper = Paper()
+    print_line(paper.out, Text("word " * 100), 2)
+    assert len(paper.lines) == 1
