@@ -131,6 +131,25 @@ def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
     assert probed(lan).ok
 
 
+def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
+    lan: FakeLan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    connect = FakeLan.connect
+    monkeypatch.setattr(FakeLan, "connect", lambda self, host: (tried.append(host.name), connect(self, host))[1])
+    lan.hosts["host2"].down = True
+    lan.hosts["host3"].lost_in = "transact"
+    with Pipeline(REQUEST, lambda: lan, Quiet()) as pipeline:
+        pipeline.apply(pipeline.plan())
+        before = tried.count("host2"), tried.count("host3")
+        report = pipeline.status()
+    assert (tried.count("host2"), tried.count("host3")) == before
+    assert set(report.errors) == {"host2", "host3"}
+    assert {answer.probe.target for answer in report.answers if answer.ok} == {"host1"}
+    bridges = {answer.probe.target for answer in report.failed if answer.probed}
+    assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
+
+
 def test_a_host_with_a_conflict_is_left_alone_and_the_others_are_joined(lan: FakeLan) -> None:
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"bridge": "br0"}', "644"))
     before = having(lan)["host1"]

@@ -3,30 +3,28 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.dialogue import agreed, left
 from dockmesh.cli.options import Options, common, terminal
 from dockmesh.core import saved
-from dockmesh.core.inventory.wording import listed
-from dockmesh.core.plan import Outcome, Plan, restarts_docker
+from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
-from dockmesh.core.rollout import Rollout, at_once
+from dockmesh.core.rollout import Rollout
 from dockmesh.core.sections import quoted
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
 from dockmesh.report import document, wording
-from dockmesh.report.console import console, counted, print_outcomes
+from dockmesh.report.console import console, print_outcomes
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
 from dockmesh.report.wording import Wording
 
 _INTERRUPTED = 130
-_NAMED = 12
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
 _SERIAL = click.option(
     "--serial", default="1", show_default=True, metavar="N|N%", help="Hosts whose Docker restarts at the same time."
@@ -119,7 +117,7 @@ def _carry_out(options: Options, run: _Run) -> int:
             _refuse_stale(f"{run.file}", kept, now)
         if not options.json:
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
-        if planned.applyable and not run.yes and not _agreed(planned, run.rollout):
+        if planned.applyable and not run.yes and not agreed(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
@@ -128,37 +126,12 @@ def _carry_out(options: Options, run: _Run) -> int:
     return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
 
 
-def _agreed(planned: Plan, rollout: Rollout) -> bool:
-    restarting = [plan.host for plan in planned.applyable if restarts_docker(plan)]
-    if restarting:
-        size = at_once(len(restarting), rollout)
-        order = "" if len(restarting) == 1 else ", one after the other" if size == 1 else f", {size} at a time"
-        click.echo(f"Docker restarts on {listed(restarting, _NAMED)}{order}.", err=True)
-    try:
-        return click.confirm(f"Change {counted(len(planned.applyable), 'host')}?", err=True)
-    except click.Abort:
-        click.echo(err=True)
-        return False
-
-
 def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
-        click.echo(f"\n{_left(pipeline.underway, within_s)}", err=True)
+        click.echo(f"\n{left(pipeline.underway, within_s)}", err=True)
         raise
-
-
-def _left(underway: tuple[str, ...], within_s: int) -> str:
-    """What becomes of the hosts that an interrupted run leaves amid their change."""
-    if not underway:
-        return "no host was amid a change"
-    until = datetime.now().astimezone() + timedelta(seconds=within_s)
-    return (
-        f"amid their change: {', '.join(underway)}. What was not confirmed they take back by themselves, by "
-        f"{until:%H:%M:%S}; a host that still restarts Docker, {within_s} s after it has. "
-        f"See then: dockmesh plan --limit {','.join(underway)}"
-    )
 
 
 def _saved_plan(file: Path) -> dict[str, Any]:
@@ -190,5 +163,5 @@ def _show(
         return
     out = console(sys.stdout, color=options.color)
     if report:
-        print_report(out, report, told=[outcome.host for outcome in outcomes if outcome.error])
+        print_report(out, report, told=[each.host for each in outcomes if each.status == "unreachable"])
     print_outcomes(out, outcomes, words)
