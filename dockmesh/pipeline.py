@@ -16,8 +16,10 @@ from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.texts import Texts
+from dockmesh.core.trace.model import Captured, Question
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.apply import Changer
+from dockmesh.remote.capture import capture
 from dockmesh.remote.commit import Committer
 from dockmesh.remote.fanout import Observer, Watched
 from dockmesh.remote.gather import gather
@@ -31,6 +33,7 @@ TEXTS = Texts(
     verbs=template("verbs.sh"),
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
+    trace=template("trace.sh"),
     daemon_json=template("daemon.json.j2"),
     service=template("dockmesh.service.j2"),
     timer=template("dockmesh.timer.j2"),
@@ -126,6 +129,11 @@ class Pipeline:
         asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
         self._watched.observer.phase("probe", asked)
         return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost)
+
+    def capture(self, question: Question) -> Captured:
+        """One ping, captured wherever it should come by on its two hosts."""
+        self._watched.observer.phase("capture", 2)
+        return capture(self._prober, question, self._watched.observer.done)
 
     def _plan(self, host: Host) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal

@@ -131,15 +131,18 @@ def probes(fleet: Fleet, sources: Iterable[Host], about: Collection[str] | None 
                     yield Probe(source.name, target.name, "container-container")
 
 
-def target_script(host: Host, texts: Texts, *, offset: int) -> str:
-    """The script that finds, or makes, what `host` offers to be probed. `offset` spreads concurrent runs' choices."""
+def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int = _HOLD_S) -> str:
+    """The script that finds, or makes, what `host` offers to be probed, for at most `hold_s` seconds.
+
+    `offset` spreads concurrent runs' choices.
+    """
     lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show", SCRIPT]
     if host.bridge:
         network = host.bridge.network
         count = network.num_addresses - 2
         downwards = (network[1 + (count - 1 - offset - at) % count] for at in range(count))
         free = islice((address for address in downwards if address != host.bridge.ip), _CANDIDATES)
-        words = (str(_HOLD_S), str(host.bridge.ip), str(network.prefixlen), *map(str, free))
+        words = (str(hold_s), str(host.bridge.ip), str(network.prefixlen), *map(str, free))
         lines.append(f"section target container_target {' '.join(words)}")
     return "\n".join((*lines, "section end true", ""))
 

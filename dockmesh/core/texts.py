@@ -12,6 +12,7 @@ class Texts:
     verbs: str
     transaction: str
     probe: str
+    trace: str
     daemon_json: str
     service: str
     timer: str

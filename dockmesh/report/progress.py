@@ -17,7 +17,13 @@ from rich.progress import (
 
 from dockmesh.core.inventory.wording import listed
 
-_WORDS = {"read": "reading", "change": "changing", "probe": "probing", "confirm": "confirming"}
+_WORDS = {
+    "read": "reading",
+    "change": "changing",
+    "probe": "probing",
+    "confirm": "confirming",
+    "capture": "capturing",
+}
 _NAMED = 4
 
 

@@ -1,0 +1,140 @@
+"""The scripts that capture a ping on its two hosts, and what their answers say."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from shlex import join
+
+from dockmesh.core import reach
+from dockmesh.core.model import Host
+from dockmesh.core.sections import Section, Sections, quoted, reading
+from dockmesh.core.texts import Texts
+from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
+from dockmesh.errors import HostError
+
+# One ping of three is shown: the first one may wait for a neighbour to be found, or be lost by chance.
+COUNT = 3
+PING_S = 5
+# A host ends its captures by itself after that time, and a namespace that it made for them.
+CAPTURE_S = 30
+# A packet that circles passes a point sixty times.
+_PACKETS = 200
+_INTERVAL_S = 0.2
+# The kernel gives a neighbour up after three seconds, and says so.
+_WAIT_S = 3
+# IPv4's header and ICMP's, before the payload.
+_HEADERS_BYTES = 28
+_INTERFACE = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
+_NO_MAC = "-"
+_MAC = re.compile(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}|{_NO_MAC}")
+_PLACES: Mapping[str, Place] = {"container": "container", "bridge": "bridge", "uplink": "uplink"}
+
+
+def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
+    """The script that finds the container of an end, or makes what status probes."""
+    if end.container is None:
+        return reach.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
+    return _script(texts, f"section container {join(('container_addresses', end.container))}")
+
+
+def found(end: Endpoint, sections: Sections) -> Found:
+    """Read the answer of `find_script`. A container in its host's own network is the host.
+
+    Raises:
+        HostError: there is nothing to send a ping from or to.
+    """
+    if end.container is not None:
+        return _container(end, sections["container"])
+    offered = reach.target(end.host, sections)
+    if not end.host.docker:
+        return Found(offered.bridge or end.host.underlay)
+    if offered.container is None or offered.pid is None:
+        raise HostError(offered.error or "the inventory gives it no bridge")
+    return Found(offered.container, offered.pid, offered.held)
+
+
+def begin_script(question: Question, found: Mapping[str, Found], host: Host, texts: Texts) -> str:
+    """The script that starts the captures on one of the two hosts, and returns when they take packets."""
+    there = next(end.host for end in question.ends if end.host != host)
+    here, far = found[host.name], found[there.name]
+    words = (question.run, str(CAPTURE_S), str(_PACKETS), packet_filter(question.size), str(here.pid))
+    addresses = (str(here.address), str(there.underlay), str(far.address))
+    return _script(texts, f"section points {join(('begin', *words, *addresses))}")
+
+
+def points(host: Host, sections: Sections) -> tuple[Point, ...]:
+    """Read the answer of `begin_script`: the points of a host, from its container to its uplinks."""
+    section = _done(sections["points"], "it cannot capture")
+    with reading("points"):
+        found = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
+    if all(point.error for point in found):
+        raise HostError(f"it cannot capture: {found[0].error}")
+    return found
+
+
+def ping_script(question: Question, found: Mapping[str, Found], texts: Texts) -> str:
+    """The script that sends the pings, from the host of the source."""
+    here, far = (found[end.host.name] for end in question.ends)
+    words = map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, question.size, here.address, far.address))
+    return _script(texts, f"section ping ping_far {join(words)}")
+
+
+def collect_script(question: Question, found: Found, texts: Texts) -> str:
+    """The script that hands the captures of a host over, ends them, and releases what was made for them."""
+    release = f"section release release {found.pid}\n" if found.held else ""
+    return _script(texts, f"{release}collect {question.run}")
+
+
+def captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
+    """Read the answer of `collect_script`.
+
+    Raises:
+        HostError: a capture is missing, which is so when they had ended before.
+    """
+    for number, point in enumerate(points, 1):
+        if point.error:
+            yield Capture(point, b"")
+            continue
+        name = f"capture.{number}"
+        if name not in sections:
+            raise HostError(f"the captures had ended before they were asked for, after {CAPTURE_S} s: trace again")
+        with reading(name):
+            yield Capture(point, b64decode("".join(sections[name].lines()), validate=True))
+
+
+def packet_filter(size: int) -> str:
+    """What is captured, for tcpdump: echoes of that payload, and the errors that quote one of them."""
+    length = size + _HEADERS_BYTES
+    echo = f"ip[2:2] = {length} and (icmp[0] = 8 or icmp[0] = 0)"
+    error = f"icmp[10:2] = {length} and (icmp[0] = 3 or icmp[0] = 11)"
+    return f"icmp and (({echo}) or ({error}))"
+
+
+def _script(texts: Texts, line: str) -> str:
+    return f"{texts.sections}\n{texts.probe}\n{texts.trace}\n{line}\nsection end true\n"
+
+
+def _done(section: Section, what: str) -> Section:
+    if section.status != 0:
+        raise HostError(f"{what}: {quoted(section.text) or f'status {section.status}'}")
+    return section
+
+
+def _container(end: Endpoint, section: Section) -> Found:
+    _done(section, "nothing to trace")
+    with reading("container"):
+        pid, *listed = section.lines()
+        if int(pid) == 0:
+            return Found(end.host.underlay)
+        addresses = [IPv4Address(address) for address in listed]
+    if not addresses:
+        raise HostError(f"container {end.container} has no address")
+    prefix = end.host.prefix
+    return Found(next((each for each in addresses if prefix and each in prefix), addresses[0]), int(pid))
+
+
+def _point(host: Host, place: str, interface: str, mac: str, said: str = "") -> Point:
+    if not _INTERFACE.fullmatch(interface) or not _MAC.fullmatch(mac):
+        raise ValueError(f"{interface} {mac}")
+    return Point(host.name, _PLACES[place], interface, None if mac == _NO_MAC else mac, quoted(said) or None)
