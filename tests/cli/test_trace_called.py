@@ -1,0 +1,108 @@
+"""`dockmesh trace`, from the words on the command line to the files on the disk; the hosts' part is recorded."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from traces import POINTS, captured
+
+from dockmesh.cli import main
+from dockmesh.core.trace.model import Capture, Captured, Question
+from dockmesh.pipeline import Pipeline
+
+Run = Callable[..., tuple[int, str, str]]
+TEXT = """\
+hosts:
+  host1: {address: 192.168.18.128, prefix: 10.128.0.0/20}
+  host3: {address: 192.168.18.130, prefix: 10.128.32.0/20}
+  db: {address: 192.168.18.131, docker: false}
+"""
+
+
+@pytest.fixture
+def brought(monkeypatch: pytest.MonkeyPatch) -> list[Captured]:
+    """What the pipeline brings home, in the place of the hosts; each call takes one."""
+    home: list[Captured] = []
+
+    def capture(_pipeline: Pipeline, question: Question) -> Captured:
+        assert question.size in range(100, 1100)
+        return home.pop()
+
+    monkeypatch.setattr(Pipeline, "capture", capture)
+    return home
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], brought: list[Captured]
+) -> Iterator[Run]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mesh.yml").write_text(TEXT)
+
+    def called(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dockmesh", "trace", "-i", "mesh.yml", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    yield called
+    assert brought == []
+
+
+@pytest.mark.parametrize(("name", "status"), [("joined", 0), ("translated", 0), ("refused", 3), ("no_way_back", 3)])
+def test_the_exit_status_says_whether_the_reply_came_home(
+    run: Run, brought: list[Captured], name: str, status: int
+) -> None:
+    brought += [captured(name), captured(name)]
+    assert run("host1", "host3")[0] == status
+    code, out, _err = run("host1", "host3", "--json")
+    assert code == status
+    assert json.loads(out)["reached"] is (status == 0)
+
+
+def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, brought: list[Captured]) -> None:
+    brought.append(captured("joined", {POINTS[3]: b"\x00" * 40}))
+    code, out, err = run("host1", "host3")
+    assert (code, out) == (3, "")
+    assert "capture" in err
+
+
+def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
+    run: Run, brought: list[Captured], tmp_path: Path
+) -> None:
+    found = captured("joined")
+    odd = replace(found.captures[0].point, interface="..$(x);\u202e")
+    captures = (Capture(odd, found.captures[0].pcap), *found.captures[1:])
+    brought.append(replace(found, captures=captures))
+    assert run("host1", "host3", "--pcap", "kept/here")[0] == 0
+    kept = {file.name: file.read_bytes() for file in (tmp_path / "kept" / "here").iterdir()}
+    assert set(kept) == {
+        "host1-container-..__x___.pcap",
+        "host1-bridge-docker0.pcap",
+        "host1-uplink-eth0.pcap",
+        "host3-uplink-eth0.pcap",
+        "host3-bridge-docker0.pcap",
+        "host3-container-eth0.pcap",
+    }
+    assert kept["host3-uplink-eth0.pcap"] == found.captures[3].pcap
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("host1",),
+        ("host1", "host1"),
+        ("host1", "host1:web"),
+        ("host1", "nobody"),
+        ("host1", "db:web"),
+        ("host1:-x", "host3"),
+        ("host1", "host3", "--limit", "host1"),
+        ("host1", "host3", "--pcap", "mesh.yml/x"),
+    ],
+)
+def test_a_call_that_cannot_be_meant_contacts_nobody(run: Run, words: tuple[str, ...]) -> None:
+    assert run(*words)[0] == 4

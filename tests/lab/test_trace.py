@@ -1,0 +1,296 @@
+"""`trace` beside captures of the tests' own, on hosts whose path works and on hosts whose path is broken."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mesh
+import pytest
+import sight
+from breaking import container_address, container_stopped, done, said
+from mesh import Done, Mesh
+from stand import Stand, difference
+
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+
+THERE = [
+    ("host1", "container", "eth0", 64),
+    ("host1", "bridge", "docker0", 64),
+    ("host1", "uplink", "eth0", 63),
+    ("host3", "uplink", "eth0", 63),
+    ("host3", "bridge", "docker0", 62),
+    ("host3", "container", "eth0", 62),
+]
+BACK = [(*where[:3], ttl) for where, (*_where, ttl) in zip(THERE[::-1], THERE, strict=True)]
+_LINE = re.compile(r"\bttl (\d+),.*\n\s+([\d.]+) > ([\d.]+): ICMP echo (request|reply),", re.MULTILINE)
+_WITHIN_S = 40.0
+_AT_ONCE_S = 3.0
+LEFT = "pgrep -a 'tcpdump|tshark|dumpcap'; ls -d /run/dockmesh-trace*; ls /run/netns; pgrep -a -f 'sleep [0-9]'; "
+UNITS = "systemctl list-units --all --no-legend 'dockmesh-trace*'"
+Seen = set[tuple[str, str, str, int]]
+
+
+def whereabouts(hops: list[dict[str, Any]]) -> list[tuple[str, str, str, int]]:
+    return [(hop["host"], hop["place"], hop["interface"], hop["ttl"]) for hop in hops]
+
+
+def left(lab: Lab, host: str) -> str:
+    return lab.run(host, ("sh", "-c", f"{{ {LEFT}{UNITS}; }} 2>/dev/null")).stdout
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Lab) -> Iterator[None]:
+    """No test may leave a capture, a folder, a unit or a namespace on the hosts."""
+    hosts = ("host1", "host2", "host3")
+    before = {host: left(lab, host) for host in hosts}
+    yield
+    poll(lambda: {host: left(lab, host) for host in hosts} == before, _AT_ONCE_S)
+    assert {host: left(lab, host) for host in hosts} == before
+
+
+@contextmanager
+def listening(lab: Lab, host: str, interface: str, container: str | None = None) -> Iterator[Seen]:
+    """What an independent tcpdump on the host sees of pings: kind, source, destination and TTL."""
+    seen: Seen = set()
+    inside = ""
+    if container:
+        pid = said(lab, host, "docker", "inspect", "--format", "{{.State.Pid}}", container)
+        inside = f"nsenter --target {pid} --net "
+    file = f"/root/{interface}-{container or 'host'}"
+    begin = f"setsid {inside}tcpdump --immediate-mode -l -n -v -i {interface} icmp >{file} 2>{file}.said & echo $!"
+    pid = said(lab, host, "sh", "-c", begin)
+    try:
+        assert poll(lambda: "listening" in said(lab, host, "cat", f"{file}.said"), 5)
+        yield seen
+        poll(lambda: "echo reply" in said(lab, host, "cat", file), 1)
+        text = said(lab, host, "cat", file)
+        seen |= {(kind, source, destination, int(ttl)) for ttl, source, destination, kind in _LINE.findall(text)}
+    finally:
+        lab.run(host, ("sh", "-c", f"kill {pid}; rm -f {file} {file}.said"))
+
+
+def traced_beside_tcpdump(lab: Lab, asked: Mesh) -> tuple[Done, Mapping[tuple[str, str], Seen]]:
+    with (
+        listening(lab, "host1", "eth0", "web") as inside1,
+        listening(lab, "host1", "docker0") as bridge1,
+        listening(lab, "host1", "eth0") as uplink1,
+        listening(lab, "host3", "eth0") as uplink3,
+        listening(lab, "host3", "docker0") as bridge3,
+        listening(lab, "host3", "eth0", "web") as inside3,
+    ):
+        ended = asked.dockmesh("trace", "host1:web", "host3:web", "--json")
+    seen = (inside1, bridge1, uplink1, uplink3, bridge3, inside3)
+    places = [(host, place) for host, place, *_rest in THERE]
+    return ended, dict(zip(places, seen, strict=True))
+
+
+def hops_by_place(document: Mapping[str, Any]) -> dict[tuple[str, str], Seen]:
+    places: dict[tuple[str, str], Seen] = {}
+    for kind in ("request", "reply"):
+        for hop in document[kind]:
+            seen = places.setdefault((hop["host"], hop["place"]), set())
+            seen.add((kind, hop["source"], hop["destination"], hop["ttl"]))
+    return places
+
+
+def test_every_hop_is_as_an_independent_tcpdump_sees_it(joined: Mesh, lab: Lab) -> None:
+    ended, seen = traced_beside_tcpdump(lab, joined)
+    assert ended.status == 0, ended
+    assert hops_by_place(ended.document) == seen
+    assert whereabouts(ended.document["request"]) == THERE
+    assert whereabouts(ended.document["reply"]) == BACK
+    assert not any(hop["translated"] for kind in ("request", "reply") for hop in ended.document[kind])
+
+
+def test_with_source_nat_the_translation_is_where_an_independent_tcpdump_sees_it(
+    stand: Stand, lab: Lab, tmp_path: Path
+) -> None:
+    stand.as_joined()
+    hiding = mesh.write(lab, tmp_path, {host: {} for host in stand.mesh.hosts}, mesh={"source_nat": True})
+    try:
+        assert hiding.dockmesh("apply", "--yes").status == 0
+        ended, seen = traced_beside_tcpdump(lab, hiding)
+    finally:
+        assert stand.mesh.dockmesh("apply", "--yes").status == 0
+    stand.check()
+    assert ended.status == 0, ended
+    assert hops_by_place(ended.document) == seen
+    own, host1 = container_address(lab, "host1"), "192.168.18.128"
+    assert [hop["source"] for hop in ended.document["request"]] == [own] * 2 + [host1] * 4
+    assert [hop["destination"] for hop in ended.document["reply"]] == [host1] * 4 + [own] * 2
+    marked = [(hop["host"], hop["place"]) for hop in ended.document["request"] if hop["translated"]]
+    assert marked == [("host1", "uplink")]
+    assert f"host1 puts {host1} in for the source {own}" in ended.document["verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that loses packets: where it is, how many hops are left there and back, and what is said of it."""
+
+    host: str
+    do: str
+    undo: str
+    there: int
+    back: int
+    verdict: str
+
+
+_LEG = "$(ip -o link | sed -n 's/^[0-9]*: \\(veth[^@]*\\)@.* master docker0 .*/\\1/p')"
+_MUTE = "nsenter -n -t $(docker inspect -f '{{.State.Pid}}' web) sysctl -q net.ipv4.icmp_echo_ignore_all="
+FAULTS = {
+    "firewall": Fault(
+        "host3",
+        "iptables -I DOCKER-USER -p icmp -j DROP",
+        "iptables -D DOCKER-USER -p icmp -j DROP",
+        4,
+        0,
+        "the request is lost inside host3, between eth0 and docker0",
+    ),
+    "wrong next hop": Fault(
+        "host1",
+        "ip route add 10.128.32.0/20 via 192.168.18.129 metric 5",
+        "ip route del 10.128.32.0/20 via 192.168.18.129 metric 5",
+        3,
+        0,
+        "the request leaves host1 by eth0 and goes to another machine",
+    ),
+    "no way there": Fault(
+        "host1",
+        "ip route add unreachable 10.128.32.0/20 metric 5",
+        "ip route del unreachable 10.128.32.0/20 metric 5",
+        2,
+        0,
+        "the request is lost inside host1, between docker0 and eth0; host1 says: host unreachable",
+    ),
+    "no way back": Fault(
+        "host3",
+        "ip route add unreachable 10.128.0.0/20 metric 5",
+        "ip route del unreachable 10.128.0.0/20 metric 5",
+        6,
+        2,
+        "the reply is lost inside host3, between docker0 and eth0; host3 says: host unreachable",
+    ),
+    "link down": Fault(
+        "host3",
+        f"ip link set {_LEG} down",
+        f"ip link set {_LEG} up",
+        4,
+        0,
+        "the request is lost inside host3, between eth0 and docker0; host3 says: host unreachable",
+    ),
+    "no answer": Fault("host3", f"{_MUTE}1", f"{_MUTE}0", 6, 0, "the request arrives at host3, which does not answer"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, fault: Fault) -> None:
+    with done(lab, fault.host, do=[fault.do], undo=[fault.undo]):
+        ended = joined.dockmesh("trace", "host1", "host3", "--json")
+    assert ended.status == 3, ended
+    assert whereabouts(ended.document["request"]) == THERE[: fault.there]
+    assert whereabouts(ended.document["reply"]) == BACK[: fault.back]
+    assert ended.document["reached"] is False
+    assert ended.document["verdict"].startswith(fault.verdict), ended.document
+
+
+def test_a_trace_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
+    hosts = ("host1", "host2", "host3")
+    before = sight.look_at(lab, hosts)
+    assert joined.dockmesh("trace", "host2", "host3").status == 0
+    assert difference(before, sight.look_at(lab, hosts)) == ""
+
+
+def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+    with container_stopped(lab, "host1"):
+        ended = joined.dockmesh("trace", "host1", "host3", "--json")
+        assert poll(lambda: left(lab, "host1") == "", _AT_ONCE_S), left(lab, "host1")
+    assert ended.status == 0, ended
+    assert whereabouts(ended.document["request"]) == THERE
+
+
+def test_admin_traces_by_sudo_to_a_container_of_another_network_and_to_a_host_without_docker(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    begin = "docker network create app && docker run --detach --init --name api --network app busybox sleep infinity"
+    keys = {"docker": False, "prefix": None}
+    hosts: dict[str, Mapping[str, Any]] = {host: {} for host in joined.hosts}
+    sudo = mesh.write(lab, tmp_path, hosts | {"host4": keys}, connection={"user": "admin", "become": "sudo"})
+    with done(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
+        to_api = sudo.dockmesh("trace", "host1:web", "host2:api", "--json")
+        bridge = said(lab, "host2", "docker", "network", "inspect", "app", "--format", "br-{{slice .Id 0 12}}")
+    assert to_api.status == 0, to_api
+    assert [(hop["interface"], hop["ttl"]) for hop in to_api.document["request"][3:]] == [
+        ("eth0", 63),
+        (bridge, 62),
+        ("eth0", 62),
+    ]
+    # host4 has not joined, and so knows no way back to the container.
+    to_host4 = sudo.dockmesh("trace", "host1", "host4", "--json").document["request"]
+    assert [(hop["host"], hop["place"], hop["ttl"]) for hop in to_host4][-1] == ("host4", "uplink", 63)
+
+
+def test_captures_that_are_kept_are_readable_by_tcpdump_and_hold_the_pings_alone(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept" / "here"
+    assert joined.dockmesh("trace", "host1", "host3", "--pcap", str(folder)).status == 0
+    names = {f"{host}-{place}-{interface}.pcap" for host, place, interface, _ttl in THERE}
+    assert {file.name for file in folder.iterdir()} == names
+    for host, place, interface, ttl in THERE:
+        file = folder / f"{host}-{place}-{interface}.pcap"
+        text = subprocess.run(
+            ("tcpdump", "-n", "-v", "-r", str(file)), capture_output=True, text=True, check=True
+        ).stdout
+        packets = _LINE.findall(text)
+        assert [kind for *_rest, kind in packets] == ["request", "reply"] * 3
+        assert packets[0][:3] == (str(ttl), container_address(lab, "host1"), container_address(lab, "host3"))
+    assert said(lab, "host1", "sh", "-c", "find / -xdev -name '*.pcap'") == ""
+
+
+def test_a_host_with_neither_tcpdump_nor_tshark_is_told(joined: Mesh, lab: Lab) -> None:
+    with done(lab, "host3", do=["mv /usr/bin/tcpdump /usr/bin/aside"], undo=["mv /usr/bin/aside /usr/bin/tcpdump"]):
+        ended = joined.dockmesh("trace", "host1", "host3")
+        assert ended.status == 3
+        assert "host3: it cannot capture: neither tcpdump nor tshark is there: install tcpdump" in ended.words
+        assert left(lab, "host1") == ""
+
+
+def test_a_container_that_is_none_is_told_and_ends_on_one_host_are_refused(joined: Mesh) -> None:
+    ended = joined.dockmesh("trace", "host1", "host3:nobody")
+    assert (ended.status, ended.words) == (3, "host3: nothing to trace: there is no container nobody")
+    assert joined.dockmesh("trace", "host1", "host1").status == 4
+    assert joined.dockmesh("trace", "host1", "host7").status == 4
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_running_when_the_controller_is_killed(joined: Mesh, lab: Lab, how: signal.Signals) -> None:
+    def capturing(host: str) -> bool:
+        return "tcpdump" in left(lab, host)
+
+    with (
+        container_stopped(lab, "host1"),
+        done(
+            lab,
+            "host3",
+            do=["iptables -I DOCKER-USER -p icmp -j DROP"],
+            undo=["iptables -D DOCKER-USER -p icmp -j DROP"],
+        ),
+    ):
+        with subprocess.Popen(
+            joined.argv("trace", "host1", "host3"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=joined.environment(),
+        ) as process:
+            assert poll(lambda: capturing("host1") and capturing("host3"), 10)
+            process.send_signal(how)
+        # Killed, nobody is there to end it, and the hosts do so by themselves.
+        within_s = _WITHIN_S if how is signal.SIGKILL else _AT_ONCE_S
+        assert poll(lambda: (left(lab, "host1"), left(lab, "host3")) == ("", ""), within_s), left(lab, "host1")
+        assert said(lab, "host1", "sh", "-c", "systemctl list-units --state=failed --no-legend 'dockmesh*'") == ""
