@@ -95,6 +95,10 @@ class Pipeline:
         # Interrupted, nobody waits for a host that is slow to let us in.
         self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
+    def facts(self) -> dict[str, HostFacts | HostError]:
+        """What each host is, by name; it is read, and nothing else."""
+        return self._watched.each("read", self._request.hosts, self._gather)
+
     def plan(self) -> Plan:
         """What there is to change."""
         plans = self._watched.each("read", self._request.hosts, self._plan)
@@ -137,7 +141,7 @@ class Pipeline:
 
     def _plan(self, host: Host) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        facts = gather(self._sessions.of(host), fleet, host, TEXTS, timeout_s=self._request.timeout_s)
+        facts = self._gather(host)
         self._facts[host.name] = facts
         against = (*pending(facts), *(conflicts(fleet, host, facts) if goal.meshed else ()))
         try:
@@ -146,6 +150,10 @@ class Pipeline:
         except daemon.DaemonJsonError as error:
             broken = Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
             return HostPlan(host.name, conflicts=tuple(dict.fromkeys((*against, broken))), basis=facts.basis)
+
+    def _gather(self, host: Host) -> HostFacts:
+        fleet, timeout_s = self._request.fleet, self._request.timeout_s
+        return gather(self._sessions.of(host), fleet, host, TEXTS, timeout_s=timeout_s)
 
     def _committer(self) -> Committer:
         request = self._request

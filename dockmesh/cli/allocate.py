@@ -1,34 +1,44 @@
-"""The verb that draws prefixes; it contacts nobody and writes nothing but the inventory."""
+"""The verb that draws prefixes; it changes no host, and writes nothing but the inventory."""
 
 import json
 import sys
 
 import click
 
-from dockmesh.cli.options import Options, offline
+from dockmesh.cli.contact import contact
+from dockmesh.cli.options import Options, common
 from dockmesh.cli.rewriting import rewrite
 from dockmesh.core import ipam
 from dockmesh.core.inventory import fleet_of, yamldoc
-from dockmesh.report.console import console
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.occupied import occupied
+from dockmesh.errors import HostError, UsageError
+from dockmesh.report.console import console, counted
 from dockmesh.report.document import allocate_document
 from dockmesh.report.proposal import print_allocations
 
 
 @click.command
-@offline
+@common
 @click.option("--write", is_flag=True, help="Write them into the inventory; all else in it stays as it is.")
-def allocate(options: Options, write: bool) -> None:
+@click.option("--probe", is_flag=True, help="Read all hosts, and keep clear of the networks they have.")
+def allocate(options: Options, *, write: bool, probe: bool) -> None:
     """Propose a prefix out of mesh.pool for every host with Docker that lacks one.
 
     Each gets the lowest block that overlaps no prefix and no host of the inventory. What the inventory records never
-    moves. Nobody is contacted.
+    moves. Nobody is contacted but with --probe: then it overlaps none of the LANs, Docker networks and routes of any
+    host either. If one of them cannot be read, no prefix is drawn.
 
-    Example: dockmesh allocate -i mesh.yml --write
+    Example: dockmesh allocate -i mesh.yml --probe --write
     """
     file, text = options.file(), options.inventory_text()
     document = yamldoc.read(text, file=str(file))
     fleet = fleet_of(document, prefixes_required=False)
-    drawn = ipam.allocate(fleet, options.hosts(fleet), file=str(file))
+    chosen = options.hosts(fleet)
+    # Without the hosts first: what is wrong with the pool itself is told before anyone is contacted.
+    drawn = ipam.allocate(fleet, chosen, file=str(file))
+    if probe and drawn:
+        drawn = _probed(options, fleet, chosen)
     written = write and bool(drawn)
     if written:
         rewrite(file, text, ipam.recorded(text, document, fleet, drawn))
@@ -36,3 +46,22 @@ def allocate(options: Options, write: bool) -> None:
         click.echo(json.dumps(allocate_document(drawn, written=written), indent=2))
     else:
         print_allocations(console(sys.stdout, color=options.color), drawn, file=str(file), written=written)
+
+
+def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[ipam.Allocation, ...]:
+    """Prefixes that are clear of what the hosts have; all of them are asked, for all will have routes to each."""
+    with contact(options, whole=fleet) as pipeline:
+        read = pipeline.facts()
+    failed = [f"{host.name}: {found}" for host in fleet.hosts if isinstance(found := read[host.name], HostError)]
+    if failed:
+        told = "".join(f"\n  {each}" for each in failed)
+        raise HostError(
+            f"no prefix is drawn and nothing is written, for the networks of {counted(len(failed), 'host')} are not "
+            f"known:{told}\nMend these, or allocate without --probe and let plan find what overlaps."
+        )
+    facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
+    try:
+        return ipam.allocate(fleet, chosen, file=str(options.file()), clear_of=occupied(fleet, facts))
+    except UsageError as error:
+        # What is too much is the hosts', and they were contacted.
+        raise HostError(str(error)) from error

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from dockmesh.cli.options import Options
+from dockmesh.core.model import Fleet
 from dockmesh.core.rollout import Rollout
 from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
 from dockmesh.remote.ssh import SshTransport
@@ -25,18 +26,22 @@ _OFFSETS = 64
 
 
 @contextmanager
-def contact(options: Options, goal: Goal = JOIN, rollout: Rollout | None = None) -> Iterator[Pipeline]:
+def contact(
+    options: Options, goal: Goal = JOIN, rollout: Rollout | None = None, *, whole: Fleet | None = None
+) -> Iterator[Pipeline]:
     """The run that the options describe; its progress goes to stderr.
+
+    With `whole`, that fleet is what the inventory means, and --limit leaves no host of it out.
 
     Raises:
         UsageError: the inventory or --limit is wrong; nobody was contacted.
     """
-    fleet = options.fleet()
+    fleet = whole or options.fleet()
     if options.verbose:
         click.echo(f"inventory: {options.file()}", err=True)
     request = Request(
         fleet=fleet,
-        hosts=options.hosts(fleet),
+        hosts=fleet.hosts if whole else options.hosts(fleet),
         run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         goal=goal,
         rollout=rollout or Rollout(),

@@ -1,6 +1,6 @@
 """Which prefixes hosts get that lack one: the lowest free blocks of the pool, in the inventory's order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -9,7 +9,10 @@ from dockmesh.core.inventory.insertion import insert_prefixes
 from dockmesh.core.inventory.marked import Document
 from dockmesh.core.inventory.wording import listed
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.occupied import Occupied
 from dockmesh.errors import InventoryError, UsageError
+
+_NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,12 @@ class Allocation:
     prefix: IPv4Network
 
 
-def allocate(fleet: Fleet, hosts: Iterable[Host], *, file: str) -> tuple[Allocation, ...]:
+def allocate(
+    fleet: Fleet, hosts: Iterable[Host], *, file: str, clear_of: Sequence[Occupied] = ()
+) -> tuple[Allocation, ...]:
     """A prefix for each of `hosts`, some or all of the fleet's, that has Docker and lacks one; `file` is for messages.
+
+    None overlaps what the inventory records, nor what it shall keep `clear_of`.
 
     Raises:
         UsageError: there is no pool to draw from, or not enough left in it.
@@ -32,11 +39,13 @@ def allocate(fleet: Fleet, hosts: Iterable[Host], *, file: str) -> tuple[Allocat
     pool, length = fleet.settings.pool, fleet.settings.prefix_length
     if pool is None:
         raise UsageError(f"{file}: no pool to draw prefixes from: write one under mesh, as in pool: 10.128.0.0/12")
-    drawn = tuple(map(Allocation, lacking, free_blocks(pool, length, _taken(fleet))))
+    taken = (*_taken(fleet), *(each.network for each in clear_of))
+    drawn = tuple(map(Allocation, lacking, free_blocks(pool, length, taken)))
     if left_out := lacking[len(drawn) :]:
         raise UsageError(
             f"{file}: no /{length} is left in the pool {pool} for {len(left_out)} of {len(lacking)} hosts without a "
             f"prefix ({listed(left_out)}): take a wider pool under mesh, or smaller prefixes by a longer prefix_length"
+            f"{_besides(clear_of)}"
         )
     return drawn
 
@@ -94,6 +103,13 @@ def _literal(address: str) -> Iterator[IPv4Network]:
         yield IPv4Network(IPv4Address(address))
     except ValueError:
         return
+
+
+def _besides(clear_of: Sequence[Occupied]) -> str:
+    """Networks of the hosts, where these are what takes the pool up."""
+    if not clear_of:
+        return ""
+    return f"; what the hosts have takes up {listed([each.what for each in clear_of], _NAMED)}"
 
 
 def _span(block: IPv4Network) -> tuple[int, int]:

@@ -5,6 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from builders import host
+from fakehosts import FakeHost, FakeLan
+
+from dockmesh.cli import contact
 
 Run = Callable[..., tuple[int, str, str]]
 TEXT = """\
@@ -25,6 +29,12 @@ hosts:
     tags: [web]
   db: {address: 192.168.18.2, docker: false}
   d2: {address: 192.168.18.3, prefix: 10.128.16.0/20}
+"""
+PROBED = """\
+mesh: {pool: 192.168.0.0/18, prefix_length: 20}
+hosts:
+  docker1: {address: 192.168.18.1}
+  d2: {address: 192.168.18.3, prefix: 10.0.0.0/24}
 """
 
 
@@ -107,3 +117,45 @@ def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
     inventory.write_text(f"mesh: {{pool: 10.128.0.0/9, prefix_length: 20}}\nhosts:\n{''.join(hosts)}")
     assert run("allocate", "--write")[1].endswith("\n1000 prefixes written to mesh.yml.\n")
     assert run("validate")[1] == "valid: 1000 hosts, 1000 with a prefix, in mesh.yml\n"
+
+
+@pytest.fixture
+def lan(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
+    """The hosts that the inventory leads to, in memory; each is in 192.168.16.0/20."""
+    inventory.write_text(PROBED)
+    hosts = FakeLan(
+        {each.name: FakeHost(each) for each in (host("docker1", "192.168.18.1"), host("d2", "192.168.18.3"))}
+    )
+    monkeypatch.setattr(contact, "SshTransport", lambda *, timeout_s: hosts if timeout_s > 0 else None)
+    return hosts
+
+
+def test_probing_keeps_clear_of_the_networks_hosts_are_in(inventory: Path, run: Run, lan: FakeLan) -> None:
+    inventory.write_text(
+        text := PROBED.replace("192.168.0.0/18", "192.168.24.0/21").replace("length: 20", "length: 23")
+    )
+    assert "docker1  192.168.24.0/23" in run("allocate")[1]
+    assert lan.opened == 0
+    status, out, err = run("allocate", "--probe", "--write")
+    assert (status, out) == (3, "")
+    assert "no /23 is left" in err
+    assert "192.168.16.0/20 on eth0 of docker1" in err
+    assert inventory.read_text() == text
+    inventory.write_text(PROBED)
+    assert run("allocate", "--probe", "--write")[0] == 0
+    assert "docker1: {address: 192.168.18.1, prefix: 192.168.0.0/20}" in inventory.read_text()
+    assert lan.opened == 4
+
+
+def test_one_host_that_cannot_be_read_keeps_all_from_getting_a_prefix(inventory: Path, run: Run, lan: FakeLan) -> None:
+    lan.hosts["d2"].down = True
+    status, out, err = run("allocate", "--probe", "--write", "--limit", "docker1")
+    assert (status, out) == (3, "")
+    assert "no prefix is drawn and nothing is written, for the networks of 1 host are not known:" in err
+    assert "d2: 192.168.18.3 does not answer" in err
+    assert inventory.read_text() == PROBED
+
+
+def test_nobody_is_probed_where_nobody_lacks_a_prefix(run: Run, lan: FakeLan) -> None:
+    assert run("allocate", "--probe", "--limit", "d2")[1] == "Nothing to do: every host with Docker has a prefix.\n"
+    assert lan.opened == 0
