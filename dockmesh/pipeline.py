@@ -10,17 +10,21 @@ from dockmesh.assets import template
 from dockmesh.core import daemon
 from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.desired import desired, previous, undone
+from dockmesh.core.explain.evidence import Evidence
+from dockmesh.core.explain.model import Question
 from dockmesh.core.facts import DAEMON_JSON, HostFacts
 from dockmesh.core.model import Fleet, Host, HostState
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.texts import Texts
-from dockmesh.core.trace.model import Captured, Question
+from dockmesh.core.trace.model import Captured
+from dockmesh.core.trace.model import Question as Traced
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.capture import capture
 from dockmesh.remote.commit import Committer
+from dockmesh.remote.explain import look
 from dockmesh.remote.fanout import Observer, Watched
 from dockmesh.remote.gather import gather
 from dockmesh.remote.sessions import Sessions
@@ -34,6 +38,7 @@ TEXTS = Texts(
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
     trace=template("trace.sh"),
+    explain=template("explain.sh"),
     daemon_json=template("daemon.json.j2"),
     service=template("dockmesh.service.j2"),
     timer=template("dockmesh.timer.j2"),
@@ -134,10 +139,15 @@ class Pipeline:
         self._watched.observer.phase("probe", asked)
         return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost)
 
-    def capture(self, question: Question) -> Captured:
+    def capture(self, question: Traced) -> Captured:
         """One ping, captured wherever it should come by on its two hosts."""
         self._watched.observer.phase("capture", 2)
         return capture(self._prober, question, self._watched.observer.done)
+
+    def look(self, question: Question) -> Evidence:
+        """One probe, and what its two hosts show before and after it."""
+        self._watched.observer.phase("look", 2)
+        return look(self._prober, question, self._watched.observer.done)
 
     def _plan(self, host: Host) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal

@@ -40,17 +40,25 @@ device_to() { ip -o -4 route get "$@" 2>/dev/null | sed -n 's/.* dev \([^ ]*\) .
 
 mac_of() { ip -o link show dev "$1" | sed -n 's/.* link\/ether \([^ ]*\) .*/ \1/p' | grep . || echo ' -'; }
 
+# leg_of PID ADDRESS: the container's interface with that address.
+leg_of() { inside "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
+
+# bridge_of PID LEG: what the other end of it is in.
+bridge_of() {
+  other=$(inside "$1" ip -o link show dev "$2" | sed -n 's/^[0-9]*: [^ ]*@if\([0-9]*\): .*/\1/p')
+  ip -o link show | sed -n "s/^${other:-none}: .* master \([^ ]*\) .*/\1/p"
+}
+
 # points PID ADDRESS HOST FAR: where a packet between ADDRESS and FAR, on the host with the address HOST, should come
 # by, as "PLACE INTERFACE MAC", with - for no MAC. The bridge is the one that the other end of the container's leg is in. Where HOST is
 # reached and where FAR is differ if a route is not as it should be.
 points() {
   pid=$1 address=$2 next=$3 far=$4 bridge=''
   if [ "$pid" != 0 ]; then
-    leg=$(inside "$pid" ip -o -4 addr show to "$address" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p')
+    leg=$(leg_of "$pid" "$address")
     [ -n "$leg" ] || { echo "the container has no interface with $address"; return 1; }
     echo "container $leg -"
-    other=$(inside "$pid" ip -o link show dev "$leg" | sed -n 's/^[0-9]*: [^ ]*@if\([0-9]*\): .*/\1/p')
-    bridge=$(ip -o link show | sed -n "s/^${other:-none}: .* master \([^ ]*\) .*/\1/p")
+    bridge=$(bridge_of "$pid" "$leg")
     [ -z "$bridge" ] || echo "bridge $bridge$(mac_of "$bridge")"
   fi
   {

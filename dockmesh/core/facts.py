@@ -135,11 +135,11 @@ def parse(host: Host, output: str) -> HostFacts:
     sections = split(output)
     _refuse_unsupported(host, sections)
     with reading("addresses"):
-        addresses = tuple(map(_address, sections["addresses"].lines()))
+        addresses = tuple(map(address_of, sections["addresses"].lines()))
     with reading("routes"):
-        routes = tuple(map(_kernel_route, sections["routes"].lines()))
+        routes = tuple(map(kernel_route, sections["routes"].lines()))
     with reading("ways to the peers"):
-        ways = dict(map(_way, sections["ways"].lines()))
+        ways = dict(map(way, sections["ways"].lines()))
     docker = _docker(sections) if host.docker else None
     return HostFacts(
         host=host.name,
@@ -159,7 +159,7 @@ def parse(host: Host, output: str) -> HostFacts:
                 *_own_files(sections, [REASSERT]),
                 *_units(sections),
                 *_chains(sections),
-                *_source_nat(sections["nft"]),
+                *source_nats(sections["nft"]),
                 *(
                     Route(route.prefix, route.next_hop, route.device)
                     for route in routes
@@ -221,7 +221,8 @@ def _network(text: str) -> IPv4Network:
     return IPv4Network("0.0.0.0/0" if text == "default" else text)
 
 
-def _kernel_route(line: str) -> KernelRoute:
+def kernel_route(line: str) -> KernelRoute:
+    """A line of `ip -o -4 route show`."""
     words = line.split()
     if words[0] in _ROUTE_TYPES:
         words = words[1:]
@@ -238,7 +239,8 @@ def _kernel_route(line: str) -> KernelRoute:
     )
 
 
-def _way(line: str) -> tuple[IPv4Address, Way]:
+def way(line: str) -> tuple[IPv4Address, Way]:
+    """A line of `ip -o -4 route get`: the destination, and the way the kernel takes there."""
     words = line.split()
     local = words[0] == "local"
     if words[0] in _ROUTE_TYPES:
@@ -248,7 +250,8 @@ def _way(line: str) -> tuple[IPv4Address, Way]:
     return IPv4Address(words[0]), Way(fields["dev"], IPv4Address(next_hop) if next_hop else None, local)
 
 
-def _address(line: str) -> tuple[str, IPv4Interface]:
+def address_of(line: str) -> tuple[str, IPv4Interface]:
+    """A line of `ip -o -4 addr show`: the interface and its address."""
     words = line.split()
     return words[1], IPv4Interface(words[words.index("inet") + 1])
 
@@ -317,7 +320,7 @@ def _chains(sections: Mapping[str, Section]) -> list[Resource]:
     return chains
 
 
-def _source_nat(listed: Section) -> Iterator[SourceNat]:
+def source_nats(listed: Section) -> Iterator[SourceNat]:
     """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
     if listed.status == 0:
         found = _SOURCE_NAT.fullmatch(" ".join(listed.text.split()))

@@ -136,15 +136,21 @@ def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int = _HOLD_
 
     `offset` spreads concurrent runs' choices.
     """
-    lines = [texts.sections, texts.probe, "section addresses ip -o -4 addr show", SCRIPT]
+    lines = (texts.sections, texts.probe, *target_lines(host, offset=offset, hold_s=hold_s))
+    return "\n".join((*lines, "section end true", ""))
+
+
+def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
+    """What of `target_script` stands behind sections.sh and probe.sh."""
+    yield "section addresses ip -o -4 addr show"
+    yield SCRIPT
     if host.bridge:
         network = host.bridge.network
         count = network.num_addresses - 2
         downwards = (network[1 + (count - 1 - offset - at) % count] for at in range(count))
         free = islice((address for address in downwards if address != host.bridge.ip), _CANDIDATES)
         words = (str(hold_s), str(host.bridge.ip), str(network.prefixlen), *map(str, free))
-        lines.append(f"section target container_target {' '.join(words)}")
-    return "\n".join((*lines, "section end true", ""))
+        yield f"section target container_target {' '.join(words)}"
 
 
 def target(host: Host, sections: Mapping[str, Section]) -> Target:

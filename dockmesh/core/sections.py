@@ -43,9 +43,13 @@ class Sections(dict[str, Section]):
 
 def quoted(text: str) -> str:
     """Host output as it may stand in a message: one line, nothing that does not print, of bounded length."""
-    printed = (c if c.isprintable() else " " * c.isspace() for c in _ESCAPE.sub("", text))
-    line = "".join(printed).strip()
+    line = printable(text)
     return line if len(line) <= _QUOTED_CHARACTERS else line[:_QUOTED_CHARACTERS] + "…"
+
+
+def printable(text: str) -> str:
+    """Host output as one line without anything that does not print, at whatever length."""
+    return "".join(c if c.isprintable() else " " * c.isspace() for c in _ESCAPE.sub("", text)).strip()
 
 
 def split(output: str) -> Sections:

@@ -13,6 +13,7 @@ class Texts:
     transaction: str
     probe: str
     trace: str
+    explain: str
     daemon_json: str
     service: str
     timer: str

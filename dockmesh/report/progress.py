@@ -23,6 +23,7 @@ _WORDS = {
     "probe": "probing",
     "confirm": "confirming",
     "capture": "capturing",
+    "look": "looking at",
 }
 _NAMED = 4
 

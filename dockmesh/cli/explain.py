@@ -1,0 +1,37 @@
+"""`explain`: why one host reaches another, or does not."""
+
+import click
+
+from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.options import Options, common
+from dockmesh.core.explain.model import question
+from dockmesh.core.explain.walk import explain as walk
+from dockmesh.errors import HostError, UsageError
+from dockmesh.report.console import console
+from dockmesh.report.explain import explain_document, print_explained
+
+
+@click.command
+@common
+@click.argument("source", metavar="A")
+@click.argument("target", metavar="B")
+def explain(options: Options, source: str, target: str) -> int:
+    """Send one probe from A to B, look at both hosts before and after it, and go its way there and back, step by step.
+
+    Names what breaks the way, and the command that mends it. A and B are HOST or HOST:CONTAINER; HOST alone is what
+    status probes. Nothing is changed on the hosts.
+    Exits 0 where the probe came home, also if a step is not as it should be; else 3.
+
+    Example: dockmesh explain -i mesh.yml docker128 docker130
+    """
+    if options.limit is not None:
+        raise UsageError("explain goes between the two hosts it names: leave --limit away")
+    asked = question(options.fleet(), source, target)
+    with contact(options) as pipeline:
+        seen = pipeline.look(asked)
+    explained = walk(seen)
+    if options.json:
+        print_json(explain_document(explained))
+    else:
+        print_explained(console(color=options.color), explained, verbose=options.verbose > 0)
+    return 0 if explained.reached else HostError.exit_status

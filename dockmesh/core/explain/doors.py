@@ -1,0 +1,130 @@
+"""Steps at a host's firewall: what took the packets of the probe, by the counters of its rules."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
+from dockmesh.core.explain.model import Fault, Step, Way
+from dockmesh.core.explain.roads import known
+from dockmesh.core.explain.rules import Packet, Rule, in_chain, jumps, refusing
+from dockmesh.core.explain.sight import Sight
+from dockmesh.core.explain.tables import Refusal, refusals
+from dockmesh.core.facts import FORWARD_CHAIN, RAW_CHAIN
+from dockmesh.core.sections import quoted
+
+
+def sending(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
+    """The firewall of the host that sends: nothing shall refuse."""
+    refused = _refused(seen, packets)
+    if refused:
+        yield bad(at, way, "firewall", _by_others(at, other, refused[0]))
+    else:
+        yield good(at, way, "firewall", "refuses nothing that leaves")
+    yield from _tables(at, other, seen, packets, way)
+
+
+def receiving(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
+    """The firewall of the host that receives: the table raw first, then filter."""
+    refused = _refused(seen, packets)
+    early = [rule for rule in refused if _early(rule)]
+    late = [rule for rule in refused if not _early(rule)]
+    if early:
+        yield bad(at, way, "raw", _raw(at, other, seen, early[0]))
+    else:
+        yield good(at, way, "raw", "refuses nothing")
+    yield from _filter(at, other, seen, late, way)
+    yield from _tables(at, other, seen, packets, way)
+
+
+def _refused(seen: Sight, packets: Sequence[Packet]) -> list[Rule]:
+    return list(dict.fromkeys(rule for packet in packets for rule in refusing(seen.rules, packet)))
+
+
+def _early(rule: Rule) -> bool:
+    return rule.table == "raw" or rule.chain == "PREROUTING"
+
+
+def _raw(at: Side, other: Side, seen: Sight, rule: Rule) -> Fault:
+    if not rule.dockers:
+        return _by_others(at, other, rule, "raw drop")
+    if not at.joined:
+        return not_joined(at)
+    if jumps(seen.rules, "raw", "PREROUTING", RAW_CHAIN) and not known(seen, other):
+        return unknown_peer(at, other)
+    cause = f"{RAW_CHAIN} of {at.name} lets nothing in any more, and Docker's own rule drops it: {_said(rule)}"
+    return Fault("raw accepts missing", cause, apply(at))
+
+
+def _filter(at: Side, other: Side, seen: Sight, refused: Sequence[Rule], way: Way) -> Iterator[Step]:
+    others = [rule for rule in refused if not rule.dockers]
+    # A reply is let in as such by Docker's own rules, and by a policy of ACCEPT anyway.
+    blocks = way == "there"
+    if others:
+        yield bad(at, way, "filter", _by_others(at, other, others[0]))
+    elif at.pid and (fault := _unhooked(at, other, seen, blocks=blocks)):
+        yield bad(at, way, "filter", fault)
+    elif refused:
+        yield bad(at, way, "filter", _by_docker(at, refused[0]))
+    else:
+        yield good(at, way, "filter", f"{FORWARD_CHAIN} lets {other.name} in" if at.pid else "refuses nothing")
+
+
+def _unhooked(at: Side, other: Side, seen: Sight, *, blocks: bool) -> Fault | None:
+    """What of dockmesh's own is not there that would let the packet in."""
+    hook = "DOCKER-USER" if at.host.docker else "FORWARD"
+    if not seen.rules or at.host.prefix is None:
+        return None
+    if not at.joined:
+        return not_joined(at)
+    hooked = jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN)
+    if not hooked:
+        name = f"{hook} flushed"
+        cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in"
+        return Fault(name, f"{cause}: it was flushed", apply(at), blocks=blocks)
+    if not known(seen, other):
+        return replace(unknown_peer(at, other), blocks=blocks)
+    return None
+
+
+def _by_docker(at: Side, rule: Rule) -> Fault:
+    cause = f"a rule of Docker's on {at.name} drops it, for {FORWARD_CHAIN} has none for how it comes in: {_said(rule)}"
+    return Fault("not let in", cause, apply(at))
+
+
+def _by_others(at: Side, other: Side, rule: Rule, name: str = "host firewall drop") -> Fault:
+    if not rule.text:
+        cause = f"the firewall of {at.name} drops it by policy: {_said(rule)}"
+        source = other.host.prefix or other.host.underlay
+        letting = f"iptables -t {rule.table} -I {rule.chain} -s {source} -j ACCEPT"
+        return Fault(name, cause, on(at, letting))
+    cause = f"a rule in the firewall of {at.name} drops it: {_said(rule)}"
+    table = "" if rule.table == "filter" else f"-t {rule.table} "
+    # Words taken apart and put together again: nothing in a comment is for a shell.
+    return Fault(name, cause, on(at, f"iptables {table}-D {rule.chain} {shlex.join(shlex.split(rule.text))}"))
+
+
+def _said(rule: Rule) -> str:
+    return f"iptables {quoted(str(rule))} (it took {rule.took} packet{'' if rule.took == 1 else 's'})"
+
+
+def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
+    """Tables of nft that others made. Without a counter, a rule there is only what it may be."""
+    for packet in packets:
+        for each in refusals(*seen.rulesets, packet):
+            fault = _in_table(at, other, each)
+            if each.took:
+                yield bad(at, way, "nft", fault)
+            else:
+                yield unsure(at, way, "nft", f"{fault.cause}; it has no counter", fault)
+            return
+
+
+def _in_table(at: Side, other: Side, each: Refusal) -> Fault:
+    where = shlex.join([*each.table.split(), each.chain])
+    if not each.text or each.handle is None:
+        source = other.host.prefix or other.host.underlay
+        cause = f"the policy of chain {where} of nft on {at.name} drops it"
+        return Fault("host firewall drop", cause, on(at, f"nft insert rule {where} ip saddr {source} accept"))
+    cause = f"a rule in chain {where} of nft on {at.name} drops it: {quoted(each.text)}"
+    return Fault("host firewall drop", cause, on(at, f"nft delete rule {where} handle {each.handle}"))

@@ -1,0 +1,74 @@
+"""What an explanation is made of: the question, the steps of the way, and the fault that is named."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dockmesh.core.inventory.wording import quoted
+from dockmesh.core.model import Fleet
+from dockmesh.core.trace.model import Endpoint, endpoint
+from dockmesh.errors import UsageError
+
+Way = Literal["there", "back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """From where to where."""
+
+    fleet: Fleet
+    source: Endpoint
+    target: Endpoint
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Both ends, the source first."""
+        return self.source, self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What breaks the way: its name, which scripts may rely on; what it is; and what mends it.
+
+    `remedy` is a command, behind `on HOST: ` where it is for that host's shell. `blocks` is False for what lets the
+    probe pass and is not as it should be all the same.
+    """
+
+    name: str
+    cause: str
+    remedy: str
+    blocks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was looked at, in the order of the way. `ok` is None where it cannot be said."""
+
+    host: str
+    way: Way
+    check: str
+    ok: bool | None
+    detail: str
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """All steps, whether the probe came home, and what is to blame if anything is."""
+
+    source: str
+    target: str
+    reached: bool
+    steps: tuple[Step, ...]
+    fault: Fault | None
+
+
+def question(fleet: Fleet, source: str, target: str) -> Question:
+    """The way between two ends as they are written on the command line.
+
+    Raises:
+        UsageError: as `endpoint`, or both are on one host.
+    """
+    asked = Question(fleet, endpoint(fleet, source), endpoint(fleet, target))
+    if asked.source.host == asked.target.host:
+        raise UsageError(f"{quoted(source)} and {quoted(target)} are on one host: the way between two is explained")
+    return asked

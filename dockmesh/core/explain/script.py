@@ -1,0 +1,107 @@
+"""The scripts that look at the two hosts of a way around one probe, and what their answers say."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from shlex import join
+
+from dockmesh.core import reach
+from dockmesh.core.model import Host
+from dockmesh.core.sections import Sections
+from dockmesh.core.texts import Texts
+from dockmesh.core.trace.model import Endpoint, Found
+from dockmesh.core.trace.script import found
+from dockmesh.errors import HostError
+
+# Three pings a fifth of a second apart, one second each; twice, for the large ones.
+PROBE_S = 8
+_COUNT = 3
+_INTERVAL_S = 0.2
+_WAIT_S = 1
+_PAYLOAD_BYTES = 56
+HOLD_S = 60
+_RECEIVED = re.compile(r"\b(\d{1,6}) (?:packets )?received\b")
+_TTL = re.compile(r"\bttl=(\d{1,3})\b")
+_SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
+_MTU = re.compile(r"mtu ?= ?(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Pinged:
+    """What came of the probe. `size`: of the large packets, None where none were sent; `told_mtu`: by a router.
+
+    `remembered`: the large ones were not sent, as the container had been told of a smaller MTU some minutes ago.
+    """
+
+    received: int
+    ttl: int | None = None
+    size: int | None = None
+    large_received: int = 0
+    told_mtu: int | None = None
+    remembered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """An end before the probe: where it is, or what stands in for it and why; and the rules' counters."""
+
+    found: Found
+    missing: str | None
+    before: Sections
+
+
+def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
+    """The script that finds the container of an end, or makes what status probes, and counts the rules."""
+    if end.container is not None:
+        lines = [f"section container {join(('container_addresses', end.container))}"]
+    else:
+        lines = list(reach.target_lines(end.host, offset=offset, hold_s=HOLD_S))
+    return _script(texts, *lines, "count before")
+
+
+def stood(end: Endpoint, sections: Sections) -> Stood:
+    """Read the answer of `find_script`."""
+    try:
+        return Stood(found(end, sections), None, sections)
+    except HostError as error:
+        return Stood(Found(stand_in(end.host)), str(error), sections)
+
+
+def stand_in(host: Host) -> IPv4Address:
+    """What is asked of a host that has nothing to be probed."""
+    return host.bridge.ip if host.bridge else host.underlay
+
+
+def probe_script(here: Found, far: IPv4Address, texts: Texts) -> str:
+    """The script that pings; with large packets, if small ones are answered."""
+    small = join(("ping_far", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
+    large = join(("full_size", *map(str, (here.pid, here.address, far))))
+    return _script(texts, f"section ping {small}", f"section full {large}")
+
+
+def pinged(sections: Sections) -> Pinged:
+    """Read the answer of `probe_script`."""
+    small, large = sections["ping"].text, sections["full"].text
+    size, told, seen = _SIZE.search(large), _MTU.search(large), _TTL.search(small)
+    ttl = int(seen[1]) if seen else None
+    if not (received := _received(small)) or size is None:
+        return Pinged(received, ttl)
+    remembered = "local error" in large and "Frag needed" not in large
+    return Pinged(received, ttl, int(size[1]), _received(large), int(told[1]) if told else None, remembered)
+
+
+def _received(said: str) -> int:
+    found = _RECEIVED.search(said)
+    return int(found[1]) if found else 0
+
+
+def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Texts) -> str:
+    """The script that counts again, looks at everything else, and releases what was made for the probe."""
+    words = (here.pid, here.address, host.underlay, peer.underlay, far)
+    release = [f"section release release {here.pid}"] if here.held else []
+    return _script(texts, join(("look", *map(str, words))), *release)
+
+
+def _script(texts: Texts, *lines: str) -> str:
+    own = (texts.sections, texts.probe, texts.trace, texts.explain)
+    return "\n".join((*own, *lines, "section end true", ""))

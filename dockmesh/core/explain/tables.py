@@ -1,0 +1,100 @@
+"""Tables of nft that are neither iptables' nor dockmesh's own, and which of their rules may refuse a packet."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+
+from dockmesh.core.explain.rules import Packet
+from dockmesh.core.sections import Section, printable
+
+# iptables' own, where it is the one of nft; its rules are read from itself.
+_IPTABLES = frozenset({"filter", "nat", "raw", "mangle", "security"})
+_HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
+_COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
+_VERDICT = re.compile(r"\b(drop|reject)\b")
+_ABOUT = re.compile(r"\bip ([sd])addr (!= )?([\d./]+)(?= )")
+_ALWAYS = {"prerouting", "postrouting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that drops or rejects, or a policy where `text` is empty. `took` is None where it has no counter.
+
+    `handle` is what nft deletes it by.
+    """
+
+    table: str
+    chain: str
+    text: str
+    took: int | None
+    handle: int | None = None
+
+
+def refusals(before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+    """What may refuse such a packet: what counted one first, and of what does not count all."""
+    had = {(each.table, each.chain, each.text): each.took for each in _refusals(before, packet)}
+    found = []
+    for each in _refusals(after, packet):
+        took = None if each.took is None else each.took - (had.get((each.table, each.chain, each.text)) or 0)
+        if took is None or took > 0:
+            found.append(replace(each, took=took))
+    return tuple(sorted(found, key=lambda each: each.took is None))
+
+
+def _refusals(section: Section, packet: Packet) -> Iterator[Refusal]:
+    """Chains are followed to their hook only by their table: one that is jumped to counts where its table has one."""
+    for table, chains in _tables(section).items():
+        hooks = {hook for lines in chains.values() for hook in _hooks(lines)}
+        if not hooks & {packet.hook.lower(), *_ALWAYS}:
+            continue
+        for chain, lines in chains.items():
+            own = set(_hooks(lines))
+            if not own or own & {packet.hook.lower(), *_ALWAYS}:
+                yield from _in(table, chain, lines, packet)
+
+
+def _in(table: str, chain: str, lines: list[str], packet: Packet) -> Iterator[Refusal]:
+    for line in lines:
+        if line.startswith("type "):
+            if "policy drop" in line:
+                yield Refusal(table, chain, "", None)
+        elif _VERDICT.search(line) and all(_about(found, packet) for found in _ABOUT.finditer(line)):
+            counter = _COUNTER.search(line)
+            text, _, handle = _COUNTER.sub("", line).partition(" # handle ")
+            yield Refusal(table, chain, text, int(counter[1]) if counter else None, int(handle) if handle else None)
+
+
+def _about(found: re.Match[str], packet: Packet) -> bool:
+    address: IPv4Address = packet.source if found[1] == "s" else packet.destination
+    try:
+        return (address in IPv4Network(found[3], strict=False)) is not bool(found[2])
+    except ValueError:
+        return True
+
+
+def _hooks(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if found := _HOOK.match(line):
+            yield found[1]
+
+
+def _tables(section: Section) -> Mapping[str, Mapping[str, list[str]]]:
+    """By table and chain, the lines; sets and the like are passed over."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    chains: dict[str, list[str]] | None = None
+    chain: list[str] | None = None
+    for line in map(printable, section.lines()):
+        # What opens a block bears its handle behind the brace.
+        match line.split(" # handle ")[0].split() if "{ # handle " in line else line.split():
+            case ["table", family, name, "{"]:
+                foreign = family in {"ip", "inet"} and not (family == "ip" and name in {*_IPTABLES, "dockmesh"})
+                chains = tables.setdefault(f"{family} {name}", {}) if foreign else None
+                chain = None
+            case ["chain", name, "{"] if chains is not None:
+                chain = chains.setdefault(name, [])
+            case [_, _, "{"] | ["}"]:
+                chain = None
+            case _ if chain is not None and line:
+                chain.append(line)
+    return tables

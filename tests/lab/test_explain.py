@@ -1,0 +1,534 @@
+"""`explain` on hosts that are broken one by one: it names that very fault, and its remedy mends it."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mesh
+import pytest
+import sight
+from breaking import container_stopped, done, partitioned, paused, said
+from mesh import Done, Mesh
+from stand import difference
+
+from dockmesh.lab import network
+from dockmesh.lab.command import run
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+_PID = "$(docker inspect -f '{{.State.Pid}}' web)"
+_LEG = "$(ip -o link | sed -n 's/^[0-9]*: \\(veth[^@]*\\)@.* master docker0 .*/\\1/p')"
+RULES = "/root/rules-before"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done to a host, and what `explain A B` says of it.
+
+    `remedy` is exact but for `*`, which stands for what differs from run to run.
+    """
+
+    name: str
+    host: str
+    do: tuple[str, ...]
+    undo: tuple[str, ...]
+    cause: str
+    remedy: str
+    ends: tuple[str, str] = ("host1", "host3")
+    reached: bool = False
+    mends: bool = True
+
+
+def applied(host: str) -> str:
+    return f"dockmesh apply --limit {host}"
+
+
+_OWN = "proto 201 metric 4201"
+_KEEP = f"iptables-save -t filter >{RULES}"
+_RESTORE = f"iptables-restore -T filter <{RULES}; rm {RULES}"
+FAULTS = {
+    "route missing": Fault(
+        "route missing",
+        "host1",
+        (f"ip route del 10.128.32.0/20 {_OWN}",),
+        (),
+        "host1 has no route to 10.128.32.0/20, the prefix of host3",
+        applied("host1"),
+    ),
+    "route missing on the way back": Fault(
+        "route missing",
+        "host3",
+        (f"ip route del 10.128.0.0/20 {_OWN}",),
+        (),
+        "host3 has no route to 10.128.0.0/20, the prefix of host1",
+        applied("host3"),
+    ),
+    "wrong next hop": Fault(
+        "wrong next hop",
+        "host1",
+        (f"ip route replace 10.128.32.0/20 via 192.168.18.129 dev eth0 {_OWN}",),
+        (),
+        "host1 sends what is for host3 to another machine: 10.128.32.0/20 via 192.168.18.129",
+        applied("host1"),
+    ),
+    "foreign route wins": Fault(
+        "foreign route wins",
+        "host1",
+        ("ip route add 10.128.32.0/24 via 192.168.18.129 metric 5",),
+        ("ip route del 10.128.32.0/24",),
+        "a route of somebody else's takes what host1 sends to host3: 10.128.32.0/24 via 192.168.18.129",
+        "on host1: ip route del 10.128.32.0/24 via 192.168.18.129 dev eth0 metric 5",
+    ),
+    "foreign route that discards": Fault(
+        "foreign route wins",
+        "host3",
+        ("ip route add unreachable 10.128.0.0/20 metric 5",),
+        ("ip route del unreachable 10.128.0.0/20",),
+        "a route of somebody else's takes what host3 sends to host1: unreachable 10.128.0.0/20",
+        "on host3: ip route del unreachable 10.128.0.0/20 metric 5",
+    ),
+    "routing rule": Fault(
+        "routing rule",
+        "host1",
+        ("ip route add blackhole default table 77", "ip rule add from 10.128.0.0/20 lookup 77 pref 90"),
+        ("ip rule del pref 90", "ip route flush table 77"),
+        "a routing rule of host1 sends what is for host3 past the main table: 90: from 10.128.0.0/20 lookup 77",
+        "on host1: ip rule del pref 90",
+    ),
+    "DOCKER-USER flushed": Fault(
+        "DOCKER-USER flushed",
+        "host3",
+        (_KEEP, "iptables -F DOCKER-USER"),
+        (_RESTORE,),
+        "DOCKER-USER of host3 does not lead to DOCKMESH-FORWARD any more",
+        applied("host3"),
+    ),
+    "DOCKER-USER flushed on the oldest Docker": Fault(
+        "DOCKER-USER flushed",
+        "host1",
+        (_KEEP, "iptables -F DOCKER-USER"),
+        (_RESTORE,),
+        "DOCKER-USER of host1 does not lead to DOCKMESH-FORWARD any more",
+        applied("host1"),
+        ends=("host3", "host1"),
+    ),
+    "DOCKER-USER flushed where replies still come in": Fault(
+        "DOCKER-USER flushed",
+        "host1",
+        (_KEEP, "iptables -F DOCKER-USER"),
+        (_RESTORE,),
+        "DOCKER-USER of host1 does not lead to DOCKMESH-FORWARD any more",
+        applied("host1"),
+        reached=True,
+    ),
+    "raw drop": Fault(
+        "raw drop",
+        "host2",
+        ("iptables -t raw -I PREROUTING -d 10.128.16.0/20 -i eth0 -m comment --comment 'no $(touch /x)' -j DROP",),
+        ("iptables -t raw -D PREROUTING -d 10.128.16.0/20 -i eth0 -m comment --comment 'no $(touch /x)' -j DROP",),
+        "a rule in the firewall of host2 drops it: iptables -t raw -A PREROUTING -d 10.128.16.0/20 -i eth0",
+        "on host2: iptables -t raw -D PREROUTING -d 10.128.16.0/20 -i eth0 -m comment --comment 'no $(touch /x)'"
+        " -j DROP",
+        ends=("host1", "host2"),
+    ),
+    "raw accepts missing": Fault(
+        "raw accepts missing",
+        "host3",
+        ("iptables -t raw -D PREROUTING -j DOCKMESH-RAW",),
+        (),
+        "DOCKMESH-RAW of host3 lets nothing in any more, and Docker's own rule drops it",
+        applied("host3"),
+    ),
+    "raw accepts missing on the way back": Fault(
+        "raw accepts missing",
+        "host3",
+        ("iptables -t raw -F DOCKMESH-RAW",),
+        (),
+        "DOCKMESH-RAW of host3 lets nothing in any more, and Docker's own rule drops it",
+        applied("host3"),
+        ends=("host3", "host2"),
+    ),
+    "ip_forward off": Fault(
+        "ip_forward off",
+        "host3",
+        ("sysctl -w net.ipv4.ip_forward=0",),
+        ("sysctl -w net.ipv4.ip_forward=1",),
+        "host3 forwards nothing: net.ipv4.ip_forward is 0",
+        "on host3: sysctl -w net.ipv4.ip_forward=1",
+    ),
+    "ip_forward off at the sender": Fault(
+        "ip_forward off",
+        "host1",
+        ("sysctl -w net.ipv4.ip_forward=0",),
+        ("sysctl -w net.ipv4.ip_forward=1",),
+        "host1 forwards nothing: net.ipv4.ip_forward is 0",
+        "on host1: sysctl -w net.ipv4.ip_forward=1",
+    ),
+    "link down: docker0": Fault(
+        "link down",
+        "host3",
+        ("ip link set docker0 down",),
+        ("ip link set docker0 up",),
+        "docker0 of host3 is down",
+        "on host3: ip link set docker0 up",
+    ),
+    "link down: the container's leg": Fault(
+        "link down",
+        "host2",
+        (f"ip link set {_LEG} down",),
+        (f"ip link set {_LEG} up",),
+        "the leg of the container 10.128.16.2 in docker0, is down",
+        "on host2: ip link set * up",
+        ends=("host1", "host2"),
+    ),
+    "link down: the uplink": Fault(
+        "link down",
+        "host2",
+        ("ip link set eth0 down",),
+        ("ip link set eth0 up", "systemctl start dockmesh.service"),
+        "host2 is off the LAN: host1 gets no answer from 192.168.18.129, nor does SSH",
+        "on the console of host2: ip link; ip addr",
+        ends=("host1", "host2"),
+        mends=False,
+    ),
+    "docker stopped": Fault(
+        "docker stopped",
+        "host3",
+        ("systemctl stop docker.socket docker.service",),
+        ("systemctl start docker.socket docker.service", "docker start web"),
+        "Docker is not running on host3",
+        "on host3: systemctl start docker",
+    ),
+    "docker stopped at the sender": Fault(
+        "docker stopped",
+        "host2",
+        ("systemctl stop docker.socket docker.service",),
+        ("systemctl start docker.socket docker.service", "docker start web"),
+        "Docker is not running on host2",
+        "on host2: systemctl start docker",
+        ends=("host2", "host1"),
+    ),
+    "bridge address wrong": Fault(
+        "bridge address wrong",
+        "host3",
+        ("ip addr add 10.200.0.1/24 dev docker0", "ip addr del 10.128.32.1/24 dev docker0"),
+        ("docker start web",),
+        "docker0 of host3 is 10.200.0.1/24, not 10.128.32.1/24 as in the inventory",
+        applied("host3"),
+    ),
+    "container without default route": Fault(
+        "container without default route",
+        "host3",
+        (f"nsenter -n -t {_PID} ip route del default",),
+        (f"nsenter -n -t {_PID} ip route replace default via 10.128.32.1",),
+        "the container 10.128.32.2 on host3 has no default route; it should be via 10.128.32.1",
+        "on host3: nsenter --target * --net ip route replace default via 10.128.32.1",
+    ),
+    "MTU too small": Fault(
+        "MTU too small",
+        "host1",
+        ("ip link set eth0 mtu 1400",),
+        ("ip link set eth0 mtu 1500",),
+        "eth0 of host1 takes 1400 bytes, and containers send up to 1500",
+        "on host1: ip link set eth0 mtu 1500",
+        reached=True,
+    ),
+    "MTU too small at the receiver": Fault(
+        "MTU too small",
+        "host3",
+        ("ip link set eth0 mtu 1400",),
+        ("ip link set eth0 mtu 1500",),
+        "eth0 of host3 takes 1400 bytes, and containers send up to 1500",
+        "on host3: ip link set eth0 mtu 1500",
+        reached=True,
+    ),
+    "host firewall drop": Fault(
+        "host firewall drop",
+        "host3",
+        ("iptables -I FORWARD -s 10.128.0.0/20 -j REJECT --reject-with icmp-port-unreachable",),
+        ("iptables -D FORWARD -s 10.128.0.0/20 -j REJECT --reject-with icmp-port-unreachable",),
+        "a rule in the firewall of host3 drops it: iptables -A FORWARD -s 10.128.0.0/20 -j REJECT",
+        "on host3: iptables -D FORWARD -s 10.128.0.0/20 -j REJECT --reject-with icmp-port-unreachable",
+    ),
+    "host firewall drop, of what leaves": Fault(
+        "host firewall drop",
+        "host1",
+        ("iptables -I DOCKER-USER -o eth0 -p icmp -j DROP",),
+        ("iptables -D DOCKER-USER -o eth0 -p icmp -j DROP",),
+        "a rule in the firewall of host1 drops it: iptables -A DOCKER-USER -o eth0 -p icmp -j DROP",
+        "on host1: iptables -D DOCKER-USER -o eth0 -p icmp -j DROP",
+    ),
+    "host firewall drop, by nft without a counter": Fault(
+        "host firewall drop",
+        "host3",
+        (
+            "nft add table inet fw; nft add chain inet fw in '{ type filter hook forward priority 10; }'",
+            "nft add rule inet fw in ip saddr 10.128.0.0/20 drop",
+        ),
+        ("nft delete table inet fw",),
+        "a rule in chain inet fw in of nft on host3 drops it: ip saddr 10.128.0.0/20 drop",
+        "on host3: nft delete rule inet fw in handle *",
+    ),
+    "stale neighbour": Fault(
+        "stale neighbour",
+        "host1",
+        ("ip neigh replace 192.168.18.130 lladdr 02:00:00:00:de:ad dev eth0 nud permanent",),
+        ("ip neigh del 192.168.18.130 dev eth0",),
+        "host1 sends frames for 192.168.18.130 to 02:00:00:00:de:ad, and host3 is 02:00:c0:a8:12:82",
+        "on host1: ip neigh del 192.168.18.130 dev eth0",
+    ),
+    "stale neighbour on the way back": Fault(
+        "stale neighbour",
+        "host3",
+        ("ip neigh replace 192.168.18.128 lladdr 02:00:00:00:de:ad dev eth0 nud permanent",),
+        ("ip neigh del 192.168.18.128 dev eth0",),
+        "host3 sends frames for 192.168.18.128 to 02:00:00:00:de:ad, and host1 is 02:00:c0:a8:12:80",
+        "on host3: ip neigh del 192.168.18.128 dev eth0",
+    ),
+    "masqueraded": Fault(
+        "masqueraded",
+        "host1",
+        ("nft delete table ip dockmesh",),
+        (),
+        "host3 sees 192.168.18.128, not 10.128.0.2: host1 masquerades towards its peer",
+        applied("host1"),
+        reached=True,
+    ),
+    "no answer": Fault(
+        "no answer",
+        "host3",
+        (f"nsenter -n -t {_PID} sysctl -w net.ipv4.icmp_echo_ignore_all=1",),
+        (f"nsenter -n -t {_PID} sysctl -w net.ipv4.icmp_echo_ignore_all=0",),
+        "host3 hands it to 10.128.32.2, which does not answer",
+        "dockmesh trace host1 host3",
+        mends=False,
+    ),
+}
+
+
+@contextmanager
+def unattended(lab: Lab) -> Iterator[None]:
+    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    stop, start = ("systemctl stop dockmesh.timer",), ("systemctl start dockmesh.service dockmesh.timer",)
+    with (
+        done(lab, "host1", do=stop, undo=start),
+        done(lab, "host2", do=stop, undo=start),
+        done(lab, "host3", do=stop, undo=start),
+    ):
+        yield
+
+
+def explained(asked: Mesh, fault: Fault) -> Done:
+    return asked.dockmesh("explain", *fault.ends, "--json", "--timeout", "5")
+
+
+def mend(lab: Lab, asked: Mesh, remedy: str) -> None:
+    """Do as the remedy says."""
+    if there := re.fullmatch(r"on (host\d): (.*)", remedy):
+        said(lab, there[1], "sh", "-c", there[2])
+    else:
+        words = shlex.split(remedy)
+        assert words[0] == "dockmesh"
+        ended = asked.dockmesh(*words[1:], "--yes")
+        assert ended.status == 0, ended
+
+
+def as_said(fault: Fault, document: dict[str, Any]) -> None:
+    assert document["fault"] == fault.name, document
+    assert fault.cause in document["cause"]
+    assert re.fullmatch(re.escape(fault.remedy).replace(r"\*", r"\S+"), document["remedy"]), document["remedy"]
+    broken = [step for step in document["steps"] if step["detail"].startswith(document["cause"])]
+    assert broken or fault.name == "no answer", document
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_the_fault_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab, fault: Fault) -> None:
+    with unattended(lab), done(lab, fault.host, do=fault.do, undo=()):
+        try:
+            broken = explained(joined, fault)
+            assert broken.status == (0 if fault.reached else 3), broken
+            as_said(fault, broken.document)
+            assert broken.document["reached"] is fault.reached
+            if fault.mends:
+                mend(lab, joined, broken.document["remedy"])
+                mended = explained(joined, fault)
+                assert (mended.status, mended.document["fault"]) == (0, None), mended
+        finally:
+            for command in fault.undo:
+                lab.run(fault.host, ("sh", "-c", command))
+
+
+def test_a_peer_that_is_not_in_the_inventory_a_host_was_joined_with_is_named(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    fault = Fault(
+        "peer not in the inventory",
+        "host1",
+        (),
+        (),
+        "host1 does not know host3: the inventory it was last joined with had no such host",
+        applied("host1"),
+    )
+    without = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    try:
+        assert without.dockmesh("apply", "--yes", "--limit", "host1").status == 0
+        broken = explained(joined, fault)
+        assert broken.status == 3, broken
+        as_said(fault, broken.document)
+        # Seen from the other side it is the way back that is missing.
+        back = explained(joined, replace(fault, ends=("host3", "host1")))
+        assert back.status == 3, back
+        as_said(fault, back.document)
+    finally:
+        mend(lab, joined, fault.remedy)
+    assert explained(joined, fault).status == 0
+
+
+@contextmanager
+def two_homed(lab: Lab) -> Iterator[None]:
+    """host2 with a second card in the same LAN, by which it answers host1, as it may be where that one comes first."""
+    own, fabric = lab.topology.host("host2").handle, lab.topology.fabric
+    second = "ip addr add 192.168.19.129/20 dev eth1; ip link set eth1 up"
+    by_it = f"ip route replace 10.128.0.0/20 via 192.168.18.128 dev eth1 {_OWN}"
+    run(("ip", "-n", fabric, "link", "add", "second", "type", "veth", "peer", "name", "eth1", "netns", own))
+    run(("ip", "-n", fabric, "link", "set", "second", "master", network.SWITCH, "up"))
+    try:
+        with done(lab, "host2", do=(second, by_it), undo=()):
+            yield
+    finally:
+        run(("ip", "-n", fabric, "link", "del", "second"))
+
+
+def test_strict_rp_filter_on_a_two_homed_host_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
+    before = said(lab, "host2", "sysctl", "-n", "net.ipv4.conf.eth0.rp_filter")
+    fault = Fault(
+        "strict rp_filter",
+        "host2",
+        ("sysctl -w net.ipv4.conf.eth0.rp_filter=1",),
+        (f"sysctl -w net.ipv4.conf.eth0.rp_filter={before}",),
+        "host2 refuses what comes in from 10.128.0.2 by eth0, for it would answer by eth1, and its rp_filter is strict",
+        "on host2: sysctl -w net.ipv4.conf.eth0.rp_filter=2",
+        ends=("host1", "host2"),
+    )
+    with unattended(lab), two_homed(lab), done(lab, fault.host, do=fault.do, undo=fault.undo):
+        broken = explained(joined, fault)
+        assert broken.status == 3, broken
+        as_said(fault, broken.document)
+        mend(lab, joined, broken.document["remedy"])
+        # The card that answers has another MAC than the one that is asked, which is no fault where the probe passes.
+        mended = explained(joined, fault)
+        assert (mended.status, mended.document["fault"]) == (0, None), mended
+
+
+@pytest.mark.usefixtures("joined")
+def test_a_card_that_is_down_is_named_where_ssh_comes_in_by_another(lab: Lab, tmp_path: Path) -> None:
+    by_second = mesh.write(
+        lab,
+        tmp_path,
+        {
+            host: {"address": "192.168.19.129", "underlay": "192.168.18.129"} if host == "host2" else {}
+            for host in HOSTS
+        },
+        connection={"host_key_policy": "accept-new", "known_hosts": str(tmp_path / "known_hosts")},
+    )
+    with (
+        unattended(lab),
+        two_homed(lab),
+        done(lab, "host2", do=("ip link set eth0 down",), undo=("ip link set eth0 up",)),
+    ):
+        broken = by_second.dockmesh("explain", "host1", "host2", "--json", "--timeout", "5")
+    assert (broken.status, broken.document["fault"]) == (3, "link down"), broken
+    assert broken.document["cause"] == "eth0 of host2 is down"
+    assert broken.document["remedy"] == "on host2: ip link set eth0 up"
+
+
+def test_a_host_cut_off_at_the_switch_and_one_that_is_frozen_are_told_apart(joined: Mesh, lab: Lab) -> None:
+    with partitioned(lab, "host2"):
+        cut = joined.dockmesh("explain", "host1", "host2", "--json", "--timeout", "5")
+        back = joined.dockmesh("explain", "host2", "host1", "--json", "--timeout", "5")
+    with paused(lab, "host2"):
+        frozen = joined.dockmesh("explain", "host1", "host2", "--json", "--timeout", "5")
+    assert (cut.status, cut.document["fault"]) == (3, "link down"), cut
+    assert (back.status, back.document["fault"]) == (3, "link down"), back
+    assert (frozen.status, frozen.document["fault"]) == (3, "no login"), frozen
+
+
+def test_hosts_that_have_not_joined_are_told_so_although_their_containers_have_one_address(fresh: Mesh) -> None:
+    ended = fresh.dockmesh("explain", "host1", "host3", "--json")
+    assert (ended.status, ended.document["fault"]) == (3, "not joined"), ended
+    assert ended.document["remedy"] == applied("host1")
+
+
+def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
+    before = sight.look_at(lab, HOSTS)
+    assert joined.dockmesh("explain", "host2", "host3").status == 0
+    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+
+
+def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+    before = said(lab, "host1", "sh", "-c", "pgrep -c sleep || true")
+    with container_stopped(lab, "host1"):
+        ended = joined.dockmesh("explain", "host1", "host3", "--json")
+    assert (ended.status, ended.document["fault"]) == (0, None), ended
+    assert said(lab, "host1", "sh", "-c", "pgrep -c sleep || true") == before
+
+
+def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_reached(joined: Mesh, lab: Lab) -> None:
+    begin = "docker network create app && docker run --detach --init --name api --network app busybox sleep infinity"
+    none = joined.dockmesh("explain", "host1", "host2:api", "--json")
+    assert (none.status, none.document["fault"]) == (3, "no container"), none
+    assert "there is no container api" in none.document["cause"]
+    with done(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
+        there = joined.dockmesh("explain", "host1:web", "host2:api", "--json")
+        back = joined.dockmesh("explain", "host2:api", "host3", "--json")
+    assert (there.status, there.document["fault"]) == (0, None), there
+    assert (back.status, back.document["fault"]) == (0, None), back
+
+
+def test_with_source_nat_masquerading_is_no_fault(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    hiding = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    try:
+        assert hiding.dockmesh("apply", "--yes").status == 0
+        ended = hiding.dockmesh("explain", "host1", "host3", "--json")
+    finally:
+        assert joined.dockmesh("apply", "--yes").status == 0
+    assert (ended.status, ended.document["fault"]) == (0, None), ended
+
+
+def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    hosts: dict[str, Mapping[str, Any]] = {host: {} for host in HOSTS}
+    four = mesh.write(lab, tmp_path, hosts | {"host4": {"docker": False, "prefix": None, "bridge": None}})
+    # As long as host1 does not know host4, it masquerades towards it, and needs no way back.
+    masked = four.dockmesh("explain", "host1", "host4", "--json")
+    assert (masked.status, masked.document["fault"]) == (0, "peer not in the inventory"), masked
+    try:
+        assert four.dockmesh("apply", "--yes", "--limit", "host1").status == 0
+        unjoined = four.dockmesh("explain", "host1", "host4", "--json")
+        assert four.dockmesh("apply", "--yes").status == 0
+        there, back = (four.dockmesh("explain", *ends, "--json") for ends in (("host1", "host4"), ("host4", "host1")))
+        block = "iptables -I INPUT -s 10.128.0.0/20 -j DROP"
+        with done(lab, "host4", do=[block], undo=[block.replace("-I", "-D")]):
+            dropped = four.dockmesh("explain", "host1", "host4", "--json")
+    finally:
+        four.dockmesh("destroy", "--yes", "--limit", "host4")
+        assert joined.dockmesh("apply", "--yes").status == 0
+    assert (unjoined.status, unjoined.document["fault"]) == (3, "not joined"), unjoined
+    assert unjoined.document["remedy"] == applied("host4")
+    assert (there.status, there.document["fault"]) == (0, None), there
+    assert (back.status, back.document["fault"]) == (0, None), back
+    assert (dropped.status, dropped.document["fault"]) == (3, "host firewall drop"), dropped
+    assert dropped.document["remedy"] == f"on host4: {block.replace('-I', '-D')}"
+
+
+def test_people_are_told_the_steps_up_to_the_break_then_cause_and_remedy(joined: Mesh, lab: Lab) -> None:
+    fault = FAULTS["ip_forward off"]
+    with done(lab, fault.host, do=fault.do, undo=fault.undo):
+        ended = joined.dockmesh("explain", *fault.ends)
+    assert ended.status == 3
+    assert "host1 does not reach host3" in ended.stdout
+    assert f"cause {fault.name}: {fault.cause}" in ended.words
+    assert f"remedy {fault.remedy}" in ended.words

@@ -1,0 +1,59 @@
+"""An explanation as scripts and people get it."""
+
+import json
+from io import StringIO
+
+from explained import explained
+
+from dockmesh.core.explain.model import Explained
+from dockmesh.report.console import console
+from dockmesh.report.explain import explain_document, print_explained
+
+STOPPED = {"host3-look": {"docker": "stopped"}}
+
+
+def shown(found: Explained, *, width: int = 160, verbose: bool = False) -> list[str]:
+    stream = StringIO()
+    out = console(stream)
+    out.width = width
+    print_explained(out, found, verbose=verbose)
+    assert "\x1b" not in stream.getvalue()
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_document_is_the_contracts_and_more() -> None:
+    document = json.loads(json.dumps(explain_document(explained(STOPPED))))
+    assert list(document) == ["format", "source", "target", "reached", "steps", "fault", "cause", "remedy"]
+    assert (document["format"], document["source"], document["target"]) == ("dockmesh/explain/1", "host1", "host3")
+    assert (document["reached"], document["fault"]) == (False, "docker stopped")
+    assert document["cause"] == "Docker is not running on host3"
+    assert document["remedy"] == "on host3: systemctl start docker"
+    (step,) = (step for step in document["steps"] if step["ok"] is False and step["check"] == "docker")
+    assert step == {
+        "host": "host3",
+        "way": "there",
+        "check": "docker",
+        "ok": False,
+        "detail": "Docker is not running on host3",
+    }
+
+
+def test_where_all_is_well_there_is_no_cause() -> None:
+    document = explain_document(explained(lost=False))
+    assert (document["reached"], document["fault"], document["cause"], document["remedy"]) == (True, None, None, None)
+    assert shown(explained(lost=False))[-1] == "host1 reaches host3"
+
+
+def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
+    lines = shown(explained(STOPPED))
+    assert lines[-4:] == [
+        "✗  host3  docker      Docker is not running on host3",
+        "host1 does not reach host3",
+        "cause   docker stopped: Docker is not running on host3",
+        "remedy  on host3: systemctl start docker",
+    ]
+    assert len(shown(explained(STOPPED), verbose=True)) > len(lines)
+
+
+def test_on_80_columns_long_details_go_on_below() -> None:
+    assert max(map(len, shown(explained(STOPPED), width=80))) <= 80
