@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import labs
 import mesh
 import pytest
 from mesh import Mesh
@@ -13,6 +14,7 @@ from stand import Stand, Story
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
+_LAB = labs.named("test")
 _HERE = Path(__file__).parent
 
 
@@ -40,11 +42,11 @@ def lab(_interruptible: None) -> Iterator[Lab]:
 
     The first three have one generation of Docker each; the fourth is for the roles that need none.
     """
-    lifecycle.down("test")
+    lifecycle.down(_LAB)
     try:
-        yield lifecycle.up("test", 4)
+        yield lifecycle.up(_LAB, 4)
     finally:
-        lifecycle.down("test")
+        lifecycle.down(_LAB)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import labs
 import pytest
 
 from dockmesh.errors import LabError
@@ -13,6 +14,7 @@ from dockmesh.lab import cgroup, lifecycle, network
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import topology
 
+OWN, KILLED = labs.named("own"), labs.named("killed")
 HOSTS = ("host1", "host2", "host3")
 KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 
@@ -20,11 +22,11 @@ KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 @pytest.fixture(scope="module")
 def own(_interruptible: None) -> Iterator[Lab]:
     """A lab that no other module has touched, up beside the session's."""
-    lifecycle.down("own")
+    lifecycle.down(OWN)
     try:
-        yield lifecycle.up("own", 3)
+        yield lifecycle.up(OWN, 3)
     finally:
-        lifecycle.down("own")
+        lifecycle.down(OWN)
 
 
 def said(lab: Lab, host: str, *argv: str) -> str:
@@ -140,7 +142,7 @@ def test_the_command_line_passes_input_output_and_status_through(own: Lab) -> No
 def test_up_leaves_a_lab_that_is_up_alone(own: Lab) -> None:
     told: list[str] = []
     before = [cgroup.leader(host.handle) for host in own.topology.hosts]
-    again = lifecycle.up("own", 3, on_progress=lambda *words: told.append(" ".join(words)))
+    again = lifecycle.up(OWN, 3, on_progress=lambda *words: told.append(" ".join(words)))
     assert again == own
     assert told == ["own already up"]
     assert [cgroup.leader(host.handle) for host in own.topology.hosts] == before
@@ -208,7 +210,7 @@ def test_up_boots_a_host_that_died_and_keeps_its_files(own: Lab) -> None:
     cgroup.remove(own.topology.host("host2").handle)
     with pytest.raises(LabError, match="host2 is not running"):
         own.partition("host2")
-    lifecycle.up("own", 3)
+    lifecycle.up(OWN, 3)
     assert said(own, "host2", "cat", "/root/file") == "kept"
     assert said(own, "host2", "docker", "ps", "--format", "{{.Names}}") == "web"
 
@@ -224,21 +226,21 @@ def test_two_labs_stand_side_by_side_with_the_same_addresses(lab: Lab, own: Lab)
 
 @pytest.mark.parametrize("at", ["host1 waiting for systemd", "host2 waiting for docker"])
 def test_down_after_a_kill_of_up_leaves_nothing(at: str) -> None:
-    start_and_kill("killed", at)
-    assert traces("killed")
-    assert lifecycle.down("killed")
-    assert traces("killed") == []
-    assert not lifecycle.down("killed")
+    start_and_kill(KILLED, at)
+    assert traces(KILLED)
+    assert lifecycle.down(KILLED)
+    assert traces(KILLED) == []
+    assert not lifecycle.down(KILLED)
 
 
 def test_up_after_a_kill_of_up_starts_anew() -> None:
-    start_and_kill("killed", "host1 waiting for sshd")
+    start_and_kill(KILLED, "host1 waiting for sshd")
     try:
-        built = lifecycle.up("killed", 1)
+        built = lifecycle.up(KILLED, 1)
         assert said(built, "host1", "docker", "ps", "--format", "{{.Names}}") == "web"
     finally:
-        lifecycle.down("killed")
-    assert traces("killed") == []
+        lifecycle.down(KILLED)
+    assert traces(KILLED) == []
 
 
 def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
