@@ -9,22 +9,10 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.reach import (
-    EXPECTED_TTL,
-    Kind,
-    Probe,
-    Reachability,
-    Target,
-    answers,
-    duration_s,
-    probes,
-    release_script,
-    report,
-    row_script,
-    target,
-    target_script,
-    unread,
-)
+from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Target
+from dockmesh.core.reach.questions import probes
+from dockmesh.core.reach.rows import answers, duration_s, report, row_script
+from dockmesh.core.reach.targets import release_script, target, target_script, unread
 from dockmesh.core.sections import Section, Sections
 from dockmesh.core.standing import Standing
 from dockmesh.errors import HostError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from shlex import join
 
-from dockmesh.core import reach
 from dockmesh.core.model import Host
+from dockmesh.core.reach import targets
 from dockmesh.core.sections import Sections
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Endpoint, Found
@@ -55,7 +55,7 @@ def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
     if end.container is not None:
         lines = [f"section container {join(('container_addresses', end.container))}"]
     else:
-        lines = list(reach.target_lines(end.host, offset=offset, hold_s=HOLD_S))
+        lines = list(targets.target_lines(end.host, offset=offset, hold_s=HOLD_S))
     return _script(texts, *lines, "count before")
 
 

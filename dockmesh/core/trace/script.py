@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from shlex import join
 
-from dockmesh.core import reach
 from dockmesh.core.model import Host
+from dockmesh.core.reach import targets
 from dockmesh.core.sections import Section, Sections, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
@@ -34,7 +34,7 @@ _PLACES: Mapping[str, Place] = {"container": "container", "bridge": "bridge", "u
 def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
     """The script that finds the container of an end, or makes what status probes."""
     if end.container is None:
-        return reach.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
+        return targets.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
     return _script(texts, f"section container {join(('container_addresses', end.container))}")
 
 
@@ -46,7 +46,7 @@ def found(end: Endpoint, sections: Sections) -> Found:
     """
     if end.container is not None:
         return _container(end, sections["container"])
-    offered = reach.target(end.host, sections)
+    offered = targets.target(end.host, sections)
     if not end.host.docker:
         return Found(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:

@@ -1,0 +1,96 @@
+"""Who reaches whom: what is asked of the mesh, and what comes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Literal
+
+from dockmesh.core.standing import Standing
+
+Kind = Literal["host-bridge", "host-container", "container-container"]
+
+# What a reply's TTL is when the packet takes the way it should: 64 where the replying address is the peer host's own,
+# one less for each host that forwards the reply.
+EXPECTED_TTL: Mapping[Kind, int] = {"host-bridge": 64, "host-container": 63, "container-container": 62}
+_OWN_TTL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a host offers to be probed, and where probes from a container of its own start (`pid`).
+
+    `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
+    says why. `standing` is None where the host could not be read.
+    """
+
+    bridge: IPv4Address | None = None
+    container: IPv4Address | None = None
+    pid: int | None = None
+    held: bool = False
+    error: str | None = None
+    standing: Standing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to the mesh."""
+
+    source: str
+    target: str
+    kind: Kind
+
+    @property
+    def expected_ttl(self) -> int:
+        """The reply's TTL on the right way."""
+        return _OWN_TTL if self.source == self.target else EXPECTED_TTL[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Reachability:
+    """The answer to a probe. `reason` is None where all is well; `probed` is False where it could not be made.
+
+    `cause`: the reason is what a host lacks, and the same for all the probes that fail for it.
+    """
+
+    probe: Probe
+    sent: int = 0
+    received: int = 0
+    ttl: int | None = None
+    rtt_ms: float | None = None
+    reason: str | None = None
+    probed: bool = True
+    cause: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether any reply came."""
+        return self.received > 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether replies came, and by the way they should."""
+        return self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run of probes found: the answers, and the hosts that could not be asked."""
+
+    hosts: tuple[str, ...]
+    answers: tuple[Reachability, ...]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> tuple[Reachability, ...]:
+        """The answers that are not as they should be."""
+        return tuple(answer for answer in self.answers if not answer.ok)
+
+    @property
+    def unmade(self) -> tuple[Reachability, ...]:
+        """Of the failed, the probes that could not be made."""
+        return tuple(answer for answer in self.failed if not answer.probed)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that should be reached is."""
+        return not self.failed and not self.errors

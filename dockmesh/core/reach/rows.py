@@ -1,0 +1,126 @@
+"""A row: all of one host's questions in one script, and what its answer says."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+
+from dockmesh.core.model import Fleet
+from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.sections import Section, quoted
+from dockmesh.core.texts import Texts
+
+_COUNT = 3
+_INTERVAL_S = 0.2
+_WAIT_S = 1
+_PARALLEL = 32
+
+_TTL = re.compile(r"\bttl=(\d{1,3})\b")
+_COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
+_RTT = re.compile(r"= [\d.]{1,12}/(\d{1,8}(?:\.\d{1,6})?)/")
+_COMPLAINT = re.compile(
+    r"From (\S+).*?(Destination [A-Za-z ]+|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
+)
+
+
+def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None) -> str:
+    """The script that asks all of one host's questions, several at once."""
+    lines = (f"{question.kind} {_asked(question, targets)}" for question in questions)
+    asked = "".join(f"{line}\n" for line in lines if not line.endswith(" None"))
+    row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
+    return "\n".join(
+        (
+            texts.sections,
+            texts.probe,
+            f"probes() {{ {row} <<'END'\n{asked}END\n}}",
+            "section probes probes",
+            "section end true",
+            "",
+        )
+    )
+
+
+def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: Section) -> Iterator[Reachability]:
+    """Read the answer of `row_script`: one Reachability per question, in their order."""
+    said = {}
+    for line in section.lines():
+        kind, _, rest = line.partition(" ")
+        address, _, text = rest.partition(" ")
+        said[kind, address] = text
+    for question in questions:
+        asked = _asked(question, targets)
+        if asked is None:
+            yield Reachability(question, reason=_lack(question, targets), probed=False)
+        else:
+            yield _reachability(question, said.get((question.kind, str(asked)), ""))
+
+
+def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
+    """The answers of a host that could not be asked."""
+    return (Reachability(question, reason=error, probed=False) for question in questions)
+
+
+def duration_s(questions: Sequence[Probe]) -> float:
+    """How long a row may take on the host when no probe is answered, in seconds."""
+    rounds = -(-len(questions) // _PARALLEL)
+    return rounds * (_COUNT * max(_INTERVAL_S, _WAIT_S) + _WAIT_S)
+
+
+def report(
+    fleet: Fleet,
+    questions: Mapping[str, Sequence[Probe]],
+    rows: Mapping[str, Sequence[Reachability]],
+    errors: Mapping[str, str],
+) -> Report:
+    """All rows as one report, in the fleet's order; the questions of a host without a row count as failed."""
+    names = tuple(host.name for host in fleet.hosts)
+    answered = (
+        rows[name] if name in rows else unasked(questions[name], f"{name} could not be asked: {errors.get(name)}")
+        for name in names
+        if name in questions
+    )
+    return Report(
+        names,
+        tuple(answer for row in answered for answer in row),
+        {n: errors[n] for n in names if n in errors},
+    )
+
+
+def _lack(question: Probe, targets: Mapping[str, Target]) -> str:
+    """Why a question is not asked."""
+    ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
+    errors = (targets[name].error for name in ends if name in targets)
+    return next((error for error in errors if error), f"{question.target} has no address to probe")
+
+
+def _asked(question: Probe, targets: Mapping[str, Target]) -> IPv4Address | None:
+    offered = targets.get(question.target, Target())
+    if question.kind == "container-container" and targets.get(question.source, Target()).pid is None:
+        return None
+    return offered.bridge if question.kind == "host-bridge" else offered.container
+
+
+def _reachability(question: Probe, said: str) -> Reachability:
+    counts = _COUNTS.search(said)
+    if counts is None:
+        return Reachability(question, reason=quoted(said.replace("|", " ")) or "the host ran no ping for it")
+    sent, received = int(counts[1]), int(counts[2])
+    ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
+    ttl = int(ttl_found[1]) if ttl_found else None
+    return Reachability(
+        question,
+        sent,
+        received,
+        ttl,
+        float(rtt_found[1]) if rtt_found else None,
+        _reason(question, received=received, ttl=ttl, said=said),
+    )
+
+
+def _reason(question: Probe, *, received: int, ttl: int | None, said: str) -> str | None:
+    if received == 0:
+        complaint = _COMPLAINT.search(said)
+        return f"{quoted(complaint[2])}, says {quoted(complaint[1])}" if complaint else "no reply"
+    if ttl != question.expected_ttl:
+        why = "a nearer machine has that address" if (ttl or 0) > question.expected_ttl else "it took a longer way"
+        return f"the reply's TTL is {ttl}, not {question.expected_ttl}: {why}"
+    return None
