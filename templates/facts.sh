@@ -1,5 +1,5 @@
 # Reads a host and changes nothing. Follows sections.sh.
-# Needs PEERS, the underlay addresses of the peers. Files come as their octal mode, then base64; or as "absent".
+# Needs PEERS and PEERS6, the underlay addresses of the peers by family. Files come as their octal mode, then base64; or as "absent".
 # "basis" fingerprints what a plan rests on: the sections of read_basis, in which nothing moves by itself.
 # shellcheck shell=dash disable=SC2154
 
@@ -7,25 +7,33 @@
 addresses() { ip -o -4 addr show | sed 's/ *\\.*//'; }
 routes() { ip -o -4 route show | sed 's/ linkdown\>//'; }
 
+# Of IPv6, what is settled: privacy addresses change by the day, others are tentative for their first second, and every
+# interface that comes or goes has a link-local route.
+addresses6() { ip -o -6 addr show scope global | sed '/ temporary /d; s/ scope global.*//'; }
+routes6() { ip -o -6 route show | sed '/^fe80:/d; s/ linkdown\>//; s/ expires [^ ]*//'; }
+
 links() { ip -o link show | sed 's/ *\\.*//'; }
 
-# One process asks the kernel for the way to every peer; -force goes on where a peer has none.
+# ways FAMILY PEER...: one process asks the kernel for the way to every peer; -force goes on where a peer has none.
 ways() {
-  for peer in $PEERS; do echo "route get $peer"; done | ip -o -4 -force -batch - 2>/dev/null | sed 's/ *\\.*//'
+  family=$1
+  shift
+  for peer; do echo "route get $peer"; done | ip -o "-$family" -force -batch - 2>/dev/null | sed 's/ *\\.*//'
 }
 
-# dockmesh's own chains and the jumps to them; the rules of others come and go with containers.
-# iptables-save rather than -S: one process a table, and no error where a chain is absent.
+# chains TABLES TABLE, TABLES being iptables or ip6tables: dockmesh's own chains and the jumps to them; the rules of
+# others come and go with containers, and counters go on. The save command rather than -S: one process a table, and no
+# error where a chain is absent.
 chains() {
-  command -v iptables-save >/dev/null || { echo 'no iptables'; return 127; }
-  iptables-save -t "$1" | grep -E '^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) |^-A DOCKMESH-[A-Z]+ | -j DOCKMESH-[A-Z]+$'
-  return 0
+  command -v "$1-save" >/dev/null || { echo "no $1"; return 127; }
+  "$1-save" -t "$2" | sed -n -E -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
+    -e '/^-A DOCKMESH-[A-Z]+ | -j DOCKMESH-[A-Z]+$/p'
 }
 
 # In nat the first rule wins, and Docker puts its masquerades first: a jump behind them is none.
 nat_chains() {
-  found=$(chains nat) || return
-  iptables-save -t nat | grep -m 1 '^-A POSTROUTING ' | grep -q -e ' -j DOCKMESH-NAT$' ||
+  found=$(chains "$1" nat) || { echo "$found"; return 1; }
+  "$1-save" -t nat | grep -m 1 '^-A POSTROUTING ' | grep -q -e ' -j DOCKMESH-NAT$' ||
     found=$(echo "$found" | grep -v -e '^-A POSTROUTING ')
   echo "$found"
 }
@@ -70,7 +78,7 @@ daemon_arguments() {
 }
 
 tools() {
-  for tool in ip iptables nft ping systemd-run systemctl flock base64 sha256sum docker dockerd; do
+  for tool in ip iptables ip6tables nft ping systemd-run systemctl flock base64 sha256sum docker dockerd; do
     command -v "$tool"
   done
   return 0
@@ -78,14 +86,31 @@ tools() {
 
 ip_forward() { cat /proc/sys/net/ipv4/ip_forward; }
 
+# Absent where the kernel has no IPv6.
+forwarding6() { [ ! -e /proc/sys/net/ipv6 ] || cat /proc/sys/net/ipv6/conf/all/forwarding; }
+
+# By interface, whether it takes a default route from router advertisements: 1 while the host does not forward, 2 always.
+accept_ra() { [ ! -e /proc/sys/net/ipv6 ] || grep . /proc/sys/net/ipv6/conf/*/accept_ra | sed 's/.*conf.\(.*\)\/accept_ra:/\1 /'; }
+
 read_basis() {
   section addresses addresses
+  section addresses6 addresses6
   section routes routes
-  section ways ways
-  section filter chains filter
-  section raw chains raw
-  section nat nat_chains
+  section routes6 routes6
+  # Addresses hold no blanks.
+  # shellcheck disable=SC2086
+  section ways ways 4 $PEERS
+  # shellcheck disable=SC2086
+  section ways6 ways 6 $PEERS6
+  section filter chains iptables filter
+  section raw chains iptables raw
+  section nat nat_chains iptables
+  section filter6 chains ip6tables filter
+  section raw6 chains ip6tables raw
+  section nat6 nat_chains ip6tables
   section nft nft -s list table ip dockmesh
+  section nft6 nft -s list table ip6 dockmesh
+  section forwarding6 forwarding6
   section daemon.json file /etc/docker/daemon.json
   section original.json file /etc/dockmesh/original.json
   section reassert.sh file /etc/dockmesh/reassert.sh
@@ -102,6 +127,7 @@ read_facts() {
   section version ip -V
   section tools tools
   section ip_forward ip_forward
+  section accept_ra accept_ra
   section links links
   basis=$(read_basis)
   section basis printf '%s\n' "$(printf '%s\n' "$basis" | fingerprint)"

@@ -1,24 +1,30 @@
 # Probes the mesh from one host. Follows sections.sh.
 # shellcheck shell=dash disable=SC2154
 
-bridge_containers() { docker network inspect bridge --format '{{range .Containers}}{{println .IPv4Address}}{{end}}'; }
-
-# The first running container with an address on docker0, as "ADDRESS PID".
-find_container() {
-  # shellcheck disable=SC2046
-  docker inspect --format '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}}{{end}} {{.State.Pid}}' \
-    $(docker ps -q --no-trunc --filter network=bridge --filter status=running) 2>/dev/null | grep -E -m 1 '^[0-9.]+ [1-9][0-9]*$'
+bridge_containers() {
+  docker network inspect bridge --format '{{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
 }
 
-# hold_namespace SECONDS GATEWAY LENGTH CANDIDATE...: a network namespace with a leg in docker0 and a free address of
-# its network, as "ADDRESS PID". It lives as long as the process that holds it, which ends by itself: when that is
-# gone, the kernel takes the namespace and both ends of the leg away.
+# The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID", with - where it has no IPv6.
+find_container() {
+  # shellcheck disable=SC2046
+  docker inspect --format \
+    '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}} {{or .GlobalIPv6Address "-"}}{{end}} {{.State.Pid}}' \
+    $(docker ps -q --no-trunc --filter network=bridge --filter status=running) 2>/dev/null |
+    grep -E -m 1 '^[0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$'
+}
+
+# hold_namespace SECONDS BRIDGE BRIDGE6 CANDIDATE...: a network namespace with a leg in docker0 and free addresses of its
+# networks, as "ADDRESS ADDRESS6 PID". A candidate is one address of each, with a slash between and - for no IPv6. It
+# lives as long as the process that holds it, which ends by itself: when that is gone, the kernel takes the namespace
+# and both ends of the leg away.
 hold_namespace() {
-  seconds=$1 gateway=$2 length=$3
+  seconds=$1 bridge=$2 bridge6=$3
   shift 3
   used=$(bridge_containers 2>/dev/null) || { echo 'Docker does not answer'; return 1; }
-  for address; do
-    case "$used" in *"$address/"*) continue ;; esac
+  for candidate; do
+    address=${candidate%/*} address6=${candidate#*/}
+    case "$used" in *"$address/"* | *"$address6/"*) continue ;; esac
     setsid unshare --net sleep "$seconds" >/dev/null 2>&1 &
     holder=$!
     until [ "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
@@ -26,10 +32,10 @@ hold_namespace() {
     done
     ip link add "dmp$holder" type veth peer name eth0 netns "$holder" &&
       ip link set "dmp$holder" master docker0 up &&
-      nsenter --target "$holder" --net ip addr add "$address/$length" dev eth0 &&
+      nsenter --target "$holder" --net ip addr add "$address/${bridge#*/}" dev eth0 &&
       nsenter --target "$holder" --net ip link set eth0 up &&
-      nsenter --target "$holder" --net ip route add default via "$gateway" &&
-      echo "$address $holder" && return
+      nsenter --target "$holder" --net ip route add default via "${bridge%/*}" &&
+      with_ipv6 "$holder" && echo "$address $address6 $holder" && return
     kill "$holder"
     return 1
   done
@@ -37,12 +43,29 @@ hold_namespace() {
   return 1
 }
 
+# with_ipv6 HOLDER: its address of IPv6 too, which the kernel need not try on the link first.
+with_ipv6() {
+  [ "$bridge6" != - ] || return 0
+  nsenter --target "$1" --net ip -6 addr add "$address6/${bridge6#*/}" dev eth0 nodad &&
+    nsenter --target "$1" --net ip -6 route add default via "${bridge6%/*}"
+}
+
+# An address of IPv6 that docker0 has just been given serves once the kernel has tried it on the link, which it does
+# when something is in the bridge.
+settled6() {
+  tries=30
+  while [ -n "$(ip -6 addr show dev docker0 tentative)" ] && [ "$tries" -gt 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.1
+  done
+}
+
 # release PID: ends a holder, and only one.
 release() {
   case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in "sleep "*) kill "$1" ;; esac
 }
 
-# container_target SECONDS GATEWAY LENGTH CANDIDATE...: "ADDRESS PID container|namespace"
+# container_target SECONDS BRIDGE BRIDGE6 CANDIDATE...: "ADDRESS ADDRESS6 PID container|namespace"
 container_target() {
   awake || { echo 'docker.service is not active'; return 1; }
   if found=$(find_container); then
@@ -51,6 +74,7 @@ container_target() {
     found=$(hold_namespace "$@") || { echo "$found"; return 1; }
     echo "$found namespace"
   fi
+  [ "$3" = - ] || settled6
 }
 
 # one_probe KIND ADDRESS: one line "KIND ADDRESS" and ping's, joined. Called by xargs, in a shell of its own.

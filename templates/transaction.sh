@@ -45,28 +45,53 @@ remove_unit() {
   systemctl daemon-reload
 }
 
+# remove_chain TABLES TABLE NAME
 remove_chain() {
-  unhook "$1" "$2"
-  iptables -w 10 -t "$1" -S "$2" >/dev/null 2>&1 || return 0
-  iptables -w 10 -t "$1" -F "$2" && iptables -w 10 -t "$1" -X "$2"
+  unhook "$1" "$2" "$3"
+  "$1" -w 10 -t "$2" -S "$3" >/dev/null 2>&1 || return 0
+  "$1" -w 10 -t "$2" -F "$3" && "$1" -w 10 -t "$2" -X "$3"
 }
 
-remove_nat() { printf 'table ip dockmesh {\n}\ndelete table ip dockmesh\n' | nft -f -; }
+# remove_nat FAMILY
+remove_nat() { printf 'table %s dockmesh {\n}\ndelete table %s dockmesh\n' "$1" "$1" | nft -f -; }
+
+# put_forwarding TABLES KEY VALUE [POLICY]: whether the host forwards, and with it the policy for what is forwarded.
+put_forwarding() {
+  printf '%s\n' "$3" >"/proc/sys/$(echo "$2" | tr . /)" || return 1
+  [ -z "${4-}" ] || ! command -v "$1" >/dev/null || "$1" -w 10 -P FORWARD "$4"
+}
 
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
+
+bridge_addresses6() { ip -o -6 addr show dev docker0 scope global 2>/dev/null | sed -n 's/.* inet6 \([^ ]*\) .*/\1/p'; }
+
+# settle_bridge6 ADDRESS: of IPv6, docker0 has that address alone. Docker brings back the one from before as it starts,
+# and leaves it there with the link-local one that goes with it, also where it has no IPv6 any more.
+settle_bridge6() {
+  for other in $(bridge_addresses6); do
+    [ "$other" = "$1" ] || ip -6 addr del "$other" dev docker0 || return 1
+  done
+  [ -n "$1" ] || ip -6 addr del fe80::1/64 dev docker0 2>/dev/null
+  return 0
+}
 
 # The pools of the running Docker, as "BASE SIZE;" each; after a reload Docker 28.5 has "invalid Prefix" for every base.
 docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
 
 is_docker_on() {
-  systemctl is-active --quiet docker.service && [ "$(bridge_address)" = "$1" ] && [ "$(docker_pools)" = "$2" ]
+  systemctl is-active --quiet docker.service && [ "$(bridge_address)" = "$1" ] && [ "$(bridge_addresses6)" = "$2" ] &&
+    [ "$(docker_pools)" = "$3" ]
 }
 
-# restart_docker ADDRESS POOLS: docker0 goes and comes again on ADDRESS, then the containers that ran before.
+# restart_docker ADDRESS ADDRESS6 POOLS: docker0 goes and comes again on the addresses, then the containers that ran
+# before.
 restart_docker() {
   if ! is_docker_on "$@"; then
-    renew_bridge || return 1
-    is_docker_on "$@" || { echo "Docker came up with docker0 on '$(bridge_address)' and pools '$(docker_pools)', not with '$1' and '$2'"; return 1; }
+    renew_bridge && settle_bridge6 "$2" || return 1
+    is_docker_on "$@" || {
+      echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)' and pools '$(docker_pools)', not with '$1 $2' and '$3'"
+      return 1
+    }
   fi
   # systemd stops these with Docker, but starts them with nothing.
   # shellcheck disable=SC2086
@@ -82,8 +107,8 @@ dependents() {
   done | sort -u
 }
 
-# restart_docker_by ADDRESS POOLS, in base64 on stdin the daemon.json with which Docker starts on ADDRESS: the file is as it
-# was once Docker has started.
+# restart_docker_by ADDRESS ADDRESS6 POOLS, in base64 on stdin the daemon.json with which Docker starts on them: the file
+# is as it was once Docker has started.
 restart_docker_by() {
   aside=$(mktemp -d "$PENDING/XXXXXX") || return 1
   [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$aside/file" || return 1

@@ -3,13 +3,14 @@
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired import desired
 from dockmesh.core.facts import HostFacts, parse
-from dockmesh.core.model import Fleet, Host, Login, Settings, SourceNat
+from dockmesh.core.model import Fleet, Host, Login, Settings, SourceNat, Stack, nft_family
 from dockmesh.core.plan import HostPlan, plan_host
 from dockmesh.core.sections import split
 from dockmesh.pipeline import TEXTS
@@ -20,6 +21,15 @@ Said = str | tuple[int, str] | None
 
 # What templates/facts.sh has learnt to ask since the answers were recorded, with what those hosts would have said.
 _SINCE: Mapping[str, Said] = {
+    "addresses6": "",
+    "routes6": "",
+    "ways6": "",
+    "filter6": "",
+    "raw6": "",
+    "nat6": "",
+    "nft6": (1, "Error: No such file or directory"),
+    "forwarding6": "0",
+    "accept_ra": "",
     "pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory"),
     "nat": "",
     "nft": (1, "Error: No such file or directory\nlist table ip dockmesh\n              ^^^^^^^^"),
@@ -41,6 +51,14 @@ def host(
 
 def fleet(*hosts: Host) -> Fleet:
     return Fleet(Settings(), hosts)
+
+
+def dual(of: Host, underlay: str, prefix: str | None = None, bridge: str | None = None) -> Host:
+    """The host with a part in IPv6."""
+    six = Stack(
+        IPv6Address(underlay), IPv6Network(prefix) if prefix else None, IPv6Interface(bridge) if bridge else None
+    )
+    return replace(of, ipv6=six)
 
 
 # The lab's, on which the answers were recorded.
@@ -83,18 +101,19 @@ def said_in(name: str, what: str) -> str:
 
 
 def listed(nat: SourceNat) -> str:
-    """As `nft -s list table ip dockmesh` prints it."""
-    peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32") for peer in nat.peers)
-    return f"""table ip dockmesh {{
+    """As `nft -s list table` prints it."""
+    peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
+    ip = nft_family(nat.family)
+    return f"""table {ip} dockmesh {{
 \tset peers {{
-\t\ttype ipv4_addr
+\t\ttype ipv{nat.family}_addr
 \t\tflags interval
 \t\telements = {{ {peers} }}
 \t}}
 
 \tchain source {{
 \t\ttype nat hook postrouting priority srcnat - 1; policy accept;
-\t\tip saddr {nat.prefix} ip daddr @peers snat to ip saddr
+\t\t{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr
 \t}}
 }}"""
 
@@ -109,7 +128,7 @@ def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET) -> HostPlan:
     return plan_host(found, desired(among, of, found, TEXTS))
 
 
-_PLAIN = ("remove_file", "remove_unit", "remove_chain", "remove_nat", "restart_docker")
+_PLAIN = ("remove_file", "remove_unit", "remove_chain", "remove_nat", "restart_docker", "put_forwarding")
 _WITH_INPUT = ("put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]

@@ -81,19 +81,19 @@ class FakeHost:
                 self.put(File(path, _text(given), mode))
             case ["put_unit", name]:
                 self.put(Unit(name, _text(given)))
-            case ["put_chain", table, name, hook]:
+            case ["put_chain", "iptables", table, name, hook]:
                 rules = (line.removeprefix(f"-A {name} ") for line in given.splitlines())
                 self.put(Chain(table, name, hook, tuple(rules)))
             case ["remove_file" | "remove_unit" as verb, key]:
                 self.resources.pop((verb.removeprefix("remove_"), key), None)
-            case ["remove_chain", table, name]:
+            case ["remove_chain", "iptables", table, name]:
                 self.resources.pop(("firewall", f"{table}/{name}"), None)
-            case ["change_routes"]:
+            case ["change_routes", "4"]:
                 for line in given.splitlines():
                     self._route(line.split())
-            case ["put_nat"]:
+            case ["put_nat", "ip"]:
                 self.put(_source_nat(given))
-            case ["remove_nat"]:
+            case ["remove_nat", "ip"]:
                 self.resources.pop(("nat", "ip dockmesh"), None)
             case _:
                 return self._restarted(words, given)
@@ -101,10 +101,10 @@ class FakeHost:
 
     def _restarted(self, words: list[str], given: str) -> str | None:
         match words:
-            case ["restart_docker", address, pools]:
+            case ["restart_docker", address, "", pools]:
                 file = self.resources.get(("file", DAEMON_JSON))
                 return self._restart(address, pools, file.text if isinstance(file, File) else "{}")
-            case ["restart_docker_by", address, pools]:
+            case ["restart_docker_by", address, "", pools]:
                 return self._restart(address, pools, _text(given))
         raise AssertionError(words)
 
@@ -120,7 +120,8 @@ class FakeHost:
         rows = keys.get("default-address-pools", [])
         if self.stubborn and named != "172.17.0.1/16":
             return "docker.service: start request repeated too quickly"
-        self.put(Bridge(IPv4Interface(named), tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)))
+        pools_now = tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)
+        self.put(Bridge(IPv4Interface(named), pools=pools_now))
         came = "".join(f"{row['base']} {row['size']};" for row in rows)
         return None if (named, came) == (address, pools) else f"Docker came up with {named} {came}"
 
@@ -274,8 +275,9 @@ class FakeSession:
         said = self.at.sections([])["addresses"]
         return (
             section("addresses", said)
+            + section("addresses6", "")
             + section("mesh", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
-            + section("target", f"{self.at.docker0.ip + 1} 7 container")
+            + section("target", f"{self.at.docker0.ip + 1} - 7 container")
             + section("end", "")
         )
 

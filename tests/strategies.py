@@ -1,6 +1,6 @@
 """What hypothesis draws from: states of hosts, and fleets."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from hypothesis import strategies as st
 
@@ -10,6 +10,7 @@ from dockmesh.core.model import (
     Chain,
     File,
     Fleet,
+    Forwarding,
     Host,
     HostState,
     Login,
@@ -24,6 +25,8 @@ from dockmesh.core.model import (
 PREFIXES = st.sampled_from(["10.0.0.0/24", "9.0.0.0/8", "10.0.0.0/16", "172.20.0.0/14", "10.128.0.0/20"]).map(
     IPv4Network
 )
+PREFIXES6 = st.sampled_from(["fd00:1::/64", "fd00::/16"]).map(IPv6Network)
+FAMILIES = st.sampled_from([4, 6])
 HOPS = st.sampled_from(["192.168.0.1", "192.168.0.2"]).map(IPv4Address)
 WORDS = st.sampled_from(["", "a", "b\n"])
 POOLS = st.builds(Pool, PREFIXES, st.integers(24, 28))
@@ -33,14 +36,22 @@ RESOURCES = st.one_of(
         File, st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), WORDS, st.sampled_from(["600", "644", None])
     ),
     st.builds(Unit, st.sampled_from(["dockmesh.service", "dockmesh.timer"]), WORDS, st.booleans()),
-    st.builds(Bridge, st.none() | st.just(IPv4Interface("10.0.0.1/24")), st.lists(POOLS, max_size=2).map(tuple)),
-    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple)),
+    st.builds(
+        Bridge,
+        st.none() | st.just(IPv4Interface("10.0.0.1/24")),
+        st.lists(POOLS, max_size=2).map(tuple),
+        address6=st.none() | st.just(IPv6Interface("fd00:1::1/64")),
+    ),
+    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple), FAMILIES),
+    st.builds(Forwarding, st.just(6), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
+    st.builds(Route, PREFIXES6, st.just(IPv6Address("fd00::2")), st.just("eth0")),
     st.builds(
         Chain,
         st.sampled_from(["filter", "raw", "nat"]),
         st.just("DOCKMESH"),
         st.sampled_from([None, "FORWARD"]),
         st.lists(st.sampled_from(["-j A", "-j B"]), max_size=2).map(tuple),
+        FAMILIES,
     ),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of).map(lambda resources: HostState(tuple(resources)))

@@ -1,49 +1,60 @@
 """Why probes failed, where that lies in what a host lacks: one cause for all the probes it fails."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.model import Fleet
 from dockmesh.core.reach import Probe, Report, Target
-from dockmesh.core.standing import unjoined
+from dockmesh.core.standing import Standing, unjoined
 
 _NAMED = 6
 
 
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """In one family, by host: why it is apart from all, and which others have no route to it."""
+
+    apart: Mapping[str, str]
+    strangers: Mapping[str, list[str]]
+
+
 def explained(report: Report, fleet: Fleet, targets: Mapping[str, Target]) -> Report:
     """The report, and in each probe that was made and failed the cause that `targets` shows, if any."""
-    known = {name: each for name, each in targets.items() if each.standing}
-    hosts = {host.name: host for host in fleet.hosts}
-    apart = {name: why for name in known if (why := _unjoined(name, fleet, known))}
-    strangers: dict[str, list[str]] = {}
-    for name, each in known.items():
-        for peer in hosts.values():
-            routes = each.standing.routes if each.standing else frozenset()
-            if name not in apart and peer.name != name and peer.prefix and peer.prefix not in routes:
-                strangers.setdefault(peer.name, []).append(name)
+    known = {name: each.standing for name, each in targets.items() if each.standing}
+    lacking = {family: _lacking(fleet, known, family) for family in FAMILIES}
     return replace(
         report,
         answers=tuple(
             replace(answer, reason=cause, cause=True)
-            if not answer.ok and answer.probed and (cause := _cause(answer.probe, apart, strangers))
+            if not answer.ok and answer.probed and (cause := _cause(answer.probe, lacking[answer.probe.family]))
             else answer
             for answer in report.answers
         ),
     )
 
 
-def _unjoined(name: str, fleet: Fleet, targets: Mapping[str, Target]) -> str | None:
-    found = targets[name].standing
-    return unjoined(fleet.host(name), found) if found else None
+def _lacking(fleet: Fleet, known: Mapping[str, Standing], family: Family) -> _Lacking:
+    taking_part = [host for host in fleet.hosts if host.stack(family)]
+    hosts = {host.name: host for host in taking_part if host.name in known}
+    apart = {name: why for name, host in hosts.items() if (why := unjoined(host, known[name], family))}
+    strangers: dict[str, list[str]] = {}
+    for name in (name for name in hosts if name not in apart):
+        for peer in taking_part:
+            there = peer.stack(family)
+            if peer.name != name and there and there.prefix and there.prefix not in known[name].routes:
+                strangers.setdefault(peer.name, []).append(name)
+    return _Lacking(apart, strangers)
 
 
-def _cause(probe: Probe, apart: Mapping[str, str], strangers: Mapping[str, list[str]]) -> str | None:
-    return next(_causes(probe, apart, strangers), None)
+def _cause(probe: Probe, lacking: _Lacking) -> str | None:
+    return next(_causes(probe, lacking), None)
 
 
-def _causes(probe: Probe, apart: Mapping[str, str], strangers: Mapping[str, list[str]]) -> Iterator[str]:
+def _causes(probe: Probe, lacking: _Lacking) -> Iterator[str]:
     ends = ((probe.source, probe.target), (probe.target, probe.source))
-    yield from (apart[one] for _other, one in ends if one in apart)
+    strangers = lacking.strangers
+    yield from (lacking.apart[one] for _other, one in ends if one in lacking.apart)
     yield from (_unknown(one, strangers[one]) for other, one in ends if other in strangers.get(one, ()))
 
 

@@ -1,11 +1,13 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network
+from itertools import product
 
 from dockmesh.core import daemon
+from dockmesh.core.addresses import FAMILIES, IPV4, Network, family_of, within
+from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
-from dockmesh.core.model import Fleet, Host
+from dockmesh.core.model import Fleet, Host, Stack
 from dockmesh.core.plan import Conflict, Note
 from dockmesh.core.routing import peers
 
@@ -19,6 +21,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     yield from _next_hops(fleet, host, facts)
     yield from _networks(fleet, host, facts)
     yield from _foreign_routes(fleet, host, facts)
+    yield from against_ipv6(host, facts)
     if facts.docker:
         yield from _docker(facts, facts.docker)
     elif host.prefix and not facts.ip_forward:
@@ -31,15 +34,16 @@ def notes(host: Host, facts: HostFacts) -> Iterator[Note]:
         yield Note("iptables", "is not installed: if the host's firewall drops what it forwards, let the peers in")
     for network in facts.docker.networks if facts.docker else ():
         for prefix in network.prefixes:
-            if host.prefix and network.device != DOCKER_BRIDGE and not prefix.subnet_of(host.prefix):
+            own = host.stack(family_of(prefix))
+            if own and own.prefix and network.device != DOCKER_BRIDGE and not within(prefix, own.prefix):
                 yield Note(
                     f"network {network.name}",
-                    f"({prefix}) is outside {host.prefix}, so peers cannot reach it: {_remedy(host)}",
+                    f"({prefix}) is outside {own.prefix}, so peers cannot reach it: {_remedy(own)}",
                 )
 
 
-def _remedy(host: Host) -> str:
-    if host.bridge and host.bridge.network == host.prefix:
+def _remedy(own: Stack) -> str:
+    if own.bridge and own.bridge.network == own.prefix:
         return "docker0 takes all of that; give it a bridge of its own that leaves room, and make the network anew"
     return "make it anew, and Docker gives it a prefix of the host's (with Compose: down, then up)"
 
@@ -55,26 +59,32 @@ def pending(facts: HostFacts) -> Iterator[Conflict]:
 
 
 def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    if all(address.ip != host.underlay for _device, address in facts.addresses):
-        yield Conflict(
-            str(host.underlay),
-            "is on no interface of the host, so peers cannot use it as next hop: set underlay to the host's address",
-        )
+    own = {address.ip for _device, address in facts.addresses}
+    for stack in filter(None, map(host.stack, FAMILIES)):
+        if stack.underlay not in own:
+            yield Conflict(
+                str(stack.underlay),
+                "is on no interface of the host, so peers cannot use it as next hop: set "
+                f"{'underlay' if family_of(stack.underlay) == IPV4 else 'underlay6'} to the host's address",
+            )
 
 
 def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    for peer in peers(fleet, host):
-        way = facts.ways.get(peer.underlay)
-        key = str(peer.underlay)
+    for family, peer in product(FAMILIES, peers(fleet, host)):
+        there = peer.stack(family)
+        if there is None or host.stack(family) is None:
+            continue
+        way = facts.ways.get(there.underlay)
+        key = str(there.underlay)
         if way is None:
             yield Conflict(key, f"the kernel knows no way to {peer.name}: both hosts need an address in one LAN")
         elif way.local:
             yield Conflict(key, f"is the underlay of {peer.name} but an address of this host: mend the inventory")
-        elif way.next_hop is not None and peer.prefix:
+        elif way.next_hop is not None and there.prefix:
             yield Conflict(
                 key,
                 f"the underlay of {peer.name} is off-link (via {way.next_hop} dev {way.device}), and a next hop must "
-                f"be on-link: give both hosts an underlay address in one LAN, or put the route to {peer.prefix} on "
+                f"be on-link: give both hosts an underlay address in one LAN, or put the route to {there.prefix} on "
                 f"{way.next_hop}",
             )
 
@@ -83,11 +93,13 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
     docker_networks = facts.docker.networks if facts.docker else ()
     docker_devices = {DOCKER_BRIDGE, *(network.device for network in docker_networks)}
+    stacks = [stack for family in FAMILIES if (stack := host.stack(family))]
+    own = [stack.prefix for stack in stacks if stack.prefix]
     here = [
         (f"{address.network} on {device}", address.network)
         for device, address in facts.addresses
         if not (host.docker and device in docker_devices)
-        and not (not host.docker and host.prefix and address.network.subnet_of(host.prefix))
+        and not (not host.docker and any(within(address.network, prefix) for prefix in own))
     ]
     docker = [
         (f"Docker network {network.name} ({prefix})", prefix)
@@ -95,16 +107,24 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         if network.device != DOCKER_BRIDGE
         for prefix in network.prefixes
     ]
-    for peer in peers(fleet, host):
-        if peer.prefix:
-            yield from _overlaps(peer.prefix, f"prefix of {peer.name}", [*here, *docker])
-    if host.prefix:
-        yield from _overlaps(host.prefix, "the host's own prefix", here)
-    if host.bridge:
-        yield from _overlaps(host.bridge.network, "the network of docker0", docker)
+    for whose, prefix in _prefixes(fleet, host):
+        yield from _overlaps(prefix, f"prefix of {whose.name}", [*here, *docker])
+    for prefix in own:
+        yield from _overlaps(prefix, "the host's own prefix", here)
+    for stack in stacks:
+        if stack.bridge:
+            yield from _overlaps(stack.bridge.network, "the network of docker0", docker)
 
 
-def _overlaps(prefix: IPv4Network, whose: str, there: list[tuple[str, IPv4Network]]) -> Iterator[Conflict]:
+def _prefixes(fleet: Fleet, host: Host) -> Iterator[tuple[Host, Network]]:
+    """The prefixes that the host shall have routes to, and whose they are."""
+    for family, peer in product(FAMILIES, peers(fleet, host)):
+        there = peer.stack(family)
+        if there and there.prefix and host.stack(family):
+            yield peer, there.prefix
+
+
+def _overlaps(prefix: Network, whose: str, there: list[tuple[str, Network]]) -> Iterator[Conflict]:
     for name, network in there:
         if prefix.overlaps(network):
             yield Conflict(
@@ -115,24 +135,26 @@ def _overlaps(prefix: IPv4Network, whose: str, there: list[tuple[str, IPv4Networ
 
 def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins."""
-    for peer in peers(fleet, host):
-        if not peer.prefix:
-            continue
+    for peer, prefix in _prefixes(fleet, host):
         for route in facts.foreign_routes:
             if route.protocol == "kernel":
                 continue
-            if _wins(route, peer.prefix):
+            if _wins(route, prefix):
                 yield Conflict(
-                    str(peer.prefix),
+                    str(prefix),
                     f"a foreign route ({_told(route)}) would win over the one to {peer.name}: "
-                    f"ip route del {route.prefix} metric {route.metric}",
+                    f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
                 )
-            elif _loses(route, peer.prefix):
+            elif _loses(route, prefix):
                 yield Conflict(
-                    str(peer.prefix),
+                    str(prefix),
                     f"the prefix of {peer.name} lies in a network of others, a VPN's perhaps ({_told(route)}): "
                     f"choose another prefix, or narrow that route",
                 )
+
+
+def _ip(prefix: Network) -> str:
+    return "ip" if family_of(prefix) == IPV4 else "ip -6"
 
 
 def _told(route: KernelRoute) -> str:
@@ -141,16 +163,16 @@ def _told(route: KernelRoute) -> str:
     return f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}"
 
 
-def _wins(route: KernelRoute, prefix: IPv4Network) -> bool:
+def _wins(route: KernelRoute, prefix: Network) -> bool:
     if route.prefix == prefix:
         return route.metric <= METRIC
-    return route.prefix.subnet_of(prefix)
+    return within(route.prefix, prefix)
 
 
-def _loses(route: KernelRoute, prefix: IPv4Network) -> bool:
+def _loses(route: KernelRoute, prefix: Network) -> bool:
     """Whether the mesh would take addresses that the host has on-link; a default route, or half of one, has none."""
     on_link = route.device is not None and route.next_hop is None
-    return on_link and route.prefix.prefixlen > _HALF_DEFAULT and prefix.subnet_of(route.prefix)
+    return on_link and route.prefix.prefixlen > _HALF_DEFAULT and within(prefix, route.prefix)
 
 
 def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
@@ -168,11 +190,7 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
     for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables"):
         if flag in flags and flags[flag] != "--iptables=true":
-            yield Conflict(
-                "docker",
-                f"dockerd is started with {flags[flag]}, which daemon.json cannot override: take the flag out of "
-                f"{docker.fragment or 'its unit'} or its drop-ins",
-            )
+            yield overriding(flags[flag], docker)
     elsewhere = _value_of("--config-file", docker.arguments)
     if elsewhere not in {None, DAEMON_JSON}:
         yield Conflict(
@@ -191,7 +209,7 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
     if keys.get("iptables") is False:
         yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")
-    elif not facts.docker_user and docker.firewall_backend.startswith("iptables"):
+    elif IPV4 not in facts.docker_user and docker.firewall_backend.startswith("iptables"):
         yield Conflict("DOCKER-USER", "is gone, and Docker's other rules with it: systemctl restart docker")
 
 

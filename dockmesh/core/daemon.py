@@ -5,15 +5,18 @@ Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby,
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from ipaddress import IPv4Interface, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_network
 from math import isfinite
 from typing import Any
 
-from dockmesh.core.model import Pool
+from dockmesh.core.model import Bridge, Pool
 
-OWN_KEYS = ("bip", "default-address-pools")
+IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
+OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
+# The first version that knows the key bip6. It keeps to the address that docker0 had last where the key is absent.
+BIP6 = 28
 _BOM = "\ufeff"
 _INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
 
@@ -41,29 +44,41 @@ def load(text: str | None) -> dict[str, Any]:
     return document
 
 
-def merge(text: str | None, own: Mapping[str, Any]) -> str:
+def merge(text: str | None, own: Mapping[str, Any], *, lapsed: Iterable[str] = (), original: str | None = None) -> str:
     """The file with the keys of `own` set: each in its place where it was, else at the end.
 
-    A text that has them already comes back as it is, to the byte.
+    Those of `lapsed`, which dockmesh set before, become what `original` has. A text that is like that already comes
+    back as it is, to the byte.
+
+    Raises:
+        DaemonJsonError: one of the texts is no JSON object.
     """
     document = load(text)
-    if text is not None and all(key in document and document[key] == value for key, value in own.items()):
-        return text
-    return _dump({**document, **own}, like=text)
+    wanted = {**_given_back(document, load(original), lapsed), **own}
+    return text if text is not None and wanted == document else _dump(wanted, like=text)
 
 
-def naming(text: str | None, address: IPv4Interface | None, pools: Sequence[Pool]) -> str | None:
-    """The file with which Docker comes up with docker0 on `address` and with `pools`; None where `text` is one.
+def naming(text: str | None, bridge: Bridge) -> str | None:
+    """The file with which Docker comes up with docker0 and pools as in `bridge`; None where `text` is one.
 
     Docker that runs may differ from its file: it has remembered an address, or somebody changed the file since.
+
+    Raises:
+        DaemonJsonError: the text is no JSON object.
     """
     document = load(text)
-    if address is None or _named(document) == (address, tuple(pools)):
+    if bridge.address is None or _named(document) == bridge:
         return None
-    document["bip"] = str(address)
-    document.pop("default-address-pools", None)
-    if pools:
-        document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in pools]
+    for key in OWN_KEYS:
+        document.pop(key, None)
+    document["bip"] = str(bridge.address)
+    if bridge.pools:
+        document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in bridge.pools]
+    if bridge.address6:
+        document |= {"ipv6": True, "fixed-cidr-v6": str(bridge.address6.network)}
+        # Only those versions take another one that know the key.
+        if bridge.address6 != first_of(bridge.address6.network):
+            document["bip6"] = str(bridge.address6)
     return _dump(document, like=text)
 
 
@@ -74,16 +89,29 @@ def pools(text: str | None) -> tuple[Pool, ...]:
         DaemonJsonError: the text is no JSON object.
     """
     found = _named(load(text))
-    return found[1] if found else ()
+    return found.pools if found else ()
 
 
-def _named(document: Mapping[str, Any]) -> tuple[IPv4Interface | None, tuple[Pool, ...]] | None:
-    """The address and the pools that the file names; None where they are none."""
+def first_of(network: IPv6Network) -> IPv6Interface:
+    """The address that Docker gives docker0 out of `fixed-cidr-v6` where nothing says otherwise."""
+    return IPv6Interface((int(network.network_address) + 1, network.prefixlen))
+
+
+def _named(document: Mapping[str, Any]) -> Bridge | None:
+    """The addresses and the pools that the file names; None where they are none."""
     with suppress(ValueError, TypeError, KeyError):
         rows = document.get("default-address-pools", [])
         pools = tuple(Pool(ip_network(row["base"]), int(row["size"])) for row in rows)
-        return (IPv4Interface(document["bip"]) if "bip" in document else None), pools
+        return Bridge(IPv4Interface(document["bip"]) if "bip" in document else None, pools, address6=_named6(document))
     return None
+
+
+def _named6(document: Mapping[str, Any]) -> IPv6Interface | None:
+    if document.get("ipv6") is not True:
+        return None
+    if "bip6" in document:
+        return IPv6Interface(document["bip6"])
+    return first_of(IPv6Network(document["fixed-cidr-v6"])) if "fixed-cidr-v6" in document else None
 
 
 def restore(text: str | None, original: str | None) -> str | None:
@@ -94,12 +122,18 @@ def restore(text: str | None, original: str | None) -> str | None:
     document, before = load(text), load(original)
     if text is None or _foreign(document) == _foreign(before):
         return original if text is not None else None
-    for key in OWN_KEYS:
+    return _dump(_given_back(document, before, OWN_KEYS), like=text)
+
+
+def _given_back(document: Mapping[str, Any], before: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The document, and those keys as they were before."""
+    given = dict(document)
+    for key in keys:
         if key in before:
-            document[key] = before[key]
+            given[key] = before[key]
         else:
-            document.pop(key, None)
-    return _dump(document, like=text)
+            given.pop(key, None)
+    return given
 
 
 def _number(text: str) -> float:

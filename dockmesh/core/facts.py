@@ -7,13 +7,27 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
+from itertools import chain, pairwise, product
 from typing import Any
 
 from dockmesh.core import daemon
-from dockmesh.core.model import Bridge, Chain, File, Host, HostState, Pool, Resource, Route, SourceNat, Unit
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, in_order
+from dockmesh.core.model import (
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    Host,
+    HostState,
+    Pool,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    nft_family,
+)
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError
 
@@ -33,10 +47,12 @@ _FILE_BYTES = 1 << 20
 _NO_PREFIX = "invalid Prefix"
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks joined.
 _SOURCE_NAT = re.compile(
-    r"table ip dockmesh \{ set peers \{ type ipv4_addr flags interval elements = \{ (?P<peers>[\d./, ]+) \} \}"
+    r"table (?P<ip>ip6?) dockmesh \{ set peers"
+    r" \{ type ipv[46]_addr flags interval elements = \{ (?P<peers>[\da-f:./, ]+) \} \}"
     r" chain source \{ type nat hook postrouting priority (?:srcnat - 1|99); policy accept;"
-    r" ip saddr (?P<prefix>[\d./]+) ip daddr @peers snat to ip saddr \} \}"
+    r" (?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr \} \}"
 )
+_EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
 
 
@@ -44,8 +60,8 @@ _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "loc
 class KernelRoute:
     """A route of the main table, whoever made it. No next hop: on-link. No device: multipath or a discard."""
 
-    prefix: IPv4Network
-    next_hop: IPv4Address | None
+    prefix: Network
+    next_hop: Address | None
     device: str | None
     protocol: str
     metric: int
@@ -61,18 +77,18 @@ class Way:
     """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
 
     device: str
-    next_hop: IPv4Address | None
+    next_hop: Address | None
     local: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DockerNetwork:
-    """One of Docker's networks. `device` is the bridge's interface; prefixes are IPv4 only."""
+    """One of Docker's networks, with its prefixes of both families. `device` is the bridge's interface."""
 
     name: str
     driver: str
     device: str
-    prefixes: tuple[IPv4Network, ...]
+    prefixes: tuple[Network, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +115,34 @@ class DockerFacts:
     networks: tuple[DockerNetwork, ...]
     containers: tuple[Container, ...]
 
+    @property
+    def major(self) -> int:
+        """The first number of the version; 0 where it has none."""
+        first = self.version.split(".", 1)[0]
+        return int(first) if first.isdecimal() else 0
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """A host as one exec found it.
 
-    `ways` lacks the peers the kernel knows no way to; `docker_user`: Docker's chain for rules of others is there.
+    `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
+    others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
     """
 
     host: str
     basis: str
     tools: frozenset[str]
     ip_forward: bool
-    addresses: tuple[tuple[str, IPv4Interface], ...]
+    addresses: tuple[tuple[str, Interface], ...]
     foreign_routes: tuple[KernelRoute, ...]
-    ways: Mapping[IPv4Address, Way]
+    ways: Mapping[Address, Way]
     docker: DockerFacts | None
     previous: str | None
     pending: str | None
-    docker_user: bool
+    docker_user: frozenset[Family]
     actual: HostState
+    takes_ra: frozenset[str] = frozenset()
 
     def file(self, path: str) -> File | None:
         """The file at `path` among those dockmesh reads, None where the host has none."""
@@ -135,11 +159,11 @@ def parse(host: Host, output: str) -> HostFacts:
     sections = split(output)
     _refuse_unsupported(host, sections)
     with reading("addresses"):
-        addresses = tuple(map(address_of, sections["addresses"].lines()))
+        addresses = tuple(map(address_of, _lines(sections, "addresses")))
     with reading("routes"):
-        routes = tuple(map(kernel_route, sections["routes"].lines()))
+        routes = tuple(kernel_route(line, family) for family in FAMILIES for line in _of(sections, "routes", family))
     with reading("ways to the peers"):
-        ways = dict(map(way, sections["ways"].lines()))
+        ways = dict(map(way, _lines(sections, "ways")))
     docker = _docker(sections) if host.docker else None
     return HostFacts(
         host=host.name,
@@ -152,14 +176,16 @@ def parse(host: Host, output: str) -> HostFacts:
         docker=docker,
         previous=_text(sections, "previous.json"),
         pending=_pending(sections),
-        docker_user=any(line.startswith(":DOCKER-USER ") for line in sections["filter"].lines()),
+        docker_user=frozenset(family for family in FAMILIES if _policy(sections, family, "DOCKER-USER")),
+        takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses) if host.docker else ()),
                 *_own_files(sections, [REASSERT]),
                 *_units(sections),
+                *_forwarding(sections),
                 *_chains(sections),
-                *source_nats(sections["nft"]),
+                *(nat for family in FAMILIES for nat in source_nats(sections[f"nft{SUFFIX[family]}"], family)),
                 *(
                     Route(route.prefix, route.next_hop, route.device)
                     for route in routes
@@ -168,6 +194,28 @@ def parse(host: Host, output: str) -> HostFacts:
             )
         ),
     )
+
+
+def _of(sections: Mapping[str, Section], name: str, family: Family) -> list[str]:
+    """The lines of a section of which each family has its own."""
+    return sections[f"{name}{SUFFIX[family]}"].lines()
+
+
+def _lines(sections: Mapping[str, Section], name: str) -> Iterator[str]:
+    """Those of both families."""
+    return chain.from_iterable(_of(sections, name, family) for family in FAMILIES)
+
+
+def _policy(sections: Mapping[str, Section], family: Family, name: str) -> str | None:
+    """The policy of a chain of the table filter, `-` where it has none; None where there is no such chain."""
+    lines = _of(sections, "filter", family)
+    return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
+
+
+def _forwarding(sections: Mapping[str, Section]) -> Iterator[Forwarding]:
+    """Of IPv6 alone: that of IPv4 Docker needs anyway. None where the kernel has no IPv6."""
+    if value := sections["forwarding6"].text:
+        yield Forwarding(IPV6, value != "0", _policy(sections, IPV6, "FORWARD"))
 
 
 def _refuse_unsupported(host: Host, sections: Mapping[str, Section]) -> None:
@@ -217,12 +265,12 @@ def _fields(words: list[str]) -> dict[str, str]:
     return dict(pairwise(words))
 
 
-def _network(text: str) -> IPv4Network:
-    return IPv4Network("0.0.0.0/0" if text == "default" else text)
+def _network(text: str, family: Family) -> Network:
+    return ip_network(_EVERYWHERE[family] if text == "default" else text)
 
 
-def kernel_route(line: str) -> KernelRoute:
-    """A line of `ip -o -4 route show`."""
+def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
+    """A line of `ip -o route show` of that family."""
     words = line.split()
     if words[0] in _ROUTE_TYPES:
         words = words[1:]
@@ -231,42 +279,64 @@ def kernel_route(line: str) -> KernelRoute:
     fields = _fields(words[1:])
     next_hop = fields.get("via")
     return KernelRoute(
-        prefix=_network(words[0]),
-        next_hop=IPv4Address(next_hop) if next_hop and next_hop != "inet6" else None,
+        prefix=_network(words[0], family),
+        next_hop=ip_address(next_hop) if next_hop and next_hop != "inet6" else None,
         device=fields.get("dev"),
         protocol=fields.get("proto", "boot"),
         metric=int(fields.get("metric", "0")),
     )
 
 
-def way(line: str) -> tuple[IPv4Address, Way]:
-    """A line of `ip -o -4 route get`: the destination, and the way the kernel takes there."""
+def way(line: str) -> tuple[Address, Way]:
+    """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
     words = line.split()
     local = words[0] == "local"
     if words[0] in _ROUTE_TYPES:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return IPv4Address(words[0]), Way(fields["dev"], IPv4Address(next_hop) if next_hop else None, local)
+    return ip_address(words[0]), Way(fields["dev"], ip_address(next_hop) if next_hop else None, local)
 
 
-def address_of(line: str) -> tuple[str, IPv4Interface]:
-    """A line of `ip -o -4 addr show`: the interface and its address."""
-    words = line.split()
-    return words[1], IPv4Interface(words[words.index("inet") + 1])
+def address_of(line: str) -> tuple[str, Interface]:
+    """A line of `ip -o addr show`: the interface and its address."""
+    _number, device, inet, address, *_ = line.split()
+    if inet not in {"inet", "inet6"}:
+        raise ValueError(line)
+    return device, ip_interface(address)
+
+
+def docker0(
+    addresses: Iterable[tuple[str, Interface]],
+) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    """The addresses of docker0, the first of each family."""
+    own = [address for device, address in addresses if device == DOCKER_BRIDGE]
+    return (
+        next((address for address in own if isinstance(address, IPv4Interface)), None),
+        next((address for address in own if isinstance(address, IPv6Interface)), None),
+    )
+
+
+def _bridge(sections: Mapping[str, Section], addresses: Iterable[tuple[str, Interface]]) -> Bridge:
+    """Docker leaves an address of IPv6 on docker0 that it had before: of its network it is only where that has IPv6."""
+    with reading("docker network inspect"):
+        networks = (_docker_network(json.loads(line)) for line in sections["networks"].lines())
+        prefixes = {prefix for network in networks if network.device == DOCKER_BRIDGE for prefix in network.prefixes}
+    address, address6 = docker0(addresses)
+    return Bridge(address, address6=address6 if address6 and address6.network in prefixes else None)
 
 
 def _docker_resources(
-    sections: Mapping[str, Section], addresses: tuple[tuple[str, IPv4Interface], ...]
+    sections: Mapping[str, Section], addresses: tuple[tuple[str, Interface], ...]
 ) -> tuple[Resource, ...]:
     files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
-    address = next((address for device, address in addresses if device == DOCKER_BRIDGE), None)
+    bridge = _bridge(sections, addresses)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
-        pools = _pools(sections["info"], text)
-        return *files, Bridge(address, pools, daemon.naming(text, address, pools))
-    return *files, Bridge(address)
+        bridge = replace(bridge, pools=_pools(sections["info"], text))
+        return *files, replace(bridge, way_in=daemon.naming(text, bridge))
+    return *files, bridge
 
 
 def _pools(info: Section, text: str | None) -> tuple[Pool, ...]:
@@ -309,24 +379,22 @@ def _units(sections: Mapping[str, Section]) -> tuple[Unit, ...]:
     return tuple(Unit(name, text, active) for name, text in texts if text is not None)
 
 
-def _chains(sections: Mapping[str, Section]) -> list[Resource]:
-    chains: list[Resource] = []
-    for name, table in CHAINS.items():
-        lines = sections[table].lines()
+def _chains(sections: Mapping[str, Section]) -> Iterator[Chain]:
+    for family, (name, table) in product(FAMILIES, CHAINS.items()):
+        lines = _of(sections, table, family)
         if any(line.startswith(f":{name} ") for line in lines):
             hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
             rules = (line.removeprefix(f"-A {name} ") for line in lines if line.startswith(f"-A {name} "))
-            chains.append(Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules)))
-    return chains
+            yield Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules), family)
 
 
-def source_nats(listed: Section) -> Iterator[SourceNat]:
+def source_nats(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
     """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
     if listed.status == 0:
         found = _SOURCE_NAT.fullmatch(" ".join(listed.text.split()))
-        with reading("table ip dockmesh"):
-            peers = sorted(map(IPv4Network, found["peers"].split(", "))) if found else ()
-            yield SourceNat(IPv4Network(found["prefix"]), tuple(peers)) if found else SourceNat()
+        with reading(f"table {nft_family(family)} dockmesh"):
+            peers = in_order(map(ip_network, found["peers"].split(", "))) if found else ()
+            yield SourceNat(ip_network(found["prefix"]) if found else None, peers, family)
 
 
 def _info(section: Section) -> dict[str, Any]:
@@ -355,9 +423,9 @@ def _docker(sections: Mapping[str, Section]) -> DockerFacts:
 
 def _docker_network(row: list[Any]) -> DockerNetwork:
     name, driver, options, ranges, identity = row
-    prefixes = [str(entry["Subnet"]) for entry in ranges or () if ":" not in entry["Subnet"]]
+    prefixes = tuple(ip_network(entry["Subnet"]) for entry in ranges or ())
     device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
-    return DockerNetwork(str(name), str(driver), str(device), tuple(map(IPv4Network, prefixes)))
+    return DockerNetwork(str(name), str(driver), str(device), prefixes)
 
 
 def _container(row: list[Any]) -> Container:

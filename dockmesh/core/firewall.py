@@ -4,89 +4,123 @@ Docker drops this traffic twice: by the policy of filter FORWARD (1.13 and later
 and, from 28.2 on, by a drop per container address in raw PREROUTING, which it appends, so that an accept in front of
 them wins. The raw accepts are set on every generation: the upgrade to 28 then cuts nobody off.
 
+Before 27 Docker has no rules for IPv6, and leaves containers open to everybody who has a route to them. There the chain
+is dockmesh's alone: it stands in FORWARD, and closes the prefix to all but the peers.
+
 And Docker masquerades what leaves its networks, on a change of bip and for a new network with a rule in front of all
 others. What lasts is a source NAT to the very same address, in a chain before the one of iptables: the kernel binds a
 connection's source once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass
 
+from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, in_order
 from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts, Way
-from dockmesh.core.model import Allow, Chain, Host, SourceNat
+from dockmesh.core.model import Allow, Chain, Host, SourceNat, Stack, nft_family
+
+_ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Mesh:
+    """A host with a prefix of a family, and its peers of that one."""
+
+    family: Family
+    prefix: Network
+    peers: tuple[Stack, ...]
+    ways: Mapping[Address, Way]
+
+    def networks(self) -> Iterator[Network]:
+        """All that is the peers'."""
+        return (network for peer in self.peers for network in _networks(peer))
+
+    def sources(self) -> Iterator[tuple[Network, str]]:
+        """Each network of each peer, with the device it comes in by."""
+        for peer in self.peers:
+            if way := self.ways.get(peer.underlay):
+                yield from ((network, way.device) for network in _networks(peer))
+
+
+def iptables(family: Family) -> str:
+    """The command for the tables of a family."""
+    return "iptables" if family == IPV4 else "ip6tables"
 
 
 def chains(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Chain, ...]:
-    """The chains `host` shall have; none where it has no prefix, or neither Docker nor iptables."""
-    if host.prefix is None or "iptables" not in facts.tools:
-        return ()
-    peers = tuple(peers)
-    rules = tuple(_accepts(host.prefix, peers, facts.ways, host.allow))
-    if not host.docker:
-        # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
-        out = tuple(_accepts_out(host.prefix, peers, facts.ways))
-        return (Chain("filter", FORWARD_CHAIN, "FORWARD", (*out, *rules)),)
-    return (
-        Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules),
-        # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
-        Chain("raw", RAW_CHAIN, "PREROUTING", tuple(_accepts(host.prefix, peers, facts.ways, None))),
-    )
+    """The chains `host` shall have; of a family in which it has no prefix none, nor where it has no iptables."""
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables(mesh.family) in facts.tools]
+    return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
 def source_nat(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
     """What lets the host's containers keep their addresses towards the peers, by nft where the host has it."""
-    peers = tuple(peers)
-    if host.prefix is None or not peers:
-        return ()
-    if "nft" in facts.tools:
-        return (SourceNat(host.prefix, tuple(sorted(network for peer in peers for network in _networks(peer)))),)
-    if "iptables" not in facts.tools:
-        return ()
-    rules = (f"-s {host.prefix} -d {network} -j ACCEPT" for peer in peers for network in _networks(peer))
-    return (Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules)),)
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.peers]
+    return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
 
 
 def nft(nat: SourceNat) -> str:
     """The table for `nft -f`: at priority 99, one before that of iptables (netfilter's NF_IP_PRI_NAT_SRC, 100)."""
+    ip = nft_family(nat.family)
     if nat.prefix is None:
-        return "table ip dockmesh {\n}\n"
-    return f"""table ip dockmesh {{
-  set peers {{ type ipv4_addr; flags interval; elements = {{ {", ".join(map(str, nat.peers))} }}; }}
+        return f"table {ip} dockmesh {{\n}}\n"
+    return f"""table {ip} dockmesh {{
+  set peers {{ type ipv{nat.family}_addr; flags interval; elements = {{ {", ".join(map(str, nat.peers))} }}; }}
   chain source {{
     type nat hook postrouting priority 99; policy accept;
-    ip saddr {nat.prefix} ip daddr @peers snat to ip saddr
+    {ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr
   }}
 }}
 """
 
 
-def _networks(peer: Host) -> Iterator[IPv4Network]:
+def _meshes(host: Host, peers: Iterable[Host], facts: HostFacts) -> Iterator[_Mesh]:
+    peers = tuple(peers)
+    for family in FAMILIES:
+        own = host.stack(family)
+        if own and own.prefix:
+            stacks = tuple(stack for peer in peers if (stack := peer.stack(family)))
+            yield _Mesh(family, own.prefix, stacks, facts.ways)
+
+
+def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
+    rules = (f"! -d {mesh.prefix} -j RETURN", *_accepts(mesh, host.allow))
+    if not host.docker:
+        # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", (*_accepts_out(mesh), *rules), mesh.family)
+        return
+    if mesh.family == IPV4 or mesh.family in facts.docker_user:
+        yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
+    else:
+        closed = (*_accepts_out(mesh), *rules, *_closing(mesh))
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
+    # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
+    everything = (rules[0], *_accepts(mesh, None))
+    yield Chain("raw", RAW_CHAIN, "PREROUTING", everything, mesh.family)
+
+
+def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
+    if "nft" in facts.tools:
+        yield SourceNat(mesh.prefix, in_order(mesh.networks()), mesh.family)
+    elif iptables(mesh.family) in facts.tools:
+        rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
+        yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
+
+
+def _networks(peer: Stack) -> Iterator[Network]:
     """A peer's own address counts as well as its prefix: its host's probes, and whatever it masquerades, bear it."""
-    yield IPv4Network(peer.underlay)
+    yield alone(peer.underlay)
     if peer.prefix:
         yield peer.prefix
 
 
-def _from(peers: Iterable[Host], ways: Mapping[IPv4Address, Way]) -> Iterator[tuple[IPv4Network, str]]:
-    """Each network of each peer, with the device it comes in by."""
-    for peer in peers:
-        if way := ways.get(peer.underlay):
-            yield from ((network, way.device) for network in _networks(peer))
+def _accepts(mesh: _Mesh, allow: Sequence[Allow] | None) -> Iterator[str]:
+    """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
+    for network, device in mesh.sources():
+        yield from (f"-s {network} -i {device}{verdict}" for verdict in _verdicts(allow, mesh.family))
 
 
-def _accepts(
-    prefix: IPv4Network,
-    peers: Iterable[Host],
-    ways: Mapping[IPv4Address, Way],
-    allow: Sequence[Allow] | None,
-) -> Iterator[str]:
-    """Traffic to elsewhere leaves at the first rule, so that it is not compared with every peer."""
-    yield f"! -d {prefix} -j RETURN"
-    for network, device in _from(peers, ways):
-        yield from (f"-s {network} -i {device}{verdict}" for verdict in _verdicts(allow))
-
-
-def _verdicts(allow: Sequence[Allow] | None) -> Iterator[str]:
+def _verdicts(allow: Sequence[Allow] | None, family: Family) -> Iterator[str]:
     """What becomes of a peer's packets. ICMP stays open: dockmesh probes by it, and connections need its errors.
 
     Narrowed, the rest is dropped but for published ports, on which Docker decides.
@@ -94,7 +128,7 @@ def _verdicts(allow: Sequence[Allow] | None) -> Iterator[str]:
     if allow is None:
         yield " -j ACCEPT"
         return
-    yield " -p icmp -j ACCEPT"
+    yield f" -p {_ICMP[family]} -j ACCEPT"
     yield " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     for each in allow:
         ports = "" if each.first is None else f" -m {each.protocol} --dport {_ports(each)}"
@@ -106,5 +140,11 @@ def _ports(allow: Allow) -> str:
     return str(allow.first) if allow.first == allow.last else f"{allow.first}:{allow.last}"
 
 
-def _accepts_out(prefix: IPv4Network, peers: Iterable[Host], ways: Mapping[IPv4Address, Way]) -> Iterator[str]:
-    return (f"-s {prefix} -d {network} -o {device} -j ACCEPT" for network, device in _from(peers, ways))
+def _accepts_out(mesh: _Mesh) -> Iterator[str]:
+    return (f"-s {mesh.prefix} -d {network} -o {device} -j ACCEPT" for network, device in mesh.sources())
+
+
+def _closing(mesh: _Mesh) -> Iterator[str]:
+    """Answers come in, and nothing else from outside. What the host's own networks may do stays with Docker."""
+    yield "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    yield f"! -s {mesh.prefix} -j DROP"

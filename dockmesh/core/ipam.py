@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from dockmesh.core.addresses import Network
 from dockmesh.core.inventory import default_bridge, parse
 from dockmesh.core.inventory.insertion import insert_prefixes
 from dockmesh.core.inventory.marked import Document
@@ -50,7 +51,7 @@ def allocate(
     return drawn
 
 
-def free_blocks(pool: IPv4Network, length: int, taken: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
+def free_blocks(pool: IPv4Network, length: int, taken: Iterable[Network]) -> Iterator[IPv4Network]:
     """The blocks of `length` in `pool` that overlap none of `taken`, in order of address, as they are asked for.
 
     `length` is not shorter than the pool's, so that blocks begin at multiples of their size.
@@ -112,7 +113,7 @@ def _besides(clear_of: Sequence[Occupied]) -> str:
     return f"; what the hosts have takes up {listed([each.what for each in clear_of], _NAMED)}"
 
 
-def _span(block: IPv4Network) -> tuple[int, int]:
+def _span(block: Network) -> tuple[int, int]:
     return int(block.network_address), int(block.broadcast_address)
 
 

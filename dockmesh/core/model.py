@@ -4,8 +4,10 @@ Addresses are `ipaddress` objects. Desired and actual state share one type, so t
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Network
-from typing import Literal
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from typing import Literal, TypeVar
+
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,17 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True)
+class Stack:
+    """What a host has of one address family. Without Docker no bridge; without a prefix nothing is routed to it."""
+
+    underlay: Address
+    prefix: Network | None
+    bridge: Interface | None
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
-    """One machine of the fleet. Without Docker it has no bridge; without a prefix nothing is routed to it."""
+    """One machine of the fleet. Underlay, prefix and bridge are those of IPv4; `ipv6` is None where it has no part."""
 
     name: str
     underlay: IPv4Address
@@ -45,6 +56,11 @@ class Host:
     tags: frozenset[str] = frozenset()
     # None: everything.
     allow: tuple[Allow, ...] | None = None
+    ipv6: Stack | None = None
+
+    def stack(self, family: Family) -> Stack | None:
+        """What the host has of a family; None where it takes no part in the mesh of that one."""
+        return Stack(self.underlay, self.prefix, self.bridge) if family == IPV4 else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +91,8 @@ class Fleet:
 class Route:
     """One route of dockmesh's own (protocol 201, metric 4201)."""
 
-    prefix: IPv4Network
-    next_hop: IPv4Address
+    prefix: Network
+    next_hop: Address
     device: str
 
 
@@ -100,6 +116,7 @@ class Chain:
     name: str
     hook: str | None
     rules: tuple[str, ...]
+    family: Family = IPV4
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +126,22 @@ class SourceNat:
     Both are empty where the table on the host is not as dockmesh writes it.
     """
 
-    prefix: IPv4Network | None = None
-    peers: tuple[IPv4Network, ...] = ()
+    prefix: Network | None = None
+    peers: tuple[Network, ...] = ()
+    family: Family = IPV4
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """One of Docker's `default-address-pools`: new networks get prefixes of length `size` out of `base`."""
 
-    base: IPv4Network | IPv6Network
+    base: Network
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The address docker0 really has, and Docker's pools for new networks; only a restart of Docker changes them.
+    """The addresses docker0 really has, and Docker's pools for new networks; only a restart of Docker changes them.
 
     `way_in` is the daemon.json that makes Docker choose that address, where the host's own does not name it: Docker
     remembers the last address of docker0, in its store and not in the interface, and keeps to it without a bip.
@@ -132,6 +150,7 @@ class Bridge:
     address: IPv4Interface | None
     pools: tuple[Pool, ...] = ()
     way_in: str | None = field(default=None, compare=False)
+    address6: IPv6Interface | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +162,21 @@ class Unit:
     active: bool = True
 
 
-Resource = Route | File | Chain | SourceNat | Bridge | Unit
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Whether the host forwards packets of a family. Docker switches that on where it needs it, and leaves it on.
+
+    `policy` is that of the chain FORWARD, which Docker may set to DROP as it does so: it goes back with the switch.
+    """
+
+    family: Family
+    on: bool
+    policy: str | None = field(default=None, compare=False)
+
+
+FORWARDING = {IPV4: "net.ipv4.ip_forward", IPV6: "net.ipv6.conf.all.forwarding"}
+Resource = Route | File | Chain | SourceNat | Bridge | Unit | Forwarding
+R = TypeVar("R", Route, File, Chain, SourceNat, Bridge, Unit, Forwarding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +189,14 @@ class HostState:
         """The resources under their keys: `(kind, key)` as in the plan document."""
         return {key_of(resource): resource for resource in self.resources}
 
+    def of(self, kind: type[R]) -> tuple[R, ...]:
+        """The resources of a type."""
+        return tuple(each for each in self.resources if isinstance(each, kind))
+
     @property
     def bridge(self) -> Bridge | None:
         """docker0 and Docker's pools, where there is Docker."""
-        return next((each for each in self.resources if isinstance(each, Bridge)), None)
+        return next(iter(self.of(Bridge)), None)
 
 
 def key_of(resource: Resource) -> tuple[str, str]:
@@ -169,11 +206,18 @@ def key_of(resource: Resource) -> tuple[str, str]:
             return "route", str(resource.prefix)
         case File():
             return "file", resource.path
-        case Chain():
-            return "firewall", f"{resource.table}/{resource.name}"
-        case SourceNat():
-            return "nat", "ip dockmesh"
+        case Chain(family=family):
+            return "firewall", f"{'ip6 ' * (family == IPV6)}{resource.table}/{resource.name}"
+        case SourceNat(family=family):
+            return "nat", f"{nft_family(family)} dockmesh"
         case Bridge():
             return "service", "docker"
         case Unit():
             return "unit", resource.name
+        case Forwarding(family=family):
+            return "firewall", FORWARDING[family]
+
+
+def nft_family(family: Family) -> str:
+    """What nft calls the family."""
+    return "ip" if family == IPV4 else "ip6"

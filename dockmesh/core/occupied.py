@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from dockmesh.core.addresses import Network, within
 from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts, KernelRoute
 from dockmesh.core.model import Fleet
 
@@ -14,7 +15,7 @@ _HALF_DEFAULT = 1
 class Occupied:
     """A network that is somebody's; `what` says whose, for people."""
 
-    network: IPv4Network
+    network: Network
     what: str
 
 
@@ -23,7 +24,7 @@ def occupied(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[Occupied, ..
     pool = fleet.settings.pool
     if pool is None:
         return ()
-    found: dict[IPv4Network, Occupied] = {}
+    found: dict[Network, Occupied] = {}
     for host in (host for host in fleet.hosts if host.name in facts):
         for each in _of(host.name, facts[host.name], pool, docker=host.docker):
             if each.network.overlaps(pool):
@@ -47,4 +48,4 @@ def _of(name: str, host: HostFacts, pool: IPv4Network, *, docker: bool) -> Itera
 def _leads_out(route: KernelRoute, pool: IPv4Network) -> bool:
     """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
     on_link = route.device is not None and route.next_hop is None
-    return route.prefix.prefixlen <= _HALF_DEFAULT or (pool.subnet_of(route.prefix) and not on_link)
+    return route.prefix.prefixlen <= _HALF_DEFAULT or (within(pool, route.prefix) and not on_link)

@@ -1,16 +1,31 @@
 """A plan: the difference of desired and actual, host by host, with the reason of every change."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Literal
 
+from dockmesh.core.addresses import IPV6
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.model import (
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    key_of,
+)
 
 Action = Literal["add", "change", "remove", "restart"]
 
-# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs; and what puts
-# things back by itself comes when there is something to put back, and goes before that does.
+# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs, which sets the
+# policy where it switches forwarding on; and what puts things back by itself comes when there is something to put back,
+# and goes before that does.
 _ORDER = ("gone", "file", "service", "firewall", "nat", "route", "unit", "found")
 
 
@@ -155,17 +170,19 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
 
 
 def _sort_key(key: str) -> tuple[object, ...]:
-    """Addresses in the order of their numbers, not of their digits."""
-    parts = key.replace("/", ".").split(".")
-    return tuple(int(part) for part in parts) if all(map(str.isdecimal, parts)) else (-1, key)
+    """Prefixes in the order of their numbers, not of their digits."""
+    with suppress(ValueError):
+        prefix = ip_network(key)
+        return prefix.version, int(prefix.network_address), prefix.prefixlen
+    return -1, key
 
 
 def _reason(change: Change, facts: HostFacts) -> str:
     match change.resource:
         case Route():
             return _route_reason(change)
-        case Chain(table=table):
-            return _chain_reason(change, table)
+        case Chain() as chain:
+            return _chain_reason(change, chain)
         case SourceNat():
             return _source_reason(change)
         case File(path=path):
@@ -174,6 +191,8 @@ def _reason(change: Change, facts: HostFacts) -> str:
             return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
         case Bridge():
             return " ".join(_restart_reasons(change, facts))
+        case Forwarding(on=on):
+            return "Docker forwards the packets of its containers" if on else "as it was found"
 
 
 _FILE_REASONS = {
@@ -194,14 +213,16 @@ def _route_reason(change: Change) -> str:
     return "the peer's containers are reached by its underlay address"
 
 
-def _chain_reason(change: Change, table: str) -> str:
+def _chain_reason(change: Change, chain: Chain) -> str:
     if change.after is None:
         return "nothing is left to let in"
     if change.before is not None:
         return "peers, uplinks or the jump to the chain differ"
-    if table == "nat":
+    if chain.table == "nat":
         return _source_reason(change)
-    if table == "raw":
+    if chain.family == IPV6 and any(rule.startswith("!") and rule.endswith(" DROP") for rule in chain.rules):
+        return "this Docker leaves its containers open to everybody by IPv6: peers get in, and nobody else"
+    if chain.table == "raw":
         return "Docker 28 and later drop here what is routed to a container's address"
     return "the forward policy drops what peers send to the prefix"
 
@@ -216,8 +237,10 @@ def _restart_reasons(change: Change, facts: HostFacts) -> Iterator[str]:
     before = change.before if isinstance(change.before, Bridge) else Bridge(None)
     after = change.after if isinstance(change.after, Bridge) else Bridge(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
+    moves6 = f"docker0 moves from {before.address6 or 'no IPv6'} to {after.address6 or 'no IPv6'}"
     pools = "Docker gets other pools for new networks"
-    what = [moves] * (before.address != after.address) + [pools] * (before.pools != after.pools)
+    what = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
+    what += [pools] * (before.pools != after.pools)
     yield f"{', and '.join(what)}, which takes a restart;"
     running = facts.docker.containers if facts.docker else ()
     kept = [container.name for container in running if not container.auto_remove]

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
+from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
-from dockmesh.core.model import Bridge, Chain, File, HostState, Pool, Resource, Route, SourceNat, Unit
+from dockmesh.core.model import Bridge, Chain, File, Forwarding, HostState, Pool, Resource, Route, SourceNat, Unit
 from dockmesh.core.sections import reading
 
 _FORMAT = "dockmesh/state/1"
+_POLICIES = {"ACCEPT", "DROP", None}
 
 
 def dump(state: HostState) -> str:
     """The state as a document that `load` reads."""
-    return json.dumps({"format": _FORMAT, "resources": [_row(each) for each in state.resources]}, indent=1) + "\n"
+    return json.dumps({"format": _FORMAT, "resources": dump_resources(state.resources)}, indent=1) + "\n"
 
 
 def load(text: str) -> HostState:
@@ -24,7 +26,17 @@ def load(text: str) -> HostState:
         HostError: the text is not what `dump` writes.
     """
     with reading("the record of the state before"):
-        return HostState(tuple(map(_resource, json.loads(text)["resources"])))
+        return HostState(load_resources(json.loads(text)["resources"]))
+
+
+def dump_resources(resources: Iterable[Resource]) -> list[list[Any]]:
+    """The resources as rows that `load_resources` reads."""
+    return [_row(each) for each in resources]
+
+
+def load_resources(rows: Iterable[Any]) -> tuple[Resource, ...]:
+    """The resources that `dump_resources` wrote. Raises ValueError and its like where it did not."""
+    return tuple(map(_resource, rows))
 
 
 def dump_pools(pools: Iterable[Pool]) -> list[list[Any]]:
@@ -43,31 +55,42 @@ def _row(resource: Resource) -> list[Any]:
             return ["route", str(prefix), str(next_hop), device]
         case File(path, text, mode):
             return ["file", path, text, mode]
-        case Chain(table, name, hook, rules):
-            return ["chain", table, name, hook, list(rules)]
-        case SourceNat(prefix, peers):
-            return ["nat", str(prefix) if prefix else None, list(map(str, peers))]
-        case Bridge(address, pools, way_in):
-            return ["bridge", str(address) if address else None, dump_pools(pools), way_in]
+        case Chain(table, name, hook, rules, family):
+            return ["chain", table, name, hook, list(rules), family]
+        case SourceNat(prefix, peers, family):
+            return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family]
+        case Bridge(address, pools, way_in, address6):
+            own, own6 = (str(each) if each else None for each in (address, address6))
+            return ["bridge", own, dump_pools(pools), way_in, own6]
         case Unit(name, text, active):
             return ["unit", name, text, active]
+        case Forwarding(family, on, policy):
+            return ["forwarding", family, on, policy]
 
 
 def _resource(row: list[Any]) -> Resource:
     """Nothing but what dockmesh itself has on a host, whoever wrote the record."""
     match row:
         case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
-            return Route(IPv4Network(prefix), IPv4Address(next_hop), device)
+            return Route(ip_network(prefix), ip_address(next_hop), device)
         case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
             return File(path, text, mode)
-        case ["chain", str(table), name, str() | None as hook, [*rules]] if name in CHAINS:
-            return Chain(table, name, hook, tuple(map(_rule, rules)))
-        case ["nat", str() | None as prefix, [*peers]]:
-            return SourceNat(IPv4Network(prefix) if prefix else None, tuple(map(IPv4Network, peers)))
-        case ["bridge", str() | None as address, [*pools], str() | None as way_in]:
-            return Bridge(IPv4Interface(address) if address else None, load_pools(pools), way_in)
+        case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
+            return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
+        case ["nat", str() | None as prefix, [*peers], 4 | 6 as family]:
+            own = ip_network(prefix) if prefix else None
+            return SourceNat(own, tuple(map(ip_network, peers)), IPV4 if family == IPV4 else IPV6)
+        case ["bridge", str() | None as address, [*pools], str() | None as way_in, str() | None as address6]:
+            return Bridge(
+                IPv4Interface(address) if address else None,
+                load_pools(pools),
+                way_in,
+                IPv6Interface(address6) if address6 else None,
+            )
         case ["unit", name, str(text), bool(active)] if name in UNITS:
             return Unit(name, text, active)
+        case ["forwarding", 4 | 6 as family, bool(on), policy] if policy in _POLICIES:
+            return Forwarding(IPV4 if family == IPV4 else IPV6, on, policy)
         case _:
             raise ValueError(f"no resource: {row!r}")
 

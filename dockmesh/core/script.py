@@ -7,15 +7,26 @@ import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from itertools import groupby
 from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core import record
+from dockmesh.core.addresses import FAMILIES, Address, Family, family_of
 from dockmesh.core.facts import METRIC, PROTOCOL
-from dockmesh.core.firewall import nft
-from dockmesh.core.model import Bridge, Chain, File, HostState, Route, SourceNat, Unit, key_of
+from dockmesh.core.firewall import iptables, nft
+from dockmesh.core.model import (
+    FORWARDING,
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Route,
+    SourceNat,
+    Unit,
+    nft_family,
+)
 from dockmesh.core.plan import Change, HostPlan, ordered
 from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
@@ -33,7 +44,7 @@ class Answer:
     error: str | None
 
 
-def reader(texts: Texts, peers: Iterable[IPv4Address]) -> str:
+def reader(texts: Texts, peers: Iterable[Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
     return _script(texts.sections, texts.facts, _peers(peers), call="read_facts")
 
@@ -42,7 +53,7 @@ def transaction(
     plan: HostPlan,
     before: HostState,
     texts: Texts,
-    peers: Iterable[IPv4Address],
+    peers: Iterable[Address],
     *,
     run: str,
     confirm_within_s: int,
@@ -114,8 +125,10 @@ def answer(section: Section) -> Answer:
     return Answer(status, quoted(str(error)) or None)
 
 
-def _peers(peers: Iterable[IPv4Address]) -> str:
-    return f"PEERS={quote(' '.join(map(str, peers)))}"
+def _peers(peers: Iterable[Address]) -> str:
+    peers = tuple(peers)
+    of = {family: " ".join(str(peer) for peer in peers if peer.version == family) for family in FAMILIES}
+    return f"PEERS={quote(of[4])} PEERS6={quote(of[6])}"
 
 
 def _forward(changes: Sequence[Change]) -> str:
@@ -130,12 +143,16 @@ def _back(changes: Sequence[Change]) -> str:
 
 
 def _steps(changes: Sequence[Change]) -> Iterator[str]:
-    """Each step is a call with its input as here-document; routes go in one batch."""
-    for kind, group in groupby(changes, key=lambda change: key_of(change.resource)[0]):
-        if kind == "route":
-            yield _with_input("change_routes", "".join(f"{_route(change)}\n" for change in group))
+    """Each step is a call with its input as here-document; the routes of a family go in one batch."""
+    for family, group in groupby(changes, key=_route_family):
+        if family:
+            yield _with_input(f"change_routes {family}", "".join(f"{_route(change)}\n" for change in group))
         else:
             yield from map(_step, group)
+
+
+def _route_family(change: Change) -> Family | None:
+    return family_of(change.resource.prefix) if isinstance(change.resource, Route) else None
 
 
 def _step(change: Change) -> str:
@@ -145,11 +162,14 @@ def _step(change: Change) -> str:
         case Chain() as chain:
             return _chain(change, chain)
         case SourceNat() as nat:
-            return "remove_nat" if change.after is None else _with_input("put_nat", nft(nat))
+            ip = nft_family(nat.family)
+            return f"remove_nat {ip}" if change.after is None else _with_input(f"put_nat {ip}", nft(nat))
         case Bridge() as bridge:
             return _bridge(bridge)
         case Unit() as unit:
             return _unit(change, unit)
+        case Forwarding() as forwarding:
+            return _forwarding(change, forwarding)
         case resource:
             raise AssertionError(resource)
 
@@ -162,7 +182,7 @@ def _file(change: Change, file: File) -> str:
 
 def _bridge(bridge: Bridge) -> str:
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
-    state = f"{quote(str(bridge.address or ''))} {quote(pools)}"
+    state = " ".join(quote(str(each or "")) for each in (bridge.address, bridge.address6, pools))
     if bridge.way_in is None:
         return f"restart_docker {state}"
     return _with_input(f"restart_docker_by {state}", _base64(bridge.way_in))
@@ -180,12 +200,20 @@ def _unit(change: Change, unit: Unit) -> str:
 
 
 def _chain(change: Change, chain: Chain) -> str:
+    own = f"{iptables(chain.family)} {quote(chain.table)} {quote(chain.name)}"
     if change.after is None:
-        return f"remove_chain {quote(chain.table)} {quote(chain.name)}"
+        return f"remove_chain {own}"
     rules = "".join(f"-A {chain.name} {rule}\n" for rule in chain.rules)
     # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
     hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
-    return _with_input(f"put_chain {quote(chain.table)} {quote(chain.name)} {quote(hook)}", rules)
+    return _with_input(f"put_chain {own} {quote(hook)}", rules)
+
+
+def _forwarding(change: Change, forwarding: Forwarding) -> str:
+    """Switched off, it takes the policy along that Docker may have set when it was switched on."""
+    on = forwarding.on and change.after is not None
+    policy = "" if on or forwarding.policy is None else quote(forwarding.policy)
+    return f"put_forwarding {iptables(forwarding.family)} {FORWARDING[forwarding.family]} {int(on)} {policy}".rstrip()
 
 
 def _route(change: Change) -> str:

@@ -3,47 +3,51 @@
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import ip_network
 
-from dockmesh.core.facts import DOCKER_BRIDGE, METRIC
+from dockmesh.core.addresses import IPV4, Family, Interface, Network
+from dockmesh.core.facts import DOCKER_BRIDGE, METRIC, address_of
 from dockmesh.core.model import Host
 from dockmesh.core.sections import Section
 
 # grep ends with 1 where there is no route, which is an answer too.
-SCRIPT = f"mesh_routes() {{ ip -4 route show | grep -e ' metric {METRIC}'; }}\nsection mesh mesh_routes"
+SCRIPT = f"""mesh_routes() {{ for family in 4 6; do ip -$family route show; done | grep -e ' metric {METRIC}'; }}
+section mesh mesh_routes"""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """docker0's address, and the prefixes that the host has a route of dockmesh's to."""
+    """docker0's addresses, and the prefixes that the host has a route of dockmesh's to, of both families."""
 
-    docker0: IPv4Interface | None = None
-    routes: frozenset[IPv4Network] = frozenset()
+    docker0: frozenset[Interface] = frozenset()
+    routes: frozenset[Network] = frozenset()
 
 
 def standing(sections: Mapping[str, Section]) -> Standing:
-    """Read the sections `addresses` and `mesh`. What is unreadable in them is passed over."""
-    return Standing(_docker0(sections["addresses"]), frozenset(_prefixes(sections["mesh"])))
+    """Read the sections `addresses`, `addresses6` and `mesh`. What is unreadable in them is passed over."""
+    docker0 = (*_docker0(sections["addresses"]), *_docker0(sections["addresses6"]))
+    return Standing(frozenset(docker0), frozenset(_prefixes(sections["mesh"])))
 
 
-def unjoined(host: Host, found: Standing) -> str | None:
-    """Why nothing of `host` can be reached, where its docker0 is not the inventory's; else None."""
-    if host.bridge is None or found.docker0 == host.bridge:
+def unjoined(host: Host, found: Standing, family: Family = IPV4) -> str | None:
+    """Why nothing of `host` can be reached in a family, where its docker0 is not the inventory's; else None."""
+    own = host.stack(family)
+    if own is None or own.bridge is None or own.bridge in found.docker0:
         return None
-    is_now = found.docker0 or "without address"
-    return f"{host.name} has not joined: its docker0 is {is_now}, not {host.bridge} as in the inventory: dockmesh apply"
+    its = min((str(each) for each in found.docker0 if each.version == family), default="without address")
+    wanted, what = own.bridge, "" if family == IPV4 else " with IPv6"
+    return f"{host.name} has not joined{what}: its docker0 is {its}, not {wanted} as in the inventory: dockmesh apply"
 
 
-def _docker0(section: Section) -> IPv4Interface | None:
+def _docker0(section: Section) -> Iterator[Interface]:
     for line in section.lines():
-        match line.split():
-            case [_number, device, "inet", address, *_] if device == DOCKER_BRIDGE:
-                with suppress(ValueError):
-                    return IPv4Interface(address)
-    return None
+        with suppress(ValueError):
+            device, address = address_of(line)
+            if device == DOCKER_BRIDGE:
+                yield address
 
 
-def _prefixes(section: Section) -> Iterator[IPv4Network]:
+def _prefixes(section: Section) -> Iterator[Network]:
     for line in section.lines():
         with suppress(ValueError, IndexError):
-            yield IPv4Network(line.split()[0])
+            yield ip_network(line.split()[0])

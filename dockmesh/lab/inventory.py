@@ -21,12 +21,12 @@ hosts:
 """
 
 
-def inventory(lab: Topology) -> str:
-    """The text of mesh.yml."""
+def inventory(lab: Topology, *, ipv6: bool = False) -> str:
+    """The text of mesh.yml, and with `ipv6` that of dual.yml, in which the hosts have a part in both families."""
     head = _HEAD.format(
         name=lab.name, pool=POOL, prefix_length=PREFIX_LENGTH, folder=folder(lab.name), fabric=lab.fabric
     )
-    return head + "".join(map(_line, lab.hosts))
+    return head + "".join(map(_dual_line if ipv6 else _line, lab.hosts))
 
 
 def known_hosts(lab: Topology, public_keys: Mapping[str, str]) -> str:
@@ -41,3 +41,8 @@ def folder(lab: str) -> Path:
 
 def _line(host: LabHost) -> str:
     return f"  {host.name}: {{ address: {host.underlay.ip}, prefix: {host.prefix}, tags: [{host.release}] }}\n"
+
+
+def _dual_line(host: LabHost) -> str:
+    six = f", underlay6: {host.underlay6.ip}, prefix6: {host.prefix6} }}\n"
+    return _line(host).removesuffix(" }\n") + six

@@ -132,6 +132,7 @@ def _lay_out(lab: Lab, home: Path) -> None:
     public_keys = {each.name: start.lay_out(lab, each, key) for each in wanted.hosts}
     (home / "known_hosts").write_text(known_hosts(wanted, public_keys))
     (home / "mesh.yml").write_text(inventory(wanted))
+    (home / "dual.yml").write_text(inventory(wanted, ipv6=True))
 
 
 def _start(lab: Lab, hosts: Sequence[LabHost], on_progress: Observer) -> None:

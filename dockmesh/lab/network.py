@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dockmesh.lab.command import run
-from dockmesh.lab.topology import CONTROLLER, LabHost, mac
+from dockmesh.lab.topology import CONTROLLER, CONTROLLER6, LabHost, mac
 
 NAMESPACES = Path("/run/netns")
 SWITCH = "switch"
@@ -22,6 +22,7 @@ def create_fabric(fabric: str) -> None:
         f"link add {SWITCH} address {mac(CONTROLLER.ip)} type bridge stp_state 0 forward_delay 0",
         f"link set {SWITCH} up",
         f"address add {CONTROLLER} dev {SWITCH}",
+        f"address add {CONTROLLER6} dev {SWITCH} nodad",
     )
 
 
@@ -34,7 +35,12 @@ def create_host(fabric: str, host: LabHost) -> None:
         f"link add {host.name} type veth peer name {NIC} address {host.mac} netns {host.handle}",
         f"link set {host.name} master {SWITCH} up",
     )
-    _batch(host.handle, f"address add {host.underlay} dev {NIC}", f"link set {NIC} up")
+    _batch(
+        host.handle,
+        f"address add {host.underlay} dev {NIC}",
+        f"address add {host.underlay6} dev {NIC} nodad",
+        f"link set {NIC} up",
+    )
 
 
 def delete_host(fabric: str, host: LabHost) -> None:
@@ -78,7 +84,8 @@ def port_is_up(fabric: str, host: LabHost) -> bool:
 
 def flap(host: LabHost) -> None:
     """Take the host's network card down and up: the kernel drops every route through it."""
-    _batch(host.handle, f"link set {NIC} down", f"link set {NIC} up")
+    # The kernel keeps a host's address of IPv6 through that only where it was asked to.
+    _batch(host.handle, f"link set {NIC} down", f"link set {NIC} up", f"address add {host.underlay6} dev {NIC} nodad")
 
 
 def _batch(namespace: str, *commands: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from dockmesh.errors import LabError
 POOL = IPv4Network("10.128.0.0/12")
 PREFIX_LENGTH = 20
 CONTROLLER = IPv4Interface("192.168.16.1/20")
+CONTROLLER6 = IPv6Interface("fd00:18::1/64")
+POOL6 = IPv6Network("fd00:10:128::/48")
+PREFIX_LENGTH6 = 56
 RELEASES = ("bookworm", "trixie", "forky")
 FOLDER = Path("/var/lib/dockmesh/lab")
 MOST_HOSTS = 2 ** (PREFIX_LENGTH - POOL.prefixlen)
@@ -30,6 +33,13 @@ class LabHost:
     release: str
     underlay: IPv4Interface
     prefix: IPv4Network
+    prefix6: IPv6Network
+
+    @property
+    def underlay6(self) -> IPv6Interface:
+        """Carries the other one, as the MAC does."""
+        address = IPv6Address(int(CONTROLLER6.network.network_address) + int(self.underlay.ip))
+        return IPv6Interface((address, CONTROLLER6.network.prefixlen))
 
     @property
     def mac(self) -> str:
@@ -67,7 +77,8 @@ def topology(name: str, hosts: int, releases: tuple[str, ...] = RELEASES) -> Top
     """The lab of that name and size, its hosts cycling through the releases."""
     _check(name, hosts, releases)
     prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
-    numbered = enumerate(zip(prefixes, cycle(releases), strict=False), start=1)
+    prefixes6 = POOL6.subnets(new_prefix=PREFIX_LENGTH6)
+    numbered = enumerate(zip(prefixes, prefixes6, cycle(releases), strict=False), start=1)
     return Topology(name, tuple(_host(name, number, *rest) for number, rest in numbered))
 
 
@@ -102,7 +113,7 @@ def _check(name: str, hosts: int, releases: tuple[str, ...]) -> None:
         raise LabError(f"{','.join(releases)!r} is no list of Debian releases such as {','.join(RELEASES)}")
 
 
-def _host(lab: str, number: int, prefix: IPv4Network, release: str) -> LabHost:
+def _host(lab: str, number: int, prefix: IPv4Network, prefix6: IPv6Network, release: str) -> LabHost:
     name = f"host{number}"
     underlay = IPv4Interface((_BELOW_FIRST_HOST + number, CONTROLLER.network.prefixlen))
-    return LabHost(name, f"{fabric(lab)}-{name}", release, underlay, prefix)
+    return LabHost(name, f"{fabric(lab)}-{name}", release, underlay, prefix, prefix6)

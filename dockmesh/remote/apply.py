@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dockmesh.core import facts, script
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import HostPlan, restarts_docker
-from dockmesh.core.routing import peers
+from dockmesh.core.routing import underlays
 from dockmesh.core.sections import split
 from dockmesh.core.texts import Texts
 from dockmesh.remote.transport import Session
@@ -37,7 +37,7 @@ class Changer:
             plan,
             before.actual,
             self.texts,
-            [peer.underlay for peer in peers(self.fleet, host)],
+            underlays(self.fleet, host),
             run=self.run,
             confirm_within_s=self.fleet.settings.confirm_within_s,
         )

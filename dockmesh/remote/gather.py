@@ -2,7 +2,7 @@
 
 from dockmesh.core import facts, script
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.routing import peers
+from dockmesh.core.routing import underlays
 from dockmesh.core.texts import Texts
 from dockmesh.remote.transport import Session
 
@@ -13,5 +13,5 @@ def gather(session: Session, fleet: Fleet, host: Host, texts: Texts, *, timeout_
     Raises:
         HostError: the host cannot be read, or is none that dockmesh works with.
     """
-    read = script.reader(texts, [peer.underlay for peer in peers(fleet, host)])
+    read = script.reader(texts, underlays(fleet, host))
     return facts.parse(host, session.run(read, timeout_s=timeout_s))

@@ -1,11 +1,12 @@
 """Results as JSON documents: what users script against, versioned by `format`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.ipam import Allocation
-from dockmesh.core.model import Bridge, Chain, File, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.model import Bridge, Chain, File, Forwarding, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.errors import DockmeshError, InventoryError
@@ -84,19 +85,28 @@ def shown(resource: Resource | None) -> str | None:
             return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
         case Unit(text=text, active=active):
             return text if active else f"# not enabled, or not running\n{text}"
-        case SourceNat() | Bridge():
+        case SourceNat() | Bridge() | Forwarding():
             return _told(resource)
         case None:
             return None
 
 
-def _told(resource: SourceNat | Bridge) -> str:
+def _told(resource: SourceNat | Bridge | Forwarding) -> str:
     match resource:
         case SourceNat(prefix=prefix, peers=peers):
             return f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
-        case Bridge(address=address, pools=pools):
-            own = f", new networks from {pools[0].base.network_address} to {pools[-1].base[-1]}" if pools else ""
-            return f"docker0 {address or 'without address'}{own}"
+        case Bridge(address=address, address6=address6, pools=pools):
+            spans = (f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(pools))
+            own = " and ".join(spans)
+            addresses = " and ".join(str(each) for each in (address, address6) if each)
+            return f"docker0 {addresses or 'without address'}{f', new networks from {own}' if own else ''}"
+        case Forwarding(on=on):
+            return "on" if on else "off"
+
+
+def _by_family(pools: Sequence[Pool]) -> Iterator[list[Network]]:
+    found = ([pool.base for pool in pools if family_of(pool.base) == family] for family in FAMILIES)
+    return filter(None, found)
 
 
 _ACTIONS = ("add", "change", "remove", "restart")
@@ -129,6 +139,7 @@ def _probe(answer: Reachability) -> dict[str, Any]:
         "source": answer.probe.source,
         "target": answer.probe.target,
         "kind": answer.probe.kind,
+        "family": answer.probe.family,
         "reached": answer.reached,
         "sent": answer.sent,
         "received": answer.received,

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 from rich.text import Text
 
+from dockmesh.core.addresses import IPV6
 from dockmesh.core.inventory.wording import listed
-from dockmesh.core.reach import Report
+from dockmesh.core.reach import Reachability, Report
 from dockmesh.report.console import counted
 
 K = TypeVar("K")
@@ -33,13 +34,16 @@ def _failed(report: Report) -> Iterator[Text]:
         yield Text.assemble(cause, (f" ({counted(len(answers), 'probe')})", "dim"))
     kinds = _grouped(((each.probe.source, each.probe.target, each.reason), each) for each in made if not each.cause)
     from_them = _grouped(
-        ((target, ", ".join(answer.probe.kind for answer in answers), reason), source)
-        for (source, target, reason), answers in kinds
+        ((target, ", ".join(map(_kind, answers)), reason), source) for (source, target, reason), answers in kinds
     )
     both = _grouped(((tuple(sources), kind, reason), target) for (target, kind, reason), sources in from_them)
     for (sources, kind, reason), targets in both:
         where = f"{listed(sources, _NAMED)} → {listed(targets, _NAMED)}"
         yield Text.assemble((where, "bold"), f" {kind}: {reason}")
+
+
+def _kind(answer: Reachability) -> str:
+    return f"{answer.probe.kind}{' (IPv6)' * (answer.probe.family == IPV6)}"
 
 
 def _unmade(report: Report) -> Iterator[Text]:

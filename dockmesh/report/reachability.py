@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.inventory.wording import listed
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.report.console import PLAIN_WIDTH, counted, print_line
@@ -21,11 +22,14 @@ def print_report(out: Console, report: Report, *, told: Collection[str] = ()) ->
 
     What is wrong with the hosts in `told` is said elsewhere.
     """
-    matrix = _matrix(report) if len(report.hosts) <= _MATRIX_HOSTS else None
+    matrices = _matrices(report) if len(report.hosts) <= _MATRIX_HOSTS else {}
     unbound = out.options.update_width(PLAIN_WIDTH)
-    if matrix and out.measure(matrix, options=unbound).maximum <= out.width:
-        out.print(Text("who reaches whom: host → bridge, host → container, container → container", style="italic"))
-        out.print(matrix)
+    if matrices and all(out.measure(each, options=unbound).maximum <= out.width for each in matrices.values()):
+        for family, matrix in matrices.items():
+            over = f" over IPv{family}" if len(matrices) > 1 else ""
+            title = f"who reaches whom{over}: host → bridge, host → container, container → container"
+            out.print(Text(title, style="italic"))
+            out.print(matrix)
         out.print(Text(_LEGEND, style="dim"))
     else:
         out.print(_rows(report))
@@ -48,14 +52,21 @@ def _summary(report: Report) -> Text:
     return Text(f"Of {counted(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
 
 
-def _matrix(report: Report) -> Table:
+def _matrices(report: Report) -> dict[Family, Table]:
+    """A table for each family that was probed; one of IPv4 where nothing was."""
+    probed = {answer.probe.family for answer in report.answers}
+    return {family: _matrix(report, family) for family in FAMILIES if family in (probed or {IPV4})}
+
+
+def _matrix(report: Report, family: Family) -> Table:
     table = Table()
     table.add_column("from \\ to", style="bold", no_wrap=True)
     for target in report.hosts:
         table.add_column(target, justify="center", no_wrap=True)
     cells: dict[tuple[str, str], list[Reachability]] = {}
     for answer in report.answers:
-        cells.setdefault((answer.probe.source, answer.probe.target), []).append(answer)
+        if answer.probe.family == family:
+            cells.setdefault((answer.probe.source, answer.probe.target), []).append(answer)
     for source in dict.fromkeys(answer.probe.source for answer in report.answers):
         table.add_row(source, *(_cell(cells.get((source, target), [])) for target in report.hosts))
     return table

@@ -21,7 +21,7 @@ ROUTES = (
 
 def joined(one: Host, *, without: str = "") -> Standing:
     peers = (each.prefix for each in FLEET.hosts if each.name not in {one.name, without})
-    return Standing(one.bridge, frozenset(prefix for prefix in peers if prefix))
+    return Standing(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
 
 
 def failing(standings: Mapping[str, Standing | None], fleet: Fleet = FLEET, **answer: bool) -> dict[str, str | None]:
@@ -40,26 +40,27 @@ def failing(standings: Mapping[str, Standing | None], fleet: Fleet = FLEET, **an
 
 
 def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
-    found = standing(Sections(addresses=Section(0, ADDRESSES.format("172.17.0.1/16")), mesh=Section(0, ROUTES)))
+    addresses = Section(0, ADDRESSES.format("172.17.0.1/16"))
+    found = standing(Sections(addresses=addresses, addresses6=Section(0, ""), mesh=Section(0, ROUTES)))
     routes = {IPv4Network("10.128.16.0/20"), IPv4Network("10.128.32.0/20")}
-    assert found == Standing(IPv4Interface("172.17.0.1/16"), frozenset(routes))
+    assert found == Standing(frozenset([IPv4Interface("172.17.0.1/16")]), frozenset(routes))
 
 
 @pytest.mark.parametrize(
     "text", ["", "3: docker0", "3: docker0 inet", "3: docker0    inet x scope", "1: lo inet 127.0.0.1/8"]
 )
 def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
-    assert standing(Sections(addresses=Section(0, text), mesh=Section(1, ""))) == Standing()
+    assert standing(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh=Section(1, ""))) == Standing()
 
 
 def test_a_host_whose_docker0_is_elsewhere_has_not_joined_and_one_without_docker_needs_none() -> None:
-    assert unjoined(HOST1, Standing(HOST1.bridge)) is None
+    assert unjoined(HOST1, joined(HOST1)) is None
     assert unjoined(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), Standing()) is None
     assert "its docker0 is without address, not 10.128.0.1/24" in (unjoined(HOST1, Standing()) or "")
 
 
 def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() -> None:
-    default = Standing(IPv4Interface("172.17.0.1/16"))
+    default = Standing(frozenset([IPv4Interface("172.17.0.1/16")]))
     reasons = failing({each.name: default for each in FLEET.hosts})
     told = "host2 has not joined: its docker0 is 172.17.0.1/16, not 10.128.16.1/24 as in the inventory: dockmesh apply"
     assert reasons["host1 host2"] == reasons["host3 host2"] == told
@@ -79,12 +80,12 @@ def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_the
 
 def test_where_many_do_not_know_a_host_they_are_counted() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
-    reasons = failing({each.name: Standing(each.bridge) for each in many}, Fleet(FLEET.settings, tuple(many)))
+    reasons = failing({each.name: joined(each) for each in many}, Fleet(FLEET.settings, tuple(many)))
     assert reasons["h1 h2"] == "8 hosts have no route to h2 (it is new there, or the route was lost): dockmesh apply"
 
 
 def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
-    default = Standing(IPv4Interface("172.17.0.1/16"))
+    default = Standing(frozenset([IPv4Interface("172.17.0.1/16")]))
     assert set(failing({each.name: default for each in FLEET.hosts}, probed=False).values()) == {"no reply"}
     assert set(failing({each.name: None for each in FLEET.hosts}).values()) == {"no reply"}
     assert set(failing({each.name: joined(each) for each in FLEET.hosts}).values()) == {"no reply"}

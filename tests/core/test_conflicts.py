@@ -75,7 +75,7 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             docker=docker if me.docker else None,
             previous=None,
             pending=None,
-            docker_user=True,
+            docker_user=frozenset([4]),
             actual=HostState((Bridge(None),)),
         )
         assert list(conflicts(drawn, me, found)) == []

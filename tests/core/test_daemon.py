@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core import daemon
-from dockmesh.core.model import Pool
+from dockmesh.core.model import Bridge, Pool
 
 OWN = {"bip": "10.128.0.1/24"}
 PLAIN = st.sampled_from([None, True, 0, -1, 10**20, 0.1, 1e300, "", "ä", "\x1b", "10.0.0.0/8"])
@@ -119,5 +119,5 @@ POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
 def test_address_and_pools_are_named_where_the_file_does_not_name_just_them(
     text: str | None, address: str | None, pools: tuple[Pool, ...], named: str | None
 ) -> None:
-    found = daemon.naming(text, IPv4Interface(address) if address else None, pools)
+    found = daemon.naming(text, Bridge(IPv4Interface(address) if address else None, pools))
     assert (found and json.loads(found)) == (named and json.loads(named))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, Said, facts, fleet, host, plan_of
+from builders import FLEET, GENERATIONS, HOST2, Said, dual, facts, fleet, host, plan_of
 
 from dockmesh.core import daemon
 from dockmesh.core.desired import desired, own_keys, previous, undone
@@ -45,7 +45,7 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
     assert wanted["service", "docker"] == Bridge(me.bridge, pools(FLEET, me, found))
     file = wanted["file", DAEMON_JSON]
     assert isinstance(file, File)
-    assert daemon.load(file.text) == own_keys(me, pools(FLEET, me, found), TEXTS)
+    assert daemon.load(file.text) == own_keys(me, found, pools(FLEET, me, found), TEXTS)
     assert set(wanted.values()) >= {
         *mesh_routes(FLEET, me, found.ways),
         *chains(me, peers(FLEET, me), found),
@@ -146,8 +146,15 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
 
 def test_own_keys_are_docker0s_address_and_the_pools() -> None:
     some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
-    assert own_keys(HOST2, some, TEXTS) == {
+    assert own_keys(HOST2, facts("trixie_fresh"), some, TEXTS) == {
         "bip": "10.128.16.1/24",
         "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
     }
-    assert tuple(own_keys(HOST2, (), TEXTS)) == daemon.OWN_KEYS
+    dual_stack = dual(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
+    assert own_keys(dual_stack, facts("trixie_fresh"), (), TEXTS) == {
+        "bip": "10.128.16.1/24",
+        "ipv6": True,
+        "fixed-cidr-v6": "fd00:2::/64",
+        "default-address-pools": [],
+    }
+    assert set(own_keys(dual_stack, facts("forky_fresh"), (), TEXTS)) == set(daemon.OWN_KEYS)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dockmesh.core.desired import desired
 from dockmesh.core.facts import DAEMON_JSON, KernelRoute, Way, parse
 from dockmesh.core.firewall import source_nat
-from dockmesh.core.model import Bridge, File, Route
+from dockmesh.core.model import Bridge, File, Forwarding, Route
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import peers
 from dockmesh.errors import HostError
@@ -30,7 +30,7 @@ def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
     assert not found.docker.rootless
     assert [container.name for container in found.docker.containers] == ["web"]
     assert {network.name for network in found.docker.networks} == {"bridge", "host", "none"}
-    assert found.actual.resources == (Bridge(IPv4Interface("172.17.0.1/16")),)
+    assert found.actual.resources == (Bridge(IPv4Interface("172.17.0.1/16")), Forwarding(6, on=False))
     assert all(way == Way("eth0", None, local=False) for way in found.ways.values())
     assert {"ip", "iptables", "nft", "systemd-run", "flock"} <= found.tools
     assert found.ip_forward
@@ -129,7 +129,7 @@ def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_doc
 def test_a_host_without_docker_is_read_where_none_is_asked_for() -> None:
     found = facts("no_docker", of=host("host2", "192.168.18.129", docker=False))
     assert found.docker is None
-    assert found.actual.resources == ()
+    assert found.actual.resources == (Forwarding(6, on=False),)
 
 
 def test_rootless_docker_and_the_nftables_backend_are_seen() -> None:

@@ -158,18 +158,19 @@ def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -
 
 
 def said_of(one: Host, text: str, status: int = 0) -> Target:
-    return target(one, Sections(target=Section(status, text), addresses=Section(0, text), mesh=Section(1, "")))
+    said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
+    return target(one, Sections(said | {"mesh": Section(1, "")}))
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         (
-            "10.128.0.2 77 container",
+            "10.128.0.2 - 77 container",
             Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, standing=Standing()),
         ),
         (
-            "10.128.0.9 78 namespace",
+            "10.128.0.9 - 78 namespace",
             Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, standing=Standing()),
         ),
     ],
@@ -184,7 +185,10 @@ def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
     assert found.error == "host1 has no container to probe: no free address"
 
 
-@pytest.mark.parametrize("text", ["", "10.128.0.2", "x 1 container", "10.128.0.2 x container", "10.128.0.2 1 a b"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "10.128.0.2", "x - 1 container", "10.128.0.2 x 1 container", "10.128.0.2 - x container", "10.128.0.2 - 1 a b"],
+)
 def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
     with pytest.raises(HostError):
         said_of(HOST1, text)
@@ -205,7 +209,7 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     line = next(
         line for line in target_script(me, TEXTS, offset=offset).split("\n") if line.startswith("section target")
     )
-    candidates = [IPv4Address(word) for word in line.split()[6:]]
+    candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
     assert len(set(candidates)) == len(candidates) == min(16, size - 3)
     assert bridge not in candidates
     assert me.bridge is not None

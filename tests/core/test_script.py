@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
@@ -14,7 +14,7 @@ from strategies import POOLS
 from dockmesh.core import record, script
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.firewall import nft
-from dockmesh.core.model import Bridge, Chain, File, HostState, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.model import Bridge, Chain, File, Forwarding, HostState, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.core.plan import Change, HostPlan, difference, ordered
 from dockmesh.core.sections import Section, split
 from dockmesh.errors import HostError
@@ -60,7 +60,10 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
         st.none() | TEXT,
     ),
     st.just(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),))),
-    st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple)),
+    st.just(SourceNat(IPv6Network("fd00:1::/64"), (IPv6Network("fd00:2::/64"),), 6)),
+    st.builds(Route, st.just(IPv6Network("fd00:2::/64")), st.just(IPv6Address("fd00::2")), TEXT),
+    st.builds(Forwarding, st.just(6), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
+    st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple), st.sampled_from([4, 6])),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
 PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
@@ -77,20 +80,25 @@ def meant(change: Change) -> Call:
         case Route() as route:
             verb = "del" if gone else "replace"
             line = f"route {verb} {route.prefix} via {route.next_hop} dev {route.device} proto 201 metric 4201\n"
-            return ("change_routes",), line
+            return ("change_routes", str(route.prefix.version)), line
         case File(path, text, mode):
             return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
         case Unit(name, text, active):
             return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
         case SourceNat() as nat:
-            return (("remove_nat",), "") if gone else (("put_nat",), nft(nat))
-        case Bridge(address, pools, way_in):
-            where = str(address or ""), "".join(f"{pool.base} {pool.size};" for pool in pools)
+            ip = "ip" if nat.family == 4 else "ip6"
+            return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft(nat))
+        case Forwarding(_family, on, policy):
+            value = ("1",) if on and not gone else ("0", *([policy] if policy else []))
+            return ("put_forwarding", "ip6tables", "net.ipv6.conf.all.forwarding", *value), ""
+        case Bridge(address, pools, way_in, address6):
+            where = str(address or ""), str(address6 or ""), "".join(f"{pool.base} {pool.size};" for pool in pools)
             return (("restart_docker", *where), "") if way_in is None else (("restart_docker_by", *where), way_in)
-        case Chain(table, name, hook, rules):
+        case Chain(table, name, hook, rules, family):
+            which = "iptables" if family == 4 else "ip6tables", table, name
             back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
             lines = "".join(f"-A {name} {rule}\n" for rule in rules)
-            return (("remove_chain", table, name), "") if gone else (("put_chain", table, name, hook or back), lines)
+            return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
 
 
 def done(found: list[Call]) -> list[Call]:
@@ -103,7 +111,7 @@ def joined(wanted: list[Call]) -> list[Call]:
     """Routes next to each other go in one batch."""
     result: list[Call] = []
     for words, fed in wanted:
-        if words == ("change_routes",) and result and result[-1][0] == words:
+        if words[0] == "change_routes" and result and result[-1][0] == words:
             result[-1] = (words, result[-1][1] + fed)
         else:
             result.append((words, fed))

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,11 @@ def write(
     file = folder / name
     file.write_text(yaml.safe_dump(document, sort_keys=False))
     return Mesh(lab, file)
+
+
+def within(address: str, prefix: IPv4Network | IPv6Network) -> bool:
+    """Whether an address that was read lies in a prefix."""
+    return ip_address(address) in prefix
 
 
 def _merged(keys: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def lasting(sight: Sight) -> Sight:
     """What is the same before and after a restart of Docker that gives everything back.
 
     That restarts containers, which gives their network cards new names, and makes docker0 anew, with another MAC. An
-    empty table `raw`, which no rule of anybody is in, counts as none.
+    empty table of iptables, which has no rule, no chain of anybody's and no policy but ACCEPT, counts as none.
     """
     return {name: _LASTING[name](text) for name, text in sight.items() if name in _LASTING}
 
@@ -57,7 +57,8 @@ def _without(pattern: str, text: str) -> str:
 
 
 def _addresses(text: str) -> str:
-    fields = (line.split()[1:4] for line in text.splitlines() if " inet " in line)
+    settled = (line for line in text.splitlines() if re.search(r" inet | fe80::1/| inet6 .* scope global", line))
+    fields = (line.split()[1:4] for line in settled)
     return "\n".join(sorted(" ".join(each) for each in fields))
 
 
@@ -67,7 +68,7 @@ def _links(text: str) -> str:
 
 
 def _iptables(text: str) -> str:
-    return re.sub(r"\*raw\n(:\w+ ACCEPT\n)*COMMIT\n", "", text)
+    return re.sub(r"\*\w+\n(:\w+ ACCEPT\n)*COMMIT\n", "", text)
 
 
 def _nftables(text: str) -> str:

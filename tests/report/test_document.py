@@ -20,7 +20,7 @@ CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
 KINDS = {"route", "file", "firewall", "nat", "unit", "service"}
 PROBE_KEYS = {
-    *("source", "target", "kind", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
+    *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
     *("source_seen", "reason"),
 }
 CONFLICTS = st.lists(st.builds(Conflict, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple)

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address
 from shlex import join
 
+from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.explain.rules import Rule, counted
 from dockmesh.core.facts import KernelRoute, Way, address_of, kernel_route, source_nats, way
 from dockmesh.core.model import SourceNat
@@ -53,7 +54,7 @@ class Leg:
 
     link: Link
     bridge: str | None
-    gateway: IPv4Address | None
+    gateway: Address | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Sight:
     """
 
     docker: str
-    addresses: tuple[tuple[str, IPv4Interface], ...]
+    addresses: tuple[tuple[str, Interface], ...]
     links: Mapping[str, Link]
     neighbours: Mapping[IPv4Address, Neighbour]
     routes: tuple[ListedRoute, ...]
@@ -179,6 +180,6 @@ def _leg(sections: Sections) -> Leg | None:
     return Leg(link, None if bridge == _NONE else quoted(bridge), _gateway(sections["container.routes"].lines()))
 
 
-def _gateway(lines: Sequence[str]) -> IPv4Address | None:
+def _gateway(lines: Sequence[str]) -> Address | None:
     routes = [kernel_route(line) for line in lines]
     return next((each.next_hop for each in routes if each.prefix.prefixlen == 0 and each.next_hop), None)

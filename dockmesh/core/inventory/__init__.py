@@ -1,7 +1,7 @@
 """The inventory: text in, fleet out, every problem at once."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any
 
 from dockmesh.core.inventory import yamldoc
@@ -9,7 +9,7 @@ from dockmesh.core.inventory.checks import check, underlay_of
 from dockmesh.core.inventory.faults import unread, validate
 from dockmesh.core.inventory.marked import Document
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
-from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
 from dockmesh.errors import InventoryError
 
 _LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)
@@ -46,6 +46,11 @@ def default_bridge(prefix: IPv4Network) -> IPv4Interface:
     return IPv4Interface((int(prefix.network_address) + 1, max(24, prefix.prefixlen)))
 
 
+def default_bridge6(prefix: IPv6Network) -> IPv6Interface:
+    """The same of IPv6, as a /64 or the whole of less."""
+    return IPv6Interface((int(prefix.network_address) + 1, max(64, prefix.prefixlen)))
+
+
 def _fleet(keys: InventoryKeys) -> Fleet:
     shared = _login_keys(keys.connection)
     return Fleet(_settings(keys.mesh), tuple(_host(name, host, shared, keys.mesh) for name, host in keys.hosts.items()))
@@ -76,7 +81,15 @@ def _host(name: str, keys: HostKeys, shared: Mapping[str, Any], mesh: MeshKeys) 
         login=Login(address=str(keys.address), **{**shared, **_login_keys(keys)}),
         tags=keys.tags,
         allow=mesh.allow if keys.allow is None else keys.allow,
+        ipv6=_ipv6(keys),
     )
+
+
+def _ipv6(keys: HostKeys) -> Stack | None:
+    if keys.underlay6 is None:
+        return None
+    bridge = keys.bridge6 or (default_bridge6(keys.prefix6) if keys.prefix6 and keys.docker else None)
+    return Stack(keys.underlay6, keys.prefix6, bridge)
 
 
 def _login_keys(keys: ConnectionKeys) -> dict[str, Any]:

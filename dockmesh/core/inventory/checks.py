@@ -2,8 +2,9 @@
 
 from collections.abc import Hashable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, alone
 from dockmesh.core.inventory import addresses, values
 from dockmesh.core.inventory.faults import Fault
 from dockmesh.core.inventory.marked import Path
@@ -20,14 +21,16 @@ def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_requi
         missing -= {key for key in missing if ("hosts", name, key) in unread}
         yield from _name(name)
         yield from _reachable(name, host, missing)
-        yield from _bridge(name, host, missing)
+        yield from _bridge(name, host, IPV4, lacks_prefix="prefix" in missing)
+        yield from _ipv6(name, host, unread)
         if prefixes_required and "prefix" in missing and host.docker and ("hosts", name, "docker") not in unread:
             yield Fault(
                 ("hosts", name, "prefix"),
                 f"{name} has no prefix: write one, let 'dockmesh allocate' draw one, or say docker: false",
             )
     yield from _twins(inventory.hosts)
-    yield from _overlaps(inventory.hosts)
+    for family in FAMILIES:
+        yield from _overlaps(inventory.hosts, family)
 
 
 def underlay_of(host: HostKeys) -> IPv4Address | None:
@@ -71,20 +74,43 @@ def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
         yield Fault(("hosts", name, "address"), f"address {why}; write another one as underlay")
 
 
-def _bridge(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
-    path, bridge, prefix = ("hosts", name, "bridge"), host.bridge, host.prefix
+def _bridge(name: str, host: HostKeys, family: Family, *, lacks_prefix: bool) -> Iterator[Fault]:
+    _underlay, prefix, bridge = _stack(host, family)
+    key, its = f"bridge{SUFFIX[family]}", f"prefix{SUFFIX[family]}"
+    path = ("hosts", name, key)
     if bridge is None:
         return
     if not host.docker:
-        yield Fault(path, f"{name} has a bridge and docker: false; the bridge is Docker's own: remove one of the two")
-    if "prefix" in missing:
-        yield Fault(path, f"{name} has a bridge but no prefix to route to it; write prefix: {bridge.network}, say")
+        yield Fault(path, f"{name} has a {key} and docker: false; the bridge is Docker's own: remove one of the two")
+    if lacks_prefix:
+        yield Fault(path, f"{name} has a {key} but no {its} to route to it; write {its}: {bridge.network}, say")
     if prefix is None:
         return
     if bridge.ip not in prefix:
-        yield Fault(path, f"bridge {bridge} of {name} is outside its prefix {prefix}")
+        yield Fault(path, f"{key} {bridge} of {name} is outside its {its} {prefix}")
     elif bridge.network.prefixlen < prefix.prefixlen:
-        yield Fault(path, f"bridge {bridge} of {name} is wider than its prefix {prefix}")
+        yield Fault(path, f"{key} {bridge} of {name} is wider than its {its} {prefix}")
+
+
+def _ipv6(name: str, host: HostKeys, unread: AbstractSet[Path]) -> Iterator[Fault]:
+    lacks = {key for key in ("underlay6", "prefix6") if getattr(host, key) is None}
+    lacks -= {key for key in lacks if ("hosts", name, key) in unread}
+    yield from _bridge(name, host, IPV6, lacks_prefix="prefix6" in lacks)
+    if "underlay6" in lacks and host.prefix6:
+        message = (
+            f"{name} has a prefix6 and no underlay6: write the IPv6 address by which its peers reach it in the LAN"
+        )
+        yield Fault(("hosts", name, "prefix6"), message)
+    if host.docker and host.underlay6 and "prefix6" in lacks and host.bridge6 is None:
+        message = f"{name} has an underlay6 and no prefix6: write one, or remove underlay6"
+        yield Fault(("hosts", name, "underlay6"), message)
+
+
+def _stack(host: HostKeys, family: Family) -> tuple[Address | None, Network | None, Interface | None]:
+    """Underlay, prefix and bridge, as far as they are written."""
+    if family == IPV4:
+        return underlay_of(host), host.prefix, host.bridge
+    return host.underlay6, host.prefix6, host.bridge6
 
 
 def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
@@ -103,18 +129,21 @@ def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
 def _claims(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
     """What no two hosts may share."""
     address = host.address.lower().rstrip(".") if isinstance(host.address, str) else host.address
-    claims = {"address": address, "underlay": underlay_of(host), "prefix": host.prefix}
+    claims: dict[str, Hashable] = {"address": address, "underlay": underlay_of(host), "prefix": host.prefix}
+    claims |= {"underlay6": host.underlay6, "prefix6": host.prefix6}
     return ((key, value) for key, value in claims.items() if value is not None)
 
 
-def _overlaps(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
-    prefixes: dict[IPv4Network, str] = {}
-    underlays: dict[IPv4Network, str] = {}
+def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Fault]:
+    prefixes: dict[Network, str] = {}
+    underlays: dict[Network, str] = {}
+    key = f"prefix{SUFFIX[family]}"
     for name, host in hosts.items():
-        if host.prefix:
-            prefixes.setdefault(host.prefix, name)
-        if underlay := underlay_of(host):
-            underlays.setdefault(IPv4Network(int(underlay)), name)
+        underlay, prefix, _bridge = _stack(host, family)
+        if prefix:
+            prefixes.setdefault(prefix, name)
+        if underlay:
+            underlays.setdefault(alone(underlay), name)
     blocks, owners = [*prefixes, *underlays], [*prefixes.values(), *underlays.values()]
     covered: dict[int, list[int]] = {}
     for outer, inner in nested(blocks):
@@ -122,10 +151,10 @@ def _overlaps(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
             first, second = sorted((outer, inner))
             other = f"prefix {blocks[first]} of {owners[first]}"
             message = f"prefix {blocks[second]} of {owners[second]} overlaps {other}"
-            yield Fault(("hosts", owners[second], "prefix"), message)
+            yield Fault(("hosts", owners[second], key), message)
         else:
             covered.setdefault(outer, []).append(inner)
     for outer, inside in covered.items():
         shown = [f"{blocks[one].network_address} of {owners[one]}" for one in sorted(inside)]
         message = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
-        yield Fault(("hosts", owners[outer], "prefix"), f"{message}: its peers would lose their next hop")
+        yield Fault(("hosts", owners[outer], key), f"{message}: its peers would lose their next hop")

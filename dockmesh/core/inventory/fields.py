@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
-from dockmesh.core.inventory import addresses, values
+from dockmesh.core.inventory import addresses, addresses6, values
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Allow
 
@@ -56,6 +56,9 @@ Address = Annotated[IPv4Address | str | None, _scalar(values.address), _matching
 Underlay = Annotated[IPv4Address | None, _scalar(addresses.underlay), WithJsonSchema(_STRING | {"format": "ipv4"})]
 Prefix = Annotated[IPv4Network | None, _scalar(addresses.prefix), _matching(addresses.WITH_LENGTH)]
 Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(addresses.WITH_LENGTH)]
+Underlay6 = Annotated[IPv6Address | None, _scalar(addresses6.underlay6), WithJsonSchema(_STRING | {"format": "ipv6"})]
+Prefix6 = Annotated[IPv6Network | None, _scalar(addresses6.prefix6), _matching(addresses6.WITH_LENGTH)]
+Bridge6 = Annotated[IPv6Interface | None, _scalar(addresses6.bridge6), _matching(addresses6.WITH_LENGTH)]
 Truth = Annotated[bool, _scalar(values.truth), WithJsonSchema({"type": "boolean"})]
 Port = Annotated[int | None, *_between(1, 65535)]
 PrefixLength = Annotated[int, *_between(16, 30)]

@@ -1,14 +1,15 @@
 """Which blocks of addresses lie inside which, without comparing each with each."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Network
+
+from dockmesh.core.addresses import Network
 
 
-def nested(blocks: Sequence[IPv4Network]) -> Iterator[tuple[int, int]]:
-    """The indices (outer, inner) of every two of `blocks`, all distinct, of which one lies in the other.
+def nested(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
+    """The indices (outer, inner) of every two of `blocks` of which one lies in the other.
 
-    Two CIDR blocks are apart or one holds the other, so that in order of address the blocks around the
-    current one form a stack, never higher than there are lengths.
+    All are distinct and of one family. Two CIDR blocks are apart or one holds the other, so that in order of address
+    the blocks around the current one form a stack, never higher than there are lengths.
     """
     first = [int(block.network_address) for block in blocks]
     around: list[tuple[int, int]] = []

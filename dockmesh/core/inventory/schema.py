@@ -14,6 +14,7 @@ from dockmesh.core.inventory.fields import (
     Allowed,
     Become,
     Bridge,
+    Bridge6,
     HostName,
     Jump,
     MeshName,
@@ -22,11 +23,13 @@ from dockmesh.core.inventory.fields import (
     PoolSize,
     Port,
     Prefix,
+    Prefix6,
     PrefixLength,
     Seconds,
     Tag,
     Truth,
     Underlay,
+    Underlay6,
     Word,
 )
 from dockmesh.core.model import Settings
@@ -125,6 +128,13 @@ class HostKeys(ConnectionKeys):
     )
     bridge: Bridge = Field(
         default=None, description="docker0's address and length; default: the prefix's first address, /24."
+    )
+    underlay6: Underlay6 = Field(
+        default=None, description="IPv6 address the peers use as next hop; without it, the host has no part in IPv6."
+    )
+    prefix6: Prefix6 = Field(default=None, description="What the peers route to this host of IPv6.")
+    bridge6: Bridge6 = Field(
+        default=None, description="docker0's IPv6 address and length; default: the first address of prefix6, /64."
     )
     docker: Truth = Field(default=True, description="false: a host without Docker, which gets the routes to the peers.")
     allow: tuple[Allowed, ...] | None = Field(

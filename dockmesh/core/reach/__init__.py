@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
+from dockmesh.core.addresses import IPV4, Address, Family
 from dockmesh.core.standing import Standing
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
@@ -29,6 +30,14 @@ class Target:
     held: bool = False
     error: str | None = None
     standing: Standing | None = None
+    bridge6: IPv6Address | None = None
+    container6: IPv6Address | None = None
+
+    def address(self, probe: "Probe") -> Address | None:
+        """What such a probe asks of the host; None where it has nothing of the kind."""
+        if probe.kind == "host-bridge":
+            return self.bridge if probe.family == IPV4 else self.bridge6
+        return self.container if probe.family == IPV4 else self.container6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class Probe:
     source: str
     target: str
     kind: Kind
+    family: Family = IPV4
 
     @property
     def expected_ttl(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
+from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.reach import Probe
 
@@ -15,9 +16,17 @@ def probes(fleet: Fleet, sources: Iterable[Host], about: Collection[str] | None 
         for target in fleet.hosts:
             if about is not None and source.name not in about and target.name not in about:
                 continue
-            if target.prefix and source.name != target.name:
-                yield Probe(source.name, target.name, "host-bridge")
-            if target.docker:
-                yield Probe(source.name, target.name, "host-container")
-                if source.docker and source.name != target.name:
-                    yield Probe(source.name, target.name, "container-container")
+            for family in FAMILIES:
+                yield from _of_pair(source, target, family)
+
+
+def _of_pair(source: Host, target: Host, family: Family) -> Iterator[Probe]:
+    here, there = source.stack(family), target.stack(family)
+    if here is None or there is None:
+        return
+    if there.prefix and source.name != target.name:
+        yield Probe(source.name, target.name, "host-bridge", family)
+    if target.docker and (there.bridge or family == IPV4):
+        yield Probe(source.name, target.name, "host-container", family)
+        if source.docker and (here.bridge or family == IPV4) and source.name != target.name:
+            yield Probe(source.name, target.name, "container-container", family)

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address
 
+from dockmesh.core.addresses import Address
 from dockmesh.core.model import Fleet
 from dockmesh.core.reach import Probe, Reachability, Report, Target
 from dockmesh.core.sections import Section, quoted
@@ -92,11 +92,11 @@ def _lack(question: Probe, targets: Mapping[str, Target]) -> str:
     return next((error for error in errors if error), f"{question.target} has no address to probe")
 
 
-def _asked(question: Probe, targets: Mapping[str, Target]) -> IPv4Address | None:
+def _asked(question: Probe, targets: Mapping[str, Target]) -> Address | None:
     offered = targets.get(question.target, Target())
     if question.kind == "container-container" and targets.get(question.source, Target()).pid is None:
         return None
-    return offered.bridge if question.kind == "host-bridge" else offered.container
+    return offered.address(question)
 
 
 def _reachability(question: Probe, said: str) -> Reachability:

@@ -1,17 +1,22 @@
 """What a host offers to be probed: the script that finds it, or makes it, and what its answer says."""
 
 from collections.abc import Iterator, Mapping
-from ipaddress import AddressValueError, IPv4Address
-from itertools import islice
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, IPv6Interface
+from itertools import islice, repeat
 
+from dockmesh.core.addresses import Address, Interface
+from dockmesh.core.facts import address_of
 from dockmesh.core.model import Host
 from dockmesh.core.reach import Target
 from dockmesh.core.sections import Section, quoted, reading
-from dockmesh.core.standing import SCRIPT, standing
+from dockmesh.core.standing import SCRIPT, Standing, standing
 from dockmesh.core.texts import Texts
 
 _HOLD_S = 120
 _CANDIDATES = 16
+_NONE = "-"
 
 
 def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int = _HOLD_S) -> str:
@@ -26,14 +31,23 @@ def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int = _HOLD_
 def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
     """What of `target_script` stands behind sections.sh and probe.sh."""
     yield "section addresses ip -o -4 addr show"
+    yield "section addresses6 ip -o -6 addr show scope global"
     yield SCRIPT
     if host.bridge:
-        network = host.bridge.network
-        count = network.num_addresses - 2
-        downwards = (network[1 + (count - 1 - offset - at) % count] for at in range(count))
-        free = islice((address for address in downwards if address != host.bridge.ip), _CANDIDATES)
-        words = (str(hold_s), str(host.bridge.ip), str(network.prefixlen), *map(str, free))
+        bridge6 = host.ipv6.bridge if host.ipv6 else None
+        free = _candidates(host.bridge, offset)
+        free6 = map(str, _candidates(bridge6, offset)) if bridge6 else repeat(_NONE)
+        candidates = (f"{address}/{address6}" for address, address6 in zip(free, free6, strict=False))
+        words = (str(hold_s), str(host.bridge), str(bridge6 or _NONE), *candidates)
         yield f"section target container_target {' '.join(words)}"
+
+
+def _candidates(bridge: Interface, offset: int) -> Iterator[Address]:
+    """Addresses of docker0's network that are likely to be free: Docker gives its own out from below."""
+    network = bridge.network
+    count = network.num_addresses - 2
+    downwards = (network[1 + (count - 1 - offset - at) % count] for at in range(min(count, 2 * _CANDIDATES)))
+    return islice((address for address in downwards if address != bridge.ip), _CANDIDATES)
 
 
 def target(host: Host, sections: Mapping[str, Section]) -> Target:
@@ -44,20 +58,31 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
     """
     found = standing(sections)
     if not host.docker:
-        return Target(bridge=_address_within(host, sections["addresses"]), standing=found)
-    bridge = host.bridge.ip if host.bridge else None
+        return _without_docker(host, sections, found)
+    bridges = replace(_bridges(host), standing=found)
     section = sections["target"]
     if section.status != 0:
-        return Target(bridge=bridge, error=_no_container(host, section), standing=found)
+        return replace(bridges, error=_no_container(host, section))
     with reading("target"):
-        address, pid, what = section.text.split()
-        return Target(bridge, IPv4Address(address), int(pid), held=what == "namespace", standing=found)
+        address, address6, pid, what = section.text.split()
+        return replace(
+            bridges,
+            container=IPv4Address(address),
+            container6=None if address6 == _NONE else IPv6Address(address6),
+            pid=int(pid),
+            held=what == "namespace",
+        )
 
 
 def unread(host: Host) -> Target:
     """What a host that could not be asked offers all the same: the bridge that the inventory gives it."""
-    error = f"{host.name} could not be asked for it"
-    return Target(bridge=host.bridge.ip if host.bridge else None, error=error)
+    return replace(_bridges(host), error=f"{host.name} could not be asked for it")
+
+
+def _bridges(host: Host) -> Target:
+    bridge6 = host.ipv6.bridge if host.ipv6 else None
+    own6 = bridge6.ip if isinstance(bridge6, IPv6Interface) else None
+    return Target(bridge=host.bridge.ip if host.bridge else None, bridge6=own6)
 
 
 def _no_container(host: Host, section: Section) -> str:
@@ -71,14 +96,16 @@ def release_script(pid: int, texts: Texts) -> str:
     return "\n".join((texts.sections, texts.probe, f"section release release {pid}", "section end true", ""))
 
 
-def _address_within(host: Host, section: Section) -> IPv4Address | None:
-    """The address a host without Docker has in its prefix, on whichever bridge."""
-    for line in section.lines():
-        words = line.split()
-        try:
-            address = IPv4Address(words[words.index("inet") + 1].split("/")[0])
-        except (ValueError, IndexError, AddressValueError):
-            continue
-        if host.prefix and address in host.prefix:
-            return address
-    return None
+def _without_docker(host: Host, sections: Mapping[str, Section], found: Standing) -> Target:
+    """The addresses such a host has in its prefixes, on whichever bridge."""
+    addresses = tuple(_addresses(sections))
+    own = (each for each in addresses if isinstance(each, IPv4Address) and host.prefix and each in host.prefix)
+    prefix6 = host.ipv6.prefix if host.ipv6 else None
+    own6 = (each for each in addresses if isinstance(each, IPv6Address) and prefix6 and each in prefix6)
+    return Target(bridge=next(own, None), bridge6=next(own6, None), standing=found)
+
+
+def _addresses(sections: Mapping[str, Section]) -> Iterator[Address]:
+    for line in (*sections["addresses"].lines(), *sections["addresses6"].lines()):
+        with suppress(ValueError, IndexError):
+            yield address_of(line)[1].ip

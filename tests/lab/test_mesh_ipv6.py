@@ -1,0 +1,189 @@
+"""IPv6 beside IPv4, on three generations of Docker at once: reached by all peers, with true sources, by nobody else."""
+
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import mesh
+import pytest
+from breaking import done, said
+from mesh import Mesh
+from stand import Stand
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import LabHost
+
+HOSTS = ("host1", "host2", "host3")
+PORT, PUBLISHED = 7000, 8080
+MENDED_WITHIN_S = 30
+HEARD = "icmp6[icmp6type] = icmp6-echo or (ip6 proto 6 and ip6[53] & 0x12 = 0x02)"
+_ADDRESS = "{{.NetworkSettings.Networks.app.GlobalIPv6Address}}"
+# The kernel tries the address of a new bridge on the link for a second, before it answers by it.
+_SERVES = (
+    f"until echo | docker exec -i app nc -w 1 ::1 {PORT}; do sleep 0.1; done;"
+    ' until [ -z "$(ip -6 addr show scope global tentative)" ]; do sleep 0.1; done'
+)
+
+
+def keys(host: LabHost) -> dict[str, str]:
+    return {"underlay6": str(host.underlay6.ip), "prefix6": str(host.prefix6)}
+
+
+@pytest.fixture
+def dual(fresh: Mesh, lab: Lab, stand: Stand, tmp_path: Path) -> Iterator[Mesh]:
+    """The three hosts in a mesh of both families; as they were found before and after."""
+    both = mesh.write(lab, tmp_path, {name: keys(lab.topology.host(name)) for name in fresh.hosts})
+    applied = both.dockmesh("apply", "--yes", "--serial", "100%")
+    assert applied.status == 0, applied
+    yield both
+    assert both.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+    stand.check()
+    assert not stand.joined
+
+
+def serve(lab: Lab, host: str) -> str:
+    """Make a network of both families, as Docker likes, with a container that echoes; its address of IPv6."""
+    options = f"--name app --network app --publish {PUBLISHED}:{PORT} --stop-signal KILL"
+    for command in (
+        "docker network create --ipv6 app",
+        f"docker run --detach {options} busybox nc -ll -p {PORT} -e cat",
+        _SERVES,
+    ):
+        said(lab, host, "sh", "-c", command)
+    return said(lab, host, "docker", "inspect", "-f", _ADDRESS, "app")
+
+
+def clear(lab: Lab) -> None:
+    for host in HOSTS:
+        said(lab, host, "sh", "-c", "docker rm -f app; docker network rm app")
+
+
+def inside(lab: Lab, host: str, container: str, command: str) -> str:
+    return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
+
+
+def reaches(lab: Lab, host: str, container: str, address: str) -> bool:
+    """Whether a container gets answers to a ping and to what it says over TCP."""
+    pings = " 0% packet loss" in inside(lab, host, container, f"ping -6 -c 1 -W 1 {address}")
+    return pings and inside(lab, host, container, f"echo hello | nc -w 1 {address} {PORT}") == "hello\n"
+
+
+def heard(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str]:
+    """The addresses from which the app of the host is pinged and spoken to, as its own network card sees it."""
+    enter = "nsenter --net --target $(docker inspect -f '{{.State.Pid}}' app)"
+    tcpdump = f"{enter} tcpdump -lnq -i eth0 '{HEARD}' >/root/heard 2>/root/said & echo $!"
+    pid = said(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
+    answered = [reaches(lab, source, "app", address) for source, address in act]
+    text = said(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
+    assert all(answered), (host, act)
+    lines = [line.split() for line in text.splitlines()]
+    assert {"ICMP6," in line for line in lines} == {True, False}, "both protocols were heard"
+    return {line[2] if "ICMP6," in line else line[2].rpartition(".")[0] for line in lines}
+
+
+def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, str]) -> None:
+    for target in HOSTS:
+        sources = [host for host in HOSTS if host != target]
+        assert heard(lab, target, [(source, addresses[target]) for source in sources]) == {
+            addresses[source] for source in sources
+        }, target
+
+
+def test_both_families_are_green_and_networks_made_later_reached_also_after_restarts_and_reboots(
+    dual: Mesh, lab: Lab
+) -> None:
+    status = dual.dockmesh("status", "--json")
+    assert status.status == 0
+    probes = status.document["probes"]
+    assert all(each["reached"] and each["ttl"] == each["expected_ttl"] for each in probes)
+    pairs = {(each["source"], each["target"], each["kind"]) for each in probes if each["family"] == 6}
+    assert pairs == {(each["source"], each["target"], each["kind"]) for each in probes if each["family"] == 4}
+    assert dual.dockmesh("plan").status == 0
+    addresses = {host: serve(lab, host) for host in HOSTS}
+    try:
+        for host in HOSTS:
+            assert mesh.within(addresses[host], lab.topology.host(host).prefix6)
+        assert_all_reach_all_by_their_own_addresses(lab, addresses)
+        assert_nobody_else_gets_in(lab, addresses)
+        for host in ("host1", "host3"):
+            said(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
+        lifecycle.reboot(lab.topology.name, "host2")
+        said(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
+        assert poll(lambda: reaches(lab, "host2", "app", addresses["host1"]), MENDED_WITHIN_S)
+        assert_all_reach_all_by_their_own_addresses(lab, addresses)
+        assert dual.dockmesh("status").status == 0
+    finally:
+        clear(lab)
+
+
+def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
+    """host4 is on the same LAN and has routes like a peer's; the answers would find their way."""
+    routes = [
+        f"ip -6 route add {lab.topology.host(host).prefix6} via {lab.topology.host(host).underlay6.ip}"
+        for host in HOSTS
+    ]
+    with done(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]):
+        for host in HOSTS:
+            web = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.GlobalIPv6Address}}", "web")
+            for address in (addresses[host], web):
+                assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", address)).returncode != 0, (host, address)
+            assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", str(lab.topology.host(host).underlay6.ip)))
+            assert inside(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "ip6tables -F",
+        "nft delete table ip6 dockmesh",
+        "ip -6 route show | grep 'metric 4201' | cut -d ' ' -f 1 | xargs -n 1 ip -6 route del",
+    ],
+)
+def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab: Lab, damage: str) -> None:
+    for host in HOSTS:
+        said(lab, host, "systemctl", "stop", "dockmesh.timer")
+    try:
+        for host in HOSTS:
+            said(lab, host, "sh", "-c", damage)
+        assert dual.dockmesh("plan").status == 2
+    finally:
+        for host in HOSTS:
+            said(lab, host, "systemctl", "start", "dockmesh.timer")
+    assert poll(lambda: dual.dockmesh("plan").status == 0, MENDED_WITHIN_S)
+    assert dual.dockmesh("status").status == 0
+
+
+def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "four").mkdir()
+    four = mesh.write(lab, tmp_path / "four", {host: {} for host in HOSTS})
+    assert four.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+    assert four.dockmesh("plan").status == 0
+    for host in HOSTS:
+        assert "fd00:10:128" not in said(
+            lab, host, "sh", "-c", "ip -6 addr; ip -6 route; ip6tables-save; nft list ruleset"
+        )
+        assert said(lab, host, "cat", "/proc/sys/net/ipv6/conf/all/forwarding") == "0"
+    assert dual.dockmesh("rollback", "--yes", "--serial", "100%").status == 0
+    assert dual.dockmesh("plan").status == 0
+    assert dual.dockmesh("status").status == 0
+
+
+def test_peers_are_seen_by_the_hosts_address_where_docker_hides_its_containers(
+    dual: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    """Docker before 27 hides nobody in IPv6; later ones do, as in IPv4."""
+    (tmp_path / "masked").mkdir()
+    hosts = {name: keys(lab.topology.host(name)) for name in HOSTS}
+    masked = mesh.write(lab, tmp_path / "masked", hosts, mesh={"source_nat": True})
+    assert masked.dockmesh("apply", "--yes").status == 0
+    addresses = {host: serve(lab, host) for host in HOSTS}
+    try:
+        for source, target in permutations(HOSTS, 2):
+            seen = heard(lab, target, [(source, addresses[target])])
+            own = str(lab.topology.host(source).underlay6.ip)
+            assert seen == {own if source == "host3" else addresses[source]}
+    finally:
+        clear(lab)
+    assert dual.dockmesh("apply", "--yes").status == 0
