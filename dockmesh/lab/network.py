@@ -35,6 +35,8 @@ def create_host(fabric: str, host: LabHost) -> None:
         f"link add {host.name} type veth peer name {NIC} address {host.mac} netns {host.handle}",
         f"link set {host.name} master {SWITCH} up",
     )
+    # With its card down a host loses its addresses of IPv6, which on others a network manager puts back.
+    run(inside(host.handle, "tee", f"/proc/sys/net/ipv6/conf/{NIC}/keep_addr_on_down"), text="1\n")
     _batch(
         host.handle,
         f"address add {host.underlay} dev {NIC}",
@@ -84,8 +86,7 @@ def port_is_up(fabric: str, host: LabHost) -> bool:
 
 def flap(host: LabHost) -> None:
     """Take the host's network card down and up: the kernel drops every route through it."""
-    # The kernel keeps a host's address of IPv6 through that only where it was asked to.
-    _batch(host.handle, f"link set {NIC} down", f"link set {NIC} up", f"address add {host.underlay6} dev {NIC} nodad")
+    _batch(host.handle, f"link set {NIC} down", f"link set {NIC} up")
 
 
 def _batch(namespace: str, *commands: str) -> None:

@@ -160,6 +160,24 @@ def test_without_nft_a_chain_keeps_the_sources_also_after_docker_has_put_rules_b
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
+def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    prefixes = {"host1": "10.140.0.0/20", "host2": "10.128.16.0/22", "host3": "10.128.32.0/19"}
+    other = mesh.write(lab, tmp_path, {host: {"prefix": prefix} for host, prefix in prefixes.items()})
+    with app(lab, *HOSTS) as addresses:
+        plan = other.dockmesh("plan")
+        assert plan.status == 2
+        assert "network app (10.128." in plan.words, "what the prefix has moved away from is named"
+        assert other.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        assert other.dockmesh("plan").status == 0
+        routes = said(lab, "host2", "sh", "-c", "ip route show proto 201 | cut -d ' ' -f 1").split()
+        assert routes == ["10.128.32.0/19", "10.140.0.0/20"]
+        assert pings(lab, "host2", "app", addresses["host3"])
+        assert pings(lab, "host3", "app", addresses["host2"])
+        assert not pings(lab, "host2", "app", addresses["host1"]), "nobody routes the prefix of before"
+        assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        assert_all_reach_all_by_their_own_addresses(lab, addresses)
+
+
 def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
     narrow = mesh.write(lab, tmp_path, hosts)
