@@ -20,6 +20,7 @@ from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.model import Question as Traced
+from dockmesh.core.uplinks import Narrowest, narrowest
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.capture import capture
@@ -52,14 +53,14 @@ class Goal:
     `remember`: the state before becomes what rollback comes back to.
     """
 
-    wanted: Callable[[Fleet, Host, HostFacts], HostState]
+    wanted: Callable[[Fleet, Host, HostFacts, Narrowest], HostState]
     meshed: bool
     remember: bool
 
 
-JOIN = Goal(lambda fleet, host, facts: desired(fleet, host, facts, TEXTS), meshed=True, remember=True)
-DESTROY = Goal(lambda _fleet, _host, facts: undone(facts), meshed=False, remember=True)
-ROLLBACK = Goal(lambda _fleet, _host, facts: previous(facts), meshed=False, remember=False)
+JOIN = Goal(lambda fleet, host, facts, narrow: desired(fleet, host, facts, narrow, TEXTS), meshed=True, remember=True)
+DESTROY = Goal(lambda _fleet, _host, facts, _narrow: undone(facts), meshed=False, remember=True)
+ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: previous(facts), meshed=False, remember=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,13 @@ class Pipeline:
         return self._watched.each("read", self._request.hosts, self._gather)
 
     def plan(self) -> Plan:
-        """What there is to change."""
-        plans = self._watched.each("read", self._request.hosts, self._plan)
-        read = Plan(tuple(_read(host, plans[host.name]) for host in self._request.hosts))
-        self._lost = {each.host: each.error or "" for each in read.hosts if each.unreachable}
-        return read
+        """What there is to change. A host's plan is made when all are read: what the mesh takes decides for each."""
+        read = self.facts()
+        self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
+        narrow = narrowest(self._request.fleet, self._facts)
+        planned = Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
+        self._lost = {each.host: each.error or "" for each in planned.hosts if each.unreachable}
+        return planned
 
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
@@ -149,14 +152,20 @@ class Pipeline:
         self._watched.observer.phase("look", 2)
         return look(self._prober, question, self._watched.observer.done)
 
-    def _plan(self, host: Host) -> HostPlan:
-        fleet, goal = self._request.fleet, self._request.goal
-        facts = self._gather(host)
-        self._facts[host.name] = facts
-        against = (*pending(facts), *(conflicts(fleet, host, facts) if goal.meshed else ()))
+    def _planned(self, host: Host, read: HostFacts | HostError, narrow: Narrowest) -> HostPlan:
+        if isinstance(read, HostError):
+            return _unplanned(host, read)
         try:
-            outside = notes(host, facts) if goal.meshed else ()
-            return plan_host(facts, goal.wanted(fleet, host, facts), against, outside)
+            return self._plan(host, read, narrow)
+        except HostError as error:
+            return _unplanned(host, error)
+
+    def _plan(self, host: Host, facts: HostFacts, narrow: Narrowest) -> HostPlan:
+        fleet, goal = self._request.fleet, self._request.goal
+        against = (*pending(facts), *(conflicts(fleet, host, facts, narrow) if goal.meshed else ()))
+        try:
+            outside = notes(host, facts, narrow) if goal.meshed else ()
+            return plan_host(facts, goal.wanted(fleet, host, facts, narrow), narrow, against, outside)
         except daemon.DaemonJsonError as error:
             broken = Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
             return HostPlan(host.name, conflicts=tuple(dict.fromkeys((*against, broken))), basis=facts.basis)
@@ -179,10 +188,8 @@ class Pipeline:
         )
 
 
-def _read(host: Host, result: HostPlan | HostError) -> HostPlan:
-    if isinstance(result, HostError):
-        return HostPlan(host.name, error=str(result), unreachable=isinstance(result, UnreachableError))
-    return result
+def _unplanned(host: Host, error: HostError) -> HostPlan:
+    return HostPlan(host.name, error=str(error), unreachable=isinstance(error, UnreachableError))
 
 
 def _untouched(plan: HostPlan) -> Outcome:

@@ -78,18 +78,23 @@ settle_bridge6() {
 # The pools of the running Docker, as "BASE SIZE;" each; after a reload Docker 28.5 has "invalid Prefix" for every base.
 docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
 
-is_docker_on() {
-  systemctl is-active --quiet docker.service && [ "$(bridge_address)" = "$1" ] && [ "$(bridge_addresses6)" = "$2" ] &&
-    [ "$(docker_pools)" = "$3" ]
+# The MTU of docker0's containers; docker0 itself has another one as long as there are none.
+bridge_mtu() {
+  docker network inspect bridge --format '{{with index .Options "com.docker.network.driver.mtu"}}{{.}}{{else}}1500{{end}}'
 }
 
-# restart_docker ADDRESS ADDRESS6 POOLS: docker0 goes and comes again on the addresses, then the containers that ran
+is_docker_on() {
+  systemctl is-active --quiet docker.service && [ "$(bridge_address)" = "$1" ] && [ "$(bridge_addresses6)" = "$2" ] &&
+    [ "$(docker_pools)" = "$3" ] && [ "$(bridge_mtu)" = "$4" ]
+}
+
+# restart_docker ADDRESS ADDRESS6 POOLS MTU: docker0 goes and comes again on the addresses, then the containers that ran
 # before.
 restart_docker() {
   if ! is_docker_on "$@"; then
     renew_bridge && settle_bridge6 "$2" || return 1
     is_docker_on "$@" || {
-      echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)' and pools '$(docker_pools)', not with '$1 $2' and '$3'"
+      echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)', pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
       return 1
     }
   fi
@@ -107,7 +112,7 @@ dependents() {
   done | sort -u
 }
 
-# restart_docker_by ADDRESS ADDRESS6 POOLS, in base64 on stdin the daemon.json with which Docker starts on them: the file
+# restart_docker_by ADDRESS ADDRESS6 POOLS MTU, in base64 on stdin the daemon.json with which Docker starts on them: the file
 # is as it was once Docker has started.
 restart_docker_by() {
   aside=$(mktemp -d "$PENDING/XXXXXX") || return 1

@@ -13,6 +13,7 @@ from dockmesh.core.facts import HostFacts, parse
 from dockmesh.core.model import Fleet, Host, Login, Settings, SourceNat, Stack, nft_family
 from dockmesh.core.plan import HostPlan, plan_host
 from dockmesh.core.sections import split
+from dockmesh.core.uplinks import Narrowest
 from dockmesh.pipeline import TEXTS
 
 DATA = Path(__file__).parent / "data" / "facts"
@@ -124,8 +125,12 @@ def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | No
     return parse(of or FLEET.host(recorder), recorded(name, changes))
 
 
-def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET) -> HostPlan:
-    return plan_host(found, desired(among, of, found, TEXTS))
+# No uplink that anything would be too large for.
+WIDE = Narrowest("host1", "eth0", 1500, whole=True)
+
+
+def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: Narrowest = WIDE) -> HostPlan:
+    return plan_host(found, desired(among, of, found, narrow, TEXTS), narrow)
 
 
 _PLAIN = ("remove_file", "remove_unit", "remove_chain", "remove_nat", "restart_docker", "put_forwarding")

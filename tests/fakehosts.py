@@ -36,7 +36,10 @@ class Pending:
 
 @dataclass
 class FakeHost:
-    """One host. `down`: no login; `stubborn`: Docker does not come up on a new address; `deaf`: drops its peers."""
+    """One host. `down`: no login; `stubborn`: Docker does not come up on a new address; `deaf`: drops its peers.
+
+    `uplink`: the MTU of its network card.
+    """
 
     host: Host
     resources: dict[tuple[str, str], Resource] = field(default_factory=dict)
@@ -45,6 +48,7 @@ class FakeHost:
     down: bool = False
     stubborn: bool = False
     deaf: bool = False
+    uplink: int = 1500
     lost_in: str = ""
 
     def __post_init__(self) -> None:
@@ -101,11 +105,11 @@ class FakeHost:
 
     def _restarted(self, words: list[str], given: str) -> str | None:
         match words:
-            case ["restart_docker", address, "", pools]:
+            case ["restart_docker", address, "", *wanted]:
                 file = self.resources.get(("file", DAEMON_JSON))
-                return self._restart(address, pools, file.text if isinstance(file, File) else "{}")
-            case ["restart_docker_by", address, "", pools]:
-                return self._restart(address, pools, _text(given))
+                return self._restart([address, *wanted], file.text if isinstance(file, File) else "{}")
+            case ["restart_docker_by", address, "", *wanted]:
+                return self._restart([address, *wanted], _text(given))
         raise AssertionError(words)
 
     def _route(self, words: list[str]) -> None:
@@ -114,16 +118,16 @@ class FakeHost:
         if verb == "replace":
             self.put(Route(IPv4Network(prefix), IPv4Address(next_hop), device))
 
-    def _restart(self, address: str, pools: str, daemon_json: str) -> str | None:
+    def _restart(self, wanted: list[str], daemon_json: str) -> str | None:
         keys = json.loads(daemon_json)
         named = keys.get("bip", str(self.docker0))
         rows = keys.get("default-address-pools", [])
         if self.stubborn and named != "172.17.0.1/16":
             return "docker.service: start request repeated too quickly"
-        pools_now = tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)
-        self.put(Bridge(IPv4Interface(named), pools=pools_now))
-        came = "".join(f"{row['base']} {row['size']};" for row in rows)
-        return None if (named, came) == (address, pools) else f"Docker came up with {named} {came}"
+        pools = tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)
+        self.put(Bridge(IPv4Interface(named), pools, mtu=keys.get("mtu", 1500)))
+        came = [named, "".join(f"{row['base']} {row['size']};" for row in rows), str(self.bridge.mtu)]
+        return None if came == wanted else f"Docker came up with {came}"
 
     def sections(self, peers: "list[FakeHost]") -> dict[str, Said]:
         """What templates/facts.sh would find."""
@@ -133,6 +137,8 @@ class FakeHost:
         lan = f"2: eth0    inet {self.host.underlay}/20 scope global eth0"
         said: dict[str, Said] = {
             "addresses": f"{lan}\n3: docker0    inet {self.docker0} scope global docker0",
+            "links": f"1: lo: <LOOPBACK,UP> mtu 65536 \n2: eth0@if3: <BROADCAST,UP> mtu {self.uplink} qdisc noqueue",
+            "networks": said_in("trixie_fresh", "networks").replace('"1500"', f'"{self.bridge.mtu}"'),
             "routes": f"{own}192.168.16.0/20 dev eth0 proto kernel scope link",
             "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
             "filter": self._chains("filter"),

@@ -41,6 +41,7 @@ RESOURCES = st.one_of(
         st.none() | st.just(IPv4Interface("10.0.0.1/24")),
         st.lists(POOLS, max_size=2).map(tuple),
         address6=st.none() | st.just(IPv6Interface("fd00:1::1/64")),
+        mtu=st.sampled_from([1400, 1500]),
     ),
     st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple), FAMILIES),
     st.builds(Forwarding, st.just(6), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),

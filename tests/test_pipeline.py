@@ -248,3 +248,44 @@ def test_limited_to_one_host_the_others_are_its_peers_and_stay_as_they_are(lan: 
     assert [str(route.prefix) for route in lan.hosts["host1"].routes] == ["10.128.16.0/20", "10.128.32.0/20"]
     after = having(lan)
     assert {name: after[name] for name in ("host2", "host3")} == {name: before[name] for name in ("host2", "host3")}
+
+
+def mtus(lan: FakeLan) -> list[int]:
+    return [host.bridge.mtu for host in lan.hosts.values()]
+
+
+def test_docker_everywhere_is_lowered_to_the_smallest_uplink_and_destroy_raises_it_again(lan: FakeLan) -> None:
+    start = having(lan)
+    lan.hosts["host1"].uplink = 1400
+    assert statuses(run(lan)) == ["confirmed"] * 3
+    assert mtus(lan) == [1400] * 3
+    assert planned(lan).empty
+    lan.hosts["host1"].uplink = 1500
+    assert statuses(run(lan)) == ["confirmed"] * 3
+    assert mtus(lan) == [1500] * 3
+    lan.hosts["host1"].uplink = 1300
+    run(lan)
+    assert mtus(lan) == [1300] * 3
+    assert statuses(run(lan, ROLLBACK)) == ["confirmed"] * 3
+    assert mtus(lan) == [1500] * 3
+    run(lan)
+    assert statuses(run(lan, DESTROY)) == ["confirmed"] * 3
+    assert having(lan) == start
+
+
+def test_the_mtu_is_not_raised_while_the_host_that_needs_it_cannot_be_read(lan: FakeLan) -> None:
+    lan.hosts["host1"].uplink = 1400
+    run(lan)
+    lan.hosts["host1"].down = True
+    assert planned(lan).empty
+    assert planned(lan, replace(REQUEST, hosts=FLEET.hosts[1:])).empty
+
+
+def test_a_host_whose_record_is_unreadable_is_left_alone_and_the_others_are_planned(lan: FakeLan) -> None:
+    run(lan)
+    lan.hosts["host2"].put(File(ORIGINAL_JSON, "{", "600"))
+    lan.hosts["host3"].resources.pop(("route", "10.128.0.0/20"))
+    first, second, third = planned(lan).hosts
+    assert not first.changes
+    assert ORIGINAL_JSON in (second.error or "")
+    assert [change.action for change in third.changes] == ["add"]

@@ -1,21 +1,22 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import product
 
-from dockmesh.core import daemon
+from dockmesh.core import daemon, mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Network, family_of, within
 from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
 from dockmesh.core.plan import Conflict, Note
 from dockmesh.core.routing import peers
+from dockmesh.core.uplinks import Narrowest
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
 _HALF_DEFAULT = 1
 
 
-def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Conflict]:
     """Every conflict of `host`, in a stable order."""
     yield from _underlay(host, facts)
     yield from _next_hops(fleet, host, facts)
@@ -23,12 +24,12 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     yield from _foreign_routes(fleet, host, facts)
     yield from against_ipv6(host, facts)
     if facts.docker:
-        yield from _docker(facts, facts.docker)
+        yield from _docker(facts, facts.docker, narrow)
     elif host.prefix and not facts.ip_forward:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
 
 
-def notes(host: Host, facts: HostFacts) -> Iterator[Note]:
+def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
     """What of the host stays outside the mesh, or is left to its admin."""
     if host.prefix and not host.docker and "iptables" not in facts.tools:
         yield Note("iptables", "is not installed: if the host's firewall drops what it forwards, let the peers in")
@@ -40,6 +41,8 @@ def notes(host: Host, facts: HostFacts) -> Iterator[Note]:
                     f"network {network.name}",
                     f"({prefix}) is outside {own.prefix}, so peers cannot reach it: {_remedy(own)}",
                 )
+    if facts.docker:
+        yield from mtu.notes(facts, facts.docker, narrow)
 
 
 def _remedy(own: Stack) -> str:
@@ -175,7 +178,7 @@ def _loses(route: KernelRoute, prefix: Network) -> bool:
     return on_link and route.prefix.prefixlen > _HALF_DEFAULT and within(prefix, route.prefix)
 
 
-def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
     if docker.swarm:
@@ -183,7 +186,7 @@ def _docker(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     if not docker.firewall_backend.startswith("iptables"):
         yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
     yield from _flags(docker)
-    yield from _daemon_json(facts, docker)
+    yield from _daemon_json(facts, docker, narrow)
 
 
 def _flags(docker: DockerFacts) -> Iterator[Conflict]:
@@ -191,14 +194,14 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables"):
         if flag in flags and flags[flag] != "--iptables=true":
             yield overriding(flags[flag], docker)
-    elsewhere = _value_of("--config-file", docker.arguments)
+    elsewhere = docker.flag("--config-file")
     if elsewhere not in {None, DAEMON_JSON}:
         yield Conflict(
             "docker", f"reads its configuration from {elsewhere}: take --config-file out, and move it to {DAEMON_JSON}"
         )
 
 
-def _daemon_json(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
     file = facts.file(DAEMON_JSON)
     try:
         keys = daemon.load(file.text if file else None)
@@ -211,12 +214,4 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
         yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")
     elif IPV4 not in facts.docker_user and docker.firewall_backend.startswith("iptables"):
         yield Conflict("DOCKER-USER", "is gone, and Docker's other rules with it: systemctl restart docker")
-
-
-def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """What a flag is set to: in the same argument behind `=`, or in the next one."""
-    for at, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name == flag:
-            return value if equals else "".join(arguments[at + 1 : at + 2])
-    return None
+    yield from mtu.conflicts(facts, docker, narrow)

@@ -5,8 +5,9 @@ Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby,
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_network
 from math import isfinite
 from typing import Any
@@ -17,6 +18,9 @@ IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
 # The first version that knows the key bip6. It keeps to the address that docker0 had last where the key is absent.
 BIP6 = 28
+# A value's place: the names on the way to it, the outermost first.
+Path = tuple[str, ...]
+_ABSENT = object()
 _BOM = "\ufeff"
 _INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
 
@@ -58,6 +62,36 @@ def merge(text: str | None, own: Mapping[str, Any], *, lapsed: Iterable[str] = (
     return text if text is not None and wanted == document else _dump(wanted, like=text)
 
 
+def get(text: str | None, path: Path) -> Any:
+    """The value at that place, None where there is none.
+
+    Raises:
+        DaemonJsonError: the text is no JSON object.
+    """
+    return _or_none(_at(load(text), path))
+
+
+def size_of(value: Any) -> int | None:
+    """An MTU: a number in one place of the file, a text in another; Docker takes 0 for none."""
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    return number if type(number) is int and number > 0 else None
+
+
+def put(text: str, values: Mapping[Path, Any]) -> str:
+    """The file with these values in their places; where one is None, there is none afterwards.
+
+    A text that has them already comes back as it is, to the byte.
+
+    Raises:
+        DaemonJsonError: something else stands on the way to a place.
+    """
+    document = load(text)
+    other = {path: value for path, value in values.items() if _or_none(_at(document, path)) != value}
+    for path, value in other.items():
+        _put(document, path, _ABSENT if value is None else value)
+    return _dump(document, like=text) if other else text
+
+
 def naming(text: str | None, bridge: Bridge) -> str | None:
     """The file with which Docker comes up with docker0 and pools as in `bridge`; None where `text` is one.
 
@@ -67,11 +101,15 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
         DaemonJsonError: the text is no JSON object.
     """
     document = load(text)
-    if bridge.address is None or _named(document) == bridge:
+    named, mtu = _named(document), size_of(document.get("mtu"))
+    # Where the file names no MTU, it is Docker's own, or that of a flag.
+    if bridge.address is None or (named and replace(named, mtu=mtu or bridge.mtu) == bridge):
         return None
     for key in OWN_KEYS:
         document.pop(key, None)
     document["bip"] = str(bridge.address)
+    if mtu:
+        document["mtu"] = bridge.mtu
     if bridge.pools:
         document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in bridge.pools]
     if bridge.address6:
@@ -80,6 +118,12 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
         if bridge.address6 != first_of(bridge.address6.network):
             document["bip6"] = str(bridge.address6)
     return _dump(document, like=text)
+
+
+def addressed(text: str, other: str) -> bool:
+    """Whether two files are of one mind about docker0's address and the pools."""
+    one, two = load(text), load(other)
+    return all(one.get(key) == two.get(key) for key in OWN_KEYS)
 
 
 def pools(text: str | None) -> tuple[Pool, ...]:
@@ -114,15 +158,19 @@ def _named6(document: Mapping[str, Any]) -> IPv6Interface | None:
     return first_of(IPv6Network(document["fixed-cidr-v6"])) if "fixed-cidr-v6" in document else None
 
 
-def restore(text: str | None, original: str | None) -> str | None:
+def restore(text: str | None, original: str | None, also: Collection[Path] = ()) -> str | None:
     """The file as it would stand had dockmesh never been there; None where it should be absent.
 
-    Where nobody else changed it, that is the original to the byte; else only the own keys go back.
+    Where nobody else changed it, that is the original to the byte; else only the own keys go back, and the values at
+    the places of `also`.
     """
     document, before = load(text), load(original)
-    if text is None or _foreign(document) == _foreign(before):
+    own = (*((key,) for key in OWN_KEYS), *also)
+    if text is None or _without(load(text), own) == _without(load(original), own):
         return original if text is not None else None
-    return _dump(_given_back(document, before, OWN_KEYS), like=text)
+    for path in own:
+        _put(document, path, _at(before, path))
+    return _dump(document, like=text)
 
 
 def _given_back(document: Mapping[str, Any], before: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -144,8 +192,40 @@ def _number(text: str) -> float:
     return number
 
 
-def _foreign(document: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in document.items() if key not in OWN_KEYS}
+def _at(document: Mapping[str, Any], path: Path) -> Any:
+    """The value at that place, _ABSENT where there is none."""
+    table: Any = document
+    for name in path:
+        if not isinstance(table, dict) or name not in table:
+            return _ABSENT
+        table = table[name]
+    return table
+
+
+def _or_none(value: Any) -> Any:
+    return None if value is _ABSENT else value
+
+
+def _put(document: dict[str, Any], path: Path, value: Any) -> None:
+    """Put a value into its place, or with _ABSENT out of it; a table that is empty then goes as well."""
+    name, *rest = path
+    if not rest and value is not _ABSENT:
+        document[name] = value
+    elif not rest:
+        document.pop(name, None)
+    elif isinstance(table := document.get(name, {}), dict):
+        _put(table, tuple(rest), value)
+        document[name] = table
+        if not table:
+            del document[name]
+    elif value is not _ABSENT:
+        raise DaemonJsonError(f"not as Docker takes it: {name} is no object")
+
+
+def _without(document: dict[str, Any], places: Collection[Path]) -> dict[str, Any]:
+    for path in places:
+        _put(document, path, _ABSENT)
+    return document
 
 
 def _dump(document: Mapping[str, Any], *, like: str | None) -> str:

@@ -1,16 +1,17 @@
 """What a host shall have: from the fleet and the host's facts, and for `destroy` from what it was found with."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache
 from ipaddress import IPv6Interface
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
-from dockmesh.core import daemon, original, record, script
+from dockmesh.core import daemon, mtu, original, record, script
 from dockmesh.core.addresses import IPV6
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
+from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerFacts, HostFacts
 from dockmesh.core.firewall import chains, source_nat
 from dockmesh.core.model import (
     Bridge,
@@ -29,26 +30,25 @@ from dockmesh.core.model import (
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes, peers
 from dockmesh.core.texts import Texts
+from dockmesh.core.uplinks import Narrowest
 
 _REASSERT_S = 25
 
 
-def desired(fleet: Fleet, host: Host, facts: HostFacts, texts: Texts) -> HostState:
+def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts: Texts) -> HostState:
     """The state that joins `host` to the mesh.
 
     Raises:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        HostError: the record of what the host was found with is unreadable.
     """
     others = tuple(peers(fleet, host))
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
     fades = HostState((*chains(host, others, facts), *sources, *mesh_routes(fleet, host, facts.ways)))
-    return HostState(
-        (
-            *(_docker_resources(fleet, host, facts, texts) if host.docker else facts.actual.of(Forwarding)),
-            *fades.resources,
-            *_persistence(host, fades, texts),
-        )
-    )
+    own: tuple[Resource, ...] = facts.actual.of(Forwarding)
+    if facts.docker:
+        own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
+    return HostState((*own, *fades.resources, *_persistence(host, fades, texts)))
 
 
 def previous(facts: HostFacts) -> HostState:
@@ -68,11 +68,9 @@ def previous(facts: HostFacts) -> HostState:
         return HostState((*resources.values(), *switch))
     resources.pop(("service", "docker"), None)
     then = resources.pop(("file", DAEMON_JSON), None)
-    now = facts.file(DAEMON_JSON)
-    text = daemon.restore(now.text if now else None, then.text if isinstance(then, File) else None)
-    file = () if text is None else (File(DAEMON_JSON, text, now.mode if now else None),)
-    bridge = state.bridge or Bridge(None)
-    return HostState((*resources.values(), *file, replace(bridge, way_in=daemon.naming(text, bridge)), *switch))
+    before = then.text if isinstance(then, File) else None
+    given = mtu.given_in(before, _given_mtu(state))
+    return HostState((*resources.values(), *_returned(facts, before, state.bridge or Bridge(None), given), *switch))
 
 
 def undone(facts: HostFacts) -> HostState:
@@ -82,20 +80,37 @@ def undone(facts: HostFacts) -> HostState:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
         HostError: the record of what was found is unreadable.
     """
-    file, found = facts.file(DAEMON_JSON), original.load(facts)
+    found = original.load(facts.actual)
     if found is None:
-        there = (file, facts.actual.bridge, *facts.actual.of(Forwarding))
+        there = (facts.file(DAEMON_JSON), facts.actual.bridge, *facts.actual.of(Forwarding))
         return HostState(tuple(resource for resource in there if resource))
-    text = daemon.restore(file.text if file else None, found.daemon_json)
-    own = () if text is None else (File(DAEMON_JSON, text, file.mode if file else None),)
-    bridge = replace(found.bridge, way_in=daemon.naming(text, found.bridge))
-    return HostState((*own, bridge, *_given_back(facts, found.forwarding)))
+    own = _returned(facts, found.daemon_json, found.bridge)
+    return HostState((*own, *_given_back(facts, found.forwarding)))
+
+
+def _returned(
+    facts: HostFacts, before: str | None, then: Bridge, also: Collection[daemon.Path] = ()
+) -> tuple[Resource, ...]:
+    """daemon.json with its own keys, and the places of `also`, as in the text `before`, and docker0 as it was then.
+
+    Its MTU is what the file says: what an admin wrote into it since stays.
+    """
+    file = facts.file(DAEMON_JSON)
+    now = file.text if file else None
+    text = daemon.restore(now, before, {*mtu.given_in(now, _given_mtu(facts.actual)), *also})
+    bridge = replace(then, mtu=mtu.of_docker0(facts, text))
+    bridge = replace(bridge, way_in=daemon.naming(text, bridge))
+    return (bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge)
+
+
+def _given_mtu(state: HostState) -> int | None:
+    found = original.load(state)
+    return found.given_mtu if found else None
 
 
 def own_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Texts) -> dict[str, Any]:
     """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
-    rendered = _render(
-        texts.daemon_json,
+    rendered = _template(texts.daemon_json).render(
         bridge=host.bridge,
         bridge6=host.ipv6.bridge if host.ipv6 else None,
         bip6=facts.docker is not None and facts.docker.major >= daemon.BIP6,
@@ -105,27 +120,32 @@ def own_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Texts) 
     return keys
 
 
-def _render(template: str, **variables: object) -> str:
+@cache
+def _template(text: str) -> Template:
+    """Compiled once a run: that takes longer than all else that is planned for a host."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON and units, not HTML)
-    return environment.from_string(template).render(**variables)
+    return environment.from_string(text)
 
 
 def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
     """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
-    service = _render(texts.service, script=REASSERT, docker=host.docker)
+    service = _template(texts.service).render(script=REASSERT, docker=host.docker)
     return (
         File(REASSERT, script.reassertion(fades, texts), "700"),
         Unit("dockmesh.service", service),
-        Unit("dockmesh.timer", _render(texts.timer, every_s=_REASSERT_S)),
+        Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
     )
 
 
-def _docker_resources(fleet: Fleet, host: Host, facts: HostFacts, texts: Texts) -> tuple[Resource, ...]:
+def _docker_resources(
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: Narrowest, texts: Texts
+) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     text = file.text if file else None
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
+    kept = original.found(facts)
     # What a host was found with counts where it leaves the mesh of IPv6.
-    found = original.load(facts) if not joins and _ipv6_is_ours(facts) else None
+    found = kept if not joins and _ipv6_is_ours(facts) else None
     given = pools(fleet, host, facts, found.bridge if found else None)
     keys = daemon.merge(
         text,
@@ -133,10 +153,13 @@ def _docker_resources(fleet: Fleet, host: Host, facts: HostFacts, texts: Texts) 
         lapsed=daemon.IPV6_KEYS if found else (),
         original=found.daemon_json if found else None,
     )
+    fitted = mtu.fitted(facts, docker, narrow)
+    keys = daemon.put(keys, fitted.values)
+    bridge = Bridge(host.bridge, given, address6=_address6(host, facts, found), mtu=mtu.of_docker0(facts, keys))
     return (
-        facts.file(ORIGINAL_JSON) or original.dump(facts, text),
+        original.dump(replace(kept, given_mtu=fitted.given), facts),
         File(DAEMON_JSON, keys, file.mode if file else "644"),
-        Bridge(host.bridge, given, address6=_address6(host, facts, found)),
+        mtu.settled(facts, bridge, keys, narrow),
         *_switch(facts, found, on=joins),
     )
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from dockmesh.core import daemon
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, in_order
+from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
+    DEFAULT_MTU,
     Bridge,
     Chain,
     File,
@@ -89,6 +91,7 @@ class DockerNetwork:
     driver: str
     device: str
     prefixes: tuple[Network, ...]
+    mtu: int = DEFAULT_MTU
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,14 @@ class DockerFacts:
         first = self.version.split(".", 1)[0]
         return int(first) if first.isdecimal() else 0
 
+    def flag(self, name: str) -> str | None:
+        """What dockerd is started with: behind `=` in the same argument, or in the next one; None without the flag."""
+        for at, argument in enumerate(self.arguments):
+            flag, equals, value = argument.partition("=")
+            if flag == name:
+                return value if equals else "".join(self.arguments[at + 1 : at + 2])
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
@@ -137,6 +148,7 @@ class HostFacts:
     addresses: tuple[tuple[str, Interface], ...]
     foreign_routes: tuple[KernelRoute, ...]
     ways: Mapping[Address, Way]
+    links: Mapping[str, Link]
     docker: DockerFacts | None
     previous: str | None
     pending: str | None
@@ -164,6 +176,8 @@ def parse(host: Host, output: str) -> HostFacts:
         routes = tuple(kernel_route(line, family) for family in FAMILIES for line in _of(sections, "routes", family))
     with reading("ways to the peers"):
         ways = dict(map(way, _lines(sections, "ways")))
+    with reading("interfaces"):
+        interfaces = links(sections["links"].lines())
     docker = _docker(sections) if host.docker else None
     return HostFacts(
         host=host.name,
@@ -173,6 +187,7 @@ def parse(host: Host, output: str) -> HostFacts:
         addresses=addresses,
         foreign_routes=tuple(route for route in routes if not route.owned),
         ways=ways,
+        links=interfaces,
         docker=docker,
         previous=_text(sections, "previous.json"),
         pending=_pending(sections),
@@ -180,7 +195,7 @@ def parse(host: Host, output: str) -> HostFacts:
         takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
         actual=HostState(
             (
-                *(_docker_resources(sections, addresses) if host.docker else ()),
+                *(_docker_resources(sections, addresses, docker) if docker else ()),
                 *_own_files(sections, [REASSERT]),
                 *_units(sections),
                 *_forwarding(sections),
@@ -317,20 +332,20 @@ def docker0(
     )
 
 
-def _bridge(sections: Mapping[str, Section], addresses: Iterable[tuple[str, Interface]]) -> Bridge:
+def _bridge(docker: DockerFacts, addresses: Iterable[tuple[str, Interface]]) -> Bridge:
     """Docker leaves an address of IPv6 on docker0 that it had before: of its network it is only where that has IPv6."""
-    with reading("docker network inspect"):
-        networks = (_docker_network(json.loads(line)) for line in sections["networks"].lines())
-        prefixes = {prefix for network in networks if network.device == DOCKER_BRIDGE for prefix in network.prefixes}
+    networks = [network for network in docker.networks if network.device == DOCKER_BRIDGE]
+    prefixes = {prefix for network in networks for prefix in network.prefixes}
     address, address6 = docker0(addresses)
-    return Bridge(address, address6=address6 if address6 and address6.network in prefixes else None)
+    mtu = networks[0].mtu if networks else DEFAULT_MTU
+    return Bridge(address, address6=address6 if address6 and address6.network in prefixes else None, mtu=mtu)
 
 
 def _docker_resources(
-    sections: Mapping[str, Section], addresses: tuple[tuple[str, Interface], ...]
+    sections: Mapping[str, Section], addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts
 ) -> tuple[Resource, ...]:
     files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
-    bridge = _bridge(sections, addresses)
+    bridge = _bridge(docker, addresses)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
@@ -425,7 +440,8 @@ def _docker_network(row: list[Any]) -> DockerNetwork:
     name, driver, options, ranges, identity = row
     prefixes = tuple(ip_network(entry["Subnet"]) for entry in ranges or ())
     device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
-    return DockerNetwork(str(name), str(driver), str(device), prefixes)
+    mtu = int((options or {}).get("com.docker.network.driver.mtu") or 0) or DEFAULT_MTU
+    return DockerNetwork(str(name), str(driver), str(device), prefixes, mtu)
 
 
 def _container(row: list[Any]) -> Container:

@@ -139,18 +139,24 @@ class Pool:
     size: int
 
 
+# What Docker gives docker0 unless it is told otherwise.
+DEFAULT_MTU = 1500
+
+
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """The addresses docker0 really has, and Docker's pools for new networks; only a restart of Docker changes them.
+    """The addresses docker0 really has, Docker's pools for new networks, and the MTU of docker0's containers.
 
-    `way_in` is the daemon.json that makes Docker choose that address, where the host's own does not name it: Docker
-    remembers the last address of docker0, in its store and not in the interface, and keeps to it without a bip.
+    Only a restart of Docker changes them. `way_in` is the daemon.json that makes Docker choose that address, where the
+    host's own does not name it: Docker remembers the last address of docker0, in its store and not in the interface,
+    and keeps to it without a bip.
     """
 
     address: IPv4Interface | None
     pools: tuple[Pool, ...] = ()
     way_in: str | None = field(default=None, compare=False)
     address6: IPv6Interface | None = None
+    mtu: int = DEFAULT_MTU
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface
 
 from dockmesh.core import daemon, record
-from dockmesh.core.facts import ORIGINAL_JSON, HostFacts
+from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
 from dockmesh.core.model import Bridge, File, Forwarding, HostState
 from dockmesh.core.sections import reading
 
@@ -14,35 +14,53 @@ _FORMAT = "dockmesh/original/1"
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The text of daemon.json, if there was one, docker0 and Docker's pools, and what the host forwarded."""
+    """The text of daemon.json, if there was one, docker0 and Docker's pools, and what the host forwarded.
+
+    `given_mtu` is the MTU that dockmesh has put into daemon.json since: it tells that from the admin's own.
+    """
 
     daemon_json: str | None
     bridge: Bridge
     forwarding: tuple[Forwarding, ...]
+    given_mtu: int | None = None
 
 
-def dump(facts: HostFacts, text: str | None) -> File:
-    """The record of a host that has not been joined; `text` is that of its daemon.json."""
-    bridge = facts.actual.bridge or Bridge(None)
+def found(facts: HostFacts) -> Original:
+    """What the record says, or is to say, of a host: what it has, where it has no record yet.
+
+    Raises:
+        HostError: its record is unreadable.
+    """
+    file, bridge = facts.file(DAEMON_JSON), facts.actual.bridge or Bridge(None)
+    now = Original(file.text if file else None, bridge, facts.actual.of(Forwarding))
+    return load(facts.actual) or now
+
+
+def dump(original: Original, facts: HostFacts) -> File:
+    """The record as a file of the host: the one it has, to the byte, where that says the same."""
+    present, bridge = facts.file(ORIGINAL_JSON), original.bridge
+    if present and load(facts.actual) == original:
+        return present
     document = {
         "format": _FORMAT,
-        "daemon_json": text,
+        "daemon_json": original.daemon_json,
         "docker0": str(bridge.address) if bridge.address else None,
         "docker0_ipv6": str(bridge.address6) if bridge.address6 else None,
         "pools": record.dump_pools(bridge.pools),
-        "forwarding": record.dump_resources(facts.actual.of(Forwarding)),
+        "forwarding": record.dump_resources(original.forwarding),
+        "given_mtu": original.given_mtu,
     }
     return File(ORIGINAL_JSON, json.dumps(document, indent=2) + "\n", "600")
 
 
-def load(facts: HostFacts) -> Original | None:
-    """The record that `dump` made; None where the host has none.
+def load(state: HostState) -> Original | None:
+    """The record that `dump` made; None where the state has none.
 
     Raises:
         HostError: it is not what `dump` writes.
     """
-    file = facts.file(ORIGINAL_JSON)
-    if file is None:
+    file = state.by_key().get(("file", ORIGINAL_JSON))
+    if not isinstance(file, File):
         return None
     with reading(ORIGINAL_JSON):
         document = json.loads(file.text)
@@ -50,4 +68,6 @@ def load(facts: HostFacts) -> Original | None:
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None
         address6 = IPv6Interface(document["docker0_ipv6"]) if document["docker0_ipv6"] else None
         bridge = Bridge(address, record.load_pools(document["pools"]), address6=address6)
-        return Original(text, bridge, HostState(record.load_resources(document["forwarding"])).of(Forwarding))
+        forwarding = HostState(record.load_resources(document["forwarding"])).of(Forwarding)
+        given = document.get("given_mtu")
+        return Original(text, bridge, forwarding, given and int(given))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Literal
 
+from dockmesh.core import daemon
 from dockmesh.core.addresses import IPV6
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
 from dockmesh.core.model import (
@@ -20,6 +21,7 @@ from dockmesh.core.model import (
     Unit,
     key_of,
 )
+from dockmesh.core.uplinks import Narrowest
 
 Action = Literal["add", "change", "remove", "restart"]
 
@@ -152,11 +154,16 @@ def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
 
 
 def plan_host(
-    facts: HostFacts, wanted: HostState, conflicts: Iterable[Conflict] = (), notes: Iterable[Note] = ()
+    facts: HostFacts,
+    wanted: HostState,
+    narrow: Narrowest,
+    conflicts: Iterable[Conflict] = (),
+    notes: Iterable[Note] = (),
 ) -> HostPlan:
     """The plan of one host that could be read."""
     changes = tuple(
-        Change(change.before, change.after, _reason(change, facts)) for change in difference(facts.actual, wanted)
+        Change(change.before, change.after, _reason(change, facts, narrow))
+        for change in difference(facts.actual, wanted)
     )
     return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
 
@@ -177,7 +184,7 @@ def _sort_key(key: str) -> tuple[object, ...]:
     return -1, key
 
 
-def _reason(change: Change, facts: HostFacts) -> str:
+def _reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
     match change.resource:
         case Route():
             return _route_reason(change)
@@ -186,11 +193,11 @@ def _reason(change: Change, facts: HostFacts) -> str:
         case SourceNat():
             return _source_reason(change)
         case File(path=path):
-            return _FILE_REASONS[path, change.after is None]
+            return _file_reason(change, path)
         case Unit():
             return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
         case Bridge():
-            return " ".join(_restart_reasons(change, facts))
+            return " ".join(_restart_reasons(change, facts, narrow))
         case Forwarding(on=on):
             return "Docker forwards the packets of its containers" if on else "as it was found"
 
@@ -203,6 +210,13 @@ _FILE_REASONS = {
     (DAEMON_JSON, False): "docker0 and new networks need addresses that no peer has",
     (DAEMON_JSON, True): "there was none before dockmesh",
 }
+
+
+def _file_reason(change: Change, path: str) -> str:
+    match change.before, change.after:
+        case File() as before, File() as after if path == DAEMON_JSON and daemon.addressed(before.text, after.text):
+            return "docker0 and new networks send what every uplink of the mesh takes"
+    return _FILE_REASONS[path, change.after is None]
 
 
 def _route_reason(change: Change) -> str:
@@ -233,7 +247,7 @@ def _source_reason(change: Change) -> str:
     return "peers see containers' own addresses, which Docker would hide behind the host's"
 
 
-def _restart_reasons(change: Change, facts: HostFacts) -> Iterator[str]:
+def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Iterator[str]:
     before = change.before if isinstance(change.before, Bridge) else Bridge(None)
     after = change.after if isinstance(change.after, Bridge) else Bridge(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
@@ -241,10 +255,18 @@ def _restart_reasons(change: Change, facts: HostFacts) -> Iterator[str]:
     pools = "Docker gets other pools for new networks"
     what = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
     what += [pools] * (before.pools != after.pools)
-    yield f"{', and '.join(what)}, which takes a restart;"
+    what += [_size_reason(before, after, narrow)] * (before.mtu != after.mtu)
+    yield f"{', '.join(what[:-1])}{', and ' * (len(what) > 1)}{''.join(what[-1:])}, which takes a restart;"
     running = facts.docker.containers if facts.docker else ()
     kept = [container.name for container in running if not container.auto_remove]
     lost = [container.name for container in running if container.auto_remove]
     yield (f"stops and starts again: {', '.join(kept)}" if kept else "no container is running that would come back")
     if lost:
         yield f"and removes for good, as they run with --rm: {', '.join(lost)}"
+
+
+def _size_reason(before: Bridge, after: Bridge, narrow: Narrowest) -> str:
+    if after.mtu > before.mtu:
+        return f"docker0 sends up to {after.mtu} bytes again"
+    why = f", as {narrow.device} of {narrow.host} takes no more" if after.mtu == narrow.mtu else ""
+    return f"docker0 sends {after.mtu} bytes at most{why}"

@@ -59,9 +59,9 @@ def _row(resource: Resource) -> list[Any]:
             return ["chain", table, name, hook, list(rules), family]
         case SourceNat(prefix, peers, family):
             return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family]
-        case Bridge(address, pools, way_in, address6):
+        case Bridge(address, pools, way_in, address6, mtu):
             own, own6 = (str(each) if each else None for each in (address, address6))
-            return ["bridge", own, dump_pools(pools), way_in, own6]
+            return ["bridge", own, dump_pools(pools), way_in, own6, mtu]
         case Unit(name, text, active):
             return ["unit", name, text, active]
         case Forwarding(family, on, policy):
@@ -80,12 +80,13 @@ def _resource(row: list[Any]) -> Resource:
         case ["nat", str() | None as prefix, [*peers], 4 | 6 as family]:
             own = ip_network(prefix) if prefix else None
             return SourceNat(own, tuple(map(ip_network, peers)), IPV4 if family == IPV4 else IPV6)
-        case ["bridge", str() | None as address, [*pools], str() | None as way_in, str() | None as address6]:
+        case ["bridge", str() | None as address, [*pools], str() | None as way_in, str() | None as address6, int(mtu)]:
             return Bridge(
                 IPv4Interface(address) if address else None,
                 load_pools(pools),
                 way_in,
                 IPv6Interface(address6) if address6 else None,
+                mtu,
             )
         case ["unit", name, str(text), bool(active)] if name in UNITS:
             return Unit(name, text, active)

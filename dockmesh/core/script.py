@@ -182,7 +182,7 @@ def _file(change: Change, file: File) -> str:
 
 def _bridge(bridge: Bridge) -> str:
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
-    state = " ".join(quote(str(each or "")) for each in (bridge.address, bridge.address6, pools))
+    state = " ".join(quote(str(each or "")) for each in (bridge.address, bridge.address6, pools, bridge.mtu))
     if bridge.way_in is None:
         return f"restart_docker {state}"
     return _with_input(f"restart_docker_by {state}", _base64(bridge.way_in))

@@ -6,7 +6,19 @@ from typing import Any
 
 from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.ipam import Allocation
-from dockmesh.core.model import Bridge, Chain, File, Forwarding, Pool, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.model import (
+    DEFAULT_MTU,
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    Pool,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    key_of,
+)
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.errors import DockmeshError, InventoryError
@@ -95,11 +107,12 @@ def _told(resource: SourceNat | Bridge | Forwarding) -> str:
     match resource:
         case SourceNat(prefix=prefix, peers=peers):
             return f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
-        case Bridge(address=address, address6=address6, pools=pools):
+        case Bridge(address=address, address6=address6, pools=pools, mtu=mtu):
+            size = "" if mtu == DEFAULT_MTU else f" mtu {mtu}"
             spans = (f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(pools))
             own = " and ".join(spans)
             addresses = " and ".join(str(each) for each in (address, address6) if each)
-            return f"docker0 {addresses or 'without address'}{f', new networks from {own}' if own else ''}"
+            return f"docker0 {addresses or 'without address'}{size}{f', new networks from {own}' if own else ''}"
         case Forwarding(on=on):
             return "on" if on else "off"
 

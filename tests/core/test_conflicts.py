@@ -5,7 +5,7 @@ from base64 import b64encode
 from ipaddress import IPv4Address
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, Said, facts, fleet, host, recorded
+from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, Said, facts, fleet, host, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
@@ -20,7 +20,7 @@ LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
 
 
 def against(changes: dict[str, Said], *, me: Host = HOST2, among: Fleet = FLEET) -> list[Conflict]:
-    return list(conflicts(among, me, facts(FRESH, changes, of=me)))
+    return list(conflicts(among, me, facts(FRESH, changes, of=me), WIDE))
 
 
 def body(name: str) -> str:
@@ -45,7 +45,7 @@ def network(name: str, subnet: str) -> dict[str, Said]:
 def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
     me = FLEET.host(GENERATIONS[name.split("_", maxsplit=1)[0]])
     found = facts(name)
-    assert list(conflicts(FLEET, me, found)) == []
+    assert list(conflicts(FLEET, me, found, WIDE)) == []
     assert list(pending(found)) == []
 
 
@@ -72,13 +72,14 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
             foreign_routes=(),
             ways={peer.underlay: Way("eth0", None, local=False) for peer in drawn.hosts if peer != me},
+            links={},
             docker=docker if me.docker else None,
             previous=None,
             pending=None,
             docker_user=frozenset([4]),
             actual=HostState((Bridge(None),)),
         )
-        assert list(conflicts(drawn, me, found)) == []
+        assert list(conflicts(drawn, me, found, WIDE)) == []
 
 
 def _lan(me: Host) -> object:
@@ -295,7 +296,7 @@ def test_a_host_without_docker_has_the_conflicts_of_its_networks(
     prefix: str | None, changes: dict[str, Said], keys: list[str]
 ) -> None:
     me = host("host2", "192.168.18.129", prefix, docker=False)
-    found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me))
+    found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me), WIDE)
     assert [each.key for each in found] == keys
 
 
@@ -303,7 +304,7 @@ def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
     bare = host("db", "192.168.18.128", docker=False)
     found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
     assert found.ways[bare.underlay].next_hop == IPv4Address("192.168.16.1")
-    assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found)) == []
+    assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
 
 
 def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
@@ -318,18 +319,20 @@ def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> N
 
 
 def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
-    (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")))
+    (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
     assert (note.key, note.message.split(" is ")[0]) == ("network app", "(172.19.0.0/16)")
     assert "make it anew" in note.message
-    assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")))) == []
+    assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")), WIDE)) == []
 
 
 def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy_alone() -> None:
     full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
-    (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full))
+    (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full), WIDE)
     assert "docker0 takes all of that" in note.message
 
 
 def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
-    assert [note.key for note in notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm))] == ["iptables"]
+    assert [note.key for note in notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)] == [
+        "iptables"
+    ]

@@ -106,6 +106,8 @@ POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
 @pytest.mark.parametrize(
     ("text", "address", "pools", "named"),
     [
+        ('{"bip": "172.17.0.1/16", "mtu": 1500}', "172.17.0.1/16", (), None),
+        ('{"bip": "172.17.0.1/16", "mtu": 1400}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16", "mtu": 1500}'),
         (None, None, (), None),
         ('{"bip": "172.17.0.1/16"}', "172.17.0.1/16", (), None),
         (f'{{"bip": "172.17.0.1/16", {POOLS}}}', "172.17.0.1/16", (POOL,), None),
@@ -116,8 +118,56 @@ POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
         ('{"bip": 7, "default-address-pools": 7}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16"}'),
     ],
 )
-def test_address_and_pools_are_named_where_the_file_does_not_name_just_them(
+def test_address_pools_and_mtu_are_named_where_the_file_does_not_name_just_them(
     text: str | None, address: str | None, pools: tuple[Pool, ...], named: str | None
 ) -> None:
     found = daemon.naming(text, Bridge(IPv4Interface(address) if address else None, pools))
     assert (found and json.loads(found)) == (named and json.loads(named))
+
+
+PLACE = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
+TABLES = st.dictionaries(
+    st.sampled_from(["default-network-opts", "debug"]),
+    st.dictionaries(st.sampled_from(["bridge", "overlay"]), st.dictionaries(st.sampled_from([PLACE[-1], "x"]), PLAIN)),
+).map(json.dumps)
+
+
+@given(TABLES, st.sampled_from(["1400", None]))
+def test_a_value_deep_in_the_file_is_put_and_taken_out_and_nothing_else_moves(text: str, value: str | None) -> None:
+    after = daemon.put(text, {PLACE: value})
+    assert daemon.get(after, PLACE) == value
+    assert daemon.put(after, {PLACE: value}) == after
+    assert daemon.restore(after, text, [PLACE]) == text
+    assert daemon.restore(daemon.merge(after, OWN | {"x": 1}), text, [PLACE]) != text, "somebody added x"
+
+
+def test_tables_made_for_a_value_go_with_it() -> None:
+    text = daemon.put('{"debug": true}', {PLACE: "1400", ("mtu",): 1400})
+    assert json.loads(text) == {"debug": True, "default-network-opts": {"bridge": {PLACE[-1]: "1400"}}, "mtu": 1400}
+    assert json.loads(daemon.put(text, {PLACE: None, ("mtu",): None})) == {"debug": True}
+
+
+@pytest.mark.parametrize("text", ['{"default-network-opts": 7}', '{"default-network-opts": {"bridge": []}}'])
+def test_what_is_no_table_is_not_written_over(text: str) -> None:
+    assert daemon.get(text, PLACE) is None
+    assert daemon.put(text, {PLACE: None}) == text
+    with pytest.raises(daemon.DaemonJsonError, match="is no object"):
+        daemon.put(text, {PLACE: "1400"})
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        (1400, 1400),
+        ("1400", 1400),
+        (0, None),
+        (-1, None),
+        (None, None),
+        (True, None),
+        ("", None),
+        (1.5, None),
+        ([], None),
+    ],
+)
+def test_an_mtu_is_a_number_or_the_text_of_one(value: object, size: int | None) -> None:
+    assert daemon.size_of(value) == size

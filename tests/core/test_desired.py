@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, Said, dual, facts, fleet, host, plan_of
+from builders import FLEET, GENERATIONS, HOST2, WIDE, Said, dual, facts, fleet, host, plan_of
 
 from dockmesh.core import daemon
 from dockmesh.core.desired import desired, own_keys, previous, undone
@@ -26,7 +26,7 @@ def file(text: str, mode: str = "644") -> Said:
 
 
 def joined(found: HostFacts) -> HostState:
-    return desired(FLEET, FLEET.host(found.host), found, TEXTS)
+    return desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

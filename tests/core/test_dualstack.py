@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 
 import pytest
-from builders import FLEET, GENERATIONS, Said, dual, facts, fleet, host, plan_of, said_in
+from builders import FLEET, GENERATIONS, WIDE, Said, dual, facts, fleet, host, plan_of, said_in
 
 from dockmesh.core import daemon
 from dockmesh.core.conflicts import conflicts, notes
@@ -55,7 +55,7 @@ def against(
 ) -> list[str]:
     me = of or DUAL.host(GENERATIONS[generation])
     found = facts(f"{generation}_{state}", _lan(generation, state) | dict(changes), of=me)  # type: ignore[arg-type]
-    return [f"{each.key} {each.message}" for each in conflicts(DUAL, me, found)]  # type: ignore[arg-type]
+    return [f"{each.key} {each.message}" for each in conflicts(DUAL, me, found, WIDE)]  # type: ignore[arg-type]
 
 
 def _lan(generation: str, state: str) -> dict[str, Said]:
@@ -78,8 +78,8 @@ def test_a_host_that_has_joined_in_both_families_is_as_the_inventory_wants_it(ge
     found = joined(generation)
     me = DUAL.host(found.host)
     assert plan_of(found, me, DUAL).changes == ()
-    assert list(conflicts(DUAL, me, found)) == []
-    assert list(notes(me, found)) == []
+    assert list(conflicts(DUAL, me, found, WIDE)) == []
+    assert list(notes(me, found, WIDE)) == []
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -150,7 +150,7 @@ def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its()
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str) -> None:
     found = joined(generation)
-    wanted = desired(FLEET, FLEET.host(found.host), found, TEXTS)
+    wanted = desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
     assert set(keys(wanted)) == {"bip", "default-address-pools"}
     assert wanted.bridge
     assert wanted.bridge.address6 is None
@@ -191,7 +191,7 @@ def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() ->
         ),
     }
     found = facts("trixie_fresh", own)
-    wanted = desired(FLEET, FLEET.host("host2"), found, TEXTS)
+    wanted = desired(FLEET, FLEET.host("host2"), found, WIDE, TEXTS)
     assert found.actual.bridge
     assert found.actual.bridge.address6 == IPv6Interface("fd00:77::1/64")
     assert wanted.bridge
@@ -206,13 +206,13 @@ def test_an_address_that_docker_left_on_docker0_is_not_its_own() -> None:
 
 
 def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_dockers_can_list() -> None:
-    bridge = desired(DUAL, HOST3, joined("forky"), TEXTS).bridge
+    bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEXTS).bridge
     assert bridge
     six = [pool for pool in bridge.pools if isinstance(pool.base, IPv6Network)]
     assert [str(pool.base) for pool in six][:2] == ["fd00:10:128:201::/64", "fd00:10:128:202::/63"]
     assert {pool.size for pool in six} == {64}
     wide = dual(FLEET.hosts[2], "fd00:18::3", "fd00::/32", "fd00::1/64")
-    found = desired(fleet(wide), wide, joined("forky"), TEXTS).bridge
+    found = desired(fleet(wide), wide, joined("forky"), WIDE, TEXTS).bridge
     assert found
     assert all(pool.base.prefixlen >= 48 for pool in found.pools if isinstance(pool.base, IPv6Network))
 
@@ -268,7 +268,7 @@ def test_another_address_of_docker0_takes_docker_28() -> None:
 def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
     kvm = dual(host("kvm", "192.168.18.129", docker=False), "fd00:18::c0a8:1281", "fd00:9::/64")
     found = facts("no_docker", {"addresses6": "2: eth0    inet6 fd00:18::c0a8:1281/64"}, of=kvm)
-    told = [f"{each.key} {each.message}" for each in conflicts(fleet(kvm), kvm, found)]
+    told = [f"{each.key} {each.message}" for each in conflicts(fleet(kvm), kvm, found, WIDE)]
     assert told == [
         "net.ipv6.conf.all.forwarding is 0, so fd00:9::/64 cannot be reached: sysctl -w net.ipv6.conf.all.forwarding=1"
     ]
@@ -279,7 +279,7 @@ def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
     assert found.docker
     odd = DockerNetwork("old", "bridge", "br-old", (IPv6Network("fd00:77::/64"),))
     crowded = replace(found, docker=replace(found.docker, networks=(*found.docker.networks, odd)))
-    (note,) = notes(HOST3, crowded)
+    (note,) = notes(HOST3, crowded, WIDE)
     assert (note.key, "(fd00:77::/64) is outside fd00:10:128:200::/56" in note.message) == ("network old", True)
 
 

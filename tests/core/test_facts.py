@@ -4,7 +4,7 @@ import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, HOST3, facts, host, recorded, said_in
+from builders import FLEET, GENERATIONS, HOST2, HOST3, WIDE, facts, host, recorded, said_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,7 +50,7 @@ def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str
         ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
         ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
     }
-    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, TEXTS).by_key()["file", DAEMON_JSON]
+    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEXTS).by_key()["file", DAEMON_JSON]
     assert found.actual.bridge == Bridge(me.bridge, pools(FLEET, me, found))
     assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
 

@@ -1,7 +1,7 @@
 """Planning is subtraction."""
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST3, facts, plan_of
+from builders import FLEET, GENERATIONS, HOST3, WIDE, facts, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RESOURCES, STATES
@@ -69,7 +69,7 @@ def test_units_go_before_what_they_run() -> None:
 @given(STATES, STATES)
 def test_every_change_has_a_reason(a: HostState, b: HostState) -> None:
     found = facts("trixie_fresh")
-    plan = plan_host(type(found)(**{**_fields(found), "actual": a}), b)
+    plan = plan_host(type(found)(**{**_fields(found), "actual": a}), b, WIDE)
     assert all(change.reason for change in plan.changes)
     assert plan.basis == found.basis
 

@@ -58,6 +58,7 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
         st.none() | st.just(IPv4Interface("10.0.0.1/24")),
         st.lists(POOLS, max_size=2).map(tuple),
         st.none() | TEXT,
+        mtu=st.sampled_from([1400, 1500]),
     ),
     st.just(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),))),
     st.just(SourceNat(IPv6Network("fd00:1::/64"), (IPv6Network("fd00:2::/64"),), 6)),
@@ -91,8 +92,9 @@ def meant(change: Change) -> Call:
         case Forwarding(_family, on, policy):
             value = ("1",) if on and not gone else ("0", *([policy] if policy else []))
             return ("put_forwarding", "ip6tables", "net.ipv6.conf.all.forwarding", *value), ""
-        case Bridge(address, pools, way_in, address6):
-            where = str(address or ""), str(address6 or ""), "".join(f"{pool.base} {pool.size};" for pool in pools)
+        case Bridge(address, pools, way_in, address6, mtu):
+            listed = "".join(f"{pool.base} {pool.size};" for pool in pools)
+            where = str(address or ""), str(address6 or ""), listed, str(mtu)
             return (("restart_docker", *where), "") if way_in is None else (("restart_docker_by", *where), way_in)
         case Chain(table, name, hook, rules, family):
             which = "iptables" if family == 4 else "ip6tables", table, name

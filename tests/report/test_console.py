@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
-from builders import FLEET, HOST2, HOST3, facts, fleet, host, plan_of
+from builders import FLEET, HOST2, HOST3, WIDE, facts, fleet, host, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
@@ -182,7 +182,10 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
 def test_a_hostile_hosts_plan_is_plain() -> None:
     found = facts("hostile")
     paper = Paper()
-    print_plan(paper.out, Plan((plan_host(found, found.actual, conflicts(FLEET, HOST2, found)), plan_of(found, HOST2))))
+    print_plan(
+        paper.out,
+        Plan((plan_host(found, found.actual, WIDE, conflicts(FLEET, HOST2, found, WIDE)), plan_of(found, HOST2))),
+    )
     assert "[red]evil[/red]" in paper.text
     assert "[red]web[/red]" in paper.text
 

@@ -9,26 +9,12 @@ from shlex import join
 from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.explain.rules import Rule, counted
 from dockmesh.core.facts import KernelRoute, Way, address_of, kernel_route, source_nats, way
+from dockmesh.core.links import Link, links
 from dockmesh.core.model import SourceNat
 from dockmesh.core.sections import Section, Sections, quoted, reading
 
-_LINK = re.compile(r"(\d+): ([^\s:@/\x00-\x1f\x7f-\x9f]{1,15})(?:@(?:if)?([^\s:]+))?: <([A-Z0-9_,-]*)> mtu (\d+)")
-_MAC = re.compile(r"link/\S+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b")
 _OWN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NONE = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A network interface. `up`: switched on; `carrier`: its other end, which may have the number `other`, is too."""
-
-    number: int
-    name: str
-    up: bool
-    carrier: bool
-    mtu: int
-    mac: str | None
-    other: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +90,7 @@ def sight(sections: Sections, before: Sections) -> Sight:
         return Sight(
             docker=quoted(sections["docker"].text),
             addresses=tuple(map(address_of, sections["addresses"].lines())),
-            links=_links(sections["links"]),
+            links=links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(kernel_route(line), _words(line)) for line in sections["routes"].lines()),
             policy=tuple(map(quoted, sections["policy"].lines())),
@@ -123,24 +109,6 @@ def sight(sections: Sections, before: Sections) -> Sight:
 def _number_in(section: Section) -> int:
     """0 where the kernel has no such counter."""
     return int(section.text) if section.text.isdecimal() else 0
-
-
-def _links(section: Section) -> dict[str, Link]:
-    return {link.name: link for link in map(_link, section.lines())}
-
-
-def _link(line: str) -> Link:
-    found = _LINK.match(line)
-    if found is None:
-        raise ValueError(line)
-    number, name, other, flags, mtu = found.groups()
-    mac = _MAC.search(line)
-    up, carrier = ("UP" in flags.split(",")), ("LOWER_UP" in flags.split(","))
-    return Link(int(number), name, up, carrier, int(mtu), mac[1] if mac else None, _number(other))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
 
 
 def _neighbours(section: Section) -> Iterator[tuple[IPv4Address, Neighbour]]:
@@ -174,7 +142,7 @@ def _decided(section: Section) -> Way | str:
 
 def _leg(sections: Sections) -> Leg | None:
     name, bridge = sections["leg"].text.split()
-    link = _links(sections["container.links"]).get(name)
+    link = links(sections["container.links"].lines()).get(name)
     if link is None:
         return None
     return Leg(link, None if bridge == _NONE else quoted(bridge), _gateway(sections["container.routes"].lines()))

@@ -1,0 +1,41 @@
+"""The interfaces that hosts have towards their peers, and which of them takes the smallest packets."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.links import Link
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.routing import on_link
+
+# No IP packet is larger.
+_LARGEST = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowest:
+    """The smallest uplink of the hosts that were read. `whole`: none is left that may have a smaller one."""
+
+    host: str
+    device: str
+    mtu: int
+    whole: bool
+
+    def limit(self, given: int | None) -> int:
+        """The largest MTU there may be. What was given is not raised while a host that was not read may be why."""
+        return self.mtu if self.whole or given is None else min(self.mtu, given)
+
+
+def narrowest(fleet: Fleet, read: Mapping[str, HostFacts]) -> Narrowest:
+    """The smallest uplink of `read`, the hosts by name."""
+    whole = all(host.name in read for host in fleet.hosts)
+    there = ((host, link) for host in fleet.hosts if host.name in read for link in uplinks(host, read[host.name]))
+    links = (Narrowest(host.name, link.name, link.mtu, whole) for host, link in there)
+    return min(links, key=lambda each: each.mtu, default=Narrowest("", "", _LARGEST, whole))
+
+
+def uplinks(host: Host, facts: HostFacts) -> Iterator[Link]:
+    """The interfaces by which packets go to peers, or come from them."""
+    ways = {way.device for way in facts.ways.values() if on_link(way)}
+    own = {device for device, address in facts.addresses if address.ip == host.underlay}
+    return (link for name, link in facts.links.items() if name in ways | own)
