@@ -20,14 +20,11 @@ count() {
 }
 
 # full_size PID ADDRESS FAR: two pings that may not be cut, as large as the interface takes. 28 bytes are headers.
-# Sent as probes, what the container has learnt of the way before has no say; older pings cannot.
 full_size() {
-  leg=$(leg_of "$1" "$2")
-  size=$(inside "$1" ip -o link show dev "$leg" | sed -n 's/.* mtu \([0-9]*\) .*/\1/p')
+  size=$(size_of "$1" "$(leg_of "$1" "$2")")
   [ -n "$size" ] || { echo "no interface has $2"; return 1; }
   echo "size $size"
-  case "$(ping -M probe 2>&1)" in *'invalid -M'*) kind="do" ;; *) kind=probe ;; esac
-  inside "$1" ping -n -M "$kind" -c 2 -i 0.2 -W 1 -s $((size - 28)) -I "$2" "$3"
+  inside "$1" ping -n -M "$(uncut)" -c 2 -i 0.2 -W 1 -s $((size - 28)) -I "$2" "$3"
 }
 
 docker_state() {

@@ -1,8 +1,23 @@
 # Probes the mesh from one host. Follows sections.sh.
 # shellcheck shell=dash disable=SC2154
 
-bridge_containers() {
-  docker network inspect bridge --format '{{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
+# inside PID COMMAND...: in the network namespace of a process; 0 is the host's own.
+inside() {
+  pid=$1
+  shift
+  if [ "$pid" = 0 ]; then "$@"; else nsenter --target "$pid" --net "$@"; fi
+}
+
+# leg_of PID ADDRESS: the container's interface with that address.
+leg_of() { inside "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
+
+# size_of PID INTERFACE: its MTU.
+size_of() { inside "$1" ip -o link show dev "$2" | sed -n 's/.* mtu \([0-9]*\) .*/\1/p'; }
+
+# The MTU of docker0's containers, then their addresses.
+bridge_network() {
+  docker network inspect bridge --format '{{index .Options "com.docker.network.driver.mtu"}}
+    {{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
 }
 
 # The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID", with - where it has no IPv6.
@@ -21,7 +36,8 @@ find_container() {
 hold_namespace() {
   seconds=$1 bridge=$2 bridge6=$3
   shift 3
-  used=$(bridge_containers 2>/dev/null) || { echo 'Docker does not answer'; return 1; }
+  used=$(bridge_network 2>/dev/null) || { echo 'Docker does not answer'; return 1; }
+  mtu=${used%%[!0-9]*}
   for candidate; do
     address=${candidate%/*} address6=${candidate#*/}
     case "$used" in *"$address/"* | *"$address6/"*) continue ;; esac
@@ -30,7 +46,7 @@ hold_namespace() {
     until [ "$(readlink /proc/$holder/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do
       kill -0 "$holder" || return 1
     done
-    ip link add "dmp$holder" type veth peer name eth0 netns "$holder" &&
+    ip link add "dmp$holder" mtu "${mtu:-1500}" type veth peer name eth0 mtu "${mtu:-1500}" netns "$holder" &&
       ip link set "dmp$holder" master docker0 up &&
       nsenter --target "$holder" --net ip addr add "$address/${bridge#*/}" dev eth0 &&
       nsenter --target "$holder" --net ip link set eth0 up &&
@@ -65,29 +81,37 @@ release() {
   case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in "sleep "*) kill "$1" ;; esac
 }
 
-# container_target SECONDS BRIDGE BRIDGE6 CANDIDATE...: "ADDRESS ADDRESS6 PID container|namespace"
+# container_target SECONDS BRIDGE BRIDGE6 CANDIDATE...: "ADDRESS ADDRESS6 PID container|namespace MTU", the last as - where
+# it cannot be read.
 container_target() {
   awake || { echo 'docker.service is not active'; return 1; }
-  if found=$(find_container); then
-    echo "$found container"
-  else
-    found=$(hold_namespace "$@") || { echo "$found"; return 1; }
-    echo "$found namespace"
-  fi
+  what=container
+  found=$(find_container) || { what=namespace; found=$(hold_namespace "$@") || { echo "$found"; return 1; }; }
+  pid=${found##* }
+  size=$({ size_of "$pid" "$(leg_of "$pid" "${found%% *}")"; } 2>/dev/null)
+  echo "$found $what ${size:--}"
   [ "$3" = - ] || settled6
 }
 
-# one_probe KIND ADDRESS: one line "KIND ADDRESS" and ping's, joined. Called by xargs, in a shell of its own.
-# row COUNT INTERVAL WAIT PARALLEL PID, lines "KIND ADDRESS" on stdin; PID has the container's network namespace.
+# How ping is told that its packets may not be cut. As probes, what was learnt of the way before has no say; older pings
+# cannot.
+uncut() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
+
+# row COUNT INTERVAL WAIT PARALLEL PID, lines "KIND ADDRESS PAYLOAD" on stdin; PID has the container's network namespace.
+# Answers "KIND ADDRESS" and what ping said, its lines joined; where a payload is given also "KIND+ ADDRESS" and what it
+# said of a packet with that, which may not be cut, and a second one only if the first is lost.
 row() {
-  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5
-  export count interval wait pid
+  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 uncut=$(uncut)
+  export count interval wait pid uncut
   # The quoted text is another shell's.
   # shellcheck disable=SC2016
-  xargs -r -n 2 -P "$parallel" sh -c '
+  xargs -r -n 3 -P "$parallel" sh -c '
     inside=
     [ "$0" != container-container ] || inside="nsenter --target $pid --net"
+    one="$inside ping -n -M $uncut -c 1 -W $wait -s $2 $1"
+    [ "$2" = - ] || { printf "%s+ %s %s\n" "$0" "$1" "$({ $one || $one; } 2>&1 | tr "\n" "|")" & }
     said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" "$1" 2>&1 | tr "\n" "|")
     printf "%s %s %s\n" "$0" "$1" "$said"
+    wait
   '
 }

@@ -11,13 +11,6 @@ capture_tool() {
   }
 }
 
-# inside PID COMMAND...: in the network namespace of a process; 0 is the host's own.
-inside() {
-  pid=$1
-  shift
-  if [ "$pid" = 0 ]; then "$@"; else nsenter --target "$pid" --net "$@"; fi
-}
-
 # named_container NAME: its process; 0 where it is in the host's own network.
 named_container() {
   awake || { echo 'docker.service is not active'; return 1; }
@@ -39,9 +32,6 @@ container_addresses() {
 device_to() { ip -o -4 route get "$@" 2>/dev/null | sed -n 's/.* dev \([^ ]*\) .*/\1/p'; }
 
 mac_of() { ip -o link show dev "$1" | sed -n 's/.* link\/ether \([^ ]*\) .*/ \1/p' | grep . || echo ' -'; }
-
-# leg_of PID ADDRESS: the container's interface with that address.
-leg_of() { inside "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
 
 # bridge_of PID LEG: what the other end of it is in.
 bridge_of() {

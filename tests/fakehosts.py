@@ -278,12 +278,13 @@ class FakeSession:
         return _outcome("reverted", "not confirmed") + section("end", "")
 
     def _target(self, _own: str) -> str:
-        said = self.at.sections([])["addresses"]
+        said = self.at.sections([])
         return (
-            section("addresses", said)
+            section("addresses", said["addresses"])
+            + section("links", said["links"])
             + section("addresses6", "")
             + section("mesh", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
-            + section("target", f"{self.at.docker0.ip + 1} - 7 container")
+            + section("target", f"{self.at.docker0.ip + 1} - 7 container {self.at.bridge.mtu}")
             + section("end", "")
         )
 
@@ -292,13 +293,22 @@ class FakeSession:
         return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
 
     def _probe(self, asked: str) -> str:
-        kind, address = asked.split()
+        kind, address, payload = asked.split()
+        small = f"{kind} {address} {self._ping(kind, IPv4Address(address))}"
+        if payload == "-":
+            return small
+        there = next(each for each in self.lan.hosts.values() if IPv4Address(address) in each.docker0.network)
+        passes = there is self.at or int(payload) + 28 <= min(self.at.uplink, there.uplink)
+        large = self._ping(kind, IPv4Address(address)) if passes else "1 packets transmitted, 0 received|"
+        return f"{small}\n{kind}+ {address} {large}"
+
+    def _ping(self, kind: str, address: IPv4Address) -> str:
         ttl = {"host-bridge": 64, "host-container": 63, "container-container": 62}[kind]
-        if IPv4Address(address) in self.at.docker0.network:
+        if address in self.at.docker0.network:
             ttl = 64
-        got = 3 if self.lan.reaches(self.at, IPv4Address(address)) else 0
+        got = 3 if self.lan.reaches(self.at, address) else 0
         said = f"64 bytes: ttl={ttl}|" if got else ""
-        return f"{asked} {said}3 packets transmitted, {got} received|rtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms|"
+        return f"{said}3 packets transmitted, {got} received|rtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms|"
 
     def _released(self, _own: str) -> str:
         return section("release", "") + section("end", "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.model import Fleet
-from dockmesh.core.reach import Probe, Report, Target
+from dockmesh.core.reach import Probe, Reachability, Report, Target
 from dockmesh.core.standing import Standing, unjoined
 
 _NAMED = 6
@@ -27,10 +27,29 @@ def explained(report: Report, fleet: Fleet, targets: Mapping[str, Target]) -> Re
         report,
         answers=tuple(
             replace(answer, reason=cause, cause=True)
-            if not answer.ok and answer.probed and (cause := _cause(answer.probe, lacking[answer.probe.family]))
+            if not answer.ok
+            and answer.probed
+            and (
+                cause := _narrow(answer, targets)
+                if answer.arrives
+                else _cause(answer.probe, lacking[answer.probe.family])
+            )
             else answer
             for answer in report.answers
         ),
+    )
+
+
+def _narrow(answer: Reachability, targets: Mapping[str, Target]) -> str | None:
+    """Which of the two hosts has an uplink that packets of full size are too large for."""
+    ends = ((name, targets[name].uplink) for name in (answer.probe.source, answer.probe.target) if name in targets)
+    links = [(link.mtu, name, link.name) for name, link in ends if link]
+    if not answer.whole or not links or min(links)[0] >= answer.whole.size:
+        return None
+    mtu, name, device = min(links)
+    return (
+        f"packets of {answer.whole.size} bytes do not get to and from {name}, whose {device} takes {mtu}: dockmesh "
+        "apply, which gives docker0 that MTU"
     )
 
 

@@ -50,7 +50,7 @@ def concerned(report: Report, changed: Iterable[str]) -> set[str]:
     """
     candidates = set(changed)
     blamed = candidates & set(report.errors)
-    pairs = [{answer.probe.source, answer.probe.target} & candidates for answer in report.failed]
+    pairs = [{answer.probe.source, answer.probe.target} & candidates for answer in report.lost]
     while left := [pair for pair in pairs if pair and not pair & blamed]:
         counts = Counter(name for pair in left for name in pair)
         most = max(counts.values())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dockmesh.core.addresses import FAMILIES
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.links import Link
 from dockmesh.core.model import Fleet, Host
@@ -37,5 +38,6 @@ def narrowest(fleet: Fleet, read: Mapping[str, HostFacts]) -> Narrowest:
 def uplinks(host: Host, facts: HostFacts) -> Iterator[Link]:
     """The interfaces by which packets go to peers, or come from them."""
     ways = {way.device for way in facts.ways.values() if on_link(way)}
-    own = {device for device, address in facts.addresses if address.ip == host.underlay}
+    underlays = {stack.underlay for family in FAMILIES if (stack := host.stack(family))}
+    own = {device for device, address in facts.addresses if address.ip in underlays}
     return (link for name, link in facts.links.items() if name in ways | own)

@@ -128,7 +128,7 @@ def _taken_back(host: Host, answer: Answer, why: str) -> Outcome:
 def _complaint(name: str, report: Report) -> str:
     if name in report.errors:
         return report.errors[name]
-    failed = [answer for answer in report.failed if name in {answer.probe.source, answer.probe.target}]
+    failed = [answer for answer in report.lost if name in {answer.probe.source, answer.probe.target}]
     first = failed[0].probe
     return (
         f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "

@@ -159,7 +159,7 @@ def _probe(answer: Reachability) -> dict[str, Any]:
         "ttl": answer.ttl,
         "expected_ttl": answer.probe.expected_ttl,
         "rtt_ms": answer.rtt_ms,
-        "mtu_ok": None,
+        "mtu_ok": answer.mtu_ok,
         "source_seen": None,
         "reason": answer.reason,
     }

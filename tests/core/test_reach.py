@@ -151,26 +151,26 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
 def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
     questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
     targets = {"host1": Target(pid=7), "host2": unread(HOST2)}
-    assert "host-bridge 10.128.16.1\n" in row_script(questions, targets, TEXTS, pid=7)
+    assert "host-bridge 10.128.16.1 -\n" in row_script(questions, targets, TEXTS, pid=7)
     bridge, container = answers(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
     assert (bridge.reason, bridge.probed) == ("no reply", True)
     assert (container.reason, container.probed) == ("host2 could not be asked for it", False)
 
 
-def said_of(one: Host, text: str, status: int = 0) -> Target:
+def said_of(one: Host, text: str, status: int = 0, links: str = "") -> Target:
     said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
-    return target(one, Sections(said | {"mesh": Section(1, "")}))
+    return target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
         (
-            "10.128.0.2 - 77 container",
-            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, standing=Standing()),
+            "10.128.0.2 - 77 container 1400",
+            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, mtu=1400, standing=Standing()),
         ),
         (
-            "10.128.0.9 - 78 namespace",
+            "10.128.0.9 - 78 namespace -",
             Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, standing=Standing()),
         ),
     ],
@@ -187,7 +187,16 @@ def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "10.128.0.2", "x - 1 container", "10.128.0.2 x 1 container", "10.128.0.2 - x container", "10.128.0.2 - 1 a b"],
+    [
+        "",
+        "10.128.0.2",
+        "x - 1 container -",
+        "10.128.0.2 x 1 container -",
+        "10.128.0.2 - x container -",
+        "10.128.0.2 - 1 container x",
+        "10.128.0.2 - 1 a",
+        "10.128.0.2 - 1 a b c",
+    ],
 )
 def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
     with pytest.raises(HostError):
@@ -199,6 +208,19 @@ def test_a_host_without_docker_offers_the_address_it_has_in_its_prefix() -> None
     assert said_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
     assert said_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
     assert said_of(BARE, lines).bridge is None
+
+
+CARD = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
+
+
+@pytest.mark.parametrize(
+    ("links", "mtu"), [(CARD.format(1400), 1400), (f"odd\n{CARD.format(1400)}", None), ("", None), ("2: eth0: x", None)]
+)
+def test_a_host_tells_of_its_uplink_and_what_is_unreadable_is_passed_over(links: str, mtu: int | None) -> None:
+    lines = "odd\n2: eth0    inet 192.168.18.141/20 brd 192.168.31.255 scope global eth0"
+    found = said_of(BARE, lines, links=links).uplink
+    assert (found and found.mtu) == mtu
+    assert said_of(KVM, lines, links=links).uplink is None, "that is another host's address"
 
 
 @given(st.integers(0, 63), st.integers(22, 30), st.integers(1, 1022))

@@ -55,20 +55,18 @@ def largest(seen: Evidence) -> Iterator[Step]:
     least, narrow = min(uplinks, key=lambda each: each[0], default=(0, at))
     if uplinks and legs and max(legs) > least:
         yield bad(narrow, "there", "mtu", _narrow(narrow, least, max(legs)))
-    elif not seen.reached or seen.pinged.size is None:
+    elif not seen.reached or (sent := seen.pinged.whole) is None:
         yield unsure(at, "there", "mtu", "no packet of full size was sent")
-    elif seen.pinged.remembered:
-        detail = (
-            f"the container still goes by {seen.pinged.told_mtu} bytes, which it was told within the last ten minutes"
-        )
+    elif sent.remembered:
+        detail = f"the container still goes by {sent.told_mtu} bytes, which it was told within the last ten minutes"
         yield unsure(at, "there", "mtu", detail)
-    elif not seen.pinged.large_received:
-        told = f", {seen.pinged.told_mtu} at most" if seen.pinged.told_mtu else ""
-        cause = f"packets of {seen.pinged.size} bytes do not get from {at.name} to {other.name}{told}"
-        remedy = f"ask for an MTU of {seen.pinged.size} on all that is between the hosts"
+    elif not sent.received:
+        told = f", {sent.told_mtu} at most" if sent.told_mtu else ""
+        cause = f"packets of {sent.size} bytes do not get from {at.name} to {other.name}{told}"
+        remedy = f"ask for an MTU of {sent.size} on all that is between the hosts"
         yield bad(at, "there", "mtu", Fault("MTU too small", cause, remedy, blocks=False))
     else:
-        yield good(at, "there", "mtu", f"{seen.pinged.size} bytes get through")
+        yield good(at, "there", "mtu", f"{sent.size} bytes get through")
 
 
 def _narrow(at: Side, mtu: int, wanted: int) -> Fault:

@@ -7,6 +7,7 @@ from shlex import join
 
 from dockmesh.core.model import Host
 from dockmesh.core.reach import targets
+from dockmesh.core.reach.whole import Whole, whole
 from dockmesh.core.sections import Sections
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Endpoint, Found
@@ -23,22 +24,15 @@ HOLD_S = 60
 _RECEIVED = re.compile(r"\b(\d{1,6}) (?:packets )?received\b")
 _TTL = re.compile(r"\bttl=(\d{1,3})\b")
 _SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
-_MTU = re.compile(r"mtu ?= ?(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Pinged:
-    """What came of the probe. `size`: of the large packets, None where none were sent; `told_mtu`: by a router.
-
-    `remembered`: the large ones were not sent, as the container had been told of a smaller MTU some minutes ago.
-    """
+    """What came of the probe. `whole`: of the packets of full size, None where none were sent."""
 
     received: int
     ttl: int | None = None
-    size: int | None = None
-    large_received: int = 0
-    told_mtu: int | None = None
-    remembered: bool = False
+    whole: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +76,9 @@ def probe_script(here: Found, far: IPv4Address, texts: Texts) -> str:
 def pinged(sections: Sections) -> Pinged:
     """Read the answer of `probe_script`."""
     small, large = sections["ping"].text, sections["full"].text
-    size, told, seen = _SIZE.search(large), _MTU.search(large), _TTL.search(small)
-    ttl = int(seen[1]) if seen else None
-    if not (received := _received(small)) or size is None:
-        return Pinged(received, ttl)
-    remembered = "local error" in large and "Frag needed" not in large
-    return Pinged(received, ttl, int(size[1]), _received(large), int(told[1]) if told else None, remembered)
-
-
-def _received(said: str) -> int:
-    found = _RECEIVED.search(said)
-    return int(found[1]) if found else 0
+    counts, size, seen = _RECEIVED.search(small), _SIZE.search(large), _TTL.search(small)
+    received = int(counts[1]) if counts else 0
+    return Pinged(received, int(seen[1]) if seen else None, whole(int(size[1]), large) if received and size else None)
 
 
 def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Texts) -> str:

@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from dockmesh.core.addresses import IPV4, Address, Family
+from dockmesh.core.links import Link
+from dockmesh.core.reach.whole import Whole
 from dockmesh.core.standing import Standing
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
@@ -21,7 +23,8 @@ class Target:
     """What a host offers to be probed, and where probes from a container of its own start (`pid`).
 
     `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
-    says why. `standing` is None where the host could not be read.
+    says why. `standing` is None where the host could not be read. `mtu` is the container's, `uplink` the host's
+    interface for its peers.
     """
 
     bridge: IPv4Address | None = None
@@ -32,6 +35,8 @@ class Target:
     standing: Standing | None = None
     bridge6: IPv6Address | None = None
     container6: IPv6Address | None = None
+    mtu: int | None = None
+    uplink: Link | None = None
 
     def address(self, probe: "Probe") -> Address | None:
         """What such a probe asks of the host; None where it has nothing of the kind."""
@@ -59,7 +64,8 @@ class Probe:
 class Reachability:
     """The answer to a probe. `reason` is None where all is well; `probed` is False where it could not be made.
 
-    `cause`: the reason is what a host lacks, and the same for all the probes that fail for it.
+    `whole`: what came of a packet of full size, None where none was sent. `cause`: the reason is what a host lacks, and
+    the same for all the probes that fail for it.
     """
 
     probe: Probe
@@ -70,6 +76,7 @@ class Reachability:
     reason: str | None = None
     probed: bool = True
     cause: bool = False
+    whole: Whole | None = None
 
     @property
     def reached(self) -> bool:
@@ -77,8 +84,18 @@ class Reachability:
         return self.received > 0
 
     @property
-    def ok(self) -> bool:
+    def arrives(self) -> bool:
         """Whether replies came, and by the way they should."""
+        return self.reached and self.ttl == self.probe.expected_ttl
+
+    @property
+    def mtu_ok(self) -> bool | None:
+        """Whether packets of full size arrive as well; None where none was sent, or none of any size arrives."""
+        return None if self.whole is None or not self.reached else self.whole.received > 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it should be."""
         return self.reason is None
 
 
@@ -94,6 +111,11 @@ class Report:
     def failed(self) -> tuple[Reachability, ...]:
         """The answers that are not as they should be."""
         return tuple(answer for answer in self.answers if not answer.ok)
+
+    @property
+    def lost(self) -> tuple[Reachability, ...]:
+        """Of the failed, those by which the mesh does not stand."""
+        return tuple(answer for answer in self.failed if not answer.arrives)
 
     @property
     def unmade(self) -> tuple[Reachability, ...]:

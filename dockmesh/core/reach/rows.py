@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dockmesh.core.addresses import Address
+from dockmesh.core.links import Link
 from dockmesh.core.model import Fleet
 from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach.whole import HEADERS_BYTES, Whole, lost, whole
 from dockmesh.core.sections import Section, quoted
 from dockmesh.core.texts import Texts
 
@@ -24,8 +26,12 @@ _COMPLAINT = re.compile(
 
 def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None) -> str:
     """The script that asks all of one host's questions, several at once."""
-    lines = (f"{question.kind} {_asked(question, targets)}" for question in questions)
-    asked = "".join(f"{line}\n" for line in lines if not line.endswith(" None"))
+    sizes = _sizes(questions, targets)
+    asked = "".join(
+        f"{question.kind} {address} {_payload(question, sizes)}\n"
+        for question in questions
+        if (address := _asked(question, targets))
+    )
     row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
     return "\n".join(
         (
@@ -41,7 +47,7 @@ def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts:
 
 def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: Section) -> Iterator[Reachability]:
     """Read the answer of `row_script`: one Reachability per question, in their order."""
-    said = {}
+    said, sizes = {}, _sizes(questions, targets)
     for line in section.lines():
         kind, _, rest = line.partition(" ")
         address, _, text = rest.partition(" ")
@@ -51,7 +57,9 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
         if asked is None:
             yield Reachability(question, reason=_lack(question, targets), probed=False)
         else:
-            yield _reachability(question, said.get((question.kind, str(asked)), ""))
+            size = sizes.get(question)
+            large = whole(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
+            yield _reachability(question, said.get((question.kind, str(asked)), ""), large)
 
 
 def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
@@ -99,7 +107,33 @@ def _asked(question: Probe, targets: Mapping[str, Target]) -> Address | None:
     return offered.address(question)
 
 
-def _reachability(question: Probe, said: str) -> Reachability:
+def _sizes(questions: Iterable[Probe], targets: Mapping[str, Target]) -> dict[Probe, int]:
+    """The bytes of a packet of full size, for the last question asked of each pair, which is the one that asks most."""
+    last = {(each.source, each.target, each.family): each for each in questions if _asked(each, targets)}
+    found = ((each, _size(each, targets)) for each in last.values())
+    return {each: size for each, size in found if size}
+
+
+def _payload(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
+    return sizes[question] - HEADERS_BYTES[question.family] if question in sizes else "-"
+
+
+def _size(question: Probe, targets: Mapping[str, Target]) -> int | None:
+    """What both ends take: they agree on no more."""
+    source, target = targets.get(question.source, Target()), targets.get(question.target, Target())
+    ends = (
+        source.mtu if question.kind == "container-container" else _mtu(source.uplink),
+        _mtu(target.uplink) if question.kind == "host-bridge" else target.mtu,
+    )
+    known = [end for end in ends if end]
+    return min(known) if len(known) == len(ends) else None
+
+
+def _mtu(link: Link | None) -> int | None:
+    return link.mtu if link else None
+
+
+def _reachability(question: Probe, said: str, large: Whole | None) -> Reachability:
     counts = _COUNTS.search(said)
     if counts is None:
         return Reachability(question, reason=quoted(said.replace("|", " ")) or "the host ran no ping for it")
@@ -112,15 +146,16 @@ def _reachability(question: Probe, said: str) -> Reachability:
         received,
         ttl,
         float(rtt_found[1]) if rtt_found else None,
-        _reason(question, received=received, ttl=ttl, said=said),
+        _reason(question, received=received, ttl=ttl, said=said, large=large),
+        whole=large,
     )
 
 
-def _reason(question: Probe, *, received: int, ttl: int | None, said: str) -> str | None:
+def _reason(question: Probe, *, received: int, ttl: int | None, said: str, large: Whole | None) -> str | None:
     if received == 0:
         complaint = _COMPLAINT.search(said)
         return f"{quoted(complaint[2])}, says {quoted(complaint[1])}" if complaint else "no reply"
     if ttl != question.expected_ttl:
         why = "a nearer machine has that address" if (ttl or 0) > question.expected_ttl else "it took a longer way"
         return f"the reply's TTL is {ttl}, not {question.expected_ttl}: {why}"
-    return None
+    return lost(large) if large and not large.received else None

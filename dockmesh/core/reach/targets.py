@@ -8,6 +8,7 @@ from itertools import islice, repeat
 
 from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.facts import address_of
+from dockmesh.core.links import Link, links
 from dockmesh.core.model import Host
 from dockmesh.core.reach import Target
 from dockmesh.core.sections import Section, quoted, reading
@@ -32,6 +33,7 @@ def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
     """What of `target_script` stands behind sections.sh and probe.sh."""
     yield "section addresses ip -o -4 addr show"
     yield "section addresses6 ip -o -6 addr show scope global"
+    yield "section links ip -o link show"
     yield SCRIPT
     if host.bridge:
         bridge6 = host.ipv6.bridge if host.ipv6 else None
@@ -56,21 +58,22 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
     Raises:
         HostError: it is not what the script writes.
     """
-    found = standing(sections)
+    found, uplink = standing(sections), _uplink(host, sections)
     if not host.docker:
-        return _without_docker(host, sections, found)
-    bridges = replace(_bridges(host), standing=found)
+        return replace(_without_docker(host, sections, found), uplink=uplink)
+    bridges = replace(_bridges(host), standing=found, uplink=uplink)
     section = sections["target"]
     if section.status != 0:
         return replace(bridges, error=_no_container(host, section))
     with reading("target"):
-        address, address6, pid, what = section.text.split()
+        address, address6, pid, what, mtu = section.text.split()
         return replace(
             bridges,
             container=IPv4Address(address),
             container6=None if address6 == _NONE else IPv6Address(address6),
             pid=int(pid),
             held=what == "namespace",
+            mtu=None if mtu == _NONE else int(mtu),
         )
 
 
@@ -103,6 +106,16 @@ def _without_docker(host: Host, sections: Mapping[str, Section], found: Standing
     prefix6 = host.ipv6.prefix if host.ipv6 else None
     own6 = (each for each in addresses if isinstance(each, IPv6Address) and prefix6 and each in prefix6)
     return Target(bridge=next(own, None), bridge6=next(own6, None), standing=found)
+
+
+def _uplink(host: Host, sections: Mapping[str, Section]) -> Link | None:
+    """The interface with the address that peers have as next hop. What is unreadable is passed over."""
+    for line in sections["addresses"].lines():
+        with suppress(ValueError, IndexError):
+            device, address = address_of(line)
+            if address.ip == host.underlay:
+                return links(sections["links"].lines()).get(device)
+    return None
 
 
 def _addresses(sections: Mapping[str, Section]) -> Iterator[Address]:

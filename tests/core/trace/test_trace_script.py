@@ -62,7 +62,7 @@ def test_a_namespace_that_was_made_for_the_trace_is_released_and_a_container_is_
 def test_a_host_alone_is_the_container_that_status_probes_held_no_longer_than_the_captures() -> None:
     asked = script.find_script(Endpoint(HOST1), TEXTS, offset=3)
     assert "section target container_target 30 10.128.0.1/24 - " in asked
-    said = split(answer(addresses="", addresses6="", mesh="", target="10.128.0.250 - 99 namespace"))
+    said = split(answer(addresses="", addresses6="", mesh="", target="10.128.0.250 - 99 namespace 1500"))
     assert script.found(Endpoint(HOST1), said) == Found(IPv4Address("10.128.0.250"), 99, held=True)
 
 

@@ -1,0 +1,47 @@
+"""Packets of full size that nobody may cut: whether they get through."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dockmesh.core.addresses import IPV4, IPV6, Family
+
+# That of IP and that of ICMP.
+HEADERS_BYTES: Mapping[Family, int] = {IPV4: 28, IPV6: 48}
+
+_COUNTS = re.compile(r"\b\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received\b")
+_REFUSED = re.compile("Frag needed|Packet too big")
+_MTU = re.compile(r"mtu ?= ?(\d{1,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What came of packets of `size` bytes. `told_mtu`: how large they may be, by a host that could not hand them on.
+
+    `remembered`: they were not sent, as the sender had been told so some minutes ago.
+    """
+
+    size: int
+    received: int
+    told_mtu: int | None = None
+    remembered: bool = False
+
+
+def whole(size: int, said: str) -> Whole | None:
+    """Read what ping said of them; None where it did not send any, as one that knows no `-M`."""
+    counts, told = _COUNTS.findall(said), _MTU.search(said)
+    if not counts:
+        return None
+    remembered = "local error" in said and not _REFUSED.search(said)
+    return Whole(size, sum(map(int, counts)), int(told[1]) if told else None, remembered)
+
+
+def lost(found: Whole) -> str:
+    """Why a pair is not as it should be that small packets pass and these do not."""
+    most = f", {found.told_mtu} at most" if found.told_mtu else ""
+    if found.remembered:
+        return (
+            f"packets of {found.size} bytes do not get there{most}, as the sender was told within the last ten minutes"
+        )
+    remedy = f"ask for an MTU of {found.size} on all that is between the hosts"
+    return f"packets of {found.size} bytes do not get there{most}: {remedy}"

@@ -1,0 +1,178 @@
+"""Packets of full size: status finds those that are lost, apply lowers docker0 to the smallest uplink, and back."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mesh
+from breaking import DAEMON_JSON, done, file_in_place, said
+from mesh import Done, Mesh
+from stand import Stand
+
+from dockmesh.lab.command import run
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+# Docker 20.10 knows no default-network-opts.
+KNOWING = ("host2", "host3")
+MTU = "com.docker.network.driver.mtu"
+
+
+@contextmanager
+def narrow(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
+    """A host whose network card takes less than the others'."""
+    with done(lab, host, do=[f"ip link set eth0 mtu {mtu}"], undo=["ip link set eth0 mtu 1500"]):
+        yield
+
+
+@contextmanager
+def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
+    """A switch that drops larger packets at the port of a host, of which no host knows."""
+    port = ("ip", "-n", lab.topology.fabric, "link", "set", host, "mtu")
+    run((*port, str(mtu)))
+    try:
+        yield
+    finally:
+        run((*port, "1500"))
+
+
+@contextmanager
+def networks(lab: Lab, name: str) -> Iterator[dict[str, int]]:
+    """A network on each host, made by Docker as it likes; and the MTU it got."""
+    with done(lab, "host1", **made(name)), done(lab, "host2", **made(name)), done(lab, "host3", **made(name)):
+        option = f'{{{{index .Options "{MTU}"}}}}'
+        found = {host: said(lab, host, "docker", "network", "inspect", "-f", option, name) for host in HOSTS}
+        yield {host: int(mtu or 1500) for host, mtu in found.items()}
+
+
+def made(name: str) -> dict[str, list[str]]:
+    return {"do": [f"docker network create {name}"], "undo": [f"docker network rm {name}"]}
+
+
+def legs(lab: Lab) -> dict[str, int]:
+    """The MTU of each host's container."""
+    return {host: int(said(lab, host, "docker", "exec", "web", "cat", "/sys/class/net/eth0/mtu")) for host in HOSTS}
+
+
+def keys(lab: Lab, host: str) -> dict[str, Any]:
+    """What the host's daemon.json says of MTUs."""
+    document = json.loads(said(lab, host, "cat", DAEMON_JSON))
+    return {key: document[key] for key in ("mtu", "default-network-opts") if key in document}
+
+
+def whole(status: Done) -> dict[tuple[str, str], bool]:
+    """Whether packets of full size get from container to container, by the hosts of these."""
+    probes = [each for each in status.document["probes"] if each["kind"] == "container-container"]
+    return {(each["source"], each["target"]): each["mtu_ok"] for each in probes}
+
+
+def lost(status: Done) -> set[tuple[str, str]]:
+    return {pair for pair, passes in whole(status).items() if not passes}
+
+
+def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    found = whole(joined.dockmesh("status", "--json"))
+    assert found == {(a, b): True for a in HOSTS for b in HOSTS if a != b}
+    # A host without Docker asks as well, for what there is.
+    without = {"host4": {"docker": False, "prefix": None, "bridge": None}}
+    four = mesh.write(lab, tmp_path, {host: {} for host in HOSTS} | without)
+    try:
+        assert four.dockmesh("apply", "--yes").status == 0
+        probes = [each for each in four.dockmesh("status", "--json").document["probes"] if each["source"] == "host4"]
+    finally:
+        assert four.dockmesh("destroy", "--yes", "--limit", "host4").status == 0
+        assert joined.dockmesh("apply", "--yes").status == 0
+    assert {each["target"] for each in probes if each["mtu_ok"]} == set(HOSTS)
+    assert {each["kind"] for each in probes if each["mtu_ok"] is None} == {"host-bridge"}
+
+
+def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_raised_again(
+    joined: Mesh, lab: Lab
+) -> None:
+    with narrow(lab, "host1"), networks(lab, "before") as before:
+        broken, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
+        assert broken.status == shown.status == 3
+        assert lost(broken) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host1" in {a, b}}
+        assert all(each["reached"] for each in broken.document["probes"])
+        told = "packets of 1500 bytes do not get to and from host1, whose eth0 takes 1400: dockmesh apply"
+        assert [line for line in shown.stdout.splitlines() if line.startswith("✗ ")] == [
+            f"✗ {told}, which gives docker0 that MTU (4 probes)"
+        ]
+        plan = joined.dockmesh("plan")
+        assert plan.status == 2
+        assert plan.words.count("docker0 sends 1400 bytes at most, as eth0 of host1 takes no more") == 3
+        assert plan.words.count("network before sends up to 1500 bytes, the mesh takes 1400: make it anew") == 3
+        assert set(before.values()) == {1500}
+
+        assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        assert set(legs(lab).values()) == {1400}
+        assert keys(lab, "host1") == {"mtu": 1400}
+        for host in KNOWING:
+            assert keys(lab, host) == {"mtu": 1400, "default-network-opts": {"bridge": {MTU: "1400"}}}
+        assert joined.dockmesh("plan").status == 0
+        assert lost(joined.dockmesh("status", "--json")) == set()
+        explained = joined.dockmesh("explain", "host1", "host3", "--json")
+        assert (explained.status, explained.document["fault"]) == (0, None), explained
+        assert "1400 bytes get through" in str(explained.document["steps"])
+        with networks(lab, "after") as after:
+            assert after == {"host1": 1500} | dict.fromkeys(KNOWING, 1400)
+            assert joined.dockmesh("plan", "--limit", "host1").words.count(f"--opt {MTU}=1400") == 2
+
+    # Whoever is left out might be the one with the small uplink.
+    assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
+    raised = joined.dockmesh("plan")
+    assert raised.words.count("docker0 sends up to 1500 bytes again") == 3
+    assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+    assert set(legs(lab).values()) == {1500}
+    assert keys(lab, "host2") == keys(lab, "host1") == {}
+
+
+def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs_stays_all_the_time(
+    fresh: Mesh, lab: Lab, stand: Stand
+) -> None:
+    binding = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
+    own = json.dumps({"default-network-opts": {"bridge": binding}, "mtu": 1280})
+    restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
+    with narrow(lab, "host1"):
+        with file_in_place(lab, "host3", DAEMON_JSON, own):
+            said(lab, "host3", "sh", "-c", restart)
+            try:
+                assert fresh.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+                assert legs(lab) == {"host1": 1400, "host2": 1400, "host3": 1280}
+                lowered = {"default-network-opts": {"bridge": binding | {MTU: "1400"}}}
+                assert keys(lab, "host3") == {"mtu": 1280} | lowered
+                assert fresh.dockmesh("plan").status == 0
+                assert lost(fresh.dockmesh("status", "--json")) == set()
+                assert fresh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+                assert said(lab, "host3", "cat", DAEMON_JSON) == own
+                assert legs(lab) == {"host1": 1500, "host2": 1500, "host3": 1280}
+            finally:
+                lab.run("host3", ("rm", DAEMON_JSON))
+        said(lab, "host3", "sh", "-c", restart)
+    assert not stand.joined
+
+
+def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(fresh: Mesh, lab: Lab) -> None:
+    with narrow_between(lab, "host2"):
+        applied = fresh.dockmesh("apply", "--yes", "--serial", "100%", "--json")
+        shown = fresh.dockmesh("status")
+    assert [each["status"] for each in applied.document["outcomes"]] == ["confirmed"] * 3
+    assert applied.status == shown.status == 3
+    assert (
+        "→ host2 container-container: packets of 1500 bytes do not get there: ask for an MTU of 1500 on all"
+        in shown.words
+    )
+    assert "host2 → host1, host3 container-container: packets of 1500 bytes do not get there" in shown.words
+    assert fresh.dockmesh("status").status == 0
+
+
+def test_a_namespace_in_the_place_of_a_container_has_the_mtu_of_one(joined: Mesh, lab: Lab) -> None:
+    """Else it would ask with packets that no container sends."""
+    with narrow(lab, "host2"):
+        assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        with done(lab, "host3", do=["docker stop web"], undo=["docker start web"]):
+            status = joined.dockmesh("status", "--json")
+        assert (status.status, lost(status)) == (0, set())
+    assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
