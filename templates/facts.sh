@@ -138,6 +138,7 @@ read_facts() {
   if awake; then
     section daemon_arguments daemon_arguments
     section info docker info --format '{{json .}}'
+    section admission docker_admits
     section containers containers
   elif command -v docker >/dev/null; then
     section info asleep

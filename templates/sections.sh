@@ -1,5 +1,5 @@
 #!/bin/sh
-# What every script of dockmesh begins with: the form of its answer.
+# What every script of dockmesh begins with: the form of its answer, and what several of them ask of Docker.
 # Sections: a line "@NAME STATUS", then what the command wrote, every line behind one blank, so that nothing a host
 # prints can pass for a section. "@end" closes the answer.
 
@@ -9,6 +9,17 @@ export LC_ALL PATH
 
 # Asked over a listening docker.socket, a Docker that someone stopped would start.
 awake() { systemctl is-active --quiet docker.service; }
+
+# What the running Docker lets in with nftables of what is routed to containers, as its own rules tell: by which mark, or
+# "none"; and "no" where they drop it before that. What they do not tell is "?": without a container there is no such drop.
+docker_admits() {
+  rules=$(nft -s list table ip docker-bridges 2>/dev/null)
+  into=$(printf '%s\n' "$rules" | sed -n '/chain filter-forward-in__docker0 {/,/}/p')
+  mark=$(printf '%s\n' "$into" | sed -n 's,.*meta mark \(0x[0-9a-f]*\) counter accept .*,\1/0xffffffff,p
+    s,.*meta mark & \(0x[0-9a-f]*\) == \(0x[0-9a-f]*\) counter accept .*,\2/\1,p')
+  case "$into" in *'"UNPUBLISHED PORT DROP"'*) : "${mark:=none}" ;; esac
+  case "$rules" in *'"DROP DIRECT ACCESS"'*) echo "${mark:-?} no" ;; *) echo "${mark:-?} ?" ;; esac
+}
 
 section() {
   name=$1

@@ -55,12 +55,6 @@ remove_chain() {
 # remove_nat FAMILY
 remove_nat() { printf 'table %s dockmesh {\n}\ndelete table %s dockmesh\n' "$1" "$1" | nft -f -; }
 
-# put_forwarding TABLES KEY VALUE [POLICY]: whether the host forwards, and with it the policy for what is forwarded.
-put_forwarding() {
-  printf '%s\n' "$3" >"/proc/sys/$(echo "$2" | tr . /)" || return 1
-  [ -z "${4-}" ] || ! command -v "$1" >/dev/null || "$1" -w 10 -P FORWARD "$4"
-}
-
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
 
 bridge_addresses6() { ip -o -6 addr show dev docker0 scope global 2>/dev/null | sed -n 's/.* inet6 \([^ ]*\) .*/\1/p'; }
@@ -88,10 +82,13 @@ is_docker_on() {
     [ "$(docker_pools)" = "$3" ] && [ "$(bridge_mtu)" = "$4" ]
 }
 
-# restart_docker ADDRESS ADDRESS6 POOLS MTU: docker0 goes and comes again on the addresses, then the containers that ran
-# before.
+# The fifth word is there where what Docker lets in is to change.
+is_admitting() { [ -z "$5" ] || [ "$(docker_admits)" = "$5" ]; }
+
+# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: docker0 goes and comes again on the addresses, then the containers
+# that ran before.
 restart_docker() {
-  if ! is_docker_on "$@"; then
+  if ! { is_docker_on "$@" && is_admitting "$@"; }; then
     renew_bridge && settle_bridge6 "$2" || return 1
     is_docker_on "$@" || {
       echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)', pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
@@ -112,8 +109,8 @@ dependents() {
   done | sort -u
 }
 
-# restart_docker_by ADDRESS ADDRESS6 POOLS MTU, in base64 on stdin the daemon.json with which Docker starts on them: the file
-# is as it was once Docker has started.
+# restart_docker_by ADDRESS ADDRESS6 POOLS MTU [ADMISSION], in base64 on stdin the daemon.json with which Docker starts on
+# them: the file is as it was once Docker has started.
 restart_docker_by() {
   aside=$(mktemp -d "$PENDING/XXXXXX") || return 1
   [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$aside/file" || return 1

@@ -38,8 +38,19 @@ put_chain() {
   hooked "$@" || { unhook "$1" "$2" "$3" && "$1" -w 10 -t "$2" -I "$4" 1 -j "$3"; }
 }
 
-# put_nat FAMILY, the table dockmesh of that family of nft's on stdin: put in the place of the present one at one blow,
-# also where that is the same; connections keep the addresses they have.
+# As nft lists a table, and as dockmesh writes it, the difference is in blanks and in the names of priorities.
+squeezed() { tr -s '[:space:]' ' ' | sed 's/priority filter - 1;/priority -1;/; s/priority srcnat - 1;/priority 99;/'; }
+
+# put_nat FAMILY, the table dockmesh of that family of nft's on stdin: put in the place of another one at one blow;
+# connections keep the addresses they have. Where it is the same it stays, and with it what its rules have counted.
 put_nat() {
-  { printf 'table %s dockmesh {\n}\ndelete table %s dockmesh\n' "$1" "$1"; cat; } | nft -f -
+  table=$(cat)
+  [ "$(nft -s list table "$1" dockmesh 2>/dev/null | squeezed)" != "$(printf '%s\n' "$table" | squeezed)" ] || return 0
+  { printf 'table %s dockmesh {\n}\ndelete table %s dockmesh\n' "$1" "$1"; printf '%s\n' "$table"; } | nft -f -
+}
+
+# put_forwarding TABLES KEY VALUE [POLICY]: whether the host forwards, and with it the policy for what is forwarded.
+put_forwarding() {
+  printf '%s\n' "$3" >"/proc/sys/$(echo "$2" | tr . /)" || return 1
+  [ -z "${4-}" ] || ! command -v "$1" >/dev/null || "$1" -w 10 -P FORWARD "$4"
 }

@@ -18,6 +18,8 @@ from dockmesh.pipeline import TEXTS
 
 DATA = Path(__file__).parent / "data" / "facts"
 GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
+# The nftables answers are those of the lab's stand-in for Docker 29.
+_RECORDERS = GENERATIONS | {"nftables": "host3"}
 Said = str | tuple[int, str] | None
 
 # What templates/facts.sh has learnt to ask since the answers were recorded, with what those hosts would have said.
@@ -33,6 +35,7 @@ _SINCE: Mapping[str, Said] = {
     "accept_ra": "",
     "pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory"),
     "nat": "",
+    "admission": "? ?",
     "nft": (1, "Error: No such file or directory\nlist table ip dockmesh\n              ^^^^^^^^"),
 }
 
@@ -105,23 +108,26 @@ def listed(nat: SourceNat) -> str:
     """As `nft -s list table` prints it."""
     peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
     ip = nft_family(nat.family)
-    return f"""table {ip} dockmesh {{
-\tset peers {{
+    marks = "\n\t\t".join(("type filter hook forward priority filter - 1; policy accept;", *nat.marks))
+    kept = f"""\tset peers {{
 \t\ttype ipv{nat.family}_addr
 \t\tflags interval
 \t\telements = {{ {peers} }}
 \t}}
 
-\tchain source {{
+"""
+    source = f"""\tchain source {{
 \t\ttype nat hook postrouting priority srcnat - 1; policy accept;
 \t\t{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr
 \t}}
-}}"""
+"""
+    forward = f"\tchain forward {{\n\t\t{marks}\n\t}}\n\n" if nat.marks else ""
+    return f"table {ip} dockmesh {{\n{kept * bool(nat.prefix)}{forward}{source * bool(nat.prefix)}}}"
 
 
 def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | None = None) -> HostFacts:
     """The facts of a recorded answer, by default as that of the host it was recorded on."""
-    recorder = GENERATIONS.get(name.split("_", maxsplit=1)[0], "host2")
+    recorder = _RECORDERS.get(name.split("_", maxsplit=1)[0], "host2")
     return parse(of or FLEET.host(recorder), recorded(name, changes))
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.model import (
+    Admission,
     Bridge,
     Chain,
     File,
@@ -14,6 +15,7 @@ from dockmesh.core.model import (
     Host,
     HostState,
     Login,
+    Mark,
     Pool,
     Route,
     Settings,
@@ -30,6 +32,8 @@ FAMILIES = st.sampled_from([4, 6])
 HOPS = st.sampled_from(["192.168.0.1", "192.168.0.2"]).map(IPv4Address)
 WORDS = st.sampled_from(["", "a", "b\n"])
 POOLS = st.builds(Pool, PREFIXES, st.integers(24, 28))
+ADMISSIONS = st.builds(Admission, st.sampled_from([None, Mark(1, 1), Mark(0x1000, 0xFFFFFFFF)]), st.booleans())
+MARKS = st.lists(st.sampled_from(["ip daddr != 10.0.0.0/8 accept", "counter drop"]), max_size=2).map(tuple)
 RESOURCES = st.one_of(
     st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
     st.builds(
@@ -40,11 +44,12 @@ RESOURCES = st.one_of(
         Bridge,
         st.none() | st.just(IPv4Interface("10.0.0.1/24")),
         st.lists(POOLS, max_size=2).map(tuple),
+        admission=st.none() | ADMISSIONS,
         address6=st.none() | st.just(IPv6Interface("fd00:1::1/64")),
         mtu=st.sampled_from([1400, 1500]),
     ),
-    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple), FAMILIES),
-    st.builds(Forwarding, st.just(6), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
+    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple), FAMILIES, MARKS),
+    st.builds(Forwarding, FAMILIES, st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
     st.builds(Route, PREFIXES6, st.just(IPv6Address("fd00::2")), st.just("eth0")),
     st.builds(
         Chain,

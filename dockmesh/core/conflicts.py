@@ -1,9 +1,10 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
-from dockmesh.core import daemon, mtu
+from dockmesh.core import daemon, mark, mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Network, family_of, within
 from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
@@ -33,6 +34,12 @@ def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
     """What of the host stays outside the mesh, or is left to its admin."""
     if host.prefix and not host.docker and "iptables" not in facts.tools:
         yield Note("iptables", "is not installed: if the host's firewall drops what it forwards, let the peers in")
+    if facts.nftables and facts.forward_drops:
+        yield Note(
+            "FORWARD",
+            "of iptables has the policy DROP, left by Docker perhaps from before it used nftables: what no rule there "
+            "accepts does not reach containers; iptables -P FORWARD ACCEPT",
+        )
     for network in facts.docker.networks if facts.docker else ():
         for prefix in network.prefixes:
             own = host.stack(family_of(prefix))
@@ -183,21 +190,43 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
         yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
     if docker.swarm:
         yield Conflict("docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false")
-    if not docker.firewall_backend.startswith("iptables"):
-        yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported yet")
+    if not docker.nftables and not docker.firewall_backend.startswith("iptables"):
+        yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported")
+    if docker.nftables and "nft" not in facts.tools:
+        yield Conflict(
+            "nft", "is not installed, by which peers are let in where Docker uses nftables: install nftables"
+        )
     yield from _flags(docker)
     yield from _daemon_json(facts, docker, narrow)
 
 
 def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
-    for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables"):
+    for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables", *_nftables_flags(docker)):
         if flag in flags and flags[flag] != "--iptables=true":
             yield overriding(flags[flag], docker)
     elsewhere = docker.flag("--config-file")
     if elsewhere not in {None, DAEMON_JSON}:
         yield Conflict(
             "docker", f"reads its configuration from {elsewhere}: take --config-file out, and move it to {DAEMON_JSON}"
+        )
+
+
+def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
+    return (f"--{daemon.FWMARK}", f"--{daemon.DIRECT}") if docker.nftables else ()
+
+
+def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
+    """What an admin has said of the two keys that dockmesh needs, and will not say otherwise."""
+    named = keys.get(daemon.FWMARK)
+    if named is not None and not (isinstance(named, str) and mark.parse(named)):
+        yield Conflict(
+            DAEMON_JSON,
+            f"sets {daemon.FWMARK} to {named!r}, which no packet bears or every one: say {mark.OWN!r}, or take it out",
+        )
+    if keys.get(daemon.DIRECT) is False:
+        yield Conflict(
+            DAEMON_JSON, f"sets {daemon.DIRECT} to false: Docker then drops what peers send; take the key out"
         )
 
 
@@ -210,8 +239,10 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> It
         return
     if "bridge" in keys:
         yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
+    if docker.nftables:
+        yield from _nftables_keys(keys)
     if keys.get("iptables") is False:
-        yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no DOCKER-USER; take the key out")
+        yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no rules of its own; take the key out")
     elif IPV4 not in facts.docker_user and docker.firewall_backend.startswith("iptables"):
         yield Conflict("DOCKER-USER", "is gone, and Docker's other rules with it: systemctl restart docker")
     yield from mtu.conflicts(facts, docker, narrow)

@@ -12,12 +12,16 @@ from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_network
 from math import isfinite
 from typing import Any
 
-from dockmesh.core.model import Bridge, Pool
+from dockmesh.core import mark
+from dockmesh.core.model import Admission, Bridge, Pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
 # The first version that knows the key bip6. It keeps to the address that docker0 had last where the key is absent.
 BIP6 = 28
+FWMARK = "bridge-accept-fwmark"
+DIRECT = "allow-direct-routing"
+_DOCKMESHS = Admission(mark.parse(mark.OWN), direct=True)
 # A value's place: the names on the way to it, the outermost first.
 Path = tuple[str, ...]
 _ABSENT = object()
@@ -102,8 +106,10 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
     """
     document = load(text)
     named, mtu = _named(document), size_of(document.get("mtu"))
-    # Where the file names no MTU, it is Docker's own, or that of a flag.
-    if bridge.address is None or (named and replace(named, mtu=mtu or bridge.mtu) == bridge):
+    # Where the file names no MTU, it is Docker's own, or that of a flag; what is let in, Docker does not remember.
+    if bridge.address is None or (
+        named and replace(named, mtu=mtu or bridge.mtu, admission=bridge.admission) == bridge
+    ):
         return None
     for key in OWN_KEYS:
         document.pop(key, None)
@@ -134,6 +140,20 @@ def pools(text: str | None) -> tuple[Pool, ...]:
     """
     found = _named(load(text))
     return found.pools if found else ()
+
+
+def admission(text: str | None, *, nftables: bool) -> Admission | None:
+    """What the file has Docker let in of what is routed to containers; a mark that dockmesh cannot use counts as none.
+
+    That matters with its nftables backend. With iptables it is None, unless the file still has what dockmesh set.
+
+    Raises:
+        DaemonJsonError: the text is no JSON object.
+    """
+    keys = load(text)
+    named = keys.get(FWMARK)
+    found = Admission(mark.parse(named) if isinstance(named, str) else None, direct=keys.get(DIRECT) is True)
+    return found if nftables or found == _DOCKMESHS else None
 
 
 def first_of(network: IPv6Network) -> IPv6Interface:

@@ -9,10 +9,10 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from dockmesh.core import daemon, mtu, original, record, script
-from dockmesh.core.addresses import IPV6
+from dockmesh.core import daemon, mtu, nftables, original, record, script
+from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerFacts, HostFacts
-from dockmesh.core.firewall import chains, source_nat
+from dockmesh.core.firewall import chains, marks, source_nat, with_marks
 from dockmesh.core.model import (
     Bridge,
     Chain,
@@ -44,10 +44,17 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts
     """
     others = tuple(peers(fleet, host))
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
-    fades = HostState((*chains(host, others, facts), *sources, *mesh_routes(fleet, host, facts.ways)))
     own: tuple[Resource, ...] = facts.actual.of(Forwarding)
     if facts.docker:
         own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
+    fades = HostState(
+        (
+            *((Forwarding(IPV4, on=True),) if facts.nftables else ()),
+            *chains(host, others, facts),
+            *with_marks(sources, _marks(host, others, facts, HostState(own))),
+            *mesh_routes(fleet, host, facts.ways),
+        )
+    )
     return HostState((*own, *fades.resources, *_persistence(host, fades, texts)))
 
 
@@ -61,9 +68,10 @@ def previous(facts: HostFacts) -> HostState:
     """
     if facts.previous is None:
         return facts.actual
-    state = record.load(facts.previous)
+    state = nftables.adapted(record.load(facts.previous), facts)
     resources = {key_of(each): each for each in state.resources if not isinstance(each, Forwarding)}
-    switch = _given_back(facts, state.of(Forwarding))
+    of_ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
+    switch = (*of_ipv4, *_given_back(facts, state.of(Forwarding)))
     if facts.docker is None:
         return HostState((*resources.values(), *switch))
     resources.pop(("service", "docker"), None)
@@ -85,7 +93,7 @@ def undone(facts: HostFacts) -> HostState:
         there = (facts.file(DAEMON_JSON), facts.actual.bridge, *facts.actual.of(Forwarding))
         return HostState(tuple(resource for resource in there if resource))
     own = _returned(facts, found.daemon_json, found.bridge)
-    return HostState((*own, *_given_back(facts, found.forwarding)))
+    return HostState((*own, *nftables.forwarding(facts), *_given_back(facts, found.forwarding)))
 
 
 def _returned(
@@ -97,8 +105,10 @@ def _returned(
     """
     file = facts.file(DAEMON_JSON)
     now = file.text if file else None
-    text = daemon.restore(now, before, {*mtu.given_in(now, _given_mtu(facts.actual)), *also})
-    bridge = replace(then, mtu=mtu.of_docker0(facts, text))
+    ours = {(key,) for key in nftables.owned(original.load(facts.actual))}
+    text = daemon.restore(now, before, {*mtu.given_in(now, _given_mtu(facts.actual)), *ours, *also})
+    admission = daemon.admission(text, nftables=facts.nftables)
+    bridge = replace(then, mtu=mtu.of_docker0(facts, text), admission=admission)
     bridge = replace(bridge, way_in=daemon.naming(text, bridge))
     return (bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge)
 
@@ -137,25 +147,40 @@ def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, 
     )
 
 
+def _marks(host: Host, others: Sequence[Host], facts: HostFacts, docker: HostState) -> tuple[str, ...]:
+    """What an admin has opened to everybody stays open."""
+    admission = docker.bridge.admission if docker.bridge else None
+    if not facts.nftables or admission is None or admission.mark is None:
+        return ()
+    closed = daemon.DIRECT in nftables.owned(original.load(docker))
+    return marks(host, others, facts, admission.mark, closed=closed)
+
+
 def _docker_resources(
     fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: Narrowest, texts: Texts
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     text = file.text if file else None
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
-    kept = original.found(facts)
+    kept = nftables.noted(original.found(facts), facts)
     # What a host was found with counts where it leaves the mesh of IPv6.
     found = kept if not joins and _ipv6_is_ours(facts) else None
     given = pools(fleet, host, facts, found.bridge if found else None)
     keys = daemon.merge(
         text,
-        own_keys(host, facts, given, texts),
-        lapsed=daemon.IPV6_KEYS if found else (),
-        original=found.daemon_json if found else None,
+        own_keys(host, facts, given, texts) | nftables.keys(facts),
+        lapsed=(*(daemon.IPV6_KEYS if found else ()), *nftables.lapsed(facts)),
+        original=kept.daemon_json,
     )
     fitted = mtu.fitted(facts, docker, narrow)
     keys = daemon.put(keys, fitted.values)
-    bridge = Bridge(host.bridge, given, address6=_address6(host, facts, found), mtu=mtu.of_docker0(facts, keys))
+    bridge = Bridge(
+        host.bridge,
+        given,
+        address6=_address6(host, facts, found),
+        mtu=mtu.of_docker0(facts, keys),
+        admission=daemon.admission(keys, nftables=facts.nftables),
+    )
     return (
         original.dump(replace(kept, given_mtu=fitted.given), facts),
         File(DAEMON_JSON, keys, file.mode if file else "644"),
@@ -174,14 +199,14 @@ def _address6(host: Host, facts: HostFacts, found: original.Original | None) -> 
 
 def _switch(facts: HostFacts, found: original.Original | None, *, on: bool) -> tuple[Forwarding, ...]:
     """Docker forwards IPv6 once it has a network of it; that is planned, so that it can be taken back."""
-    if found is not None:
-        return found.forwarding
-    return tuple(replace(each, on=each.on or on) for each in facts.actual.of(Forwarding))
+    switches = found.forwarding if found else facts.actual.of(Forwarding)
+    return tuple(replace(each, on=each.on or on) for each in switches if each.family == IPV6)
 
 
 def _given_back(facts: HostFacts, then: tuple[Forwarding, ...]) -> tuple[Forwarding, ...]:
-    """The switch as it was; as it is, where it was not for the mesh that it was switched on."""
-    return then if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
+    """The switch of IPv6 as it was; as it is, where it was not for the mesh that it was switched on."""
+    switches = then if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
+    return tuple(each for each in switches if each.family == IPV6)
 
 
 def _ipv6_is_ours(facts: HostFacts) -> bool:

@@ -42,6 +42,8 @@ def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> It
     for argument in docker.arguments:
         if argument.split("=")[0].removeprefix("--") in IPV6_KEYS:
             yield overriding(argument, docker)
+    if docker.nftables:
+        yield Conflict("docker", "writes its rules with nftables, with which dockmesh joins hosts by IPv4 alone so far")
     first = first_of(bridge.network)
     if docker.major < BIP6 and bridge != first:
         yield Conflict(

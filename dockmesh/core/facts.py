@@ -12,11 +12,12 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_
 from itertools import chain, pairwise, product
 from typing import Any
 
-from dockmesh.core import daemon
+from dockmesh.core import daemon, mark
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, in_order
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
     DEFAULT_MTU,
+    Admission,
     Bridge,
     Chain,
     File,
@@ -47,12 +48,15 @@ DOCKER_BRIDGE = "docker0"
 _FILE_BYTES = 1 << 20
 # How Go prints a netip.Prefix that is none.
 _NO_PREFIX = "invalid Prefix"
-# As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks joined.
-_SOURCE_NAT = re.compile(
-    r"table (?P<ip>ip6?) dockmesh \{ set peers"
-    r" \{ type ipv[46]_addr flags interval elements = \{ (?P<peers>[\da-f:./, ]+) \} \}"
-    r" chain source \{ type nat hook postrouting priority (?:srcnat - 1|99); policy accept;"
-    r" (?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr \} \}"
+# As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
+_TABLE = re.compile(
+    r"table (?P<ip>ip6?) dockmesh \{\n"
+    r"(?:set peers \{\ntype ipv[46]_addr\nflags interval\nelements = \{ (?P<peers>[\da-f:./,\s]+) \}\n\}\n)?"
+    r"(?:chain forward \{\ntype filter hook forward priority (?:filter - 1|-1); policy accept;\n"
+    r"(?P<marks>(?:ip [^\n{}]+\n|iifname [^\n{}]+\n)+)\}\n)?"
+    r"(?:chain source \{\ntype nat hook postrouting priority (?:srcnat - 1|99); policy accept;\n"
+    r"(?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr\n\}\n)?"
+    r"\}"
 )
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
@@ -124,6 +128,11 @@ class DockerFacts:
         first = self.version.split(".", 1)[0]
         return int(first) if first.isdecimal() else 0
 
+    @property
+    def nftables(self) -> bool:
+        """Whether it writes its rules with nftables itself, not by iptables (29 and later, where asked to)."""
+        return self.firewall_backend.startswith("nftables")
+
     def flag(self, name: str) -> str | None:
         """What dockerd is started with: behind `=` in the same argument, or in the next one; None without the flag."""
         for at, argument in enumerate(self.arguments):
@@ -139,6 +148,7 @@ class HostFacts:
 
     `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
     others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
+    `forward_drops`: iptables drops what is forwarded and no rule of its own accepts.
     """
 
     host: str
@@ -155,11 +165,16 @@ class HostFacts:
     docker_user: frozenset[Family]
     actual: HostState
     takes_ra: frozenset[str] = frozenset()
+    forward_drops: bool = False
+
+    @property
+    def nftables(self) -> bool:
+        """Whether the host's Docker writes its rules with nftables itself."""
+        return self.docker is not None and self.docker.nftables
 
     def file(self, path: str) -> File | None:
         """The file at `path` among those dockmesh reads, None where the host has none."""
-        found = self.actual.by_key().get(("file", path))
-        return found if isinstance(found, File) else None
+        return self.actual.file(path)
 
 
 def parse(host: Host, output: str) -> HostFacts:
@@ -179,11 +194,12 @@ def parse(host: Host, output: str) -> HostFacts:
     with reading("interfaces"):
         interfaces = links(sections["links"].lines())
     docker = _docker(sections) if host.docker else None
+    ip_forward = sections["ip_forward"].text == "1"
     return HostFacts(
         host=host.name,
         basis=sections["basis"].text,
         tools=frozenset(line.rsplit("/", 1)[-1] for line in sections["tools"].lines()),
-        ip_forward=sections["ip_forward"].text == "1",
+        ip_forward=ip_forward,
         addresses=addresses,
         foreign_routes=tuple(route for route in routes if not route.owned),
         ways=ways,
@@ -193,9 +209,11 @@ def parse(host: Host, output: str) -> HostFacts:
         pending=_pending(sections),
         docker_user=frozenset(family for family in FAMILIES if _policy(sections, family, "DOCKER-USER")),
         takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
+        forward_drops=_policy(sections, IPV4, "FORWARD") == "DROP",
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses, docker) if docker else ()),
+                *((Forwarding(IPV4, ip_forward),) if docker and docker.nftables else ()),
                 *_own_files(sections, [REASSERT]),
                 *_units(sections),
                 *_forwarding(sections),
@@ -350,8 +368,20 @@ def _docker_resources(
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
         bridge = replace(bridge, pools=_pools(sections["info"], text))
-        return *files, replace(bridge, way_in=daemon.naming(text, bridge))
+        filed = daemon.admission(text, nftables=docker.nftables)
+        admission = _admission(sections["admission"], filed) if docker.nftables and filed else filed
+        return *files, replace(bridge, way_in=daemon.naming(text, bridge), admission=admission)
     return *files, bridge
+
+
+def _admission(section: Section, filed: Admission) -> Admission:
+    """What the running daemon lets in by its own rules. What these do not tell is as the file has it."""
+    with reading("Docker's rules"):
+        borne, direct = section.text.split()
+        return Admission(
+            mark={"?": filed.mark, "none": None}[borne] if borne in {"?", "none"} else mark.parse(borne),
+            direct={"no": False, "?": filed.direct}[direct],
+        )
 
 
 def _pools(info: Section, text: str | None) -> tuple[Pool, ...]:
@@ -406,10 +436,18 @@ def _chains(sections: Mapping[str, Section]) -> Iterator[Chain]:
 def source_nats(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
     """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
     if listed.status == 0:
-        found = _SOURCE_NAT.fullmatch(" ".join(listed.text.split()))
+        found = _TABLE.fullmatch("\n".join(filter(None, map(str.strip, listed.lines()))))
         with reading(f"table {nft_family(family)} dockmesh"):
-            peers = in_order(map(ip_network, found["peers"].split(", "))) if found else ()
-            yield SourceNat(ip_network(found["prefix"]) if found else None, peers, family)
+            yield _table(found.groupdict(default=""), family) if found else SourceNat(family=family)
+
+
+def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
+    marks = tuple(parts["marks"].splitlines())
+    if not parts["peers"] or not parts["prefix"]:
+        whole = parts["peers"] == parts["prefix"]
+        return SourceNat(family=family, marks=marks if whole else ())
+    peers = in_order(ip_network(each.strip()) for each in parts["peers"].split(","))
+    return SourceNat(ip_network(parts["prefix"]), peers, family, marks)
 
 
 def _info(section: Section) -> dict[str, Any]:

@@ -4,6 +4,9 @@ Docker drops this traffic twice: by the policy of filter FORWARD (1.13 and later
 and, from 28.2 on, by a drop per container address in raw PREROUTING, which it appends, so that an accept in front of
 them wins. The raw accepts are set on every generation: the upgrade to 28 then cuts nobody off.
 
+Docker with nftables (29 and later, where asked to) heeds no accept in anybody's chain. It lets in what bears a mark
+that its daemon.json names, and drops nothing before that if told so there (`Admission`). The same rules mark then.
+
 Before 27 Docker has no rules for IPv6, and leaves containers open to everybody who has a route to them. There the chain
 is dockmesh's alone: it stands in FORWARD, and closes the prefix to all but the peers.
 
@@ -13,13 +16,44 @@ connection's source once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from dockmesh.core import mark
 from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, in_order
 from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts, Way
-from dockmesh.core.model import Allow, Chain, Host, SourceNat, Stack, nft_family
+from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, Stack, nft_family
 
+Of = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
+_IPTABLES = {
+    None: "",
+    "replies": " -m conntrack --ctstate RELATED,ESTABLISHED",
+    "unpublished": " -m conntrack ! --ctstate DNAT",
+}
+_NFT = {
+    None: "",
+    "icmp": " ip protocol icmp",
+    "replies": " ct state established,related",
+    "unpublished": " ct status ! dnat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of packets from `source` that come in by `device`, if they are what `of` says; None: any.
+
+    "replies" are of known connections; "unpublished" is what Docker has not sent on from a port of the host's.
+    """
+
+    source: Network
+    device: str
+    of: Of
+
+    @property
+    def accepted(self) -> bool:
+        """Else dropped."""
+        return self.of != "unpublished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +82,36 @@ def iptables(family: Family) -> str:
 
 
 def chains(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Chain, ...]:
-    """The chains `host` shall have; of a family in which it has no prefix none, nor where it has no iptables."""
+    """The chains `host` shall have.
+
+    None of a family in which it has no prefix, or for which it has no iptables; none with a Docker that heeds none.
+    """
+    if facts.nftables:
+        return ()
     meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables(mesh.family) in facts.tools]
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
+
+
+def marks(host: Host, peers: Iterable[Host], facts: HostFacts, admitting: Mark, *, closed: bool) -> tuple[str, ...]:
+    """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
+
+    `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
+    are published, on 127.0.0.1 perhaps.
+    """
+    mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
+    if mesh is None:
+        return ()
+    rules = (_marking(rule, admitting) for rule in _rules(mesh, host.allow))
+    others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
+    return (f"ip daddr != {mesh.prefix} accept", *rules, *((others,) if closed else ()))
+
+
+def with_marks(tables: Sequence[SourceNat | Chain], rules: tuple[str, ...]) -> tuple[SourceNat | Chain, ...]:
+    """What keeps sources, with `rules` in the same table."""
+    if not rules:
+        return tuple(tables)
+    of_ipv4 = (each for each in tables or (SourceNat(),) if isinstance(each, SourceNat) and each.family == IPV4)
+    return tuple(replace(each, marks=rules) for each in of_ipv4)
 
 
 def source_nat(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
@@ -60,18 +121,31 @@ def source_nat(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Sou
 
 
 def nft(nat: SourceNat) -> str:
-    """The table for `nft -f`: at priority 99, one before that of iptables (netfilter's NF_IP_PRI_NAT_SRC, 100)."""
+    """The table for `nft -f`, in the words in which nft lists it.
+
+    Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
+    of either for what is forwarded at 0.
+    """
     ip = nft_family(nat.family)
-    if nat.prefix is None:
-        return f"table {ip} dockmesh {{\n}}\n"
-    return f"""table {ip} dockmesh {{
-  set peers {{ type ipv{nat.family}_addr; flags interval; elements = {{ {", ".join(map(str, nat.peers))} }}; }}
-  chain source {{
-    type nat hook postrouting priority 99; policy accept;
-    {ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr
-  }}
-}}
-"""
+    blocks: list[tuple[str, ...]] = []
+    if nat.prefix:
+        peers = ", ".join(map(_address, nat.peers))
+        blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
+    if nat.marks:
+        blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
+    if nat.prefix:
+        hook = "type nat hook postrouting priority 99; policy accept;"
+        blocks += [("chain source", hook, f"{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr")]
+    return "\n".join((f"table {ip} dockmesh {{", *(_block(*block) for block in blocks), "}", ""))
+
+
+def _block(name: str, *lines: str) -> str:
+    return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
+
+
+def _address(network: Network) -> str:
+    """As nft lists it."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 def _meshes(host: Host, peers: Iterable[Host], facts: HostFacts) -> Iterator[_Mesh]:
@@ -116,28 +190,46 @@ def _networks(peer: Stack) -> Iterator[Network]:
 
 def _accepts(mesh: _Mesh, allow: Sequence[Allow] | None) -> Iterator[str]:
     """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
-    for network, device in mesh.sources():
-        yield from (f"-s {network} -i {device}{verdict}" for verdict in _verdicts(allow, mesh.family))
+    return (_accepting(rule, mesh.family) for rule in _rules(mesh, allow))
 
 
-def _verdicts(allow: Sequence[Allow] | None, family: Family) -> Iterator[str]:
-    """What becomes of a peer's packets. ICMP stays open: dockmesh probes by it, and connections need its errors.
+def _rules(mesh: _Mesh, allow: Sequence[Allow] | None) -> Iterator[Rule]:
+    """What becomes of peers' packets. ICMP stays open: dockmesh probes by it, and connections need its errors.
 
     Narrowed, the rest is dropped but for published ports, on which Docker decides.
     """
-    if allow is None:
-        yield " -j ACCEPT"
-        return
-    yield f" -p {_ICMP[family]} -j ACCEPT"
-    yield " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    for each in allow:
-        ports = "" if each.first is None else f" -m {each.protocol} --dport {_ports(each)}"
-        yield f" -p {each.protocol}{ports} -j ACCEPT"
-    yield " -m conntrack ! --ctstate DNAT -j DROP"
+    every: tuple[Of, ...] = (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
+    return (Rule(network, device, of) for network, device in mesh.sources() for of in every)
 
 
-def _ports(allow: Allow) -> str:
-    return str(allow.first) if allow.first == allow.last else f"{allow.first}:{allow.last}"
+def _accepting(rule: Rule, family: Family) -> str:
+    """The rule as iptables prints it."""
+    if rule.of == "icmp":
+        of = f" -p {_ICMP[family]}"
+    else:
+        of = _allowed(rule.of) if isinstance(rule.of, Allow) else _IPTABLES[rule.of]
+    return f"-s {rule.source} -i {rule.device}{of} -j {'ACCEPT' if rule.accepted else 'DROP'}"
+
+
+def _allowed(allow: Allow) -> str:
+    ports = "" if allow.first is None else f" -m {allow.protocol} --dport {_ports(allow, ':')}"
+    return f" -p {allow.protocol}{ports}"
+
+
+def _marking(rule: Rule, admitting: Mark) -> str:
+    """The rule as nft prints it, what is accepted being marked."""
+    of = _admitted(rule.of) if isinstance(rule.of, Allow) else _NFT[rule.of]
+    verdict = f"{mark.setting(admitting)} accept" if rule.accepted else "drop"
+    return f'iifname "{rule.device}" ip saddr {_address(rule.source)}{of} counter {verdict}'
+
+
+def _admitted(allow: Allow) -> str:
+    every = f" ip protocol {allow.protocol}"
+    return every if allow.first is None else f" {allow.protocol} dport {_ports(allow, '-')}"
+
+
+def _ports(allow: Allow, to: str) -> str:
+    return str(allow.first) if allow.first == allow.last else f"{allow.first}{to}{allow.last}"
 
 
 def _accepts_out(mesh: _Mesh) -> Iterator[str]:

@@ -123,12 +123,14 @@ class Chain:
 class SourceNat:
     """The nft table of dockmesh's own that lets what leaves `prefix` for `peers` keep its source address.
 
-    Both are empty where the table on the host is not as dockmesh writes it.
+    `marks` are its rules, as `nft -s` prints them, by which peers' packets bear the mark that Docker lets in where it
+    writes nftables itself. All are empty where the table on the host is not as dockmesh writes it.
     """
 
     prefix: Network | None = None
     peers: tuple[Network, ...] = ()
     family: Family = IPV4
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,34 @@ DEFAULT_MTU = 1500
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A firewall mark: a packet bears it if its own is `value` in the bits of `mask`."""
+
+    value: int
+    mask: int
+
+    def __str__(self) -> str:
+        return f"{self.value:#x}/{self.mask:#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What Docker's nftables backend lets in of what is routed to containers: what bears `mark`, and if `direct`.
+
+    Without `direct`, it is dropped for its destination before anybody looks at its mark.
+    """
+
+    mark: Mark | None
+    direct: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
     """The addresses docker0 really has, Docker's pools for new networks, and the MTU of docker0's containers.
 
     Only a restart of Docker changes them. `way_in` is the daemon.json that makes Docker choose that address, where the
     host's own does not name it: Docker remembers the last address of docker0, in its store and not in the interface,
-    and keeps to it without a bip.
+    and keeps to it without a bip. `admission` is None where Docker writes its rules by iptables.
     """
 
     address: IPv4Interface | None
@@ -157,6 +181,7 @@ class Bridge:
     way_in: str | None = field(default=None, compare=False)
     address6: IPv6Interface | None = None
     mtu: int = DEFAULT_MTU
+    admission: Admission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +197,8 @@ class Unit:
 class Forwarding:
     """Whether the host forwards packets of a family. Docker switches that on where it needs it, and leaves it on.
 
-    `policy` is that of the chain FORWARD, which Docker may set to DROP as it does so: it goes back with the switch.
+    With its nftables backend it leaves that of IPv4 to others; with iptables nobody asks. `policy` is that of
+    the chain FORWARD, which Docker may set to DROP as it does so: it goes back with the switch.
     """
 
     family: Family
@@ -199,10 +225,18 @@ class HostState:
         """The resources of a type."""
         return tuple(each for each in self.resources if isinstance(each, kind))
 
+    def file(self, path: str) -> File | None:
+        """The file at `path`."""
+        return next((each for each in self.of(File) if each.path == path), None)
+
     @property
     def bridge(self) -> Bridge | None:
         """docker0 and Docker's pools, where there is Docker."""
         return next(iter(self.of(Bridge)), None)
+
+    def forwarding(self, family: Family) -> Forwarding | None:
+        """Whether the host forwards packets of a family, where that is somebody's to decide."""
+        return next((each for each in self.of(Forwarding) if each.family == family), None)
 
 
 def key_of(resource: Resource) -> tuple[str, str]:

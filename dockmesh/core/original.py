@@ -1,8 +1,10 @@
 """What a host was found with, kept on it from its first apply on, for `destroy` to come back to."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from ipaddress import IPv4Interface, IPv6Interface
+from typing import Any
 
 from dockmesh.core import daemon, record
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
@@ -13,16 +15,26 @@ _FORMAT = "dockmesh/original/1"
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """When Docker had come to nftables: the keys of daemon.json that dockmesh has set for it, and ip_forward before."""
+
+    keys: tuple[str, ...]
+    ip_forward: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Original:
     """The text of daemon.json, if there was one, docker0 and Docker's pools, and what the host forwarded.
 
-    `given_mtu` is the MTU that dockmesh has put into daemon.json since: it tells that from the admin's own.
+    `given_mtu` is the MTU that dockmesh has put into daemon.json since: it tells that from the admin's own. `nftables`
+    is None where Docker writes its rules by iptables.
     """
 
     daemon_json: str | None
     bridge: Bridge
     forwarding: tuple[Forwarding, ...]
     given_mtu: int | None = None
+    nftables: Noted | None = None
 
 
 def found(facts: HostFacts) -> Original:
@@ -49,6 +61,7 @@ def dump(original: Original, facts: HostFacts) -> File:
         "pools": record.dump_pools(bridge.pools),
         "forwarding": record.dump_resources(original.forwarding),
         "given_mtu": original.given_mtu,
+        "nftables": asdict(original.nftables) if original.nftables else None,
     }
     return File(ORIGINAL_JSON, json.dumps(document, indent=2) + "\n", "600")
 
@@ -70,4 +83,10 @@ def load(state: HostState) -> Original | None:
         bridge = Bridge(address, record.load_pools(document["pools"]), address6=address6)
         forwarding = HostState(record.load_resources(document["forwarding"])).of(Forwarding)
         given = document.get("given_mtu")
-        return Original(text, bridge, forwarding, given and int(given))
+        return Original(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
+
+
+def _noted(row: Mapping[str, Any] | None) -> Noted | None:
+    if row is None:
+        return None
+    return Noted(tuple(key for key in (daemon.FWMARK, daemon.DIRECT) if key in row["keys"]), bool(row["ip_forward"]))

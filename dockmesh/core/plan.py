@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Literal
 
 from dockmesh.core import daemon
-from dockmesh.core.addresses import IPV6
+from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
 from dockmesh.core.model import (
     Bridge,
@@ -25,10 +25,10 @@ from dockmesh.core.uplinks import Narrowest
 
 Action = Literal["add", "change", "remove", "restart"]
 
-# The order on the host: Docker reads its file when it restarts; DOCKER-USER is there once Docker runs, which sets the
-# policy where it switches forwarding on; and what puts things back by itself comes when there is something to put back,
-# and goes before that does.
-_ORDER = ("gone", "file", "service", "firewall", "nat", "route", "unit", "found")
+# The order on the host: Docker reads its file when it restarts, and with nftables does not start where IPv4 is not
+# forwarded; DOCKER-USER is there once Docker runs, which sets the policy where it switches forwarding on itself; and
+# what puts things back by itself comes when there is something to put back, and goes before that does.
+_ORDER = ("gone", "file", "forwarded", "service", "firewall", "nat", "route", "unit", "found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,16 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
     # What the host was found with is on record before daemon.json changes, and until all else is as it was found.
     if key == ORIGINAL_JSON:
         return (_ORDER.index("found"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
+    if isinstance(change.resource, Forwarding):
+        kind = _forwarding_rank(change.after)
     return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), _sort_key(key)
+
+
+def _forwarding_rank(after: Resource | None) -> str:
+    """Switched on before all that needs it, but for what Docker switches on itself; switched off after it."""
+    if not isinstance(after, Forwarding) or not after.on:
+        return "found"
+    return "forwarded" if after.family == IPV4 else "firewall"
 
 
 def _sort_key(key: str) -> tuple[object, ...]:
@@ -191,15 +200,15 @@ def _reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
         case Chain() as chain:
             return _chain_reason(change, chain)
         case SourceNat():
-            return _source_reason(change)
+            return "; ".join(_table_reasons(change))
         case File(path=path):
             return _file_reason(change, path)
         case Unit():
             return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
         case Bridge():
             return " ".join(_restart_reasons(change, facts, narrow))
-        case Forwarding(on=on):
-            return "Docker forwards the packets of its containers" if on else "as it was found"
+        case Forwarding() as switch:
+            return _forwarding_reason(switch)
 
 
 _FILE_REASONS = {
@@ -233,7 +242,7 @@ def _chain_reason(change: Change, chain: Chain) -> str:
     if change.before is not None:
         return "peers, uplinks or the jump to the chain differ"
     if chain.table == "nat":
-        return _source_reason(change)
+        return _source_reason(kept=True)
     if chain.family == IPV6 and any(rule.startswith("!") and rule.endswith(" DROP") for rule in chain.rules):
         return "this Docker leaves its containers open to everybody by IPv6: peers get in, and nobody else"
     if chain.table == "raw":
@@ -241,8 +250,25 @@ def _chain_reason(change: Change, chain: Chain) -> str:
     return "the forward policy drops what peers send to the prefix"
 
 
-def _source_reason(change: Change) -> str:
-    if change.after is None:
+def _forwarding_reason(switch: Forwarding) -> str:
+    if not switch.on:
+        return "the host was found so"
+    if switch.family == IPV4:
+        return "with nftables Docker leaves it to others; what no rule of the host's drops is forwarded then"
+    return "Docker forwards the packets of its containers"
+
+
+def _table_reasons(change: Change) -> Iterator[str]:
+    before, after = (side if isinstance(side, SourceNat) else SourceNat() for side in (change.before, change.after))
+    marks_alone = (before.prefix, before.peers) == (after.prefix, after.peers)
+    if before.marks != after.marks:
+        yield "Docker lets in what bears its mark" if after.marks else "nothing is left to let in by its mark"
+    if before.marks == after.marks or not marks_alone:
+        yield _source_reason(kept=after.prefix is not None)
+
+
+def _source_reason(*, kept: bool) -> str:
+    if not kept:
         return "Docker's masquerade takes over again"
     return "peers see containers' own addresses, which Docker would hide behind the host's"
 
@@ -253,9 +279,11 @@ def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Ite
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
     moves6 = f"docker0 moves from {before.address6 or 'no IPv6'} to {after.address6 or 'no IPv6'}"
     pools = "Docker gets other pools for new networks"
+    marks = "what Docker lets in by its own rules changes"
     what = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
     what += [pools] * (before.pools != after.pools)
     what += [_size_reason(before, after, narrow)] * (before.mtu != after.mtu)
+    what += [marks] * (before.admission != after.admission)
     yield f"{', '.join(what[:-1])}{', and ' * (len(what) > 1)}{''.join(what[-1:])}, which takes a restart;"
     running = facts.docker.containers if facts.docker else ()
     kept = [container.name for container in running if not container.auto_remove]

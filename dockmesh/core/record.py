@@ -5,9 +5,22 @@ from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
-from dockmesh.core.addresses import IPV4, IPV6
+from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
-from dockmesh.core.model import Bridge, Chain, File, Forwarding, HostState, Pool, Resource, Route, SourceNat, Unit
+from dockmesh.core.model import (
+    Admission,
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Mark,
+    Pool,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+)
 from dockmesh.core.sections import reading
 
 _FORMAT = "dockmesh/state/1"
@@ -57,11 +70,10 @@ def _row(resource: Resource) -> list[Any]:
             return ["file", path, text, mode]
         case Chain(table, name, hook, rules, family):
             return ["chain", table, name, hook, list(rules), family]
-        case SourceNat(prefix, peers, family):
-            return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family]
-        case Bridge(address, pools, way_in, address6, mtu):
-            own, own6 = (str(each) if each else None for each in (address, address6))
-            return ["bridge", own, dump_pools(pools), way_in, own6, mtu]
+        case SourceNat(prefix, peers, family, marks):
+            return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family, list(marks)]
+        case Bridge():
+            return _bridge_row(resource)
         case Unit(name, text, active):
             return ["unit", name, text, active]
         case Forwarding(family, on, policy):
@@ -77,23 +89,48 @@ def _resource(row: list[Any]) -> Resource:
             return File(path, text, mode)
         case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
             return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
-        case ["nat", str() | None as prefix, [*peers], 4 | 6 as family]:
+        case ["nat", str() | None as prefix, [*peers], 4 | 6 as family, [*marks]]:
             own = ip_network(prefix) if prefix else None
-            return SourceNat(own, tuple(map(ip_network, peers)), IPV4 if family == IPV4 else IPV6)
-        case ["bridge", str() | None as address, [*pools], str() | None as way_in, str() | None as address6, int(mtu)]:
-            return Bridge(
-                IPv4Interface(address) if address else None,
-                load_pools(pools),
-                way_in,
-                IPv6Interface(address6) if address6 else None,
-                mtu,
-            )
+            of: Family = IPV4 if family == IPV4 else IPV6
+            return SourceNat(own, tuple(map(ip_network, peers)), of, tuple(map(_rule, marks)))
+        case ["bridge", *columns]:
+            return _bridge(columns)
         case ["unit", name, str(text), bool(active)] if name in UNITS:
             return Unit(name, text, active)
         case ["forwarding", 4 | 6 as family, bool(on), policy] if policy in _POLICIES:
             return Forwarding(IPV4 if family == IPV4 else IPV6, on, policy)
         case _:
             raise ValueError(f"no resource: {row!r}")
+
+
+def _bridge_row(bridge: Bridge) -> list[Any]:
+    own, own6 = (str(each) if each else None for each in (bridge.address, bridge.address6))
+    admission = bridge.admission
+    mark = [admission.mark.value, admission.mark.mask] if admission and admission.mark else None
+    lets_in = [mark, admission.direct] if admission else None
+    return ["bridge", own, dump_pools(bridge.pools), bridge.way_in, own6, bridge.mtu, lets_in]
+
+
+def _bridge(columns: list[Any]) -> Bridge:
+    match columns:
+        case [str() | None as own, [*pools], str() | None as way_in, str() | None as own6, int(mtu), lets_in]:
+            address = IPv4Interface(own) if own else None
+            address6 = IPv6Interface(own6) if own6 else None
+            return Bridge(address, load_pools(pools), way_in, address6, mtu, _admission(lets_in))
+        case _:
+            raise ValueError(f"no bridge: {columns!r}")
+
+
+def _admission(row: list[Any] | None) -> Admission | None:
+    match row:
+        case None:
+            return None
+        case [None, bool(direct)]:
+            return Admission(None, direct)
+        case [[int(value), int(mask)], bool(direct)]:
+            return Admission(Mark(value, mask), direct)
+        case _:
+            raise ValueError(f"no admission: {row!r}")
 
 
 def _rule(rule: Any) -> str:

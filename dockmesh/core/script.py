@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core import record
-from dockmesh.core.addresses import FAMILIES, Address, Family, family_of
+from dockmesh.core.addresses import FAMILIES, IPV6, Address, Family, family_of
 from dockmesh.core.facts import METRIC, PROTOCOL
 from dockmesh.core.firewall import iptables, nft
 from dockmesh.core.model import (
@@ -92,8 +92,12 @@ def reversal(texts: Texts) -> str:
 
 
 def reassertion(state: HostState, texts: Texts) -> str:
-    """What the host runs by itself to put its routes and chains back; it leaves a transaction under way alone."""
-    wanted = [Change(None, resource) for resource in state.resources if isinstance(resource, Chain | Route | SourceNat)]
+    """What the host runs by itself to put its routes and rules back; it leaves a transaction under way alone.
+
+    Forwarding of IPv6 is Docker's to switch on, at each of its starts.
+    """
+    fading = (each for each in state.resources if isinstance(each, Chain | Forwarding | Route | SourceNat))
+    wanted = [Change(None, each) for each in fading if not (isinstance(each, Forwarding) and each.family == IPV6)]
     calls = (f"{step} || failed=1" for step in _steps(wanted))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
@@ -165,7 +169,7 @@ def _step(change: Change) -> str:
             ip = nft_family(nat.family)
             return f"remove_nat {ip}" if change.after is None else _with_input(f"put_nat {ip}", nft(nat))
         case Bridge() as bridge:
-            return _bridge(bridge)
+            return _bridge(change, bridge)
         case Unit() as unit:
             return _unit(change, unit)
         case Forwarding() as forwarding:
@@ -180,12 +184,22 @@ def _file(change: Change, file: File) -> str:
     return _with_input(f"put_file {quote(file.path)} {quote(file.mode or '644')}", _base64(file.text))
 
 
-def _bridge(bridge: Bridge) -> str:
+def _bridge(change: Change, bridge: Bridge) -> str:
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
-    state = " ".join(quote(str(each or "")) for each in (bridge.address, bridge.address6, pools, bridge.mtu))
+    own = (bridge.address, bridge.address6, pools, bridge.mtu)
+    state = " ".join(quote(str(each or "")) for each in (*own, *_admission(change)))
     if bridge.way_in is None:
         return f"restart_docker {state}"
     return _with_input(f"restart_docker_by {state}", _base64(bridge.way_in))
+
+
+def _admission(change: Change) -> Iterator[str]:
+    """What Docker shall let in, in the words of `docker_admits`, if that changes. With iptables, none can be told."""
+    before, after = (side.admission if isinstance(side, Bridge) else None for side in (change.before, change.after))
+    if before != after:
+        mark = after and after.mark
+        borne = f"0x{mark.value:08x}/0x{mark.mask:08x}" if mark else "none"
+        yield f"{borne} {'yes' if after.direct else 'no'}" if after else "iptables"
 
 
 def _base64(text: str) -> str:

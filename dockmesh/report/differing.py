@@ -3,23 +3,23 @@
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 
-from dockmesh.core.model import Chain, File, SourceNat, Unit
+from dockmesh.core.model import Chain, File, Resource, SourceNat, Unit
 from dockmesh.core.plan import Change
 from dockmesh.report.document import shown
 
 
 def has_lines(change: Change) -> bool:
     """Whether the resource is a text of lines, and `difference` a line for each that is new or gone."""
-    return isinstance(change.resource, File | Chain | Unit)
+    return isinstance(change.resource, File | Chain | Unit) or any(map(_marks, (change.before, change.after)))
 
 
 def difference(change: Change) -> Iterator[str]:
     """What is new behind a `+`, what is gone behind a `-`; of texts with the lines around it, else in one line."""
     match change.before, change.after:
+        case before, after if isinstance(change.resource, Chain) or any(map(_marks, (before, after))):
+            yield from _rules(before, after)
         case SourceNat() as before, SourceNat() as after if before.prefix == after.prefix:
             yield from _peers(before, after)
-        case (Chain() | None) as before, (Chain() | None) as after:
-            yield from _rules(before, after)
         case _ if has_lines(change):
             yield from _lines(change)
         case before, after if change.action == "change":
@@ -35,7 +35,11 @@ def _peers(before: SourceNat, after: SourceNat) -> Iterator[str]:
     yield f"{after.prefix} keeps its addresses {', '.join(told)}"
 
 
-def _rules(before: Chain | None, after: Chain | None) -> Iterator[str]:
+def _marks(side: Resource | None) -> bool:
+    return isinstance(side, SourceNat) and bool(side.marks)
+
+
+def _rules(before: Resource | None, after: Resource | None) -> Iterator[str]:
     """Without the rules around: a rule says what it does by itself. A blank keeps the sign from its first option."""
     had, has = _rule_lines(before), _rule_lines(after)
     yield from (f"- {rule}" for rule in had if rule not in has)
@@ -44,8 +48,8 @@ def _rules(before: Chain | None, after: Chain | None) -> Iterator[str]:
         yield "  the same rules in another order"
 
 
-def _rule_lines(chain: Chain | None) -> Sequence[str]:
-    return (shown(chain) or "").splitlines()
+def _rule_lines(rules: Resource | None) -> Sequence[str]:
+    return (shown(rules) or "").splitlines()
 
 
 def _lines(change: Change) -> Iterator[str]:

@@ -8,6 +8,7 @@ from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.ipam import Allocation
 from dockmesh.core.model import (
     DEFAULT_MTU,
+    Admission,
     Bridge,
     Chain,
     File,
@@ -105,21 +106,33 @@ def shown(resource: Resource | None) -> str | None:
 
 def _told(resource: SourceNat | Bridge | Forwarding) -> str:
     match resource:
-        case SourceNat(prefix=prefix, peers=peers):
-            return f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
-        case Bridge(address=address, address6=address6, pools=pools, mtu=mtu):
-            size = "" if mtu == DEFAULT_MTU else f" mtu {mtu}"
-            spans = (f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(pools))
-            own = " and ".join(spans)
-            addresses = " and ".join(str(each) for each in (address, address6) if each)
-            return f"docker0 {addresses or 'without address'}{size}{f', new networks from {own}' if own else ''}"
+        case SourceNat(prefix=prefix, peers=peers, marks=marks):
+            kept = f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
+            return "\n".join((kept, *marks))
+        case Bridge():
+            return _told_of_docker(resource)
         case Forwarding(on=on):
             return "on" if on else "off"
+
+
+def _told_of_docker(bridge: Bridge) -> str:
+    size = "" if bridge.mtu == DEFAULT_MTU else f" mtu {bridge.mtu}"
+    own = " and ".join(f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(bridge.pools))
+    networks = f", new networks from {own}" if own else ""
+    addresses = " and ".join(str(each) for each in (bridge.address, bridge.address6) if each)
+    return f"docker0 {addresses or 'without address'}{size}{networks}{_admitted(bridge.admission)}"
 
 
 def _by_family(pools: Sequence[Pool]) -> Iterator[list[Network]]:
     found = ([pool.base for pool in pools if family_of(pool.base) == family] for family in FAMILIES)
     return filter(None, found)
+
+
+def _admitted(admission: Admission | None) -> str:
+    if admission is None:
+        return ""
+    dropped = "" if admission.direct else ", drops what is routed to containers"
+    return f"{dropped}, lets in what bears the mark {admission.mark}" if admission.mark else dropped
 
 
 _ACTIONS = ("add", "change", "remove", "restart")

@@ -150,15 +150,15 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, list[str]]] = {
         "10.128.0.0/20",
         ["10.128.1.0/24, proto boot, metric 0", "would win"],
     ),
-    "nftables backend": (
+    "a backend of another day": (
         {
             "info": (
                 0,
-                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"nftables"},"SecurityOptions"'),
+                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'),
             )
         },
         "docker",
-        ["firewall backend nftables", "not supported yet"],
+        ["firewall backend ebpf", "not supported"],
     ),
     "a swarm": (
         {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},

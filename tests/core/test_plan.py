@@ -8,7 +8,7 @@ from strategies import RESOURCES, STATES
 
 from dockmesh.core.addresses import in_order
 from dockmesh.core.facts import REASSERT
-from dockmesh.core.model import Bridge, File, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.model import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, difference, plan_host, restarts_docker, unmade
 
 
@@ -55,10 +55,17 @@ def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource]
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
     there = difference(HostState(), HostState(tuple(resources)))
     assert there == difference(HostState(), HostState(tuple(shuffled)))
-    kinds = [key_of(change.resource)[0] for change in there]
+    kinds = [key_of(change.resource)[0] for change in there if not isinstance(change.resource, Forwarding)]
     assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
     prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
     assert prefixes == list(in_order(prefixes))
+
+
+@pytest.mark.parametrize(("on", "order"), [(True, ["firewall", "service"]), (False, ["service", "firewall"])])
+def test_docker_restarts_while_the_host_forwards(on: bool, order: list[str]) -> None:
+    actual = HostState((Forwarding(4, not on), Bridge(None)))
+    wanted = HostState((Forwarding(4, on), Bridge(None, admission=Admission(None, direct=True))))
+    assert [key_of(change.resource)[0] for change in difference(actual, wanted)] == order
 
 
 def test_units_go_before_what_they_run() -> None:

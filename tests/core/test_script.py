@@ -9,7 +9,7 @@ import pytest
 from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import POOLS
+from strategies import ADMISSIONS, POOLS
 
 from dockmesh.core import record, script
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
@@ -59,11 +59,17 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
         st.lists(POOLS, max_size=2).map(tuple),
         st.none() | TEXT,
         mtu=st.sampled_from([1400, 1500]),
+        admission=st.none() | ADMISSIONS,
     ),
-    st.just(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),))),
+    st.builds(
+        SourceNat,
+        st.just(IPv4Network("10.0.0.0/8")),
+        st.just((IPv4Network("10.1.0.0/16"),)),
+        marks=st.lists(LINES, max_size=2).map(tuple),
+    ),
     st.just(SourceNat(IPv6Network("fd00:1::/64"), (IPv6Network("fd00:2::/64"),), 6)),
     st.builds(Route, st.just(IPv6Network("fd00:2::/64")), st.just(IPv6Address("fd00::2")), TEXT),
-    st.builds(Forwarding, st.just(6), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
+    st.builds(Forwarding, st.sampled_from([4, 6]), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
     st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple), st.sampled_from([4, 6])),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
@@ -89,18 +95,38 @@ def meant(change: Change) -> Call:
         case SourceNat() as nat:
             ip = "ip" if nat.family == 4 else "ip6"
             return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft(nat))
-        case Forwarding(_family, on, policy):
-            value = ("1",) if on and not gone else ("0", *([policy] if policy else []))
-            return ("put_forwarding", "ip6tables", "net.ipv6.conf.all.forwarding", *value), ""
-        case Bridge(address, pools, way_in, address6, mtu):
-            listed = "".join(f"{pool.base} {pool.size};" for pool in pools)
-            where = str(address or ""), str(address6 or ""), listed, str(mtu)
-            return (("restart_docker", *where), "") if way_in is None else (("restart_docker_by", *where), way_in)
+        case Bridge() | Forwarding():
+            return dockers(change)
         case Chain(table, name, hook, rules, family):
             which = "iptables" if family == 4 else "ip6tables", table, name
             back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
             lines = "".join(f"-A {name} {rule}\n" for rule in rules)
             return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
+
+
+def dockers(change: Change) -> Call:
+    if isinstance(change.resource, Forwarding):
+        family, on = change.resource.family, change.resource.on and change.after is not None
+        words = ("iptables", "net.ipv4.ip_forward") if family == 4 else ("ip6tables", "net.ipv6.conf.all.forwarding")
+        policy = change.resource.policy
+        return ("put_forwarding", *words, str(int(on)), *([policy] if policy and not on else [])), ""
+    assert isinstance(change.resource, Bridge)
+    bridge = change.resource
+    pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
+    own = str(bridge.address or ""), str(bridge.address6 or ""), pools, str(bridge.mtu)
+    words = *own, *admitted(change.before, change.after)
+    return (("restart_docker", *words), "") if bridge.way_in is None else (("restart_docker_by", *words), bridge.way_in)
+
+
+def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
+    """The word that says what Docker is to let in, where that is another thing than before."""
+    was, becomes = (side.admission if isinstance(side, Bridge) else None for side in (before, after))
+    if was == becomes:
+        return ()
+    if becomes is None:
+        return ("iptables",)
+    borne = f"0x{becomes.mark.value:08x}/0x{becomes.mark.mask:08x}" if becomes.mark else "none"
+    return (f"{borne} {'yes' if becomes.direct else 'no'}",)
 
 
 def done(found: list[Call]) -> list[Call]:

@@ -18,7 +18,7 @@ PLAN_KEYS = {"format", "hosts", "summary"}
 HOST_KEYS = {"host", "changes", "conflicts", "notes", "error"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
-KINDS = {"route", "file", "firewall", "nat", "unit", "service"}
+KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
 PROBE_KEYS = {
     *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
     *("source_seen", "reason"),
