@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dockmesh.core.explain import backend
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
 from dockmesh.core.explain.model import Fault, Step, Way
 from dockmesh.core.explain.roads import known
@@ -26,14 +27,12 @@ def sending(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: 
 
 def receiving(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
     """The firewall of the host that receives: the table raw first, then filter."""
-    refused = _refused(seen, packets)
-    early = [rule for rule in refused if _early(rule)]
-    late = [rule for rule in refused if not _early(rule)]
-    if early:
-        yield bad(at, way, "raw", _raw(at, other, seen, early[0]))
+    dropped = next((rule for rule in _refused(seen, packets) if _early(rule)), None)
+    if fault := _raw(at, other, seen, dropped) if dropped else backend.early(at, seen, packets):
+        yield bad(at, way, "raw", fault)
     else:
         yield good(at, way, "raw", "refuses nothing")
-    yield from _filter(at, other, seen, late, way)
+    yield from _filter(at, other, seen, packets, way)
     yield from _tables(at, other, seen, packets, way)
 
 
@@ -56,35 +55,43 @@ def _raw(at: Side, other: Side, seen: Sight, rule: Rule) -> Fault:
     return Fault("raw accepts missing", cause, apply(at))
 
 
-def _filter(at: Side, other: Side, seen: Sight, refused: Sequence[Rule], way: Way) -> Iterator[Step]:
-    others = [rule for rule in refused if not rule.dockers]
-    # A reply is let in as such by Docker's own rules, and by a policy of ACCEPT anyway.
-    blocks = way == "there"
-    if others:
-        yield bad(at, way, "filter", _by_others(at, other, others[0]))
-    elif at.pid and (fault := _unhooked(at, other, seen, blocks=blocks)):
+def _filter(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
+    if fault := _filtered(at, other, seen, packets, way):
         yield bad(at, way, "filter", fault)
-    elif refused:
-        yield bad(at, way, "filter", _by_docker(at, refused[0]))
     else:
-        yield good(at, way, "filter", f"{FORWARD_CHAIN} lets {other.name} in" if at.pid else "refuses nothing")
+        by = "the table ip dockmesh" if seen.nftables else FORWARD_CHAIN
+        yield good(at, way, "filter", f"{by} lets {other.name} in" if at.pid else "refuses nothing")
+
+
+def _filtered(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Fault | None:
+    refused = [rule for rule in _refused(seen, packets) if not _early(rule)]
+    others = [rule for rule in refused if seen.nftables or not rule.dockers]
+    if others:
+        return _by_others(at, other, others[0])
+    # A reply is let in as such by Docker's own rules, and by a policy of ACCEPT anyway.
+    if at.pid and (fault := _unhooked(at, other, seen, blocks=way == "there")):
+        return fault
+    return _by_docker(at, refused[0]) if refused else backend.late(at, seen, packets)
 
 
 def _unhooked(at: Side, other: Side, seen: Sight, *, blocks: bool) -> Fault | None:
     """What of dockmesh's own is not there that would let the packet in."""
-    hook = "DOCKER-USER" if at.host.docker else "FORWARD"
-    if not seen.rules or at.host.prefix is None:
+    if not (seen.rules or seen.nftables) or at.host.prefix is None:
         return None
     if not at.joined:
         return not_joined(at)
-    hooked = jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN)
-    if not hooked:
-        name = f"{hook} flushed"
-        cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in"
-        return Fault(name, f"{cause}: it was flushed", apply(at), blocks=blocks)
-    if not known(seen, other):
-        return replace(unknown_peer(at, other), blocks=blocks)
-    return None
+    fault = backend.unmarked(at, seen) if seen.nftables else _flushed(at, seen)
+    if fault is None and not known(seen, other):
+        fault = unknown_peer(at, other)
+    return replace(fault, blocks=blocks) if fault else None
+
+
+def _flushed(at: Side, seen: Sight) -> Fault | None:
+    hook = "DOCKER-USER" if at.host.docker else "FORWARD"
+    if jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN):
+        return None
+    cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in: it was flushed"
+    return Fault(f"{hook} flushed", cause, apply(at))
 
 
 def _by_docker(at: Side, rule: Rule) -> Fault:

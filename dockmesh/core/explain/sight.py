@@ -8,6 +8,7 @@ from shlex import join
 
 from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.explain.rules import Rule, counted
+from dockmesh.core.explain.tables import DOCKERS, marked
 from dockmesh.core.facts import KernelRoute, Way, address_of, kernel_route, source_nats, way
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import SourceNat
@@ -56,7 +57,8 @@ class Sight:
     """A host. `way_out` and `way_in` are the kernel's decisions, or its words where it refuses.
 
     `docker` is a version, `stopped` or `absent`; `policy` the routing rules that are not in every Linux; `lan` whether
-    the peer's host answers on the LAN; `filtered` how many packets rp_filter refused during the probe.
+    the peer's host answers on the LAN; `rules` are those of iptables, and dockmesh's marks as the accepts that these
+    stand for; `filtered` how many packets rp_filter refused during the probe.
     """
 
     docker: str
@@ -75,6 +77,11 @@ class Sight:
     rulesets: tuple[Section, Section]
     filtered: int
 
+    @property
+    def nftables(self) -> bool:
+        """Whether Docker writes its rules with nftables itself."""
+        return any(line.startswith(f"table {DOCKERS} ") for line in self.rulesets[1].lines())
+
     def device_with(self, address: IPv4Address) -> str | None:
         """The interface that bears an address."""
         return next((device for device, each in self.addresses if each.ip == address), None)
@@ -87,6 +94,7 @@ def sight(sections: Sections, before: Sections) -> Sight:
         HostError: it is not what the script writes.
     """
     with reading("what the host shows"):
+        rulesets = before["before.ruleset"], sections["after.ruleset"]
         return Sight(
             docker=quoted(sections["docker"].text),
             addresses=tuple(map(address_of, sections["addresses"].lines())),
@@ -99,9 +107,9 @@ def sight(sections: Sections, before: Sections) -> Sight:
             way_out=_decided(sections["way_out"]),
             way_in=_decided(sections["way_in"]),
             leg=_leg(sections) if "leg" in sections else None,
-            rules=counted(before["before.rules"], sections["after.rules"]),
+            rules=(*counted(before["before.rules"], sections["after.rules"]), *marked(*rulesets)),
             source_nat=next(source_nats(sections["source_nat"]), None),
-            rulesets=(before["before.ruleset"], sections["after.ruleset"]),
+            rulesets=rulesets,
             filtered=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
         )
 

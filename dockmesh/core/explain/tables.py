@@ -1,18 +1,22 @@
-"""Tables of nft that are neither iptables' nor dockmesh's own, and which of their rules may refuse a packet."""
+"""Tables of nft that are not iptables': which of their rules may refuse a packet, and what dockmesh's own marks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.explain.rules import Packet
-from dockmesh.core.sections import Section, printable
+from dockmesh.core.explain.rules import Packet, Rule
+from dockmesh.core.facts import FORWARD_CHAIN
+from dockmesh.core.sections import Section, printable, reading
 
+DOCKERS = "ip docker-bridges"
+OWN = "ip dockmesh"
 # iptables' own, where it is the one of nft; its rules are read from itself.
-_IPTABLES = frozenset({"filter", "nat", "raw", "mangle", "security"})
+_IPTABLES = frozenset({"ip filter", "ip nat", "ip raw", "ip mangle", "ip security"})
 _HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
 _COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
 _VERDICT = re.compile(r"\b(drop|reject)\b")
+_MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) .*\bcounter packets (\d+) .* accept\b')
 _ABOUT = re.compile(r"\bip ([sd])addr (!= )?([\d./]+)(?= )")
 _ALWAYS = {"prerouting", "postrouting"}
 
@@ -31,20 +35,49 @@ class Refusal:
     handle: int | None = None
 
 
+def marked(before: Section, after: Section) -> tuple[Rule, ...]:
+    """The rules by which dockmesh's own table marks what peers send, told as the accepts of iptables they stand for.
+
+    Raises:
+        HostError: they are none.
+    """
+    had: dict[str, int] = dict(_marks(before))
+    return tuple(
+        Rule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, took - had.get(text, 0))) for text, took in _marks(after)
+    )
+
+
+def _marks(section: Section) -> Iterator[tuple[str, int]]:
+    for line in _tables(section).get(OWN, {}).get("forward", []):
+        if found := _MARKS.match(line):
+            with reading("table ip dockmesh"):
+                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3])
+
+
 def refusals(before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
-    """What may refuse such a packet: what counted one first, and of what does not count all."""
-    had = {(each.table, each.chain, each.text): each.took for each in _refusals(before, packet)}
-    found = []
-    for each in _refusals(after, packet):
-        took = None if each.took is None else each.took - (had.get((each.table, each.chain, each.text)) or 0)
-        if took is None or took > 0:
-            found.append(replace(each, took=took))
+    """What of others' tables may refuse such a packet: what counted one first, and of what does not count all."""
+    found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS})
     return tuple(sorted(found, key=lambda each: each.took is None))
 
 
-def _refusals(section: Section, packet: Packet) -> Iterator[Refusal]:
+def refused_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+    """What of a table has refused such packets."""
+    return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.took)
+
+
+def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
+    had = {(each.table, each.chain, each.text): each.took for each in _all(before, packet, of)}
+    for each in _all(after, packet, of):
+        took = None if each.took is None else each.took - (had.get((each.table, each.chain, each.text)) or 0)
+        if took is None or took > 0:
+            yield replace(each, took=took)
+
+
+def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
     """Chains are followed to their hook only by their table: one that is jumped to counts where its table has one."""
     for table, chains in _tables(section).items():
+        if not of(table):
+            continue
         hooks = {hook for lines in chains.values() for hook in _hooks(lines)}
         if not hooks & {packet.hook.lower(), *_ALWAYS}:
             continue
@@ -88,8 +121,7 @@ def _tables(section: Section) -> Mapping[str, Mapping[str, list[str]]]:
         # What opens a block bears its handle behind the brace.
         match line.split(" # handle ")[0].split() if "{ # handle " in line else line.split():
             case ["table", family, name, "{"]:
-                foreign = family in {"ip", "inet"} and not (family == "ip" and name in {*_IPTABLES, "dockmesh"})
-                chains = tables.setdefault(f"{family} {name}", {}) if foreign else None
+                chains = tables.setdefault(f"{family} {name}", {}) if family in {"ip", "inet"} else None
                 chain = None
             case ["chain", name, "{"] if chains is not None:
                 chain = chains.setdefault(name, [])
