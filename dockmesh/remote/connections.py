@@ -22,6 +22,10 @@ _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 _CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
 
+# What is no attribute of the class, fabric writes into the configuration that all connections share, by emptying and
+# filling it again; another thread that opens a connection at that moment would find nothing in it.
+Connection.inline_ssh_env = True
+
 
 class Connections:
     """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
