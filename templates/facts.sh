@@ -135,7 +135,8 @@ read_facts() {
   section unit unit docker.service
   section pending cat /etc/dockmesh/pending/run
   section previous.json file /etc/dockmesh/previous.json
-  if awake; then
+  # A Docker that has come up since the basis was read is one that is about to.
+  if awake && printf '%s\n' "$basis" | grep -q '^@networks '; then
     section daemon_arguments daemon_arguments
     section info docker info --format '{{json .}}'
     section admission docker_admits

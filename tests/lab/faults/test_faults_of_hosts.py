@@ -210,6 +210,19 @@ def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(me
     assert not CONTROL.search(done.out + done.err)
 
 
+def test_a_docker_that_comes_up_while_its_host_is_read_is_told_as_one_that_does_not_answer(mesh: Mesh) -> None:
+    at_first = '[ "$*" = "is-active --quiet docker.service" ] && mkdir /opt/fake/asked 2>/dev/null'
+    fake = f'#!/bin/sh\nif {at_first}; then exit 3; fi\nexec /bin/systemctl "$@"\n'
+    write(mesh, "host2", "/opt/fake/systemctl", fake)
+    mesh.on("host2", "chmod +x /opt/fake/systemctl")
+    try:
+        with at_login(mesh, "host2", "PATH=/opt/fake:$PATH\n"):
+            done = dockmesh("plan", mesh.rules(), "--json").expect(3)
+    finally:
+        mesh.on("host2", "rm -r /opt/fake")
+    assert "Docker does not answer" in done.errors["host2"]
+
+
 SHAPES = {
     "broken": "printf '{\"bip\": ' >{file}",
     "not an object": "echo '[]' >{file}",
