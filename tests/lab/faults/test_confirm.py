@@ -1,6 +1,7 @@
 """A change stays only where the mesh stands over new connections; else the host takes it back, by itself if need be."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -195,9 +196,11 @@ def test_no_confirm_lets_a_change_stay_that_breaks_the_mesh(mesh: Mesh) -> None:
 
 
 def test_of_two_controllers_one_wins_and_the_other_is_told_who_holds_the_host(mesh: Mesh) -> None:
-    with started("apply", mesh.bridges("host1"), "--limit", "host1", "--json") as run:
+    with started("apply", mesh.bridges("host1", confirm_within=60), "--limit", "host1", "--json") as run:
         eventually(lambda: is_pending(mesh, "host1"), 20, "the first controller's change")
+        run.send_signal(signal.SIGSTOP)
         second = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json").expect(3)
+        run.send_signal(signal.SIGCONT)
         first, _err = run.communicate(timeout=60)
     assert second.outcomes == {"host1": "refused"}
     assert "root@" in second.errors["host1"]
