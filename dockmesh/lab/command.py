@@ -10,7 +10,7 @@ from dockmesh.lab.requirements import PATH
 
 ENVIRONMENT = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
 WITHIN_S = 60.0
-_POLL_S = 0.02
+_POLL_S, _SELDOM_S = 0.02, 0.25
 
 
 def run(
@@ -45,10 +45,15 @@ def last_words(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def poll(true: Callable[[], bool], within_s: float) -> bool:
-    """Wait for something to become true; whether it did in time."""
-    end = time.monotonic() + within_s
+    """Wait for something to become true; whether it did in time.
+
+    The longer it takes, the more seldom it is looked at: to look may cost more than to wait.
+    """
+    begun = time.monotonic()
     while not true():
-        if time.monotonic() > end:
+        waited_s = time.monotonic() - begun
+        if waited_s >= within_s:
             return False
-        time.sleep(_POLL_S)
+        pause_s = min(max(_POLL_S, waited_s / 10), _SELDOM_S)
+        time.sleep(min(pause_s, within_s - waited_s))
     return True

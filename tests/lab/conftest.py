@@ -1,52 +1,113 @@
-"""Real hosts for every test in this folder: one lab for the whole session, named `test`."""
+"""Real hosts for every test in this folder: one lab for all tests of a worker, named `test`."""
 
+import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NoReturn
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NoReturn
 
+import evidence
 import labs
 import mesh
 import pytest
 from mesh import Mesh
 from stand import Stand, Story
 
-from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
-_LAB = labs.named("test")
-_HERE = Path(__file__).parent
+_IDS = "tests/lab/"
+_BEGUN = pytest.StashKey[bool]()
+_SINCE = pytest.StashKey[float]()
+# By the seconds they take. Workers take the first module that is left, so that the last to end are short ones; of new
+# ones the worst is assumed.
+_LONGEST_FIRST = (
+    "test_explain",
+    "test_faults_of_the_controller",
+    "test_confirm",
+    "test_networks",
+    "test_faults_of_hosts",
+    "test_trace",
+    "test_changes",
+    "test_refusals",
+    "test_persistence",
+    "test_mesh",
+    "test_logins",
+    "test_mesh_probed",
+    "test_lab",
+    "test_allocate_probed",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(_HERE):
-            item.add_marker(pytest.mark.lab)
+    ours = [item for item in items if item.nodeid.startswith(_IDS)]
+    for item in ours:
+        item.add_marker(pytest.mark.lab)
+    items[:] = [item for item in items if not item.nodeid.startswith(_IDS)] + sorted(ours, key=_order)
 
 
-@pytest.fixture(scope="session")
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the session as Ctrl-C does: with every fixture's end, so that no lab stays up."""
+def _order(item: pytest.Item) -> tuple[int, bool]:
+    """By module; in each, those who want the hosts as they were found come last, since to move the hosts takes time."""
+    module = item.path.stem
+    place = _LONGEST_FIRST.index(module) if module in _LONGEST_FIRST else -1
+    return place, isinstance(item, pytest.Function) and "fresh" in item.fixturenames
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        _begin(session.config, [item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """With workers, in the process that has them; for this, a folder or file of here must be on its command line."""
+    _begin(node.config, ids)
+
+
+def _begin(config: pytest.Config, ids: list[str]) -> None:
+    """Make room for this run's labs, once; and see to it that none is left when it ends, also by SIGTERM."""
+    if config.stash.get(_BEGUN, False) or not any(each.startswith(_IDS) for each in ids):
+        return
+    config.stash[_BEGUN] = True
+    run = ExitStack()
+    config.add_cleanup(run.close)
+    run.enter_context(_terminable())
+    run.enter_context(labs.of_one_run())
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the run as Ctrl-C does."""
 
     def interrupt(_signal: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
-    yield
-    signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Function, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    since = item.stash.setdefault(_SINCE, call.start)
+    if report.failed:
+        report.sections += evidence.of(item.funcargs.values(), since)
+    return report
 
 
 @pytest.fixture(scope="session")
-def lab(_interruptible: None) -> Iterator[Lab]:
+def lab() -> Iterator[Lab]:
     """Four hosts, fresh at the start of the session and shared by its tests.
 
     The first three have one generation of Docker each; the fourth is for the roles that need none.
     """
-    lifecycle.down(_LAB)
-    try:
-        yield lifecycle.up(_LAB, 4)
-    finally:
-        lifecycle.down(_LAB)
+    with labs.standing("test", 4) as standing:
+        yield standing
 
 
 @pytest.fixture(scope="session")

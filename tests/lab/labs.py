@@ -1,9 +1,69 @@
-"""Names of the labs that tests start: checkouts that test at the same time on one machine need labs of their own."""
+"""The labs of a test run: named by their role and by the worker that has them, and cleared away whoever left them.
 
+Checkouts that test at the same time on one machine need labs of their own: $DOCKMESH_LABS sets theirs apart.
+"""
+
+import fcntl
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import FOLDER
+
+ROLES = ("test", "faults", "fleets", "own", "killed")
+_APART = f"-{os.environ['DOCKMESH_LABS']}" if os.environ.get("DOCKMESH_LABS") else ""
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+_OURS = re.compile(rf"({'|'.join(ROLES)})\d*{re.escape(_APART)}")
+_RUN, _WORKERS = (Path(f"/run/lock/dockmesh-tests{_APART}.{what}") for what in ("run", "workers"))
 
 
 def named(role: str) -> str:
-    """The lab that has a role in this run; $DOCKMESH_LABS sets the run's labs apart from those of others."""
-    apart = os.environ.get("DOCKMESH_LABS")
-    return f"{role}-{apart}" if apart else role
+    """The lab that this worker has for one of ROLES."""
+    assert role in ROLES
+    return f"{role}{_WORKER}{_APART}"
+
+
+@contextmanager
+def standing(role: str, hosts: int) -> Iterator[Lab]:
+    """A lab that is fresh at the start of the block, and gone after it."""
+    name = named(role)
+    with _WORKERS.open("w") as workers:
+        fcntl.flock(workers, fcntl.LOCK_SH)
+        lifecycle.down(name)
+        try:
+            yield lifecycle.up(name, hosts)
+        finally:
+            lifecycle.down(name)
+
+
+@contextmanager
+def of_one_run() -> Iterator[None]:
+    """Around all tests of a run, in the process that began it: neither before nor after it are there labs of ours.
+
+    The workers of a run that was killed clear up before they end, within seconds: they are waited for.
+    """
+    with _RUN.open("w") as run:
+        try:
+            fcntl.flock(run, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("another run has these labs: DOCKMESH_LABS=NAME gives this one labs of its own", returncode=4)
+        with _WORKERS.open("w") as workers:
+            fcntl.flock(workers, fcntl.LOCK_EX)
+            _clear()
+        try:
+            yield
+        finally:
+            _clear()
+
+
+def _clear() -> None:
+    """End every lab that a run might have left, whichever of its workers had it."""
+    left = {path.stem for path in FOLDER.iterdir()} if FOLDER.is_dir() else set()
+    for name in sorted(filter(_OURS.fullmatch, left)):
+        lifecycle.down(name)

@@ -20,13 +20,10 @@ KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 
 
 @pytest.fixture(scope="module")
-def own(_interruptible: None) -> Iterator[Lab]:
+def own() -> Iterator[Lab]:
     """A lab that no other module has touched, up beside the session's."""
-    lifecycle.down(OWN)
-    try:
-        yield lifecycle.up(OWN, 3)
-    finally:
-        lifecycle.down(OWN)
+    with labs.standing("own", 3) as standing:
+        yield standing
 
 
 def said(lab: Lab, host: str, *argv: str) -> str:
@@ -126,7 +123,7 @@ def test_a_host_cannot_change_what_belongs_to_the_machine(own: Lab) -> None:
 def test_a_command_gets_its_input_and_gives_its_status(own: Lab) -> None:
     done = own.run("host2", ("sh", "-c", "cat; exit 7"), text="through")
     assert (done.stdout, done.returncode) == ("through", 7)
-    with pytest.raises(LabError, match="own-host2: false: exit status 1"):
+    with pytest.raises(LabError, match=f"{OWN}-host2: false: exit status 1"):
         own.run("host2", ("false",), check=True)
 
 
@@ -144,12 +141,12 @@ def test_up_leaves_a_lab_that_is_up_alone(own: Lab) -> None:
     before = [cgroup.leader(host.handle) for host in own.topology.hosts]
     again = lifecycle.up(OWN, 3, on_progress=lambda *words: told.append(" ".join(words)))
     assert again == own
-    assert told == ["own already up"]
+    assert told == [f"{OWN} already up"]
     assert [cgroup.leader(host.handle) for host in own.topology.hosts] == before
 
 
 def test_up_refuses_to_reshape_a_lab_that_is_up(own: Lab) -> None:
-    with pytest.raises(LabError, match="lab own is up with 3 hosts"):
+    with pytest.raises(LabError, match=f"lab {OWN} is up with 3 hosts"):
         lifecycle.up(own.topology.name, 2)
 
 
@@ -159,7 +156,7 @@ def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own: Lab) -> No
     said(own, "host1", "sh", "-c", "echo kept >/root/file; sync")
     nic = ("ip", "-brief", "link", "show", "eth0")
     mac = said(own, "host1", *nic).split()[2]
-    lifecycle.reboot("own", "host1")
+    lifecycle.reboot(OWN, "host1")
     assert "10.200" not in said(own, "host1", "ip", "route")
     assert "passing" not in said(own, "host1", "nft", "list", "tables")
     assert said(own, "host1", "cat", "/root/file") == "kept"

@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 
+import labs
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, LAB, Mesh, assert_same
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same
 
-from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
 
 @pytest.fixture(scope="session")
-def faults(_interruptible: None) -> Iterator[Lab]:
-    """Six hosts, two per Docker generation, for the modules that break them."""
-    lifecycle.down(LAB)
-    try:
-        yield lifecycle.up(LAB, 6)
-    finally:
-        lifecycle.down(LAB)
+def faults() -> Iterator[Lab]:
+    """Four hosts, with all generations of Docker, for the modules that break them."""
+    with labs.standing("faults", 4) as standing:
+        yield standing
 
 
 @pytest.fixture(scope="session")

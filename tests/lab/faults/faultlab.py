@@ -12,7 +12,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import labs
 from sight import Sight, lasting, look_at
 
 from dockmesh.lab.command import poll
@@ -20,7 +19,6 @@ from dockmesh.lab.inventory import inventory
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import Topology
 
-LAB = labs.named("faults")
 CONFIRM_WITHIN_S = 10
 # What a host may take beyond that, as the issue has it.
 GRACE_S = 10

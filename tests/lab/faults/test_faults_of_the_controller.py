@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+import labs
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, command, differing, dockmesh
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, differing, dockmesh
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming", "status")
@@ -98,6 +99,8 @@ def trials(fleet: Mesh, seed: str, stop: Event) -> Iterator[Trial]:
         states = is_new(left, old, new, f"{target}, {by.name} in {reached}")
         yield Trial(target, by, reached, status, " ".join(said[-1:]), tuple(states), round(settled_s, 1))
         old = new
+    fleet.settle(CONFIRM_WITHIN_S)
+    assert_same(fleet.states(), old)
 
 
 def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
@@ -110,14 +113,14 @@ def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
 
 @pytest.mark.timeout(1200)
 def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_next_run_converges(
-    mesh: Mesh, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     stop = Event()
 
     def run(hosts: tuple[str, ...]) -> list[Trial]:
         folder = tmp_path / hosts[0]
         folder.mkdir()
-        fleet = replace(mesh, hosts=hosts, folder=folder)
+        fleet = Mesh(lab, hosts, folder)
         try:
             fleet.join()
             return list(trials(fleet, f"{SEED} {hosts}", stop))
@@ -125,11 +128,8 @@ def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_n
             stop.set()
             raise
 
-    try:
-        with ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
-            ended = [trial for fleet in pool.map(run, FLEETS) for trial in fleet]
-    finally:
-        mesh.join()
+    with labs.standing("fleets", sum(map(len, FLEETS))) as lab, ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
+        ended = [trial for fleet in pool.map(run, FLEETS) for trial in fleet]
     sys.stdout.write("\n".join((f"seed {SEED}", *map(str, ended), "")))
     assert len(ended) >= 40
     hit = Counter(trial.phase for trial in ended)

@@ -1,0 +1,25 @@
+"""What the hosts themselves say of a test that failed."""
+
+from collections.abc import Iterable, Iterator
+
+from dockmesh.errors import LabError
+from dockmesh.lab.running import Lab
+
+_JOURNAL = ("journalctl", "--quiet", "--no-pager", "--output", "short-precise", "--lines", "20")
+_WITHIN_S = 5.0
+
+
+def of(fixtures: Iterable[object], since: float) -> Iterator[tuple[str, str]]:
+    """What stands last in the journals of the hosts the fixtures are or have, since then; each with a heading."""
+    having = (each if isinstance(each, Lab) else getattr(each, "lab", None) for each in fixtures)
+    for lab in {each.topology.name: each for each in having if isinstance(each, Lab)}.values():
+        for host in lab.topology.hosts:
+            if text := _journal(lab, host.name, since):
+                yield f"journal of {host.name} in lab {lab.topology.name}", text
+
+
+def _journal(lab: Lab, host: str, since: float) -> str:
+    try:
+        return lab.run(host, (*_JOURNAL, "--since", f"@{since:.0f}"), within_s=_WITHIN_S).stdout
+    except LabError as error:
+        return str(error)
