@@ -101,6 +101,11 @@ class Pipeline:
         # Interrupted, nobody waits for a host that is slow to let us in.
         self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
+    @property
+    def fleet(self) -> Fleet:
+        """All hosts of the inventory, those that --limit leaves out as well."""
+        return self._request.fleet
+
     def facts(self) -> dict[str, HostFacts | HostError]:
         """What each host is, by name; it is read, and nothing else."""
         return self._watched.each("read", self._request.hosts, self._gather)

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.dialogue import agreed, left
 from dockmesh.cli.options import Options, common, terminal
+from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core import saved
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
@@ -48,6 +50,7 @@ class _Run:
     rollout: Rollout
     yes: bool
     file: Path | None = None
+    views: Views = field(default_factory=Views)
 
 
 def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,7 +62,10 @@ def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_changing
 @click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested.")
-def apply(options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool) -> int:
+@views
+def apply(
+    options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: Views
+) -> int:
     """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
 
     Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
@@ -71,7 +77,7 @@ def apply(options: Options, *, file: Path | None, yes: bool, serial: str, max_fa
     Example: dockmesh apply -i mesh.yml --yes
     """
     rollout = _rollout(serial, max_fail, confirm=confirm)
-    return _carry_out(options, _Run(JOIN, wording.JOINED, rollout, yes, file))
+    return _carry_out(options, _Run(JOIN, wording.JOINED, rollout, yes, file, views))
 
 
 @click.command
@@ -122,8 +128,14 @@ def _carry_out(options: Options, run: _Run) -> int:
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
         report = pipeline.status() if run.goal.meshed else None
-    _show(options, run.words, planned, outcomes, report)
-    return 0 if all(outcome.ok for outcome in outcomes) and (report is None or report.ok) else HostError.exit_status
+    status = document.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
+    if options.json:
+        print_json(document.apply_document(planned, outcomes, status))
+    else:
+        _show(options, run.words, outcomes, report)
+    unsaved = unwritten(run.views.write_document(status)) if status else 0
+    well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
+    return unsaved or (0 if well else HostError.exit_status)
 
 
 def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
@@ -155,12 +167,7 @@ def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
     return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
 
 
-def _show(
-    options: Options, words: Wording, planned: Plan, outcomes: tuple[Outcome, ...], report: Report | None
-) -> None:
-    if options.json:
-        print_json(document.apply_document(planned, outcomes, report))
-        return
+def _show(options: Options, words: Wording, outcomes: tuple[Outcome, ...], report: Report | None) -> None:
     out = console(sys.stdout, color=options.color)
     if report:
         print_report(out, report, told=[each.host for each in outcomes if each.status == "unreachable"])

@@ -1,6 +1,7 @@
 """The verbs that read the hosts and change nothing."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import click
 
 from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
+from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core import saved
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import TEXTS
@@ -46,20 +48,23 @@ def plan(options: Options, out: Path | None) -> int:
 
 @click.command
 @common
-def status(options: Options) -> int:
+@views
+def status(options: Options, *, views: Views) -> int:
     """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
 
     A cell shows the reply's TTL of the three in this order, and the slowest round trip.
+    Files named for it get the same result, also where probes failed.
 
-    Example: dockmesh status -i mesh.yml --json
+    Example: dockmesh status -i mesh.yml --junit mesh.xml --markdown mesh.md
     """
     with contact(options) as pipeline:
         report = pipeline.status()
+    result = document.status_document(report, pipeline.fleet, at=datetime.now(UTC))
     if options.json:
-        print_json(document.status_document(report))
+        print_json(result)
     else:
         print_report(console(color=options.color), report)
-    return 0 if report.ok else HostError.exit_status
+    return unwritten(views.write_document(result)) or (0 if report.ok else HostError.exit_status)
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:

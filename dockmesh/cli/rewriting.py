@@ -1,4 +1,4 @@
-"""A file given a new text in one step: whatever happens, it has the old one or the new one."""
+"""Files given a new text in one step: whatever happens, each has its old one or its new one."""
 
 import os
 import tempfile
@@ -26,13 +26,24 @@ def rewrite(file: Path, before: str, after: str) -> None:
         raise UsageError(f"{file}: {error.strerror or error}: it could not be written and is as it was") from error
 
 
-def _replace(target: Path, content: bytes, like: os.stat_result) -> None:
+def put(file: Path, text: str) -> None:
+    """Give `file` that text, whether it is there or not. One that is there keeps mode and owner.
+
+    Raises:
+        OSError: it cannot be written; it is left as it is.
+    """
+    target = Path(os.path.realpath(file))
+    _replace(target, text.encode(), target.stat() if target.exists() else None)
+
+
+def _replace(target: Path, content: bytes, like: os.stat_result | None) -> None:
     number, name = tempfile.mkstemp(prefix=".dockmesh-", dir=target.parent)
     try:
         with os.fdopen(number, "wb") as beside:
-            # The owner first: with a change of it go some bits of the mode.
-            os.fchown(number, like.st_uid, like.st_gid)
-            os.fchmod(number, S_IMODE(like.st_mode))
+            if like:
+                # The owner first: with a change of it go some bits of the mode.
+                os.fchown(number, like.st_uid, like.st_gid)
+            os.fchmod(number, S_IMODE(like.st_mode) if like else _mode_of_new_files())
             beside.write(content)
             beside.flush()
             os.fsync(number)
@@ -41,6 +52,12 @@ def _replace(target: Path, content: bytes, like: os.stat_result) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     _persist(target.parent)
+
+
+def _mode_of_new_files() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _persist(folder: Path) -> None:

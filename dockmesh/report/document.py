@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from dockmesh.core.addresses import FAMILIES, Network, family_of
@@ -12,7 +13,9 @@ from dockmesh.core.model import (
     Bridge,
     Chain,
     File,
+    Fleet,
     Forwarding,
+    Host,
     Pool,
     Resource,
     Route,
@@ -47,22 +50,24 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def apply_document(plan: Plan, outcomes: Iterable[Outcome], report: Report | None) -> dict[str, Any]:
-    """A run of apply: what was planned, what came of each host, and who reaches whom now."""
+def apply_document(plan: Plan, outcomes: Iterable[Outcome], status: dict[str, Any] | None) -> dict[str, Any]:
+    """A run of apply: what was planned, what came of each host, and the document of who reaches whom now."""
     return {
         "format": APPLY,
         "plan": plan_document(plan),
         "outcomes": [asdict(outcome) for outcome in outcomes],
-        "status": status_document(report) if report else None,
+        "status": status,
     }
 
 
-def status_document(report: Report) -> dict[str, Any]:
-    """Who reaches whom."""
+def status_document(report: Report, fleet: Fleet, *, at: datetime) -> dict[str, Any]:
+    """Who reaches whom in the fleet, known `at` that time."""
     return {
         "format": STATUS,
+        "mesh": fleet.settings.name,
+        "time": at.astimezone(UTC).isoformat(timespec="seconds"),
         "probes": [_probe(answer) for answer in report.answers],
-        "hosts": [{"host": host, "error": report.errors.get(host)} for host in report.hosts],
+        "hosts": [_host(fleet.host(name), report.errors.get(name)) for name in report.hosts],
         "summary": {
             "probes": len(report.answers),
             "reached": len(report.answers) - len(report.failed),
@@ -157,6 +162,17 @@ def _change(change: Change) -> dict[str, Any]:
         "before": shown(change.before),
         "after": shown(change.after),
         "reason": change.reason,
+    }
+
+
+def _host(host: Host, error: str | None) -> dict[str, Any]:
+    return {
+        "host": host.name,
+        "error": error,
+        "underlay": str(host.underlay),
+        "prefix": str(host.prefix) if host.prefix else None,
+        "docker": host.docker,
+        "tags": sorted(host.tags),
     }
 
 

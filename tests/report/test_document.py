@@ -7,12 +7,13 @@ import pytest
 from builders import FLEET, GENERATIONS, facts, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
+from results import AT
 from strategies import STATES
 
-from dockmesh.core.model import Bridge, Chain, File
+from dockmesh.core.model import File
 from dockmesh.core.plan import Change, Conflict, HostPlan, Note, Outcome, Plan, difference
 from dockmesh.core.reach import Probe, Reachability, Report
-from dockmesh.report.document import apply_document, plan_document, shown, status_document
+from dockmesh.report.document import apply_document, plan_document, status_document
 
 PLAN_KEYS = {"format", "hosts", "summary"}
 HOST_KEYS = {"host", "changes", "conflicts", "notes", "error"}
@@ -85,7 +86,7 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
 def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
     outcomes = [Outcome("a", "reverted", "no")]
-    document = apply_document(plan, outcomes, Report(("a",), ()))
+    document = apply_document(plan, outcomes, status_document(Report(("host1",), ()), FLEET, at=AT))
     assert set(document) == {"format", "plan", "outcomes", "status"}
     assert document["format"] == "dockmesh/apply/1"
     as_contracted(document["plan"])
@@ -95,19 +96,23 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
 
 
 def test_a_status_has_every_probe_and_every_host() -> None:
-    good = Reachability(Probe("a", "b", "host-bridge"), 3, 3, 64, 0.1)
-    bad = Reachability(Probe("b", "a", "host-container"), 3, 1, 62, 0.2, "the reply's TTL is 62")
-    document = status_document(Report(("a", "b"), (good, bad), {"b": "is down"}))
-    assert set(document) == {"format", "probes", "hosts", "summary"}
+    good = Reachability(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
+    bad = Reachability(Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, "the reply's TTL is 62")
+    document = status_document(Report(("host1", "host2"), (good, bad), {"host2": "is down"}), FLEET, at=AT)
+    assert set(document) == {"format", "mesh", "time", "probes", "hosts", "summary"}
+    assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")
     assert all(set(probe) == PROBE_KEYS for probe in document["probes"])
-    assert document["hosts"] == [{"host": "a", "error": None}, {"host": "b", "error": "is down"}]
+    host1, host2 = document["hosts"]
+    assert (host1["host"], host1["error"]) == ("host1", None)
+    assert host2 == {
+        "host": "host2",
+        "error": "is down",
+        "underlay": "192.168.18.129",
+        "prefix": "10.128.16.0/20",
+        "docker": True,
+        "tags": [],
+    }
     assert document["summary"] == {"probes": 2, "reached": 1, "failed": 1}
     assert document["probes"][1]["reached"] is True
     assert document["probes"][1]["expected_ttl"] == 63
     assert json.loads(json.dumps(document)) == document
-
-
-def test_a_missing_jump_and_a_missing_address_are_said_in_words() -> None:
-    assert shown(Chain("raw", "X", None, ("-j A",))) == "jump from nowhere, or twice\n-j A"
-    assert shown(Bridge(None)) == "docker0 without address"
-    assert shown(None) is None

@@ -1,0 +1,75 @@
+"""Why rows of a result failed: one cause for all that fail alike, so that people read each once."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dockmesh.core.results.model import Result, Row
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A reason, and the rows that fail for it. `host`: it could not be asked, which is all that is wrong with them."""
+
+    reason: str
+    rows: tuple[Row, ...]
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Rows that are alike: from each of the sources to each of the targets, of these kinds.
+
+    A host among both is not asked by itself. `why` is empty where all is well.
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    kinds: tuple[str, ...]
+    why: str
+
+
+def causes(result: Result) -> tuple[Cause, ...]:
+    """Every failing row under one cause: first the hosts that could not be asked, then what fails most rows."""
+    silent: dict[str, list[Row]] = {host: [] for host in result.errors}
+    reasons: dict[str, list[Row]] = {}
+    for row in result.failing:
+        host = next((end for end in (row.source, row.target) if end in silent), None)
+        if host is not None and row.state == "unmade":
+            silent[host].append(row)
+        else:
+            reasons.setdefault(row.why, []).append(row)
+    unasked = (Cause(result.errors[host], tuple(rows), host) for host, rows in silent.items())
+    others = (Cause(reason, tuple(rows)) for reason, rows in reasons.items())
+    return *unasked, *sorted(others, key=lambda cause: -len(cause.rows))
+
+
+def spans(rows: Iterable[Row]) -> Iterator[Span]:
+    """The rows in as few words as it takes, in their order."""
+    kinds = _grouped(((row.source, row.target, "" if row.ok else row.why), row.kind) for row in rows)
+    sources = _grouped(((target, tuple(each), why), source) for (source, target, why), each in kinds.items())
+    targets = _grouped(((tuple(froms), each, why), target) for (target, each, why), froms in sources.items())
+    return (Span(froms, tuple(to), each, why) for (froms, each, why), to in targets.items())
+
+
+def suspects(rows: Iterable[Row]) -> dict[str, int]:
+    """The few hosts that all these rows touch, with how many: the one with most, then the one with most of the rest."""
+    found: dict[str, int] = {}
+    left = list(rows)
+    while left:
+        touched = Counter(end for row in left for end in {row.source: None, row.target: None})
+        (host, found_rows), *_others = touched.most_common(1)
+        found[host] = found_rows
+        left = [row for row in left if host not in (row.source, row.target)]
+    return found
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    groups: dict[K, list[V]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups

@@ -1,0 +1,117 @@
+"""A result for people who read Markdown: the summary of a CI run, a comment, a wiki."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from dockmesh.core.inventory.wording import listed
+from dockmesh.core.results.causes import Cause, Span, causes, spans, suspects
+from dockmesh.core.results.model import Result, Row, count, slowest_ms
+from dockmesh.report.console import counted
+
+_MATRIX_HOSTS = 12
+_CAUSES_SHOWN = 40
+_SPANS_SHOWN = 5
+_HOSTS_SHOWN = 20
+_NAMED = 6
+# A backslash before these, and what hosts say is text: no markup, HTML, link, mention or formula, and no end of a cell.
+_SPECIAL = re.compile(r"[!#$&*+\-.:<>@\[\\\]^_`{|}~]")
+
+
+def render(result: Result) -> str:
+    """A heading that says how it is, a point per cause, and a table: pairs of a small mesh, hosts of a large one."""
+    parts = (
+        [f"## {_heading(result)}"],
+        [f"{result.time:%Y-%m-%d %H:%M:%S} UTC"] if result.time else [],
+        list(_causes(result)),
+        list(_matrix(result) if len(result.hosts) <= _MATRIX_HOSTS else _hosts(result)),
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def text(said: str) -> str:
+    """What others said, as Markdown that shows just that."""
+    return _SPECIAL.sub(r"\\\g<0>", said)
+
+
+def _heading(result: Result) -> str:
+    mesh = text(result.mesh or "mesh")
+    total = counted(len(result.rows), "probe")
+    if result.ok:
+        return f"✅ {mesh}: all {total} reached" if result.rows else f"✅ {mesh}: nothing to probe"
+    failed, unmade = count(result.rows, "failed"), count(result.rows, "unmade")
+    counts = [f"{many} {what}" for many, what in ((failed, "failed"), (unmade, "could not be made")) if many]
+    silent = [f"{counted(len(result.errors), 'host')} could not be asked"] if result.errors else []
+    of_probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
+    return f"❌ {mesh}: {'; '.join((*of_probes, *silent))}"
+
+
+def _causes(result: Result) -> Iterator[str]:
+    found = causes(result)
+    yield from map(_cause, found[:_CAUSES_SHOWN])
+    if len(found) > _CAUSES_SHOWN:
+        yield f"- … and {counted(len(found) - _CAUSES_SHOWN, 'more cause')}"
+
+
+def _cause(cause: Cause) -> str:
+    if cause.host is not None:
+        return f"- **{text(cause.host)}**: {text(cause.reason)} ({counted(len(cause.rows), 'probe')} not made)"
+    found = list(spans(cause.rows))
+    where = [*map(_span, found[:_SPANS_SHOWN]), *(["…"] if len(found) > _SPANS_SHOWN else [])]
+    return f"- **{text(cause.reason)}** ({counted(len(cause.rows), 'probe')}): {'; '.join(where)}"
+
+
+def _span(span: Span) -> str:
+    where = " → ".join(listed([text(name) for name in names], _NAMED) for names in (span.sources, span.targets))
+    return f"{where} ({', '.join(map(text, span.kinds))})"
+
+
+def _matrix(result: Result) -> Iterator[str]:
+    names = [each.host for each in result.hosts]
+    if result.rows:
+        yield from _table([r"from \\ to", *names], (_matrix_row(result, source, names) for source in _sources(result)))
+
+
+def _matrix_row(result: Result, source: str, names: Sequence[str]) -> list[str]:
+    return [text(source), *(_cell(result.pairs.get((source, target), ())) for target in names)]
+
+
+def _cell(rows: Sequence[Row]) -> str:
+    marks = " ".join(map(_mark, rows))
+    slowest = slowest_ms(rows)
+    return f"{marks} {slowest:.1f} ms" if slowest is not None else marks or "-"
+
+
+def _mark(row: Row) -> str:
+    return {"reached": f"✓{row.ttl or ''}", "failed": "❌", "unmade": "❔"}[row.state]
+
+
+def _sources(result: Result) -> dict[str, None]:
+    return dict.fromkeys(source for source, _target in result.pairs)
+
+
+def _hosts(result: Result) -> Iterator[str]:
+    """Of a large mesh only the hosts that the failures have in common: the rest is as the heading says."""
+    found = list(suspects(result.failing))
+    if found:
+        rows = (_host(result, host) for host in found[:_HOSTS_SHOWN])
+        yield from _table(["host", "reached from it", "reaches it"], rows)
+    if len(found) > _HOSTS_SHOWN:
+        yield f"\n… and {counted(len(found) - _HOSTS_SHOWN, 'more host')}"
+
+
+def _host(result: Result, host: str) -> list[str]:
+    leaving = [row for row in result.rows if row.source == host]
+    arriving = [row for row in result.rows if row.target == host]
+    return [text(host), _share(leaving), _share(arriving)]
+
+
+def _share(rows: Sequence[Row]) -> str:
+    return f"{count(rows, 'reached')}/{len(rows)}" if rows else "-"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from map(_line, (head, ["---", *[":-:"] * (len(head) - 1)], *rows))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,57 @@
+"""A result for Prometheus: gauges in its text form, as the node exporter's textfile collector reads them."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from dockmesh.core.results.model import Result, Row, State, count
+
+_PROBE = ("mesh", "source", "target", "kind")
+_STATES: tuple[State, ...] = ("reached", "failed", "unmade")
+_MS = 1000
+
+
+def render(result: Result) -> str:
+    """The text. Seconds and shares throughout; what was not measured has no line."""
+    registry = CollectorRegistry()
+    registry.register(_Gauges(result))
+    return generate_latest(registry).decode()
+
+
+class _Gauges(Collector):
+    def __init__(self, result: Result) -> None:
+        self._result = result
+        self._mesh = result.mesh or "mesh"
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        result = self._result
+        if result.time:
+            at = [((), result.time.timestamp())]
+            yield self._gauge("dockmesh_status_timestamp_seconds", "When the mesh was probed, in Unix time.", (), at)
+        well = [((), float(result.ok))]
+        yield self._gauge("dockmesh_status_ok", "Whether every host was asked and every probe reached.", (), well)
+        states = [((state,), float(count(result.rows, state))) for state in _STATES]
+        yield self._gauge("dockmesh_probes", "Probes by what came of them.", ("state",), states)
+        hosts = [((each.host,), float(each.error is None)) for each in result.hosts]
+        yield self._gauge("dockmesh_host_up", "Whether the host could be asked.", ("host",), hosts)
+        yield from self._probes(result.rows)
+
+    def _probes(self, rows: Iterable[Row]) -> Iterator[GaugeMetricFamily]:
+        named = [((row.source, row.target, row.kind), row) for row in rows]
+        labels = ("source", "target", "kind")
+        ok = [(ends, float(row.ok)) for ends, row in named]
+        yield self._gauge("dockmesh_probe_success", "Whether replies came, by the way they should.", labels, ok)
+        times = [(ends, row.rtt_ms / _MS) for ends, row in named if row.ok and row.rtt_ms is not None]
+        yield self._gauge("dockmesh_probe_rtt_seconds", "Mean round trip.", labels, times)
+        losses = [(ends, row.loss) for ends, row in named if row.loss is not None]
+        yield self._gauge("dockmesh_probe_loss_ratio", "Share of packets not answered.", labels, losses)
+
+    def _gauge(
+        self, name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+    ) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, told, labels=("mesh", *labels))
+        for given, value in values:
+            family.add_metric((self._mesh, *given), value)
+        return family

@@ -1,0 +1,80 @@
+"""Results as CI servers read them: valid by their schema, a case per pair, its failure the cause."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import results
+import xmlschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.results.model import HostRow, Result, Row
+from dockmesh.report.junit import render
+
+SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parent.parent / "data" / "junit" / "junit-10.xsd"))
+TEXT = st.text(max_size=20).map(lambda text: "".join(c for c in text if c.isprintable()))
+
+
+def parsed(result: Result) -> ET.Element:
+    text = render(result)
+    SCHEMA.validate(text)
+    return ET.fromstring(text)  # noqa: S314 - it is our own
+
+
+def cases(root: ET.Element) -> dict[str, ET.Element]:
+    return {case.attrib["name"]: case for case in root.iter("testcase")}
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_a_mesh_that_is_whole_is_a_passed_case_per_pair_and_per_host(count: int) -> None:
+    result = results.result(count)
+    root = parsed(result)
+    assert len(cases(root)) == len(result.pairs) + count
+    assert not [*root.iter("failure"), *root.iter("error")]
+    assert [suite.attrib["name"] for suite in root][:2] == ["hosts", "from host1"]
+    assert {suite.attrib["timestamp"] for suite in root} == {"2026-01-02T03:04:05"}
+
+
+def test_a_pair_that_fails_says_why_and_probe_by_probe() -> None:
+    found = cases(parsed(results.result(3, cut=["host2"], cause="host2 has not joined: dockmesh apply")))
+    assert {name for name, case in found.items() if len(case)} == {
+        *("host1 to host2", "host2 to host1", "host2 to host3", "host3 to host2"),
+    }
+    (failure,) = found["host1 to host2"]
+    assert failure.tag == "failure"
+    assert failure.attrib["message"] == "host2 has not joined: dockmesh apply"
+    assert failure.text == "\n".join(
+        f"{kind}: host2 has not joined: dockmesh apply"
+        for kind in ("host-bridge", "host-container", "container-container")
+    )
+    assert float(found["host1 to host3"].attrib["time"]) > 0
+    assert "time" not in found["host1 to host2"].attrib
+
+
+def test_what_could_not_be_tried_is_an_error_and_names_the_hosts_own() -> None:
+    root = parsed(results.result(3, silent={"host3": "no login: mend the key"}))
+    found = cases(root)
+    assert found["host3 can be asked"][0].attrib["message"] == "no login: mend the key"
+    assert found["host3 to host1"][0].tag == "error"
+    (failure,) = found["host1 to host3"]
+    assert failure.tag == "failure"
+    assert (failure.text or "").splitlines() == ["host-bridge: no reply", "host3: no login: mend the key"]
+    for suite in root:
+        assert int(suite.attrib["tests"]) == len(list(suite.iter("testcase")))
+        assert int(suite.attrib["errors"]) == len(list(suite.iter("error")))
+        assert int(suite.attrib["failures"]) == len(list(suite.iter("failure")))
+
+
+def test_nothing_a_host_says_gets_out_of_its_text() -> None:
+    root = parsed(results.result(2, silent={"host1": results.EVIL}))
+    assert {element.tag for element in root.iter()} <= {"testsuites", "testsuite", "testcase", "error", "failure"}
+    assert "</script><script>alert(1)</script>" in cases(root)["host1 can be asked"][0].attrib["message"]
+
+
+@given(TEXT, TEXT)
+def test_any_text_that_prints_makes_valid_xml(reason: str, error: str) -> None:
+    row = Row("a", "a", "host-bridge", reached=False, sent=3, received=0, reason=reason)
+    found = cases(parsed(Result((HostRow("a", error),), (row,))))
+    assert found["a to a"][0].attrib["message"] == (reason or "no reply")
+    assert found["a can be asked"][0].text or not error

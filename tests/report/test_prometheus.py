@@ -1,0 +1,56 @@
+"""Results as Prometheus reads them."""
+
+import pytest
+import results
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from dockmesh.core.results.model import Result
+from dockmesh.report.prometheus import render
+
+
+def families(result: Result) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(render(result))}
+
+
+def values(family: Metric, *labels: str) -> dict[tuple[str, ...], float]:
+    assert {sample.labels["mesh"] for sample in family.samples} <= {"lab"}
+    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
+
+
+def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe() -> None:
+    result = results.result(4)
+    found = families(result)
+    assert {family.type for family in found.values()} == {"gauge"}
+    assert values(found["dockmesh_status_ok"]) == {(): 1}
+    assert values(found["dockmesh_status_timestamp_seconds"]) == {(): results.AT.timestamp()}
+    assert values(found["dockmesh_host_up"], "host") == {(f"host{number}",): 1 for number in range(1, 5)}
+    probes = {(row.source, row.target, row.kind): row for row in result.rows}
+    ends = ("source", "target", "kind")
+    assert values(found["dockmesh_probe_success"], *ends) == dict.fromkeys(probes, 1)
+    assert values(found["dockmesh_probe_loss_ratio"], *ends) == dict.fromkeys(probes, 0)
+    seconds = values(found["dockmesh_probe_rtt_seconds"], *ends)
+    assert seconds == {key: pytest.approx((row.rtt_ms or 0) / 1000) for key, row in probes.items()}
+
+
+def test_a_mesh_in_part_counts_what_became_of_its_probes() -> None:
+    result = results.result(4, cut=["host2"], silent={"host3": "is down"})
+    found = families(result)
+    assert values(found["dockmesh_status_ok"]) == {(): 0}
+    assert values(found["dockmesh_host_up"], "host")["host3",] == 0
+    states = values(found["dockmesh_probes"], "state")
+    assert sum(states.values()) == len(result.rows)
+    success = values(found["dockmesh_probe_success"], "source", "target", "kind")
+    assert states["reached",] == sum(success.values())
+    assert success["host1", "host2", "host-bridge"] == 0
+    loss = values(found["dockmesh_probe_loss_ratio"], "source", "target", "kind")
+    assert loss["host1", "host2", "host-bridge"] == 1
+    assert ("host3", "host1", "host-bridge") not in loss, "it was not sent"
+    assert ("host1", "host2", "host-bridge") not in values(
+        found["dockmesh_probe_rtt_seconds"], "source", "target", "kind"
+    )
+
+
+def test_the_text_is_lines_that_each_name_help_type_or_a_value() -> None:
+    lines = render(results.result(2, silent={"host1": results.EVIL})).splitlines()
+    assert all(line.startswith(("# HELP dockmesh_", "# TYPE dockmesh_", "dockmesh_")) for line in lines)

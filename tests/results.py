@@ -1,0 +1,69 @@
+"""Results to report on: a full mesh as probes leave it, whole or with hosts that fail, and as the documents say it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
+
+from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.reach import Reachability, Report
+from dockmesh.core.reach.questions import probes
+from dockmesh.core.results.model import Result
+from dockmesh.core.results.reading import result_of
+from dockmesh.report.document import status_document
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+# What a host may say, made to break out of every form that reports have.
+EVIL = (
+    "</script><script>alert(1)</script><img src=x onerror=alert(1)> ]]> --> &amp; \"'` | a\n# b\r\n* c [l](http://e) "
+    "**b** <!-- $x$ @all \\ \x1b[31mred\x1b[0m \x00\x08\ud800\ufffe {{ 7*7 }} {% raw %} \u202e\\"
+)
+
+
+def fleet(count: int) -> Fleet:
+    """Hosts in racks of ten; the last has no Docker."""
+    hosts = tuple(_host(number, docker=number < count or count < 3) for number in range(1, count + 1))
+    return Fleet(Settings(name="lab"), hosts)
+
+
+def _host(number: int, *, docker: bool) -> Host:
+    prefix = IPv4Network((int(IPv4Address("10.128.0.0")) + (number - 1) * 4096, 20))
+    underlay = IPv4Address("192.168.18.127") + number
+    bridge = IPv4Interface((prefix[1], 24)) if docker else None
+    tags = frozenset({f"rack{(number - 1) // 10 + 1}"})
+    return Host(f"host{number}", underlay, prefix, bridge, docker=docker, login=Login(str(underlay)), tags=tags)
+
+
+def report(
+    among: Fleet, *, cut: Collection[str] = (), silent: Mapping[str, str] | None = None, cause: str | None = None
+) -> Report:
+    """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked."""
+    errors = silent or {}
+    answers = (
+        _answer(Reachability(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
+        for at, each in enumerate(probes(among, among.hosts))
+    )
+    return Report(tuple(host.name for host in among.hosts), tuple(answers), errors)
+
+
+def _answer(well: Reachability, cut: Collection[str], silent: Mapping[str, str], cause: str | None) -> Reachability:
+    source, target = well.probe.source, well.probe.target
+    if source in silent:
+        return Reachability(well.probe, reason=f"{source} could not be asked: {silent[source]}", probed=False)
+    if target in silent and well.probe.kind != "host-bridge":
+        return Reachability(well.probe, reason=f"{target} could not be asked for it", probed=False)
+    if target in silent or (source != target and {source, target} & set(cut)):
+        return replace(well, received=0, ttl=None, rtt_ms=None, reason=cause or "no reply", cause=cause is not None)
+    return well
+
+
+def document(count: int, **what: Any) -> dict[str, Any]:
+    """As `status --json` prints it."""
+    among = fleet(count)
+    return status_document(report(among, **what), among, at=AT)
+
+
+def result(count: int, **what: Any) -> Result:
+    """As the reports take it."""
+    return result_of(document(count, **what), file="test")
