@@ -17,6 +17,7 @@ _VERBS = {
     "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),
     "apply": ("dockmesh.cli.changing", "Join the hosts: plan, ask, change, verify."),
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
+    "diff": ("dockmesh.cli.saved", "Compare two results: what was lost since, and what was mended."),
     "report": ("dockmesh.cli.saved", "Write a saved result as JUnit, Markdown or Prometheus."),
     "explain": ("dockmesh.cli.explain", "Walk the way between two hosts; name what breaks it, and the remedy."),
     "trace": ("dockmesh.cli.trace", "Capture one ping at every hop, there and back."),

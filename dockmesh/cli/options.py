@@ -78,12 +78,17 @@ class Options:
 
 def common(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the common options; it takes them as its first argument."""
-    return _with(verb, (*_OF_ALL, *_OF_RUNS))
+    return _with(verb, (*_OF_INVENTORY, *_OF_OUTPUT, *_OF_RUNS))
 
 
 def offline(verb: Callable[..., Any]) -> Callable[..., Any]:
     """As `common`, for a verb that contacts nobody: it takes what is about hosts too, and has no use for it."""
-    return _with(verb, (*_OF_ALL, *map(_hidden, _OF_RUNS)))
+    return _with(verb, (*_OF_INVENTORY, *_OF_OUTPUT, *map(_hidden, _OF_RUNS)))
+
+
+def from_files(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """As `offline`, for a verb that works from results in files and needs no inventory either."""
+    return _with(verb, (*map(_hidden, (*_OF_INVENTORY, *_OF_RUNS)), *_OF_OUTPUT))
 
 
 def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..., Any]:
@@ -121,7 +126,7 @@ def _option(*words: str, **settings: Any) -> _Option:
     return words, settings
 
 
-_OF_ALL = (
+_OF_INVENTORY = (
     _option(
         "-i",
         "--inventory",
@@ -136,6 +141,8 @@ _OF_ALL = (
         metavar="PATTERN",
         help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
     ),
+)
+_OF_OUTPUT = (
     _option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
     _option("-v", "--verbose", count=True, help="Say more; twice: what SSH says as well."),
     _option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),

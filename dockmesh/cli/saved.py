@@ -1,16 +1,42 @@
-"""The verb that works from saved results, and contacts nobody."""
+"""The verbs that work from saved results, and contact nobody."""
 
+import json
 from pathlib import Path
 
 import click
 
+from dockmesh.cli.options import Options, from_files
 from dockmesh.cli.views import Views, unwritten, views
+from dockmesh.core.results.comparison import compare
 from dockmesh.core.results.model import Result
 from dockmesh.core.results.reading import read
-from dockmesh.errors import UsageError
+from dockmesh.errors import HostError, UsageError
+from dockmesh.report.comparison import comparison_document, print_comparison
+from dockmesh.report.console import console
 
 _LARGEST = 256 << 20
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command
+@from_files
+@click.argument("before", metavar="A.json", type=_FILE)
+@click.argument("after", metavar="B.json", type=_FILE)
+def diff(options: Options, *, before: Path, after: Path) -> int:
+    """Compare two results: what B has lost since A and why, what was mended, which hosts came and went.
+
+    A and B are what `status --json` or `apply --json` printed. Exits 3 where something fails that did not before,
+    else 0.
+
+    Example: dockmesh diff monday.json today.json
+    """
+    then, now = _result(before), _result(after)
+    found = compare(then, now)
+    if options.json:
+        click.echo(json.dumps(comparison_document(found, now), indent=2))
+    else:
+        print_comparison(console(color=options.color), found, then, now)
+    return HostError.exit_status if found.worse else 0
 
 
 @click.command

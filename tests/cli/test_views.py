@@ -131,7 +131,20 @@ def test_a_saved_result_is_reported_without_contacting_anyone(run: Run, lan: Fak
     assert "report writes files" in err
 
 
-@pytest.mark.parametrize("verb", [("report", "none.json", "--markdown", "a.md")])
+def test_two_saved_results_are_compared_and_only_a_loss_ends_with_3(run: Run, mesh: Path) -> None:
+    for name, what in {"a": {}, "b": {"cut": ["host2"]}}.items():
+        (mesh.parent / f"{name}.json").write_text(json.dumps(results.document(3, **what)))
+    status, out, _ = run("diff", "a.json", "b.json")
+    assert status == 3
+    assert "✗ host1 → host2 lost: host-bridge, host-container, container-container (no reply)" in out
+    assert run("diff", "b.json", "a.json")[0] == 0
+    assert run("diff", "b.json", "b.json")[0] == 0
+    status, out, _ = run("diff", "a.json", "b.json", "--json")
+    assert status == 3
+    assert json.loads(out)["summary"]["lost"] == 9
+
+
+@pytest.mark.parametrize("verb", [("diff", "a.json", "none.json"), ("report", "none.json", "--markdown", "a.md")])
 @pytest.mark.parametrize(
     ("text", "told"),
     [(None, "none.json: No such file or directory"), ("<html>", "none.json: no document of status --json")],
@@ -146,3 +159,10 @@ def test_what_is_no_saved_result_is_told(
     assert (status, out) == (4, "")
     assert told in err
     assert not (mesh.parent / "a.md").exists()
+
+
+@pytest.mark.usefixtures("mesh")
+def test_with_json_a_mistake_of_diff_is_a_document_too(run: Run) -> None:
+    status, out, _ = run("diff", "a.json", "b.json", "--json")
+    assert status == 4
+    assert json.loads(out)["problems"][0]["message"] == "a.json: No such file or directory: the result cannot be read"

@@ -1,0 +1,77 @@
+"""Two results held against each other: what was lost since the earlier one, what was mended, and what is new."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dockmesh.core.results.model import Result, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rows are those of the later result, but for `gone`. Hosts are names.
+
+    lost: reached in the earlier one, and not any more. broken: fails, and was not asked before. still: fails in both.
+    changed: reached in both, but another source is seen, or large packets fare otherwise.
+    silent: could be asked before. heard: could not, and can now. rtt_ms: the medians of what both reached.
+    """
+
+    lost: tuple[Row, ...]
+    broken: tuple[Row, ...]
+    still: tuple[Row, ...]
+    mended: tuple[Row, ...]
+    changed: tuple[tuple[Row, Row], ...]
+    new: tuple[Row, ...]
+    gone: tuple[Row, ...]
+    came: tuple[str, ...]
+    left: tuple[str, ...]
+    silent: tuple[str, ...]
+    heard: tuple[str, ...]
+    rtt_ms: tuple[float, float] | None
+
+    @property
+    def worse(self) -> bool:
+        """Whether something fails that did not fail before."""
+        return bool(self.lost or self.broken or self.silent)
+
+    @property
+    def empty(self) -> bool:
+        """Whether both say the same, round trips aside."""
+        moved = (self.mended, self.changed, self.new, self.gone, self.came, self.left, self.heard)
+        return not self.worse and not any(moved)
+
+
+def compare(before: Result, after: Result) -> Comparison:
+    """What tells `after` from `before`."""
+    then, now = ({row.key: row for row in result.rows} for result in (before, after))
+    both = [(then[key], row) for key, row in now.items() if key in then]
+    new = tuple(row for key, row in now.items() if key not in then)
+    hosts_then, hosts_now = ({each.host: each.error for each in result.hosts} for result in (before, after))
+    return Comparison(
+        lost=tuple(b for a, b in both if a.ok and not b.ok),
+        broken=tuple(row for row in new if not row.ok),
+        still=tuple(b for a, b in both if not a.ok and not b.ok),
+        mended=tuple(b for a, b in both if not a.ok and b.ok),
+        changed=tuple((a, b) for a, b in both if a.ok and b.ok and _other_means(a, b)),
+        new=tuple(row for row in new if row.ok),
+        gone=tuple(row for key, row in then.items() if key not in now),
+        came=tuple(host for host in hosts_now if host not in hosts_then),
+        left=tuple(host for host in hosts_then if host not in hosts_now),
+        silent=tuple(host for host, error in hosts_now.items() if error and not hosts_then.get(host)),
+        heard=tuple(host for host, error in hosts_then.items() if error and not hosts_now.get(host, error)),
+        rtt_ms=_medians([(a, b) for a, b in both if a.ok and b.ok]),
+    )
+
+
+def _other_means(before: Row, after: Row) -> bool:
+    """What one of them does not tell says nothing."""
+    told = ((before.mtu_ok, after.mtu_ok), (before.source_seen, after.source_seen))
+    return any(None not in each and each[0] != each[1] for each in told)
+
+
+def _medians(pairs: Iterable[tuple[Row, Row]]) -> tuple[float, float] | None:
+    """The middle round trips of the probes that have one in both."""
+    times = [(a.rtt_ms, b.rtt_ms) for a, b in pairs if a.rtt_ms is not None and b.rtt_ms is not None]
+    if not times:
+        return None
+    before, after = (sorted(side) for side in zip(*times, strict=True))
+    return before[len(before) // 2], after[len(after) // 2]
