@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 LAB_INVENTORY := /var/lib/dockmesh/lab/demo/mesh.yml
+# What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
+D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format lab lab-down bench lock system
+.PHONY: demo test check format lab lab-down bench lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -22,6 +24,11 @@ system: $(READY)
 	@missing=$$($(BIN)/python -m dockmesh.lab.requirements) && { [ -z "$$missing" ] || { \
 	  echo "installing: $$missing" >&2; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }; }
+
+# What tests of the HTML report are run in.
+browser:
+	@command -v chromium chromedriver >/dev/null || { echo 'installing: chromium' >&2; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; }
 
 demo: system
 	@$(BIN)/dockmesh lab up --name demo
@@ -40,12 +47,12 @@ check: $(READY)
 	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -m 'not lab'
+	@$(BIN)/pytest -q -m 'not lab and not browser'
 
 # The lab's tests wait more than they work: workers with labs of their own run them module by module, longest first.
 # Labs that a killed run left are cleared away by the next. DOCKMESH_LABS=NAME sets a checkout's labs apart.
-test: check system
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/lab
+test: check system browser
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser' tests/lab tests/report
 
 format: $(READY)
 	@$(BIN)/ruff check --quiet --fix-only .
@@ -59,3 +66,11 @@ lock: $(READY)
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --group dev --no-emit-index-url --generate-hashes \
 	  --no-header --no-annotate --python-version 3.11 pyproject.toml -o .ci/requirements.lock
+
+# Fetches the modules of D3 anew, in the versions above.
+vendor:
+	@for each in $(D3); do \
+	  name=$${each%@*}; packed=$$(npm pack --silent $$each) || exit; \
+	  tar -xzOf $$packed package/dist/$$name.min.js >templates/report/d3/$$name.min.js && \
+	  tar -xzOf $$packed package/LICENSE >templates/report/d3/LICENSE && rm $$packed || exit; \
+	done

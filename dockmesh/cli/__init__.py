@@ -18,7 +18,7 @@ _VERBS = {
     "apply": ("dockmesh.cli.changing", "Join the hosts: plan, ask, change, verify."),
     "status": ("dockmesh.cli.online", "Probe the mesh and show who reaches whom."),
     "diff": ("dockmesh.cli.saved", "Compare two results: what was lost since, and what was mended."),
-    "report": ("dockmesh.cli.saved", "Write a saved result as JUnit, Markdown or Prometheus."),
+    "report": ("dockmesh.cli.saved", "Write a saved result as HTML, JUnit, Markdown or Prometheus gauges."),
     "explain": ("dockmesh.cli.explain", "Walk the way between two hosts; name what breaks it, and the remedy."),
     "trace": ("dockmesh.cli.trace", "Capture one ping at every hop, there and back."),
     "rollback": ("dockmesh.cli.changing", "Put each host back to before the last apply that changed it."),

@@ -55,7 +55,7 @@ def status(options: Options, *, views: Views) -> int:
     A cell shows the reply's TTL of the three in this order, and the slowest round trip.
     Files named for it get the same result, also where probes failed.
 
-    Example: dockmesh status -i mesh.yml --junit mesh.xml --markdown mesh.md
+    Example: dockmesh status -i mesh.yml --html mesh.html --junit mesh.xml
     """
     with contact(options) as pipeline:
         report = pipeline.status()

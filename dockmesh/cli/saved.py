@@ -45,10 +45,10 @@ def diff(options: Options, *, before: Path, after: Path) -> int:
 def report(*, file: Path, views: Views) -> int:
     """Write a saved result, which `status --json` or `apply --json` printed, as the reports that status can write.
 
-    Example: dockmesh report monday.json --markdown monday.md
+    Example: dockmesh report monday.json --html monday.html
     """
     if not views.files:
-        raise UsageError("report writes files: name one with --markdown, --junit or --prometheus")
+        raise UsageError("report writes files: name one with --html, --markdown, --junit or --prometheus")
     return unwritten(views.write(_result(file)))
 
 

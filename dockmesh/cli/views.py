@@ -20,6 +20,7 @@ _VIEWS = {
     "junit": "JUnit XML, for CI servers: a case per pair.",
     "markdown": "Markdown, for the summary of a CI run.",
     "prometheus": "Gauges for the node exporter's textfile collector; name it *.prom.",
+    "html": "One page with graph, heat map and details, to open in a browser.",
 }
 
 

@@ -6,14 +6,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.core.inventory.wording import listed
 from dockmesh.core.results.causes import spans
 from dockmesh.core.results.comparison import Comparison
 from dockmesh.core.results.model import Result, Row, count
 from dockmesh.report.console import counted, print_line
+from dockmesh.report.spans import between
 
 DIFF = "dockmesh/diff/1"
-_NAMED = 6
 _SHOWN = 40
 
 
@@ -86,8 +85,9 @@ def _other(found: Comparison) -> Iterator[Text]:
 
 def _grouped(mark: str, style: str, rows: Iterable[Row], what: str) -> Iterator[Text]:
     for span in spans(rows):
-        where = f"{listed(span.sources, _NAMED)} → {listed(span.targets, _NAMED)}"
-        yield _line(mark, style, where, f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}")
+        yield _line(
+            mark, style, between(span), f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}"
+        )
 
 
 def _line(mark: str, style: str, subject: str, told: str) -> Text:

@@ -3,16 +3,14 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from dockmesh.core.inventory.wording import listed
-from dockmesh.core.results.causes import Cause, Span, causes, spans, suspects
+from dockmesh.core.results.causes import Cause, causes, suspects
 from dockmesh.core.results.model import Result, Row, count, slowest_ms
 from dockmesh.report.console import counted
+from dockmesh.report.spans import told
 
 _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
-_SPANS_SHOWN = 5
 _HOSTS_SHOWN = 20
-_NAMED = 6
 # A backslash before these, and what hosts say is text: no markup, HTML, link, mention or formula, and no end of a cell.
 _SPECIAL = re.compile(r"[!#$&*+\-.:<>@\[\\\]^_`{|}~]")
 
@@ -55,14 +53,8 @@ def _causes(result: Result) -> Iterator[str]:
 def _cause(cause: Cause) -> str:
     if cause.host is not None:
         return f"- **{text(cause.host)}**: {text(cause.reason)} ({counted(len(cause.rows), 'probe')} not made)"
-    found = list(spans(cause.rows))
-    where = [*map(_span, found[:_SPANS_SHOWN]), *(["…"] if len(found) > _SPANS_SHOWN else [])]
-    return f"- **{text(cause.reason)}** ({counted(len(cause.rows), 'probe')}): {'; '.join(where)}"
-
-
-def _span(span: Span) -> str:
-    where = " → ".join(listed([text(name) for name in names], _NAMED) for names in (span.sources, span.targets))
-    return f"{where} ({', '.join(map(text, span.kinds))})"
+    where = text(told(cause.rows))
+    return f"- **{text(cause.reason)}** ({counted(len(cause.rows), 'probe')}): {where}"
 
 
 def _matrix(result: Result) -> Iterator[str]:

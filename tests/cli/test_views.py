@@ -11,8 +11,8 @@ import results
 from fakehosts import FakeLan
 
 Run = Callable[..., tuple[int, str, str]]
-FILES = ("--junit", "r/mesh.xml", "--markdown", "r/mesh.md", "--prometheus", "r/mesh.prom")
-BEGINNINGS = {"mesh.xml": "<?xml", "mesh.md": "## ", "mesh.prom": "# HELP dockmesh_"}
+FILES = ("--junit", "r/mesh.xml", "--markdown", "r/mesh.md", "--prometheus", "r/mesh.prom", "--html", "r/mesh.html")
+BEGINNINGS = {"mesh.xml": "<?xml", "mesh.md": "## ", "mesh.prom": "# HELP dockmesh_", "mesh.html": "<!doctype html>"}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_written_in_the_end_keeps_neither_the_table_nor_th
     assert status == 4
     assert "All 21 probes reached" in out
     assert "r/mesh.xml: No space left on device: the report could not be written" in err
-    assert {file.name for file in folder.iterdir()} == {"mesh.md", "mesh.prom"}
+    assert {file.name for file in folder.iterdir()} == {"mesh.md", "mesh.prom", "mesh.html"}
 
 
 @pytest.mark.usefixtures("joined")

@@ -1,0 +1,107 @@
+"""A result as one page that needs nothing else: graph, heat map and details, drawn by the script within.
+
+The page asks for nothing and runs nothing but its own script, as its policy (CSP) says; what hosts say is data there.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from dockmesh.assets import template
+from dockmesh.core.results.causes import Cause, causes
+from dockmesh.core.results.model import HostRow, Result, Row, count
+from dockmesh.report.console import counted
+from dockmesh.report.spans import told
+
+_LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")
+_PARTS = ("model", "heatmap", "graph", "details", "page")
+_FEW, _SOME = 6, 12
+_UNKNOWN = -1
+_US = 1000
+
+
+def render(result: Result) -> str:
+    """The page."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    found, script, style = causes(result), _script(), template("report/page.css")
+    return environment.from_string(template("report/page.html.j2")).render(
+        result=result,
+        heading=_heading(result),
+        size=_size(len(result.hosts)),
+        causes=[_shown(cause) for cause in found],
+        data=_data(result, found),
+        script=script,
+        style=style,
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )
+
+
+def _heading(result: Result) -> str:
+    total = f"{len(result.rows):,} probe" + "s" * (len(result.rows) != 1)
+    if result.ok:
+        return f"All {total} reached" if result.rows else "Nothing to probe"
+    counts = ((count(result.rows, "failed"), "failed"), (count(result.rows, "unmade"), "could not be made"))
+    of_them = " and ".join(f"{many:,} {what}" for many, what in counts if many)
+    return f"Of {total}, {of_them}" if of_them else f"{counted(len(result.errors), 'host')} could not be asked"
+
+
+def _size(hosts: int) -> str:
+    """How much room a host has: for words side by side, for words one below the other, or for a spot of colour."""
+    return "few" if hosts <= _FEW else "some" if hosts <= _SOME else "many"
+
+
+def _shown(cause: Cause) -> dict[str, Any]:
+    where = None if cause.host else told(cause.rows)
+    return {"host": cause.host, "reason": cause.reason, "probes": counted(len(cause.rows), "probe"), "where": where}
+
+
+def _script() -> str:
+    licence = f"/* d3:\n{template('report/d3/LICENSE')}*/"
+    libraries = (template(f"report/d3/{name}.min.js") for name in _LIBRARIES)
+    parts = (template(f"report/{name}.js") for name in _PARTS)
+    return "\n".join((licence, *libraries, "(() => {", '"use strict";', *parts, "})();", ""))
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _data(result: Result, found: tuple[Cause, ...]) -> dict[str, Any]:
+    """What the script draws. Probes come by the thousand and are alike: each is source, target, form and time."""
+    names = {each.host: number for number, each in enumerate(result.hosts)}
+    blamed = {row.key: number for number, cause in enumerate(found) for row in cause.rows}
+    forms: dict[tuple[Any, ...], int] = {}
+    probes: list[int] = []
+    for row in result.rows:
+        form = forms.setdefault(_form(row, blamed.get(row.key)), len(forms))
+        time_us = _UNKNOWN if row.rtt_ms is None else round(row.rtt_ms * _US)
+        probes += (names[row.source], names[row.target], form, time_us)
+    return {
+        "hosts": [_host(each) for each in result.hosts],
+        "causes": [{"host": cause.host, "reason": cause.reason} for cause in found],
+        "forms": [dict(zip(_FORM, form, strict=True)) for form in forms],
+        "probes": probes,
+    }
+
+
+_FORM = ("kind", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause")
+
+
+def _form(row: Row, cause: int | None) -> tuple[Any, ...]:
+    replies = (row.kind, row.state, row.sent, row.received, row.ttl, row.expected_ttl, row.mtu_ok, row.source_seen)
+    return *replies, None if row.ok else row.why, cause
+
+
+def _host(each: HostRow) -> dict[str, Any]:
+    return {
+        "name": each.host,
+        "error": each.error,
+        "underlay": str(each.underlay) if each.underlay else None,
+        "prefix": str(each.prefix) if each.prefix else None,
+        "docker": each.docker,
+        "tags": each.tags,
+    }

@@ -1,0 +1,23 @@
+"""Rows that are alike, in words."""
+
+from collections.abc import Collection
+
+from dockmesh.core.inventory.wording import listed
+from dockmesh.core.results.causes import Span, spans, suspects
+from dockmesh.core.results.model import Row
+
+_NAMED = 6
+_MOST = 3
+
+
+def between(span: Span) -> str:
+    """From whom to whom."""
+    return f"{listed(span.sources, _NAMED)} → {listed(span.targets, _NAMED)}"
+
+
+def told(rows: Collection[Row]) -> str:
+    """From whom to whom and which probes; where that is a long story, the hosts that they have in common."""
+    found = list(spans(rows))
+    if len(found) > _MOST:
+        return f"from or to {listed(list(suspects(rows)), _NAMED)}"
+    return "; ".join(f"{between(span)} ({', '.join(span.kinds)})" for span in found)

@@ -1,0 +1,189 @@
+// The matrix: a row per source, a column per target. Failures bear a mark as well as a colour.
+
+const cell = small ? 64 : Math.max(9, Math.min(24, Math.round(960 / hosts.length)));
+const letter = small ? 13 : Math.min(12, cell);
+const longest = Math.max(4, ...hosts.map((host) => host.name.length));
+const left = longest * letter * 0.62 + 10;
+const upright = longest * letter * 0.62 < cell;
+const top_ = upright ? letter + 12 : left;
+const side = cell * hosts.length;
+const ladder = steps();
+
+const place = new Map(order.map((host, at) => [host, at]));
+const spot = (host) => place.get(host) * cell;
+
+const heat = d3
+  .select("#heat")
+  .append("svg")
+  .attr("viewBox", [0, 0, left + side + 2, top_ + side + 2].join(" "))
+  .attr("role", "grid")
+  .attr("tabindex", 0)
+  .attr(
+    "aria-label",
+    "Matrix of round trips, a row per source and a column per target. Arrow keys go from pair to pair.",
+  )
+  .style("max-width", `${(left + side) * 1.3}px`)
+  .style("min-width", `${left + side * Math.min(1, 9 / cell)}px`);
+const board = heat.append("g").attr("transform", `translate(${left},${top_})`);
+
+const rowNames = names("row", (name) => name.attr("x", -6).attr("y", (host) => spot(host) + cell / 2));
+const columnNames = names("column", (name) => {
+  const middle = (host) => spot(host) + cell / 2;
+  if (upright) return name.attr("x", middle).attr("y", -8);
+  return name.attr("transform", (host) => `translate(${middle(host)},-5) rotate(-90)`);
+});
+
+function names(what, put) {
+  return board
+    .append("g")
+    .attr("aria-hidden", "true")
+    .attr("class", `names ${what} ${upright ? "upright" : ""}`)
+    .attr("font-size", letter)
+    .selectAll("text")
+    .data(order)
+    .join("text")
+    .text((host) => hosts[host].name)
+    .call(put)
+    .on("click", (_, host) => choose({ host }));
+}
+
+const cells = board
+  .selectAll("g.line")
+  .data(order)
+  .join("g")
+  .attr("class", "line")
+  .attr("role", "row")
+  .attr("transform", (source) => `translate(0,${spot(source)})`)
+  .selectAll("g")
+  .data((source) => order.map((target) => ({ source, target })))
+  .join("g")
+  .attr("role", "gridcell")
+  .attr("id", ({ source, target }) => `cell-${source}-${target}`)
+  .attr("transform", ({ target }) => `translate(${spot(target)},0)`)
+  .on("click", (_, pair) => between(pair.source, pair.target).length && choose(pair))
+  .on("pointerenter", (_, pair) => point(pair))
+  .on("pointerleave", () => point(null));
+cells
+  .append("rect")
+  .attr("width", cell - 1)
+  .attr("height", cell - 1)
+  .attr("rx", small ? 6 : 1);
+
+// Lines between the groups, and the row and column of what is chosen.
+board
+  .append("g")
+  .attr("class", "rules")
+  .selectAll("path")
+  .data(grouped.slice(1).map((group) => spot(group.members[0]) - 0.5))
+  .join("path")
+  .attr("d", (at) => `M${at},0V${side}M0,${at}H${side}`);
+const frames = board.append("g").attr("class", "frames");
+
+function tint(found) {
+  const state = stateOf(found);
+  if (state !== "reached") return state ?? "empty";
+  const ms = slowest(found);
+  const step = ladder.findIndex((limit) => ms <= limit);
+  return `reached step${step < 0 ? STEPS - 1 : step}`;
+}
+
+function spoken({ source, target }) {
+  const found = between(source, target);
+  const state = stateOf(found);
+  const why = [...new Set(found.map((row) => row.reason).filter(Boolean))].join("; ");
+  const what = state ? `${WORDS[state]} ${told(slowest(found))}` : "nothing to probe";
+  return `${hosts[source].name} to ${hosts[target].name}: ${what.trim()}${why ? `: ${why}` : ""}`;
+}
+
+function paintHeat() {
+  cells.attr("class", (pair) => tint(between(pair.source, pair.target))).attr("aria-label", spoken);
+  if (small) cells.call(writeCells);
+  else cells.call(markCells);
+}
+
+function frameHeat() {
+  cells.classed("faded", chosen.cause === undefined ? false : (pair) => !blamed(pair));
+  const bands = { host: [], target: [] };
+  if (chosen.host !== undefined)
+    bands.host.push([0, spot(chosen.host), side, cell], [spot(chosen.host), 0, cell, side]);
+  if (chosen.source !== undefined) bands.target.push([spot(chosen.target), spot(chosen.source), cell, cell]);
+  frames
+    .selectAll("rect")
+    .data([...bands.host, ...bands.target])
+    .join("rect")
+    .attr("x", ([x]) => x - 1)
+    .attr("y", ([, y]) => y - 1)
+    .attr("width", ([, , width]) => width + 1)
+    .attr("height", ([, , , height]) => height + 1);
+  const named =
+    (...ends) =>
+    (host) =>
+      ends.includes(host);
+  rowNames.classed("chosen", named(chosen.host, chosen.source));
+  columnNames.classed("chosen", named(chosen.host, chosen.target));
+  const at = chosen.source === undefined ? null : `cell-${chosen.source}-${chosen.target}`;
+  heat.attr("aria-activedescendant", at);
+}
+
+function writeCells(all) {
+  const lines = ({ source, target }) => {
+    const found = between(source, target);
+    const state = stateOf(found);
+    return state ? [found.map((row) => MARKS[row.state]).join(" "), told(slowest(found))].filter(Boolean) : [];
+  };
+  all
+    .selectAll("text")
+    .data(lines)
+    .join("text")
+    .attr("x", (cell - 1) / 2)
+    .attr("y", (_, at, texts) => cell / 2 + (texts.length === 1 ? 4 : at ? 14 : -4))
+    .attr("class", (_, at) => (at ? "ms" : "marks"))
+    .text((text) => text);
+}
+
+function markCells(all) {
+  const low = cell * 0.22;
+  const high = cell - 1 - low;
+  const marks = {
+    failed: `M${low},${low}L${high},${high}M${low},${high}L${high},${low}`,
+    part: `M${low},${high}L${high},${low}`,
+    unmade: `M${low},${cell / 2}H${high}`,
+  };
+  all
+    .selectAll("path")
+    .data(({ source, target }) => [marks[stateOf(between(source, target))]].filter(Boolean))
+    .join("path")
+    .attr("d", (mark) => mark);
+}
+
+function heatKey() {
+  const key = d3.select("#heat-key");
+  const entries = ladder.map((limit, at) => [`reached step${at}`, at ? `${limit}` : `≤ ${limit}`]);
+  entries[entries.length - 1][1] += " ms";
+  entries.push(
+    ["part", `${MARKS.part} in part`],
+    ["failed", `${MARKS.failed} failed`],
+    ["unmade", `${MARKS.unmade} not probed`],
+  );
+  const entry = key.selectAll("span").data(entries).join("span");
+  entry.append("i").attr("class", ([look]) => look);
+  entry.append("span").text(([, text]) => text);
+}
+
+// Arrow keys go from pair to pair.
+const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+heat.on("keydown", (event) => {
+  const move = MOVES[event.key];
+  if (!move || !order.length) return;
+  event.preventDefault();
+  const clamp = (at) => order[Math.max(0, Math.min(order.length - 1, at))];
+  const from = [place.get(chosen.source ?? chosen.host), place.get(chosen.target ?? chosen.host)];
+  const [source, target] = from.map((at, axis) => clamp(at === undefined ? 0 : at + move[axis]));
+  choose({ source, target });
+});
+
+function point(pair) {
+  rowNames.classed("pointed", (host) => pair?.source === host);
+  columnNames.classed("pointed", (host) => pair?.target === host);
+  d3.select("#pointed").text(pair ? spoken(pair) : "\u00a0");
+}

@@ -1,0 +1,69 @@
+"""A real browser for the tests in this folder, which needs the packages of `make browser`."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browsing import Page, Show
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+
+from dockmesh.core.results.model import Result
+from dockmesh.report.html import render
+
+_HERE = Path(__file__).parent
+# Nothing of the browser's own asks the network either, and no name resolves.
+_ARGUMENTS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[Chrome]:
+    options = ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        for argument in (*_ARGUMENTS, f"--user-data-dir={profile}"):
+            options.add_argument(argument)
+        chrome = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+        try:
+            # The browser's own first page is none of ours.
+            chrome.get("about:blank")
+            chrome.get_log("performance")
+            yield chrome
+        finally:
+            chrome.quit()
+
+
+@pytest.fixture
+def show(driver: Chrome, tmp_path: Path) -> Iterator[Show]:
+    """Open a result's page; at the end, it must have asked for nothing but itself and have nothing to complain of."""
+    file = tmp_path / "page.html"
+    page = Page(driver, file.as_uri())
+
+    def opened(result: Result) -> Page:
+        file.write_text(render(result), encoding="utf-8")
+        page.colours("light")
+        page.window(1440, 900)
+        page.open()
+        return page
+
+    yield opened
+    assert page.said() == []
+    assert {url.split("#")[0] for url in page.asked()} <= {page.address, "data:,", "about:blank"}

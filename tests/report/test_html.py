@@ -1,0 +1,117 @@
+"""The page as it is written: its data, its policy, its size. What it does in a browser is tested in tests/browser."""
+
+import json
+import re
+from base64 import b64encode
+from collections import Counter
+from hashlib import sha256
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import results
+
+from dockmesh.core.results.model import Result
+from dockmesh.report.html import render
+
+KEYS = {"kind", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: its elements, and what stands in scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.within: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in {"script", "style"}:
+            self.within.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem:
+            self.within[-1] += data
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page draws."""
+        read: dict[str, Any] = json.loads(self.within[1])
+        return read
+
+
+def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, str]]:
+    names, forms, probes = [host["name"] for host in data["hosts"]], data["forms"], data["probes"]
+    assert all(set(form) == KEYS for form in forms)
+    each = zip(*(probes[at::4] for at in range(4)), strict=True)
+    return Counter((names[s], names[t], forms[form]["kind"], forms[form]["state"]) for s, t, form, _us in each)
+
+
+@pytest.mark.parametrize("result", [results.result(3), results.result(20, cut=["host7"], silent={"host9": "is down"})])
+def test_the_pages_data_has_every_probe_and_what_came_of_it(result: Result) -> None:
+    data = Page(render(result)).data
+    assert states(data) == Counter((*row.key, row.state) for row in result.rows)
+    assert [(host["name"], host["error"]) for host in data["hosts"]] == [(h.host, h.error) for h in result.hosts]
+    assert all((form["cause"] is None) == (form["state"] == "reached") for form in data["forms"])
+
+
+def test_round_trips_are_kept_to_the_microsecond() -> None:
+    result = results.result(3)
+    data = Page(render(result)).data
+    assert data["probes"][3::4] == [round((row.rtt_ms or 0) * 1000) for row in result.rows]
+
+
+def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -> None:
+    page = Page(render(results.result(3)))
+    (policy,) = (attrs["content"] for _tag, attrs in page.elements if "http-equiv" in attrs)
+    assert policy
+    rules = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    style, _data, script = page.within
+    hashes = [f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in (script, style)]
+    assert [rules["script-src"], rules["style-src"]] == hashes
+    assert (rules["default-src"], rules["img-src"], rules["base-uri"]) == ("'none'", "data:", "'none'")
+
+
+def test_the_page_names_nothing_that_would_be_fetched() -> None:
+    page = Page(render(results.result(3)))
+    loading = [
+        value for _tag, attrs in page.elements for name, value in attrs.items() if name in {"src", "href", "action"}
+    ]
+    assert loading == ["data:,"]
+    style, _data, script = page.within
+    assert "url(" not in style
+    assert "@import" not in style
+    assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|importScripts|eval)\b", script)
+
+
+def test_what_hosts_say_ends_no_script_and_begins_no_element() -> None:
+    page = Page(render(results.result(2, silent={"host1": results.EVIL})))
+    assert len(page.within) == 3
+    assert "img" not in {tag for tag, _attrs in page.elements}
+    assert "</script><script>alert(1)</script>" in page.data["hosts"][0]["error"]
+
+
+def test_a_page_of_100_hosts_is_small_enough_to_send_by_mail() -> None:
+    silent = {f"host{number}": f"no login {number} " * 10 for number in range(1, 100, 7)}
+    for result in (results.result(100), results.result(100, cut=["host2", "host3"], silent=silent)):
+        assert len(render(result).encode()) < 1_000_000
+
+
+def test_the_licence_of_what_draws_goes_with_it() -> None:
+    script = Page(render(results.result(2))).within[2]
+    assert "Permission to use, copy, modify, and/or distribute this software" in script
+    assert script.count("Mike Bostock") >= 5
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (results.result(3), "All 14 probes reached"),
+        (results.result(100, cut=["host7"]), "Of 29,502 probes, 591 failed"),
+        (Result((), ()), "Nothing to probe"),
+    ],
+)
+def test_the_heading_says_how_it_is(result: Result, told: str) -> None:
+    assert told in render(result)
