@@ -1,45 +1,19 @@
 """The page as it is written: its data, its policy, its size. What it does in a browser is tested in tests/browser."""
 
-import json
 import re
 from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import results
+from formats import Page
 
 from dockmesh.core.results.model import Result
 from dockmesh.report.html import render
 
 KEYS = {"kind", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause"}
-
-
-class Page(HTMLParser):
-    """A page taken apart: its elements, and what stands in scripts and styles."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.within: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag in {"script", "style"}:
-            self.within.append("")
-
-    def handle_data(self, data: str) -> None:
-        if self.cdata_elem:
-            self.within[-1] += data
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the page draws."""
-        read: dict[str, Any] = json.loads(self.within[1])
-        return read
 
 
 def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, str]]:

@@ -1,35 +1,21 @@
 """Results as CI servers read them: valid by their schema, a case per pair, its failure the cause."""
 
-from pathlib import Path
-from xml.etree import ElementTree as ET
-
 import pytest
 import results
-import xmlschema
+from formats import cases, junit
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.results.model import HostRow, Result, Row
 from dockmesh.report.junit import render
 
-SCHEMA = xmlschema.XMLSchema(str(Path(__file__).parent.parent / "data" / "junit" / "junit-10.xsd"))
 TEXT = st.text(max_size=20).map(lambda text: "".join(c for c in text if c.isprintable()))
-
-
-def parsed(result: Result) -> ET.Element:
-    text = render(result)
-    SCHEMA.validate(text)
-    return ET.fromstring(text)  # noqa: S314 - it is our own
-
-
-def cases(root: ET.Element) -> dict[str, ET.Element]:
-    return {case.attrib["name"]: case for case in root.iter("testcase")}
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_a_mesh_that_is_whole_is_a_passed_case_per_pair_and_per_host(count: int) -> None:
     result = results.result(count)
-    root = parsed(result)
+    root = junit(render(result))
     assert len(cases(root)) == len(result.pairs) + count
     assert not [*root.iter("failure"), *root.iter("error")]
     assert [suite.attrib["name"] for suite in root][:2] == ["hosts", "from host1"]
@@ -37,7 +23,7 @@ def test_a_mesh_that_is_whole_is_a_passed_case_per_pair_and_per_host(count: int)
 
 
 def test_a_pair_that_fails_says_why_and_probe_by_probe() -> None:
-    found = cases(parsed(results.result(3, cut=["host2"], cause="host2 has not joined: dockmesh apply")))
+    found = cases(junit(render(results.result(3, cut=["host2"], cause="host2 has not joined: dockmesh apply"))))
     assert {name for name, case in found.items() if len(case)} == {
         *("host1 to host2", "host2 to host1", "host2 to host3", "host3 to host2"),
     }
@@ -53,7 +39,7 @@ def test_a_pair_that_fails_says_why_and_probe_by_probe() -> None:
 
 
 def test_what_could_not_be_tried_is_an_error_and_names_the_hosts_own() -> None:
-    root = parsed(results.result(3, silent={"host3": "no login: mend the key"}))
+    root = junit(render(results.result(3, silent={"host3": "no login: mend the key"})))
     found = cases(root)
     assert found["host3 can be asked"][0].attrib["message"] == "no login: mend the key"
     assert found["host3 to host1"][0].tag == "error"
@@ -67,7 +53,7 @@ def test_what_could_not_be_tried_is_an_error_and_names_the_hosts_own() -> None:
 
 
 def test_nothing_a_host_says_gets_out_of_its_text() -> None:
-    root = parsed(results.result(2, silent={"host1": results.EVIL}))
+    root = junit(render(results.result(2, silent={"host1": results.EVIL})))
     assert {element.tag for element in root.iter()} <= {"testsuites", "testsuite", "testcase", "error", "failure"}
     assert "</script><script>alert(1)</script>" in cases(root)["host1 can be asked"][0].attrib["message"]
 
@@ -75,6 +61,6 @@ def test_nothing_a_host_says_gets_out_of_its_text() -> None:
 @given(TEXT, TEXT)
 def test_any_text_that_prints_makes_valid_xml(reason: str, error: str) -> None:
     row = Row("a", "a", "host-bridge", reached=False, sent=3, received=0, reason=reason)
-    found = cases(parsed(Result((HostRow("a", error),), (row,))))
+    found = cases(junit(render(Result((HostRow("a", error),), (row,)))))
     assert found["a to a"][0].attrib["message"] == (reason or "no reply")
     assert found["a can be asked"][0].text or not error

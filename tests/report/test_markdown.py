@@ -5,29 +5,18 @@ from itertools import pairwise
 
 import pytest
 import results
+from formats import shown, tokens
 from hypothesis import given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dockmesh.core.results.model import Result
 from dockmesh.report.markdown import render, text
 
 
-def tokens(markdown: str) -> list[Token]:
-    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
-
-
 def inline(markdown: str) -> Iterator[Token]:
     for token in tokens(markdown):
         yield from token.children or ()
-
-
-def shown(markdown: str) -> str:
-    """What people see, without the form."""
-    return "\n".join(
-        "".join(child.content for child in token.children or ()) for token in tokens(markdown) if token.type == "inline"
-    )
 
 
 def table(markdown: str) -> list[list[str]]:

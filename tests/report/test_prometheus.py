@@ -2,25 +2,15 @@
 
 import pytest
 import results
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
+from formats import gauges, values
 
-from dockmesh.core.results.model import Result
 from dockmesh.report.prometheus import render
-
-
-def families(result: Result) -> dict[str, Metric]:
-    return {family.name: family for family in text_string_to_metric_families(render(result))}
-
-
-def values(family: Metric, *labels: str) -> dict[tuple[str, ...], float]:
-    assert {sample.labels["mesh"] for sample in family.samples} <= {"lab"}
-    return {tuple(sample.labels[label] for label in labels): sample.value for sample in family.samples}
 
 
 def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe() -> None:
     result = results.result(4)
-    found = families(result)
+    found = gauges(render(result))
+    assert {sample.labels["mesh"] for family in found.values() for sample in family.samples} == {"lab"}
     assert {family.type for family in found.values()} == {"gauge"}
     assert values(found["dockmesh_status_ok"]) == {(): 1}
     assert values(found["dockmesh_status_timestamp_seconds"]) == {(): results.AT.timestamp()}
@@ -35,7 +25,7 @@ def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe(
 
 def test_a_mesh_in_part_counts_what_became_of_its_probes() -> None:
     result = results.result(4, cut=["host2"], silent={"host3": "is down"})
-    found = families(result)
+    found = gauges(render(result))
     assert values(found["dockmesh_status_ok"]) == {(): 0}
     assert values(found["dockmesh_host_up"], "host")["host3",] == 0
     states = values(found["dockmesh_probes"], "state")

@@ -1,0 +1,70 @@
+"""What status writes of real hosts, whole and with one cut off, and what tells the two apart."""
+
+from pathlib import Path
+
+from breaking import partitioned
+from formats import Page, cases, gauges, junit, shown, values
+from mesh import Done, Mesh
+
+from dockmesh.lab.running import Lab
+
+FILES = {"--junit": "mesh.xml", "--markdown": "mesh.md", "--prometheus": "mesh.prom", "--html": "mesh.html"}
+
+
+def status(mesh: Mesh, folder: Path, result: str) -> Done:
+    """A status that writes all reports, its document kept under a name of its own."""
+    words = (word for option, name in FILES.items() for word in (option, str(folder / name)))
+    done = mesh.dockmesh("status", "--json", "--timeout", "5", *words)
+    (folder / result).write_text(done.stdout)
+    return done
+
+
+def reports(folder: Path) -> tuple[str, ...]:
+    return tuple((folder / name).read_text() for name in FILES.values())
+
+
+def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Mesh, tmp_path: Path) -> None:
+    assert status(joined, tmp_path, "whole.json").status == 0
+    xml, markdown, prometheus, html = reports(tmp_path)
+    found = junit(xml)
+    assert len(cases(found)) == 3 * 3 + 3
+    assert not [*found.iter("failure"), *found.iter("error")]
+    assert "all 21 probes reached" in shown(markdown)
+    metrics = gauges(prometheus)
+    assert values(metrics["dockmesh_status_ok"]) == {(): 1}
+    assert values(metrics["dockmesh_host_up"], "host") == {("host1",): 1, ("host2",): 1, ("host3",): 1}
+    seconds = values(metrics["dockmesh_probe_rtt_seconds"], "source", "target", "kind")
+    assert len(seconds) == 21
+    assert all(0 < each < 1 for each in seconds.values())
+    data = Page(html).data
+    assert [host["underlay"] for host in data["hosts"]] == ["192.168.18.128", "192.168.18.129", "192.168.18.130"]
+    assert len(data["probes"]) == 21 * 4
+    assert data["causes"] == []
+
+
+def test_of_a_host_that_is_cut_off_every_report_tells_why_and_diff_what_was_lost(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    assert status(joined, tmp_path, "whole.json").status == 0
+    with partitioned(lab, "host3"):
+        cut = status(joined, tmp_path, "cut.json")
+    assert cut.status == 3
+    (error,) = (host["error"] for host in cut.document["hosts"] if host["error"])
+    xml, markdown, prometheus, html = reports(tmp_path)
+    failing = {name: case[0] for name, case in cases(junit(xml)).items() if len(case)}
+    to_it, from_it = ("host1 to host3", "host2 to host3"), ("host3 to host1", "host3 to host2", "host3 to host3")
+    assert set(failing) == {"host3 can be asked", *to_it, *from_it}
+    assert failing["host3 can be asked"].attrib["message"] == error
+    assert all(error in (failing[name].text or "") for name in (*to_it, *from_it))
+    assert f"host3: {error}" in shown(markdown)
+    assert values(gauges(prometheus)["dockmesh_host_up"], "host")["host3",] == 0
+    assert {"host": "host3", "reason": error} in Page(html).data["causes"]
+
+    lost = joined.dockmesh("diff", str(tmp_path / "whole.json"), str(tmp_path / "cut.json"))
+    assert lost.status == 3
+    lines = lost.stdout.splitlines()
+    assert f"✗ host3 cannot be asked any more: {error}" in lines
+    assert any(line.startswith("✗ host1, host2 → host3 lost: host-bridge (") for line in lines)
+    back = joined.dockmesh("diff", str(tmp_path / "cut.json"), str(tmp_path / "whole.json"))
+    assert back.status == 0
+    assert "✓ host3 can be asked again" in back.stdout
