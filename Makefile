@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 3
 LAB_INVENTORY := /var/lib/dockmesh/lab/demo/mesh.yml
+# What the HTML report is tested in.
+BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
@@ -25,10 +27,11 @@ system: $(READY)
 	  echo "installing: $$missing" >&2; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }; }
 
-# What tests of the HTML report are run in.
+# As system, for the tests of the HTML report.
 browser:
-	@command -v chromium chromedriver >/dev/null || { echo 'installing: chromium' >&2; apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null; }
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	  echo 'installing: $(BROWSER)' >&2; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER) >/dev/null; }
 
 demo: system
 	@$(BIN)/dockmesh lab up --name demo

@@ -53,7 +53,7 @@ def status(options: Options, *, views: Views) -> int:
     """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
 
     A cell shows the reply's TTL of the three in this order, and the slowest round trip.
-    Files named for it get the same result, also where probes failed.
+    --html, --junit, --markdown and --prometheus write the same result to files, also where probes failed.
 
     Example: dockmesh status -i mesh.yml --html mesh.html --junit mesh.xml
     """

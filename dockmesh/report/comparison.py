@@ -60,10 +60,15 @@ def _told(result: Result) -> str:
 
 
 def _worse(found: Comparison, after: Result) -> Iterator[Text]:
+    """Probes that could not be made for a host that cannot be asked are told with it."""
+    told: set[tuple[str, str, str]] = set()
     for host in found.silent:
-        yield _line("✗", "bold red", host, f"cannot be asked any more: {after.errors[host]}")
+        keys = {row.key for row in found.failing if row.state == "unmade" and host in (row.source, row.target)}
+        told |= keys
+        error = f"cannot be asked any more: {after.errors[host]}"
+        yield _line("✗", "bold red", host, f"{error} ({counted(len(keys), 'probe')} not made)")
     for rows, what in ((found.lost, "lost"), (found.broken, "new, and fails")):
-        yield from _grouped("✗", "bold red", rows, what)
+        yield from _grouped("✗", "bold red", (row for row in rows if row.key not in told), what)
 
 
 def _better(found: Comparison) -> Iterator[Text]:

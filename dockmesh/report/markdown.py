@@ -12,7 +12,7 @@ _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
 _HOSTS_SHOWN = 20
 # A backslash before these, and what hosts say is text: no markup, HTML, link, mention or formula, and no end of a cell.
-_SPECIAL = re.compile(r"[!#$&*+\-.:<>@\[\\\]^_`{|}~]")
+_SPECIAL = re.compile(r"[#$&*<@\[\\\]_`|~]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def render(result: Result) -> str:

@@ -96,6 +96,8 @@ function groups() {
     if (!found.has(name)) found.set(name, []);
     found.get(name).push(number);
   });
+  // Where each has its own, none is a group.
+  if (found.size === hosts.length) return [{ name: "", members: hosts.map((_, number) => number) }];
   return [...found].map(([name, members]) => ({ name, members }));
 }
 

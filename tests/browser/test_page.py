@@ -1,5 +1,7 @@
 """The HTML report in a real browser: it draws, answers mouse and keyboard, asks nobody, and runs nothing of hosts."""
 
+from dataclasses import replace
+
 import pytest
 import results
 from browsing import Page, Show
@@ -68,6 +70,18 @@ def test_a_large_mesh_shows_the_pairs_that_fail_and_all_of_the_host_that_is_chos
     assert len(page.all("#graph .edges path.failed")) == 1
     assert details(page).startswith("host3")
     assert [group.text for group in page.all("#graph .groups text")] == [f"rack{number}" for number in range(1, 11)]
+
+
+def test_hosts_of_a_group_stand_together_and_a_tag_of_ones_own_is_no_group(show: Show) -> None:
+    result = results.result(20)
+    tags = {0: "b", 1: "a", 2: "b"}
+    hosts = tuple(replace(host, tags=(tags.get(at, "a"),)) for at, host in enumerate(result.hosts))
+    page = show(replace(result, hosts=hosts))
+    assert [name.text for name in page.all("#heat .names.row text")][:3] == ["host1", "host3", "host2"]
+    assert [group.text for group in page.all("#graph .groups text")] == ["b", "a"]
+    assert len(page.all("#heat .rules path")) == 1
+    page = show(replace(result, hosts=tuple(replace(host, tags=(host.host,)) for host in result.hosts)))
+    assert page.all("#graph .groups text") == page.all("#heat .rules path") == []
 
 
 def test_a_click_on_a_cell_tells_of_both_directions_and_why(show: Show) -> None:

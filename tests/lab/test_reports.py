@@ -63,8 +63,9 @@ def test_of_a_host_that_is_cut_off_every_report_tells_why_and_diff_what_was_lost
     lost = joined.dockmesh("diff", str(tmp_path / "whole.json"), str(tmp_path / "cut.json"))
     assert lost.status == 3
     lines = lost.stdout.splitlines()
-    assert f"✗ host3 cannot be asked any more: {error}" in lines
-    assert any(line.startswith("✗ host1, host2 → host3 lost: host-bridge (") for line in lines)
+    assert lines[1] == f"✗ host3 cannot be asked any more: {error} (11 probes not made)"
+    assert lines[2].startswith("✗ host1, host2 → host3 lost: host-bridge (")
+    assert lines[3].startswith("Probes: 13 lost.")
     back = joined.dockmesh("diff", str(tmp_path / "cut.json"), str(tmp_path / "whole.json"))
     assert back.status == 0
     assert "✓ host3 can be asked again" in back.stdout

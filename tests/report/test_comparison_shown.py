@@ -33,7 +33,10 @@ def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
 
 def test_hosts_are_told_before_their_probes() -> None:
     lines = shown(results.result(3), results.result(3, silent={"host3": "no login"}))
-    assert lines[1] == "✗ host3 cannot be asked any more: no login"
+    assert lines[1:3] == [
+        "✗ host3 cannot be asked any more: no login (4 probes not made)",
+        "✗ host1, host2 → host3 lost: host-bridge (no reply)",
+    ]
     lines = shown(results.result(3), results.result(4, cut=["host4"]))
     assert "+ host4 is new" in lines
     assert any(line.startswith("✗ host1, host2, host3 → host4 new, and fails: ") for line in lines)

@@ -29,9 +29,14 @@ class Comparison:
     rtt_ms: tuple[float, float] | None
 
     @property
+    def failing(self) -> tuple[Row, ...]:
+        """What fails that did not before."""
+        return (*self.lost, *self.broken)
+
+    @property
     def worse(self) -> bool:
         """Whether something fails that did not fail before."""
-        return bool(self.lost or self.broken or self.silent)
+        return bool(self.failing or self.silent)
 
     @property
     def empty(self) -> bool:
