@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
-from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.results.model import Result
@@ -21,10 +21,17 @@ EVIL = (
 )
 
 
-def fleet(count: int) -> Fleet:
-    """Hosts in racks of ten; the last has no Docker."""
-    hosts = tuple(_host(number, docker=number < count or count < 3) for number in range(1, count + 1))
-    return Fleet(Settings(name="lab"), hosts)
+def fleet(count: int, *, dual: bool = False) -> Fleet:
+    """Hosts in racks of ten; the last has no Docker. `dual`: all but the first have IPv6 as well."""
+    hosts = [_host(number, docker=number < count or count < 3) for number in range(1, count + 1)]
+    dual_ones = [replace(host, ipv6=_ipv6(at, docker=host.docker)) if at else host for at, host in enumerate(hosts)]
+    return Fleet(Settings(name="lab"), tuple(dual_ones if dual else hosts))
+
+
+def _ipv6(number: int, *, docker: bool) -> Stack:
+    prefix = IPv6Network((int(IPv6Address("fd00:128::")) + (number << 72), 56))
+    bridge = IPv6Interface((prefix[1], 64)) if docker else None
+    return Stack(IPv6Address("fd00:18::1") + number, prefix, bridge)
 
 
 def _host(number: int, *, docker: bool) -> Host:
@@ -58,9 +65,9 @@ def _answer(well: Reachability, cut: Collection[str], silent: Mapping[str, str],
     return well
 
 
-def document(count: int, **what: Any) -> dict[str, Any]:
+def document(count: int, *, dual: bool = False, **what: Any) -> dict[str, Any]:
     """As `status --json` prints it."""
-    among = fleet(count)
+    among = fleet(count, dual=dual)
     return status_document(report(among, **what), among, at=AT)
 
 

@@ -61,7 +61,7 @@ def _told(result: Result) -> str:
 
 def _worse(found: Comparison, after: Result) -> Iterator[Text]:
     """Probes that could not be made for a host that cannot be asked are told with it."""
-    told: set[tuple[str, str, str]] = set()
+    told: set[Any] = set()
     for host in found.silent:
         keys = {row.key for row in found.failing if row.state == "unmade" and host in (row.source, row.target)}
         told |= keys
@@ -84,7 +84,7 @@ def _other(found: Comparison) -> Iterator[Text]:
         yield from _grouped("~", "yellow", [row for row in rows if not known & {row.source, row.target}], what)
     for before, row in found.changed:
         where = f"{row.source} → {row.target}"
-        yield _line("~", "yellow", where, f"{row.kind}: {_said(before)}, now {_said(row)}")
+        yield _line("~", "yellow", where, f"{row.what}: {_said(before)}, now {_said(row)}")
     yield from _grouped("✗", "red", found.still, "fails as before")
 
 
@@ -113,7 +113,13 @@ def _summary(found: Comparison) -> Text:
 
 
 def _row(row: Row) -> dict[str, Any]:
-    return {"source": row.source, "target": row.target, "kind": row.kind, "reason": None if row.ok else row.why}
+    return {
+        "source": row.source,
+        "target": row.target,
+        "kind": row.kind,
+        "family": row.family,
+        "reason": None if row.ok else row.why,
+    }
 
 
 def _means(row: Row) -> dict[str, Any]:

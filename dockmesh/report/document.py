@@ -171,6 +171,8 @@ def _host(host: Host, error: str | None) -> dict[str, Any]:
         "error": error,
         "underlay": str(host.underlay),
         "prefix": str(host.prefix) if host.prefix else None,
+        "underlay6": str(host.ipv6.underlay) if host.ipv6 else None,
+        "prefix6": str(host.ipv6.prefix) if host.ipv6 and host.ipv6.prefix else None,
         "docker": host.docker,
         "tags": sorted(host.tags),
     }

@@ -88,20 +88,30 @@ def _data(result: Result, found: tuple[Cause, ...]) -> dict[str, Any]:
     }
 
 
-_FORM = ("kind", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause")
+_FORM = ("kind", "family", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause")
 
 
 def _form(row: Row, cause: int | None) -> tuple[Any, ...]:
-    replies = (row.kind, row.state, row.sent, row.received, row.ttl, row.expected_ttl, row.mtu_ok, row.source_seen)
-    return *replies, None if row.ok else row.why, cause
+    told = (
+        row.kind,
+        row.family,
+        row.state,
+        row.sent,
+        row.received,
+        row.ttl,
+        row.expected_ttl,
+        row.mtu_ok,
+        row.source_seen,
+    )
+    return *told, None if row.ok else row.why, cause
 
 
 def _host(each: HostRow) -> dict[str, Any]:
     return {
         "name": each.host,
         "error": each.error,
-        "underlay": str(each.underlay) if each.underlay else None,
-        "prefix": str(each.prefix) if each.prefix else None,
+        "underlays": [str(one) for one in (each.underlay, each.underlay6) if one],
+        "prefixes": [str(one) for one in (each.prefix, each.prefix6) if one],
         "docker": each.docker,
         "tags": each.tags,
     }

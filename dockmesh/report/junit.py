@@ -62,4 +62,4 @@ def _told(rows: tuple[Row, ...], result: Result) -> str:
     """A line per probe, and what is wrong with the hosts themselves."""
     ends = dict.fromkeys((rows[0].source, rows[0].target))
     hosts = (f"{host}: {result.errors[host]}" for host in ends if host in result.errors)
-    return "\n".join((*(f"{row.kind}: {'reached' if row.ok else row.why}" for row in rows), *hosts))
+    return "\n".join((*(f"{row.what}: {'reached' if row.ok else row.why}" for row in rows), *hosts))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from dockmesh.core.addresses import Family
 from dockmesh.core.results.causes import Cause, causes, suspects
 from dockmesh.core.results.model import Result, Row, count, slowest_ms
 from dockmesh.report.console import counted
@@ -21,7 +22,7 @@ def render(result: Result) -> str:
         [f"## {_heading(result)}"],
         [f"{result.time:%Y-%m-%d %H:%M:%S} UTC"] if result.time else [],
         list(_causes(result)),
-        list(_matrix(result) if len(result.hosts) <= _MATRIX_HOSTS else _hosts(result)),
+        *(_matrices(result) if len(result.hosts) <= _MATRIX_HOSTS else [list(_hosts(result))]),
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -57,14 +58,22 @@ def _cause(cause: Cause) -> str:
     return f"- **{text(cause.reason)}** ({counted(len(cause.rows), 'probe')}): {where}"
 
 
-def _matrix(result: Result) -> Iterator[str]:
+def _matrices(result: Result) -> Iterator[list[str]]:
+    for family in result.families if result.rows else ():
+        if len(result.families) > 1:
+            yield [f"Over IPv{family}:"]
+        yield list(_matrix(result, family))
+
+
+def _matrix(result: Result, family: Family) -> Iterator[str]:
     names = [each.host for each in result.hosts]
-    if result.rows:
-        yield from _table([r"from \\ to", *names], (_matrix_row(result, source, names) for source in _sources(result)))
+    sources = dict.fromkeys(source for source, _target in result.pairs)
+    yield from _table([r"from \\ to", *names], ([text(each), *_cells(result, family, each)] for each in sources))
 
 
-def _matrix_row(result: Result, source: str, names: Sequence[str]) -> list[str]:
-    return [text(source), *(_cell(result.pairs.get((source, target), ())) for target in names)]
+def _cells(result: Result, family: Family, source: str) -> Iterator[str]:
+    for target in result.hosts:
+        yield _cell([row for row in result.pairs.get((source, target.host), ()) if row.family == family])
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -75,10 +84,6 @@ def _cell(rows: Sequence[Row]) -> str:
 
 def _mark(row: Row) -> str:
     return {"reached": f"✓{row.ttl or ''}", "failed": "❌", "unmade": "❔"}[row.state]
-
-
-def _sources(result: Result) -> dict[str, None]:
-    return dict.fromkeys(source for source, _target in result.pairs)
 
 
 def _hosts(result: Result) -> Iterator[str]:

@@ -8,7 +8,6 @@ from prometheus_client.registry import Collector
 
 from dockmesh.core.results.model import Result, Row, State, count
 
-_PROBE = ("mesh", "source", "target", "kind")
 _STATES: tuple[State, ...] = ("reached", "failed", "unmade")
 _MS = 1000
 
@@ -39,8 +38,8 @@ class _Gauges(Collector):
         yield from self._probes(result.rows)
 
     def _probes(self, rows: Iterable[Row]) -> Iterator[GaugeMetricFamily]:
-        named = [((row.source, row.target, row.kind), row) for row in rows]
-        labels = ("source", "target", "kind")
+        named = [((row.source, row.target, row.kind, str(row.family)), row) for row in rows]
+        labels = ("source", "target", "kind", "family")
         ok = [(ends, float(row.ok)) for ends, row in named]
         yield self._gauge("dockmesh_probe_success", "Whether replies came, by the way they should.", labels, ok)
         times = [(ends, row.rtt_ms / _MS) for ends, row in named if row.ok and row.rtt_ms is not None]

@@ -87,13 +87,13 @@ function ofAll() {
 }
 
 function ofHost(host) {
-  const { name, error, underlay, prefix, docker, tags } = hosts[host];
+  const { name, error, underlays, prefixes, docker, tags } = hosts[host];
   head(name);
   const { leaving, arriving } = touching(host);
   facts([
     ["could not be asked", error, true],
-    ["underlay", underlay],
-    ["prefix", prefix],
+    ["underlay", underlays.join(", ")],
+    ["prefix", prefixes.join(", ")],
     ["Docker", docker === false ? "none" : null],
     ["tags", tags.join(", ")],
     ["reached from it", share(leaving), bad(leaving)],
@@ -129,7 +129,7 @@ function probesOf(source, target) {
     details
       .append("h4")
       .attr("class", row.state)
-      .text(`${MARKS[row.state]} ${KINDS[row.kind] ?? row.kind}`);
+      .text(`${MARKS[row.state]} ${named(row)}`);
     facts([
       ["", row.reason, true],
       ["replies", row.sent ? `${row.received} of ${row.sent}` : null],

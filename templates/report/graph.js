@@ -71,14 +71,14 @@ function boxes(all) {
     .append("text")
     .attr("class", "name")
     .attr("x", -width / 2 + 30)
-    .attr("y", (leaf) => (hosts[leaf.data.host].prefix ? -4 : 5))
+    .attr("y", (leaf) => (hosts[leaf.data.host].prefixes.length ? -4 : 5))
     .text((leaf) => shortened(hosts[leaf.data.host].name, 13));
   all
     .append("text")
     .attr("class", "prefix")
     .attr("x", -width / 2 + 30)
     .attr("y", 14)
-    .text((leaf) => hosts[leaf.data.host].prefix ?? "");
+    .text((leaf) => hosts[leaf.data.host].prefixes[0] ?? "");
 }
 
 function dots(all) {

@@ -115,12 +115,12 @@ function frameHeat() {
     .attr("y", ([, y]) => y - 1)
     .attr("width", ([, , width]) => width + 1)
     .attr("height", ([, , , height]) => height + 1);
-  const named =
+  const isEnd =
     (...ends) =>
     (host) =>
       ends.includes(host);
-  rowNames.classed("chosen", named(chosen.host, chosen.source));
-  columnNames.classed("chosen", named(chosen.host, chosen.target));
+  rowNames.classed("chosen", isEnd(chosen.host, chosen.source));
+  columnNames.classed("chosen", isEnd(chosen.host, chosen.target));
   const at = chosen.source === undefined ? null : `cell-${chosen.source}-${chosen.target}`;
   heat.attr("aria-activedescendant", at);
 }
@@ -129,15 +129,18 @@ function writeCells(all) {
   const lines = ({ source, target }) => {
     const found = between(source, target);
     const state = stateOf(found);
-    return state ? [found.map((row) => MARKS[row.state]).join(" "), told(slowest(found))].filter(Boolean) : [];
+    const marked = families.map((family) =>
+      found.filter((row) => row.family === family).map((row) => MARKS[row.state]),
+    );
+    return state ? [...marked.map((marks) => marks.join(" ")), told(slowest(found))].filter(Boolean) : [];
   };
   all
     .selectAll("text")
     .data(lines)
     .join("text")
     .attr("x", (cell - 1) / 2)
-    .attr("y", (_, at, texts) => cell / 2 + (texts.length === 1 ? 4 : at ? 14 : -4))
-    .attr("class", (_, at) => (at ? "ms" : "marks"))
+    .attr("y", (_, at, texts) => cell / 2 + 4 + (at - (texts.length - 1) / 2) * 17)
+    .attr("class", (text) => (text.endsWith("ms") ? "ms" : "marks"))
     .text((text) => text);
 }
 

@@ -24,13 +24,22 @@ for (let at = 0; at < data.probes.length; at += 4) {
   rows.get(key).push({ ...data.forms[form], source, target, ms: us < 0 ? null : us / 1000 });
 }
 const kinds = [...new Set(data.forms.map((form) => form.kind))];
+const families = [...new Set(data.forms.map((form) => form.family))].sort();
 
-// Of the kind that is chosen, or of all.
-let kind = "";
+// Of the kind and the family that are chosen, or of all.
+const filter = { kind: "", family: "" };
 
 function between(source, target) {
   const found = rows.get(source * hosts.length + target) ?? [];
-  return kind ? found.filter((row) => row.kind === kind) : found;
+  if (!filter.kind && !filter.family) return found;
+  return found.filter(
+    ({ kind, family }) =>
+      (!filter.kind || kind === filter.kind) && (!filter.family || String(family) === filter.family),
+  );
+}
+
+function named({ kind, family }) {
+  return `${KINDS[kind] ?? kind}${family === 6 ? " (IPv6)" : ""}`;
 }
 
 function stateOf(found) {

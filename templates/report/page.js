@@ -33,7 +33,7 @@ function fragment() {
   return chosen.source === undefined ? "" : `${hosts[chosen.source].name}/${hosts[chosen.target].name}`;
 }
 
-function named(text) {
+function pointedOut(text) {
   const [one, other] = text.split("/").map((name) => hosts.findIndex((host) => host.name === name));
   if (!(one >= 0)) return {};
   return other >= 0 ? { source: one, target: other } : { host: one };
@@ -50,21 +50,22 @@ d3.select("#names")
   .join("option")
   .attr("value", (host) => host.name);
 d3.select("#find").on("input", (event) => {
-  const next = named(event.target.value);
+  const next = pointedOut(event.target.value);
   if (next.host !== undefined) choose(next);
 });
 
-d3.select("#kind")
-  .selectAll("option.kind")
-  .data(kinds)
-  .join("option")
-  .attr("value", (name) => name)
-  .text((name) => KINDS[name] ?? name);
-d3.select("#kind").on("change", (event) => {
-  kind = event.target.value;
-  paint();
-  frame();
-});
+filtering("kind", kinds, (kind) => KINDS[kind] ?? kind);
+filtering("family", families, (family) => `IPv${family}`);
+
+function filtering(what, values, told) {
+  const select = d3.select(`#${what}`);
+  select.selectAll("option.one").data(values).join("option").attr("value", String).text(told);
+  select.on("change", (event) => {
+    filter[what] = event.target.value;
+    paint();
+    frame();
+  });
+}
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = d3.select("#theme");
@@ -82,10 +83,10 @@ theme.on("click", () => {
 });
 dark.addEventListener("change", dress);
 addEventListener("keydown", (event) => event.key === "Escape" && choose({}));
-addEventListener("hashchange", () => choose(named(location.hash.slice(1))));
+addEventListener("hashchange", () => choose(pointedOut(location.hash.slice(1))));
 
 dress();
 paint();
 heatKey();
 graphKey();
-choose(named(location.hash.slice(1)));
+choose(pointedOut(location.hash.slice(1)));

@@ -216,6 +216,21 @@ def test_one_kind_of_probe_can_be_shown_alone(show: Show) -> None:
     assert page.one("#cell-0-0").get_attribute("aria-label") == "host1 to host1: nothing to probe"
 
 
+def test_of_two_families_each_can_be_shown_alone(show: Show) -> None:
+    page = show(results.result(3, dual=True))
+    assert page.one("#cell-1-0").text.split("\n")[0] == "✓ ✓ ✓"
+    assert page.one("#cell-1-2").text.split("\n")[:2] == ["✓", "✓"]
+    page.one("#cell-1-2").click()
+    assert "host → bridge (IPv6)" in details(page)
+    Select(page.one("#family")).select_by_visible_text("IPv6")
+    assert page.one("#cell-1-0").get_attribute("aria-label") == "host2 to host1: nothing to probe"
+    assert "host → bridge (IPv6)" in details(page)
+    assert "64" in details(page)
+    assert "✓ host → bridge\n" not in details(page)
+    alone = show(results.result(3))
+    assert not alone.one("#family").is_displayed()
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 13, 100])
 @pytest.mark.parametrize("width", [400, 1440])
 def test_no_size_of_mesh_or_window_makes_the_page_scroll_sideways(show: Show, count: int, width: int) -> None:

@@ -37,7 +37,7 @@ def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Me
     assert len(seconds) == 21
     assert all(0 < each < 1 for each in seconds.values())
     data = Page(html).data
-    assert [host["underlay"] for host in data["hosts"]] == ["192.168.18.128", "192.168.18.129", "192.168.18.130"]
+    assert [host["underlays"] for host in data["hosts"]] == [[f"192.168.18.{last}"] for last in (128, 129, 130)]
     assert len(data["probes"]) == 21 * 4
     assert data["causes"] == []
 

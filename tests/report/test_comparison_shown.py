@@ -67,7 +67,7 @@ def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
         name: len(document[name]) for name in ("lost", "broken", "still_failing", "mended", "new", "gone", "changed")
     }
     assert document["summary"]["lost"] == len(found.lost) > 0
-    assert all(set(probe) == {"source", "target", "kind", "reason"} for probe in document["lost"])
+    assert all(set(probe) == {"source", "target", "kind", "family", "reason"} for probe in document["lost"])
     assert {probe["reason"] for probe in document["lost"] if probe["target"] == "host2"} == {
         *("no reply", "host2 could not be asked for it", "host2 could not be asked: no login"),
     }

@@ -109,6 +109,8 @@ def test_a_status_has_every_probe_and_every_host() -> None:
         "error": "is down",
         "underlay": "192.168.18.129",
         "prefix": "10.128.16.0/20",
+        "underlay6": None,
+        "prefix6": None,
         "docker": True,
         "tags": [],
     }

@@ -13,17 +13,23 @@ from formats import Page
 from dockmesh.core.results.model import Result
 from dockmesh.report.html import render
 
-KEYS = {"kind", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause"}
+KEYS = {"kind", "family", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause"}
 
 
-def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, str]]:
+def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, int, str]]:
     names, forms, probes = [host["name"] for host in data["hosts"]], data["forms"], data["probes"]
     assert all(set(form) == KEYS for form in forms)
     each = zip(*(probes[at::4] for at in range(4)), strict=True)
-    return Counter((names[s], names[t], forms[form]["kind"], forms[form]["state"]) for s, t, form, _us in each)
+    return Counter(
+        (names[s], names[t], forms[form]["kind"], forms[form]["family"], forms[form]["state"])
+        for s, t, form, _us in each
+    )
 
 
-@pytest.mark.parametrize("result", [results.result(3), results.result(20, cut=["host7"], silent={"host9": "is down"})])
+@pytest.mark.parametrize(
+    "result",
+    [results.result(3), results.result(4, dual=True), results.result(20, cut=["host7"], silent={"host9": "is down"})],
+)
 def test_the_pages_data_has_every_probe_and_what_came_of_it(result: Result) -> None:
     data = Page(render(result)).data
     assert states(data) == Counter((*row.key, row.state) for row in result.rows)

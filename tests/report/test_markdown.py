@@ -40,6 +40,17 @@ def test_a_small_mesh_is_a_heading_and_a_table_of_pairs() -> None:
     assert rows[3][3] == "-"
 
 
+def test_each_family_has_a_table_and_failures_name_ipv6() -> None:
+    lines = shown(render(results.result(3, dual=True))).splitlines()
+    assert [line for line in lines if line.startswith("Over")] == ["Over IPv4:", "Over IPv6:"]
+    rows = table(render(results.result(3, dual=True)))
+    assert [row[0] for row in rows] == ["from \\ to", "host1", "host2", "host3"] * 2
+    assert rows[2][1].startswith("✓64 ✓63 ✓62 ")
+    assert rows[6] == ["host2", "-", "✓64 0.3 ms", "✓64 0.5 ms"]
+    markdown = render(results.result(3, dual=True, silent={"host3": "no login"}))
+    assert "host2 → host3 (host-bridge, host-bridge (IPv6))" in shown(markdown)
+
+
 def test_what_failed_is_a_point_per_cause_with_its_pairs() -> None:
     markdown = render(results.result(3, cut=["host2"], silent={"host3": "no login"}))
     lines = shown(markdown).splitlines()

@@ -8,15 +8,15 @@ from dockmesh.report.prometheus import render
 
 
 def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe() -> None:
-    result = results.result(4)
+    result = results.result(4, dual=True)
     found = gauges(render(result))
     assert {sample.labels["mesh"] for family in found.values() for sample in family.samples} == {"lab"}
     assert {family.type for family in found.values()} == {"gauge"}
     assert values(found["dockmesh_status_ok"]) == {(): 1}
     assert values(found["dockmesh_status_timestamp_seconds"]) == {(): results.AT.timestamp()}
     assert values(found["dockmesh_host_up"], "host") == {(f"host{number}",): 1 for number in range(1, 5)}
-    probes = {(row.source, row.target, row.kind): row for row in result.rows}
-    ends = ("source", "target", "kind")
+    probes = {(row.source, row.target, row.kind, str(row.family)): row for row in result.rows}
+    ends = ("source", "target", "kind", "family")
     assert values(found["dockmesh_probe_success"], *ends) == dict.fromkeys(probes, 1)
     assert values(found["dockmesh_probe_loss_ratio"], *ends) == dict.fromkeys(probes, 0)
     seconds = values(found["dockmesh_probe_rtt_seconds"], *ends)

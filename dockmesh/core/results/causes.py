@@ -50,7 +50,7 @@ def causes(result: Result) -> tuple[Cause, ...]:
 
 def spans(rows: Iterable[Row]) -> Iterator[Span]:
     """The rows in as few words as it takes, in their order."""
-    kinds = _grouped(((row.source, row.target, "" if row.ok else row.why), row.kind) for row in rows)
+    kinds = _grouped(((row.source, row.target, "" if row.ok else row.why), row.what) for row in rows)
     sources = _grouped(((target, tuple(each), why), source) for (source, target, why), each in kinds.items())
     targets = _grouped(((tuple(froms), each, why), target) for (target, each, why), froms in sources.items())
     return (Span(froms, tuple(to), each, why) for (froms, each, why), to in targets.items())

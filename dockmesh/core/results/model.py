@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, PlainValidator
 
+from dockmesh.core import addresses
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family
 from dockmesh.core.inventory.values import NAME, TAG
 from dockmesh.core.sections import printable
 
@@ -18,8 +20,8 @@ Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
 Kind = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
 Line = Annotated[str, AfterValidator(lambda text: printable(text[:_LONGEST]))]
-Address = Annotated[IPv4Address | IPv6Address, PlainValidator(lambda text: ip_address(str(text)))]
-Prefix = Annotated[IPv4Network | IPv6Network, PlainValidator(lambda text: ip_network(str(text)))]
+Address = Annotated[addresses.Address, PlainValidator(lambda text: ip_address(str(text)))]
+Prefix = Annotated[addresses.Network, PlainValidator(lambda text: ip_network(str(text)))]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Ttl = Annotated[int, Field(ge=0, le=255)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -43,11 +45,17 @@ class Row:
     mtu_ok: bool | None = None
     source_seen: Line | None = None
     reason: Line | None = None
+    family: Family = IPV4
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, Family]:
         """What makes rows of two results the same question."""
-        return self.source, self.target, self.kind
+        return self.source, self.target, self.kind, self.family
+
+    @property
+    def what(self) -> str:
+        """The kind, and IPv6 where it is over that."""
+        return f"{self.kind}{' (IPv6)' * (self.family == IPV6)}"
 
     @property
     def ok(self) -> bool:
@@ -82,6 +90,8 @@ class HostRow:
     prefix: Prefix | None = None
     docker: bool | None = None
     tags: tuple[Tag, ...] = ()
+    underlay6: Address | None = None
+    prefix6: Prefix | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,12 @@ class Result:
         for row in self.rows:
             pairs.setdefault((row.source, row.target), []).append(row)
         return {ends: tuple(rows) for ends, rows in pairs.items()}
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Those that were probed; IPv4 where nothing was."""
+        probed = {row.family for row in self.rows} or {IPV4}
+        return tuple(family for family in FAMILIES if family in probed)
 
     @property
     def ok(self) -> bool:

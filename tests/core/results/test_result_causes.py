@@ -18,6 +18,7 @@ ROWS = st.lists(
         sent=st.integers(0, 3),
         received=st.just(0),
         reason=st.sampled_from(("x", "y", None)),
+        family=st.sampled_from((4, 6)),
     ),
     max_size=12,
     unique_by=lambda row: row.key,
@@ -47,7 +48,7 @@ def test_spans_tell_every_row_once_and_none_that_is_not_there(rows: list[Row]) -
         for target in span.targets
         for kind in span.kinds
     ]
-    assert sorted(told) == sorted((*row.key, row.why) for row in rows)
+    assert sorted(told) == sorted((row.source, row.target, row.what, row.why) for row in rows)
 
 
 def test_rows_that_fail_alike_are_told_in_one_span_a_direction() -> None:
