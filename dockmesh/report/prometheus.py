@@ -30,7 +30,9 @@ class _Gauges(Collector):
             at = [((), result.time.timestamp())]
             yield self._gauge("dockmesh_status_timestamp_seconds", "When the mesh was probed, in Unix time.", (), at)
         well = [((), float(result.ok))]
-        yield self._gauge("dockmesh_status_ok", "Whether every host was asked and every probe reached.", (), well)
+        yield self._gauge(
+            "dockmesh_status_ok", "Whether every host was asked and every probe is as it should be.", (), well
+        )
         states = [((state,), float(count(result.rows, state))) for state in _STATES]
         yield self._gauge("dockmesh_probes", "Probes by what came of them.", ("state",), states)
         hosts = [((each.host,), float(each.error is None)) for each in result.hosts]
@@ -41,7 +43,7 @@ class _Gauges(Collector):
         named = [((row.source, row.target, row.kind, str(row.family)), row) for row in rows]
         labels = ("source", "target", "kind", "family")
         ok = [(ends, float(row.ok)) for ends, row in named]
-        yield self._gauge("dockmesh_probe_success", "Whether replies came, by the way they should.", labels, ok)
+        yield self._gauge("dockmesh_probe_success", "Whether all is as it should be.", labels, ok)
         times = [(ends, row.rtt_ms / _MS) for ends, row in named if row.ok and row.rtt_ms is not None]
         yield self._gauge("dockmesh_probe_rtt_seconds", "Mean round trip.", labels, times)
         losses = [(ends, row.loss) for ends, row in named if row.loss is not None]
