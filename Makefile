@@ -55,7 +55,7 @@ check: $(READY)
 # The lab's tests wait more than they work: workers with labs of their own run them module by module, longest first.
 # Labs that a killed run left are cleared away by the next. DOCKMESH_LABS=NAME sets a checkout's labs apart.
 test: check system browser
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser' tests/lab tests/report
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser' tests/browser tests/lab
 
 format: $(READY)
 	@$(BIN)/ruff check --quiet --fix-only .
