@@ -62,6 +62,11 @@ def keys(lab: Lab, host: str) -> dict[str, Any]:
     return {key: document[key] for key in ("mtu", "default-network-opts") if key in document}
 
 
+def move(asked: Mesh, verb: str) -> None:
+    ended = asked.dockmesh(verb, "--yes", "--serial", "100%")
+    assert ended.status == 0, ended
+
+
 def whole(status: Done) -> dict[tuple[str, str], bool]:
     """Whether packets of full size get from container to container, by the hosts of these."""
     probes = [each for each in status.document["probes"] if each["kind"] == "container-container"]
@@ -106,7 +111,7 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
         assert plan.words.count("network before sends up to 1500 bytes, the mesh takes 1400: make it anew") == 3
         assert set(before.values()) == {1500}
 
-        assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        move(joined, "apply")
         assert set(legs(lab).values()) == {1400}
         assert keys(lab, "host1") == {"mtu": 1400}
         for host in KNOWING:
@@ -124,7 +129,7 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
     assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
     raised = joined.dockmesh("plan")
     assert raised.words.count("docker0 sends up to 1500 bytes again") == 3
-    assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+    move(joined, "apply")
     assert set(legs(lab).values()) == {1500}
     assert keys(lab, "host2") == keys(lab, "host1") == {}
 
@@ -139,13 +144,13 @@ def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs
         with file_in_place(lab, "host3", DAEMON_JSON, own):
             said(lab, "host3", "sh", "-c", restart)
             try:
-                assert fresh.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+                move(fresh, "apply")
                 assert legs(lab) == {"host1": 1400, "host2": 1400, "host3": 1280}
                 lowered = {"default-network-opts": {"bridge": binding | {MTU: "1400"}}}
                 assert keys(lab, "host3") == {"mtu": 1280} | lowered
                 assert fresh.dockmesh("plan").status == 0
                 assert lost(fresh.dockmesh("status", "--json")) == set()
-                assert fresh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+                move(fresh, "destroy")
                 assert said(lab, "host3", "cat", DAEMON_JSON) == own
                 assert legs(lab) == {"host1": 1500, "host2": 1500, "host3": 1280}
             finally:
@@ -171,8 +176,8 @@ def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(f
 def test_a_namespace_in_the_place_of_a_container_has_the_mtu_of_one(joined: Mesh, lab: Lab) -> None:
     """Else it would ask with packets that no container sends."""
     with narrow(lab, "host2"):
-        assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        move(joined, "apply")
         with done(lab, "host3", do=["docker stop web"], undo=["docker start web"]):
             status = joined.dockmesh("status", "--json")
         assert (status.status, lost(status)) == (0, set())
-    assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+    move(joined, "apply")
