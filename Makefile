@@ -47,7 +47,7 @@ lab-down: $(READY)
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh
+	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh tests/lab/docker29/*.sh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q -m 'not lab and not browser'

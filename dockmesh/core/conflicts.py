@@ -213,7 +213,7 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
 
 
 def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
-    return (f"--{daemon.FWMARK}", f"--{daemon.DIRECT}") if docker.nftables else ()
+    return [f"--{key}" for key in daemon.NFTABLES_KEYS if docker.nftables]
 
 
 def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:

@@ -21,6 +21,7 @@ OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
 BIP6 = 28
 FWMARK = "bridge-accept-fwmark"
 DIRECT = "allow-direct-routing"
+NFTABLES_KEYS = (FWMARK, DIRECT)
 _DOCKMESHS = Admission(mark.parse(mark.OWN), direct=True)
 # A value's place: the names on the way to it, the outermost first.
 Path = tuple[str, ...]
@@ -126,10 +127,13 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
     return _dump(document, like=text)
 
 
-def addressed(text: str, other: str) -> bool:
-    """Whether two files are of one mind about docker0's address and the pools."""
-    one, two = load(text), load(other)
-    return all(one.get(key) == two.get(key) for key in OWN_KEYS)
+def agreed(text: str | None, other: str | None, keys: Iterable[str]) -> bool:
+    """Whether two files say the same of those keys. Of one that is no JSON object, nobody knows."""
+    try:
+        one, two = load(text), load(other)
+    except DaemonJsonError:
+        return False
+    return all(one.get(key) == two.get(key) for key in keys)
 
 
 def pools(text: str | None) -> tuple[Pool, ...]:

@@ -89,4 +89,4 @@ def load(state: HostState) -> Original | None:
 def _noted(row: Mapping[str, Any] | None) -> Noted | None:
     if row is None:
         return None
-    return Noted(tuple(key for key in (daemon.FWMARK, daemon.DIRECT) if key in row["keys"]), bool(row["ip_forward"]))
+    return Noted(tuple(key for key in daemon.NFTABLES_KEYS if key in row["keys"]), bool(row["ip_forward"]))

@@ -216,16 +216,26 @@ _FILE_REASONS = {
     (REASSERT, False): "routes and rules, for the host to put back by itself",
     (REASSERT, True): "nothing is left to put back",
     (ORIGINAL_JSON, True): "the host is as it was found",
-    (DAEMON_JSON, False): "docker0 and new networks need addresses that no peer has",
     (DAEMON_JSON, True): "there was none before dockmesh",
 }
 
 
 def _file_reason(change: Change, path: str) -> str:
     match change.before, change.after:
-        case File() as before, File() as after if path == DAEMON_JSON and daemon.addressed(before.text, after.text):
-            return "docker0 and new networks send what every uplink of the mesh takes"
+        case before, File() as after if path == DAEMON_JSON:
+            return "; ".join(_daemon_reasons(before.text if isinstance(before, File) else None, after.text))
     return _FILE_REASONS[path, change.after is None]
+
+
+def _daemon_reasons(before: str | None, after: str) -> Iterator[str]:
+    addressed = daemon.agreed(before, after, daemon.OWN_KEYS)
+    admitting = daemon.agreed(before, after, daemon.NFTABLES_KEYS)
+    if not addressed:
+        yield "docker0 and new networks need addresses that no peer has"
+    if not admitting:
+        yield "Docker with nftables lets in what bears a mark"
+    if addressed and admitting:
+        yield "docker0 and new networks send what every uplink of the mesh takes"
 
 
 def _route_reason(change: Change) -> str:

@@ -201,6 +201,19 @@ def test_what_docker_lets_in_is_told_by_its_rules_and_what_these_do_not_tell_by_
     assert bridge.admission == running
 
 
+def test_the_plan_says_why_each_thing_changes() -> None:
+    reasons = {key_of(change.resource): change.reason for change in plan_of(fresh(), HOST3).changes}
+    assert reasons["file", DAEMON_JSON] == (
+        "docker0 and new networks need addresses that no peer has; Docker with nftables lets in what bears a mark"
+    )
+    assert reasons["nat", "ip dockmesh"].startswith("Docker lets in what bears its mark; peers see")
+    keys = keys_of(facts("nftables_joined").actual)
+    lacking = file(json.dumps({key: keys[key] for key in keys if key != "bridge-accept-fwmark"}))
+    changes = plan_of(facts("nftables_joined", {"daemon.json": lacking}), HOST3).changes
+    (change,) = (change for change in changes if key_of(change.resource) == ("file", DAEMON_JSON))
+    assert change.reason == "Docker with nftables lets in what bears a mark"
+
+
 def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
     plan = plan_of(facts("nftables_joined", {"admission": "0x00001000/0x00001000 no"}), HOST3)
     (restart,) = (change for change in plan.changes if change.action == "restart")
