@@ -16,7 +16,7 @@ from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import FOLDER
 
-ROLES = ("test", "faults", "fleets", "own", "killed")
+ROLES = ("test", "faults", "fleets", "own", "killed", "nft")
 _APART = f"-{os.environ['DOCKMESH_LABS']}" if os.environ.get("DOCKMESH_LABS") else ""
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 _OURS = re.compile(rf"({'|'.join(ROLES)})\d*{re.escape(_APART)}")

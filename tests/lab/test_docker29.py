@@ -19,7 +19,6 @@ from breaking import DAEMON_JSON, container_address, docker_drop_in, done, file_
 from mesh import Mesh
 from stand import difference
 
-from dockmesh.lab import lifecycle
 from dockmesh.lab.command import poll
 from dockmesh.lab.running import Lab
 
@@ -37,16 +36,11 @@ Sights = dict[str, sight.Sight]
 
 
 @pytest.fixture(scope="module")
-def lab(_interruptible: None) -> Iterator[Lab]:
+def lab() -> Iterator[Lab]:
     """Three hosts, the last with Docker 29 and nftables; in place of the session's lab."""
-    name = labs.named("nft")
-    lifecycle.down(name)
-    try:
-        lab = lifecycle.up(name, len(HOSTS))
-        standin.put_up(lab, HOST)
-        yield lab
-    finally:
-        lifecycle.down(name)
+    with labs.standing("nft", len(HOSTS)) as standing:
+        standin.put_up(standing, HOST)
+        yield standing
 
 
 @pytest.fixture(scope="module")
