@@ -14,11 +14,13 @@ routes6() { ip -o -6 route show | sed '/^fe80:/d; s/ linkdown\>//; s/ expires [^
 
 links() { ip -o link show | sed 's/ *\\.*//'; }
 
-# ways FAMILY PEER...: one process asks the kernel for the way to every peer; -force goes on where a peer has none.
+# ways FAMILY PEER...: one process asks the kernel for the way to every peer; -force goes on where a peer has none. What the
+# kernel remembers of a way for a while, and which of several own addresses it would take, is not what a plan rests on.
 ways() {
   family=$1
   shift
-  for peer; do echo "route get $peer"; done | ip -o "-$family" -force -batch - 2>/dev/null | sed 's/ *\\.*//'
+  for peer; do echo "route get $peer"; done | ip -o "-$family" -force -batch - 2>/dev/null |
+    sed 's/ *\\.*//; s/ expires [^ ]*//; s/ mtu [^ ]*//; s/ src [^ ]*//'
 }
 
 # chains TABLES TABLE, TABLES being iptables or ip6tables: dockmesh's own chains and the jumps to them; the rules of

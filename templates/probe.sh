@@ -20,13 +20,14 @@ bridge_network() {
     {{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
 }
 
-# The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID", with - where it has no IPv6.
+# The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID", with - where it has no IPv6. There the
+# client of Docker 29 prints "invalid IP", and older ones nothing.
 find_container() {
   # shellcheck disable=SC2046
   docker inspect --format \
-    '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}} {{or .GlobalIPv6Address "-"}}{{end}} {{.State.Pid}}' \
+    '{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}}/{{.GlobalIPv6Address}}{{end}}/{{.State.Pid}}' \
     $(docker ps -q --no-trunc --filter network=bridge --filter status=running) 2>/dev/null |
-    grep -E -m 1 '^[0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$'
+    sed 's,/invalid IP/,//,; s,//,/-/,; s,/, ,g' | grep -E -m 1 '^[0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$'
 }
 
 # hold_namespace SECONDS BRIDGE BRIDGE6 CANDIDATE...: a network namespace with a leg in docker0 and free addresses of its

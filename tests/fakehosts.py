@@ -234,7 +234,7 @@ class FakeSession:
             ("section probes probes", self._row),
             ("section addresses ip", self._target),
             ("section release", self._released),
-            ("pending/revert.sh </dev/null", self._reverted),
+            ("pending/revert.sh 2>&1 </dev/null", self._reverted),
             ("confirm </dev/null", self._confirmed),
             ("transact </dev/null", self._transacted),
             ("read_facts </dev/null", self._read),

@@ -135,7 +135,7 @@ def _carry_out(options: Options, run: _Run) -> int:
         _show(options, run.words, outcomes, report)
     unsaved = unwritten(run.views.write_document(status)) if status else 0
     well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
-    return unsaved or (0 if well else HostError.exit_status)
+    return unsaved if well else HostError.exit_status
 
 
 def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:

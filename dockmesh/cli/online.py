@@ -64,7 +64,8 @@ def status(options: Options, *, views: Views) -> int:
         print_json(result)
     else:
         print_report(console(color=options.color), report)
-    return unwritten(views.write_document(result)) or (0 if report.ok else HostError.exit_status)
+    unsaved = unwritten(views.write_document(result))
+    return unsaved if report.ok else HostError.exit_status
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:

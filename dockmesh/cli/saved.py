@@ -14,7 +14,7 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.report.comparison import comparison_document, print_comparison
 from dockmesh.report.console import console
 
-_LARGEST = 256 << 20
+_LARGEST = 1 << 30
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 

@@ -15,6 +15,7 @@ from dockmesh.core.uplinks import Narrowest
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
 _HALF_DEFAULT = 1
+_DIRECT = f'{{"{daemon.DIRECT}": true}}'
 
 
 def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Conflict]:
@@ -25,6 +26,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> 
     yield from _foreign_routes(fleet, host, facts)
     yield from against_ipv6(host, facts)
     if facts.docker:
+        yield from _opened(host, facts, facts.docker)
         yield from _docker(facts, facts.docker, narrow)
     elif host.prefix and not facts.ip_forward:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
@@ -198,6 +200,22 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
         )
     yield from _flags(docker)
     yield from _daemon_json(facts, docker, narrow)
+
+
+def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+    """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
+    file = facts.file(DAEMON_JSON)
+    if not docker.nftables or daemon.agreed(file.text if file else None, _DIRECT, [daemon.DIRECT]):
+        return
+    for network in docker.networks:
+        outside = [each for each in network.prefixes if host.prefix and not within(each, host.prefix)]
+        if network.device != DOCKER_BRIDGE and outside:
+            yield Conflict(
+                f"network {network.name}",
+                f"({', '.join(map(str, outside))}) is outside {host.prefix}, and {daemon.DIRECT}, which peers need of "
+                "Docker's nftables, would open the ports it publishes to whoever has a route: remove it, join, and "
+                "make it anew (with Compose: down, dockmesh apply, up)",
+            )
 
 
 def _flags(docker: DockerFacts) -> Iterator[Conflict]:

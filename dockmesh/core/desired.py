@@ -212,4 +212,6 @@ def _given_back(facts: HostFacts, then: tuple[Forwarding, ...]) -> tuple[Forward
 def _ipv6_is_ours(facts: HostFacts) -> bool:
     """Whether dockmesh has brought IPv6 to the host: nothing else tells its keys of daemon.json from an admin's."""
     families = (each.family for each in facts.actual.resources if isinstance(each, Chain | SourceNat))
-    return IPV6 in families
+    kept = facts.file(REASSERT)
+    # Rules may have been flushed a moment ago; what puts them back is there.
+    return IPV6 in families or (kept is not None and script.puts_back_ipv6(kept.text))

@@ -60,7 +60,8 @@ def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
     for route in facts.foreign_routes:
         out = route.prefix.version == IPV6 and route.prefix.prefixlen == 0
         if out and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.takes_ra:
-            key = f"net.ipv6.conf.{route.device}.accept_ra"
+            # With slashes, since the name of a VLAN's interface has a dot in it.
+            key = f"net/ipv6/conf/{route.device}/accept_ra"
             yield Conflict(
                 key,
                 "is 1: as soon as Docker forwards IPv6, the host would lose its default route, which comes by router "

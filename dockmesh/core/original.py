@@ -79,9 +79,10 @@ def load(state: HostState) -> Original | None:
         document = json.loads(file.text)
         daemon.load(text := document["daemon_json"])
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None
-        address6 = IPv6Interface(document["docker0_ipv6"]) if document["docker0_ipv6"] else None
+        own6 = document.get("docker0_ipv6")
+        address6 = IPv6Interface(own6) if own6 else None
         bridge = Bridge(address, record.load_pools(document["pools"]), address6=address6)
-        forwarding = HostState(record.load_resources(document["forwarding"])).of(Forwarding)
+        forwarding = HostState(record.load_resources(document.get("forwarding", ()))).of(Forwarding)
         given = document.get("given_mtu")
         return Original(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
 

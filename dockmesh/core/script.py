@@ -4,6 +4,7 @@ The scripts of `templates/` hold the verbs; what is generated here is calls of t
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 
 _END = "END_OF_INPUT"
+_REVERSAL = """said=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+case "$said" in
+  *@outcome*) printf '%s\\n' "$said" ;;
+  *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "error": ""}' ;;
+esac"""
+_OF_IPV6 = re.compile(r"^\{ (?:put_chain ip6tables|put_nat ip6|change_routes 6) ", re.MULTILINE)
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
@@ -87,8 +94,8 @@ def confirmation(texts: Texts, *, run: str, remember: bool) -> str:
 
 
 def reversal(texts: Texts) -> str:
-    """The script that takes an unconfirmed change back at once."""
-    return _script(texts.sections, "sh /etc/dockmesh/pending/revert.sh </dev/null | sed '/^@end /d'", call="true")
+    """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
+    return _script(texts.sections, _REVERSAL, call="true")
 
 
 def reassertion(state: HostState, texts: Texts) -> str:
@@ -101,6 +108,11 @@ def reassertion(state: HostState, texts: Texts) -> str:
     calls = (f"{step} || failed=1" for step in _steps(wanted))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
+
+
+def puts_back_ipv6(reassertion: str) -> bool:
+    """Whether a host's reassertion has to do with IPv6."""
+    return _OF_IPV6.search(reassertion) is not None
 
 
 def _script(*parts: str, call: str) -> str:

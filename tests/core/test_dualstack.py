@@ -239,7 +239,7 @@ def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
         ),
         (
             {"routes6": "default via fe80::1 dev eth0 proto ra metric 1024 pref medium", "accept_ra": "eth0 1"},
-            "net.ipv6.conf.eth0.accept_ra is 1: as soon as Docker forwards IPv6",
+            "net/ipv6/conf/eth0/accept_ra is 1: as soon as Docker forwards IPv6",
         ),
         ({"tools": "/usr/sbin/ip\n/usr/sbin/iptables\n/usr/bin/docker"}, "ip6tables is not installed"),
         ({"daemon_arguments": "dockerd\n--ipv6\n--fixed-cidr-v6=fd00::/64"}, "dockerd is started with --ipv6"),

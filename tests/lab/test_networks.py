@@ -21,6 +21,8 @@ PREFIXES = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.12
 UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130", "host4": "192.168.18.131"}
 PORT, INNER_PORT, PUBLISHED = 7000, 7001, 8080
 MENDED_WITHIN_S = 30
+# A container that was started again a moment ago.
+SETTLES_WITHIN_S = 5
 HEARD = "icmp[icmptype] = icmp-echo or (tcp[tcpflags] & (tcp-syn|tcp-ack)) = tcp-syn"
 _ADDRESS = "{{.NetworkSettings.Networks.app.IPAddress}}"
 _SERVES = f"until echo | docker exec -i app nc -w 1 127.0.0.1 {INNER_PORT}; do sleep 0.1; done"
@@ -171,8 +173,8 @@ def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab
         assert other.dockmesh("plan").status == 0
         routes = said(lab, "host2", "sh", "-c", "ip route show proto 201 | cut -d ' ' -f 1").split()
         assert routes == ["10.128.32.0/19", "10.140.0.0/20"]
-        assert pings(lab, "host2", "app", addresses["host3"])
-        assert pings(lab, "host3", "app", addresses["host2"])
+        assert poll(lambda: pings(lab, "host2", "app", addresses["host3"]), SETTLES_WITHIN_S)
+        assert poll(lambda: pings(lab, "host3", "app", addresses["host2"]), SETTLES_WITHIN_S)
         assert not pings(lab, "host2", "app", addresses["host1"]), "nobody routes the prefix of before"
         assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert_all_reach_all_by_their_own_addresses(lab, addresses)

@@ -58,13 +58,19 @@ def spans(rows: Iterable[Row]) -> Iterator[Span]:
 
 def suspects(rows: Iterable[Row]) -> dict[str, int]:
     """The few hosts that all these rows touch, with how many: the one with most, then the one with most of the rest."""
+    pairs: Counter[tuple[str, ...]] = Counter(tuple({row.source: None, row.target: None}) for row in rows)
+    of: dict[str, list[tuple[str, ...]]] = {}
+    for pair in pairs:
+        for end in pair:
+            of.setdefault(end, []).append(pair)
+    touched = {host: sum(pairs[pair] for pair in its) for host, its in of.items()}
     found: dict[str, int] = {}
-    left = list(rows)
-    while left:
-        touched = Counter(end for row in left for end in {row.source: None, row.target: None})
-        (host, found_rows), *_others = touched.most_common(1)
-        found[host] = found_rows
-        left = [row for row in left if host not in (row.source, row.target)]
+    while touched and (host := max(touched, key=touched.__getitem__)) and touched[host]:
+        found[host] = touched.pop(host)
+        for pair in of[host]:
+            for end in pair:
+                if end in touched:
+                    touched[end] -= pairs[pair]
     return found
 
 
