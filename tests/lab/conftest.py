@@ -26,14 +26,18 @@ _LONGEST_FIRST = (
     "test_confirm",
     "test_networks",
     "test_faults_of_hosts",
+    "test_docker29",
     "test_trace",
+    "test_full_size",
     "test_changes",
+    "test_mesh_ipv6",
     "test_refusals",
     "test_persistence",
     "test_mesh",
     "test_logins",
     "test_mesh_probed",
     "test_lab",
+    "test_reports",
     "test_allocate_probed",
 )
 
@@ -45,11 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if not item.nodeid.startswith(_IDS)] + sorted(ours, key=_order)
 
 
-def _order(item: pytest.Item) -> tuple[int, bool]:
+def _order(item: pytest.Item) -> tuple[int, str, bool]:
     """By module; in each, those who want the hosts as they were found come last, since to move the hosts takes time."""
     module = item.path.stem
     place = _LONGEST_FIRST.index(module) if module in _LONGEST_FIRST else -1
-    return place, isinstance(item, pytest.Function) and "fresh" in item.fixturenames
+    return place, module, isinstance(item, pytest.Function) and "fresh" in item.fixturenames
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -66,7 +70,7 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 def _begin(config: pytest.Config, ids: list[str]) -> None:
     """Make room for this run's labs, once; and see to it that none is left when it ends, also by SIGTERM."""
-    if config.stash.get(_BEGUN, False) or not any(each.startswith(_IDS) for each in ids):
+    if config.option.collectonly or config.stash.get(_BEGUN, False) or not any(each.startswith(_IDS) for each in ids):
         return
     config.stash[_BEGUN] = True
     run = ExitStack()
