@@ -87,7 +87,10 @@ release() {
 container_target() {
   awake || { echo 'docker.service is not active'; return 1; }
   what=container
-  found=$(find_container) || { what=namespace; found=$(hold_namespace "$@") || { echo "$found"; return 1; }; }
+  # What a Docker that is just coming up complains of is no part of the answer.
+  found=$(find_container 2>/dev/null) ||
+    { what=namespace; found=$(hold_namespace "$@" 2>&1) || { echo "$found"; return 1; }; }
+  found=$(printf '%s\n' "$found" | tail -n 1)
   pid=${found##* }
   size=$({ size_of "$pid" "$(leg_of "$pid" "${found%% *}")"; } 2>/dev/null)
   echo "$found $what ${size:--}"

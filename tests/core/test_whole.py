@@ -47,8 +47,8 @@ def sizes(source: Host, targets: dict[str, Target], among: Fleet = FLEET) -> dic
     return {(kind, address): int(payload) + 28 for kind, address, payload in lines if payload != "-"}
 
 
-def answered(small: str, large: str) -> Reachability:
-    targets = {each.name: target(each) for each in FLEET.hosts}
+def answered(small: str, large: str, targets: dict[str, Target] | None = None) -> Reachability:
+    targets = targets or {each.name: target(each) for each in FLEET.hosts}
     said = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
     (answer,) = answers([Probe("host1", "host2", "container-container")], targets, Section(0, said))
     return answer
@@ -96,7 +96,7 @@ def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
         (DROPPED * 2, Whole(1500, 0), False),
         (REFUSED, Whole(1500, 0, 1400), False),
         (REFUSED + LOCAL, Whole(1500, 0, 1400), False),
-        (LOCAL, Whole(1500, 0, 1400, remembered=True), False),
+        (LOCAL, None, None),
         (UNKNOWN, None, None),
         ("", None, None),
     ],
@@ -112,6 +112,13 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
     if ok is False:
         assert (answer.reason or "").startswith("packets of 1500 bytes do not get there")
         assert ("1400 at most" in (answer.reason or "")) == bool(found and found.told_mtu)
+
+
+def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
+    targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
+    answer = answered(SMALL, LOCAL, targets)
+    assert answer.whole == Whole(1500, 0, 1400, remembered=True)
+    assert (answer.mtu_ok, answer.ok) == (False, False)
 
 
 def test_where_nothing_arrives_size_is_no_question() -> None:

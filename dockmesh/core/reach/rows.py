@@ -59,6 +59,9 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
         else:
             size = sizes.get(question)
             large = whole(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
+            if large and large.remembered and not _is_narrow(question, targets, large.size):
+                # Of the way as it was some minutes ago; of today's, nothing was asked.
+                large = None
             yield _reachability(question, said.get((question.kind, str(asked)), ""), large)
 
 
@@ -127,6 +130,12 @@ def _size(question: Probe, targets: Mapping[str, Target]) -> int | None:
     )
     known = [end for end in ends if end]
     return min(known) if len(known) == len(ends) else None
+
+
+def _is_narrow(question: Probe, targets: Mapping[str, Target], size: int) -> bool:
+    """Whether an uplink of the two hosts is too small for that."""
+    uplinks = (targets.get(name, Target()).uplink for name in (question.source, question.target))
+    return any(uplink is not None and uplink.mtu < size for uplink in uplinks)
 
 
 def _mtu(link: Link | None) -> int | None:
