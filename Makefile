@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WORKERS ?= 3
+WORKERS ?= 2
 LAB_INVENTORY := /var/lib/dockmesh/lab/demo/mesh.yml
 # What the HTML report is tested in.
 BROWSER := chromium chromium-driver fonts-dejavu-core
