@@ -109,8 +109,8 @@ def test_a_rebooted_host_is_in_the_mesh_again_by_itself(mesh: Mesh) -> None:
 @pytest.mark.parametrize("host", ["host2"])
 def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh: Mesh, host: str) -> None:
     before = mesh.found
-    address = mesh.lab.topology.host(host).underlay
-    write(mesh, host, NETWORK, f"[Match]\nName=eth0\n[Network]\nAddress={address}\n")
+    address, six = mesh.lab.topology.host(host).underlay, mesh.lab.topology.host(host).underlay6
+    write(mesh, host, NETWORK, f"[Match]\nName=eth0\n[Network]\nAddress={address}\nAddress={six}\n")
     try:
         mesh.on(host, "systemctl start systemd-networkd")
         eventually(
@@ -123,7 +123,7 @@ def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh
         dockmesh("status", mesh.inventory(), "--limit", host).expect(0)
     finally:
         mesh.on(host, f"systemctl stop systemd-networkd.socket systemd-networkd; rm -f {NETWORK}", check=False)
-        mesh.on(host, f"ip address replace {address} dev eth0")
+        mesh.on(host, f"ip address replace {address} dev eth0; ip address replace {six} dev eth0 nodad")
     mended(mesh, before, "after networkd")
 
 
