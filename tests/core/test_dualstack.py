@@ -10,11 +10,12 @@ import pytest
 from builders import FLEET, GENERATIONS, WIDE, Said, dual, facts, fleet, host, plan_of, said_in
 
 from dockmesh.core import daemon
+from dockmesh.core.addresses import Address
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerNetwork, HostFacts
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Bridge, Chain, File, Forwarding, HostState, Pool, Route, SourceNat, key_of
+from dockmesh.core.model import Bridge, Chain, File, Forwarding, Host, HostState, Pool, Route, SourceNat, key_of
 from dockmesh.core.plan import difference
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.routing import mesh_routes, peers, underlays
@@ -50,18 +51,14 @@ def keys(state: HostState) -> dict[str, object]:
     return daemon.load(found.text) if isinstance(found, File) else {}
 
 
-def against(
-    changes: Mapping[str, Said], *, generation: str = "forky", state: str = "fresh", of: object = None
-) -> list[str]:
+def against(changes: Mapping[str, Said], *, generation: str = "forky", of: Host | None = None) -> list[str]:
     me = of or DUAL.host(GENERATIONS[generation])
-    found = facts(f"{generation}_{state}", _lan(generation, state) | dict(changes), of=me)  # type: ignore[arg-type]
-    return [f"{each.key} {each.message}" for each in conflicts(DUAL, me, found, WIDE)]  # type: ignore[arg-type]
+    found = facts(f"{generation}_fresh", _lan(generation) | dict(changes), of=me)
+    return [f"{each.key} {each.message}" for each in conflicts(DUAL, me, found, WIDE)]
 
 
-def _lan(generation: str, state: str) -> dict[str, Said]:
+def _lan(generation: str) -> dict[str, Said]:
     """Addresses of the LAN, which the fresh hosts were recorded without."""
-    if state != "fresh":
-        return {}
     me = DUAL.host(GENERATIONS[generation])
     assert me.ipv6
     ways = "\n".join(f"{each} from :: dev eth0 proto kernel src {me.ipv6.underlay} metric 256" for each in _others(me))
@@ -69,7 +66,7 @@ def _lan(generation: str, state: str) -> dict[str, Said]:
     return {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "ways6": ways, "tools": tools}
 
 
-def _others(me: object) -> list[object]:
+def _others(me: Host) -> list[Address]:
     return [each.ipv6.underlay for each in DUAL.hosts if each != me and each.ipv6]
 
 
@@ -256,7 +253,7 @@ def test_a_default_route_that_stays_when_docker_forwards_is_no_conflict(value: s
 
 
 def test_another_address_of_docker0_takes_docker_28() -> None:
-    def odd(number: int) -> object:
+    def odd(number: int) -> Host:
         me = DUAL.hosts[number]
         assert me.ipv6
         return replace(me, ipv6=replace(me.ipv6, bridge=IPv6Interface(f"fd00:10:128:{number * 256:x}::7/64")))
