@@ -1,7 +1,8 @@
 """Addresses of both families, and what is asked of two that may be of different ones."""
 
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
 from typing import Final, Literal, TypeVar
 
 Address = IPv4Address | IPv6Address
@@ -16,12 +17,17 @@ SUFFIX: Final[Mapping[Family, str]] = {IPV4: "", IPV6: "6"}
 
 N = TypeVar("N", IPv4Network, IPv6Network)
 
+# Hosts of one mesh tell of the same addresses, in the same words: what is made of these is made once. Larger than any
+# fleet, and bounded, since the words are the hosts'.
+remembered = lru_cache(maxsize=1 << 17)
+
 
 def family_of(one: Address | Interface | Network) -> Family:
     """The family of an address or a network."""
     return IPV4 if one.version == IPV4 else IPV6
 
 
+@remembered
 def alone(address: Address) -> Network:
     """The network of one address: a /32 or a /128."""
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
@@ -32,6 +38,22 @@ def within(inner: Network, outer: Network) -> bool:
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 
 
-def in_order(networks: Iterable[Network]) -> tuple[Network, ...]:
-    """IPv4 first, then by number, the wider one first."""
-    return tuple(sorted(networks, key=lambda each: (each.version, int(each.network_address), each.prefixlen)))
+@remembered
+def the_same(network: Network) -> Network:
+    """One object for all that are equal: two of one are compared at a glance."""
+    return network
+
+
+@remembered
+def network(text: str) -> Network:
+    """The network, or that of one address; as `the_same`.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    return the_same(ip_network(text))
+
+
+def order(network: Network) -> tuple[int, int, int]:
+    """What networks are sorted by: IPv4 first, then by number, the wider one first."""
+    return network.version, int(network.network_address), network.prefixlen

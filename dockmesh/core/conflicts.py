@@ -1,16 +1,17 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from dockmesh.core import daemon, mark, mtu
-from dockmesh.core.addresses import FAMILIES, IPV4, Network, family_of, within
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
 from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, METRIC, DockerFacts, HostFacts, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
+from dockmesh.core.peers import Peers, peers
 from dockmesh.core.plan import Conflict, Note
-from dockmesh.core.routing import peers
+from dockmesh.core.prefixes import Prefixes
+from dockmesh.core.routing import common_way, on_link
 from dockmesh.core.uplinks import Narrowest
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
@@ -82,9 +83,16 @@ def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
 
 
 def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    for family, peer in product(FAMILIES, peers(fleet, host)):
+    others = peers(fleet, host)
+    for family in filter(host.stack, FAMILIES):
+        if not on_link(common_way(others, family, facts.ways)):
+            yield from _next_hops_of(family, others, facts)
+
+
+def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Conflict]:
+    for peer in peers:
         there = peer.stack(family)
-        if there is None or host.stack(family) is None:
+        if there is None:
             continue
         way = facts.ways.get(there.underlay)
         key = str(there.underlay)
@@ -119,8 +127,9 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         if network.device != DOCKER_BRIDGE
         for prefix in network.prefixes
     ]
-    for whose, prefix in _prefixes(fleet, host):
-        yield from _overlaps(prefix, f"prefix of {whose.name}", [*here, *docker])
+    there = [*here, *docker]
+    for whose, prefix in _prefixes(fleet, host).overlapping([network for _name, network in there]):
+        yield from _overlaps(prefix, f"prefix of {whose}", there)
     for prefix in own:
         yield from _overlaps(prefix, "the host's own prefix", here)
     for stack in stacks:
@@ -128,12 +137,9 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
             yield from _overlaps(stack.bridge.network, "the network of docker0", docker)
 
 
-def _prefixes(fleet: Fleet, host: Host) -> Iterator[tuple[Host, Network]]:
-    """The prefixes that the host shall have routes to, and whose they are."""
-    for family, peer in product(FAMILIES, peers(fleet, host)):
-        there = peer.stack(family)
-        if there and there.prefix and host.stack(family):
-            yield peer, there.prefix
+def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
+    """The prefixes that the host shall have routes to."""
+    return Prefixes(fleet, host.name, tuple(filter(host.stack, FAMILIES)))
 
 
 def _overlaps(prefix: Network, whose: str, there: list[tuple[str, Network]]) -> Iterator[Conflict]:
@@ -146,21 +152,25 @@ def _overlaps(prefix: Network, whose: str, there: list[tuple[str, Network]]) -> 
 
 
 def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins."""
-    for peer, prefix in _prefixes(fleet, host):
-        for route in facts.foreign_routes:
-            if route.protocol == "kernel":
-                continue
+    """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins.
+
+    A default route, or half of one, takes nothing from the mesh, and has no addresses that it could take.
+    """
+    routes = [
+        each for each in facts.foreign_routes if each.protocol != "kernel" and each.prefix.prefixlen > _HALF_DEFAULT
+    ]
+    for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
+        for route in routes:
             if _wins(route, prefix):
                 yield Conflict(
                     str(prefix),
-                    f"a foreign route ({_told(route)}) would win over the one to {peer.name}: "
+                    f"a foreign route ({_told(route)}) would win over the one to {peer}: "
                     f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
                 )
             elif _loses(route, prefix):
                 yield Conflict(
                     str(prefix),
-                    f"the prefix of {peer.name} lies in a network of others, a VPN's perhaps ({_told(route)}): "
+                    f"the prefix of {peer} lies in a network of others, a VPN's perhaps ({_told(route)}): "
                     f"choose another prefix, or narrow that route",
                 )
 
@@ -182,9 +192,8 @@ def _wins(route: KernelRoute, prefix: Network) -> bool:
 
 
 def _loses(route: KernelRoute, prefix: Network) -> bool:
-    """Whether the mesh would take addresses that the host has on-link; a default route, or half of one, has none."""
-    on_link = route.device is not None and route.next_hop is None
-    return on_link and route.prefix.prefixlen > _HALF_DEFAULT and within(prefix, route.prefix)
+    """Whether the mesh would take addresses that the host has on-link."""
+    return route.device is not None and route.next_hop is None and within(prefix, route.prefix)
 
 
 def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:

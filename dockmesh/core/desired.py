@@ -27,8 +27,9 @@ from dockmesh.core.model import (
     Unit,
     key_of,
 )
+from dockmesh.core.peers import Peers, peers
 from dockmesh.core.pools import pools
-from dockmesh.core.routing import mesh_routes, peers
+from dockmesh.core.routing import mesh_routes
 from dockmesh.core.texts import Texts
 from dockmesh.core.uplinks import Narrowest
 
@@ -42,7 +43,7 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
         HostError: the record of what the host was found with is unreadable.
     """
-    others = tuple(peers(fleet, host))
+    others = peers(fleet, host)
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
     own: tuple[Resource, ...] = facts.actual.of(Forwarding)
     if facts.docker:
@@ -147,7 +148,7 @@ def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, 
     )
 
 
-def _marks(host: Host, others: Sequence[Host], facts: HostFacts, docker: HostState) -> tuple[str, ...]:
+def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> tuple[str, ...]:
     """What an admin has opened to everybody stays open."""
     admission = docker.bridge.admission if docker.bridge else None
     if not facts.nftables or admission is None or admission.mark is None:

@@ -10,10 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, product
+from sys import intern
 from typing import Any
 
 from dockmesh.core import daemon, mark
-from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, in_order
+from dockmesh.core.addresses import (
+    FAMILIES,
+    IPV4,
+    IPV6,
+    SUFFIX,
+    Address,
+    Family,
+    Interface,
+    Network,
+    network,
+    order,
+    remembered,
+)
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
     DEFAULT_MTU,
@@ -30,6 +43,7 @@ from dockmesh.core.model import (
     SourceNat,
     Unit,
     nft_family,
+    route,
 )
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError
@@ -188,7 +202,7 @@ def parse(host: Host, output: str) -> HostFacts:
     with reading("addresses"):
         addresses = tuple(map(address_of, _lines(sections, "addresses")))
     with reading("routes"):
-        routes = tuple(kernel_route(line, family) for family in FAMILIES for line in _of(sections, "routes", family))
+        routes = [kernel_route(line, family) for family in FAMILIES for line in _of(sections, "routes", family)]
     with reading("ways to the peers"):
         ways = dict(map(way, _lines(sections, "ways")))
     with reading("interfaces"):
@@ -220,9 +234,10 @@ def parse(host: Host, output: str) -> HostFacts:
                 *_chains(sections),
                 *(nat for family in FAMILIES for nat in source_nats(sections[f"nft{SUFFIX[family]}"], family)),
                 *(
-                    Route(route.prefix, route.next_hop, route.device)
-                    for route in routes
-                    if route.owned and route.next_hop and route.device
+                    own
+                    for family in FAMILIES
+                    for line in _of(sections, "routes", family)
+                    if (own := _own_route(line, family))
                 ),
             )
         ),
@@ -302,6 +317,7 @@ def _network(text: str, family: Family) -> Network:
     return ip_network(_EVERYWHERE[family] if text == "default" else text)
 
 
+@remembered
 def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     """A line of `ip -o route show` of that family."""
     words = line.split()
@@ -320,6 +336,16 @@ def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     )
 
 
+@remembered
+def _own_route(line: str, family: Family) -> Route | None:
+    """The route of such a line, if it is dockmesh's own."""
+    found = kernel_route(line, family)
+    return (
+        route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
+    )
+
+
+@remembered
 def way(line: str) -> tuple[Address, Way]:
     """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
     words = line.split()
@@ -328,7 +354,13 @@ def way(line: str) -> tuple[Address, Way]:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return ip_address(words[0]), Way(fields["dev"], ip_address(next_hop) if next_hop else None, local)
+    return ip_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+
+
+@remembered
+def _way(device: str, next_hop: Address | None, *, local: bool) -> Way:
+    """One object for each way there is."""
+    return Way(device, next_hop, local)
 
 
 def address_of(line: str) -> tuple[str, Interface]:
@@ -429,7 +461,8 @@ def _chains(sections: Mapping[str, Section]) -> Iterator[Chain]:
         lines = _of(sections, table, family)
         if any(line.startswith(f":{name} ") for line in lines):
             hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
-            rules = (line.removeprefix(f"-A {name} ") for line in lines if line.startswith(f"-A {name} "))
+            mark = f"-A {name} "
+            rules = (intern(line[len(mark) :]) for line in lines if line.startswith(mark))
             yield Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules), family)
 
 
@@ -446,8 +479,15 @@ def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
     if not parts["peers"] or not parts["prefix"]:
         whole = parts["peers"] == parts["prefix"]
         return SourceNat(family=family, marks=marks if whole else ())
-    peers = in_order(ip_network(each.strip()) for each in parts["peers"].split(","))
-    return SourceNat(ip_network(parts["prefix"]), peers, family, marks)
+    peers = sorted(map(_element, parts["peers"].split(",")))
+    return SourceNat(ip_network(parts["prefix"]), tuple(peer for _order, peer in peers), family, marks)
+
+
+@remembered
+def _element(text: str) -> tuple[tuple[int, int, int], Network]:
+    """A network of a set, behind what it is sorted by."""
+    found = network(text.strip())
+    return order(found), found
 
 
 def _info(section: Section) -> dict[str, Any]:

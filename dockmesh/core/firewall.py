@@ -15,14 +15,16 @@ others. What lasts is a source NAT to the very same address, in a chain before t
 connection's source once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dockmesh.core import mark
-from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, in_order
+from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, order, remembered, the_same
 from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts, Way
-from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, Stack, nft_family
+from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, nft_family
+from dockmesh.core.peers import Peers
+from dockmesh.core.routing import common_way
 
 Of = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
@@ -62,18 +64,25 @@ class _Mesh:
 
     family: Family
     prefix: Network
-    peers: tuple[Stack, ...]
+    peers: Peers
     ways: Mapping[Address, Way]
 
-    def networks(self) -> Iterator[Network]:
-        """All that is the peers'."""
-        return (network for peer in self.peers for network in _networks(peer))
+    def networks(self, *, key: Callable[[Network], Any] | None = None) -> tuple[Network, ...]:
+        """All that is the peers', peer by peer, or sorted by `key`."""
+        return self.peers.each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
 
-    def sources(self) -> Iterator[tuple[Network, str]]:
-        """Each network of each peer, with the device it comes in by."""
-        for peer in self.peers:
-            if way := self.ways.get(peer.underlay):
-                yield from ((network, way.device) for network in _networks(peer))
+    def told(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
+        """What is told of each network of each peer and the device it comes in by. `what` stands for that telling."""
+        way, family = common_way(self.peers, self.family, self.ways), self.family
+        if way:
+            device = way.device
+            return self.peers.each(
+                ("told", what, family, device),
+                lambda peer: (text for network in _networks(peer, family) for text in tell(network, device)),
+            )
+        ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.stack(family)))
+        sources = ((network, way.device) for peer, way in ways if way for network in _networks(peer, family))
+        return (text for network, device in sources for text in tell(network, device))
 
 
 def iptables(family: Family) -> str:
@@ -81,7 +90,7 @@ def iptables(family: Family) -> str:
     return "iptables" if family == IPV4 else "ip6tables"
 
 
-def chains(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Chain, ...]:
+def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
     """The chains `host` shall have.
 
     None of a family in which it has no prefix, or for which it has no iptables; none with a Docker that heeds none.
@@ -92,7 +101,7 @@ def chains(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[Chain, 
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
-def marks(host: Host, peers: Iterable[Host], facts: HostFacts, admitting: Mark, *, closed: bool) -> tuple[str, ...]:
+def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed: bool) -> tuple[str, ...]:
     """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
 
     `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
@@ -101,7 +110,10 @@ def marks(host: Host, peers: Iterable[Host], facts: HostFacts, admitting: Mark, 
     mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
     if mesh is None:
         return ()
-    rules = (_marking(rule, admitting) for rule in _rules(mesh, host.allow))
+    rules = mesh.told(
+        ("mark", host.allow, admitting),
+        lambda source, device: (_marking(Rule(source, device, of), admitting) for of in _every(host.allow)),
+    )
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
     return (f"ip daddr != {mesh.prefix} accept", *rules, *((others,) if closed else ()))
 
@@ -114,9 +126,9 @@ def with_marks(tables: Sequence[SourceNat | Chain], rules: tuple[str, ...]) -> t
     return tuple(replace(each, marks=rules) for each in of_ipv4)
 
 
-def source_nat(host: Host, peers: Iterable[Host], facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
+def source_nat(host: Host, peers: Peers, facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
     """What lets the host's containers keep their addresses towards the peers, by nft where the host has it."""
-    meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.peers]
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.networks()]
     return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
 
 
@@ -143,18 +155,17 @@ def _block(name: str, *lines: str) -> str:
     return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
 
 
+@remembered
 def _address(network: Network) -> str:
     """As nft lists it."""
     return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
-def _meshes(host: Host, peers: Iterable[Host], facts: HostFacts) -> Iterator[_Mesh]:
-    peers = tuple(peers)
+def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_Mesh]:
     for family in FAMILIES:
         own = host.stack(family)
         if own and own.prefix:
-            stacks = tuple(stack for peer in peers if (stack := peer.stack(family)))
-            yield _Mesh(family, own.prefix, stacks, facts.ways)
+            yield _Mesh(family, own.prefix, peers, facts.ways)
 
 
 def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
@@ -175,31 +186,34 @@ def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
 
 def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
     if "nft" in facts.tools:
-        yield SourceNat(mesh.prefix, in_order(mesh.networks()), mesh.family)
+        yield SourceNat(mesh.prefix, mesh.networks(key=order), mesh.family)
     elif iptables(mesh.family) in facts.tools:
         rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
         yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
 
 
-def _networks(peer: Stack) -> Iterator[Network]:
+def _networks(peer: Host, family: Family) -> Iterator[Network]:
     """A peer's own address counts as well as its prefix: its host's probes, and whatever it masquerades, bear it."""
-    yield alone(peer.underlay)
-    if peer.prefix:
-        yield peer.prefix
+    if stack := peer.stack(family):
+        yield the_same(alone(stack.underlay))
+        if stack.prefix:
+            yield the_same(stack.prefix)
 
 
-def _accepts(mesh: _Mesh, allow: Sequence[Allow] | None) -> Iterator[str]:
+def _accepts(mesh: _Mesh, allow: tuple[Allow, ...] | None) -> Iterable[str]:
     """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
-    return (_accepting(rule, mesh.family) for rule in _rules(mesh, allow))
+    return mesh.told(
+        ("accept", allow),
+        lambda source, device: (_accepting(Rule(source, device, of), mesh.family) for of in _every(allow)),
+    )
 
 
-def _rules(mesh: _Mesh, allow: Sequence[Allow] | None) -> Iterator[Rule]:
-    """What becomes of peers' packets. ICMP stays open: dockmesh probes by it, and connections need its errors.
+def _every(allow: tuple[Allow, ...] | None) -> tuple[Of, ...]:
+    """What rules for peers' packets are of. ICMP stays open: dockmesh probes by it, and connections need its errors.
 
     Narrowed, the rest is dropped but for published ports, on which Docker decides.
     """
-    every: tuple[Of, ...] = (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
-    return (Rule(network, device, of) for network, device in mesh.sources() for of in every)
+    return (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
 
 
 def _accepting(rule: Rule, family: Family) -> str:
@@ -233,7 +247,8 @@ def _ports(allow: Allow, to: str) -> str:
 
 
 def _accepts_out(mesh: _Mesh) -> Iterator[str]:
-    return (f"-s {mesh.prefix} -d {network} -o {device} -j ACCEPT" for network, device in mesh.sources())
+    told = mesh.told("out", lambda network, device: [f"-d {network} -o {device} -j ACCEPT"])
+    return (f"-s {mesh.prefix} {text}" for text in told)
 
 
 def _closing(mesh: _Mesh) -> Iterator[str]:

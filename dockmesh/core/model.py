@@ -3,11 +3,13 @@
 Addresses are `ipaddress` objects. Desired and actual state share one type, so that planning is subtraction.
 """
 
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +77,52 @@ class Settings:
     confirm_within_s: int = 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fleet:
-    """The inventory as dockmesh works with it: valid, complete, in the file's order."""
+    """The inventory as dockmesh works with it: valid, complete, in the file's order.
+
+    Not slotted, since what follows from its hosts is kept with it.
+    """
 
     settings: Settings
     hosts: tuple[Host, ...] = field(default=())
 
     def host(self, name: str) -> Host:
         """The host called `name`; KeyError where the fleet has none."""
-        return next(host for host in self.hosts if host.name == name)
+        return self.hosts[self.places[name]]
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where in `hosts` a name stands."""
+        return {host.name: at for at, host in enumerate(self.hosts)}
+
+    @cached_property
+    def made(self) -> dict[Hashable, Any]:
+        """What others have made of all its hosts, under names of theirs."""
+        return {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Route:
-    """One route of dockmesh's own (protocol 201, metric 4201)."""
+    """One route of dockmesh's own (protocol 201, metric 4201).
+
+    Not slotted: all hosts share it (see `route`), and what is written of it is kept with it.
+    """
 
     prefix: Network
     next_hop: Address
     device: str
+
+    @cached_property
+    def words(self) -> str:
+        """The route as `ip route` takes it, but for whose it is."""
+        return f"{self.prefix} via {self.next_hop} dev {self.device}"
+
+
+@remembered
+def route(prefix: Network, next_hop: Address, device: str) -> Route:
+    """The route, one object for all hosts that have it or shall have it: planning passes over it at a glance."""
+    return Route(prefix, next_hop, device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +240,7 @@ Resource = Route | File | Chain | SourceNat | Bridge | Unit | Forwarding
 R = TypeVar("R", Route, File, Chain, SourceNat, Bridge, Unit, Forwarding)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostState:
     """What a host has, or shall have, of what dockmesh owns: one type for both, keyed by `key_of`."""
 
@@ -219,11 +248,18 @@ class HostState:
 
     def by_key(self) -> dict[tuple[str, str], Resource]:
         """The resources under their keys: `(kind, key)` as in the plan document."""
-        return {key_of(resource): resource for resource in self.resources}
+        return keyed(self.resources)
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """The resources of a type."""
-        return tuple(each for each in self.resources if isinstance(each, kind))
+        return self._by_type.get(kind, ())
+
+    @cached_property
+    def _by_type(self) -> Mapping[type, tuple[Any, ...]]:
+        types: dict[type, list[Resource]] = {}
+        for each in self.resources:
+            types.setdefault(type(each), []).append(each)
+        return {kind: tuple(found) for kind, found in types.items()}
 
     def file(self, path: str) -> File | None:
         """The file at `path`."""
@@ -237,6 +273,11 @@ class HostState:
     def forwarding(self, family: Family) -> Forwarding | None:
         """Whether the host forwards packets of a family, where that is somebody's to decide."""
         return next((each for each in self.of(Forwarding) if each.family == family), None)
+
+
+def keyed(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
+    """Resources under their keys."""
+    return {key_of(resource): resource for resource in resources}
 
 
 def key_of(resource: Resource) -> tuple[str, str]:

@@ -72,8 +72,8 @@ def load(state: HostState) -> Original | None:
     Raises:
         HostError: it is not what `dump` writes.
     """
-    file = state.by_key().get(("file", ORIGINAL_JSON))
-    if not isinstance(file, File):
+    file = state.file(ORIGINAL_JSON)
+    if file is None:
         return None
     with reading(ORIGINAL_JSON):
         document = json.loads(file.text)

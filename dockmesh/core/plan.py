@@ -1,13 +1,11 @@
 """A plan: the difference of desired and actual, host by host, with the reason of every change."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Literal
 
 from dockmesh.core import daemon
-from dockmesh.core.addresses import IPV4, IPV6
+from dockmesh.core.addresses import IPV4, IPV6, order
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
 from dockmesh.core.model import (
     Bridge,
@@ -20,6 +18,7 @@ from dockmesh.core.model import (
     SourceNat,
     Unit,
     key_of,
+    keyed,
 )
 from dockmesh.core.uplinks import Narrowest
 
@@ -137,7 +136,12 @@ def restarts_docker(plan: HostPlan) -> bool:
 
 def difference(actual: HostState, wanted: HostState) -> tuple[Change, ...]:
     """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
-    before, after = actual.by_key(), wanted.by_key()
+    # Most is the same object on both sides; to look at it would take longer than all the rest.
+    has, shall = (set(map(id, state.resources)) for state in (actual, wanted))
+    before, after = (
+        keyed(each for each in actual.resources if id(each) not in shall),
+        keyed(each for each in wanted.resources if id(each) not in has),
+    )
     keys = before.keys() | after.keys()
     return ordered(Change(before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key))
 
@@ -175,7 +179,10 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
         return (_ORDER.index("found"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
     if isinstance(change.resource, Forwarding):
         kind = _forwarding_rank(change.after)
-    return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), _sort_key(key)
+    if isinstance(change.resource, Route):
+        # By their numbers, not by their digits.
+        return _ORDER.index(kind), order(change.resource.prefix)
+    return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), (-1, key)
 
 
 def _forwarding_rank(after: Resource | None) -> str:
@@ -183,14 +190,6 @@ def _forwarding_rank(after: Resource | None) -> str:
     if not isinstance(after, Forwarding) or not after.on:
         return "found"
     return "forwarded" if after.family == IPV4 else "firewall"
-
-
-def _sort_key(key: str) -> tuple[object, ...]:
-    """Prefixes in the order of their numbers, not of their digits."""
-    with suppress(ValueError):
-        prefix = ip_network(key)
-        return prefix.version, int(prefix.network_address), prefix.prefixlen
-    return -1, key
 
 
 def _reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:

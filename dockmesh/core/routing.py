@@ -1,21 +1,27 @@
 """The full mesh: a route to every peer's prefix, its next hop the peer's underlay address."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from dockmesh.core.addresses import FAMILIES, Address
+from dockmesh.core.addresses import FAMILIES, Address, Family
 from dockmesh.core.facts import Way
-from dockmesh.core.model import Fleet, Host, Route
-
-
-def peers(fleet: Fleet, host: Host) -> Iterator[Host]:
-    """Every host of the fleet but this one, in the fleet's order."""
-    return (peer for peer in fleet.hosts if peer.name != host.name)
+from dockmesh.core.model import Fleet, Host, Route, route
+from dockmesh.core.peers import Peers, peers
 
 
 def underlays(fleet: Fleet, host: Host) -> tuple[Address, ...]:
     """The addresses of the host's peers, of the families in which it takes part."""
-    stacks = (peer.stack(family) for family in FAMILIES if host.stack(family) for peer in peers(fleet, host))
-    return tuple(stack.underlay for stack in stacks if stack)
+    others = peers(fleet, host)
+    return tuple(address for family in FAMILIES if host.stack(family) for address in _underlays(others, family))
+
+
+def _underlays(peers: Peers, family: Family) -> tuple[Address, ...]:
+    return peers.each(("underlay", family), lambda peer: [stack.underlay] if (stack := peer.stack(family)) else [])
+
+
+def common_way(peers: Peers, family: Family, ways: Mapping[Address, Way]) -> Way | None:
+    """The way that leads to every one of the peers, if one does: facts have one object for each way there is."""
+    there = {id(way): way for way in map(ways.get, _underlays(peers, family))}
+    return next(iter(there.values())) if len(there) == 1 else None
 
 
 def on_link(way: Way | None) -> bool:
@@ -25,10 +31,19 @@ def on_link(way: Way | None) -> bool:
 
 def mesh_routes(fleet: Fleet, host: Host, ways: Mapping[Address, Way]) -> tuple[Route, ...]:
     """The routes `host` shall have: to each peer with a prefix whose underlay address it has on-link."""
-    return tuple(
-        Route(there.prefix, there.underlay, ways[there.underlay].device)
-        for family in FAMILIES
-        if host.stack(family)
-        for peer in peers(fleet, host)
-        if (there := peer.stack(family)) and there.prefix and on_link(ways.get(there.underlay))
-    )
+    others, families = peers(fleet, host), [family for family in FAMILIES if host.stack(family)]
+    return tuple(route for family in families for route in _routes(others, family, ways))
+
+
+def _routes(peers: Peers, family: Family, ways: Mapping[Address, Way]) -> Iterable[Route]:
+    if way := common_way(peers, family, ways):
+        device = way.device
+        return peers.each(("route", family, device), lambda peer: _route(peer, family, way)) if on_link(way) else ()
+    stacks = ((peer, stack) for peer in peers if (stack := peer.stack(family)))
+    return (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
+
+
+def _route(peer: Host, family: Family, way: Way | None) -> Iterator[Route]:
+    there = peer.stack(family)
+    if there and there.prefix and way and on_link(way):
+        yield route(there.prefix, there.underlay, way.device)

@@ -229,7 +229,7 @@ def _chain(change: Change, chain: Chain) -> str:
     own = f"{iptables(chain.family)} {quote(chain.table)} {quote(chain.name)}"
     if change.after is None:
         return f"remove_chain {own}"
-    rules = "".join(f"-A {chain.name} {rule}\n" for rule in chain.rules)
+    rules = "".join(map(f"-A {chain.name} {{}}\n".format, chain.rules))
     # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
     hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
     return _with_input(f"put_chain {own} {quote(hook)}", rules)
@@ -246,7 +246,7 @@ def _route(change: Change) -> str:
     route = change.resource
     assert isinstance(route, Route)  # noqa: S101 (grouped by kind)
     verb = "del" if change.after is None else "replace"
-    return f"route {verb} {route.prefix} via {route.next_hop} dev {route.device} proto {PROTOCOL} metric {METRIC}"
+    return f"route {verb} {route.words} proto {PROTOCOL} metric {METRIC}"
 
 
 def _with_input(call: str, text: str) -> str:

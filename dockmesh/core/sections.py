@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dockmesh.errors import HostError
 
-_HEAD = re.compile(r"@([a-z0-9_.]+) (\d{1,3})")
+_HEAD = re.compile(r"^@([a-z0-9_.]+) (\d{1,3})$", re.MULTILINE)
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
 _QUOTED_CHARACTERS = 200
 
@@ -58,23 +58,22 @@ def split(output: str) -> Sections:
     Raises:
         HostError: the output is not of that form; the message quotes its beginning.
     """
-    noise: list[str] = []
-    sections: dict[str, tuple[int, list[str]]] = {}
-    body = noise
-    for line in output.removesuffix("\n").split("\n"):
-        if head := _HEAD.fullmatch(line):
-            body = []
-            sections[head[1]] = (int(head[2]), body)
-        elif body is noise:
-            noise.append(line)
-        elif line.startswith(" "):
-            body.append(line[1:])
-        else:
-            raise HostError(f"answered in a form dockmesh does not know: {quoted(line)!r}")
+    noise, *cut = _HEAD.split(output.removesuffix("\n"))
+    names, statuses, bodies = cut[::3], map(int, cut[1::3]), map(_text, cut[2::3])
+    sections = Sections(zip(names, map(Section, statuses, bodies), strict=True))
     if "end" not in sections:
-        said = quoted(" ".join(noise)) or "nothing"
+        said = quoted(noise.replace("\n", " ")) or "nothing"
         raise HostError(f"the script did not run to its end on the host, which said: {said}")
-    return Sections((name, Section(status, "\n".join(lines))) for name, (status, lines) in sections.items())
+    return sections
+
+
+def _text(body: str) -> str:
+    """The text of a section: all of `body` behind its head, which is lines that each begin with a blank."""
+    body = body.removesuffix("\n")
+    if body.count("\n") != body.count("\n "):
+        odd = next(line for line in body.split("\n")[1:] if not line.startswith(" "))
+        raise HostError(f"answered in a form dockmesh does not know: {quoted(odd)!r}")
+    return body.replace("\n ", "\n")[1:]
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerNetwork, HostFacts
 from dockmesh.core.firewall import chains, source_nat
 from dockmesh.core.model import Bridge, Chain, File, Forwarding, Host, HostState, Pool, Route, SourceNat, key_of
+from dockmesh.core.peers import peers
 from dockmesh.core.plan import difference
 from dockmesh.core.reach.questions import probes
-from dockmesh.core.routing import mesh_routes, peers, underlays
+from dockmesh.core.routing import mesh_routes, underlays
 from dockmesh.core.standing import Standing, unjoined
 from dockmesh.pipeline import TEXTS
 

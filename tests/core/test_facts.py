@@ -12,8 +12,8 @@ from dockmesh.core.desired import desired
 from dockmesh.core.facts import DAEMON_JSON, KernelRoute, Way, parse
 from dockmesh.core.firewall import source_nat
 from dockmesh.core.model import Bridge, File, Forwarding, Route
+from dockmesh.core.peers import peers
 from dockmesh.core.pools import pools
-from dockmesh.core.routing import peers
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from builders import FLEET, HOST1, HOST2, HOST3, facts, host, listed
+from builders import FLEET, HOST1, HOST2, HOST3, facts, fleet, host, listed
 
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Allow, Chain, SourceNat
-from dockmesh.core.routing import peers
+from dockmesh.core.model import Allow, Chain, Host, SourceNat
+from dockmesh.core.peers import Peers, peers
 
 ACCEPTS = (
     "! -d 10.128.0.0/20 -j RETURN",
@@ -17,6 +17,10 @@ ACCEPTS = (
     "-s 192.168.18.130/32 -i eth0 -j ACCEPT",
     "-s 10.128.32.0/20 -i eth0 -j ACCEPT",
 )
+
+
+def others(me: Host, *them: Host) -> Peers:
+    return peers(fleet(me, *them), me)
 
 
 def test_a_docker_host_lets_its_peers_in_before_docker_drops_them_and_nobody_else() -> None:
@@ -36,17 +40,17 @@ def test_the_rules_wanted_are_the_rules_iptables_prints_back() -> None:
 
 def test_a_peer_without_prefix_is_let_in_by_its_own_address() -> None:
     db = host("db", "192.168.18.129", docker=False)
-    assert chains(HOST1, [db], facts("bookworm_fresh"))[0].rules == ACCEPTS[:2]
+    assert chains(HOST1, others(HOST1, db), facts("bookworm_fresh"))[0].rules == ACCEPTS[:2]
 
 
 def test_a_peer_nobody_knows_the_way_to_is_not_let_in() -> None:
     stranger = host("x", "192.168.99.1", "10.9.0.0/24")
-    assert chains(HOST1, [stranger], facts("bookworm_fresh"))[0].rules == ACCEPTS[:1]
+    assert chains(HOST1, others(HOST1, stranger), facts("bookworm_fresh"))[0].rules == ACCEPTS[:1]
 
 
 def test_a_host_without_docker_lets_its_peers_in_by_forward_alone() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
-    (chain,) = chains(kvm, [HOST1], facts("no_docker", of=kvm))
+    (chain,) = chains(kvm, others(kvm, HOST1), facts("no_docker", of=kvm))
     assert (chain.table, chain.hook) == ("filter", "FORWARD")
     assert chain.rules == (
         "-s 10.9.0.0/24 -d 192.168.18.128/32 -o eth0 -j ACCEPT",
@@ -59,15 +63,15 @@ def test_a_host_without_docker_lets_its_peers_in_by_forward_alone() -> None:
 
 def test_a_host_without_prefix_or_without_iptables_gets_no_chain() -> None:
     bare = host("host2", "192.168.18.129", docker=False)
-    assert chains(bare, [HOST1], facts("no_docker", of=bare)) == ()
+    assert chains(bare, others(bare, HOST1), facts("no_docker", of=bare)) == ()
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
-    assert chains(kvm, [HOST1], facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm)) == ()
-    assert chains(HOST2, [], facts("trixie_fresh"))[0].rules == ("! -d 10.128.16.0/20 -j RETURN",)
+    assert chains(kvm, others(kvm, HOST1), facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm)) == ()
+    assert chains(HOST2, others(HOST2), facts("trixie_fresh"))[0].rules == ("! -d 10.128.16.0/20 -j RETURN",)
 
 
 def test_peers_may_be_let_in_to_some_ports_only_and_docker_decides_on_published_ones() -> None:
     narrow = replace(HOST1, allow=(Allow("tcp", 80, 80), Allow("tcp", 8000, 8099), Allow("udp")))
-    into, raw = chains(narrow, [host("db", "192.168.18.129", docker=False)], facts("bookworm_fresh"))
+    into, raw = chains(narrow, others(narrow, host("db", "192.168.18.129", docker=False)), facts("bookworm_fresh"))
     assert into.rules == (
         "! -d 10.128.0.0/20 -j RETURN",
         "-s 192.168.18.129/32 -i eth0 -p icmp -j ACCEPT",
@@ -81,7 +85,7 @@ def test_peers_may_be_let_in_to_some_ports_only_and_docker_decides_on_published_
 
 
 def test_where_nothing_is_allowed_only_icmp_and_replies_come_in() -> None:
-    into, _raw = chains(replace(HOST1, allow=()), [HOST2], facts("bookworm_fresh"))
+    into, _raw = chains(replace(HOST1, allow=()), others(HOST1, HOST2), facts("bookworm_fresh"))
     assert [rule.split(" -i eth0 ")[1] for rule in into.rules[1:4]] == [
         "-p icmp -j ACCEPT",
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
@@ -91,23 +95,23 @@ def test_where_nothing_is_allowed_only_icmp_and_replies_come_in() -> None:
 
 def test_towards_peers_the_containers_keep_their_addresses() -> None:
     db = host("db", "192.168.18.140", docker=False)
-    (nat,) = source_nat(HOST1, [HOST2, db], facts("bookworm_fresh"))
+    (nat,) = source_nat(HOST1, others(HOST1, HOST2, db), facts("bookworm_fresh"))
     assert nat == SourceNat(
         HOST1.prefix, tuple(map(IPv4Network, ("10.128.16.0/20", "192.168.18.129/32", "192.168.18.140/32")))
     )
-    assert source_nat(HOST1, [], facts("bookworm_fresh")) == ()
-    assert source_nat(db, [HOST1], facts("bookworm_fresh")) == ()
+    assert source_nat(HOST1, others(HOST1), facts("bookworm_fresh")) == ()
+    assert source_nat(db, others(db, HOST1), facts("bookworm_fresh")) == ()
 
 
 def test_without_nft_a_chain_in_nat_does_it_and_without_either_nothing() -> None:
-    (chain,) = source_nat(HOST1, [HOST2], facts("bookworm_fresh", {"tools": "/usr/sbin/iptables"}))
+    (chain,) = source_nat(HOST1, others(HOST1, HOST2), facts("bookworm_fresh", {"tools": "/usr/sbin/iptables"}))
     assert chain == Chain(
         "nat",
         "DOCKMESH-NAT",
         "POSTROUTING",
         ("-s 10.128.0.0/20 -d 192.168.18.129/32 -j ACCEPT", "-s 10.128.0.0/20 -d 10.128.16.0/20 -j ACCEPT"),
     )
-    assert source_nat(HOST1, [HOST2], facts("bookworm_fresh", {"tools": "/usr/sbin/ip"})) == ()
+    assert source_nat(HOST1, others(HOST1, HOST2), facts("bookworm_fresh", {"tools": "/usr/sbin/ip"})) == ()
 
 
 @pytest.mark.parametrize(

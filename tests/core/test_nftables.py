@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, HOST3, WIDE, Said, facts, listed, plan_of, said_in
+from builders import FLEET, HOST1, HOST3, WIDE, Said, facts, fleet, listed, plan_of, said_in
 
 from dockmesh.core import daemon, firewall, mark
 from dockmesh.core.conflicts import conflicts, notes
@@ -25,9 +25,9 @@ from dockmesh.core.model import (
     SourceNat,
     key_of,
 )
+from dockmesh.core.peers import peers
 from dockmesh.core.plan import HostPlan, difference
 from dockmesh.core.record import dump
-from dockmesh.core.routing import peers
 from dockmesh.core.sections import Section
 from dockmesh.pipeline import TEXTS
 
@@ -115,8 +115,8 @@ def test_with_docker_masquerading_the_table_only_marks() -> None:
 
 def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> None:
     narrow = replace(HOST3, allow=(Allow("tcp", 80, 80), Allow("tcp", 8000, 8099), Allow("udp")))
-    host1 = next(peers(FLEET, HOST3))
-    rules = firewall.marks(narrow, [replace(host1, prefix=None)], fresh(), OWN, closed=False)
+    alone = peers(fleet(narrow, replace(HOST1, prefix=None)), narrow)
+    rules = firewall.marks(narrow, alone, fresh(), OWN, closed=False)
     sets, came = "meta mark set meta mark | 0x00001000 accept", 'iifname "eth0" ip saddr 192.168.18.128'
     assert rules == (
         MARKED[0],

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RESOURCES, STATES
 
-from dockmesh.core.addresses import in_order
+from dockmesh.core.addresses import order
 from dockmesh.core.facts import REASSERT
 from dockmesh.core.model import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, difference, plan_host, restarts_docker, unmade
@@ -58,7 +58,7 @@ def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource]
     kinds = [key_of(change.resource)[0] for change in there if not isinstance(change.resource, Forwarding)]
     assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
     prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
-    assert prefixes == list(in_order(prefixes))
+    assert prefixes == sorted(prefixes, key=order)
 
 
 @pytest.mark.parametrize(("on", "order"), [(True, ["firewall", "service"]), (False, ["service", "firewall"])])

@@ -9,7 +9,8 @@ from strategies import fleets
 
 from dockmesh.core.facts import Way
 from dockmesh.core.model import Fleet, Route
-from dockmesh.core.routing import mesh_routes, on_link, peers
+from dockmesh.core.peers import peers
+from dockmesh.core.routing import mesh_routes, on_link
 
 ON_LINK = Way("eth0", None, local=False)
 OFF_LINK = Way("eth0", IPv4Address("192.168.18.1"), local=False)
