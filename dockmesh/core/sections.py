@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from dockmesh.errors import HostError
 
-_HEAD = re.compile(r"^@([a-z0-9_.]+) (\d{1,3})$", re.MULTILINE)
+_HEAD = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
 _QUOTED_CHARACTERS = 200
+_LINE = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +59,32 @@ def split(output: str) -> Sections:
     Raises:
         HostError: the output is not of that form; the message quotes its beginning.
     """
-    noise, *cut = _HEAD.split(output.removesuffix("\n"))
-    names, statuses, bodies = cut[::3], map(int, cut[1::3]), map(_text, cut[2::3])
-    sections = Sections(zip(names, map(Section, statuses, bodies), strict=True))
+    # An answer of a large fleet has tens of thousands of lines: only those are looked at that may be heads.
+    noise, *parts = f"\n{output.removesuffix(_LINE)}".split("\n@")
+    sections = Sections()
+    for part in parts:
+        first, line, body = part.partition(_LINE)
+        if head := _HEAD.fullmatch(first):
+            sections[head[1]] = Section(int(head[2]), _text(line + body))
+        elif sections:
+            raise _unknown(f"@{first}")
+        else:
+            noise += f" @{part}"
     if "end" not in sections:
-        said = quoted(noise.replace("\n", " ")) or "nothing"
+        said = quoted(noise.replace(_LINE, " ")) or "nothing"
         raise HostError(f"the script did not run to its end on the host, which said: {said}")
     return sections
 
 
 def _text(body: str) -> str:
     """The text of a section: all of `body` behind its head, which is lines that each begin with a blank."""
-    body = body.removesuffix("\n")
-    if body.count("\n") != body.count("\n "):
-        odd = next(line for line in body.split("\n")[1:] if not line.startswith(" "))
-        raise HostError(f"answered in a form dockmesh does not know: {quoted(odd)!r}")
-    return body.replace("\n ", "\n")[1:]
+    if body.count(_LINE) != body.count("\n "):
+        raise _unknown(next(line for line in body.split(_LINE)[1:] if not line.startswith(" ")))
+    return body.replace("\n ", _LINE)[1:]
+
+
+def _unknown(line: str) -> HostError:
+    return HostError(f"answered in a form dockmesh does not know: {quoted(line)!r}")
 
 
 @contextmanager
