@@ -127,6 +127,8 @@ fingerprint() { sha256sum | cut -d ' ' -f 1; }
 read_facts() {
   section user id -u
   section version ip -V
+  # What sd_booted(3) looks for.
+  section systemd test -d /run/systemd/system
   section tools tools
   section ip_forward ip_forward
   section accept_ra accept_ra

@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 
 # Asked over a listening docker.socket, a Docker that someone stopped would start.
-awake() { systemctl is-active --quiet docker.service; }
+awake() { systemctl is-active --quiet docker.service 2>/dev/null; }
 
 # What the running Docker lets in with nftables of what is routed to containers, as its own rules tell: by which mark, or
 # "none"; and "no" where they drop it before that. What they do not tell is "?": without a container there is no such drop.

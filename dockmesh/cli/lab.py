@@ -25,16 +25,23 @@ def lab() -> None:
 @_NAME
 @click.option("--hosts", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
 @click.option(
+    "--light",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Instead, N hosts without Docker: a fleet at little cost.",
+)
+@click.option(
     "--releases",
     default=",".join(RELEASES),
     show_default=True,
     metavar="RELEASE,…",
     help="Debian releases the hosts cycle through.",
 )
-def up(name: str, hosts: int, releases: str) -> None:
+def up(name: str, hosts: int, light: int | None, releases: str) -> None:
     """Start the lab and print the path of its inventory."""
     with _progress() as on_progress:
-        started = lifecycle.up(name, hosts, tuple(releases.split(",")), on_progress)
+        chosen = tuple(releases.split(","))
+        started = lifecycle.up(name, light or hosts, chosen, on_progress, light=light is not None)
     inside, first = started.topology.fabric, started.topology.hosts[0].underlay.ip
     click.echo(f"with dockmesh: dockmesh status -i {started.inventory}", err=True)
     click.echo(f"by hand, from the controller's namespace: ip netns exec {inside} ping {first}", err=True)

@@ -272,6 +272,8 @@ def _refuse_unsupported(host: Host, sections: Mapping[str, Section]) -> None:
     version = sections["version"].text
     if "iproute2" not in version:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
+    if sections["systemd"].status != 0:
+        raise HostError("systemd does not run it (OpenRC, perhaps), and dockmesh needs it to take back and to put back")
     if host.docker:
         _refuse_without_docker(sections)
     elif file_of(sections, "original.json"):

@@ -54,6 +54,15 @@ def lay_out(machine: Machine, docker: Path | None = None) -> None:
         file.chmod(0o644)
 
 
+def mask(machine: Machine, *units: str) -> None:
+    """Let the machine start none of these units."""
+    folder = machine.folder / "upper" / "etc" / "systemd" / "system"
+    make_folder(folder.parent)
+    make_folder(folder)
+    for unit in units:
+        (folder / unit).symlink_to("/dev/null")
+
+
 def make_folder(folder: Path, mode: int = 0o755) -> None:
     """A folder of exactly that mode, as the overlay takes it over into the host, whatever the caller's umask."""
     folder.mkdir()

@@ -40,7 +40,8 @@ def folder(lab: str) -> Path:
 
 
 def _line(host: LabHost) -> str:
-    return f"  {host.name}: {{ address: {host.underlay.ip}, prefix: {host.prefix}, tags: [{host.release}] }}\n"
+    docker = "docker: false, " * host.light
+    return f"  {host.name}: {{ address: {host.underlay.ip}, prefix: {host.prefix}, {docker}tags: [{host.release}] }}\n"
 
 
 def _dual_line(host: LabHost) -> str:

@@ -30,10 +30,12 @@ def up(
     hosts: int = 3,
     releases: Sequence[str] = RELEASES,
     on_progress: Observer = _silent,
+    *,
+    light: bool = False,
 ) -> Lab:
     """The lab with every host running: left alone if so, its dead hosts booted, or all of it made anew."""
     machine.check()
-    wanted = topology(name, hosts, tuple(releases))
+    wanted = topology(name, hosts, tuple(releases), light=light)
     with state.locked(name, partial(on_progress, name, "waiting for another command on this lab …")):
         lab = _standing(wanted)
         if lab:
@@ -89,7 +91,7 @@ def _standing(wanted: Topology) -> Lab | None:
         return None
     if found.topology != wanted:
         raise LabError(
-            f"lab {wanted.name} is up with {found.hosts} hosts ({', '.join(found.releases)}): "
+            f"lab {wanted.name} is up with {found.hosts} {'light ' * found.light}hosts ({', '.join(found.releases)}): "
             f"`dockmesh lab down --name {wanted.name}` first, or choose another name"
         )
     return Lab(found.topology, found.images)
@@ -108,7 +110,8 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
     if changed:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
-    asked = state.State(wanted.name, len(wanted.hosts), wanted.releases, images)
+    light = any(each.light for each in wanted.hosts)
+    asked = state.State(wanted.name, len(wanted.hosts), wanted.releases, images, light=light)
     asked.write()
     _build_images(wanted.releases, on_progress)
     lab = Lab(wanted, images)

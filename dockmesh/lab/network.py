@@ -8,6 +8,8 @@ from dockmesh.lab.topology import CONTROLLER, CONTROLLER6, LabHost, mac
 NAMESPACES = Path("/run/netns")
 SWITCH = "switch"
 NIC = "eth0"
+# In the place of docker0, on hosts without Docker.
+BRIDGE = "bridge0"
 
 
 def create_fabric(fabric: str) -> None:
@@ -43,6 +45,10 @@ def create_host(fabric: str, host: LabHost) -> None:
         f"address add {host.underlay6} dev {NIC} nodad",
         f"link set {NIC} up",
     )
+    if host.light:
+        _batch(host.handle, f"link add {BRIDGE} type bridge", f"address add {host.bridge} dev {BRIDGE}")
+        _batch(host.handle, f"link set {BRIDGE} up")
+        run(inside(host.handle, "tee", "/proc/sys/net/ipv4/ip_forward"), text="1\n")
 
 
 def delete_host(fabric: str, host: LabHost) -> None:

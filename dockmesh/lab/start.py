@@ -15,8 +15,10 @@ Say = Callable[[str], None]
 def lay_out(lab: Lab, each: LabHost, controller: str) -> str:
     """Make the host's folder; its public host key."""
     machine = lab.machine(each)
-    host.lay_out(machine, lab.image(each).docker)
+    host.lay_out(machine, None if each.light else lab.image(each).docker)
     upper = machine.folder / "upper"
+    if each.light:
+        host.mask(machine, "docker.service", "docker.socket", "containerd.service")
     access.admit(upper, controller)
     key = access.host_key(upper)
     host.make_folder(key.parent)
@@ -24,11 +26,12 @@ def lay_out(lab: Lab, each: LabHost, controller: str) -> str:
 
 
 def start(lab: Lab, each: LabHost, say: Say) -> None:
-    """Boot the host on its network and return when it is a Docker host with one container running."""
+    """Boot the host on its network and return when it is a Docker host with one container running, or light."""
     begun = time.monotonic()
     boot(lab, each, say)
-    say(f"waiting for container {CONTAINER} …")
-    _run_container(each.handle)
+    if not each.light:
+        say(f"waiting for container {CONTAINER} …")
+        _run_container(each.handle)
     say(f"up after {time.monotonic() - begun:.1f} s")
 
 
@@ -40,8 +43,9 @@ def boot(lab: Lab, each: LabHost, say: Say) -> None:
     host.wait_booted(machine)
     say("waiting for sshd …")
     host.wait_until(lambda: _sshd_answers(lab, each), machine, "to answer on port 22")
-    say("waiting for docker …")
-    host.wait_until(lambda: _docker_serves(each.handle), machine, "to serve Docker")
+    if not each.light:
+        say("waiting for docker …")
+        host.wait_until(lambda: _docker_serves(each.handle), machine, "to serve Docker")
 
 
 def _sshd_answers(lab: Lab, each: LabHost) -> bool:

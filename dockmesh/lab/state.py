@@ -24,11 +24,12 @@ class State:
     releases: tuple[str, ...]
     images: dict[str, str]
     complete: bool = False
+    light: bool = False
 
     @property
     def topology(self) -> Topology:
         """What was asked for, worked out."""
-        return topology(self.name, self.hosts, self.releases)
+        return topology(self.name, self.hosts, self.releases, light=self.light)
 
     def write(self) -> None:
         """Replace the lab's state file, whole or not at all."""

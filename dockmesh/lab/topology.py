@@ -1,7 +1,7 @@
 """A lab as data: names, addresses and prefixes follow from its name, its size and its releases. No I/O."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,7 +26,10 @@ _RELEASE = re.compile(r"[a-z]+")
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """One host: a Debian release at an address. `handle` names its namespace and its control group."""
+    """One host: a Debian release at an address. `handle` names its namespace and its control group.
+
+    A `light` one runs no Docker: many of them show what a fleet costs, and nothing about Docker.
+    """
 
     name: str
     handle: str
@@ -34,6 +37,12 @@ class LabHost:
     underlay: IPv4Interface
     prefix: IPv4Network
     prefix6: IPv6Network
+    light: bool = False
+
+    @property
+    def bridge(self) -> IPv4Interface:
+        """An address in its prefix, which a light host has on a bridge of its own."""
+        return IPv4Interface((self.prefix.network_address + 1, 24))
 
     @property
     def underlay6(self) -> IPv6Interface:
@@ -73,13 +82,13 @@ class Topology:
         raise LabError(f"lab {self.name} has no host {name!r}; it has {known}")
 
 
-def topology(name: str, hosts: int, releases: tuple[str, ...] = RELEASES) -> Topology:
+def topology(name: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, light: bool = False) -> Topology:
     """The lab of that name and size, its hosts cycling through the releases."""
     _check(name, hosts, releases)
     prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
     prefixes6 = POOL6.subnets(new_prefix=PREFIX_LENGTH6)
     numbered = enumerate(zip(prefixes, prefixes6, cycle(releases), strict=False), start=1)
-    return Topology(name, tuple(_host(name, number, *rest) for number, rest in numbered))
+    return Topology(name, tuple(replace(_host(name, number, *rest), light=light) for number, rest in numbered))
 
 
 def fabric(lab: str) -> str:

@@ -120,6 +120,11 @@ def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str
         facts(name)
 
 
+def test_a_host_that_systemd_does_not_run_is_refused() -> None:
+    with pytest.raises(HostError, match="systemd does not run it"):
+        facts("trixie_fresh", {"systemd": (1, "")})
+
+
 def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_docker_advised() -> None:
     with pytest.raises(HostError, match=r"a change is under way, by me@here since noon; wait") as raised:
         facts("forky_stopped", {"pending": "me@here since noon"})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import labs
 import pytest
+from mesh import Mesh
 
 from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, lifecycle, network
@@ -247,3 +248,20 @@ def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
 
 def test_a_large_lab_would_fit_the_pool() -> None:
     assert str(topology("large", 256).hosts[-1].prefix) == "10.143.240.0/20"
+
+
+def test_light_hosts_are_a_fleet_without_docker(tmp_path: Path) -> None:
+    lifecycle.down(KILLED)
+    try:
+        lab = lifecycle.up(KILLED, 3, light=True)
+        assert lab.run("host1", ("systemctl", "is-active", "docker")).stdout.strip() == "inactive"
+        with pytest.raises(LabError, match="is up with 3 light hosts"):
+            lifecycle.up(KILLED, 3)
+        mesh = Mesh(lab, tmp_path / "mesh.yml")
+        mesh.file.write_text(lab.inventory.read_text())
+        assert mesh.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        status = mesh.dockmesh("status", "--json")
+        assert status.document["summary"] == {"probes": 6, "reached": 6, "failed": 0}
+    finally:
+        lifecycle.down(KILLED)
+    assert traces(KILLED) == []

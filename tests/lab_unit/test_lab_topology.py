@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.errors import LabError
+from dockmesh.lab.inventory import inventory
 from dockmesh.lab.topology import CONTROLLER, MOST_HOSTS, POOL, RELEASES, check_name, is_handle, topology
 
 sizes = st.integers(min_value=1, max_value=MOST_HOSTS)
@@ -31,6 +32,12 @@ def test_addresses_count_up_as_plain_integers() -> None:
 def test_prefixes_are_the_first_ones_of_the_pool() -> None:
     prefixes = [str(host.prefix) for host in topology("demo", 3).hosts]
     assert prefixes == ["10.128.0.0/20", "10.128.16.0/20", "10.128.32.0/20"]
+
+
+def test_hosts_are_light_where_that_is_asked_for() -> None:
+    assert not any(host.light for host in topology("demo", 3).hosts)
+    assert all(host.light for host in topology("demo", 3, light=True).hosts)
+    assert "prefix: 10.128.0.0/20, docker: false" in inventory(topology("demo", 1, light=True))
 
 
 def test_a_mac_carries_the_address() -> None:
