@@ -13,7 +13,8 @@ from mesh import Done, Mesh
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
-_SETTLES_WITHIN_S = 2.0
+# The kernel clears namespaces away one after another, other labs' too: on a busy machine that takes seconds.
+_SETTLES_WITHIN_S = 20.0
 # What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
 # rules in Docker's chains and beside them.
 ODD_JSON = '{\n\t"log-level" : "warn",\n\t"labels": ["a=1",\n\t\t   "b=2"],\n\t"shutdown-timeout": 5\n}'
@@ -79,7 +80,7 @@ class Stand:
             raise AssertionError(f"hosts were left neither as found nor joined:\n{astray}")
 
     def _settled(self, states: Sequence[Mapping[str, sight.Sight]]) -> dict[str, sight.Sight]:
-        """One of the states, if it comes to that: the kernel takes a moment to clear a namespace away."""
+        """One of the states, if it comes to that."""
         end = time.monotonic() + _SETTLES_WITHIN_S
         while (now := _lasting(self._look())) not in states and time.monotonic() < end:
             pass
