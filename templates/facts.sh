@@ -23,21 +23,21 @@ ways() {
     sed 's/ *\\.*//; s/ expires [^ ]*//; s/ mtu [^ ]*//; s/ src [^ ]*//'
 }
 
-# chains TABLES TABLE, TABLES being iptables or ip6tables: dockmesh's own chains and the jumps to them; the rules of
-# others come and go with containers, and counters go on. The save command rather than -S: one process a table, and no
-# error where a chain is absent.
-chains() {
+# tables TABLES, TABLES being iptables or ip6tables: dockmesh's own chains and the jumps to them; the rules of others come
+# and go with containers, and counters go on. The save command rather than -S: one process for all tables, and no error
+# where a chain is absent.
+tables() {
   command -v "$1-save" >/dev/null || { echo "no $1"; return 127; }
-  "$1-save" -t "$2" | sed -n -E -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
-    -e '/^-A DOCKMESH-[A-Z]+ | -j DOCKMESH-[A-Z]+$/p'
+  "$1-save" | sed -n -E -e '/^(\*|COMMIT)/p' -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
+    -e '/^-A (DOCKMESH-[A-Z]+|POSTROUTING) | -j DOCKMESH-[A-Z]+$/p'
 }
 
-# In nat the first rule wins, and Docker puts its masquerades first: a jump behind them is none.
-nat_chains() {
-  found=$(chains "$1" nat) || { echo "$found"; return 1; }
-  "$1-save" -t nat | grep -m 1 '^-A POSTROUTING ' | grep -q -e ' -j DOCKMESH-NAT$' ||
-    found=$(echo "$found" | grep -v -e '^-A POSTROUTING ')
-  echo "$found"
+# table NAME, of what `tables` has said in $saved, with $known for its status. In nat the first rule wins, and Docker puts
+# its masquerades first: a jump behind them is none.
+table() {
+  [ "$known" = 0 ] || { echo "$saved"; return "$known"; }
+  printf '%s\n' "$saved" | sed -n -e "/^\\*$1\$/,/^COMMIT/!d" \
+    -e '/^-A POSTROUTING /{ x; s/^/x/; /^x$/!{ x; d; }; x; / -j DOCKMESH-NAT$/!d; }' -e '/^[:-]/p'
 }
 
 file() {
@@ -70,8 +70,11 @@ unit() {
     --property=ExecMainStartTimestamp
 }
 
-# A line each: both units enabled, the timer active.
-enabled() { systemctl is-enabled dockmesh.service dockmesh.timer; systemctl is-active dockmesh.timer; }
+# A line each: both units enabled, the timer active. What the service does at the moment is no part of it.
+enabled() {
+  systemctl show dockmesh.service dockmesh.timer --property=UnitFileState --property=ActiveState |
+    sed -e '1,/^$/{ /^ActiveState=/d; }' -e 's/.*=//'
+}
 
 asleep() { echo 'docker.service is not active'; return 1; }
 
@@ -104,12 +107,14 @@ read_basis() {
   section ways ways 4 $PEERS
   # shellcheck disable=SC2086
   section ways6 ways 6 $PEERS6
-  section filter chains iptables filter
-  section raw chains iptables raw
-  section nat nat_chains iptables
-  section filter6 chains ip6tables filter
-  section raw6 chains ip6tables raw
-  section nat6 nat_chains ip6tables
+  saved=$(tables iptables) known=$?
+  section filter table filter
+  section raw table raw
+  section nat table nat
+  saved=$(tables ip6tables) known=$?
+  section filter6 table filter
+  section raw6 table raw
+  section nat6 table nat
   section nft nft -s list table ip dockmesh
   section nft6 nft -s list table ip6 dockmesh
   section forwarding6 forwarding6

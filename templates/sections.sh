@@ -26,5 +26,13 @@ section() {
   shift
   text=$("$@" 2>&1 </dev/null)
   printf '@%s %s\n' "$name" "$?"
-  [ -z "$text" ] || printf '%s\n' "$text" | sed 's/^/ /'
+  [ -n "$text" ] || return 0
+  # Cut into its lines by the shell itself, which starts no program for that; empty lines go, and mean nothing.
+  IFS='
+'
+  set -f
+  # shellcheck disable=SC2086
+  printf ' %s\n' $text
+  set +f
+  unset IFS
 }

@@ -451,9 +451,9 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _units(sections: Mapping[str, Section]) -> tuple[Unit, ...]:
-    """Where systemctl knows none of the units it says so, in one line or in several: then they are not active."""
+    """Of a unit that is not there, systemctl says nothing but that it is inactive."""
     states = sections["enabled"].lines()
-    active = states == ["enabled", "enabled", "active"]
+    active = sorted(states) == ["active", "enabled", "enabled"]
     texts = ((name, _text(sections, name)) for name in UNITS)
     return tuple(Unit(name, text, active) for name, text in texts if text is not None)
 

@@ -273,4 +273,4 @@ def test_the_scripts_sections_are_those_split_reads() -> None:
     said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
     text = f'{TEXTS.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n'
     output = shell(text, path="/usr/bin:/bin")
-    assert split(output)["said"] == Section(3, "a\n@end 0\n\nb")
+    assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"
