@@ -31,10 +31,15 @@ put_file() {
 
 remove_file() { rm -f "$1"; }
 
-# put_unit NAME, its text in base64 on stdin: enabled, and a timer running.
+# put_unit NAME, its text in base64 on stdin: enabled, as by systemctl, which would have systemd read all units again for
+# each; that is for settle_units.
 put_unit() {
-  put_file "$UNITS/$1" 644 && systemctl daemon-reload && systemctl --quiet enable "$1" 2>&1 || return 1
-  case "$1" in *.timer) systemctl restart "$1" ;; esac
+  put_file "$UNITS/$1" 644 || return 1
+  # The words of that line, each a unit's name.
+  # shellcheck disable=SC2013
+  for wanting in $(sed -n 's/^WantedBy=//p' "$UNITS/$1"); do
+    mkdir -p "$UNITS/$wanting.wants" && ln -sf "$UNITS/$1" "$UNITS/$wanting.wants/$1" || return 1
+  done
 }
 
 remove_unit() {
@@ -42,8 +47,11 @@ remove_unit() {
   rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
   rmdir "$UNITS/docker.service.wants" 2>/dev/null
   systemctl reset-failed "$1" 2>/dev/null
-  systemctl daemon-reload
+  return 0
 }
+
+# settle_units TIMER...: systemd knows of the units put and removed, and these timers run.
+settle_units() { systemctl daemon-reload && { [ "$#" = 0 ] || systemctl restart "$@"; }; }
 
 # remove_chain TABLES TABLE NAME
 remove_chain() {

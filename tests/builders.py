@@ -140,7 +140,15 @@ def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: Narrowest 
     return plan_host(found, desired(among, of, found, narrow, TEXTS), narrow)
 
 
-_PLAIN = ("remove_file", "remove_unit", "remove_chain", "remove_nat", "restart_docker", "put_forwarding")
+_PLAIN = (
+    "remove_file",
+    "remove_unit",
+    "remove_chain",
+    "remove_nat",
+    "restart_docker",
+    "put_forwarding",
+    "settle_units",
+)
 _WITH_INPUT = ("put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]

@@ -159,16 +159,33 @@ def _back(changes: Sequence[Change]) -> str:
 
 
 def _steps(changes: Sequence[Change]) -> Iterator[str]:
-    """Each step is a call with its input as here-document; the routes of a family go in one batch."""
-    for family, group in groupby(changes, key=_route_family):
-        if family:
-            yield _with_input(f"change_routes {family}", "".join(f"{_route(change)}\n" for change in group))
-        else:
-            yield from map(_step, group)
+    """Each step is a call with its input as here-document; routes of a family go in one batch, units are settled."""
+    for what, group in groupby(changes, key=_batch):
+        if isinstance(what, int):
+            yield _with_input(f"change_routes {what}", "".join(f"{_route(change)}\n" for change in group))
+            continue
+        each = tuple(group)
+        yield from map(_step, each)
+        if what is Unit:
+            yield " ".join(("settle_units", *_timers(each)))
 
 
-def _route_family(change: Change) -> Family | None:
-    return family_of(change.resource.prefix) if isinstance(change.resource, Route) else None
+def _batch(change: Change) -> Family | type[Unit] | None:
+    """What a change is made together with."""
+    match change.resource:
+        case Route(prefix=prefix):
+            return family_of(prefix)
+        case Unit():
+            return Unit
+    return None
+
+
+def _timers(changes: Iterable[Change]) -> Iterator[str]:
+    """Those of the units put that shall run."""
+    units = (change.after for change in changes)
+    return (
+        quote(each.name) for each in units if isinstance(each, Unit) and each.active and each.name.endswith(".timer")
+    )
 
 
 def _step(change: Change) -> str:

@@ -4,6 +4,7 @@ import json
 from base64 import b64decode
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from itertools import groupby
 
 import pytest
 from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
@@ -135,9 +136,19 @@ def done(found: list[Call]) -> list[Call]:
     return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
 
 
+def _is_unit(call: Call) -> bool:
+    return call[0][0] in {"put_unit", "remove_unit"}
+
+
+def settled(units: bool, group: list[Call]) -> list[Call]:
+    timers = (words[1] for words, _given in group if words[0] == "put_unit" and words[1].endswith(".timer"))
+    return [*group, (("settle_units", *timers), "")] if units else group
+
+
 def joined(wanted: list[Call]) -> list[Call]:
-    """Routes next to each other go in one batch."""
+    """Routes next to each other go in one batch; units next to each other are settled at once."""
     result: list[Call] = []
+    wanted = [call for units, group in groupby(wanted, _is_unit) for call in settled(units, list(group))]
     for words, fed in wanted:
         if words[0] == "change_routes" and result and result[-1][0] == words:
             result[-1] = (words, result[-1][1] + fed)
@@ -195,9 +206,12 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
         "put_nat",
         "change_routes",
         *["put_unit"] * 2,
+        "settle_units",
     ]
+    assert forward[-1] == (("settle_units", "dockmesh.timer"), "")
     assert [words[0] for words, _given in back] == [
         *["remove_unit"] * 2,
+        "settle_units",
         *["remove_file"] * 2,
         "restart_docker_by",
         *["remove_chain"] * 2,
@@ -212,11 +226,13 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
     changes = difference(HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), Bridge(None))))
     text = transaction(HostPlan("h", changes)).replace("transact </dev/null", "")
     failing = "put_file() { echo put_file >&3; return 1; }\nremove_file() { echo remove_file >&3; return 1; }\n"
-    others = "".join(f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit"))
+    others = "".join(
+        f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit", "settle_units")
+    )
     body = text.split("CONFIRM_S=60\n")[1].split("write_pending()")[0]
     stubs = f"{failing}{others}exec 3>&1\n{body}"
     assert shell(f"{stubs}go_forward; echo $?") == "put_file\n1\n"
-    assert shell(f"{stubs}go_back; echo $?") == "remove_unit\nremove_file\nrestart_docker\n1\n"
+    assert shell(f"{stubs}go_back; echo $?") == "remove_unit\nsettle_units\nremove_file\nrestart_docker\n1\n"
 
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
