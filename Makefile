@@ -11,7 +11,7 @@ BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format lab lab-down bench lock vendor system browser
+.PHONY: demo test check format images lab lab-down bench lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -27,8 +27,8 @@ system: $(READY)
 	  echo "installing: $$missing" >&2; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }; }
 
-# As system, for the tests of the HTML report.
-browser:
+# As system, for the tests of the HTML report; after it, since apt serves one at a time.
+browser: system
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
 	  echo 'installing: $(BROWSER)' >&2; apt-get update -qq && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(BROWSER) >/dev/null; }
@@ -37,6 +37,9 @@ demo: system
 	@$(BIN)/dockmesh lab up --name demo
 	$(BIN)/dockmesh apply -i $(LAB_INVENTORY) --yes
 	@echo 'The lab stays up: $(BIN)/dockmesh status -i $(LAB_INVENTORY); make lab-down ends it.'
+
+images: system
+	@$(BIN)/dockmesh lab images
 
 lab: system
 	@$(BIN)/dockmesh lab up --name demo
@@ -54,7 +57,8 @@ check: $(READY)
 
 # The lab's tests wait more than they work: workers with labs of their own run them module by module, longest first.
 # Labs that a killed run left are cleared away by the next. DOCKMESH_LABS=NAME sets a checkout's labs apart.
-test: check system browser
+test:
+	@$(MAKE) --no-print-directory --jobs=3 check images browser
 	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser' tests/browser tests/lab
 
 format: $(READY)

@@ -49,6 +49,13 @@ def up(name: str, hosts: int, light: int | None, releases: str) -> None:
 
 
 @lab.command
+def images() -> None:
+    """Build what hosts boot from, once per release; `up` does so where it is not there yet."""
+    with _progress() as on_progress:
+        lifecycle.build_images(on_progress=on_progress)
+
+
+@lab.command
 @_NAME
 def down(name: str) -> None:
     """End the lab and remove all of it, whatever state it is in."""

@@ -49,6 +49,15 @@ def up(
             raise
 
 
+def build_images(releases: Sequence[str] = RELEASES, on_progress: Observer = _silent) -> None:
+    """Build what hosts of these releases boot from, side by side, where it is not there yet."""
+    machine.check()
+    absent = [release for release in releases if not image.is_built(release)]
+    given_up = Event()
+    builds = [partial(image.build, release, partial(on_progress, release), given_up) for release in absent]
+    _at_once(builds, give_up=given_up.set)
+
+
 def down(name: str = "demo") -> bool:
     """End the lab and remove all of it; whether there was anything to end. Needs nothing but the name."""
     check_name(name)
@@ -113,20 +122,13 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
     light = any(each.light for each in wanted.hosts)
     asked = state.State(wanted.name, len(wanted.hosts), wanted.releases, images, light=light)
     asked.write()
-    _build_images(wanted.releases, on_progress)
+    build_images(wanted.releases, on_progress)
     lab = Lab(wanted, images)
     _lay_out(lab, folder(wanted.name))
     network.create_fabric(wanted.fabric)
     _start(lab, wanted.hosts, on_progress)
     replace(asked, complete=True).write()
     return lab
-
-
-def _build_images(releases: Sequence[str], on_progress: Observer) -> None:
-    absent = [release for release in releases if not image.is_built(release)]
-    given_up = Event()
-    builds = [partial(image.build, release, partial(on_progress, release), given_up) for release in absent]
-    _at_once(builds, give_up=given_up.set)
 
 
 def _lay_out(lab: Lab, home: Path) -> None:

@@ -30,7 +30,7 @@ def trusted(known: KnownHosts, name: str) -> PKey | None:
     [
         (NAME, NAME, True),
         (f"web,{NAME}", NAME, True),
-        (HostKeys.hash_host(NAME), NAME, True),
+        pytest.param(HostKeys.hash_host(NAME), NAME, True, id="hashed"),
         (f"[{NAME}]:2222", f"[{NAME}]:2222", True),
         (f"[{NAME}]:2222", NAME, False),
         (NAME, "192.168.18.12", False),
