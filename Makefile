@@ -53,7 +53,7 @@ check: $(READY)
 	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh tests/lab/docker29/*.sh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -m 'not lab and not browser'
+	@$(BIN)/pytest -q -n $(WORKERS) -m 'not lab and not browser'
 
 # The lab's tests wait more than they work: workers with labs of their own run them module by module, longest first.
 # Labs that a killed run left are cleared away by the next. DOCKMESH_LABS=NAME sets a checkout's labs apart.
