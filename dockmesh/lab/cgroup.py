@@ -74,7 +74,8 @@ def supervisor(name: str) -> int | None:
 
 def leader(name: str) -> int | None:
     """The pid, as this machine counts, of the host's PID 1, or None where it does not run (yet)."""
-    pids = (*_pids(path(name) / "payload" / "init.scope"), *_pids(path(name) / "payload"))
+    # As it boots, systemd moves from the one into the other: looked at in this order, it is found wherever it is.
+    pids = (*_pids(path(name) / "payload"), *_pids(path(name) / "payload" / "init.scope"))
     return next((pid for pid in pids if _is_init(pid)), None)
 
 

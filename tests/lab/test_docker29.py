@@ -58,6 +58,7 @@ def found(lab: Lab) -> Sights:
 @pytest.fixture
 def fresh(three: Mesh, found: Sights) -> Mesh:
     """The mesh with its hosts as they were found."""
+    standin.start_container(three.lab, HOST)
     assert three.dockmesh(*DESTROY).status == 0
     settle(three.lab, found)
     return three
@@ -67,6 +68,7 @@ def fresh(three: Mesh, found: Sights) -> Mesh:
 def joined(three: Mesh, found: Sights) -> Mesh:
     """The mesh, joined; where a test has failed amid a change, once the host has taken that back by itself."""
     assert found
+    standin.start_container(three.lab, HOST)
     assert poll(lambda: three.dockmesh(*APPLY).status == 0, TAKEN_BACK_WITHIN_S)
     return three
 
