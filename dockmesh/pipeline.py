@@ -38,6 +38,7 @@ TEXTS = Texts(
     verbs=template("verbs.sh"),
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
+    observe=template("observe.sh"),
     trace=template("trace.sh"),
     explain=template("explain.sh"),
     daemon_json=template("daemon.json.j2"),
@@ -145,7 +146,7 @@ class Pipeline:
         fleet, hosts, lost = self._request.fleet, self._request.hosts, self._lost
         asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
         self._watched.observer.phase("probe", asked)
-        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost)
+        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, observe=True)
 
     def capture(self, question: Traced) -> Captured:
         """One ping, captured wherever it should come by on its two hosts."""

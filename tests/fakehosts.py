@@ -38,7 +38,7 @@ class Pending:
 class FakeHost:
     """One host. `down`: no login; `stubborn`: Docker does not come up on a new address; `deaf`: drops its peers.
 
-    `uplink`: the MTU of its network card.
+    `uplink`: the MTU of its network card; `held`: how many scripts stay on it.
     """
 
     host: Host
@@ -50,6 +50,7 @@ class FakeHost:
     deaf: bool = False
     uplink: int = 1500
     lost_in: str = ""
+    held: int = 0
 
     def __post_init__(self) -> None:
         self.put(Bridge(IPv4Interface("172.17.0.1/16")))
@@ -213,6 +214,21 @@ class FakeLan:
 
 
 @dataclass
+class FakeHeld:
+    """A script that stays on a host."""
+
+    at: FakeHost
+    said: str
+
+    def let_go(self, *, timeout_s: float) -> str:
+        assert timeout_s > 0
+        self.at.held -= 1
+        if self.at.down:
+            raise UnreachableError("the SSH session was lost")
+        return section("seen", (127, "")) + section("end", "")
+
+
+@dataclass
 class FakeSession:
     """A login on one of them."""
 
@@ -228,12 +244,11 @@ class FakeSession:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         own = script
-        for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe):
+        for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe, TEXTS.observe):
             own = own.replace(text, "")
         for call, answer in (
             ("section probes probes", self._row),
             ("section addresses ip", self._target),
-            ("section release", self._released),
             ("pending/revert.sh 2>&1 </dev/null", self._reverted),
             ("confirm </dev/null", self._confirmed),
             ("transact </dev/null", self._transacted),
@@ -244,6 +259,11 @@ class FakeSession:
                     raise UnreachableError("the SSH session was lost")
                 return answer(own)
         raise AssertionError(own)
+
+    def hold(self, script: str, *, timeout_s: float) -> FakeHeld:
+        said = self.run(script, timeout_s=timeout_s)
+        self.at.held += 1
+        return FakeHeld(self.at, said)
 
     def _read(self, _own: str) -> str:
         return recorded("trixie_fresh", self.at.sections(self.lan.peers(self.at)))
@@ -293,14 +313,14 @@ class FakeSession:
         return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
 
     def _probe(self, asked: str) -> str:
-        kind, address, payload = asked.split()
+        kind, address, _payload, large = asked.split()
         small = f"{kind} {address} {self._ping(kind, IPv4Address(address))}"
-        if payload == "-":
+        if large == "-":
             return small
         there = next(each for each in self.lan.hosts.values() if IPv4Address(address) in each.docker0.network)
-        passes = there is self.at or int(payload) + 28 <= min(self.at.uplink, there.uplink)
-        large = self._ping(kind, IPv4Address(address)) if passes else "1 packets transmitted, 0 received|"
-        return f"{small}\n{kind}+ {address} {large}"
+        passes = there is self.at or int(large) + 28 <= min(self.at.uplink, there.uplink)
+        said = self._ping(kind, IPv4Address(address)) if passes else "1 packets transmitted, 0 received|"
+        return f"{small}\n{kind}+ {address} {said}"
 
     def _ping(self, kind: str, address: IPv4Address) -> str:
         ttl = {"host-bridge": 64, "host-container": 63, "container-container": 62}[kind]
@@ -309,9 +329,6 @@ class FakeSession:
         got = 3 if self.lan.reaches(self.at, address) else 0
         said = f"64 bytes: ttl={ttl}|" if got else ""
         return f"{said}3 packets transmitted, {got} received|rtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms|"
-
-    def _released(self, _own: str) -> str:
-        return section("release", "") + section("end", "")
 
 
 def _source_nat(given: str) -> SourceNat:

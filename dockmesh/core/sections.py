@@ -32,6 +32,8 @@ class Section:
 
 
 ABSENT = Section(status=127, text="")
+# What closes an answer of which a rest is to follow.
+HELD = "@held 0"
 
 
 class Sections(dict[str, Section]):

@@ -12,6 +12,7 @@ class Texts:
     verbs: str
     transaction: str
     probe: str
+    observe: str
     trace: str
     explain: str
     daemon_json: str

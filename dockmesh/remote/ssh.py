@@ -4,12 +4,15 @@ fabric's own `run` feeds stdin a character per 10 ms.
 """
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from fabric import Connection
-from paramiko import BadHostKeyException, Channel, SSHException
+from paramiko import BadHostKeyException, Channel, ChannelException, SSHException
 
 from dockmesh.core.model import Host, Login
-from dockmesh.core.sections import quoted
+from dockmesh.core.sections import HELD, quoted
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.connections import Connections
 from dockmesh.remote.failures import explain
@@ -17,33 +20,58 @@ from dockmesh.remote.failures import explain
 _SHELL = {"none": "sh -s", "sudo": "sudo -n sh -s"}
 _ANSWER_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
+_HELD = f"{HELD}\n".encode()
 _UNTOLD = -1  # paramiko's word for a command whose end was not told
 
 
-class SshSession:
-    """A session over one SSH connection, kept open from phase to phase."""
+class SshHeld:
+    """A script in a channel of its own; see `transport.Held`. Forgotten, it is let go."""
 
-    def __init__(self, connection: Connection, become: str) -> None:
+    def __init__(self, channel: Channel, said: str) -> None:
+        self._channel = channel
+        self.said = said
+
+    def let_go(self, *, timeout_s: float) -> str:
+        """See `transport.Held`."""
+        deadline = time.monotonic() + timeout_s
+        with _losses_told(timeout_s), self._channel:
+            self._channel.shutdown_write()
+            return _read(self._channel, deadline)
+
+
+class SshSession:
+    """A session over one SSH connection, kept open from phase to phase. `again` opens another one to the host."""
+
+    def __init__(self, connection: Connection, become: str, again: "Callable[[], SshSession]") -> None:
         self._connection = connection
         self._command = _SHELL[become]
+        self._again = again
+        self._holds = False
+        self._beside: SshSession | None = None
 
     def run(self, script: str, *, timeout_s: float) -> str:
         """See `transport.Session`."""
         deadline = time.monotonic() + timeout_s
-        try:
-            with self._connection.transport.open_session(timeout=timeout_s) as channel:
-                channel.set_combine_stderr(True)
-                channel.settimeout(timeout_s)
-                channel.exec_command(self._command)
-                _send(channel, script)
-                return _read(channel, deadline).decode(errors="replace")
-        except TimeoutError as error:
-            raise UnreachableError(
-                f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout"
-            ) from error
-        except (SSHException, EOFError, OSError) as error:
-            cause = quoted(str(error)) or type(error).__name__
-            raise UnreachableError(f"the SSH session was lost ({cause})") from error
+        with _losses_told(timeout_s):
+            try:
+                channel = self._begun(script, timeout_s)
+            except ChannelException:
+                # There are hosts whose sshd takes one channel per connection (MaxSessions 1).
+                if not self._holds:
+                    raise
+                self._beside = self._beside or self._again()
+                return self._beside.run(script, timeout_s=timeout_s)
+            with channel:
+                channel.shutdown_write()
+                return _read(channel, deadline)
+
+    def hold(self, script: str, *, timeout_s: float) -> SshHeld:
+        """See `transport.Session`."""
+        deadline = time.monotonic() + timeout_s
+        with _losses_told(timeout_s):
+            channel = self._begun(script, timeout_s)
+            self._holds = True
+            return SshHeld(channel, _read(channel, deadline, until=_HELD))
 
     def alive(self) -> bool:
         """See `transport.Session`."""
@@ -52,6 +80,17 @@ class SshSession:
     def close(self) -> None:
         """See `transport.Session`."""
         self._connection.close()
+        if self._beside:
+            self._beside.close()
+
+    def _begun(self, script: str, timeout_s: float) -> Channel:
+        """A shell that has been given the script and waits for more."""
+        channel: Channel = self._connection.transport.open_session(timeout=timeout_s)
+        channel.set_combine_stderr(True)
+        channel.settimeout(timeout_s)
+        channel.exec_command(self._command)
+        _send(channel, script)
+        return channel
 
 
 class SshTransport:
@@ -82,18 +121,31 @@ class SshTransport:
             if connection is not None:
                 connection.client.close()
             raise UnreachableError(self._told(error, host.login)) from error
-        return SshSession(connection, host.login.become)
+        return SshSession(connection, host.login.become, partial(self.connect, host))
 
     def _told(self, error: Exception, login: Login) -> str:
         keeper = self._connections.keeper(login, error.hostname) if isinstance(error, BadHostKeyException) else None
         return explain(error, login, keeper)
 
 
+@contextmanager
+def _losses_told(timeout_s: float) -> Iterator[None]:
+    """What may happen to a channel, as what it means."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout"
+        ) from error
+    except (SSHException, EOFError, OSError) as error:
+        cause = quoted(str(error)) or type(error).__name__
+        raise UnreachableError(f"the SSH session was lost ({cause})") from error
+
+
 def _send(channel: Channel, script: str) -> None:
     """The script to the shell's stdin. A shell that ends before it has read it may have said why."""
     try:
         channel.sendall(script.encode())
-        channel.shutdown_write()
     except TimeoutError:
         raise
     except OSError:
@@ -101,8 +153,8 @@ def _send(channel: Channel, script: str) -> None:
             raise
 
 
-def _read(channel: Channel, deadline: float) -> bytes:
-    """All the channel has to say until it ends, in bounded time and space."""
+def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> str:
+    """All the channel has to say until it ends, or ends a line so, in bounded time and space."""
     answer = bytearray()
     while True:
         left_s = deadline - time.monotonic()
@@ -113,7 +165,10 @@ def _read(channel: Channel, deadline: float) -> bytes:
         if not chunk:
             if channel.exit_status == _UNTOLD and not channel.get_transport().is_active():
                 raise EOFError("the host no longer answers")
-            return bytes(answer)
+            break
         answer += chunk
+        if until and answer.endswith(until):
+            break
         if len(answer) > _ANSWER_BYTES:
             raise HostError(f"answered with more than {_ANSWER_BYTES >> 20} MiB, and was cut off")
+    return answer.decode(errors="replace")

@@ -5,6 +5,17 @@ from typing import Protocol
 from dockmesh.core.model import Host
 
 
+class Held(Protocol):
+    """A script that has answered in part and goes on when it is let go, or with the end of the session."""
+
+    @property
+    def said(self) -> str:
+        """Its answer so far."""
+
+    def let_go(self, *, timeout_s: float) -> str:
+        """End its stdin, and return what it writes from then on. Raises as `Session.run`."""
+
+
 class Session(Protocol):
     """An open login on one host."""
 
@@ -15,6 +26,9 @@ class Session(Protocol):
             UnreachableError: the session was lost, or the script took longer than `timeout_s`.
             HostError: the host's shell or sudo refused, or the answer was larger than it may be.
         """
+
+    def hold(self, script: str, *, timeout_s: float) -> Held:
+        """As `run`, but return as soon as the script has written the line `sections.HELD`; others may run meanwhile."""
 
     def alive(self) -> bool:
         """Whether the login still stands, as far as this end knows."""

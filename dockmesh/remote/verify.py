@@ -1,27 +1,40 @@
 """Probes of the mesh: a host's whole row in one exec, all hosts at once."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from dockmesh.core.causes import explained
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.reach import Probe, Reachability, Report, Target, rows
 from dockmesh.core.reach.questions import probes
-from dockmesh.core.reach.targets import release_script, target, target_script, unread
-from dockmesh.core.sections import split
+from dockmesh.core.reach.seen import Seen, seen
+from dockmesh.core.reach.sources import sourced
+from dockmesh.core.reach.targets import HOLD_S, offer_script, target, unread
+from dockmesh.core.sections import ABSENT, split
 from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.transport import Held
 
+T = TypeVar("T")
 Done = Callable[[str, str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a host offers to be probed, for as long as it is held."""
+
+    target: Target
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
 class Prober:
-    """What a verification works with. `offset` sets the addresses of concurrent runs apart."""
+    """What a verification works with. `offset` sets it apart from others that run at the same time."""
 
     executor: Executor
     sessions: Sessions
@@ -29,45 +42,31 @@ class Prober:
     offset: int
     timeout_s: float
 
-    def targets(self, hosts: Iterable[Host], targets: dict[str, Target], done: Done) -> dict[str, str]:
-        """Fill `targets` with what each host offers to be probed, as it comes; the errors of those that could not say.
+    def offer(self, host: Host, *, hold_s: int, observe: bool) -> Offer:
+        """What a host offers to be probed, until it is let go, the session ends, or `hold_s` seconds are over."""
+        script = offer_script(host, self.texts, offset=self.offset, hold_s=hold_s, observe=observe)
+        held = self.sessions.of(host).hold(script, timeout_s=self.timeout_s)
+        return Offer(target(host, split(held.said)), held)
 
-        A namespace that a host makes for that ends by itself after two minutes.
-        """
-        errors = {}
-        for host, offered in fan_out(self.executor, hosts, self._target):
-            if isinstance(offered, HostError):
-                errors[host.name] = str(offered)
-            else:
-                targets[host.name] = offered
-            done(host.name, errors.get(host.name))
-        return errors
-
-    def release(self, hosts: Iterable[Host], targets: Mapping[str, Target]) -> None:
-        """End the namespaces that `targets` made. One that cannot be ended now ends by itself."""
-        holding = [host for host in hosts if host.name in targets and targets[host.name].held]
-        for _ in fan_out(self.executor, holding, partial(self._release, targets)):
-            pass
+    def let_go(self, offers: Mapping[str, Offer], host: Host) -> frozenset[Seen]:
+        """End what a host holds; where pings came from meanwhile, if it observed that."""
+        said = offers[host.name].held.let_go(timeout_s=self.timeout_s)
+        return seen(split(said).get("seen", ABSENT))
 
     def row(
-        self, targets: Mapping[str, Target], questions: Mapping[str, list[Probe]], host: Host
+        self,
+        targets: Mapping[str, Target],
+        questions: Mapping[str, Sequence[Probe]],
+        numbers: Mapping[str, int],
+        host: Host,
     ) -> list[Reachability]:
         """Ask all of a host's questions."""
         own = targets.get(host.name)
         asked = questions[host.name]
-        script = rows.row_script(asked, targets, self.texts, pid=own.pid if own else None)
+        pid = own.pid if own else None
+        script = rows.row_script(asked, targets, self.texts, pid=pid, number=numbers[host.name])
         output = split(self.sessions.of(host).run(script, timeout_s=self.timeout_s + rows.duration_s(asked)))
         return list(rows.answers(asked, targets, output["probes"]))
-
-    def _target(self, host: Host) -> Target:
-        script = target_script(host, self.texts, offset=self.offset)
-        return target(host, split(self.sessions.of(host).run(script, timeout_s=self.timeout_s)))
-
-    def _release(self, targets: Mapping[str, Target], host: Host) -> None:
-        pid = targets[host.name].pid
-        if pid is not None:
-            script = release_script(pid, self.texts)
-            self.sessions.of(host).run(script, timeout_s=self.timeout_s)
 
 
 def verify(
@@ -78,28 +77,40 @@ def verify(
     *,
     about: Collection[str] | None = None,
     lost: Mapping[str, str] | None = None,
+    observe: bool = False,
 ) -> Report:
     """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
 
-    `lost`: hosts that are not asked, and why.
+    `lost`: hosts that are not asked, and why. `observe`: let the targets say where probes come from.
     """
     asking = tuple(sources)
     questions: dict[str, list[Probe]] = {host.name: [] for host in asking}
     for probe in probes(fleet, asking, about):
         questions[probe.source].append(probe)
-    targets: dict[str, Target] = {}
-    answers: dict[str, list[Reachability]] = {}
+    numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
+    hold_s = HOLD_S + int(max(map(rows.duration_s, questions.values()), default=0))
     errors = dict(lost or {})
-    try:
-        errors |= prober.targets([host for host in fleet.hosts if host.name not in errors], targets, done)
-        able = [host for host in asking if host.name not in errors]
-        targets |= {host.name: unread(host) for host in fleet.hosts if host.name in errors}
-        for host, row in fan_out(prober.executor, able, partial(prober.row, targets, questions)):
-            if isinstance(row, HostError):
-                errors[host.name] = str(row)
-            else:
-                answers[host.name] = row
-            done(host.name, errors.get(host.name))
-    finally:
-        prober.release(fleet.hosts, targets)
-    return explained(rows.report(fleet, questions, answers, errors), fleet, targets)
+    there = [host for host in fleet.hosts if host.name not in errors]
+    offers = _each(prober, there, partial(prober.offer, hold_s=hold_s, observe=observe), errors, done)
+    targets = {host.name: offers[host.name].target if host.name in offers else unread(host) for host in fleet.hosts}
+    able = [host for host in asking if host.name not in errors]
+    answers = _each(prober, able, partial(prober.row, targets, questions, numbers), errors, done)
+    # What cannot be let go ends by itself, as all of it does with the sessions where this is left early.
+    ends = fan_out(prober.executor, [host for host in there if host.name in offers], partial(prober.let_go, offers))
+    observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
+    found = explained(rows.report(fleet, questions, answers, errors), fleet, targets)
+    return sourced(found, fleet, targets, observed)
+
+
+def _each(
+    prober: Prober, hosts: Iterable[Host], job: Callable[[Host], T], errors: dict[str, str], done: Done
+) -> dict[str, T]:
+    """What came of the job on each host; where nothing did, `errors` has why."""
+    results = {}
+    for host, result in fan_out(prober.executor, hosts, job):
+        if isinstance(result, HostError):
+            errors[host.name] = str(result)
+        else:
+            results[host.name] = result
+        done(host.name, errors.get(host.name))
+    return results

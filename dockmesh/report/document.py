@@ -190,7 +190,10 @@ def _probe(answer: Reachability) -> dict[str, Any]:
         "ttl": answer.ttl,
         "expected_ttl": answer.probe.expected_ttl,
         "rtt_ms": answer.rtt_ms,
+        "rtt_min_ms": answer.rtt_min_ms,
+        "rtt_max_ms": answer.rtt_max_ms,
+        "loss": answer.loss,
         "mtu_ok": answer.mtu_ok,
-        "source_seen": None,
+        "source_seen": str(answer.source_seen) if answer.source_seen else None,
         "reason": answer.reason,
     }

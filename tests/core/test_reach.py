@@ -12,7 +12,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Target
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.reach.rows import answers, duration_s, report, row_script
-from dockmesh.core.reach.targets import release_script, target, target_script, unread
+from dockmesh.core.reach.targets import offer_script, target, target_script, unread
 from dockmesh.core.sections import Section, Sections
 from dockmesh.core.standing import Standing
 from dockmesh.errors import HostError
@@ -129,7 +129,7 @@ def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
 def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
     questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
     targets = {"host2": Target(error="no container to probe: no free address")}
-    assert "host-container" not in row_script(questions, targets, TEXTS, pid=None).replace(TEXTS.probe, "")
+    assert "host-container" not in row_script(questions, targets, TEXTS, pid=None, number=0).replace(TEXTS.probe, "")
     first, second = answers(questions, targets, Section(0, ""))
     assert first.reason == "no container to probe: no free address"
     assert second.reason == "host3 has no address to probe"
@@ -143,7 +143,7 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
         "host1": said_of(HOST1, "docker.service is not active", 1),
         "host2": Target(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
-    assert "container-container 10" not in row_script([question], targets, TEXTS, pid=None)
+    assert "container-container 10" not in row_script([question], targets, TEXTS, pid=None, number=0)
     (answer,) = answers([question], targets, Section(0, ""))
     assert (answer.reason, answer.probed) == ("Docker is not running on host1: systemctl start docker", False)
 
@@ -151,7 +151,7 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
 def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
     questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
     targets = {"host1": Target(pid=7), "host2": unread(HOST2)}
-    assert "host-bridge 10.128.16.1 -\n" in row_script(questions, targets, TEXTS, pid=7)
+    assert "host-bridge 10.128.16.1 56 -\n" in row_script(questions, targets, TEXTS, pid=7, number=0)
     bridge, container = answers(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
     assert (bridge.reason, bridge.probed) == ("no reply", True)
     assert (container.reason, container.probed) == ("host2 could not be asked for it", False)
@@ -229,7 +229,9 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     bridge = IPv4Address("10.9.0.0") + 1 + at % (size - 2)
     me = host("a", "192.168.0.1", "10.9.0.0/16", f"{bridge}/{length}")
     line = next(
-        line for line in target_script(me, TEXTS, offset=offset).split("\n") if line.startswith("section target")
+        line
+        for line in target_script(me, TEXTS, offset=offset, hold_s=9).split("\n")
+        if line.startswith("section target")
     )
     candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
     assert len(set(candidates)) == len(candidates) == min(16, size - 3)
@@ -242,10 +244,10 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
 def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
     targets = {each.name: Target(each.underlay, each.underlay, 7) for each in FLEET.hosts}
     questions = list(probes(FLEET, FLEET.hosts))
-    shell(row_script(questions, targets, TEXTS, pid=7), "-n")
-    shell(release_script(7, TEXTS), "-n")
-    shell(target_script(HOST1, TEXTS, offset=3), "-n")
-    shell(target_script(KVM, TEXTS, offset=3), "-n")
+    shell(row_script(questions, targets, TEXTS, pid=7, number=0), "-n")
+    for each in (HOST1, KVM):
+        shell(target_script(each, TEXTS, offset=3, hold_s=9), "-n")
+        shell(offer_script(each, TEXTS, offset=3, hold_s=9, observe=True), "-n")
 
 
 def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:

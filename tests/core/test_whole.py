@@ -42,9 +42,9 @@ def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> Ta
 
 def sizes(source: Host, targets: dict[str, Target], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
     """The payload that each target is asked with, by target's address and kind."""
-    script = row_script(list(probes(among, [source])), targets, TEXTS, pid=7)
+    script = row_script(list(probes(among, [source])), targets, TEXTS, pid=7, number=0)
     lines = [line.split() for line in script.partition("<<'END'\n")[2].partition("\nEND")[0].splitlines()]
-    return {(kind, address): int(payload) + 28 for kind, address, payload in lines if payload != "-"}
+    return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
 
 
 def answered(small: str, large: str, targets: dict[str, Target] | None = None) -> Reachability:
@@ -72,9 +72,11 @@ def test_each_pair_is_asked_once_with_a_packet_as_large_as_both_ends_take() -> N
 def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
     six = dual(HOST1, "fd00::1"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
-    script = row_script(list(probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEXTS, pid=7)
-    assert "\ncontainer-container 10.128.16.2 1472\n" in script
-    assert "\nhost-container fd00:2::2 1452\n" in script
+    script = row_script(
+        list(probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEXTS, pid=7, number=3
+    )
+    assert "\ncontainer-container 10.128.16.2 63 1472\n" in script
+    assert "\nhost-container fd00:2::2 62 1452\n" in script
 
 
 def test_where_no_container_is_to_ask_from_the_host_asks() -> None:

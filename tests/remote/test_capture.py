@@ -15,6 +15,7 @@ from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEXTS
 from dockmesh.remote.capture import capture
 from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.transport import Held
 from dockmesh.remote.verify import Prober
 
 ASKED = question(FLEET, "host1:web", "host3:web", run="0123456789ab", size=307)
@@ -47,6 +48,9 @@ class OneHost:
 
     def close(self) -> None:
         pass
+
+    def hold(self, script: str, *, timeout_s: float) -> Held:
+        raise NotImplementedError
 
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0

@@ -15,6 +15,7 @@ from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEXTS
 from dockmesh.remote.explain import look
 from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.transport import Held
 from dockmesh.remote.verify import Prober
 
 
@@ -39,6 +40,9 @@ class OneHost:
 
     def close(self) -> None:
         pass
+
+    def hold(self, script: str, *, timeout_s: float) -> Held:
+        raise NotImplementedError
 
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0

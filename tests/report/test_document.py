@@ -22,6 +22,7 @@ SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "err
 KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
 PROBE_KEYS = {
     *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
+    *("rtt_min_ms", "rtt_max_ms", "loss"),
     *("source_seen", "reason"),
 }
 CONFLICTS = st.lists(st.builds(Conflict, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple)

@@ -24,7 +24,7 @@ class Target:
 
     `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
     says why. `standing` is None where the host could not be read. `mtu` is the container's, `uplink` the host's
-    interface for its peers.
+    interface for its peers, `own` all addresses of the host.
     """
 
     bridge: IPv4Address | None = None
@@ -37,6 +37,7 @@ class Target:
     container6: IPv6Address | None = None
     mtu: int | None = None
     uplink: Link | None = None
+    own: frozenset[Address] = frozenset()
 
     def address(self, probe: "Probe") -> Address | None:
         """What such a probe asks of the host; None where it has nothing of the kind."""
@@ -64,8 +65,9 @@ class Probe:
 class Reachability:
     """The answer to a probe. `reason` is None where all is well; `probed` is False where it could not be made.
 
-    `whole`: what came of a packet of full size, None where none was sent. `cause`: the reason is what a host lacks, and
-    the same for all the probes that fail for it.
+    `whole`: what came of a packet of full size, None where none was sent. `source_seen`: where it came from in the eyes
+    of the target, None where that was not observed. `cause`: the reason is what a host lacks, and the same for all the
+    probes that fail for it.
     """
 
     probe: Probe
@@ -77,11 +79,19 @@ class Reachability:
     probed: bool = True
     cause: bool = False
     whole: Whole | None = None
+    rtt_min_ms: float | None = None
+    rtt_max_ms: float | None = None
+    source_seen: Address | None = None
 
     @property
     def reached(self) -> bool:
         """Whether any reply came."""
         return self.received > 0
+
+    @property
+    def loss(self) -> float | None:
+        """The share of the packets that got no reply; None where none was sent."""
+        return (self.sent - self.received) / self.sent if self.sent else None
 
     @property
     def arrives(self) -> bool:

@@ -7,6 +7,7 @@ from dockmesh.core.addresses import Address
 from dockmesh.core.links import Link
 from dockmesh.core.model import Fleet
 from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach.sources import payload
 from dockmesh.core.reach.whole import HEADERS_BYTES, Whole, lost, whole
 from dockmesh.core.sections import Section, quoted
 from dockmesh.core.texts import Texts
@@ -18,17 +19,20 @@ _PARALLEL = 32
 
 _TTL = re.compile(r"\bttl=(\d{1,3})\b")
 _COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
-_RTT = re.compile(r"= [\d.]{1,12}/(\d{1,8}(?:\.\d{1,6})?)/")
+_MS = r"(\d{1,8}(?:\.\d{1,6})?)"
+_RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
 _COMPLAINT = re.compile(
     r"From (\S+).*?(Destination [A-Za-z ]+|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
 
 
-def row_script(questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None) -> str:
-    """The script that asks all of one host's questions, several at once."""
+def row_script(
+    questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None, number: int
+) -> str:
+    """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
     sizes = _sizes(questions, targets)
     asked = "".join(
-        f"{question.kind} {address} {_payload(question, sizes)}\n"
+        f"{question.kind} {address} {payload(question, number)} {_large(question, sizes)}\n"
         for question in questions
         if (address := _asked(question, targets))
     )
@@ -117,7 +121,7 @@ def _sizes(questions: Iterable[Probe], targets: Mapping[str, Target]) -> dict[Pr
     return {each: size for each, size in found if size}
 
 
-def _payload(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
+def _large(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
     return sizes[question] - HEADERS_BYTES[question.family] if question in sizes else "-"
 
 
@@ -149,14 +153,17 @@ def _reachability(question: Probe, said: str, large: Whole | None) -> Reachabili
     sent, received = int(counts[1]), int(counts[2])
     ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
     ttl = int(ttl_found[1]) if ttl_found else None
+    least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
     return Reachability(
         question,
         sent,
         received,
         ttl,
-        float(rtt_found[1]) if rtt_found else None,
+        average,
         _reason(question, received=received, ttl=ttl, said=said, large=large),
         whole=large,
+        rtt_min_ms=least,
+        rtt_max_ms=most,
     )
 
 

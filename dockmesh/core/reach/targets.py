@@ -12,21 +12,35 @@ from dockmesh.core.links import Link, links
 from dockmesh.core.model import Host
 from dockmesh.core.reach import Target
 from dockmesh.core.sections import Section, quoted, reading
-from dockmesh.core.standing import SCRIPT, Standing, standing
+from dockmesh.core.standing import SCRIPT, standing
 from dockmesh.core.texts import Texts
 
-_HOLD_S = 120
+HOLD_S = 120
 _CANDIDATES = 16
 _NONE = "-"
 
 
-def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int = _HOLD_S) -> str:
+def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int) -> str:
     """The script that finds, or makes, what `host` offers to be probed, for at most `hold_s` seconds.
 
     `offset` spreads concurrent runs' choices.
     """
-    lines = (texts.sections, texts.probe, *target_lines(host, offset=offset, hold_s=hold_s))
-    return "\n".join((*lines, "section end true", ""))
+    lines = target_lines(host, offset=offset, hold_s=hold_s)
+    return "\n".join((texts.sections, texts.probe, *lines, "section end true", ""))
+
+
+def offer_script(host: Host, texts: Texts, *, offset: int, hold_s: int, observe: bool) -> str:
+    """As `target_script`, for `Session.hold`: when it is let go, it ends what it made, and tells what it observed.
+
+    It runs whole or not at all, and to its end also where nobody listens any more.
+    """
+    made = "$text" if host.bridge else ""
+    lines = (*target_lines(host, offset=offset, hold_s=hold_s), f"hold {hold_s} {made}")
+    if observe and host.prefix:
+        prefix6 = host.ipv6.prefix if host.ipv6 else None
+        lines = (f"observe {host.prefix} {prefix6 or _NONE} &", *lines[:-1], "wait $!", lines[-1])
+    offer = ("offer() {", "trap '' PIPE", "trap : HUP INT TERM", *lines, "}", "offer", "")
+    return "\n".join((texts.sections, texts.probe, texts.observe, *offer))
 
 
 def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
@@ -58,10 +72,14 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
     Raises:
         HostError: it is not what the script writes.
     """
-    found, uplink = standing(sections), _uplink(host, sections)
+    itself = Target(
+        standing=standing(sections),
+        uplink=_uplink(host, sections),
+        own=frozenset(_addresses(sections)),
+    )
     if not host.docker:
-        return replace(_without_docker(host, sections, found), uplink=uplink)
-    bridges = replace(_bridges(host), standing=found, uplink=uplink)
+        return _without_docker(host, itself)
+    bridges = _bridges(host, itself)
     section = sections["target"]
     if section.status != 0:
         return replace(bridges, error=_no_container(host, section))
@@ -79,13 +97,13 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
 
 def unread(host: Host) -> Target:
     """What a host that could not be asked offers all the same: the bridge that the inventory gives it."""
-    return replace(_bridges(host), error=f"{host.name} could not be asked for it")
+    return replace(_bridges(host, Target()), error=f"{host.name} could not be asked for it")
 
 
-def _bridges(host: Host) -> Target:
+def _bridges(host: Host, itself: Target) -> Target:
     bridge6 = host.ipv6.bridge if host.ipv6 else None
     own6 = bridge6.ip if isinstance(bridge6, IPv6Interface) else None
-    return Target(bridge=host.bridge.ip if host.bridge else None, bridge6=own6)
+    return replace(itself, bridge=host.bridge.ip if host.bridge else None, bridge6=own6)
 
 
 def _no_container(host: Host, section: Section) -> str:
@@ -94,18 +112,13 @@ def _no_container(host: Host, section: Section) -> str:
     return f"{host.name} has no container to probe: {quoted(section.text)}"
 
 
-def release_script(pid: int, texts: Texts) -> str:
-    """The script that ends a namespace held for probing."""
-    return "\n".join((texts.sections, texts.probe, f"section release release {pid}", "section end true", ""))
-
-
-def _without_docker(host: Host, sections: Mapping[str, Section], found: Standing) -> Target:
+def _without_docker(host: Host, itself: Target) -> Target:
     """The addresses such a host has in its prefixes, on whichever bridge."""
-    addresses = tuple(_addresses(sections))
+    addresses = sorted(itself.own, key=int)
     own = (each for each in addresses if isinstance(each, IPv4Address) and host.prefix and each in host.prefix)
     prefix6 = host.ipv6.prefix if host.ipv6 else None
     own6 = (each for each in addresses if isinstance(each, IPv6Address) and prefix6 and each in prefix6)
-    return Target(bridge=next(own, None), bridge6=next(own6, None), standing=found)
+    return replace(itself, bridge=next(own, None), bridge6=next(own6, None))
 
 
 def _uplink(host: Host, sections: Mapping[str, Section]) -> Link | None:

@@ -1,0 +1,178 @@
+"""Where probes come from, as their targets see it: observed on real hosts, and nothing left there of that."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import mesh
+import pytest
+import sight
+from breaking import container_address, done, eventually, paused, said
+from mesh import Done, Mesh
+from stand import difference
+
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+
+HOSTS = ("host1", "host2", "host3")
+UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
+TABLES = "nft list tables | grep -c dockmesh-status"
+LEFT = "nft list tables | grep dockmesh-status; pgrep --full --list-full '^(sh -s|timeout .* cat)'; true"
+SOON_S = 5
+
+
+@contextmanager
+def unattended(lab: Lab) -> Iterator[None]:
+    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    with ExitStack() as stack:
+        for host in HOSTS:
+            undo = ["systemctl start dockmesh.service dockmesh.timer"]
+            stack.enter_context(done(lab, host, do=["systemctl stop dockmesh.timer"], undo=undo))
+        yield
+
+
+def sources(status: Done, kind: str) -> dict[tuple[str, str], str | None]:
+    """What was seen, by source and target."""
+    probes = status.document["probes"]
+    return {(each["source"], each["target"]): each["source_seen"] for each in probes if each["kind"] == kind}
+
+
+def pairs(seen: dict[str, str]) -> dict[tuple[str, str], str | None]:
+    """Every pair of hosts, with what all targets should see of its source."""
+    return {(source, target): seen[source] for source in HOSTS for target in HOSTS if source != target}
+
+
+def failing(shown: Done) -> list[str]:
+    return [line.removeprefix("✗ ") for line in shown.stdout.splitlines() if line.startswith("✗ ")]
+
+
+def nothing_left(lab: Lab) -> bool:
+    return all(said(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
+
+
+def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(joined: Mesh, lab: Lab) -> None:
+    containers = {host: container_address(lab, host) for host in HOSTS}
+    before = sight.look_at(lab, HOSTS)
+    status = joined.dockmesh("status", "--json")
+    assert status.status == 0
+    assert sources(status, "container-container") == pairs(containers)
+    assert sources(status, "host-bridge") == pairs(UNDERLAY)
+    own = {(host, host): said(lab, host, "sh", "-c", "ip -4 -o addr show docker0").split()[3] for host in HOSTS}
+    assert sources(status, "host-container") == pairs(UNDERLAY) | {
+        pair: address.partition("/")[0] for pair, address in own.items()
+    }
+    for each in status.document["probes"]:
+        assert 0 < each["rtt_min_ms"] <= each["rtt_ms"] <= each["rtt_max_ms"]
+        assert each["loss"] == 0
+    assert nothing_left(lab)
+    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+
+
+def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
+    containers = {host: container_address(lab, host) for host in HOSTS}
+    with unattended(lab):
+        for host in HOSTS:
+            said(lab, host, "nft", "delete", "table", "ip", "dockmesh")
+        status, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
+        assert status.status == shown.status == 3
+        assert sources(status, "container-container") == pairs(UNDERLAY)
+        remedies = {host: f"dockmesh apply --limit {host}" for host in HOSTS}
+        assert failing(shown) == [
+            f"{host} masquerades towards its peers, in spite of source_nat: false: {remedy} (2 probes)"
+            for host, remedy in remedies.items()
+        ]
+        for remedy in remedies.values():
+            assert joined.dockmesh(*remedy.split()[1:], "--yes").status == 0
+        mended = joined.dockmesh("status", "--json")
+    assert (mended.status, sources(mended, "container-container")) == (0, pairs(containers))
+
+
+def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a_failure(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    masked = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    shown_by = [
+        f"iptables -t nat -I POSTROUTING -s {prefix} -j ACCEPT" for prefix in ("10.128.0.0/20", "10.128.32.0/20")
+    ]
+    try:
+        assert masked.dockmesh("apply", "--yes").status == 0
+        status = masked.dockmesh("status", "--json")
+        hiding = [
+            done(lab, host, do=[rule], undo=[rule.replace("-I", "-D")])
+            for host, rule in zip(("host1", "host3"), shown_by, strict=True)
+        ]
+        with hiding[0], hiding[1]:
+            bare = masked.dockmesh("status")
+    finally:
+        assert joined.dockmesh("apply", "--yes").status == 0
+    assert (status.status, sources(status, "container-container")) == (0, pairs(UNDERLAY))
+    assert bare.status == 3
+    assert failing(bare) == [
+        f"{host} does not masquerade towards its peers, in spite of source_nat: true: dockmesh apply --limit {host} "
+        "(2 probes)"
+        for host in ("host1", "host3")
+    ]
+
+
+def test_an_address_put_in_at_the_far_end_is_told_with_where_to_look(joined: Mesh, lab: Lab) -> None:
+    rule = "iptables -t nat -I POSTROUTING -o docker0 -s 10.128.0.0/20 -j MASQUERADE"
+    with done(lab, "host2", do=[rule], undo=[rule.replace("-I", "-D")]):
+        shown = joined.dockmesh("status")
+    assert shown.status == 3
+    told = f"host2 sees 10.128.16.1, an address of host2, not {container_address(lab, 'host1')}"
+    look = "see where it is translated by dockmesh trace host1 host2"
+    assert failing(shown) == [f"host1 → host2 container-container: {told}: {look}"]
+
+
+def test_of_a_host_without_nft_nothing_is_said_and_nothing_fails(joined: Mesh, lab: Lab) -> None:
+    path = said(lab, "host3", "sh", "-c", "command -v nft")
+    with unattended(lab), done(lab, "host3", do=[f"mv {path} /root/nft"], undo=[f"mv /root/nft {path}"]):
+        status = joined.dockmesh("status", "--json")
+    assert status.status == 0
+    seen = sources(status, "container-container")
+    assert {target for (_, target), source in seen.items() if source is None} == {"host3"}
+    assert nothing_left(lab)
+
+
+def test_the_table_of_a_script_that_was_killed_is_cleared_away_by_the_next(joined: Mesh, lab: Lab) -> None:
+    said(lab, "host1", "nft", "add", "table", "inet", "dockmesh-status-99999999")
+    assert joined.dockmesh("status").status == 0
+    assert nothing_left(lab)
+
+
+def test_where_sshd_takes_one_channel_per_connection_status_uses_two(joined: Mesh, lab: Lab) -> None:
+    again = "systemctl reload ssh"
+    limited = "/etc/ssh/sshd_config.d/limited.conf"
+    with done(lab, "host2", do=[f"echo MaxSessions 1 >{limited}; {again}"], undo=[f"rm {limited}; {again}"]):
+        status = joined.dockmesh("status", "--json")
+    assert status.status == 0
+    assert all(sources(status, "container-container").values())
+
+
+@pytest.mark.usefixtures("joined")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_status_that_is_ended_leaves_nothing_on_the_hosts(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
+    logins = {"host1": {}, "host2": {}, "host3": {"user": "admin", "become": "sudo"}}
+    fleet = mesh.write(lab, tmp_path, logins)
+    with paused(lab, "host2"):
+        controller = subprocess.Popen(
+            fleet.argv("status"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=fleet.file.parent,
+            env=fleet.environment(),
+        )
+        try:
+            for host in ("host1", "host3"):
+                assert eventually(lab, host, TABLES, "1")
+            controller.send_signal(end)
+            assert poll(lambda: controller.poll() is not None, SOON_S)
+        finally:
+            controller.kill()
+            controller.wait()
+        for host in ("host1", "host3"):
+            assert poll(lambda host=host: said(lab, host, "sh", "-c", LEFT) == "", SOON_S)
+    assert poll(lambda: nothing_left(lab), SOON_S)
