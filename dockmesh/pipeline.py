@@ -1,8 +1,8 @@
 """The way of the data: inventory -> facts -> desired -> plan -> apply -> verify."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +16,7 @@ from dockmesh.core.facts import DAEMON_JSON, HostFacts
 from dockmesh.core.model import Fleet, Host, HostState
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
+from dockmesh.core.reach.choice import Pair
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Captured
@@ -141,12 +142,19 @@ class Pipeline:
         """The hosts that `apply` has asked to change and not seen to their end, in the fleet's order."""
         return tuple(host.name for host in self._request.hosts if host.name in self._underway)
 
-    def status(self) -> Report:
-        """Who reaches whom, asked over sessions made after the change. Hosts lost in this run are not gone back to."""
+    def status(self, pairs: Collection[Pair] | None = None) -> Report:
+        """Who reaches whom, asked over sessions made after the change. Hosts lost in this run are not gone back to.
+
+        With `pairs`, only these are asked, and the report knows of no other host.
+        """
         fleet, hosts, lost = self._request.fleet, self._request.hosts, self._lost
+        if pairs is not None:
+            names = {name for pair in pairs for name in pair}
+            fleet = replace(fleet, hosts=tuple(host for host in fleet.hosts if host.name in names))
+            hosts = tuple(host for host in hosts if host.name in names)
         asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
         self._watched.observer.phase("probe", asked)
-        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, observe=True)
+        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, pairs=pairs, observe=True)
 
     def capture(self, question: Traced) -> Captured:
         """One ping, captured wherever it should come by on its two hosts."""

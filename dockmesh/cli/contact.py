@@ -27,9 +27,14 @@ _OFFSETS = 64
 
 @contextmanager
 def contact(
-    options: Options, goal: Goal = JOIN, rollout: Rollout | None = None, *, whole: Fleet | None = None
+    options: Options,
+    goal: Goal = JOIN,
+    rollout: Rollout | None = None,
+    *,
+    whole: Fleet | None = None,
+    quiet: bool = False,
 ) -> Iterator[Pipeline]:
-    """The run that the options describe; its progress goes to stderr.
+    """The run that the options describe; its progress goes to stderr unless it shall be `quiet`.
 
     With `whole`, that fleet is what the inventory means, and --limit leaves no host of it out.
 
@@ -53,6 +58,7 @@ def contact(
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     transport = partial(SshTransport, timeout_s=options.timeout_s)
     err = console(sys.stderr, color=options.color)
+    err.quiet = quiet
     with Display(err) as display, Pipeline(request, transport, display) as pipeline:
         yield pipeline
 

@@ -1,24 +1,31 @@
 """The verbs that read the hosts and change nothing."""
 
 import json
+import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dockmesh.cli import watching
 from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core import saved
+from dockmesh.core.reach import Report
+from dockmesh.core.reach.choice import Pair, named, sampled
 from dockmesh.errors import HostError, UsageError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEXTS, Pipeline
 from dockmesh.report import document
 from dockmesh.report.console import console
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
 
 _PENDING = 2
+_EVERY_S = 5.0
+_SEED_BITS = 64
 
 
 @click.command
@@ -48,24 +55,65 @@ def plan(options: Options, out: Path | None) -> int:
 
 @click.command
 @common
+@click.option(
+    "--sample", type=click.IntRange(min=1), metavar="K", help="From each host, to K others at random instead of to all."
+)
+@click.option("--pairs", metavar="A:B,...", help="Only these pairs, both ways; an end is a name, a glob or tag:NAME.")
+@click.option(
+    "--watch",
+    is_flag=False,
+    flag_value=_EVERY_S,
+    type=click.FloatRange(min=1),
+    metavar="[S]",
+    help=f"Again and again, {_EVERY_S:g} or S seconds after the last time, until Ctrl-C.",
+)
 @views
-def status(options: Options, *, views: Views) -> int:
+def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: Views) -> int:
     """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
 
-    A cell shows the reply's TTL of the three in this order, and the slowest round trip.
+    A cell shows the reply's TTL of the three in this order, and the slowest round trip. Large fleets are shown by kind
+    of probe and by the hosts with which others fail; -v shows all hosts.
+    --watch refreshes in place, without a terminal below; Ctrl-C ends it, with 130, and nothing is left on the hosts.
     --html, --junit, --markdown and --prometheus write the same result to files, also where probes failed.
 
     Example: dockmesh status -i mesh.yml --html mesh.html --junit mesh.xml
     """
-    with contact(options) as pipeline:
-        report = pipeline.status()
-    result = document.status_document(report, pipeline.fleet, at=datetime.now(UTC))
+    if watch is not None and options.json:
+        raise UsageError("--watch is for people: with --json, call status again")
+    choose = _choice(options, sample, pairs)
+    out, verbose = console(color=options.color), options.verbose > 0
+    with contact(options, quiet=watch is not None) as pipeline:
+        if watch is not None:
+            watching.watch(out, lambda: _asked(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
+        report, result, unsaved = _asked(pipeline, choose(), views)
     if options.json:
         print_json(result)
     else:
-        print_report(console(color=options.color), report)
-    unsaved = unwritten(views.write_document(result))
+        print_report(out, report, verbose=verbose)
     return unsaved if report.ok else HostError.exit_status
+
+
+def _asked(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: Views) -> tuple[Report, dict[str, Any], int]:
+    """The result, also as document; it is written where it shall be, and the number is the exit status of that."""
+    report = pipeline.status(pairs)
+    result = document.status_document(report, pipeline.fleet, at=datetime.now(UTC))
+    return report, result, unwritten(views.write_document(result))
+
+
+def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable[[], frozenset[Pair] | None]:
+    """What is asked each time: None is everything.
+
+    Raises:
+        UsageError: it cannot be meant so.
+    """
+    if sample is not None and pairs is not None:
+        raise UsageError("--sample draws pairs and --pairs names them: one of the two")
+    fleet = options.fleet()
+    if sample is not None:
+        hosts = options.hosts(fleet)
+        return lambda: sampled(fleet, hosts, sample, secrets.randbits(_SEED_BITS))
+    chosen = named(fleet, pairs) if pairs is not None else None
+    return lambda: chosen
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import FAMILIES, Family
+from dockmesh.core.folding import folded
 from dockmesh.core.model import Fleet
 from dockmesh.core.reach import Probe, Reachability, Report, Target
 from dockmesh.core.standing import Standing, unjoined
@@ -63,7 +64,15 @@ def _lacking(fleet: Fleet, known: Mapping[str, Standing], family: Family) -> _La
             there = peer.stack(family)
             if peer.name != name and there and there.prefix and there.prefix not in known[name].routes:
                 strangers.setdefault(peer.name, []).append(name)
-    return _Lacking(apart, strangers)
+    return _Lacking(_told_once(apart, fleet), strangers)
+
+
+def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
+    """Many that have not joined are told of in one breath."""
+    if len(apart) <= _NAMED:
+        return apart
+    names = ", ".join(folded(apart, {host.name: host.tags for host in fleet.hosts}))
+    return dict.fromkeys(apart, f"{names}: {len(apart)} hosts have not joined the mesh: dockmesh apply")
 
 
 def _cause(probe: Probe, lacking: _Lacking) -> str | None:

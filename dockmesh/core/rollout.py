@@ -1,9 +1,9 @@
 """In which order hosts change, and which of them to take back when the mesh does not stand afterwards."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dockmesh.core.blame import blamed
 from dockmesh.core.plan import HostPlan, restarts_docker
 from dockmesh.core.reach import Report
 
@@ -43,16 +43,7 @@ def at_once(restarting: int, rollout: Rollout) -> int:
 
 
 def concerned(report: Report, changed: Iterable[str]) -> set[str]:
-    """The changed hosts to take back so that no failed probe is left that touches one.
-
-    A host that fails with many goes before those that fail with it alone: the host with most failures is taken, then
-    the next among what it does not explain. Equals are all taken, since nothing tells them apart.
-    """
+    """The changed hosts to take back so that no lost probe is left that touches one."""
     candidates = set(changed)
-    blamed = candidates & set(report.errors)
-    pairs = [{answer.probe.source, answer.probe.target} & candidates for answer in report.lost]
-    while left := [pair for pair in pairs if pair and not pair & blamed]:
-        counts = Counter(name for pair in left for name in pair)
-        most = max(counts.values())
-        blamed |= {name for name, count in counts.items() if count == most}
-    return blamed
+    pairs = ({answer.probe.source, answer.probe.target} & candidates for answer in report.lost)
+    return set(blamed(pairs, candidates & set(report.errors)))

@@ -1,4 +1,4 @@
-"""Which hosts `--limit` means."""
+"""Which hosts `--limit` means, and other options that name hosts."""
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from dockmesh.errors import UsageError
 _TAG = "tag:"
 
 
-def select(fleet: Fleet, pattern: str) -> tuple[Host, ...]:
+def select(fleet: Fleet, pattern: str, *, option: str = "--limit") -> tuple[Host, ...]:
     """The hosts of `fleet` that `pattern` names, in the fleet's order.
 
     `pattern` is a comma-separated list, in any order, of names, globs and `tag:NAME`, and of the same with a
@@ -20,25 +20,25 @@ def select(fleet: Fleet, pattern: str) -> tuple[Host, ...]:
         UsageError: a term, or the whole, matches no host.
     """
     terms = [term.strip() for term in pattern.split(",")]
-    wanted = [_matching(fleet, term) for term in terms if not term.startswith("!")]
-    unwanted = [_matching(fleet, term[1:].strip()) for term in terms if term.startswith("!")]
+    wanted = [_matching(fleet, term, option) for term in terms if not term.startswith("!")]
+    unwanted = [_matching(fleet, term[1:].strip(), option) for term in terms if term.startswith("!")]
     names = set[str]().union(*wanted) if wanted else {host.name for host in fleet.hosts}
     names.difference_update(*unwanted)
     if not names:
-        raise UsageError(f"--limit {quoted(pattern)} leaves no host")
+        raise UsageError(f"{option} {quoted(pattern)} leaves no host")
     return tuple(host for host in fleet.hosts if host.name in names)
 
 
-def _matching(fleet: Fleet, term: str) -> set[str]:
+def _matching(fleet: Fleet, term: str, option: str) -> set[str]:
     if not term:
-        raise UsageError("--limit holds an empty term; name hosts, globs or tag:NAME, separated by single commas")
+        raise UsageError(f"{option} holds an empty term; name hosts, globs or tag:NAME, separated by single commas")
     glob = term.removeprefix(_TAG)
     by_tag = glob != term
     found = {host.name for host in fleet.hosts if _matches(host.tags if by_tag else (host.name,), glob)}
     if not found:
         known = {word for host in fleet.hosts for word in (host.tags if by_tag else (host.name,))}
         what = "no host has the tag" if by_tag else "no host is called"
-        raise UsageError(f"--limit: {what} {quoted(glob)}{did_you_mean(glob, sorted(known), most=3)}")
+        raise UsageError(f"{option}: {what} {quoted(glob)}{did_you_mean(glob, sorted(known), most=3)}")
     return found
 
 

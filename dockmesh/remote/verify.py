@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from dockmesh.core.causes import explained
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.reach import Probe, Reachability, Report, Target, rows
+from dockmesh.core.reach.choice import Pair
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.reach.seen import Seen, seen
 from dockmesh.core.reach.sources import sourced
@@ -76,16 +77,18 @@ def verify(
     done: Done,
     *,
     about: Collection[str] | None = None,
+    pairs: Collection[Pair] | None = None,
     lost: Mapping[str, str] | None = None,
     observe: bool = False,
 ) -> Report:
     """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
 
-    `lost`: hosts that are not asked, and why. `observe`: let the targets say where probes come from.
+    `pairs`: the only ones to be asked. `lost`: hosts that are not asked, and why. `observe`: let the targets say where
+    probes come from.
     """
     asking = tuple(sources)
     questions: dict[str, list[Probe]] = {host.name: [] for host in asking}
-    for probe in probes(fleet, asking, about):
+    for probe in probes(fleet, asking, about, pairs):
         questions[probe.source].append(probe)
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
     hold_s = HOLD_S + int(max(map(rows.duration_s, questions.values()), default=0))
@@ -99,7 +102,7 @@ def verify(
     ends = fan_out(prober.executor, [host for host in there if host.name in offers], partial(prober.let_go, offers))
     observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
     found = explained(rows.report(fleet, questions, answers, errors), fleet, targets)
-    return sourced(found, fleet, targets, observed)
+    return replace(sourced(found, fleet, targets, observed), part=pairs is not None)
 
 
 def _each(

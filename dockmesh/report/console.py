@@ -48,13 +48,19 @@ def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
 
 
 def print_line(out: Console, text: Text, indent: int = 0) -> None:
+    """A line as `folded_lines` has it."""
+    for part in folded_lines(out, text, indent):
+        out.print(part)
+
+
+def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
     """A line at that indent; on a terminal too narrow for it, folded so that what follows stands further in."""
     if not out.is_terminal:
-        out.print(Text(" " * indent).append_text(text))
+        yield Text(" " * indent).append_text(text)
         return
     for at, part in enumerate(text.wrap(out, max(_NARROWEST, out.width - indent - _HANGING))):
         part.rstrip()
-        out.print(Text(" " * (indent + _HANGING * bool(at))).append_text(part))
+        yield Text(" " * (indent + _HANGING * bool(at))).append_text(part)
 
 
 def print_outcomes(out: Console, outcomes: Iterable[Outcome], words: Wording = JOINED) -> None:

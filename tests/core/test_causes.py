@@ -67,6 +67,12 @@ def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() 
     assert len(set(reasons.values())) == 3
 
 
+def test_many_that_have_not_joined_are_one_cause() -> None:
+    many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
+    reasons = failing({each.name: Standing() for each in many}, Fleet(FLEET.settings, tuple(many)))
+    assert set(reasons.values()) == {"h*: 9 hosts have not joined the mesh: dockmesh apply"}
+
+
 def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_them() -> None:
     standings = {each.name: joined(each, without="host3") for each in FLEET.hosts}
     reasons = failing(standings)

@@ -1,6 +1,6 @@
 """What is asked of the mesh, and what the answers say."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 
 import pytest
 from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, shell
@@ -269,3 +269,37 @@ def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
     assert duration_s([]) == 0
     assert duration_s(list(probes(FLEET, [HOST1]))) == 4
     assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "From 192.168.18.128 icmp_seq=1 Destination Host Unreachable|",
+            "next hop dead: nothing on the LAN answers for host2",
+        ),
+        (
+            "From 10.128.0.1 icmp_seq=1 Destination Host Unreachable|",
+            "next hop dead: nothing on the LAN answers for host2",
+        ),
+        ("From fd00::1: icmp_seq=1 Destination unreachable: Address unreachable|", "next hop dead: nothing on the LAN"),
+        (
+            "From 192.168.18.9 icmp_seq=1 Destination Host Unreachable|",
+            "Destination Host Unreachable, says 192.168.18.9",
+        ),
+        ("From 10.128.0.1 icmp_seq=1 Destination Net Unreachable|", "Destination Net Unreachable, says 10.128.0.1"),
+    ],
+)
+def test_a_next_hop_that_is_dead_is_told_in_the_same_words_by_all(said: str, reason: str) -> None:
+    own = frozenset(map(ip_address, ("192.168.18.128", "10.128.0.1", "fd00::1")))
+    targets = {"host2": Target(IPv4Address("10.0.0.1")), "host1": Target(own=own)}
+    told = Section(0, f"host-bridge 10.0.0.1 {said}3 packets transmitted, 0 received, +3 errors|")
+    (answer,) = answers([Probe("host1", "host2", "host-bridge")], targets, told)
+    assert (answer.reason or "").startswith(reason)
+
+
+def test_round_trips_and_loss_are_those_of_ping() -> None:
+    good = asked(HOST1, HOST2, "host-bridge", PING.format(ttl=64, received=2))
+    assert (good.rtt_min_ms, good.rtt_ms, good.rtt_max_ms) == (0.061, 0.087, 0.131)
+    assert good.loss == pytest.approx(1 / 3)
+    assert asked(HOST1, HOST2, "host-bridge", "").loss is None

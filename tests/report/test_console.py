@@ -17,6 +17,7 @@ from dockmesh.core.conflicts import conflicts
 from dockmesh.core.model import Chain, File, Route, SourceNat
 from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
+from dockmesh.core.reach.whole import Whole
 from dockmesh.report.console import console, print_line, print_outcomes
 from dockmesh.report.differing import difference
 from dockmesh.report.plans import print_plan
@@ -119,30 +120,152 @@ def test_an_error_is_one_line_however_long() -> None:
     assert len(paper.lines) == 2
 
 
-@pytest.mark.parametrize(("count", "width"), [(3, 80), (6, 160), (12, None)])
-def test_a_small_fleet_is_a_matrix(count: int, width: int | None) -> None:
+@pytest.mark.parametrize(
+    ("count", "width", "cell"),
+    [
+        (3, 80, "✓64 ✓63 ✓62  0.2 ms"),
+        (4, 80, "✓64 ✓63 ✓62"),
+        (7, 80, "✓✓✓"),
+        (6, 160, "✓64 ✓63 ✓62  0.2 ms"),
+        (9, 160, "✓64 ✓63 ✓62"),
+        (12, 160, "✓✓✓"),
+        (12, None, "✓64 ✓63 ✓62  0.2 ms"),
+    ],
+)
+def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, width: int | None, cell: str) -> None:
     paper = Paper(width)
     print_report(paper.out, full_report(count))
     rows = [line for line in paper.lines if line.startswith("│ host")]
     assert len(rows) == count
     assert f"│ host{count} " in rows[-1]
-    assert all(row.count("✓64 ✓63 ✓62  0.2 ms") == count - 1 for row in rows)
+    assert all(row.count(f" {cell} ") == count - 1 for row in rows)
     assert all(row.count(" - ") == 1 for row in rows)
+    assert width is None or max(map(len, paper.lines)) <= max(width, 82)
     assert paper.lines[-1] == f"All {count * (count - 1) * 3} probes reached: every host, and a container on each."
 
 
-@pytest.mark.parametrize(("count", "width"), [(13, 160), (200, 80), (12, 80), (8, 160)])
-def test_a_fleet_too_large_for_a_matrix_is_a_line_per_host(count: int, width: int) -> None:
+@pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (12, 80), (100, None)])
+def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(count: int, width: int | None) -> None:
     paper = Paper(width)
     print_report(paper.out, full_report(count, broken=("host7",)))
-    each, pairs = (count - 1) * 3, count * (count - 1) * 3
-    rows = [line.strip("│ ").split() for line in paper.lines if line.startswith("│ host")]
-    assert len(rows) == count
-    assert [cell for cell in rows[0] if "/" in cell] == [f"0/{each}"] * 2
-    assert rows[0][0] == "host7", "the worst first"
-    assert all(f"{each - 3}/{each}" in row for row in rows[1:])
-    assert paper.lines[-1] == f"Of {pairs} probes, {2 * each} failed."
-    assert max(len(line) for line in paper.lines if not line.startswith("✗")) <= width
+    each, pairs = (count - 1) * 3, count * (count - 1)
+    kinds = {line.split()[0]: line.split()[1:] for line in paper.lines if "→" in line and not line.startswith("✗")}
+    assert {name: cells[:2] for name, cells in kinds.items()} == {
+        name: [str(pairs), str(2 * (count - 1))] for name in ("host→bridge", "host→container", "container→container")
+    }
+    assert all(cells[-2:] == ["0.25/0.25/0.25", "-"] for cells in kinds.values())
+    rows = [line.split() for line in paper.lines if line.startswith("host") and "/" in line and "→" not in line]
+    assert rows == [["host7", f"0/{each}", f"0/{each}", "-"]], "the others fail with it alone"
+    assert "✗ all others → host7 host-bridge, host-container, container-container: no reply" in paper.lines
+    assert paper.lines[-1] == f"Of {pairs * 3} probes, {2 * each} failed."
+    assert max(len(line) for line in paper.lines if not line.startswith("✗")) <= (width or 90)
+
+
+def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None:
+    well, verbose = Paper(80), Paper(80)
+    print_report(well.out, full_report(40))
+    assert not [line for line in well.lines if line.startswith("host") and "→" not in line]
+    assert len(well.lines) < 10
+    print_report(verbose.out, full_report(40), verbose=True)
+    rows = [line.split() for line in verbose.lines if line.startswith("host") and "117/117" in line]
+    assert [row[0] for row in rows] == [f"host{number}" for number in range(1, 41)]
+
+
+def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
+    paper = Paper(80)
+    report = full_report(60)
+    broken = {f"host{number}" for number in range(1, 31)}
+    lost = (
+        replace(answer, received=0, reason="no reply")
+        if {answer.probe.source, answer.probe.target} & broken
+        else answer
+        for answer in report.answers
+    )
+    print_report(paper.out, replace(report, answers=tuple(lost)))
+    rows = [line for line in paper.lines if line.startswith("host") and "/" in line and "→" not in line]
+    assert len(rows) == 12
+    assert "… and 18 hosts more; -v shows all" in paper.lines
+
+
+def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() -> None:
+    paper = Paper(80)
+    report = full_report(20)
+    first, second, *others = report.answers
+    slow = replace(first, received=2, rtt_min_ms=0.1, rtt_max_ms=123.4)
+    unmade = Reachability(second.probe, reason="host1 could not be asked", probed=False)
+    print_report(paper.out, replace(report, answers=(slow, unmade, *others)))
+    rows = {line.split()[0]: line.split()[1:] for line in paper.lines if "→" in line}
+    assert rows["host→bridge"] == ["380", "-", "-", "-", "-", "-", "0.10/0.25/123", "<1", "%"]
+    assert rows["host→container"] == ["380", "-", "-", "-", "-", "1", "0.25/0.25/0.25", "-"]
+
+
+def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
+    paper = Paper(80)
+    report = full_report(13)
+    six = (replace(each, probe=replace(each.probe, family=6)) for each in report.answers)
+    print_report(paper.out, replace(report, answers=(*report.answers, *six)))
+    assert [line for line in paper.lines if line.startswith("who")] == [
+        "who reaches whom over IPv4",
+        "who reaches whom over IPv6",
+    ]
+
+
+def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
+    paper = Paper(160)
+    odd = (
+        answer("a", "b", "host-bridge", sent=3, received=3, ttl=63, reason="ttl"),
+        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", whole=Whole(1500, 0)),
+        answer("b", "a", "host-bridge", sent=3, reason="no reply"),
+        answer("b", "a", "container-container", sent=3, received=3, ttl=62, rtt_ms=1.0, reason="masked"),
+    )
+    print_report(paper.out, Report(("a", "b"), odd))
+    rows = [line for line in paper.lines if line.startswith("│ ")]
+    assert [row.split("│")[2:4] for row in rows] == [
+        ["       -        ", " ✗63 ✗mtu "],
+        [" ✗ ✗src  1.0 ms ", "    -     "],
+    ]
+    legend = "✓ with the reply's TTL, ✗ failed, ✗mtu packets of full size are lost, ✗src it comes from a wrong source"
+    assert f"{legend}, ? not probed, and the slowest round trip" in paper.lines
+
+
+def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ_in_the_host_alone() -> None:
+    racks = [f"rack{rack}-{number}" for rack in (1, 2, 3) for number in range(1, 5)]
+    tags = {name: ["odd"] for name in racks if name[-1] in "13"}
+    answers = [answer(a, b, "host-bridge", sent=3, received=3, ttl=64) for a in racks for b in racks if a != b]
+    lost = [
+        replace(each, received=0, ttl=None, reason="no reply")
+        if each.probe.source.startswith("rack2") and each.probe.target == "rack1-2"
+        else replace(
+            each, reason=f"{each.probe.source} masquerades: dockmesh apply --limit {each.probe.source}", cause=True
+        )
+        if each.probe.source in tags
+        else each
+        for each in answers
+    ]
+    paper = Paper()
+    print_report(paper.out, Report(tuple(racks), tuple(lost), tags=tags))
+    assert [line for line in paper.lines if line.startswith("✗ ")] == [
+        "✗ tag:odd masquerades: dockmesh apply --limit tag:odd (64 probes)",
+        "✗ rack2-* → rack1-2 host-bridge: no reply",
+    ]
+
+
+def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
+    hosts = ("web1", "web2", "web3", "db")
+    answers = [
+        answer(host, "db", "host-bridge", sent=3, reason=f"{host} is odd: dockmesh apply --limit {host}", cause=True)
+        for host in hosts[:3]
+    ]
+    paper = Paper()
+    print_report(paper.out, Report(hosts, tuple(answers)))
+    assert "✗ web* is odd: dockmesh apply --limit 'web*' (3 probes)" in paper.lines
+
+
+def test_a_part_that_is_well_is_not_taken_for_the_whole() -> None:
+    paper = Paper()
+    report = full_report(4)
+    print_report(paper.out, replace(report, answers=report.answers[:6], part=True))
+    assert paper.lines[-1] == "All 6 probes reached, of the 2 pairs that were asked."
 
 
 def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_alike() -> None:
@@ -228,7 +351,7 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
         "Of 4 probes, 2 failed and 2 could not be made.",
     ]
     (row,) = [line for line in paper.lines if line.startswith("│ host1")]
-    assert row.split("│")[2:6] == ["   -   ", "  ✗ ✗  ", "   ?   ", "   ?   "]
+    assert row.split("│")[2:6] == ["   -   ", " ✗ ✗64 ", "   ?   ", "   ?   "]
     assert "9.5" not in paper.text, "the round trip of a reply from elsewhere"
 
 

@@ -1,6 +1,6 @@
 """Who reaches whom: what is asked of the mesh, and what comes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
@@ -11,6 +11,8 @@ from dockmesh.core.reach.whole import Whole
 from dockmesh.core.standing import Standing
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
+# No reply, one by another way, packets of full size lost, a wrong source seen; or it could not be asked.
+Flaw = Literal["reply", "ttl", "mtu", "source", "unmade"]
 
 # What a reply's TTL is when the packet takes the way it should: 64 where the replying address is the peer host's own,
 # one less for each host that forwards the reply.
@@ -108,14 +110,30 @@ class Reachability:
         """Whether all is as it should be."""
         return self.reason is None
 
+    @property
+    def flaw(self) -> Flaw | None:
+        """What of it is not as it should be; None where all is."""
+        if self.ok:
+            return None
+        if not self.probed:
+            return "unmade"
+        if not self.arrives:
+            return "ttl" if self.reached else "reply"
+        return "mtu" if self.mtu_ok is False else "source"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run of probes found: the answers, and the hosts that could not be asked."""
+    """What a run of probes found: the answers, and the hosts that could not be asked.
+
+    `tags` has those of the hosts that have any. `part`: not all that its sources could ask was asked.
+    """
 
     hosts: tuple[str, ...]
     answers: tuple[Reachability, ...]
     errors: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, Collection[str]] = field(default_factory=dict)
+    part: bool = False
 
     @property
     def failed(self) -> tuple[Reachability, ...]:

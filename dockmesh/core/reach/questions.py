@@ -5,16 +5,24 @@ from collections.abc import Collection, Iterable, Iterator
 from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.reach import Probe
+from dockmesh.core.reach.choice import Pair
 
 
-def probes(fleet: Fleet, sources: Iterable[Host], about: Collection[str] | None = None) -> Iterator[Probe]:
+def probes(
+    fleet: Fleet,
+    sources: Iterable[Host],
+    about: Collection[str] | None = None,
+    pairs: Collection[Pair] | None = None,
+) -> Iterator[Probe]:
     """The questions of a status: each source asks for every host that has something to be reached, itself included.
 
-    With `about`, only the pairs in which one of these hosts is source or target.
+    With `about`, only the pairs in which one of these hosts is source or target; with `pairs`, only these.
     """
     for source in sources:
         for target in fleet.hosts:
             if about is not None and source.name not in about and target.name not in about:
+                continue
+            if pairs is not None and (source.name, target.name) not in pairs:
                 continue
             for family in FAMILIES:
                 yield from _of_pair(source, target, family)

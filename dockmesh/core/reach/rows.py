@@ -1,7 +1,7 @@
 """A row: all of one host's questions in one script, and what its answer says."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.links import Link
@@ -21,8 +21,11 @@ _TTL = re.compile(r"\bttl=(\d{1,3})\b")
 _COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
 _MS = r"(\d{1,8}(?:\.\d{1,6})?)"
 _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
+# As a host says it of its next hop, when nobody has answered for that one's address; in IPv4 and in IPv6.
+_UNREACHABLE = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
 _COMPLAINT = re.compile(
-    r"From (\S+).*?(Destination [A-Za-z ]+|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
+    r"From (\S+).*?"
+    r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
 
 
@@ -66,7 +69,8 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
             if large and large.remembered and not _is_narrow(question, targets, large.size):
                 # Of the way as it was some minutes ago; of today's, nothing was asked.
                 large = None
-            yield _reachability(question, said.get((question.kind, str(asked)), ""), large)
+            own = targets.get(question.source, Target()).own
+            yield _reachability(question, said.get((question.kind, str(asked)), ""), large, own)
 
 
 def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
@@ -97,6 +101,7 @@ def report(
         names,
         tuple(answer for row in answered for answer in row),
         {n: errors[n] for n in names if n in errors},
+        {host.name: host.tags for host in fleet.hosts if host.tags},
     )
 
 
@@ -146,7 +151,7 @@ def _mtu(link: Link | None) -> int | None:
     return link.mtu if link else None
 
 
-def _reachability(question: Probe, said: str, large: Whole | None) -> Reachability:
+def _reachability(question: Probe, said: str, large: Whole | None, own: Collection[Address]) -> Reachability:
     counts = _COUNTS.search(said)
     if counts is None:
         return Reachability(question, reason=quoted(said.replace("|", " ")) or "the host ran no ping for it")
@@ -160,17 +165,27 @@ def _reachability(question: Probe, said: str, large: Whole | None) -> Reachabili
         received,
         ttl,
         average,
-        _reason(question, received=received, ttl=ttl, said=said, large=large),
+        _reason(question, received=received, ttl=ttl, said=said, large=large, own=own),
         whole=large,
         rtt_min_ms=least,
         rtt_max_ms=most,
     )
 
 
-def _reason(question: Probe, *, received: int, ttl: int | None, said: str, large: Whole | None) -> str | None:
+def _complaint(question: Probe, said: str, own: Collection[Address]) -> str:
+    complaint = _COMPLAINT.search(said)
+    if complaint is None:
+        return "no reply"
+    if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
+        return f"next hop dead: nothing on the LAN answers for {question.target}"
+    return f"{quoted(complaint[2])}, says {quoted(complaint[1])}"
+
+
+def _reason(
+    question: Probe, *, received: int, ttl: int | None, said: str, large: Whole | None, own: Collection[Address]
+) -> str | None:
     if received == 0:
-        complaint = _COMPLAINT.search(said)
-        return f"{quoted(complaint[2])}, says {quoted(complaint[1])}" if complaint else "no reply"
+        return _complaint(question, said, own)
     if ttl != question.expected_ttl:
         why = "a nearer machine has that address" if (ttl or 0) > question.expected_ttl else "it took a longer way"
         return f"the reply's TTL is {ttl}, not {question.expected_ttl}: {why}"

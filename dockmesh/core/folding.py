@@ -1,0 +1,47 @@
+"""Many hosts in few words: by a stem that their names share, or by a tag."""
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import pairwise
+
+# Two are named as quickly.
+_LEAST = 3
+
+
+def folded(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
+    """The hosts as names, as globs and as `tag:NAME`, which in this fleet match just them; as --limit takes them.
+
+    `fleet` has all its hosts with their tags. Names stand in the fleet's order, and a group in that of its first.
+    """
+    left = [name for name in fleet if name in names]
+    words = {name: name for name in left}
+    groups = {word: members for word, members in _groups(fleet).items() if members <= set(left)}
+    while groups:
+        word, members = max(groups.items(), key=_preferred)
+        if len(members) < _LEAST:
+            break
+        words |= dict.fromkeys(members, word)
+        groups = {other: rest for other, found in groups.items() if (rest := found - members)}
+    return list(dict.fromkeys(words[name] for name in left))
+
+
+def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:
+    """The largest; of those as large a stem rather than a tag, and a short one."""
+    word, members = group
+    return len(members), not word.startswith("tag:"), -len(word), word
+
+
+def _groups(fleet: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """All there are, of whatever size."""
+    groups: dict[str, set[str]] = {}
+    for name, tags in fleet.items():
+        for tag in tags:
+            groups.setdefault(f"tag:{tag}", set()).add(name)
+    stems = {stem for name in fleet for stem in _stems(name)}
+    return groups | {f"{stem}*": {name for name in fleet if name.startswith(stem)} for stem in sorted(stems)}
+
+
+def _stems(name: str) -> Iterator[str]:
+    """`rack2-db7` has `rack`, `rack2-` and `rack2-db`."""
+    for at, (letter, following) in enumerate(pairwise(name), start=1):
+        if letter in ".-" or (following.isdigit() and not letter.isdigit()):
+            yield name[:at]
