@@ -102,20 +102,32 @@ container_target() {
 uncut() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
 
 # row COUNT INTERVAL WAIT PARALLEL PID, lines "KIND ADDRESS PAYLOAD LARGE" on stdin; PID has the container's network
-# namespace. Answers "KIND ADDRESS" and what ping said, its lines joined; where LARGE is no - also "KIND+ ADDRESS" and what
-# it said of a packet with that payload, which may not be cut, and of a second one only if the first is lost.
+# namespace. Answers "KIND ADDRESS" and what ping said, its lines joined; where LARGE is no - and there was a reply also
+# "KIND+ ADDRESS" and what it said of a packet with that payload, which may not be cut, and of a second one only if the
+# first is lost. Of programs it starts ping alone: a row may have hundreds.
 row() {
   count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 uncut=$(uncut)
   export count interval wait pid uncut
   # The quoted text is another shell's.
   # shellcheck disable=SC2016
   xargs -r -n 4 -P "$parallel" sh -c '
-    inside=
-    [ "$0" != container-container ] || inside="nsenter --target $pid --net"
-    one="$inside ping -n -M $uncut -c 1 -W $wait -s $3 $1"
-    [ "$3" = - ] || { printf "%s+ %s %s\n" "$0" "$1" "$({ $one || $one; } 2>&1 | tr "\n" "|")" & }
-    said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" -s "$2" "$1" 2>&1 | tr "\n" "|")
-    printf "%s %s %s\n" "$0" "$1" "$said"
-    wait
+    kind=$0 address=$1 payload=$2 large=$3 inside=
+    [ "$kind" != container-container ] || inside="nsenter --target $pid --net"
+    set -f
+    # told NAME TEXT: in one line, written at one blow.
+    told() {
+      name=$1
+      IFS="
+"
+      set -- $2
+      IFS="|"
+      printf "%s\n" "$name $address $*"
+      unset IFS
+    }
+    said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" -s "$payload" "$address" 2>&1)
+    told "$kind" "$said"
+    case "$large $said" in -* | *", 0 received"* | *" 0 packets received"*) exit 0 ;; esac
+    one="$inside ping -n -M $uncut -c 1 -W $wait -s $large $address"
+    told "$kind+" "$({ $one || $one; } 2>&1)"
   '
 }

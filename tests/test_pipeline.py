@@ -73,6 +73,22 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
     assert lan.hosts["host2"].docker0 == FLEET.host("host2").bridge
 
 
+@pytest.mark.parametrize("serial", [2, 3])
+def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_end(lan: FakeLan, serial: int) -> None:
+    phases: list[str] = []
+
+    class Heard(Quiet):
+        def phase(self, name: str, hosts: int) -> None:  # noqa: ARG002
+            phases.append(name)
+
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=serial)), lambda: lan, Heard()) as pipeline:
+        pipeline.apply(pipeline.plan())
+        report = pipeline.status()
+    assert phases.count("probe") == (1 if serial == 3 else 3)
+    assert report.ok
+    assert len(report.answers) == 21
+
+
 def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
     run(lan)
     before = having(lan)

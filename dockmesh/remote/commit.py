@@ -22,7 +22,8 @@ class Committer:
     """What a run changes hosts with. The prober's sessions are other ones: they are made after the change.
 
     `probed`: the probes of the mesh decide what stays. `remember`: the state before is what rollback comes back to.
-    `underway`: the hosts that were asked to change and have not told of their end; lost ones stay in it.
+    `underway`: the hosts that were asked to change and have not told of their end; lost ones stay in it. `judged`: the
+    probes by which all hosts of the fleet were let stay at once, if they were.
     """
 
     fleet: Fleet
@@ -33,6 +34,7 @@ class Committer:
     probed: bool
     remember: bool
     underway: set[str]
+    judged: list[Report]
 
     def commit(
         self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
@@ -88,7 +90,8 @@ class Committer:
         among = tuple(host for host in self.fleet.hosts if host.name in names or host.name in trusted)
         self.watched.observer.phase("probe", 2 * len(among))
         part = Fleet(self.fleet.settings, among)
-        report = verify(self.prober, part, among, self.watched.observer.done, about=names)
+        report = verify(self.prober, part, among, self.watched.observer.done, about=names, observe=True)
+        self.judged[:] = [report] if len(names) == len(self.fleet.hosts) else []
         return {name: _complaint(name, report) for name in concerned(report, names)}
 
     def _end(self, host: Host, plan: HostPlan, against: str | None = None) -> Outcome:
