@@ -20,7 +20,7 @@ END
 
 # observe PREFIX PREFIX6: pings to the prefixes, with - for none of IPv6. Without nft, or with one too old for such a set,
 # nothing is noted.
-observe() { table "$@" | nft -f - >/dev/null 2>&1; }
+observe() { { table "$@" | nft -f -; } >/dev/null 2>&1; }
 
 # What was noted, and no more of it.
 seen() {
