@@ -35,6 +35,7 @@ from dockmesh.remote.verify import Prober, verify
 
 TEXTS = Texts(
     sections=template("sections.sh"),
+    kernel=template("kernel.sh"),
     facts=template("facts.sh"),
     verbs=template("verbs.sh"),
     transaction=template("transaction.sh"),

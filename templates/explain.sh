@@ -1,4 +1,5 @@
-# Reads what decides about the packets between two hosts. Follows sections.sh, probe.sh and trace.sh; changes nothing.
+# Reads what decides about the packets between two hosts. Follows sections.sh, kernel.sh, probe.sh and trace.sh; changes
+# nothing.
 # shellcheck shell=dash disable=SC2154
 
 # Every rule with its counters, of all tables. Without iptables there are none.
@@ -32,16 +33,6 @@ docker_state() {
   awake || { echo stopped; return; }
   docker version --format '{{.Server.Version}}'
 }
-
-# By interface: rp_filter, forwarding.
-switches() {
-  for folder in /proc/sys/net/ipv4/conf/*; do
-    echo "${folder##*/} $(cat "$folder/rp_filter") $(cat "$folder/forwarding")"
-  done
-}
-
-# The rules that are not in every Linux.
-policy() { ip -4 rule show | grep -v -E '^(0:.* lookup local|32766:.* lookup main|32767:.* lookup default)$'; return 0; }
 
 device_with() { ip -o -4 addr show to "$1" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
 

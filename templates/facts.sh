@@ -1,4 +1,4 @@
-# Reads a host and changes nothing. Follows sections.sh.
+# Reads a host and changes nothing. Follows sections.sh and kernel.sh.
 # Needs PEERS and PEERS6, the underlay addresses of the peers by family. Files come as their octal mode, then base64; or as "absent".
 # "basis" fingerprints what a plan rests on: the sections of read_basis, in which nothing moves by itself.
 # shellcheck shell=dash disable=SC2154
@@ -38,6 +38,32 @@ table() {
   [ "$known" = 0 ] || { echo "$saved"; return "$known"; }
   printf '%s\n' "$saved" | sed -n -e "/^\\*$1\$/,/^COMMIT/!d" \
     -e '/^-A POSTROUTING /{ x; s/^/x/; /^x$/!{ x; d; }; x; / -j DOCKMESH-NAT$/!d; }' -e '/^[:-]/p'
+}
+
+# What else there is in the firewall is read to foresee what becomes of packets. Where it is too much, it ends with "# more".
+rules() {
+  ! command -v iptables-save >/dev/null ||
+    iptables-save | sed -e '20000{ s/.*/# more/; q; }' -e '/^# [GC]/d' -e '/^COMMIT$/d' -e '/^-A DOCKMESH-/d'
+}
+
+# What that does not tell of: others' tables of nft, and those of the other kind of iptables.
+others() {
+  iptables=none
+  if command -v iptables-save >/dev/null; then iptables=nft; fi
+  # Only where the kernel has tables of the older kind is it worth asking which kind the command is.
+  if { read -r legacy </proc/net/ip_tables_names; } 2>/dev/null; then
+    case "$(readlink -f "$(command -v iptables-save)")" in
+      *legacy*) iptables=legacy ;;
+      *) echo "iptables-legacy $legacy" ;;
+    esac
+  fi
+  ! command -v nft >/dev/null || nft list tables | while read -r _ family name; do
+    case "$iptables $family $name" in
+      *' ip6 '* | *' arp '* | *' ip dockmesh') ;;
+      nft\ ip\ filter | nft\ ip\ nat | nft\ ip\ raw | nft\ ip\ mangle | nft\ ip\ security) ;;
+      *) nft -s list table "$family" "$name" | sed '20000{ s/.*/# more/; q; }' ;;
+    esac
+  done
 }
 
 file() {
@@ -144,6 +170,10 @@ read_facts() {
   section unit unit docker.service
   section pending cat /etc/dockmesh/pending/run
   section previous.json file /etc/dockmesh/previous.json
+  section rules rules
+  section tables others
+  section policy policy
+  section switches switches
   # A Docker that has come up since the basis was read is one that is about to.
   if awake && printf '%s\n' "$basis" | grep -q '^@networks '; then
     section daemon_arguments daemon_arguments

@@ -37,6 +37,10 @@ _SINCE: Mapping[str, Said] = {
     "pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory"),
     "nat": "",
     "admission": "? ?",
+    "rules": "",
+    "tables": "",
+    "policy": "",
+    "switches": "all 0 1\ndefault 0 1",
     "nft": (1, "Error: No such file or directory\nlist table ip dockmesh\n              ^^^^^^^^"),
 }
 
@@ -157,7 +161,7 @@ Call = tuple[tuple[str, ...], str]
 def calls(script: str, function: str) -> list[Call]:
     """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
     own = script
-    for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction):
+    for text in (TEXTS.sections, TEXTS.kernel, TEXTS.facts, TEXTS.verbs, TEXTS.transaction):
         own = own.replace(text, "")
     plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
     with_input = (f"{verb}() {{ {_TELL.format(verb)} /bin/cat; printf '\\0'; }}" for verb in _WITH_INPUT)

@@ -138,12 +138,17 @@ class FakeHost:
         lan = f"2: eth0    inet {self.host.underlay}/20 scope global eth0"
         said: dict[str, Said] = {
             "addresses": f"{lan}\n3: docker0    inet {self.docker0} scope global docker0",
-            "links": f"1: lo: <LOOPBACK,UP> mtu 65536 \n2: eth0@if3: <BROADCAST,UP> mtu {self.uplink} qdisc noqueue",
+            "links": "1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue\n"
+            f"2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {self.uplink} qdisc noqueue\n"
+            "3: docker0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue",
             "networks": said_in("trixie_fresh", "networks").replace('"1500"', f'"{self.bridge.mtu}"'),
-            "routes": f"{own}192.168.16.0/20 dev eth0 proto kernel scope link",
+            "routes": f"{own}{self.docker0.network} dev docker0 proto kernel scope link\n"
+            "192.168.16.0/20 dev eth0 proto kernel scope link",
             "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
             "filter": self._chains("filter"),
             "raw": self._chains("raw"),
+            "rules": self._rules(),
+            "containers": said_in("trixie_fresh", "containers").replace("172.17.0.2", str(self.docker0.ip + 1)),
             "nat": self._chains("nat"),
             "nft": listed(nat) if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat) else (1, ""),
             "enabled": "enabled\nenabled\nactive" if ("unit", "dockmesh.timer") in self.resources else (1, "not-found"),
@@ -155,6 +160,14 @@ class FakeHost:
         waiting = self.pending.run if self.pending else (1, "cat: no such file")
         previous = _file(File("", self.previous, "600")) if self.previous else "absent"
         return said | {"basis": basis, "pending": waiting, "previous.json": previous}
+
+    def _rules(self) -> str:
+        """Those of others, and what calls dockmesh's."""
+        lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *said_in("trixie_fresh", "rules").splitlines()]
+        for chain in (each for each in self.resources.values() if isinstance(each, Chain)):
+            behind = 1 + next(n for n, line in enumerate(lines) if line.startswith(f":{chain.hook} "))
+            lines[behind:behind] = [f":{chain.name} - [0:0]", f"-A {chain.hook} -j {chain.name}"]
+        return "\n".join(lines)
 
     def _pools(self) -> list[dict[str, object]]:
         return [{"Base": str(pool.base), "Size": pool.size} for pool in self.bridge.pools]
@@ -244,7 +257,8 @@ class FakeSession:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         own = script
-        for text in (TEXTS.sections, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe, TEXTS.observe):
+        texts = (TEXTS.sections, TEXTS.kernel, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe, TEXTS.observe)
+        for text in texts:
             own = own.replace(text, "")
         for call, answer in (
             ("section probes probes", self._row),

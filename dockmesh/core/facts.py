@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, product
 from sys import intern
@@ -27,6 +27,7 @@ from dockmesh.core.addresses import (
     order,
     remembered,
 )
+from dockmesh.core.kernel import Kernel, kernel
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
     DEFAULT_MTU,
@@ -78,13 +79,18 @@ _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "loc
 
 @dataclass(frozen=True, slots=True)
 class KernelRoute:
-    """A route of the main table, whoever made it. No next hop: on-link. No device: multipath or a discard."""
+    """A route of the main table, whoever made it. No next hop: on-link. No device: `kind` is multipath or a discard.
+
+    `source`: what the host itself sends by it from, where the route names that.
+    """
 
     prefix: Network
     next_hop: Address | None
     device: str | None
     protocol: str
     metric: int
+    kind: str = "unicast"
+    source: Address | None = None
 
     @property
     def owned(self) -> bool:
@@ -162,7 +168,8 @@ class HostFacts:
 
     `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
     others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
-    `forward_drops`: iptables drops what is forwarded and no rule of its own accepts.
+    `forward_drops`: iptables drops what is forwarded and no rule of its own accepts. `kernel` is no part of what a plan
+    is made from; it is for foreseeing what becomes of packets.
     """
 
     host: str
@@ -180,6 +187,7 @@ class HostFacts:
     actual: HostState
     takes_ra: frozenset[str] = frozenset()
     forward_drops: bool = False
+    kernel: Kernel = field(default_factory=Kernel)
 
     @property
     def nftables(self) -> bool:
@@ -224,6 +232,7 @@ def parse(host: Host, output: str) -> HostFacts:
         docker_user=frozenset(family for family in FAMILIES if _policy(sections, family, "DOCKER-USER")),
         takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
         forward_drops=_policy(sections, IPV4, "FORWARD") == "DROP",
+        kernel=kernel(sections),
         actual=HostState(
             (
                 *(_docker_resources(sections, addresses, docker) if docker else ()),
@@ -322,11 +331,11 @@ def _network(text: str, family: Family) -> Network:
 @remembered
 def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     """A line of `ip -o route show` of that family."""
-    words = line.split()
+    words, kind = line.split(), "unicast"
     if words[0] in _ROUTE_TYPES:
-        words = words[1:]
-    if "nexthop" in words:  # multipath: what follows is said of each of its ways
-        words = words[: words.index("nexthop")]
+        kind, *words = words
+    if "nexthop" in words:  # what follows is said of each of its ways
+        words, kind = words[: words.index("nexthop")], "multipath"
     fields = _fields(words[1:])
     next_hop = fields.get("via")
     return KernelRoute(
@@ -335,6 +344,8 @@ def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
         device=fields.get("dev"),
         protocol=fields.get("proto", "boot"),
         metric=int(fields.get("metric", "0")),
+        kind=kind,
+        source=ip_address(fields["src"]) if "src" in fields else None,
     )
 
 

@@ -53,7 +53,7 @@ class Answer:
 
 def reader(texts: Texts, peers: Iterable[Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
-    return _script(texts.sections, texts.facts, _peers(peers), call="read_facts")
+    return _script(texts.sections, texts.kernel, texts.facts, _peers(peers), call="read_facts")
 
 
 def transaction(
@@ -73,6 +73,7 @@ def transaction(
     revert = _script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
     return _script(
         texts.sections,
+        texts.kernel,
         texts.facts,
         texts.verbs,
         texts.transaction,

@@ -8,6 +8,7 @@ class Texts:
     """Shell, of which every script begins with `sections`; and Jinja templates."""
 
     sections: str
+    kernel: str
     facts: str
     verbs: str
     transaction: str

@@ -60,12 +60,13 @@ def test_a_crowded_host_is_read_to_the_last_route() -> None:
     routes = {str(route.prefix): route for route in found.foreign_routes}
     hop, eth0 = IPv4Address("192.168.18.128"), "eth0"
     default = IPv4Network("0.0.0.0/0")
-    assert routes["0.0.0.0/0"] == KernelRoute(default, None, None, "static", 0), "multipath has no one device"
+    assert routes["0.0.0.0/0"] == KernelRoute(default, None, None, "static", 0, "multipath")
     assert routes["10.70.0.0/16"] == KernelRoute(IPv4Network("10.70.0.0/16"), None, "br9", "boot", 0)
     assert routes["10.72.0.0/16"] == KernelRoute(IPv4Network("10.72.0.0/16"), hop, eth0, "boot", 0)
-    assert routes["10.73.0.0/16"] == KernelRoute(IPv4Network("10.73.0.0/16"), hop, eth0, "bird", 32)
+    own = IPv4Address("192.168.18.130")
+    assert routes["10.73.0.0/16"] == KernelRoute(IPv4Network("10.73.0.0/16"), hop, eth0, "bird", 32, source=own)
     assert routes["10.74.0.0/16"].next_hop == hop
-    assert routes["10.67.0.0/16"] == KernelRoute(IPv4Network("10.67.0.0/16"), None, None, "boot", 5)
+    assert routes["10.67.0.0/16"] == KernelRoute(IPv4Network("10.67.0.0/16"), None, None, "boot", 5, "unreachable")
     assert {"10.66.0.0/16", "10.68.0.0/16", "10.69.0.0/16", "10.71.0.1/32", "10.8.0.5/32"} <= set(routes)
     assert set(found.addresses) >= {
         *ETH0,

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from dockmesh.core.sections import Section, printable, reading
+from dockmesh.core.iptables import TABLES, Key, is_named, saved
+from dockmesh.core.sections import Section, reading
 
-_POLICY = re.compile(r":(\S+) (\S+) \[(\d+):\d+\]")
-_RULE = re.compile(r"\[(\d+):\d+\] -A (\S+) (.*)")
 _REFUSE = frozenset({"DROP", "REJECT"})
-# In which a packet meets the tables, where it meets several in one place.
-_TABLES = ("raw", "mangle", "nat", "filter", "security")
-Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +60,17 @@ def counted(before: Section, after: Section) -> tuple[Rule, ...]:
     """
     with reading("firewall"):
         had = Counter[Key]()
-        for key, packets in _lines(before):
+        for key, packets in saved(before.lines()):
             had[key] += packets
         has = Counter[Key]()
-        for key, packets in _lines(after):
+        for key, packets in saved(after.lines()):
             has[key] += packets
         return tuple(_rule(key, max(0, packets - had[key])) for key, packets in has.items())
 
 
 def refusing(rules: Sequence[Rule], packet: Packet) -> Iterator[Rule]:
     """Those that refuse such a packet and took some during the probe, in the order in which it meets their tables."""
-    for table in _TABLES:
+    for table in TABLES:
         for rule in rules:
             if rule.table == table and rule.target in _REFUSE and rule.took and _takes(rule, packet):
                 yield rule
@@ -93,17 +89,6 @@ def in_chain(rules: Sequence[Rule], table: str, chain: str) -> list[Rule]:
 def took(rules: Sequence[Rule], source: IPv4Network) -> int:
     """How many packets rules took that are for this very source."""
     return sum(rule.took for rule in rules if f"-s {source} " in f"{rule.text} ")
-
-
-def _lines(section: Section) -> Iterator[tuple[Key, int]]:
-    table = ""
-    for line in map(printable, section.lines()):
-        if line.startswith("*"):
-            table = line[1:]
-        elif found := _POLICY.fullmatch(line):
-            yield (table, found[1], f"policy {found[2]}"), int(found[3])
-        elif found := _RULE.fullmatch(line):
-            yield (table, found[2], found[3]), int(found[1])
 
 
 def _rule(key: Key, packets: int) -> Rule:
@@ -134,15 +119,9 @@ def _fits(flag: str, value: str, packet: Packet) -> bool | None:
         case "-d":
             return packet.destination in IPv4Network(value)
         case "-i":
-            return _is_named(packet.came_in, value)
+            return is_named(packet.came_in, value)
         case "-o":
-            return _is_named(packet.goes_out, value)
+            return is_named(packet.goes_out, value)
         case "-p":
             return value in {"icmp", "all", "1", "0"}
     return None
-
-
-def _is_named(device: str | None, value: str) -> bool:
-    if device is None:
-        return False
-    return device.startswith(value[:-1]) if value.endswith("+") else device == value

@@ -89,5 +89,5 @@ def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Te
 
 
 def _script(texts: Texts, *lines: str) -> str:
-    own = (texts.sections, texts.probe, texts.trace, texts.explain)
+    own = (texts.sections, texts.kernel, texts.probe, texts.trace, texts.explain)
     return "\n".join((*own, *lines, "section end true", ""))

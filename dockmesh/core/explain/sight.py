@@ -10,6 +10,7 @@ from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.explain.rules import Rule, counted
 from dockmesh.core.explain.tables import DOCKERS, marked
 from dockmesh.core.facts import KernelRoute, Way, address_of, kernel_route, source_nats, way
+from dockmesh.core.kernel import Switches, switch
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import SourceNat
 from dockmesh.core.sections import Section, Sections, quoted, reading
@@ -42,14 +43,6 @@ class Leg:
     link: Link
     bridge: str | None
     gateway: Address | None
-
-
-@dataclass(frozen=True, slots=True)
-class Switches:
-    """What /proc/sys has of an interface."""
-
-    rp_filter: int
-    forwarding: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ def sight(sections: Sections, before: Sections) -> Sight:
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(kernel_route(line), _words(line)) for line in sections["routes"].lines()),
             policy=tuple(map(quoted, sections["policy"].lines())),
-            switches=dict(map(_switch, sections["switches"].lines())),
+            switches=dict(map(switch, sections["switches"].lines())),
             lan=sections["lan"].status == 0,
             way_out=_decided(sections["way_out"]),
             way_in=_decided(sections["way_in"]),
@@ -134,11 +127,6 @@ def _words(line: str) -> str:
     """A route as it is listed is what `ip route del` takes, but for what the kernel remarks on it."""
     said = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
     return join(quoted(said).split())
-
-
-def _switch(line: str) -> tuple[str, Switches]:
-    device, rp_filter, forwarding = line.split()
-    return device, Switches(int(rp_filter), forwarding == "1")
 
 
 def _decided(section: Section) -> Way | str:

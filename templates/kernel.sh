@@ -1,0 +1,20 @@
+# What a host's kernel goes by besides its addresses and routes, for facts.sh and explain.sh. Follows sections.sh.
+# shellcheck shell=dash
+
+# The routing rules that are not in every Linux.
+policy() {
+  ip -4 rule show | while read -r rule; do
+    case "$rule" in 0:*lookup\ local | 32766:*lookup\ main | 32767:*lookup\ default) ;; *) echo "$rule" ;; esac
+  done
+}
+
+# By interface: rp_filter, forwarding. Those of containers come and go, and nothing is said of them alone.
+# Of such a file the kernel gives a shell one byte at a time: `read` says no at its end, and has the value.
+switches() {
+  for folder in /proc/sys/net/ipv4/conf/*; do
+    case "${folder##*/}" in veth*) continue ;; esac
+    rp_filter='' forwarding=''
+    { read -r rp_filter <"$folder/rp_filter"; read -r forwarding <"$folder/forwarding"; } 2>/dev/null
+    [ -z "$forwarding" ] || echo "${folder##*/} ${rp_filter:-0} $forwarding"
+  done
+}
