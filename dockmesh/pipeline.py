@@ -1,6 +1,6 @@
 """The way of the data: inventory -> facts -> desired -> plan -> apply -> verify."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -14,6 +14,7 @@ from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
 from dockmesh.core.facts import DAEMON_JSON, HostFacts
 from dockmesh.core.model import Fleet, Host, HostState
+from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.reach.choice import Pair
@@ -122,6 +123,23 @@ class Pipeline:
         planned = Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
         self._lost = {each.host: each.error or "" for each in planned.hosts if each.unreachable}
         return planned
+
+    def foresee(self, plan: Plan) -> Outlook | None:
+        """Who reaches whom now and after `plan`, without asking anybody again.
+
+        None where it changes nothing, or the fleet is too large for that to be quick.
+        """
+        fleet = self._request.fleet
+        if plan.empty or len(fleet.hosts) > FORESEEN:
+            return None
+        return outlook(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
+
+    def differences(self, plan: Plan, outcomes: Iterable[Outcome], report: Report) -> tuple[Difference, ...]:
+        """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
+        plans = {each.host: each for each in plan.hosts}
+        if len(self._request.fleet.hosts) > FORESEEN:
+            return ()
+        return tuple(differences(self._request.fleet, self._facts, plans, outcomes, report))
 
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""

@@ -14,6 +14,7 @@ from dockmesh.cli.dialogue import agreed, left
 from dockmesh.cli.options import Options, common, terminal
 from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core import saved
+from dockmesh.core.path.outlook import Difference
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout
@@ -22,6 +23,7 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
 from dockmesh.report import document, wording
 from dockmesh.report.console import console, print_outcomes
+from dockmesh.report.foreseen import print_differences, print_outlook
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
 from dockmesh.report.wording import Wording
@@ -118,21 +120,24 @@ def _carry_out(options: Options, run: _Run) -> int:
     kept = _saved_plan(run.file) if run.file else None
     with contact(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
+        foreseen = pipeline.foresee(planned)
         if kept is not None:
             now = saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS)
             _refuse_stale(f"{run.file}", kept, now)
         if not options.json:
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
+            print_outlook(console(color=options.color), foreseen)
         if planned.applyable and not run.yes and not agreed(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
         report = pipeline.status() if run.goal.meshed else None
+    differing = pipeline.differences(planned, outcomes, report) if report else ()
     status = document.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
     if options.json:
-        print_json(document.apply_document(planned, outcomes, status))
+        print_json(document.apply_document(planned, outcomes, status, foreseen, differing))
     else:
-        _show(options, run.words, outcomes, report)
+        _show(options, run.words, outcomes, report, differing)
     unsaved = unwritten(run.views.write_document(status)) if status else 0
     well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
     return unsaved if well else HostError.exit_status
@@ -167,8 +172,15 @@ def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
     return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
 
 
-def _show(options: Options, words: Wording, outcomes: tuple[Outcome, ...], report: Report | None) -> None:
+def _show(
+    options: Options,
+    words: Wording,
+    outcomes: tuple[Outcome, ...],
+    report: Report | None,
+    differing: tuple[Difference, ...],
+) -> None:
     out = console(sys.stdout, color=options.color)
     if report:
         print_report(out, report, told=[each.host for each in outcomes if each.status == "unreachable"])
+    print_differences(out, differing)
     print_outcomes(out, outcomes, words)

@@ -20,6 +20,7 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import TEXTS, Pipeline
 from dockmesh.report import document
 from dockmesh.report.console import console
+from dockmesh.report.foreseen import print_outlook
 from dockmesh.report.plans import print_plan
 from dockmesh.report.reachability import print_report
 
@@ -36,18 +37,22 @@ _SEED_BITS = 64
 def plan(options: Options, out: Path | None) -> int:
     """Show what apply would change, host by host, and why. Reads every host, changes nothing anywhere.
 
+    Below stands who would reach whom after it, and who does now, as far as that can be foreseen without trying.
+
     Exits 0 where there is nothing to change, 2 where there is, 3 where a host has a conflict or cannot be worked with.
 
     Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
     """
     with contact(options) as pipeline:
         planned = pipeline.plan()
+        foreseen = pipeline.foresee(planned)
     if out is not None:
-        _save(out, saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS))
+        _save(out, saved.sealed(document.plan_document(planned, foreseen), options.inventory_text(), TEXTS))
     if options.json:
-        print_json(document.plan_document(planned))
+        print_json(document.plan_document(planned, foreseen))
     else:
         print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
+        print_outlook(console(color=options.color), foreseen)
     if not planned.sound:
         return HostError.exit_status
     return 0 if planned.empty else _PENDING

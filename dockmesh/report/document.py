@@ -23,9 +23,11 @@ from dockmesh.core.model import (
     Unit,
     key_of,
 )
+from dockmesh.core.path.outlook import Difference, Outlook
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.errors import DockmeshError, InventoryError
+from dockmesh.report.foreseen import differences_document, outlook_document
 
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
@@ -34,8 +36,8 @@ ALLOCATE = "dockmesh/allocate/1"
 PROBLEMS = "dockmesh/problems/1"
 
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """A plan, host by host, with its summary."""
+def plan_document(plan: Plan, foreseen: Outlook | None = None) -> dict[str, Any]:
+    """A plan, host by host, with its summary, and what it does to reachability where that is `foreseen`."""
     changes = [change for host in plan.hosts for change in host.changes]
     counts = {action: sum(change.action == action for change in changes) for action in _ACTIONS}
     return {
@@ -47,16 +49,27 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "conflicts": sum(len(host.conflicts) for host in plan.hosts),
             "errors": sum(host.error is not None for host in plan.hosts),
         },
+        "foreseen": outlook_document(foreseen) if foreseen else None,
     }
 
 
-def apply_document(plan: Plan, outcomes: Iterable[Outcome], status: dict[str, Any] | None) -> dict[str, Any]:
-    """A run of apply: what was planned, what came of each host, and the document of who reaches whom now."""
+def apply_document(
+    plan: Plan,
+    outcomes: Iterable[Outcome],
+    status: dict[str, Any] | None,
+    foreseen: Outlook | None = None,
+    differing: Iterable[Difference] = (),
+) -> dict[str, Any]:
+    """A run of apply: what was planned, what came of each host, the document of who reaches whom now.
+
+    `differing`: what of that is not as it was foreseen.
+    """
     return {
         "format": APPLY,
-        "plan": plan_document(plan),
+        "plan": plan_document(plan, foreseen),
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "status": status,
+        "differences": differences_document(differing) if status else None,
     }
 
 

@@ -36,6 +36,13 @@ class Done:
         return document
 
     @property
+    def otherwise_than_foreseen(self) -> list[Any]:
+        """Of an apply, the probes that came otherwise than foreseen."""
+        if self.stdout.startswith("{"):
+            return self.document.get("differences") or []
+        return [line for line in self.stdout.splitlines() if line.startswith("≠ ")]
+
+    @property
     def words(self) -> str:
         """What was printed for people, its lines and runs of blanks joined."""
         return " ".join(self.stdout.split())
@@ -58,7 +65,7 @@ class Mesh:
         return (sys.executable, "-m", "dockmesh", *words, "-i", str(self.file))
 
     def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> Done:
-        """Call dockmesh without a terminal."""
+        """Call dockmesh without a terminal. Raises AssertionError where prediction is not measurement."""
         done = subprocess.run(
             self.argv(*words),
             stdin=subprocess.DEVNULL,
@@ -69,7 +76,9 @@ class Mesh:
             cwd=self.file.parent,
             env=self.environment(),
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        ended = Done(done.returncode, done.stdout, done.stderr)
+        assert not (found := ended.otherwise_than_foreseen), found
+        return ended
 
     def environment(self) -> dict[str, str]:
         """That of the tests, with a home of its own: nobody's SSH configuration and keys have a say."""

@@ -15,7 +15,7 @@ from dockmesh.core.plan import Change, Conflict, HostPlan, Note, Outcome, Plan, 
 from dockmesh.core.reach import Probe, Reachability, Report
 from dockmesh.report.document import apply_document, plan_document, status_document
 
-PLAN_KEYS = {"format", "hosts", "summary"}
+PLAN_KEYS = {"format", "hosts", "summary", "foreseen"}
 HOST_KEYS = {"host", "changes", "conflicts", "notes", "error"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
@@ -88,7 +88,7 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
     outcomes = [Outcome("a", "reverted", "no")]
     document = apply_document(plan, outcomes, status_document(Report(("host1",), ()), FLEET, at=AT))
-    assert set(document) == {"format", "plan", "outcomes", "status"}
+    assert set(document) == {"format", "plan", "outcomes", "status", "differences"}
     assert document["format"] == "dockmesh/apply/1"
     as_contracted(document["plan"])
     assert document["outcomes"] == [{"host": "a", "status": "reverted", "error": "no"}]

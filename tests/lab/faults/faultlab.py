@@ -147,6 +147,8 @@ class Said:
     def expect(self, status: int) -> "Said":
         """Itself, where the exit status is that."""
         assert self.status == status, f"exit {self.status}, not {status}\n{self.out[-4000:]}\n{self.err[-4000:]}"
+        # What becomes of a mesh that stands is as its plan foresaw.
+        assert status or "≠ " not in self.out, self.out
         return self
 
 

@@ -1,0 +1,55 @@
+"""What keeps packets on their way, and what may: by host, with the reason in words."""
+
+from dataclasses import dataclass
+
+from dockmesh.core.path.flow import union
+
+
+class Sieve:
+    """The packets of the hosts `left` get through."""
+
+    def __init__(self, hosts: int) -> None:
+        self.left = hosts
+        self.stops: list[tuple[int, str]] = []
+        self.doubts: list[tuple[int, str]] = []
+
+    def stop(self, hosts: int, why: str) -> None:
+        """Take out what does not pass."""
+        if hosts := hosts & self.left:
+            self.left &= ~hosts
+            self.stops.append((hosts, why))
+
+    def doubt(self, hosts: int, why: str) -> None:
+        """Note of what stays in that nobody can say."""
+        if hosts := hosts & self.left:
+            self.doubts.append((hosts, why))
+
+    def take(self, part: "Sieve") -> None:
+        """What another sieve found of some of the packets."""
+        for hosts, why in part.doubts:
+            self.doubt(hosts, why)
+        for hosts, why in part.stops:
+            self.stop(hosts, why)
+
+    @property
+    def stopped(self) -> int:
+        """Those that do not pass."""
+        return sum(hosts for hosts, _ in self.stops)
+
+    @property
+    def doubted(self) -> int:
+        """Those of which nobody can say, some of which may be stopped all the same."""
+        return union(hosts for hosts, _ in self.doubts)
+
+    def why(self, place: int, *, sure: bool) -> str | None:
+        """What stops the host's packet, or what may if not `sure`."""
+        return next((why for hosts, why in (self.stops if sure else self.doubts) if hosts >> place & 1), None)
+
+
+@dataclass(slots=True)
+class Leaving:
+    """What leaves a host. On packets to the hosts `masked` stands its own address, to `odd` one that it has besides."""
+
+    sieve: Sieve
+    masked: int = 0
+    odd: int = 0

@@ -1,0 +1,185 @@
+"""The way within one host: which packets of probes leave it, and which arrive; those of all other hosts at once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network
+
+from dockmesh.core.addresses import Network
+from dockmesh.core.facts import DOCKER_BRIDGE
+from dockmesh.core.path.firewall import masqueraded, through
+from dockmesh.core.path.flow import Book, Far, Flow, Role, Span, merged, span
+from dockmesh.core.path.ground import Ground
+from dockmesh.core.path.others import concerned
+from dockmesh.core.path.roads import INSIDE, Exit, Led, led, unlike
+from dockmesh.core.path.sieve import Leaving, Sieve
+from dockmesh.core.sections import quoted
+
+
+class Site:
+    """One host at its place in the fleet."""
+
+    def __init__(self, ground: Ground, place: int, book: Book) -> None:
+        self._ground, self._book = ground, book
+        self._place, self._own = place, 1 << place
+        self.name = ground.host.name
+        self._led: dict[Role, Led] = {}
+        self._doubts = tuple(self._doubted())
+        self.out, self.into, self.own = cache(self._out), cache(self._into), cache(self._within)
+
+    def _out(self, begin: Role, to: Role, *, reply: bool = False) -> Leaving:
+        """Packets from one end on this host to the others'."""
+        sieve = self._sieve(to)
+        leaving = Leaving(sieve)
+        if self._ground.unclear:
+            return leaving
+        if begin == "container":
+            self._container(sieve, DOCKER_BRIDGE)
+            if docker0 := self._ground.docker0:
+                inside = self._book.far[to][span(docker0.network)]
+                sieve.stop(inside, f"{self.name} {INSIDE}")
+        for (device, source), hosts in self._lead(sieve, to, reply=reply).items():
+            self._wire(sieve, device, hosts)
+            self._leave(leaving, (device, source), hosts & sieve.left, (begin, to), reply=reply)
+        return leaving
+
+    def _into(self, end: Role, source: Role, *, reply: bool = False, masked: bool = False) -> Sieve:
+        """Packets from the others' ends to one on this host; `masked`: by its own address, which answers come to."""
+        sieve, at, device = self._sieve(source), self._ground, self._ground.uplink
+        if at.unclear:
+            return sieve
+        if device is None:
+            sieve.stop(sieve.left, f"no interface of {self.name} has {at.host.underlay}")
+            return sieve
+        self._wire(sieve, device, sieve.left)
+        if end == "container":
+            self._container(sieve, device)
+        elif end == "bridge" and all(each.ip != at.bridge for _, each in at.addresses):
+            sieve.stop(sieve.left, f"{self.name} does not have {at.bridge or 'an address in its prefix'}")
+        self._senders(sieve, source, device)
+        near = int(self._address(end) or 0)
+        local = end != "container"
+        first = Flow(self._book.far[source], near, inbound=True, came_in=device, reply=reply, local=local or masked)
+        first = replace(first, near=int(at.host.underlay)) if masked else first
+        through(at.firewall, "PREROUTING", first, sieve, self.name)
+        last = replace(first, near=near, local=local, goes_out=None if local else DOCKER_BRIDGE)
+        through(at.firewall, "INPUT" if local else "FORWARD", last, sieve, self.name)
+        return sieve
+
+    def _within(self) -> Sieve:
+        """The host's probe of its own container."""
+        at, sieve = self._ground, Sieve(self._own)
+        if at.unclear:
+            sieve.doubt(self._own, f"{self.name}: {at.unclear}")
+            return sieve
+        for hosts, why in self._doubts:
+            sieve.doubt(hosts, why)
+        self._container(sieve, None)
+        if at.docker0 and at.container:
+            only = Far({self._place: int(at.container)})
+            there = Flow(only, int(at.docker0.ip), inbound=False, goes_out=DOCKER_BRIDGE, local=True)
+            through(at.firewall, "OUTPUT", there, sieve, self.name)
+            back = replace(there, inbound=True, came_in=DOCKER_BRIDGE, goes_out=None, reply=True)
+            for hook in ("PREROUTING", "INPUT"):
+                through(at.firewall, hook, back, sieve, self.name)
+        return sieve
+
+    def _sieve(self, role: Role) -> Sieve:
+        sieve = Sieve(self._book.far[role].all & ~self._own)
+        if self._ground.unclear:
+            sieve.doubt(sieve.left, f"{self.name}: {self._ground.unclear}")
+        for hosts, why in self._doubts:
+            sieve.doubt(hosts, why)
+        return sieve
+
+    def _doubted(self) -> Iterator[tuple[int, str]]:
+        """What rules that are not walked may be about: where they name this host, all packets."""
+        for rule in self._ground.others:
+            hosts = concerned(rule, self._book.far.values())
+            every = hosts is None or bool(hosts & self._own)
+            yield -1 if every else hosts or 0, f"{self.name} may refuse it by nft: {quoted(rule)}"
+
+    def _address(self, role: Role) -> IPv4Address | None:
+        at = self._ground
+        return {"underlay": at.host.underlay, "bridge": at.bridge, "container": at.container}[role]
+
+    # --- what is the same for packets of all hosts --------------------------------------------------------------------
+
+    def _wire(self, sieve: Sieve, device: str, hosts: int) -> None:
+        link = self._ground.links.get(device)
+        if link is None or not (link.up and link.carrier):
+            sieve.stop(hosts, f"{device} of {self.name} is down")
+
+    def _container(self, sieve: Sieve, came_in: str | None) -> None:
+        """Whether there is one, and the host forwards to it or from it what comes in there."""
+        at = self._ground
+        link = at.links.get(DOCKER_BRIDGE)
+        road = next((each for each in at.roads if at.container and at.container in each.route.prefix), None)
+        if at.container is None or (link and not link.up):
+            sieve.stop(sieve.left, f"{self.name} has no container on its docker0")
+        elif road is None or (road.route.device, road.hop) != (DOCKER_BRIDGE, None):
+            sieve.stop(sieve.left, f"{self.name} does not lead what is for {at.container} to docker0")
+        if came_in and not at.switch(came_in).forwarding:
+            sieve.stop(sieve.left, f"{self.name} forwards nothing that comes in by {came_in}")
+
+    # --- roads --------------------------------------------------------------------------------------------------------
+
+    def _roads(self, role: Role) -> Led:
+        """Where the host sends packets for the others."""
+        if role not in self._led:
+            far = self._book.far[role]
+            hosts = far.all & ~self._own
+            self._led[role] = led(self._ground, far, hosts, self._book.owners, role)
+        return self._led[role]
+
+    def _lead(self, sieve: Sieve, to: Role, *, reply: bool) -> Mapping[Exit, int]:
+        """The packets that are led right, by how they leave; all others are sieved out."""
+        roads = self._roads(to)
+        for hosts, why in (*roads.stops, *(roads.astray if reply else ())):
+            # Whoever gets an answer astray may pass it on; its TTL would show that, and the probe fail by it.
+            sieve.stop(hosts, why)
+        for hosts, why in (*roads.doubts, *(() if reply else roads.astray)):
+            sieve.doubt(hosts, why)
+        return roads.exits
+
+    def _senders(self, sieve: Sieve, source: Role, device: str) -> None:
+        """Whether the kernel takes what comes in from there."""
+        check = max(self._ground.switch(each).rp_filter for each in ("all", device))
+        for hosts, why, sure in unlike(self._roads(source), device, check):
+            (sieve.stop if sure else sieve.doubt)(hosts, f"{self.name} {why}")
+
+    # --- out through the firewall -------------------------------------------------------------------------------------
+
+    def _leave(self, leaving: Leaving, way: Exit, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
+        (device, source), (begin, to), at = way, ends, self._ground
+        inside = begin == "container"
+        near = source if begin == "underlay" else int(self._address(begin) or 0)
+        part = Sieve(hosts)
+        flow = Flow(self._book.far[to], near or 0, inbound=False, goes_out=device, reply=reply, local=not inside)
+        if inside:
+            came = replace(flow, came_in=DOCKER_BRIDGE)
+            through(at.firewall, "PREROUTING", replace(came, goes_out=None), part, self.name)
+            through(at.firewall, "FORWARD", came, part, self.name)
+        else:
+            through(at.firewall, "OUTPUT", flow, part, self.name)
+        through(at.firewall, "POSTROUTING", flow, part, self.name)
+        masked = self._masked(part, flow) if inside and not reply else 0
+        if source != int(at.host.underlay):
+            odd = masked or (part.left if begin == "underlay" else 0)
+            part.doubt(odd, f"{self.name} sends from {IPv4Address(source or 0)}")
+            leaving.odd |= odd
+        leaving.masked |= masked
+        leaving.sieve.take(part)
+
+    def _masked(self, sieve: Sieve, flow: Flow) -> int:
+        """Those that Docker's masquerade gives the host's own address: all but those that dockmesh's table keeps."""
+        keeps, kept = self._ground.keeps, 0
+        if keeps and keeps.prefix and any(first <= flow.near <= last for first, last in _spans([keeps.prefix])):
+            kept = flow.far.among(merged(_spans(keeps.peers)))
+        masked, maybe = masqueraded(self._ground.firewall, flow, sieve.left & ~kept)
+        sieve.doubt(maybe, f"{self.name} may masquerade it")
+        return masked
+
+
+def _spans(networks: Iterable[Network]) -> Iterator[Span]:
+    return (span(each) for each in networks if isinstance(each, IPv4Network))

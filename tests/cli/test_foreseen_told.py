@@ -1,0 +1,98 @@
+"""What plan, apply and destroy foresee, and say where it came otherwise."""
+
+import json
+from pathlib import Path
+
+from conftest import Run
+from fakehosts import FakeLan
+
+KINDS = "host → bridge, host → container, container → container"
+
+
+def test_a_plan_ends_with_what_it_gains(run: Run, lan: FakeLan) -> None:
+    assert not lan.hosts["host1"].routes
+    status, out, _ = run("plan")
+    assert status == 2
+    assert out.splitlines()[-4:-2] == [
+        "Foreseen: 21 of 21 probes reached after this, 3 now.",
+        f"  + gained host1 → host2, host3, {KINDS}",
+    ]
+
+
+def test_a_plan_document_counts_before_and_after_and_names_the_probes(run: Run, lan: FakeLan) -> None:
+    assert lan.hosts
+    found = json.loads(run("plan", "--json")[1])["foreseen"]
+    assert found["before"] == {"reached": 3, "failing": 18, "unknown": 0}
+    assert found["after"] == {"reached": 21, "failing": 0, "unknown": 0}
+    assert found["gained"][0] == {
+        "source": "host1",
+        "kind": "host-bridge",
+        "targets": ["host2", "host3"],
+        "before": "failing",
+        "after": "reached",
+        "reason": None,
+    }
+    assert found["lost"] == found["failing"] == found["unknown"] == []
+
+
+def test_of_hosts_that_the_limit_leaves_out_nothing_is_foreseen(run: Run, lan: FakeLan) -> None:
+    assert lan.hosts
+    out = run("plan", "--limit", "host1")[1]
+    assert f"  ? unknown host1 → host2, {KINDS}: host2: it was not read" in out.splitlines()
+
+
+def test_what_destroy_loses_is_said_before_anything_is_touched(run: Run, lan: FakeLan) -> None:
+    assert run("apply", "--yes")[0] == 0
+    assert lan.hosts["host3"].routes
+    out = run("destroy", "--yes")[1]
+    lost = "  ✗ lost host3 → host1, host2, host → bridge: host3 has no route there"
+    assert lost in out.splitlines()
+    assert out.index(lost) < out.index("host3  removed")
+
+
+def test_where_nothing_changes_nothing_is_foreseen(run: Run, lan: FakeLan) -> None:
+    assert run("apply", "--yes")[0] == 0
+    assert lan.hosts["host3"].routes
+    assert run("plan")[1] == "Nothing to do: 3 hosts as the inventory wants.\n"
+    assert json.loads(run("plan", "--json")[1])["foreseen"] is None
+
+
+def test_an_apply_that_comes_as_foreseen_says_nothing_of_it(run: Run, lan: FakeLan) -> None:
+    status, out, _ = run("apply", "--yes", "--json")
+    document = json.loads(out)
+    assert (status, document["differences"]) == (0, [])
+    assert document["plan"]["foreseen"]["after"]["reached"] == 21
+    assert lan.hosts["host3"].routes
+
+
+def test_what_was_measured_otherwise_is_told_and_changes_no_exit_code(run: Run, lan: FakeLan) -> None:
+    assert run("apply", "--yes")[0] == 0
+    # Nothing of what is read shows it.
+    lan.hosts["host3"].deaf = True
+    status, out, _ = run("apply", "--yes")
+    assert status == 3
+    told = [line for line in out.splitlines() if line.startswith("≠ ")]
+    assert told[0] == "≠ host1 → host3, host → bridge: foreseen reached, found failing (no reply)"
+    assert len(told) == 12
+    assert json.loads(run("apply", "--yes", "--json")[1])["differences"][0] == {
+        "source": "host1",
+        "target": "host3",
+        "kind": "host-bridge",
+        "foreseen": "reached",
+        "measured": "failing",
+        "reason": "no reply",
+    }
+
+
+def test_a_saved_plan_is_not_stale_because_what_is_foreseen_is_otherwise(
+    run: Run, lan: FakeLan, tmp_path: Path
+) -> None:
+    assert run("apply", "--yes")[0] == 0
+    saved = tmp_path / "plan.json"
+    lan.hosts["host1"].resources.pop(("route", "10.128.32.0/20"))
+    assert run("plan", "--out", str(saved))[0] == 2
+    document = json.loads(saved.read_text())
+    assert document["foreseen"]["before"]["failing"] > 0
+    document["foreseen"]["before"]["failing"] = 0
+    saved.write_text(json.dumps(document))
+    assert run("apply", str(saved), "--yes")[0] == 0

@@ -1,0 +1,133 @@
+"""What a plan gains and loses, and what came otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from builders import FLEET, HOST1, WIDE, plan_of
+from grounds import read, swapped
+
+from dockmesh.core.desired import undone
+from dockmesh.core.path.outlook import Outlook, Shift, differences, outlook
+from dockmesh.core.plan import Conflict, HostPlan, Outcome, plan_host
+from dockmesh.core.reach import Probe, Reachability, Report
+from dockmesh.core.reach.questions import probes
+
+Question = tuple[str, str, str]
+STILL = {host.name: HostPlan(host.name) for host in FLEET.hosts}
+INTO3 = {
+    (source, "host3", kind)
+    for source in ("host1", "host2")
+    for kind in ("host-bridge", "host-container", "container-container")
+}
+FRESH = read("fresh")
+
+
+def plans(**others: HostPlan) -> dict[str, HostPlan]:
+    """Those that join the fresh hosts."""
+    return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
+
+
+def turns(found: Outlook) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in found.shifts:
+        counts[each.turn] = counts.get(each.turn, 0) + len(each.targets)
+    return counts
+
+
+def test_a_plan_that_joins_all_gains_all_but_what_each_has_already() -> None:
+    found = outlook(FLEET, FLEET.hosts, FRESH, plans())
+    assert turns(found) == {"gained": 18}
+    assert (found.before["reached"], found.after["reached"]) == (3, 21)
+    assert all(each.why is None for each in found.shifts)
+
+
+def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
+    assert outlook(FLEET, FLEET.hosts, read("joined"), STILL).shifts == ()
+
+
+def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
+    joined = read("joined")
+    leaving = plan_host(joined["host3"], undone(joined["host3"]), WIDE)
+    found = outlook(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
+    assert turns(found) == {"lost": 12}
+    assert (
+        Shift("host3", "host-bridge", ("host1", "host2"), "reached", "failing", "host3 has no route there")
+        in found.shifts
+    )
+
+
+def test_hosts_with_conflicts_stay_as_they_are() -> None:
+    stuck = replace(plans()["host3"], conflicts=(Conflict("x", "y"),))
+    assert turns(outlook(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
+
+
+def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway() -> None:
+    found = outlook(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
+    assert turns(found) == {"unknown": 6}
+    assert {each.why for each in found.shifts} == {"host2: it was not read", "host3: it was not read"}
+    assert found.before == {"reached": 1, "failing": 6, "unknown": 0}
+    assert found.after == {"reached": 1, "failing": 0, "unknown": 6}
+
+
+def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
+    doubtful = swapped(
+        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
+    )
+    found = outlook(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
+    assert {(each.turn, each.before, each.after) for each in found.shifts} == {("unknown", "unknown", "unknown")}
+    assert all("u32" in (each.why or "") for each in found.shifts)
+
+
+def measured(**failing: str) -> Report:
+    """Everything reached as it should be, but for the targets named, for the reason given."""
+    answers = [
+        Reachability(each, 3, 0, reason=failing[each.target])
+        if each.target in failing and each.target != each.source
+        else Reachability(each, 3, 3, each.expected_ttl, 0.1)
+        for each in probes(FLEET, FLEET.hosts)
+    ]
+    return Report(("host1", "host2", "host3"), tuple(answers))
+
+
+def differing(report: Report, *others: Outcome, made: Mapping[str, HostPlan] | None = None) -> dict[Question, str]:
+    came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
+    found = differences(FLEET, FRESH, plans() if made is None else made, came.values(), report)
+    return {(each.probe.source, each.probe.target, each.probe.kind): f"{each.foreseen}: {each.why}" for each in found}
+
+
+def test_where_it_came_as_foreseen_there_is_no_difference() -> None:
+    assert differing(measured()) == {}
+
+
+def test_what_was_to_be_reached_and_was_not_is_a_difference() -> None:
+    assert differing(measured(host3="no reply")) == dict.fromkeys(INTO3, "reached: no reply")
+
+
+def test_what_was_taken_back_is_foreseen_as_it_was_before() -> None:
+    found = differing(measured(), Outcome("host3", "reverted", "no"))
+    assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
+    assert found["host1", "host3", "host-bridge"] == "failing: host3 does not have 10.128.32.1"
+
+
+@pytest.mark.parametrize("status", ["failed", "unreachable"])
+def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["failed", "unreachable"]) -> None:
+    assert differing(measured(host3="no reply"), Outcome("host3", status, "no")) == {}
+
+
+def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
+    unmade = Reachability(Probe("host1", "host3", "host-container"), reason="no", probed=False)
+    assert differing(replace(measured(), answers=(unmade,))) == {}
+
+
+def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
+    elsewhere = Reachability(Probe("host1", "host3", "host-container"), 3, 3, 64, 0.1, "the reply's TTL is 64, not 63")
+    assert len(differing(replace(measured(), answers=(elsewhere,)))) == 1
+    assert differing(replace(measured(), answers=(elsewhere,)), made={}) == {}
+
+
+def test_large_packets_and_ipv6_are_another_matter() -> None:
+    odd = Reachability(Probe("host1", "host3", "host-container"), 3, 3, 63, 0.1, "large packets are lost")
+    six = Reachability(Probe("host1", "host3", "host-container", 6), 3, 0, reason="no reply")
+    assert differing(replace(measured(), answers=(odd, six))) == {}

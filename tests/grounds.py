@@ -1,0 +1,57 @@
+"""Hosts of the lab as they were recorded, changed section by section, and what is foreseen of their probes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from builders import FLEET, GENERATIONS, Said, facts, said_in
+
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.path.flow import members
+from dockmesh.core.path.forecast import WAYS, Forecast
+from dockmesh.core.path.ground import Ground
+from dockmesh.core.path.survey import ground
+from dockmesh.core.reach import Kind
+
+Changes = Mapping[str, Said]
+Question = tuple[str, str, Kind]
+
+
+def read(state: str, **changes: Changes) -> dict[str, HostFacts]:
+    """The three hosts in a state, some of them changed."""
+    return {host: facts(f"{each}_{state}", changes.get(host)) for each, host in GENERATIONS.items()}
+
+
+def grounds(state: str, **changes: Changes) -> list[Ground]:
+    """The same as packets find them."""
+    return [ground(FLEET.host(name), found) for name, found in read(state, **changes).items()]
+
+
+def swapped(name: str, section: str, old: str, new: str) -> Changes:
+    """A section of a recorded answer with a part of it replaced."""
+    before = said_in(name, section)
+    assert old in before, before
+    return {section: before.replace(old, new)}
+
+
+def told(hosts: Sequence[Ground]) -> dict[Question, str]:
+    """Of every probe, `reached` or what keeps it, with `?` before what may."""
+    forecast = Forecast(hosts)
+    answers: dict[Question, str] = {}
+    for place, name in enumerate(forecast.names):
+        for kind in WAYS:
+            for state, some in forecast.states(place, kind).items():
+                for target in members(some):
+                    why = forecast.why(place, target, kind)
+                    assert (why is None) is (state == "reached")
+                    answers[name, forecast.names[target], kind] = f"{'?' * (state == 'unknown')}{why or state}"
+    return answers
+
+
+def missed(hosts: Sequence[Ground]) -> dict[Question, str]:
+    """As `told`, without those that are reached."""
+    return {key: what for key, what in told(hosts).items() if what != "reached"}
+
+
+def between(ends: Iterable[tuple[str, str]], kinds: str) -> set[Question]:
+    """Several probes; `kinds` by their initials: b, c, x for bridge, container, container to container."""
+    named: Mapping[str, Kind] = {"b": "host-bridge", "c": "host-container", "x": "container-container"}
+    return {(source, target, named[kind]) for source, target in ends for kind in kinds}
