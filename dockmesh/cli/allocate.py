@@ -2,14 +2,17 @@
 
 import json
 import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import click
 
 from dockmesh.cli.contact import contact
+from dockmesh.cli.inventories import read_all, text_of
 from dockmesh.cli.options import Options, common
 from dockmesh.cli.rewriting import rewrite
 from dockmesh.core import ipam
-from dockmesh.core.inventory import fleet_of, yamldoc
+from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.occupied import occupied
 from dockmesh.errors import HostError, UsageError
@@ -31,21 +34,33 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
 
     Example: dockmesh allocate -i mesh.yml --probe --write
     """
-    file, text = options.file(), options.inventory_text()
-    document = yamldoc.read(text, file=str(file))
-    fleet = fleet_of(document, prefixes_required=False)
+    texts = {file: text_of(file) for file in options.files()}
+    documents = read_all(texts)
+    fleet = fleet_of(*documents, prefixes_required=False)
     chosen = options.hosts(fleet)
     # Without the hosts first: what is wrong with the pool itself is told before anyone is contacted.
-    drawn = ipam.allocate(fleet, chosen, file=str(file))
+    drawn = ipam.allocate(fleet, chosen, file=options.named())
     if probe and drawn:
         drawn = _probed(options, fleet, chosen)
-    written = write and bool(drawn)
-    if written:
-        rewrite(file, text, ipam.recorded(text, document, fleet, drawn))
+    changed = _changed(texts, ipam.recorded(tuple(texts.values()), documents, fleet, drawn)) if write and drawn else {}
+    for file, text in changed.items():
+        rewrite(file, texts[file], text)
+    written = bool(changed)
     if options.json:
         click.echo(json.dumps(allocate_document(drawn, written=written), indent=2))
     else:
-        print_allocations(console(sys.stdout, color=options.color), drawn, file=str(file), written=written)
+        print_allocations(
+            console(sys.stdout, color=options.color), drawn, file=_named(changed) or options.named(), written=written
+        )
+
+
+def _changed(before: Mapping[Path, str], after: Iterable[str]) -> dict[Path, str]:
+    """The files whose text is another."""
+    return {file: text for (file, old), text in zip(before.items(), after, strict=True) if text != old}
+
+
+def _named(files: Iterable[Path]) -> str:
+    return ", ".join(map(str, files))
 
 
 def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[ipam.Allocation, ...]:
@@ -61,7 +76,7 @@ def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[i
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
     try:
-        return ipam.allocate(fleet, chosen, file=str(options.file()), clear_of=occupied(fleet, facts))
+        return ipam.allocate(fleet, chosen, file=options.named(), clear_of=occupied(fleet, facts))
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
         raise HostError(str(error)) from error

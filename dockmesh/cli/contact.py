@@ -43,7 +43,7 @@ def contact(
     """
     fleet = whole or options.fleet()
     if options.verbose:
-        click.echo(f"inventory: {options.file()}", err=True)
+        click.echo(f"inventory: {options.named()}", err=True)
     request = Request(
         fleet=fleet,
         hosts=fleet.hosts if whole else options.hosts(fleet),

@@ -23,14 +23,11 @@ def validate(options: Options) -> None:
     fleet = options.fleet()
     chosen = options.hosts(fleet)
     if options.json:
-        click.echo(
-            json.dumps(
-                {"format": "dockmesh/validate/1", "file": str(options.file()), "hosts": [host.name for host in chosen]}
-            )
-        )
+        names = [host.name for host in chosen]
+        click.echo(json.dumps({"format": "dockmesh/validate/1", "file": options.named(), "hosts": names}))
         return
     joined = sum(host.prefix is not None for host in chosen)
-    click.echo(f"valid: {counted(len(chosen), 'host')}, {joined} with a prefix, in {options.file()}")
+    click.echo(f"valid: {counted(len(chosen), 'host')}, {joined} with a prefix, in {options.named()}")
     for note in _absent_keys(chosen):
         click.echo(note, err=True)
 

@@ -10,22 +10,22 @@ from typing import Any
 
 import click
 
-from dockmesh.core.inventory import parse
+from dockmesh.cli.inventories import found, read_all, text_of
+from dockmesh.core.inventory import fleet_of
+from dockmesh.core.inventory.marked import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.selection import select
-from dockmesh.errors import DockmeshError, UsageError
+from dockmesh.errors import DockmeshError
 from dockmesh.report.document import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
-
-_DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """The common options of a call."""
 
-    inventory: Path | None
+    inventory: tuple[Path, ...]
     limit: str | None
     forks: int
     timeout_s: float
@@ -39,19 +39,27 @@ class Options:
         Raises:
             UsageError: there is none, it cannot be read, or it is invalid.
         """
-        return parse(self.inventory_text(), file=str(self.file()))
+        return fleet_of(*self.documents())
+
+    def documents(self) -> tuple[Document, ...]:
+        """The inventory's files, read and not checked yet; errors as those of `fleet`."""
+        return read_all({file: text_of(file) for file in self.files()})
 
     def inventory_text(self) -> str:
-        """The inventory's text: line ends as they are, bytes that are no UTF-8 as surrogates.
+        """All of the inventory's text.
 
         Raises:
             UsageError: there is none, or it cannot be read.
         """
-        file = self.file()
-        try:
-            return file.read_bytes().decode(errors="surrogateescape")
-        except OSError as error:
-            raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
+        return "\0".join(map(text_of, self.files()))
+
+    def named(self) -> str:
+        """The inventory's files, for people."""
+        return ", ".join(map(str, self.files()))
+
+    def files(self) -> tuple[Path, ...]:
+        """Where the inventory is; see `inventories.found`."""
+        return found(self.inventory)
 
     def hosts(self, fleet: Fleet) -> tuple[Host, ...]:
         """The hosts that --limit leaves.
@@ -60,20 +68,6 @@ class Options:
             UsageError: a term of it matches none.
         """
         return select(fleet, self.limit) if self.limit is not None else fleet.hosts
-
-    def file(self) -> Path:
-        """Where the inventory is.
-
-        Raises:
-            UsageError: none is named, and there is none where one would be looked for.
-        """
-        if self.inventory is not None:
-            return self.inventory
-        for file in _DEFAULTS:
-            if file.exists():
-                return file
-        names = ", ".join(map(str, _DEFAULTS))
-        raise UsageError(f"no inventory: there is no {names} here; name one with -i FILE or DOCKMESH_INVENTORY")
 
 
 def common(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +89,7 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
     @wraps(verb)
     def called(
         *,
-        inventory: Path | None,
+        inventory: tuple[Path, ...],
         limit: str | None,
         forks: int,
         timeout: float,
@@ -130,10 +124,12 @@ _OF_INVENTORY = (
     _option(
         "-i",
         "--inventory",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path),
+        multiple=True,
         envvar="DOCKMESH_INVENTORY",
         metavar="FILE",
-        help="The inventory; else $DOCKMESH_INVENTORY, inventory/mesh.yml, mesh.yml.",
+        help="The inventory: a file or a folder of them, also several times; else $DOCKMESH_INVENTORY, "
+        "inventory/mesh.yml, mesh.yml.",
     ),
     _option(
         "-l",

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.inventory import default_bridge, parse
+from dockmesh.core.inventory import default_bridge, fleet_of, yamldoc
 from dockmesh.core.inventory.insertion import insert_prefixes
 from dockmesh.core.inventory.marked import Document
+from dockmesh.core.inventory.several import holder
 from dockmesh.core.inventory.wording import listed
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.occupied import Occupied
@@ -70,20 +71,30 @@ def with_prefixes(fleet: Fleet, drawn: Iterable[Allocation]) -> Fleet:
     return replace(fleet, hosts=tuple(_joined(host, prefixes.get(host.name)) for host in fleet.hosts))
 
 
-def recorded(text: str, document: Document, fleet: Fleet, drawn: Iterable[Allocation]) -> str:
-    """The inventory's `text` with `drawn` written into it; `document` and `fleet` are what was read of it.
+def recorded(
+    texts: Sequence[str], documents: Sequence[Document], fleet: Fleet, drawn: Iterable[Allocation]
+) -> tuple[str, ...]:
+    """The inventory's `texts` with `drawn` written into them; `documents` and `fleet` are what was read of them.
 
     Raises:
-        UsageError: no mere insertion makes the text mean `with_prefixes(fleet, drawn)` and nothing else.
+        UsageError: no mere insertion makes the texts mean `with_prefixes(fleet, drawn)` and nothing else.
     """
     drawn = tuple(drawn)
-    edited = insert_prefixes(text, document, {each.host: each.prefix for each in drawn})
+    prefixes: dict[str, dict[str, IPv4Network]] = {document.file: {} for document in documents}
+    for each in drawn:
+        prefixes[holder(documents, ("hosts", each.host)).file][each.host] = each.prefix
+    edited = tuple(
+        insert_prefixes(text, document, prefixes[document.file])
+        for text, document in zip(texts, documents, strict=True)
+    )
+    named = ", ".join(file for file, its in prefixes.items() if its)
     try:
-        meant = parse(edited, file=document.file, prefixes_required=False)
+        read = [yamldoc.read(text, file=document.file) for text, document in zip(edited, documents, strict=True)]
+        meant = fleet_of(*read, prefixes_required=False)
     except InventoryError as error:
-        raise _unfit(document, [problem.message for problem in error.problems]) from error
+        raise _unfit(named, [problem.message for problem in error.problems]) from error
     if meant != with_prefixes(fleet, drawn):
-        raise _unfit(document, ["more would change than the prefixes"])
+        raise _unfit(named, ["more would change than the prefixes"])
     return edited
 
 
@@ -121,9 +132,9 @@ def _joined(host: Host, prefix: IPv4Network | None) -> Host:
     return replace(host, prefix=prefix, bridge=default_bridge(prefix)) if prefix else host
 
 
-def _unfit(document: Document, reasons: Iterable[str]) -> UsageError:
+def _unfit(named: str, reasons: Iterable[str]) -> UsageError:
     told = "".join(f"\n  {reason}" for reason in reasons)
     return UsageError(
-        f"{document.file} stays as it is, for with the prefixes in it{told}\n"
+        f"{named} stays as it is, for with the prefixes in it{told}\n"
         "Edit it by hand; allocate without --write shows the prefixes."
     )

@@ -1,16 +1,18 @@
 """The inventory: text in, fleet out, every problem at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any
 
 from dockmesh.core.inventory import yamldoc
 from dockmesh.core.inventory.checks import check, underlay_of
-from dockmesh.core.inventory.faults import unread, validate
+from dockmesh.core.inventory.faults import Fault, unread, validate
 from dockmesh.core.inventory.marked import Document
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
+from dockmesh.core.inventory.several import doubled, holder, merged, place
 from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
-from dockmesh.errors import InventoryError
+from dockmesh.errors import InventoryError, Problem
 
 _LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)
 
@@ -29,15 +31,21 @@ def parse(text: str, *, file: str, prefixes_required: bool = True) -> Fleet:
     return fleet_of(yamldoc.read(text, file=file), prefixes_required=prefixes_required)
 
 
-def fleet_of(document: Document, *, prefixes_required: bool = True) -> Fleet:
-    """The fleet that a document describes; arguments and errors as those of `parse`."""
-    keys, faults = validate(document.root)
-    faults += check(keys, unread(faults), prefixes_required=prefixes_required)
-    problems = [*document.problems]
-    problems += (document.problem(fault.path, fault.message, at_key=fault.at_key) for fault in faults)
+def fleet_of(*documents: Document, prefixes_required: bool = True) -> Fleet:
+    """The fleet that the documents describe together; arguments and errors as those of `parse`."""
+    read = [validate(document.root) for document in documents]
+    each = [keys for keys, _faults in read]
+    keys = merged(documents, each)
+    unreadable = unread([fault for _keys, faults in read for fault in faults])
+    problems = [problem for document in documents for problem in document.problems]
+    problems += (_problem(document, one) for document, (_, its) in zip(documents, read, strict=True) for one in its)
+    problems += doubled(documents, each)
+    found = check(keys, unreadable, prefixes_required=prefixes_required)
+    problems += (_between(documents, fault) for fault in found)
     if problems:
+        order = {document.file: at for at, document in enumerate(documents)}
         # What hosts take over from one anchor is wrong once, however many take it over.
-        raise InventoryError(sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column)))
+        raise InventoryError(sorted(dict.fromkeys(problems), key=lambda one: (order[one.file], one.line, one.column)))
     return _fleet(keys)
 
 
@@ -49,6 +57,18 @@ def default_bridge(prefix: IPv4Network) -> IPv4Interface:
 def default_bridge6(prefix: IPv6Network) -> IPv6Interface:
     """The same of IPv6, as a /64 or the whole of less."""
     return IPv6Interface((int(prefix.network_address) + 1, max(64, prefix.prefixlen)))
+
+
+def _problem(document: Document, fault: Fault) -> Problem:
+    return document.problem(fault.path, fault.message, at_key=fault.at_key)
+
+
+def _between(documents: Sequence[Document], fault: Fault) -> Problem:
+    """A fault among the files: what it gets in the way of is named with its place where that is in another one."""
+    document = holder(documents, fault.path)
+    if fault.other is None or (other := holder(documents, fault.other)) is document:
+        return _problem(document, fault)
+    return _problem(document, replace(fault, message=f"{fault.message} ({place(other, fault.other)})"))
 
 
 def _fleet(keys: InventoryKeys) -> Fleet:

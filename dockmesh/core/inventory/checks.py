@@ -123,7 +123,8 @@ def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
             if owner != name and not (key == "underlay" and twins.get("address") == owner and host.underlay is None):
                 twins[key] = owner
                 at = "address" if key == "underlay" and host.underlay is None else key
-                yield Fault(("hosts", name, at), f"{key} {value} of {name} is that of {owner} already")
+                said = f"{key} {value} of {name} is that of {owner} already"
+                yield Fault(("hosts", name, at), said, other=("hosts", owner, at))
 
 
 def _claims(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
@@ -151,7 +152,7 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Fault]:
             first, second = sorted((outer, inner))
             other = f"prefix {blocks[first]} of {owners[first]}"
             message = f"prefix {blocks[second]} of {owners[second]} overlaps {other}"
-            yield Fault(("hosts", owners[second], key), message)
+            yield Fault(("hosts", owners[second], key), message, other=("hosts", owners[first], key))
         else:
             covered.setdefault(outer, []).append(inner)
     for outer, inside in covered.items():

@@ -17,11 +17,12 @@ _LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong with the value at `path`, or with its key."""
+    """Something wrong with the value at `path`, or with its key. `other`: what it gets in the way of."""
 
     path: Path
     message: str
     at_key: bool = False
+    other: Path | None = None
 
 
 def validate(document: Mapping[str, object]) -> tuple[InventoryKeys, list[Fault]]:

@@ -17,7 +17,7 @@ def allocated(text: str) -> str:
     """The text with all the prefixes it lacks."""
     document = yamldoc.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
-    return recorded(text, document, fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))
+    return recorded([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
 
 
 def refused(text: str) -> str:

@@ -51,7 +51,7 @@ def inventories(draw: st.DrawFn) -> str:
 def allocated(text: str) -> str:
     document = yamldoc.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
-    return recorded(text, document, fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))
+    return recorded([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
 
 
 @settings(max_examples=200)
