@@ -23,7 +23,7 @@ class UsageError(DockmeshError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file. `line` and `column` count from 1."""
+    """One thing wrong in a file. `line` and `column` count from 1; 0 is said of what stands on the command line."""
 
     file: str
     line: int
@@ -32,7 +32,7 @@ class Problem:
 
     def __str__(self) -> str:
         """`FILE:LINE:COLUMN: message`, as compilers say it and editors jump to it."""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column}: {self.message}" if self.line else f"{self.file}: {self.message}"
 
 
 class InventoryError(UsageError):
@@ -51,6 +51,10 @@ class HostError(DockmeshError):
 
 class UnreachableError(HostError):
     """No SSH session to the host came about, or it was lost."""
+
+
+class NoDockerError(HostError):
+    """The host can be worked with, but has no Docker."""
 
 
 class LabError(DockmeshError):

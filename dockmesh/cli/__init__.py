@@ -12,6 +12,7 @@ from dockmesh.errors import DockmeshError, UsageError
 
 # Verbs and the modules they live in: a verb's libraries are loaded when it is called, not for --version and --help.
 _VERBS = {
+    "init": ("dockmesh.cli.init", "Write an inventory to begin with, from what knows the hosts already."),
     "validate": ("dockmesh.cli.offline", "Check the inventory without contacting anyone."),
     "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that lack one, or write them down."),
     "plan": ("dockmesh.cli.online", "Show what apply would change, and why; change nothing."),

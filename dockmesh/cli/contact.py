@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from dockmesh.cli.options import Options
-from dockmesh.core.model import Fleet
+from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
 from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
 from dockmesh.remote.ssh import SshTransport
@@ -33,20 +33,22 @@ def contact(
     *,
     whole: Fleet | None = None,
     quiet: bool = False,
+    strangers: tuple[Host, ...] = (),
 ) -> Iterator[Pipeline]:
     """The run that the options describe; its progress goes to stderr unless it shall be `quiet`.
 
-    With `whole`, that fleet is what the inventory means, and --limit leaves no host of it out.
+    With `whole`, that fleet is what the inventory means, and --limit leaves no host of it out. `strangers` are in no
+    inventory yet, and know no peers.
 
     Raises:
         UsageError: the inventory or --limit is wrong; nobody was contacted.
     """
-    fleet = whole or options.fleet()
-    if options.verbose:
+    fleet = Fleet(Settings()) if strangers else whole or options.fleet()
+    if options.verbose and not strangers:
         click.echo(f"inventory: {options.named()}", err=True)
     request = Request(
         fleet=fleet,
-        hosts=fleet.hosts if whole else options.hosts(fleet),
+        hosts=strangers or (fleet.hosts if whole else options.hosts(fleet)),
         run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         goal=goal,
         rollout=rollout or Rollout(),

@@ -80,6 +80,12 @@ def offline(verb: Callable[..., Any]) -> Callable[..., Any]:
     return _with(verb, (*_OF_INVENTORY, *_OF_OUTPUT, *map(_hidden, _OF_RUNS)))
 
 
+def without_inventory(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """As `common`, for a verb that contacts hosts of no inventory."""
+    inventory, limit = _OF_INVENTORY
+    return _with(verb, (_hidden(inventory), limit, *_OF_OUTPUT, *_OF_RUNS))
+
+
 def from_files(verb: Callable[..., Any]) -> Callable[..., Any]:
     """As `offline`, for a verb that works from results in files and needs no inventory either."""
     return _with(verb, (*map(_hidden, (*_OF_INVENTORY, *_OF_RUNS)), *_OF_OUTPUT))

@@ -47,7 +47,7 @@ from dockmesh.core.model import (
     route,
 )
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, NoDockerError
 
 PROTOCOL = "201"
 METRIC = 4201
@@ -295,7 +295,7 @@ def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
     if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
         raise HostError("Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce")
     if info is ABSENT:
-        raise HostError("Docker is not installed: install it, or say docker: false in the inventory")
+        raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
     if why := _docker_silent(info):
         if by := _pending(sections):
             raise HostError(f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end")

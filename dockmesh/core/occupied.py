@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 
 from dockmesh.core.addresses import Network, within
 from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts, KernelRoute
@@ -32,7 +31,7 @@ def occupied(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[Occupied, ..
     return tuple(found.values())
 
 
-def _of(name: str, host: HostFacts, pool: IPv4Network, *, docker: bool) -> Iterator[Occupied]:
+def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[Occupied]:
     """Docker's docker0 is left out: it moves into the prefix. dockmesh's own routes come and go with the inventory."""
     for device, address in host.addresses:
         if not (docker and device == DOCKER_BRIDGE):
@@ -41,11 +40,11 @@ def _of(name: str, host: HostFacts, pool: IPv4Network, *, docker: bool) -> Itera
         if network.device != DOCKER_BRIDGE:
             yield from (Occupied(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
     for route in host.foreign_routes:
-        if not (docker and route.device == DOCKER_BRIDGE) and not _leads_out(route, pool):
+        if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
             yield Occupied(route.prefix, f"{route.prefix}, to which {name} has a route")
 
 
-def _leads_out(route: KernelRoute, pool: IPv4Network) -> bool:
+def leads_out(route: KernelRoute, pool: Network) -> bool:
     """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
     on_link = route.device is not None and route.next_hop is None
     return route.prefix.prefixlen <= _HALF_DEFAULT or (within(pool, route.prefix) and not on_link)

@@ -13,14 +13,13 @@ from fabric import Config, Connection
 from paramiko import PKey, SSHConfig
 
 from dockmesh.core.model import Login
-from dockmesh.remote import sockets
+from dockmesh.remote import sockets, sshconfig
 from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
 
 _SSH_PORT = 22
 _KEEPALIVES = 3
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
-_CONFIG_FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
 
 # What is no attribute of the class, fabric writes into the configuration that all connections share, by emptying and
 # filling it again; another thread that opens a connection at that moment would find nothing in it.
@@ -77,10 +76,9 @@ class Connections:
     def _config(self) -> Config:
         # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
         config = Config(lazy=True, ssh_config=SSHConfig())
-        for file in (Path(name).expanduser() for name in _CONFIG_FILES):
+        for file in (Path(name).expanduser() for name in sshconfig.FILES):
             if file.exists():
-                with file.open(encoding="utf-8") as lines:
-                    config.base_ssh_config.parse(lines)
+                sshconfig.load(config.base_ssh_config, file)
         return config
 
     def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:

@@ -26,13 +26,15 @@ from dockmesh.core.model import (
 from dockmesh.core.path.outlook import Difference, Outlook
 from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
-from dockmesh.errors import DockmeshError, InventoryError
+from dockmesh.core.starting.proposal import Proposed
+from dockmesh.errors import DockmeshError, InventoryError, Problem
 from dockmesh.report.foreseen import differences_document, outlook_document
 
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
 STATUS = "dockmesh/status/1"
 ALLOCATE = "dockmesh/allocate/1"
+INIT = "dockmesh/init/1"
 PROBLEMS = "dockmesh/problems/1"
 
 
@@ -98,11 +100,33 @@ def allocate_document(drawn: Iterable[Allocation], *, written: bool) -> dict[str
     }
 
 
+def init_document(proposed: Iterable[Proposed], *, file: str) -> dict[str, Any]:
+    """The hosts an inventory begins with; `error` says why one is left out of it."""
+    return {"format": INIT, "file": file, "hosts": [_proposed(each) for each in proposed]}
+
+
+def _proposed(each: Proposed) -> dict[str, Any]:
+    host = each.host
+    return {
+        "host": each.name,
+        "underlay": str(host.underlay) if host else None,
+        "prefix": str(host.prefix) if host and host.prefix else None,
+        "bridge": str(host.bridge) if host and host.bridge else None,
+        "docker": host.docker if host else None,
+        "stays": each.stays,
+        "error": each.why,
+    }
+
+
 def problems_document(error: DockmeshError) -> dict[str, Any]:
     """Why a call came to nothing: every problem of the inventory with its place, or the one thing wrong elsewhere."""
     found = error.problems if isinstance(error, InventoryError) else ()
     elsewhere = {"file": None, "line": None, "column": None, "message": str(error)}
-    return {"format": PROBLEMS, "problems": [asdict(each) for each in found] or [elsewhere]}
+    return {"format": PROBLEMS, "problems": [_problem(each) for each in found] or [elsewhere]}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {key: value or None for key, value in asdict(problem).items()}
 
 
 def shown(resource: Resource | None) -> str | None:

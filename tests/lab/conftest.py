@@ -38,6 +38,7 @@ _LONGEST_FIRST = (
     "test_mesh_probed",
     "test_lab",
     "test_reports",
+    "test_init",
     "test_allocate_probed",
 )
 

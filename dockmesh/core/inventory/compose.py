@@ -10,6 +10,7 @@ from dockmesh.core.inventory.wording import quoted
 
 DEPTH: Final = 32
 UNFOLDED: Final = 500_000
+INVENTORY: Final = "an inventory is a mapping with the keys mesh, connection and hosts"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = {
@@ -44,9 +45,15 @@ class _Frame:
 
 
 class Composer:
-    """Takes the events of a stream one by one; `faults` are those that did not stop it."""
+    """Takes the events of a stream one by one; `faults` are those that did not stop it.
 
-    def __init__(self) -> None:
+    Args:
+        keys: what is to be read, for people: `an inventory is a mapping with the keys ...`.
+        any_tag: tags are passed over, as in the files of others.
+    """
+
+    def __init__(self, keys: str = INVENTORY, *, any_tag: bool = False) -> None:
+        self._keys, self._any_tag = keys, any_tag
         self.faults: list[tuple[Mark, str]] = []
         self._root: Value = None
         self._root_at: Mark = (1, 1)
@@ -74,11 +81,10 @@ class Composer:
 
     def mapping(self) -> Mapping:
         """The finished document."""
-        keys = "an inventory is a mapping with the keys mesh, connection and hosts"
         if self._root is None:
-            raise StopError((1, 1), f"the file is empty; {keys}")
+            raise StopError((1, 1), f"the file is empty; {self._keys}")
         if not isinstance(self._root, Mapping):
-            raise StopError(self._root_at, keys)
+            raise StopError(self._root_at, self._keys)
         return self._root
 
     def _start_document(self, event: ev.DocumentStartEvent) -> None:
@@ -172,7 +178,7 @@ class Composer:
 
     def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Mark) -> None:
         tag = event.tag or "!"
-        if tag not in _TAGS[type(event)]:
+        if not self._any_tag and tag not in _TAGS[type(event)]:
             shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
             self.faults.append((mark, f"tag {quoted(shown)} means nothing here; remove it"))
 

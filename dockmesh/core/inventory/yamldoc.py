@@ -12,7 +12,7 @@ from typing import Final
 import yaml
 from yaml.events import Event
 
-from dockmesh.core.inventory.compose import Composer, StopError
+from dockmesh.core.inventory.compose import INVENTORY, Composer, StopError
 from dockmesh.core.inventory.marked import Document, Mark
 from dockmesh.errors import InventoryError, Problem
 
@@ -24,14 +24,14 @@ _UNFIT: Final = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 
 
-def read(text: str, *, file: str) -> Document:
-    """The one document of `text`.
+def read(text: str, *, file: str, keys: str = INVENTORY, any_tag: bool = False) -> Document:
+    """The one document of `text`; `keys` and `any_tag` are the composer's.
 
     Raises:
         InventoryError: `text` is no YAML, or no single mapping.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    composer = Composer()
+    composer = Composer(keys, any_tag=any_tag)
     try:
         _refuse_unfit_characters(text)
         for event in _events(text):

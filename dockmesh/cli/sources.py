@@ -1,0 +1,118 @@
+"""Where `init` has its hosts from."""
+
+import socket
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import click
+from paramiko import SSHConfig, SSHException
+
+from dockmesh.core.inventory.wording import did_you_mean, quoted
+from dockmesh.core.starting import ansible
+from dockmesh.core.starting.candidates import Candidate, Place, doubled, name_of, named, read
+from dockmesh.errors import InventoryError, Problem, UsageError
+from dockmesh.remote import sshconfig
+
+_VARIABLES = ("group_vars", "host_vars")
+
+
+def candidates(pattern: str | None, file: Path | None, hosts: Iterable[str]) -> tuple[Candidate, ...]:
+    """The hosts of all sources.
+
+    Raises:
+        UsageError: all that is wrong in them, with its places; or there is no host.
+    """
+    problems: list[Problem] = []
+    found: list[Candidate] = []
+    sources: list[Callable[[], Iterable[Candidate]]] = [lambda: _arguments(hosts)]
+    if file is not None:
+        sources.insert(0, lambda: _of_ansible(file))
+    if pattern is not None:
+        sources.insert(0, lambda: _of_ssh(pattern))
+    for source in sources:
+        try:
+            found += source()
+        except InventoryError as error:
+            problems += error.problems
+    problems += doubled(found)
+    if problems:
+        raise InventoryError(problems)
+    if not found:
+        raise UsageError("no hosts: name some, or --ssh-config 'PATTERN', or --ansible FILE with hosts in it")
+    return tuple(found)
+
+
+def addresses_of(hosts: Iterable[Candidate]) -> dict[str, IPv4Address]:
+    """Where they are, by what ~/.ssh/config and the name service say; without those that nobody knows."""
+    config = _config()
+    return {each.name: address for each in hosts if (address := _looked_up(each.address, config))}
+
+
+def _of_ssh(pattern: str) -> list[Candidate]:
+    """By their names alone: what else the configuration says of them, it says whenever dockmesh logs in."""
+    file = Path(sshconfig.USER).expanduser()
+    found: list[Candidate] = []
+    problems: list[Problem] = []
+    try:
+        matching, others = sshconfig.entries(file, pattern)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{sshconfig.USER}: {getattr(error, 'strerror', None) or error}") from error
+    if not matching:
+        hint = did_you_mean(pattern, others, most=3)
+        raise UsageError(f"{sshconfig.USER}: no Host entry is called {quoted(pattern)}{hint}")
+    for entry in matching:
+        place = Place(entry.file, entry.line, 1)
+        try:
+            found.append(Candidate(name_of(entry.name), str(read("address", entry.name)), place))
+        except ValueError as why:
+            problems.append(place.problem(f"host {why}"))
+    return _sound(found, problems)
+
+
+def _of_ansible(file: Path) -> list[Candidate]:
+    try:
+        text = file.read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}: the Ansible inventory cannot be read") from error
+    beside = [name for name in _VARIABLES if (file.parent / name).is_dir()]
+    if beside:
+        click.echo(f"note: variables in {' and '.join(beside)} beside {file} are not read", err=True)
+    return ansible.read(text, file=str(file))
+
+
+def _arguments(hosts: Iterable[str]) -> list[Candidate]:
+    found: list[Candidate] = []
+    problems: list[Problem] = []
+    for each in hosts:
+        try:
+            found.append(named(each))
+        except ValueError as why:
+            problems.append(Place("HOST").problem(str(why)))
+    return _sound(found, problems)
+
+
+def _sound(found: list[Candidate], problems: list[Problem]) -> list[Candidate]:
+    if problems:
+        raise InventoryError(problems)
+    return found
+
+
+def _config() -> SSHConfig:
+    config = SSHConfig()
+    file = Path(sshconfig.USER).expanduser()
+    try:
+        if file.exists():
+            sshconfig.load(config, file)
+    except (OSError, ValueError, SSHException) as error:
+        raise UsageError(f"{sshconfig.USER}: {error}") from error
+    return config
+
+
+def _looked_up(name: str, config: SSHConfig) -> IPv4Address | None:
+    hostname = config.lookup(name).get("hostname", name)
+    try:
+        found = socket.getaddrinfo(hostname, None, socket.AF_INET, socket.SOCK_STREAM)
+        return IPv4Address(found[0][4][0])
+    except (OSError, ValueError):
+        return None

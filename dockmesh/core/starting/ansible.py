@@ -1,0 +1,25 @@
+"""An Ansible inventory -> the hosts in it."""
+
+import re
+
+from dockmesh.core.starting import groups, groupyaml, ini
+from dockmesh.core.starting.candidates import Candidate
+from dockmesh.errors import UsageError
+
+_YAML = (".yml", ".yaml", ".json")
+# A file without a name that tells: its first line that is no comment is a mapping's.
+_LOOKS_LIKE_YAML = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*(?:---|\{|[\w.-]+:\s*(?:#[^\n]*)?(?:\n|$))")
+
+
+def read(text: str, *, file: str) -> list[Candidate]:
+    """The hosts, in the file's order.
+
+    Raises:
+        UsageError: all that is wrong, with line and column.
+    """
+    if text.startswith("$ANSIBLE_VAULT"):
+        raise UsageError(f"{file}: encrypted by ansible-vault: decrypt it first (ansible-vault view)")
+    if text.startswith("#!"):
+        raise UsageError(f"{file}: a program; what it says as a file: ansible-inventory -i {file} --list --yaml")
+    yaml = file.lower().endswith(_YAML) or _LOOKS_LIKE_YAML.match(text)
+    return groups.candidates((groupyaml if yaml else ini).parse(text, file=file))
