@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What dockmesh is measured beside, apart: it needs other versions of the same libraries.
+RIVALS := .venv-bench
 WORKERS ?= 2
 LAB_INVENTORY := /var/lib/dockmesh/lab/demo/mesh.yml
 # What the HTML report is tested in.
@@ -65,14 +67,20 @@ format: $(READY)
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 
+# BENCH='--help' tells what can be chosen. Without the rivals the bench says so, and goes on.
 bench: system
-	@$(BIN)/python -m tests.bench
+	@[ $(RIVALS)/.ready -nt .ci/bench.txt ] || { $(PYTHON) -m venv $(RIVALS) && \
+	  $(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/bench.txt && \
+	  touch $(RIVALS)/.ready; } || echo 'the tools to compare with could not be installed' >&2
+	@$(BIN)/python -m tests.bench --tools $(RIVALS)/bin $(BENCH)
 
 # Pins every dependency anew, with hashes.
 lock: $(READY)
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --upgrade --group dev --no-emit-index-url --generate-hashes \
 	  --no-header --no-annotate --python-version 3.11 pyproject.toml -o .ci/requirements.lock
+	@printf 'ansible-core\nmatplotlib\npyinfra\n' | $(BIN)/uv pip compile --quiet --universal --upgrade \
+	  --no-emit-index-url --generate-hashes --no-header --no-annotate --python-version 3.11 - -o .ci/bench.txt
 
 # Fetches the modules of D3 anew, in the versions above.
 vendor:

@@ -1,86 +1,99 @@
-"""What reading a fleet costs, beside OpenSSH doing the same: `make bench`. Ratios of one run, interleaved.
+"""What dockmesh's verbs cost, beside OpenSSH, pyinfra and Ansible doing the same job: `make bench`.
 
-Both start as cold processes and run the very script that reads a host, on the same hosts, one connection each.
+Every call is a cold process on hosts of the lab, in turns within a run: ratios of one run compare, seconds do not.
 """
 
-import statistics
+import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from dockmesh.core.inventory import parse
-from dockmesh.core.routing import peers
-from dockmesh.core.script import reader
-from dockmesh.lab import lifecycle
+from dockmesh.lab import lifecycle, machine
 from dockmesh.lab.running import Lab
-from dockmesh.pipeline import TEXTS
-
-_HOSTS = 8
-_ROUNDS = 7
+from tests.bench import far, job, startup
+from tests.bench.core import measure as measure_core
+from tests.bench.document import document
+from tests.bench.fleet import fleet
+from tests.bench.goals import goals
+from tests.bench.options import Options, parse
+from tests.bench.python import on_hosts
+from tests.bench.rivals.choice import chosen
+from tests.bench.rivals.openssh import FLOOR
+from tests.bench.rivals.tool import Tool
+from tests.bench.sample import Sample, Samples
+from tests.bench.table import table
 
 
 def main() -> None:
-    """Bring hosts up, measure in turns, print minimum, median and maximum, and the ratio of the medians."""
-    lab = lifecycle.up("bench", _HOSTS)
+    """Measure, write bench.json and bench.svg, print the table."""
+    options = parse(sys.argv[1:])
+    machine.check()
+    began = startup.measure()
+    core = measure_core(options.core) if options.core else {}
+    taken: list[Sample] = []
+    absent: dict[str, str] = {}
+    if options.hosts:
+        with _lab(options, max(options.hosts), light=True) as lab, on_hosts(lab) as no_python:
+            tools, absent = chosen(options, no_python)
+            taken += _measure(lab, options, tools, docker=False)
+    if options.docker:
+        floor = tuple(tool for tool in chosen(options, None)[0] if tool.name == FLOOR)
+        with _lab(options, options.docker, light=False) as lab:
+            taken += _measure(lab, options, floor, docker=True)
+    samples = Samples(tuple(taken))
+    judged = tuple(goals(samples, began, core))
+    _write(document(samples, judged, options.tools, startup=began, core=core, absent=absent), options)
+    for line in (*table(samples, judged), *(f"not there: {name}, {why}" for name, why in absent.items())):
+        print(line)
+
+
+@contextmanager
+def _lab(options: Options, hosts: int, *, light: bool) -> Iterator[Lab]:
+    name = options.lab if light else f"{options.lab}-docker"
+    # Of a release that this machine has packages of: the Python for the hosts comes from there.
+    releases = (_release(),) if light else ("bookworm", "trixie", "forky")
     try:
-        with TemporaryDirectory() as folder:
-            _measure(lab, Path(folder))
+        yield lifecycle.up(name, hosts, releases, light=light)
     finally:
-        lifecycle.down("bench")
+        if not options.keep:
+            lifecycle.down(name)
 
 
-def _measure(lab: Lab, folder: Path) -> None:
-    inventory = str(lab.inventory)
-    ways: dict[str, Callable[[], object]] = {
-        "OpenSSH, all at once": lambda: _openssh(lab, scripts),
-        "dockmesh plan": lambda: _run([sys.executable, "-m", "dockmesh", "plan", "-i", inventory], {2}),
-    }
-    scripts = _scripts(lab, folder)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(_ROUNDS + 1):
-        for name, way in ways.items():
-            begun = time.monotonic()
-            way()
-            seconds[name].append(time.monotonic() - begun)
-    print(f"reading {_HOSTS} hosts with Docker, {_ROUNDS} rounds after one to warm up, seconds")
-    for name, taken in seconds.items():
-        kept = taken[1:]
-        print(f"{name:<22} min {min(kept):.2f}  median {statistics.median(kept):.2f}  max {max(kept):.2f}")
-    openssh, dockmesh = (statistics.median(taken[1:]) for taken in seconds.values())
-    print(f"dockmesh / OpenSSH: {dockmesh / openssh:.2f}")
+def _measure(lab: Lab, options: Options, tools: tuple[Tool, ...], *, docker: bool) -> Iterator[Sample]:
+    sizes = (options.docker,) if docker else options.hosts
+    for rtt_ms in (0,) if docker else options.rtt_ms:
+        with far.namespace(lab, rtt_ms) as within:
+            address = str(lab.topology.hosts[0].underlay.ip)
+            sys.stderr.write(f"RTT {far.measured_ms(within, address):.2f} ms, for {rtt_ms}\n")
+            for hosts in sizes:
+                with fleet(lab, hosts) as made:
+                    place = job.Place(made, within, rtt_ms, docker)
+                    yield from _rounds(place, tuple(tool for tool in tools if hosts <= tool.most), options.rounds)
 
 
-def _scripts(lab: Lab, folder: Path) -> dict[str, Path]:
-    """The script each host is read by, in a file for OpenSSH's stdin; by the host's address."""
-    fleet = parse(lab.inventory.read_text(encoding="utf-8"), file=str(lab.inventory))
-    files = {}
-    for host in fleet.hosts:
-        file = folder / host.name
-        file.write_text(reader(TEXTS, [peer.underlay for peer in peers(fleet, host)]), encoding="utf-8")
-        files[host.login.address] = file
-    return files
+def _rounds(place: job.Place, tools: tuple[Tool, ...], rounds: int) -> Iterator[Sample]:
+    job.warm(place, tools)
+    for number in range(1, rounds + 1):
+        yield from job.rounds(place, tools, number)
 
 
-def _openssh(lab: Lab, scripts: dict[str, Path]) -> None:
-    options = ("-o", f"UserKnownHostsFile={lab.inventory.parent / 'known_hosts'}", "-o", "BatchMode=yes")
-    key = ("-i", str(lab.inventory.parent / "id_ed25519"))
-    inside = ("ip", "netns", "exec", lab.topology.fabric)
-    running = []
-    for address, script in scripts.items():
-        with script.open("rb") as text:
-            argv = (*inside, "ssh", "-F", "none", *options, *key, f"root@{address}", "sh -s")
-            running.append(subprocess.Popen(argv, stdin=text, stdout=subprocess.DEVNULL))
-    if any(process.wait() for process in running):
-        raise SystemExit("OpenSSH did not read every host: the figures would not compare")
+def _release() -> str:
+    lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line).get("VERSION_CODENAME", "bookworm").strip('"')
 
 
-def _run(argv: list[str], statuses: set[int]) -> None:
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if done.returncode not in statuses:
-        raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}: {done.stderr}")
+def _write(result: dict[str, object], options: Options) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "bench.json"
+    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    python, script = options.tools / "python", Path(__file__).with_name("plot.py")
+    if not python.exists():
+        sys.stderr.write("no plot: matplotlib is not there\n")
+        return
+    subprocess.run((python, script, file, file.with_suffix(".svg")), check=False)
+    sys.stderr.write(f"{file}, {file.with_suffix('.svg')}\n")
 
 
 main()

@@ -1,0 +1,117 @@
+"""What the hosts of a large fleet would answer, made from an answer of a real one: `python -m … HOSTS KIND COUNT`.
+
+Writes COUNT answers to stdout, each behind a line with its length. A process of its own: what making them takes is no
+part of what is measured.
+"""
+
+import json
+import sys
+from base64 import encodebytes
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+
+from dockmesh.core.desired import desired
+from dockmesh.core.facts import METRIC, PROTOCOL, parse
+from dockmesh.core.inventory import parse as parse_inventory
+from dockmesh.core.model import Bridge, Chain, File, Fleet, Host, HostState, Route, SourceNat, Unit
+from dockmesh.core.uplinks import Narrowest
+from dockmesh.pipeline import TEXTS
+from tests.builders import Said, listed, recorded
+
+FRESH, CONVERGED, JOINED = "fresh", "converged", "joined"
+# Large enough for 10,000 hosts on one LAN and a /22 for each.
+_FIRST, _LAN, _POOL = IPv4Address("172.20.0.10"), 14, IPv4Address("10.0.0.0")
+_RECORDED = "trixie_fresh"
+
+
+def inventory(hosts: int) -> str:
+    """An inventory of that many hosts."""
+    lines = (
+        f"  host{at}: {{ address: {_FIRST + at}, prefix: {IPv4Network((int(_POOL) + (at << 10), 22))} }}\n"
+        for at in range(hosts)
+    )
+    return "".join(("mesh: {name: big}\nconnection: {user: root}\nhosts:\n", *lines))
+
+
+def answers(hosts: int, kind: str) -> Iterator[str]:
+    """Those of the last hosts first: of a fleet that one host joined, the new one is among the first then."""
+    whole = parse_inventory(inventory(hosts), file="mesh.yml")
+    before = parse_inventory(inventory(hosts - 1), file="mesh.yml") if kind == JOINED else whole
+    for host in reversed(whole.hosts):
+        new = kind == FRESH or host not in before.hosts
+        yield recorded(_RECORDED, _fresh(whole, host)) if new else _converged(whole, before, host)
+
+
+def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
+    lan = IPv4Network((int(_FIRST), _LAN), strict=False)
+    return {
+        "ways": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
+        "addresses": _addresses(host, "172.17.0.1/16"),
+        "routes": f"172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1\n{_lan_route(host, lan)}",
+    }
+
+
+def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
+    """As the host is after an apply to the fleet as it was before."""
+    found = parse(host, recorded(_RECORDED, _fresh(before, host)))
+    wanted = desired(before, host, found, Narrowest("host1", "eth0", 1500, whole=True), TEXTS)
+    assert host.bridge
+    lan = IPv4Network((int(_FIRST), _LAN), strict=False)
+    own = f"{host.bridge.network} dev docker0 proto kernel scope link src {host.bridge.ip}"
+    routes = (
+        f"{each.prefix} via {each.next_hop} dev {each.device} proto {PROTOCOL} metric {METRIC}"
+        for each in wanted.resources
+        if isinstance(each, Route)
+    )
+    said = _fresh(fleet, host) | dict(_kept(wanted))
+    said["addresses"] = _addresses(host, str(host.bridge))
+    said["routes"] = "\n".join((_lan_route(host, lan), own, *routes))
+    said["enabled"] = "enabled\nenabled\nactive"
+    return _with_docker(recorded(_RECORDED, said), host, wanted)
+
+
+def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
+    for each in wanted.resources:
+        match each:
+            case File():
+                yield each.path.rsplit("/", 1)[1], f"{each.mode or '644'}\n{_base64(each.text)}"
+            case Unit():
+                yield each.name, f"644\n{_base64(each.text)}"
+            case Chain():
+                rules = "\n".join(f"-A {each.name} {rule}" for rule in each.rules)
+                heads = f":FORWARD DROP\n:DOCKER-USER -\n:{each.name} -\n-A {each.hook} -j {each.name}"
+                yield each.table, f"{heads}\n{rules}"
+            case SourceNat():
+                yield "nft", listed(each)
+
+
+def _with_docker(answer: str, host: Host, wanted: HostState) -> str:
+    """With what `docker info` and `docker network inspect` say once Docker was restarted."""
+    assert host.bridge
+    bridge = next(each for each in wanted.resources if isinstance(each, Bridge))
+    pools = json.dumps([{"Base": str(pool.base), "Size": pool.size} for pool in bridge.pools], separators=(",", ":"))
+    told = answer.replace('"CDISpecDirs"', f'"DefaultAddressPools":{pools},"CDISpecDirs"', 1)
+    return told.replace("172.17.0.0/16", str(host.bridge.network)).replace("172.17.0.1", str(host.bridge.ip))
+
+
+def _addresses(host: Host, bridge: str) -> str:
+    return f"2: eth0    inet {host.underlay}/{_LAN} scope global eth0\n3: docker0    inet {bridge} scope global docker0"
+
+
+def _lan_route(host: Host, lan: IPv4Network) -> str:
+    return f"{lan} dev eth0 proto kernel scope link src {host.underlay}"
+
+
+def _base64(text: str) -> str:
+    return encodebytes(text.encode()).decode().strip()
+
+
+def main(hosts: int, kind: str, count: int) -> None:
+    """Write them."""
+    for _, text in zip(range(count), answers(hosts, kind), strict=False):
+        data = text.encode()
+        sys.stdout.buffer.write(b"%d\n" % len(data) + data)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,26 @@
+"""The pure core at scale: each case is a process of its own, for its memory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.answers import CONVERGED, FRESH, JOINED
+
+_CHECKOUT = Path(__file__).parents[2]
+# Ten thousand hosts have 10 ** 8 routes: a few of them are looked at.
+_OF_TEN_THOUSAND = 8
+
+
+def measure(of_a_thousand: int) -> dict[str, float]:
+    """By `HOSTS KIND WHAT`; extrapolated from so many hosts of a thousand, unless that is all."""
+    found: dict[str, float] = {}
+    for hosts, sample in ((1_000, max(2, of_a_thousand)), (10_000, _OF_TEN_THOUSAND)):
+        for kind in (FRESH, CONVERGED, JOINED):
+            argv = (sys.executable, "-m", "tests.bench.scale", str(hosts), kind, str(sample))
+            done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=_CHECKOUT)
+            case = json.loads(done.stdout)
+            told = ", ".join(f"{what} {value:.3g}" for what, value in case.items())
+            sys.stderr.write(f"{hosts} hosts, {kind}, {sample} of them worked out: {told}\n")
+            found |= {f"{hosts} {kind} {what}": value for what, value in case.items()}
+    return found

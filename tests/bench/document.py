@@ -1,0 +1,58 @@
+"""The figures as one JSON document."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import exponents
+from tests.bench.goals import Goal
+from tests.bench.sample import Samples
+
+
+def document(
+    samples: Samples,
+    goals: Sequence[Goal],
+    tools: Path,
+    *,
+    startup: Mapping[str, tuple[float, ...]],
+    core: Mapping[str, float],
+    absent: Mapping[str, str],
+) -> dict[str, Any]:
+    """Every single sample, so that others can come to figures of their own."""
+    names = dict.fromkeys(each.tool for each in samples.taken)
+    growing = [
+        {"tool": tool, "verb": verb, "rtt_ms": rtt_ms, "exponent": value}
+        for tool in names
+        for (verb, rtt_ms), value in exponents(samples, tool).items()
+    ]
+    return {
+        "format": "dockmesh/bench/1",
+        "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+        "versions": _versions(tools),
+        "absent": dict(absent),
+        "samples": [asdict(each) for each in samples.taken],
+        "exponents": growing,
+        "startup_ms": dict(startup),
+        "core": dict(core),
+        "goals": [asdict(each) | {"met": each.met} for each in goals],
+    }
+
+
+def _versions(tools: Path) -> dict[str, str]:
+    found = {"dockmesh": version("dockmesh"), "paramiko": version("paramiko"), "openssh": _said(("ssh", "-V"))}
+    if (tools / "python").exists():
+        script = "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in NAMES}))"
+        names = "('ansible-core', 'pyinfra')"
+        found |= json.loads(_said((str(tools / "python"), "-c", script.replace("NAMES", names))) or "{}")
+    return found
+
+
+def _said(argv: Sequence[str]) -> str:
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    return (done.stdout or done.stderr).strip() if done.returncode == 0 else ""

@@ -1,0 +1,61 @@
+"""A controller far from the lab: a namespace of its own at the end of a cable that takes half a round trip each way."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from dockmesh.lab import network
+from dockmesh.lab.command import run
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import CONTROLLER
+
+_NEAR, _FAR = "far0", "eth0"
+_ADDRESS = IPv4Interface((CONTROLLER.ip + 1, CONTROLLER.network.prefixlen))
+_KNOCK = """
+import socket, sys, time
+for _ in range(6):
+    begun = time.monotonic()
+    socket.create_connection((sys.argv[1], 22)).close()
+    print((time.monotonic() - begun) * 1000)
+"""
+_CHECKOUT = Path(__file__).parents[2]
+
+
+@contextmanager
+def namespace(lab: Lab, rtt_ms: int) -> Iterator[str]:
+    """The namespace to be in for that round trip to the hosts: the lab's own for 0."""
+    fabric, own = lab.topology.fabric, f"{lab.topology.fabric}-far"
+    if rtt_ms == 0:
+        yield fabric
+        return
+    network.delete(own)
+    run(("ip", "netns", "add", own))
+    cable = (sys.executable, "-m", "tests.bench.delay", fabric, _NEAR, own, _FAR, str(rtt_ms / 2))
+    try:
+        with subprocess.Popen(cable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_CHECKOUT) as relay:
+            try:
+                _connect(relay, fabric, own)
+                yield own
+            finally:
+                assert relay.stdin
+                relay.stdin.close()
+    finally:
+        network.delete(own)
+
+
+def _connect(relay: subprocess.Popen[bytes], fabric: str, own: str) -> None:
+    assert relay.stdout
+    if relay.stdout.readline() != b"ready\n":
+        raise SystemExit("the relay that delays frames did not start: this machine makes no TAP devices")
+    run(("ip", "-n", fabric, "link", "set", _NEAR, "txqueuelen", "10000", "master", network.SWITCH, "up"))
+    lines = ("link set lo up", f"address add {_ADDRESS} dev {_FAR}", f"link set {_FAR} txqueuelen 10000 up")
+    run(("ip", "-n", own, "-batch", "-"), text="\n".join(lines) + "\n")
+
+
+def measured_ms(within: str, address: str) -> float:
+    """The round trip to an address, as the handshake of TCP sees it: the median of five, after one that finds it."""
+    said = run(network.inside(within, sys.executable, "-c", _KNOCK, address)).stdout
+    return sorted(map(float, said.split()[1:]))[2]

@@ -1,0 +1,61 @@
+"""Ratios, costs per host and exponents, from samples alone."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tests.bench.sample import Sample, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Minimum, median and maximum of what several rounds gave."""
+
+    low: float
+    median: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    """Of values there are none, None."""
+    found = sorted(values)
+    return Spread(found[0], statistics.median(found), found[-1]) if found else None
+
+
+def ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Spread | None:
+    """Wall time to wall time, within each round that has both."""
+    base = {each.round: each.wall_s for each in theirs}
+    return spread(each.wall_s / base[each.round] for each in ours if each.round in base)
+
+
+def exponent(samples: Sequence[Sample]) -> float | None:
+    """b of time = a * N ** b through the medians, by least squares of logarithms; None for fewer than two sizes."""
+    return _slope(_by_hosts(samples, lambda each: each.wall_s), math.log)
+
+
+def marginal_ms(samples: Sequence[Sample]) -> float | None:
+    """What one more host costs the controller's processor: the slope of the medians, in ms."""
+    return _slope(_by_hosts(samples, lambda each: each.cpu_s * 1000), lambda value: value)
+
+
+def _by_hosts(samples: Sequence[Sample], cost: Callable[[Sample], float]) -> dict[int, float]:
+    sizes = sorted({each.hosts for each in samples})
+    return {size: statistics.median(cost(each) for each in samples if each.hosts == size) for size in sizes}
+
+
+def _slope(points: dict[int, float], scale: Callable[[float], float]) -> float | None:
+    if len(points) < 2:
+        return None
+    fit = statistics.linear_regression([scale(x) for x in points], [scale(y) for y in points.values()])
+    return fit.slope
+
+
+def exponents(samples: Samples, tool: str) -> dict[tuple[str, int], float]:
+    """By verb and round trip, for all of the tool's verbs that were measured on fleets of several sizes."""
+    keys = dict.fromkeys((each.verb, each.rtt_ms) for each in samples.taken if each.tool == tool and not each.docker)
+    found = {(verb, rtt): exponent(samples.of(tool, verb, rtt_ms=rtt)) for verb, rtt in keys}
+    return {key: value for key, value in found.items() if value is not None}

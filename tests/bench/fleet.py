@@ -1,0 +1,94 @@
+"""The lab's first N hosts: the files that tools work from, what the hosts shall have in the end, a clean slate."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from dockmesh.core.facts import METRIC, PROTOCOL
+from dockmesh.core.inventory import parse
+from dockmesh.core.peers import peers
+from dockmesh.core.script import reader
+from dockmesh.lab.command import run
+from dockmesh.lab.network import NIC
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import LabHost
+from dockmesh.pipeline import TEXTS
+from tests.bench.cold import used_s
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """`folder` has mesh.yml, fewer.yml (without the last host), read/ADDRESS, batch/ADDRESS, addresses."""
+
+    lab: Lab
+    hosts: tuple[LabHost, ...]
+    folder: Path
+
+    @property
+    def access(self) -> Path:
+        """Where the lab's key and known_hosts are."""
+        return self.lab.inventory.parent
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where SSH goes."""
+        return tuple(str(each.underlay.ip) for each in self.hosts)
+
+    def routes(self, host: LabHost) -> tuple[str, ...]:
+        """What the host shall have in the end, in the words of ip."""
+        peers = (each for each in self.hosts if each != host)
+        return tuple(f"{each.prefix} via {each.underlay.ip} dev {NIC}" for each in peers)
+
+    def host_cpu_s(self) -> float:
+        """The processor time that the hosts have taken so far."""
+        return sum(used_s(each.handle) for each in self.hosts)
+
+    def flush(self) -> None:
+        """Take the routes off every host."""
+        for each in self.hosts:
+            run(("ip", "-n", each.handle, "route", "flush", "proto", str(PROTOCOL)))
+
+    def compare(self, tool: str, *, joined: bool) -> None:
+        """See to it that the tool has done the very job.
+
+        Raises:
+            SystemExit: a host has other routes than it should.
+        """
+        for each in self.hosts:
+            shown = run(("ip", "-n", each.handle, "route", "show", "proto", str(PROTOCOL))).stdout.splitlines()
+            wanted = {f"{words} metric {METRIC}" for words in self.routes(each)} if joined else set()
+            if {" ".join(line.split()) for line in shown} != wanted:
+                raise SystemExit(f"{tool}: {each.name} has {len(shown)} routes, not the {len(wanted)} of the job")
+
+
+@contextmanager
+def fleet(lab: Lab, hosts: int) -> Iterator[Fleet]:
+    """The first hosts of the lab, and their files while inside."""
+    with TemporaryDirectory(prefix="dockmesh-bench-") as folder:
+        made = Fleet(lab, lab.topology.hosts[:hosts], Path(folder))
+        _write(made)
+        yield made
+
+
+def _write(made: Fleet) -> None:
+    lines = made.lab.inventory.read_text(encoding="utf-8").splitlines(keepends=True)
+    # `netns` is left out: every tool starts in the namespace.
+    head = [line for line in lines[: lines.index("hosts:\n") + 1] if not line.startswith("  netns:")]
+    own = [line for line in lines if line.split(":")[0].strip() in {each.name for each in made.hosts}]
+    (made.folder / "mesh.yml").write_text("".join((*head, *own)))
+    (made.folder / "fewer.yml").write_text("".join((*head, *own[:-1])))
+    (made.folder / "addresses").write_text("".join(f"{each}\n" for each in made.addresses))
+    for name in ("read", "batch", "facts"):
+        (made.folder / name).mkdir()
+    known = parse("".join((*head, *own)), file="mesh.yml")
+    for host, each in zip(known.hosts, made.hosts, strict=True):
+        script = reader(TEXTS, [peer.underlay for peer in peers(known, host)])
+        (made.folder / "read" / str(each.underlay.ip)).write_text(script)
+        (made.folder / "batch" / str(each.underlay.ip)).write_text("".join(batch(made, each)))
+
+
+def batch(made: Fleet, host: LabHost) -> Iterator[str]:
+    """The host's routes as lines for `ip -batch`."""
+    return (f"route replace {words} proto {PROTOCOL} metric {METRIC}\n" for words in made.routes(host))

@@ -1,0 +1,121 @@
+"""What deciding for a large fleet costs, without any host: `python -m tests.bench.scale HOSTS KIND SAMPLE`.
+
+Measures inventory, facts and plans, in seconds of the processor, to which nothing else on the machine adds. Where
+SAMPLE hosts are fewer than HOSTS, all is extrapolated from them: what is made once for the fleet counts once, the rest
+for every host. One JSON line.
+"""
+
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dockmesh.core.conflicts import conflicts, notes, pending
+from dockmesh.core.desired import desired
+from dockmesh.core.facts import HostFacts, parse
+from dockmesh.core.inventory import parse as parse_inventory
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.plan import HostPlan, plan_host
+from dockmesh.core.uplinks import Narrowest, narrowest
+from dockmesh.pipeline import TEXTS
+from tests.bench.answers import CONVERGED, inventory
+
+_CHECKOUT = Path(__file__).parents[2]
+_MIB = 1 << 20
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds each, in order: the first host pays for what all have in common."""
+
+    parsing: list[float] = field(default_factory=list)
+    planning: list[float] = field(default_factory=list)
+
+
+def measure(hosts: int, kind: str, sample: int) -> dict[str, float]:
+    """Seconds and MiB by name; `s` and `MiB` are validate and plan of the whole fleet."""
+    clock, text = Clock(), inventory(hosts)
+    begun = time.process_time()
+    fleet = parse_inventory(text, file="mesh.yml")
+    validate_s = time.process_time() - begun
+    facts = _parsed(fleet, kind, sample, clock)
+    _collect()
+    before = _resident_mib()
+    plans = _planned(fleet, facts, clock)
+    _collect()
+    kept = (_resident_mib() - before) / sample
+    changes = sum(len(plan.changes) for plan in plans)
+    assert not any(plan.conflicts for plan in plans), plans[0].conflicts
+    assert (changes == 0) is (kind == CONVERGED), plans[0].changes[:3]
+    parse_s, plan_s = _whole(clock.parsing, hosts), _whole(clock.planning, hosts)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "validate s": validate_s,
+        "parse facts s": parse_s,
+        "parse ms/host": parse_s / hosts * 1000,
+        "plan s": plan_s,
+        "plan ms/host": plan_s / hosts * 1000,
+        "changes/host": changes / sample,
+        "s": validate_s + plan_s,
+        "MiB": peak + (hosts - sample) * max(0.0, kept),
+    }
+
+
+def _parsed(fleet: Fleet, kind: str, sample: int, clock: Clock) -> dict[str, HostFacts]:
+    found = {}
+    for host, answer in zip(reversed(fleet.hosts), _answers(len(fleet.hosts), kind, sample), strict=False):
+        begun = time.process_time()
+        found[host.name] = parse(host, answer)
+        clock.parsing.append(time.process_time() - begun)
+    return found
+
+
+def _answers(hosts: int, kind: str, sample: int) -> Iterator[str]:
+    argv = (sys.executable, "-m", "tests.bench.answers", str(hosts), kind, str(sample))
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=_CHECKOUT) as making:
+        assert making.stdout
+        while length := making.stdout.readline():
+            yield making.stdout.read(int(length)).decode()
+
+
+def _planned(fleet: Fleet, facts: dict[str, HostFacts], clock: Clock) -> list[HostPlan]:
+    plans = []
+    begun = time.process_time()
+    narrow = narrowest(fleet, facts)
+    for name, found in facts.items():
+        plans.append(_plan(fleet, fleet.host(name), found, narrow))
+        now = time.process_time()
+        clock.planning.append(now - begun)
+        begun = now
+    return plans
+
+
+def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> HostPlan:
+    """As the pipeline does for a host."""
+    against = (*pending(facts), *conflicts(fleet, host, facts, narrow))
+    outside = notes(host, facts, narrow)
+    return plan_host(facts, desired(fleet, host, facts, narrow, TEXTS), narrow, against, outside)
+
+
+def _whole(seconds: list[float], hosts: int) -> float:
+    first, rest = seconds[0], seconds[1:]
+    return first + sum(rest) / len(rest) * (hosts - 1)
+
+
+def _collect() -> None:
+    gc.collect()
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))) + "\n")
