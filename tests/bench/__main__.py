@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dockmesh.errors import LabError
 from dockmesh.lab import lifecycle, machine
 from dockmesh.lab.running import Lab
 from tests.bench import far, job, startup
@@ -27,26 +28,36 @@ from tests.bench.table import table
 
 
 def main() -> None:
-    """Measure, write bench.json and bench.svg, print the table."""
+    """Measure, write bench.json and bench.svg, print the table: also of what was measured before a run broke off."""
     options = parse(sys.argv[1:])
     machine.check()
     began = startup.measure()
-    core = measure_core(options.core) if options.core else {}
+    core, absent = measure_core(options.core) if options.core else ({}, {})
     taken: list[Sample] = []
-    absent: dict[str, str] = {}
-    if options.hosts:
-        with _lab(options, max(options.hosts), light=True) as lab, on_hosts(lab) as no_python:
-            tools, absent = chosen(options, no_python)
-            taken += _measure(lab, options, tools, docker=False)
-    if options.docker:
-        floor = tuple(tool for tool in chosen(options, None)[0] if tool.name == FLOOR)
-        with _lab(options, options.docker, light=False) as lab:
-            taken += _measure(lab, options, floor, docker=True)
+    broken: BaseException | None = None
+    try:
+        for sample in _all(options, absent):
+            taken.append(sample)  # noqa: PERF402 (what came before a failure is kept)
+    except (SystemExit, LabError, KeyboardInterrupt) as error:
+        broken = error
     samples = Samples(tuple(taken))
     judged = tuple(goals(samples, began, core))
     _write(document(samples, judged, options.tools, startup=began, core=core, absent=absent), options)
     for line in (*table(samples, judged), *(f"not there: {name}, {why}" for name, why in absent.items())):
         print(line)
+    if broken:
+        raise broken
+
+
+def _all(options: Options, absent: dict[str, str]) -> Iterator[Sample]:
+    with _lab(options, max(options.hosts), light=True) as lab, on_hosts(lab) as no_python:
+        tools, missing = chosen(options, no_python)
+        absent |= missing
+        yield from _measure(lab, options, tools, docker=False)
+    if options.docker:
+        floor = tuple(tool for tool in chosen(options, None)[0] if tool.name == FLOOR)
+        with _lab(options, options.docker, light=False) as lab:
+            yield from _measure(lab, options, floor, docker=True)
 
 
 @contextmanager

@@ -91,9 +91,9 @@ def _core(core: Mapping[str, float]) -> Iterator[Goal]:
     for hosts, limit_s, limit_mib in ((1_000, 1, 200), (10_000, 15, 1024)):
         for kind in ("fresh", "converged", "joined"):
             name = f"validate and plan {hosts:,} hosts, {kind}"
-            if f"{hosts} {kind} s" in core:
-                yield Goal(name, limit_s, " s", spread([core[f"{hosts} {kind} s"]]))
-                yield Goal(f"{name}, peak", limit_mib, " MiB", spread([core[f"{hosts} {kind} MiB"]]))
+            for what, key, limit, unit in ((name, "s", limit_s, " s"), (f"{name}, peak", "MiB", limit_mib, " MiB")):
+                key_of = f"{hosts} {kind} {key}"
+                yield Goal(what, limit, unit, spread([core[key_of]] if key_of in core else []))
 
 
 def _times(samples: Samples, verb: str, where: Where, base: tuple[str, str], limit: float) -> Goal:
