@@ -11,7 +11,8 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from dockmesh.core import daemon, mtu, nftables, original, record, script
 from dockmesh.core.addresses import IPV4, IPV6
-from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerFacts, HostFacts
+from dockmesh.core.dockerd import DockerFacts
+from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains, marks, source_nat, with_marks
 from dockmesh.core.model import (
     Bridge,

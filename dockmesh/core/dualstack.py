@@ -5,7 +5,8 @@ from ipaddress import IPv6Interface
 
 from dockmesh.core.addresses import IPV6
 from dockmesh.core.daemon import BIP6, IPV6_KEYS, first_of
-from dockmesh.core.facts import DockerFacts, HostFacts
+from dockmesh.core.dockerd import DockerFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import iptables
 from dockmesh.core.model import FORWARDING, Forwarding, Host
 from dockmesh.core.plan import Conflict

@@ -1,17 +1,12 @@
-"""What a host is: the facts one run of `templates/facts.sh` reads, and the strict parser of its answer.
+"""What a host is: the facts one run of `templates/facts.sh` reads, and the strict parser of its answer."""
 
-Text output of iproute2 is read, not JSON: it is the same from iproute2 3 to 6 and in the fingerprint.
-"""
-
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-from itertools import chain, pairwise, product
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from itertools import chain, product
 from sys import intern
-from typing import Any
 
 from dockmesh.core import daemon, mark
 from dockmesh.core.addresses import (
@@ -27,6 +22,8 @@ from dockmesh.core.addresses import (
     order,
     remembered,
 )
+from dockmesh.core.dockerd import DockerFacts, docker_facts, pools_of, silent
+from dockmesh.core.iproute import KernelRoute, Way, address_of, kernel_route, own_route, way
 from dockmesh.core.kernel import Kernel, kernel
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
@@ -38,19 +35,14 @@ from dockmesh.core.model import (
     Forwarding,
     Host,
     HostState,
-    Pool,
     Resource,
-    Route,
     SourceNat,
     Unit,
     nft_family,
-    route,
 )
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError, NoDockerError
 
-PROTOCOL = "201"
-METRIC = 4201
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
 REASSERT = "/etc/dockmesh/reassert.sh"
@@ -61,8 +53,6 @@ NAT_CHAIN = "DOCKMESH-NAT"
 CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
 _FILE_BYTES = 1 << 20
-# How Go prints a netip.Prefix that is none.
-_NO_PREFIX = "invalid Prefix"
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
 _TABLE = re.compile(
     r"table (?P<ip>ip6?) dockmesh \{\n"
@@ -73,93 +63,6 @@ _TABLE = re.compile(
     r"(?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr\n\}\n)?"
     r"\}"
 )
-_EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
-_ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
-
-
-@dataclass(frozen=True, slots=True)
-class KernelRoute:
-    """A route of the main table, whoever made it. No next hop: on-link. No device: `kind` is multipath or a discard.
-
-    `source`: what the host itself sends by it from, where the route names that.
-    """
-
-    prefix: Network
-    next_hop: Address | None
-    device: str | None
-    protocol: str
-    metric: int
-    kind: str = "unicast"
-    source: Address | None = None
-
-    @property
-    def owned(self) -> bool:
-        """Whether it bears dockmesh's mark: the protocol number and the metric."""
-        return self.protocol == PROTOCOL and self.metric == METRIC
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
-
-    device: str
-    next_hop: Address | None
-    local: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DockerNetwork:
-    """One of Docker's networks, with its prefixes of both families. `device` is the bridge's interface."""
-
-    name: str
-    driver: str
-    device: str
-    prefixes: tuple[Network, ...]
-    mtu: int = DEFAULT_MTU
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A running container. `address` is the one it has on docker0, if any."""
-
-    id: str
-    name: str
-    auto_remove: bool
-    address: IPv4Address | None
-
-
-@dataclass(frozen=True, slots=True)
-class DockerFacts:
-    """The running Docker daemon."""
-
-    version: str
-    firewall_backend: str
-    live_restore: bool
-    rootless: bool
-    swarm: bool
-    fragment: str
-    arguments: tuple[str, ...]
-    networks: tuple[DockerNetwork, ...]
-    containers: tuple[Container, ...]
-
-    @property
-    def major(self) -> int:
-        """The first number of the version; 0 where it has none."""
-        first = self.version.split(".", 1)[0]
-        return int(first) if first.isdecimal() else 0
-
-    @property
-    def nftables(self) -> bool:
-        """Whether it writes its rules with nftables itself, not by iptables (29 and later, where asked to)."""
-        return self.firewall_backend.startswith("nftables")
-
-    def flag(self, name: str) -> str | None:
-        """What dockerd is started with: behind `=` in the same argument, or in the next one; None without the flag."""
-        for at, argument in enumerate(self.arguments):
-            flag, equals, value = argument.partition("=")
-            if flag == name:
-                return value if equals else "".join(self.arguments[at + 1 : at + 2])
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +118,7 @@ def parse(host: Host, output: str) -> HostFacts:
         ways = dict(map(way, _lines(sections, "ways")))
     with reading("interfaces"):
         interfaces = links(sections["links"].lines())
-    docker = _docker(sections) if host.docker else None
+    docker = docker_facts(sections) if host.docker else None
     ip_forward = sections["ip_forward"].text == "1"
     return HostFacts(
         host=host.name,
@@ -246,7 +149,7 @@ def parse(host: Host, output: str) -> HostFacts:
                     own
                     for family in FAMILIES
                     for line in _of(sections, "routes", family)
-                    if (own := _own_route(line, family))
+                    if (own := own_route(line, family))
                 ),
             )
         ),
@@ -296,7 +199,7 @@ def _refuse_without_docker(sections: Mapping[str, Section]) -> None:
         raise HostError("Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce")
     if info is ABSENT:
         raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
-    if why := _docker_silent(info):
+    if why := silent(info):
         if by := _pending(sections):
             raise HostError(f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end")
         raise HostError(f"Docker does not answer ({why}): systemctl start docker")
@@ -308,80 +211,6 @@ def _pending(sections: Mapping[str, Section]) -> str | None:
     """Whose change waits on the host for its confirmation."""
     run = sections["pending"]
     return quoted(run.text) if run.status == 0 else None
-
-
-def _docker_silent(info: Section) -> str | None:
-    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10, 26.1): the JSON has it."""
-    said = info.text.split("\n")[-1]
-    if info.status != 0:
-        return quoted(said) or "it says nothing"
-    with reading("docker info"):
-        errors = json.loads(said).get("ServerErrors")
-    return quoted(" ".join(map(str, errors))) if errors else None
-
-
-def _fields(words: list[str]) -> dict[str, str]:
-    return dict(pairwise(words))
-
-
-def _network(text: str, family: Family) -> Network:
-    return ip_network(_EVERYWHERE[family] if text == "default" else text)
-
-
-@remembered
-def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
-    """A line of `ip -o route show` of that family."""
-    words, kind = line.split(), "unicast"
-    if words[0] in _ROUTE_TYPES:
-        kind, *words = words
-    if "nexthop" in words:  # what follows is said of each of its ways
-        words, kind = words[: words.index("nexthop")], "multipath"
-    fields = _fields(words[1:])
-    next_hop = fields.get("via")
-    return KernelRoute(
-        prefix=_network(words[0], family),
-        next_hop=ip_address(next_hop) if next_hop and next_hop != "inet6" else None,
-        device=fields.get("dev"),
-        protocol=fields.get("proto", "boot"),
-        metric=int(fields.get("metric", "0")),
-        kind=kind,
-        source=ip_address(fields["src"]) if "src" in fields else None,
-    )
-
-
-@remembered
-def _own_route(line: str, family: Family) -> Route | None:
-    """The route of such a line, if it is dockmesh's own."""
-    found = kernel_route(line, family)
-    return (
-        route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
-    )
-
-
-@remembered
-def way(line: str) -> tuple[Address, Way]:
-    """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
-    words = line.split()
-    local = words[0] == "local"
-    if words[0] in _ROUTE_TYPES:
-        words = words[1:]
-    fields = _fields(words[1:])
-    next_hop = fields.get("via")
-    return ip_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
-
-
-@remembered
-def _way(device: str, next_hop: Address | None, *, local: bool) -> Way:
-    """One object for each way there is."""
-    return Way(device, next_hop, local)
-
-
-def address_of(line: str) -> tuple[str, Interface]:
-    """A line of `ip -o addr show`: the interface and its address."""
-    _number, device, inet, address, *_ = line.split()
-    if inet not in {"inet", "inet6"}:
-        raise ValueError(line)
-    return device, ip_interface(address)
 
 
 def docker0(
@@ -412,7 +241,7 @@ def _docker_resources(
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon.DaemonJsonError):
-        bridge = replace(bridge, pools=_pools(sections["info"], text))
+        bridge = replace(bridge, pools=pools_of(sections["info"], text))
         filed = daemon.admission(text, nftables=docker.nftables)
         admission = _admission(sections["admission"], filed) if docker.nftables and filed else filed
         return *files, replace(bridge, way_in=daemon.naming(text, bridge), admission=admission)
@@ -427,19 +256,6 @@ def _admission(section: Section, filed: Admission) -> Admission:
             mark={"?": filed.mark, "none": None}[borne] if borne in {"?", "none"} else mark.parse(borne),
             direct={"no": False, "?": filed.direct}[direct],
         )
-
-
-def _pools(info: Section, text: str | None) -> tuple[Pool, ...]:
-    """The pools of the running daemon; none where it has Docker's own.
-
-    Docker 28.5 forgets their bases in `docker info` when its file is read again (systemctl reload): what the file names
-    stands for them then.
-    """
-    with reading("docker info"):
-        rows = _info(info).get("DefaultAddressPools") or ()
-        if any(row["Base"] == _NO_PREFIX for row in rows):
-            return daemon.pools(text)
-        return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
 
 
 def _own_files(sections: Mapping[str, Section], paths: Iterable[str]) -> tuple[File, ...]:
@@ -501,46 +317,3 @@ def _element(text: str) -> tuple[tuple[int, int, int], Network]:
     """A network of a set, behind what it is sorted by."""
     found = network(text.strip())
     return order(found), found
-
-
-def _info(section: Section) -> dict[str, Any]:
-    """`docker info` as JSON; the client's warnings come before it."""
-    info: dict[str, Any] = json.loads(section.text.split("\n")[-1])
-    return info
-
-
-def _docker(sections: Mapping[str, Section]) -> DockerFacts:
-    with reading("docker info"):
-        info = _info(sections["info"])
-        unit = dict(line.split("=", 1) for line in sections["unit"].lines())
-        backend = info.get("FirewallBackend") or {}
-        return DockerFacts(
-            version=str(info["ServerVersion"]),
-            firewall_backend=str(backend.get("Driver") or "iptables"),
-            live_restore=bool(info["LiveRestoreEnabled"]),
-            rootless=any("rootless" in option for option in info["SecurityOptions"] or ()),
-            swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
-            fragment=unit["FragmentPath"],
-            arguments=tuple(sections["daemon_arguments"].lines()[1:]),
-            networks=tuple(_docker_network(json.loads(line)) for line in sections["networks"].lines()),
-            containers=tuple(_container(json.loads(line)) for line in sections["containers"].lines()),
-        )
-
-
-def _docker_network(row: list[Any]) -> DockerNetwork:
-    name, driver, options, ranges, identity = row
-    prefixes = tuple(ip_network(entry["Subnet"]) for entry in ranges or ())
-    device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
-    mtu = int((options or {}).get("com.docker.network.driver.mtu") or 0) or DEFAULT_MTU
-    return DockerNetwork(str(name), str(driver), str(device), prefixes, mtu)
-
-
-def _container(row: list[Any]) -> Container:
-    identity, name, auto_remove, networks = row
-    address = networks.get("bridge", {}).get("IPAddress")
-    return Container(
-        str(identity),
-        str(name).removeprefix("/"),
-        bool(auto_remove),
-        IPv4Address(address) if address else None,
-    )

@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 from dockmesh.core import mark
 from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, order, remembered, the_same
-from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts, Way
+from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts
+from dockmesh.core.iproute import Way
 from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, nft_family
 from dockmesh.core.peers import Peers
 from dockmesh.core.routing import common_way

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dockmesh.core import daemon
-from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, DockerFacts, HostFacts
+from dockmesh.core.dockerd import DockerFacts
+from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, HostFacts
 from dockmesh.core.model import DEFAULT_MTU, Bridge
 from dockmesh.core.original import found
 from dockmesh.core.plan import Conflict, Note

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dockmesh.core.addresses import Network, within
-from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts, KernelRoute
+from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.model import Fleet
 
 _HALF_DEFAULT = 1

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from dockmesh.core.addresses import FAMILIES, Address, Family
-from dockmesh.core.facts import Way
+from dockmesh.core.iproute import Way
 from dockmesh.core.model import Fleet, Host, Route, route
 from dockmesh.core.peers import Peers, peers
 

@@ -14,8 +14,8 @@ from typing import Literal, get_args
 
 from dockmesh.core import record
 from dockmesh.core.addresses import FAMILIES, IPV6, Address, Family, family_of
-from dockmesh.core.facts import METRIC, PROTOCOL
 from dockmesh.core.firewall import iptables, nft
+from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.model import (
     FORWARDING,
     Bridge,

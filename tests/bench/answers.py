@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.desired import desired
-from dockmesh.core.facts import METRIC, PROTOCOL, parse
+from dockmesh.core.facts import parse
 from dockmesh.core.inventory import parse as parse_inventory
+from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.model import Bridge, Chain, File, Fleet, Host, HostState, Route, SourceNat, Unit
 from dockmesh.core.uplinks import Narrowest
 from dockmesh.pipeline import TEXTS

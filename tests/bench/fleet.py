@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dockmesh.core.facts import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse
+from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.peers import peers
 from dockmesh.core.script import reader
 from dockmesh.lab.command import run

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.conflicts import conflicts, notes, pending
-from dockmesh.core.facts import Container, DockerFacts, DockerNetwork, HostFacts, Way
+from dockmesh.core.dockerd import Container, DockerFacts, DockerNetwork
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.iproute import Way
 from dockmesh.core.model import Bridge, Fleet, Host, HostState
 from dockmesh.core.plan import Conflict
 

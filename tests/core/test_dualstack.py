@@ -13,7 +13,8 @@ from dockmesh.core import daemon
 from dockmesh.core.addresses import Address
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
-from dockmesh.core.facts import DAEMON_JSON, REASSERT, DockerNetwork, HostFacts
+from dockmesh.core.dockerd import DockerNetwork
+from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains, source_nat
 from dockmesh.core.model import Bridge, Chain, File, Forwarding, Host, HostState, Pool, Route, SourceNat, key_of
 from dockmesh.core.peers import peers

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.desired import desired
-from dockmesh.core.facts import DAEMON_JSON, KernelRoute, Way, parse
+from dockmesh.core.facts import DAEMON_JSON, parse
 from dockmesh.core.firewall import source_nat
+from dockmesh.core.iproute import KernelRoute, Way
 from dockmesh.core.model import Bridge, File, Forwarding, Route
 from dockmesh.core.peers import peers
 from dockmesh.core.pools import pools

@@ -7,7 +7,7 @@ from builders import fleet, host
 from hypothesis import given
 from strategies import fleets
 
-from dockmesh.core.facts import Way
+from dockmesh.core.iproute import Way
 from dockmesh.core.model import Fleet, Route
 from dockmesh.core.peers import peers
 from dockmesh.core.routing import mesh_routes, on_link

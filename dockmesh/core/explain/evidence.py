@@ -8,7 +8,7 @@ from dockmesh.core.explain.rules import Packet
 from dockmesh.core.explain.script import Pinged, Stood, stand_in
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.facts import DOCKER_BRIDGE
-from dockmesh.core.facts import Way as Decision
+from dockmesh.core.iproute import Way as Decision
 from dockmesh.core.model import Host
 from dockmesh.core.trace.model import Endpoint
 

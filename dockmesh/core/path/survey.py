@@ -5,7 +5,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from dockmesh.core.addresses import IPV4
-from dockmesh.core.facts import DOCKER_BRIDGE, METRIC, PROTOCOL, HostFacts, KernelRoute
+from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.iproute import METRIC, PROTOCOL, KernelRoute
 from dockmesh.core.model import Bridge, Chain, Host, HostState, Route, SourceNat, key_of
 from dockmesh.core.path.firewall import Firewall, firewall, with_chain, without_chain
 from dockmesh.core.path.flow import span

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Interface
 from itertools import islice, repeat
 
 from dockmesh.core.addresses import Address, Interface
-from dockmesh.core.facts import address_of
+from dockmesh.core.iproute import address_of
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import Host
 from dockmesh.core.reach import Target
