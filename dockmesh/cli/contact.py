@@ -17,7 +17,10 @@ import click
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
+from dockmesh.errors import UsageError
 from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
+from dockmesh.remote.configuration import Configuration
+from dockmesh.remote.secret import Secret, ask
 from dockmesh.remote.ssh import SshTransport
 from dockmesh.report.console import console
 from dockmesh.report.progress import Display
@@ -58,11 +61,29 @@ def contact(
     )
     # paramiko reports what it also raises; people see it once, as a host's error.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
-    transport = partial(SshTransport, timeout_s=options.timeout_s)
+    configuration = Configuration()
+    password = _password(request.hosts) if options.ask_become_pass else None
+    transport = partial(SshTransport, configuration, timeout_s=options.timeout_s, password=password)
     err = console(sys.stderr, color=options.color)
     err.quiet = quiet
-    with Display(err) as display, Pipeline(request, transport, display) as pipeline:
-        yield pipeline
+    try:
+        with Display(err) as display, Pipeline(request, transport, display) as pipeline:
+            yield pipeline
+    finally:
+        for name in sorted(configuration.unsupported):
+            click.echo(f"the SSH configuration has {name}, which dockmesh does not know and passed over", err=True)
+
+
+def _password(hosts: tuple[Host, ...]) -> Secret | None:
+    """That of sudo, one for all hosts; None where none of them needs it."""
+    if all(host.login.become == "none" for host in hosts):
+        return None
+    password = ask("sudo password", "SUDO_ASKPASS", "SSH_ASKPASS")
+    if password is None:
+        raise UsageError(
+            "--ask-become-pass: there is no terminal to ask on, nor an answer by SUDO_ASKPASS or SSH_ASKPASS"
+        )
+    return password
 
 
 def print_json(result: dict[str, Any]) -> None:

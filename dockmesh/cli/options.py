@@ -32,6 +32,7 @@ class Options:
     json: bool
     verbose: int
     color: bool
+    ask_become_pass: bool = False
 
     def fleet(self) -> Fleet:
         """The inventory.
@@ -102,10 +103,11 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         json: bool,
         verbose: int,
         color: bool,
+        ask_become_pass: bool,
         **own: Any,
     ) -> Any:
         try:
-            return verb(Options(inventory, limit, forks, timeout, json, verbose, color), **own)
+            return verb(Options(inventory, limit, forks, timeout, json, verbose, color, ask_become_pass), **own)
         except DockmeshError as error:
             if json:
                 click.echo(dumps(problems_document(error), indent=2))
@@ -159,6 +161,7 @@ _OF_RUNS = (
         metavar="S",
         help="Seconds until a host is given up that does not answer; 180 more for its Docker to restart.",
     ),
+    _option("-K", "--ask-become-pass", is_flag=True, help="Ask once for the password that sudo wants on the hosts."),
 )
 
 

@@ -6,13 +6,14 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import click
-from paramiko import SSHConfig, SSHException
+from paramiko import SSHException
 
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting import ansible
 from dockmesh.core.starting.candidates import Candidate, Place, doubled, name_of, named, read
 from dockmesh.errors import InventoryError, Problem, UsageError
 from dockmesh.remote import sshconfig
+from dockmesh.remote.configuration import Configuration
 
 _VARIABLES = ("group_vars", "host_vars")
 
@@ -45,7 +46,7 @@ def candidates(pattern: str | None, file: Path | None, hosts: Iterable[str]) -> 
 
 def addresses_of(hosts: Iterable[Candidate]) -> dict[str, IPv4Address]:
     """Where they are, by what ~/.ssh/config and the name service say; without those that nobody knows."""
-    config = _config()
+    config = Configuration()
     return {each.name: address for each in hosts if (address := _looked_up(each.address, config))}
 
 
@@ -98,21 +99,10 @@ def _sound(found: list[Candidate], problems: list[Problem]) -> list[Candidate]:
     return found
 
 
-def _config() -> SSHConfig:
-    config = SSHConfig()
-    file = Path(sshconfig.USER).expanduser()
+def _looked_up(name: str, configuration: Configuration) -> IPv4Address | None:
     try:
-        if file.exists():
-            sshconfig.load(config, file)
-    except (OSError, ValueError, SSHException) as error:
-        raise UsageError(f"{sshconfig.USER}: {error}") from error
-    return config
-
-
-def _looked_up(name: str, config: SSHConfig) -> IPv4Address | None:
-    hostname = config.lookup(name).get("hostname", name)
-    try:
+        hostname = configuration.options(name).get("hostname", name)
         found = socket.getaddrinfo(hostname, None, socket.AF_INET, socket.SOCK_STREAM)
         return IPv4Address(found[0][4][0])
-    except (OSError, ValueError):
+    except (OSError, ValueError, SSHException):
         return None

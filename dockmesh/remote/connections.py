@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
-from paramiko import PKey, SSHConfig
+from paramiko import PKey
 
 from dockmesh.core.model import Login
-from dockmesh.remote import sockets, sshconfig
+from dockmesh.remote import sockets
+from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
 
 _SSH_PORT = 22
@@ -29,7 +30,8 @@ Connection.inline_ssh_env = True
 class Connections:
     """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
 
-    def __init__(self, *, timeout_s: float) -> None:
+    def __init__(self, configuration: Configuration, *, timeout_s: float) -> None:
+        self._configuration = configuration
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
         self._keys: dict[str, PKey] = {}
@@ -75,11 +77,7 @@ class Connections:
     @cached_property
     def _config(self) -> Config:
         # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
-        config = Config(lazy=True, ssh_config=SSHConfig())
-        for file in (Path(name).expanduser() for name in sshconfig.FILES):
-            if file.exists():
-                sshconfig.load(config.base_ssh_config, file)
-        return config
+        return Config(lazy=True, ssh_config=self._configuration.parsed)
 
     def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:
         connection = Connection(
@@ -91,6 +89,9 @@ class Connections:
             connect_timeout=max(1, int(self._timeout_s)),
             connect_kwargs=self._credentials(login),
         )
+        # As ssh does, pass over keys of the configuration that are not there.
+        files = connection.connect_kwargs.get("key_filename", [])
+        connection.connect_kwargs["key_filename"] = [file for file in files if Path(file).expanduser().exists()]
         accept = login.host_key_policy == "accept-new"
         connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict())
         plain = connection.port == _SSH_PORT
@@ -107,7 +108,7 @@ class Connections:
         return {**limits, "pkey": self._keys[file], "look_for_keys": False}
 
     def _known_hosts(self, login: Login) -> KnownHosts:
-        configured = self._config.base_ssh_config.lookup(login.address).get("userknownhostsfile", _USER_KNOWN_HOSTS)
+        configured = self._configuration.options(login.address).get("userknownhostsfile", _USER_KNOWN_HOSTS)
         files = (login.known_hosts,) if login.known_hosts else (*configured.split(), _SYSTEM_KNOWN_HOSTS)
         if files not in self._known:
             self._known[files] = KnownHosts([Path(file).expanduser() for file in files])
@@ -115,7 +116,7 @@ class Connections:
 
     def _gateway_of(self, login: Login) -> Connection | str | bool:
         """What fabric takes as gateway; False and not None, since None lets it build its own."""
-        configured = self._config.base_ssh_config.lookup(login.address)
+        configured = self._configuration.options(login.address)
         jump = login.jump or configured.get("proxyjump")
         if not jump or jump == "none":
             return configured.get("proxycommand") or False

@@ -14,10 +14,12 @@ from paramiko import BadHostKeyException, Channel, ChannelException, SSHExceptio
 from dockmesh.core.model import Host, Login
 from dockmesh.core.sections import HELD, quoted
 from dockmesh.errors import HostError, UnreachableError
+from dockmesh.remote.become import Shell
+from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.connections import Connections
 from dockmesh.remote.failures import explain
+from dockmesh.remote.secret import Secret
 
-_SHELL = {"none": "sh -s", "sudo": "sudo -n sh -s"}
 _ANSWER_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _HELD = f"{HELD}\n".encode()
@@ -42,9 +44,9 @@ class SshHeld:
 class SshSession:
     """A session over one SSH connection, kept open from phase to phase. `again` opens another one to the host."""
 
-    def __init__(self, connection: Connection, become: str, again: "Callable[[], SshSession]") -> None:
+    def __init__(self, connection: Connection, shell: Shell, again: "Callable[[], SshSession]") -> None:
         self._connection = connection
-        self._command = _SHELL[become]
+        self._shell = shell
         self._again = again
         self._holds = False
         self._beside: SshSession | None = None
@@ -88,7 +90,8 @@ class SshSession:
         channel: Channel = self._connection.transport.open_session(timeout=timeout_s)
         channel.set_combine_stderr(True)
         channel.settimeout(timeout_s)
-        channel.exec_command(self._command)
+        channel.exec_command(self._shell.command)
+        self._shell.enter(channel, time.monotonic() + timeout_s)
         _send(channel, script)
         return channel
 
@@ -96,8 +99,9 @@ class SshSession:
 class SshTransport:
     """Logs in over SSH; see `transport.Transport`."""
 
-    def __init__(self, *, timeout_s: float) -> None:
-        self._connections = Connections(timeout_s=timeout_s)
+    def __init__(self, configuration: Configuration, *, timeout_s: float, password: Secret | None = None) -> None:
+        self._connections = Connections(configuration, timeout_s=timeout_s)
+        self._password = password
 
     def connect(self, host: Host) -> SshSession:
         """See `transport.Transport`. A connection that breaks off while it is made is tried once more."""
@@ -121,7 +125,8 @@ class SshTransport:
             if connection is not None:
                 connection.client.close()
             raise UnreachableError(self._told(error, host.login)) from error
-        return SshSession(connection, host.login.become, partial(self.connect, host))
+        shell = Shell.of(host.login.become, self._password)
+        return SshSession(connection, shell, partial(self.connect, host))
 
     def _told(self, error: Exception, login: Login) -> str:
         keeper = self._connections.keeper(login, error.hostname) if isinstance(error, BadHostKeyException) else None

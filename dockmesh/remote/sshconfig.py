@@ -1,7 +1,4 @@
-"""OpenSSH's client configuration as it is on this machine, with what it includes.
-
-paramiko reads it and knows no Include: it is given the text with the included files in their places.
-"""
+"""The hosts that have entries of their own in OpenSSH's client configuration, included files as well, and where."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +8,7 @@ from glob import glob
 from pathlib import Path
 from typing import Final
 
-from paramiko import SSHConfig
-
 USER: Final = "~/.ssh/config"
-FILES: Final = (USER, "/etc/ssh/ssh_config")
 # OpenSSH's own limit.
 _DEEPEST: Final = 16
 _LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+)(.+?)\s*")
@@ -72,11 +66,6 @@ def lines(file: Path, depth: int = 0) -> Iterator[Line]:
         if line.keyword in {"host", "match"}:
             around = line
         yield line
-
-
-def load(into: SSHConfig, file: Path) -> None:
-    """Give paramiko a configuration; errors as those of `lines` and of paramiko."""
-    into.parse(line.text for line in lines(file))
 
 
 def entries(file: Path, pattern: str) -> tuple[list[Entry], list[str]]:

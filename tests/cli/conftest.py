@@ -43,6 +43,10 @@ def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
     """The hosts that the inventory leads to, with someone at a terminal."""
     assert mesh.exists()
     hosts = FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
-    monkeypatch.setattr(contact, "SshTransport", lambda *, timeout_s: hosts if timeout_s > 0 else None)
+    monkeypatch.setattr(
+        contact,
+        "SshTransport",
+        lambda _configuration, *, timeout_s, password: hosts if timeout_s > 0 and not password else None,
+    )
     monkeypatch.setattr(changing, "terminal", lambda: True)
     return hosts

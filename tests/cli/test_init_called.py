@@ -68,7 +68,11 @@ def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
         "Host docker1\n HostName 192.168.18.1\nHost docker_2\n HostName 192.168.18.2\n"
         "Host docker3\n HostName docker3.invalid\nHost *\n User root\n"
     )
-    monkeypatch.setattr(contact, "SshTransport", lambda *, timeout_s: hosts if timeout_s > 0 else None)
+    monkeypatch.setattr(
+        contact,
+        "SshTransport",
+        lambda _configuration, *, timeout_s, password: hosts if timeout_s > 0 and not password else None,
+    )
     return hosts
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mesh
 import pytest
-from breaking import file_in_place, paused, said
+from breaking import done, file_in_place, paused, said
 from mesh import Done, Mesh
 
 from dockmesh.lab.command import poll
@@ -57,6 +57,33 @@ def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tm
     with file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
         error = error_of(fleet.dockmesh("plan", "--json"), "host3")
     assert "sudo: a password is required" in error
+
+
+@pytest.mark.usefixtures("fresh")
+def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried_once(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = mesh.write(lab, tmp_path, {name: {"user": "admin", "become": "sudo"} for name in ("host1", "host3")})
+    askpass, asked = tmp_path / "askpass", tmp_path / "asked"
+    askpass.touch(mode=0o700)
+    monkeypatch.setenv("SUDO_ASKPASS", str(askpass))
+    admin = (
+        file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\nDefaults:admin lecture=always\n"),
+        done(
+            lab,
+            "host3",
+            do=["mkdir /root/kept; cp -p /etc/shadow* /root/kept", "echo 'admin:Passw0rd $x' | chpasswd"],
+            undo=["mv /root/kept/* /etc; rmdir /root/kept"],
+        ),
+    )
+    with admin[0], admin[1]:
+        for password, status in (("Passw0rd $x", 2), ("wrong", 3)):
+            asked.write_text("")
+            askpass.write_text(f"#!/bin/sh\necho >>{asked}\necho '{password}'\n")
+            answer = fleet.dockmesh("plan", "--json", "-K")
+            assert (answer.status, asked.read_text()) == (status, "\n"), answer
+            assert password not in answer.stdout + answer.stderr
+    assert "sudo refuses the password; it was tried once" in error_of(answer, "host3")
 
 
 def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fresh: Mesh, lab: Lab) -> None:

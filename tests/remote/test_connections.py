@@ -4,6 +4,7 @@ import fabric
 import pytest
 
 from dockmesh.core.model import Login
+from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.connections import Connections
 
 
@@ -11,7 +12,7 @@ def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_op
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fabric and invoke rebuild a configuration from nothing to change it, and read it while they connect."""
-    connections = Connections(timeout_s=5)
+    connections = Connections(Configuration(files=()), timeout_s=5)
     first = connections.prepare(Login(address="192.0.2.1"))
 
     def rebuilt(_self: fabric.Config) -> None:

@@ -107,7 +107,7 @@ class ConnectionKeys(_Keys):
         description="Unknown host keys are refused (strict, the default) or learned (accept-new).",
     )
     become: Become = Field(
-        default=None, description="none (default): log in as root; sudo: change the host by `sudo -n`."
+        default=None, description="none (default): log in as root; sudo: change the host by sudo, with -K by password."
     )
     jump: Jump = Field(
         default=None, description="Host to go through: [USER@]HOST[:PORT], several comma-separated; or none."

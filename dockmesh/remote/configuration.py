@@ -1,0 +1,137 @@
+"""OpenSSH's configuration of this user and this machine.
+
+paramiko reads it; what that passes over is seen to here: Include, and criteria of Match that it does not know and would
+take for fulfilled.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from glob import glob
+from io import StringIO
+from pathlib import Path
+
+from paramiko import SSHConfig
+from paramiko.config import SSHConfigDict
+
+from dockmesh.errors import UsageError
+
+FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
+_DEPTH = 16
+_CRITERIA = {"host", "originalhost", "user", "localuser", "exec"}
+_FLAGS = {"all", "canonical", "final"}
+# Values of these may hold a number sign.
+_COMMANDS = {"proxycommand", "remotecommand", "localcommand", "knownhostscommand"}
+# Without these a login may fail that works with ssh. All that is not said here and not honoured is harmless.
+_MISSED = {
+    "proxyusefdpass": "ProxyUseFdpass",
+    "revokedhostkeys": "RevokedHostKeys",
+    "certificatefile": "CertificateFile",
+    "identityagent": "IdentityAgent",
+    "hostkeyalias": "HostKeyAlias",
+    "pkcs11provider": "PKCS11Provider",
+    "securitykeyprovider": "SecurityKeyProvider",
+    "knownhostscommand": "KnownHostsCommand",
+    "bindaddress": "BindAddress",
+    "bindinterface": "BindInterface",
+}
+
+
+class _Tokens(SSHConfig):
+    """paramiko's, which knows tokens of fewer keys."""
+
+    TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 - paramiko's own form
+        **SSHConfig.TOKENS_BY_CONFIG_KEY,
+        "userknownhostsfile": ["~", "%C", "%d", "%h", "%l", "%r", "%u"],
+    }
+
+
+class Configuration:
+    """What the files say, each of which is read once."""
+
+    def __init__(self, files: Sequence[str] = FILES) -> None:
+        """Read the files.
+
+        Raises:
+            UsageError: one of them cannot be read.
+        """
+        self.unsupported: set[str] = set()
+        self.parsed = _Tokens()
+        for file in map(Path, files):
+            text = "\n".join(self._lines(file.expanduser(), file.expanduser().parent, [], 0))
+            self.parsed.parse(StringIO(text))
+
+    def options(self, name: str) -> SSHConfigDict:
+        """What holds for a host by that name. Keys are in lower case.
+
+        Raises:
+            paramiko.SSHException, ValueError, KeyError: it cannot be told.
+        """
+        options = self.parsed.lookup(name)
+        self.unsupported |= {said for key, said in _MISSED.items() if options.get(key) not in {None, "none", "no"}}
+        return options
+
+    def _lines(self, file: Path, folder: Path, around: list[str], depth: int) -> Iterator[str]:
+        """The file's lines for paramiko, under the criteria `around`, with what it includes in place."""
+        block, known = around, True
+        for number, line in enumerate(_text(file), 1):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            key, value = _setting(line, f"{file}:{number}")
+            if key in {"host", "match"}:
+                criteria = self._criteria(key, value, f"{file}:{number}")
+                known = criteria is not None
+                block = [*around, *(criteria or ())]
+                yield _header(block)
+            elif key == "include" and known and depth < _DEPTH:
+                for each in _included(value, folder):
+                    yield from self._lines(each, folder, block, depth + 1)
+                yield _header(block)
+            elif known:
+                yield f"{key} {value}"
+
+    def _criteria(self, key: str, value: str, where: str) -> list[str] | None:
+        """What a block is for, in words of Match; None where that cannot be known, and the block is left out."""
+        try:
+            words = shlex.split(value, comments=True)
+        except ValueError as error:
+            raise UsageError(f"{where}: {value}: {error}") from error
+        if key == "host":
+            return ["originalhost", ",".join(words)]
+        found: list[str] = []
+        while words:
+            word = words.pop(0)
+            kind = word.lower().removeprefix("!")
+            if kind not in _FLAGS | _CRITERIA or (kind in _CRITERIA and not words):
+                self.unsupported.add(f"Match {kind} ({where})")
+                return None
+            if kind != "all":
+                found += [word.lower(), *([words.pop(0)] if kind in _CRITERIA else [])]
+        return found
+
+
+def _header(criteria: list[str]) -> str:
+    return f"Match {shlex.join(criteria)}" if criteria else "Match all"
+
+
+def _text(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+
+
+def _setting(line: str, where: str) -> tuple[str, str]:
+    found = SSHConfig.SETTINGS_REGEX.match(line.strip())
+    if not found:
+        raise UsageError(f"{where}: {line.strip()}: neither ssh nor dockmesh can read this")
+    key, value = found[1].lower(), found[2]
+    return key, value if key in _COMMANDS or '"' in value else re.sub(r"\s+#.*", "", value)
+
+
+def _included(value: str, folder: Path) -> Iterator[Path]:
+    for word in shlex.split(value):
+        for name in sorted(glob(str(folder / Path(word).expanduser()))):  # noqa: PTH207 - absolute patterns
+            yield Path(name)

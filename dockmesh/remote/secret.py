@@ -1,0 +1,61 @@
+"""Passwords: held so that no traceback, repr or log shows them, and asked for where someone can answer."""
+
+import getpass
+import os
+import subprocess
+from collections.abc import Mapping
+
+from dockmesh.errors import UsageError
+
+_ASKPASS_S = 300
+
+
+class Secret:
+    """A text that shows itself to nobody by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret stays in the process that asked for it")
+
+    def reveal(self) -> bytes:
+        """The text itself, for whoever must have it. Not to be kept."""
+        return self._text.encode(errors="surrogateescape")
+
+
+def ask(prompt: str, *programs: str, environment: Mapping[str, str] = os.environ) -> Secret | None:
+    """Ask on the terminal; without one, by the first of the askpass programs that these variables name.
+
+    None where there is nobody to ask, or no answer.
+    """
+    if _terminal():
+        return Secret(getpass.getpass(f"{prompt}: "))
+    program = next(filter(None, map(environment.get, programs)), None)
+    return _asked(program, f"{prompt}: ") if program else None
+
+
+def _terminal() -> bool:
+    """Whether this process has one, wherever its stdin leads; getpass would read from stdin instead, and echo."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _asked(program: str, prompt: str) -> Secret | None:
+    try:
+        done = subprocess.run(
+            (program, prompt), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_ASKPASS_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        # The error of a program that was cut short carries what it had answered by then.
+        raise UsageError(f"the askpass program {program} gave no answer ({type(error).__name__})") from None
+    answer = done.stdout.partition(b"\n")[0].removesuffix(b"\r").decode(errors="surrogateescape")
+    return Secret(answer) if done.returncode == 0 and answer else None
