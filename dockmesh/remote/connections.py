@@ -93,7 +93,7 @@ class Connections:
         files = connection.connect_kwargs.get("key_filename", [])
         connection.connect_kwargs["key_filename"] = [file for file in files if Path(file).expanduser().exists()]
         accept = login.host_key_policy == "accept-new"
-        connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict())
+        connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict(known))
         plain = connection.port == _SSH_PORT
         known.trust(connection.client, connection.host if plain else f"[{connection.host}]:{connection.port}")
         return connection

@@ -19,6 +19,13 @@ class UnknownHostKeyError(SSHException):
         super().__init__(f"unknown host key {key.fingerprint}")
 
 
+class RevokedHostKeyError(SSHException):
+    """The host showed a key that known_hosts revokes."""
+
+    def __init__(self, key: PKey) -> None:
+        super().__init__(f"its host key {key.fingerprint} is revoked by a line of known_hosts")
+
+
 class KnownHosts:
     """The known_hosts files of a run, each read once, shared by all connections."""
 
@@ -26,6 +33,10 @@ class KnownHosts:
         self.files = tuple(files)
         self._lock = threading.Lock()
         self._keys = HostKeys()
+        self._revoked: set[str] = set()
+        for file in self.files:
+            if file.exists():
+                self._revoke(file)
         self._kept = {file: self._load(file) for file in self.files if file.exists()}
 
     def trust(self, client: SSHClient, name: str) -> None:
@@ -51,12 +62,25 @@ class KnownHosts:
                 whole = file.read()
                 file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
 
+    def refuse_revoked(self, key: PKey) -> None:
+        """Raise RevokedHostKeyError if a line revokes the key, for whichever host."""
+        if key.get_base64() in self._revoked:
+            raise RevokedHostKeyError(key)
+
+    def _revoke(self, file: Path) -> None:
+        for text in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+            match text.split():
+                case ["@revoked", _names, _kind, key, *_comment]:
+                    self._revoked.add(key)
+
     def _load(self, file: Path) -> HostKeys:
         """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
         kept = HostKeys()
         for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
             with suppress(SSHException, InvalidHostKey):
                 if text.strip() and (entry := HostKeyEntry.from_line(text.strip(), number)):
+                    if entry.key.get_base64() in self._revoked:
+                        continue
                     for name in entry.hostnames or ():
                         for keys in (kept, self._keys):
                             keys.add(name, entry.key.get_name(), entry.key)
@@ -66,8 +90,12 @@ class KnownHosts:
 class Strict(MissingHostKeyPolicy):
     """Refuse a host whose key is not known."""
 
+    def __init__(self, known: KnownHosts) -> None:
+        self._known = known
+
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
-        """Raise UnknownHostKeyError."""
+        """Raise UnknownHostKeyError, or RevokedHostKeyError."""
+        self._known.refuse_revoked(key)
         raise UnknownHostKeyError(hostname, key)
 
 
@@ -78,5 +106,6 @@ class AcceptNew(MissingHostKeyPolicy):
         self._known = known
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
-        """Write the key to known_hosts."""
+        """Write the key to known_hosts, unless it is revoked there."""
+        self._known.refuse_revoked(key)
         self._known.accept(hostname, key)

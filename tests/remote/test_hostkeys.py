@@ -7,7 +7,7 @@ import pytest
 from paramiko import ECDSAKey, PKey, SSHClient
 from paramiko.hostkeys import HostKeys
 
-from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict, UnknownHostKeyError
+from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, RevokedHostKeyError, Strict, UnknownHostKeyError
 
 ONE, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
 NAME = "192.168.18.128"
@@ -58,9 +58,21 @@ def test_a_line_that_is_no_key_is_passed_over(tmp_path: Path, text: str) -> None
     assert trusted(KnownHosts([file]), NAME) == ONE
 
 
+@pytest.mark.parametrize("policy", [Strict, AcceptNew])
+def test_a_revoked_key_is_trusted_by_no_line_and_learned_by_nobody(
+    tmp_path: Path, policy: type[Strict] | type[AcceptNew]
+) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{line(NAME, ONE)}\n@revoked * {ONE.get_name()} {ONE.get_base64()} lost\n", encoding="ascii")
+    known = KnownHosts([file])
+    assert trusted(known, NAME) is None
+    with SSHClient() as client, pytest.raises(RevokedHostKeyError, match="is revoked"):
+        policy(known).missing_host_key(client, NAME, ONE)
+
+
 def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> None:
     with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
-        Strict().missing_host_key(client, NAME, ONE)
+        Strict(KnownHosts([])).missing_host_key(client, NAME, ONE)
     assert (caught.value.name, caught.value.key) == (NAME, ONE)
     assert ONE.fingerprint in str(caught.value)
 
