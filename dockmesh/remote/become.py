@@ -13,6 +13,7 @@ from dockmesh.remote.secret import Secret
 _PROMPT = b"dockmesh:password:"
 _READY = b"dockmesh:ready\n"
 _WITH_PASSWORD = "sudo -S -p dockmesh:password: sh -c 'echo dockmesh:ready; exec sh -s'"  # noqa: S105 - a command
+_WITHOUT_PASSWORD = "sudo -n sh -s"  # noqa: S105 - a command
 _PRELUDE_BYTES = 1 << 16
 
 
@@ -29,7 +30,17 @@ class Shell:
         """The shell for `become` as the inventory says it."""
         if become == "none":
             return cls("sh -s", None)
-        return cls(_WITH_PASSWORD, password) if password else cls("sudo -n sh -s", None)
+        return cls(_WITH_PASSWORD, password) if password else cls(_WITHOUT_PASSWORD, None)
+
+    def heard(self, answer: str) -> str:
+        """The answer of a script.
+
+        Raises:
+            HostError: it is sudo's own, which let no script run.
+        """
+        if self.command == _WITHOUT_PASSWORD and answer.startswith("sudo:") and "\n@" not in answer:
+            raise HostError(f"{quoted(answer)}: where sudo wants a password, -K asks for it")
+        return answer
 
     def enter(self, channel: Channel, deadline: float) -> None:
         """Get past sudo, so that what the channel takes next is the shell's and what it says next is the script's.

@@ -65,7 +65,7 @@ class SshSession:
                 return self._beside.run(script, timeout_s=timeout_s)
             with channel:
                 channel.shutdown_write()
-                return _read(channel, deadline)
+                return self._shell.heard(_read(channel, deadline))
 
     def hold(self, script: str, *, timeout_s: float) -> SshHeld:
         """See `transport.Session`."""
@@ -73,7 +73,7 @@ class SshSession:
         with _losses_told(timeout_s):
             channel = self._begun(script, timeout_s)
             self._holds = True
-            return SshHeld(channel, _read(channel, deadline, until=_HELD))
+            return SshHeld(channel, self._shell.heard(_read(channel, deadline, until=_HELD)))
 
     def alive(self) -> bool:
         """See `transport.Session`."""

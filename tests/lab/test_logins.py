@@ -56,7 +56,7 @@ def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tm
     assert fleet.dockmesh("plan").status == 2
     with file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
         error = error_of(fleet.dockmesh("plan", "--json"), "host3")
-    assert "sudo: a password is required" in error
+    assert "sudo: a password is required: where sudo wants a password, -K asks for it" in error
 
 
 @pytest.mark.usefixtures("fresh")
