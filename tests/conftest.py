@@ -1,6 +1,11 @@
 """Puts `builders` within reach of every test, and makes hypothesis as quick and as repeatable as a unit test."""
 
+import os
+
 from hypothesis import settings
 
 settings.register_profile("dockmesh", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("dockmesh")
+
+# What dockmesh writes is tested in UTF-8, also where the one who tests works in another locale.
+os.environ["LC_ALL"] = "C.UTF-8"

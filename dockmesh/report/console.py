@@ -19,23 +19,52 @@ _HANGING = 2
 _NARROWEST = 20
 PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
 # Control codes, what turns the direction of writing, and half characters no stream can encode.
+# What a terminal that knows ASCII alone gets for our own marks: of the same width, so that columns stay where they are.
+_ASCII = str.maketrans("✓✗→·…", "+x>-.")
+_PLAIN_LOCALES = ("C", "POSIX")
+_COERCED = "C.UTF-8"  # what Python makes of LC_CTYPE under a plain locale
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _Console(Console):
-    """Shows what hosts say and nothing it would do to a terminal."""
+    """Shows what hosts say and nothing it would do to a terminal, in characters that the stream can carry."""
+
+    _plain = False
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, without control codes in the text."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_UNSHOWN.sub("", segment.text), segment.style)
+            yield segment if segment.control else Segment(self._carried(segment.text), segment.style)
+
+    @property
+    def encoding(self) -> str:
+        """The stream's, but ASCII where the locale is a plain one; by this, rich draws its boxes and bars."""
+        return "ascii" if self._plain else super().encoding
+
+    def keep_to_ascii(self) -> None:
+        """Write nothing else, whatever the stream could carry."""
+        self._plain = True
+
+    def _carried(self, text: str) -> str:
+        text = _UNSHOWN.sub("", text)
+        if self.encoding.startswith("utf"):
+            return text
+        return text.translate(_ASCII).encode(self.encoding, "replace").decode(self.encoding)
+
+
+def _plain_locale() -> bool:
+    """Whether the environment asks for ASCII. Python itself writes UTF-8 there, whatever the terminal makes of it."""
+    if every := os.environ.get("LC_ALL"):
+        return every in _PLAIN_LOCALES
+    kind = os.environ.get("LC_CTYPE", "")
+    return kind in _PLAIN_LOCALES or (kind in ("", _COERCED) and os.environ.get("LANG") in _PLAIN_LOCALES)
 
 
 def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
     """The console on `stream`, else stdout; without a terminal there it writes no control codes and no folded lines."""
     stream = stream or sys.stdout
     terminal = stream.isatty()
-    return _Console(
+    made = _Console(
         file=stream,
         no_color=not color or "NO_COLOR" in os.environ,
         highlight=False,
@@ -45,6 +74,14 @@ def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
         soft_wrap=not terminal,
         force_terminal=None if terminal else False,
     )
+    if _plain_locale():
+        made.keep_to_ascii()
+    return made
+
+
+def spinning(out: Console) -> str:
+    """The name, by rich, of a spinner that the stream can carry."""
+    return "dots" if out.encoding.startswith("utf") else "line"
 
 
 def print_line(out: Console, text: Text, indent: int = 0) -> None:
