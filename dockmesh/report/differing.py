@@ -55,5 +55,5 @@ def _rule_lines(rules: Resource | None) -> Sequence[str]:
 def _lines(change: Change) -> Iterator[str]:
     before, after = ((shown(side) or "").splitlines() for side in (change.before, change.after))
     for line in list(unified_diff(before, after, lineterm="", n=1))[2:]:
-        if not line.startswith("@@"):
-            yield f"{line[0]} {line[1:]}"
+        # Our own blank sets the sign apart; where in the file that is, says the line that has none.
+        yield line if line.startswith("@@") else f"{line[0]} {line[1:]}"

@@ -19,7 +19,7 @@ _SIGNS = {
     "remove": ("-", "red"),
     "restart": ("!", "magenta"),
 }
-_STYLES = {"+": "green", "-": "red"}
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _DIFF_LINES = 24
 _INDENT = 2
 
@@ -85,7 +85,7 @@ def _change_lines(change: Change, *, verbose: bool) -> Iterator[Text]:
     kind, key = key_of(change.resource)
     lines = list(difference(change))
     gist = "" if has_lines(change) else f" {' '.join(lines)}"
-    yield Text.assemble((f"{sign} {kind} {key}", style), f"{gist}  ", (f"({change.reason})", "dim"))
+    yield Text.assemble((f"{sign} {kind} {key}{gist}", style), "  ", (f"({change.reason})", "dim"))
     if gist or (_our_own(change.resource) and not verbose):
         return
     shown = lines if verbose or len(lines) <= _DIFF_LINES else lines[:_DIFF_LINES]
