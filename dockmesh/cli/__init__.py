@@ -4,6 +4,8 @@ import os
 import sys
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
+from typing import Any
 
 import click
 
@@ -43,6 +45,16 @@ class _Verbs(click.Group):
         command: click.Command = getattr(import_module(module), cmd_name)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """The verbs that begin so, none of them imported; and the group's own options."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 (nobody else needs it)
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [
+            CompletionItem(verb, help=text) for verb, (_module, text) in _VERBS.items() if verb.startswith(incomplete)
+        ]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_module, text) in _VERBS.items()])
@@ -51,7 +63,10 @@ class _Verbs(click.Group):
 @click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DOCKMESH"})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Join Docker hosts into one plain-IP network over SSH: no overlay, no agent, no Kubernetes."""
+    """Join Docker hosts into one plain-IP network over SSH: no overlay, no agent, no Kubernetes.
+
+    Example: dockmesh plan -i mesh.yml
+    """
 
 
 def main() -> None:
@@ -67,6 +82,7 @@ def main() -> None:
 
 
 def _status() -> int:
+    _carry_all_names()
     try:
         result = cli.main(prog_name="dockmesh", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -86,3 +102,9 @@ def _status() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def _carry_all_names() -> None:
+    """A file's name that stdout has no characters for is shown escaped, and ends no run."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -2,6 +2,7 @@
 
 import click
 
+from dockmesh.cli.completion import hosts
 from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.explain.model import question
@@ -13,8 +14,8 @@ from dockmesh.report.explain import explain_document, print_explained
 
 @click.command
 @common
-@click.argument("source", metavar="A")
-@click.argument("target", metavar="B")
+@click.argument("source", metavar="A", shell_complete=hosts)
+@click.argument("target", metavar="B", shell_complete=hosts)
 def explain(options: Options, source: str, target: str) -> int:
     """Send one probe from A to B, look at both hosts before and after it, and go its way there and back, step by step.
 

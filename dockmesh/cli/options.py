@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,7 @@ _OF_INVENTORY = (
         "-l",
         "--limit",
         metavar="PATTERN",
+        shell_complete=lambda *given: import_module("dockmesh.cli.completion").patterns(*given),
         help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
     ),
 )

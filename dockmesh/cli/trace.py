@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dockmesh.cli.completion import hosts
 from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import Captured, question
@@ -21,8 +22,8 @@ _ODD = re.compile(r"[^A-Za-z0-9_.@:-]")
 
 @click.command
 @common
-@click.argument("source", metavar="A")
-@click.argument("target", metavar="B")
+@click.argument("source", metavar="A", shell_complete=hosts)
+@click.argument("target", metavar="B", shell_complete=hosts)
 @click.option(
     "--pcap", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the captures there."
 )

@@ -1,0 +1,44 @@
+"""What a shell is told when someone presses Tab: the inventory's hosts and tags."""
+
+from collections.abc import Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from dockmesh.cli.options import Options
+from dockmesh.core.model import Host
+from dockmesh.errors import DockmeshError
+
+
+def hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The hosts whose name begins so."""
+    return [CompletionItem(host.name, help=_told(host)) for host in _known(context) if host.name.startswith(incomplete)]
+
+
+def patterns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """What --limit may go on with: after the last comma and exclamation mark, a host not named yet, or a tag."""
+    before, comma, last = incomplete.rpartition(",")
+    mark = "!" * last.startswith("!")
+    named = {each.removeprefix("!") for each in before.split(",")}
+    known = _known(context)
+    words = {host.name: _told(host) for host in known}
+    words |= {f"tag:{tag}": "" for host in known for tag in host.tags}
+    return [
+        CompletionItem(f"{before}{comma}{mark}{word}", help=told)
+        for word, told in words.items()
+        if word.startswith(last.removeprefix("!")) and word not in named
+    ]
+
+
+def _told(host: Host) -> str:
+    return str(host.prefix or host.underlay)
+
+
+def _known(context: click.Context) -> Iterable[Host]:
+    """The hosts of the inventory that the line names so far. Where it is none, there are none, and nothing is said."""
+    inventory = context.params.get("inventory")
+    options = Options(inventory, limit=None, forks=1, timeout_s=1, json=False, verbose=0, color=False)
+    try:
+        return options.fleet().hosts
+    except DockmeshError:
+        return ()
