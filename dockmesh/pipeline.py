@@ -157,7 +157,10 @@ class Pipeline:
         self._lost |= {each.host: each.error or "" for each in outcomes.values() if each.status == "unreachable"}
         if not all(each.ok for each in outcomes.values()):
             self._judged.clear()
-        return tuple(outcomes[each.host] for each in plan.hosts)
+        ends = tuple(outcomes[each.host] for each in plan.hosts)
+        for end in ends:
+            self._watched.observer.outcome(end.host, end.status, end.error)
+        return ends
 
     @property
     def underway(self) -> tuple[str, ...]:

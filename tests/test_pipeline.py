@@ -20,6 +20,8 @@ class Quiet:
 
     def done(self, host: str, error: str | None) -> None: ...
 
+    def outcome(self, host: str, status: str, error: str | None) -> None: ...
+
 
 Resources = dict[str, dict[tuple[str, str], Resource]]
 REQUEST = Request(FLEET, FLEET.hosts, run="test", timeout_s=5)

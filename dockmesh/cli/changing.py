@@ -124,7 +124,8 @@ def _carry_out(options: Options, run: _Run) -> int:
         if kept is not None:
             now = saved.sealed(document.plan_document(planned), options.inventory_text(), TEXTS)
             _refuse_stale(f"{run.file}", kept, now)
-        if not options.json:
+        # Who is asked sees what about.
+        if not options.json and not (options.quiet and run.yes):
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
             print_outlook(console(color=options.color), foreseen)
         if planned.applyable and not run.yes and not agreed(planned, run.rollout):
@@ -181,6 +182,7 @@ def _show(
 ) -> None:
     out = console(sys.stdout, color=options.color)
     if report:
-        print_report(out, report, told=[each.host for each in outcomes if each.status == "unreachable"])
+        told = [each.host for each in outcomes if each.status == "unreachable"]
+        print_report(out, report, told=told, brief=options.quiet)
     print_differences(out, differing)
-    print_outcomes(out, outcomes, words)
+    print_outcomes(out, outcomes, words, brief=options.quiet)

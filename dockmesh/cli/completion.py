@@ -36,7 +36,7 @@ def _told(host: Host) -> str:
 
 def _known(context: click.Context) -> Iterable[Host]:
     """The hosts of the inventory that the line names so far. Where it is none, there are none, and nothing is said."""
-    inventory = context.params.get("inventory")
+    inventory = context.params.get("inventory") or ()
     options = Options(inventory, limit=None, forks=1, timeout_s=1, json=False, verbose=0, color=False)
     try:
         return options.fleet().hosts

@@ -5,15 +5,14 @@ import json
 import logging
 import secrets
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import click
 
+from dockmesh.cli.listening import listening
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
@@ -22,8 +21,7 @@ from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
 from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.secret import Secret, ask
 from dockmesh.remote.ssh import SshTransport
-from dockmesh.report.console import console
-from dockmesh.report.progress import Display
+from dockmesh.remote.told import ToldTransport
 
 _OFFSETS = 64
 
@@ -63,12 +61,15 @@ def contact(
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     configuration = Configuration()
     password = _password(request.hosts) if options.ask_become_pass else None
-    transport = partial(SshTransport, configuration, timeout_s=options.timeout_s, password=password)
-    err = console(sys.stderr, color=options.color)
-    err.quiet = quiet
     try:
-        with Display(err) as display, Pipeline(request, transport, display) as pipeline:
-            yield pipeline
+        with listening(options, quiet=quiet) as listener:
+
+            def transport() -> ToldTransport:
+                ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password)
+                return ToldTransport(ssh, listener)
+
+            with Pipeline(request, transport, listener) as pipeline:
+                yield pipeline
     finally:
         for name in sorted(configuration.unsupported):
             click.echo(f"the SSH configuration has {name}, which dockmesh does not know and passed over", err=True)

@@ -34,5 +34,5 @@ def explain(options: Options, source: str, target: str) -> int:
     if options.json:
         print_json(explain_document(explained))
     else:
-        print_explained(console(color=options.color), explained, verbose=options.verbose > 0)
+        print_explained(console(color=options.color), explained, verbose=options.verbose > 0, brief=options.quiet)
     return 0 if explained.reached else HostError.exit_status

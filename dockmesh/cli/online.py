@@ -51,7 +51,7 @@ def plan(options: Options, out: Path | None) -> int:
     if options.json:
         print_json(document.plan_document(planned, foreseen))
     else:
-        print_plan(console(color=options.color), planned, verbose=options.verbose > 0)
+        print_plan(console(color=options.color), planned, verbose=options.verbose > 0, brief=options.quiet)
         print_outlook(console(color=options.color), foreseen)
     if not planned.sound:
         return HostError.exit_status
@@ -94,7 +94,7 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     if options.json:
         print_json(result)
     else:
-        print_report(out, report, verbose=verbose)
+        print_report(out, report, verbose=verbose, brief=options.quiet)
     return unsaved if report.ok else HostError.exit_status
 
 

@@ -16,7 +16,7 @@ from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.marked import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.selection import select
-from dockmesh.errors import DockmeshError
+from dockmesh.errors import DockmeshError, UsageError
 from dockmesh.report.document import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
@@ -34,6 +34,8 @@ class Options:
     verbose: int
     color: bool
     ask_become_pass: bool = False
+    quiet: bool = False
+    log_file: Path | None = None
 
     def fleet(self) -> Fleet:
         """The inventory.
@@ -105,10 +107,17 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         verbose: int,
         color: bool,
         ask_become_pass: bool,
+        quiet: bool,
+        log_file: Path | None,
         **own: Any,
     ) -> Any:
+        given = Options(
+            inventory, limit, forks, timeout, json, verbose, color, ask_become_pass, quiet=quiet, log_file=log_file
+        )
         try:
-            return verb(Options(inventory, limit, forks, timeout, json, verbose, color, ask_become_pass), **own)
+            if quiet and verbose:
+                raise UsageError("-q says less and -v says more: one of the two")
+            return verb(given, **own)
         except DockmeshError as error:
             if json:
                 click.echo(dumps(problems_document(error), indent=2))
@@ -150,10 +159,17 @@ _OF_INVENTORY = (
 )
 _OF_OUTPUT = (
     _option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
-    _option("-v", "--verbose", count=True, help="Say more; twice: what SSH says as well."),
+    _option("-v", "--verbose", count=True, help="Say more; twice: the scripts that go to hosts as well."),
+    _option("-q", "--quiet", is_flag=True, help="Say only what is wrong, and the result."),
     _option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),
 )
 _OF_RUNS = (
+    _option(
+        "--log-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Append what is done there: a JSON object per line, for your eyes alone.",
+    ),
     _option("--forks", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Hosts at once."),
     _option(
         "--timeout",

@@ -35,7 +35,7 @@ def diff(options: Options, *, before: Path, after: Path) -> int:
     if options.json:
         click.echo(json.dumps(comparison_document(found, now), indent=2))
     else:
-        print_comparison(console(color=options.color), found, then, now)
+        print_comparison(console(color=options.color), found, then, now, brief=options.quiet)
     return HostError.exit_status if found.worse else 0
 
 

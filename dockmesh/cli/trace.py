@@ -49,7 +49,7 @@ def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
     if options.json:
         print_json(trace_document(traced))
     else:
-        print_trace(console(color=options.color), traced)
+        print_trace(console(color=options.color), traced, brief=options.quiet)
     return 0 if traced.reached else HostError.exit_status
 
 

@@ -20,6 +20,9 @@ class Observer(Protocol):
     def done(self, host: str, error: str | None) -> None:
         """A host is through the phase."""
 
+    def outcome(self, host: str, status: str, error: str | None) -> None:
+        """What has become of a host in the end."""
+
 
 def fan_out(
     executor: Executor, hosts: Iterable[Host], job: Callable[[Host], T]

@@ -43,10 +43,13 @@ def comparison_document(found: Comparison, after: Result) -> dict[str, Any]:
     }
 
 
-def print_comparison(out: Console, found: Comparison, before: Result, after: Result) -> None:
-    """What is worse first, then what is better, then what is merely other; a line for all that changed alike."""
+def print_comparison(out: Console, found: Comparison, before: Result, after: Result, *, brief: bool = False) -> None:
+    """What is worse first, then what is better, then what is merely other; a line for all that changed alike.
+
+    If `brief`, only what is worse.
+    """
     out.print(Text(f"{_told(before)} → {_told(after)}", style="bold"))
-    lines = [*_worse(found, after), *_better(found), *_other(found)]
+    lines = [*_worse(found, after), *(() if brief else (*_better(found), *_other(found)))]
     for line in lines[:_SHOWN]:
         print_line(out, line)
     if len(lines) > _SHOWN:

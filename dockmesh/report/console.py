@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -100,13 +101,35 @@ def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
         yield Text(" " * (indent + _HANGING * bool(at))).append_text(part)
 
 
-def print_outcomes(out: Console, outcomes: Iterable[Outcome], words: Wording = JOINED) -> None:
-    """What came of each host, the failed ones last with their cause."""
+def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: Wording = JOINED, *, brief: bool = False) -> None:
+    """What came of each host: those that went well unless `brief`, how many in all, and last the failed with cause."""
+    well, failed = ([each for each in outcomes if each.ok is ok] for ok in (True, False))
+    widths = [
+        max(map(len, cells), default=0) for cells in zip(*(_cells(each, words) for each in outcomes), strict=True)
+    ]
+    if well and not brief:
+        out.print(_rows(well, words, widths))
+    if outcomes:
+        counts = Counter(_ending(each, words) for each in (*well, *failed))
+        told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
+        out.print(Text(f"{counted(len(outcomes), 'host')}: {told}.", style="bold red" if failed else "bold green"))
+    if failed:
+        out.print(_rows(failed, words, widths))
+
+
+def _rows(outcomes: Iterable[Outcome], words: Wording, widths: Iterable[int]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
-    for outcome in sorted(outcomes, key=lambda outcome: not outcome.ok):
+    for width in widths:
+        table.add_column(min_width=width)
+    for outcome in outcomes:
+        host, ending = _cells(outcome, words)
         style = _OUTCOMES.get(outcome.status, "bold red")
-        table.add_row(Text(outcome.host), Text(_ending(outcome, words), style=style), Text(outcome.error or ""))
-    out.print(table)
+        table.add_row(Text(host), Text(ending, style=style), Text(outcome.error or ""))
+    return table
+
+
+def _cells(outcome: Outcome, words: Wording) -> tuple[str, str]:
+    return outcome.host, _ending(outcome, words)
 
 
 def _ending(outcome: Outcome, words: Wording) -> str:

@@ -31,11 +31,11 @@ def explain_document(explained: Explained) -> dict[str, Any]:
     }
 
 
-def print_explained(out: Console, explained: Explained, *, verbose: bool = False) -> None:
-    """The steps there and back, then cause and remedy. Steps behind the one to blame are shown with `verbose` alone."""
+def print_explained(out: Console, explained: Explained, *, verbose: bool = False, brief: bool = False) -> None:
+    """The steps there and back unless `brief`, then cause and remedy. Steps behind the one to blame if `verbose`."""
     source, target = explained.source, explained.target
     steps = explained.steps if verbose or explained.reached else _until_broken(explained)
-    for way, group in groupby(steps, key=lambda step: step.way):
+    for way, group in groupby(() if brief else steps, key=lambda step: step.way):
         out.print(_table(f"{source} → {target}" if way == "there" else f"{target} → {source}", tuple(group)))
     reached, fault = explained.reached, explained.fault
     verdict = f"{source} reaches {target}" if reached else f"{source} does not reach {target}"

@@ -11,6 +11,7 @@ from dockmesh.core.plan import Change, HostPlan, Plan
 from dockmesh.report.console import counted, print_line
 from dockmesh.report.differing import difference, has_lines
 from dockmesh.report.document import plan_document
+from dockmesh.report.secrets import kept
 from dockmesh.report.wording import JOINED, Wording
 
 _SIGNS = {
@@ -24,12 +25,16 @@ _DIFF_LINES = 24
 _INDENT = 2
 
 
-def print_plan(out: Console, plan: Plan, words: Wording = JOINED, *, verbose: bool = False) -> None:
+def print_plan(
+    out: Console, plan: Plan, words: Wording = JOINED, *, verbose: bool = False, brief: bool = False
+) -> None:
     """What would change, host by host, and why; the hosts that cannot be changed last.
 
-    Long texts, and the hosts of which there is nothing to say, only if `verbose`.
+    Long texts, and the hosts of which there is nothing to say, only if `verbose`; if `brief`, none but the latter.
     """
     for host in sorted(plan.hosts, key=_is_left_alone):
+        if brief and not _is_left_alone(host):
+            continue
         lines = list(_host_lines(host, verbose=verbose))
         if not lines and verbose:
             lines = [Text(words.nothing, style="dim")]
@@ -89,7 +94,7 @@ def _change_lines(change: Change, *, verbose: bool) -> Iterator[Text]:
     if gist or (_our_own(change.resource) and not verbose):
         return
     shown = lines if verbose or len(lines) <= _DIFF_LINES else lines[:_DIFF_LINES]
-    yield from (Text(f"    {line}", style=_STYLES.get(line[:1], "dim")) for line in shown)
+    yield from (Text(f"    {kept(line)}", style=_STYLES.get(line[:1], "dim")) for line in shown)
     if len(shown) < len(lines):
         yield Text(f"    … and {len(lines) - len(shown)} more lines; -v shows them", style="dim")
 

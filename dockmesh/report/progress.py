@@ -1,21 +1,19 @@
 """How a run goes on, on stderr: a bar per phase where that is a terminal, a line per phase where not."""
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
 
 from dockmesh.core.inventory.wording import listed
+from dockmesh.report.console import counted, spinning
+from dockmesh.report.listening import Listener
 
 _WORDS = {
     "read": "reading",
@@ -25,50 +23,99 @@ _WORDS = {
     "capture": "capturing",
     "look": "looking at",
 }
+# By host: since when, with what, and what turns beside it.
+_Busy = dict[str, tuple[float, str, Spinner]]
+
 _NAMED = 4
+_BUSY_SHOWN = 8
+_WIDEST, _NARROWEST, _BESIDE = 40, 8, 46
 
 
-class Display:
-    """An observer of the pipeline that people can watch; it shows nothing between phases. A context manager."""
+class _Seconds(ProgressColumn):
+    """How long the phase takes so far."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.elapsed or 0:5.1f} s")
+
+
+class _Bars(Progress):
+    """The bar, and below it a line for each host that is busy: how long it will be, nobody knows."""
+
+    def __init__(self, *columns: ProgressColumn, busy: _Busy, **settings: Any) -> None:
+        self._busy = busy
+        super().__init__(*columns, **settings)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """See `Progress`."""
+        yield from super().get_renderables()
+        if busy := sorted(self._busy.copy().items(), key=lambda each: each[1][0]):
+            # Not more than there is room for; those that have been at it for longest first.
+            shown = busy[: max(1, min(_BUSY_SHOWN, self.console.height - 4))]
+            yield _table(shown)
+            if len(busy) > len(shown):
+                yield Text(f"  … and {counted(len(busy) - len(shown), 'host')} more", style="dim")
+
+
+def _table(busy: Iterable[tuple[str, tuple[float, str, Spinner]]]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for overflow, justify in (("crop", "left"), ("ellipsis", "left"), ("crop", "right"), ("ellipsis", "left")):
+        table.add_column(overflow=overflow, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for host, (began, work, spinner) in busy:
+        table.add_row(spinner, Text(host), Text(f"{time.monotonic() - began:5.1f} s"), Text(work, style="dim"))
+    return table
+
+
+class Display(Listener):
+    """A run that people can watch; it shows nothing between phases. A context manager."""
 
     def __init__(self, err: Console) -> None:
         self._err = err
-        self._progress = Progress(
-            SpinnerColumn(),
+        self._busy: _Busy = {}
+        self._progress = _Bars(
+            SpinnerColumn(spinning(err)),
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(max(_NARROWEST, min(_WIDEST, err.width - _BESIDE))),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[last]}"),
+            _Seconds(),
+            TextColumn("{task.fields[failed]}", style="bold red"),
+            busy=self._busy,
             console=err,
             transient=True,
             disable=not err.is_terminal,
         )
-        self._task: TaskID | None = None
         self._name = ""
         self._left = 0
         self._began = 0.0
         self._failed: dict[str, bool] = {}
 
     def phase(self, name: str, hosts: int) -> None:
-        """See `pipeline.Observer`."""
+        """See `Listener`."""
         self._name, self._left, self._began = _WORDS.get(name, name), hosts, time.monotonic()
         self._failed = {}
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(self._name, total=hosts, last="")
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._progress.add_task(self._name, total=hosts, failed="")
         if hosts:
             self._progress.start()
 
     def done(self, host: str, error: str | None) -> None:
-        """See `pipeline.Observer`."""
+        """See `Listener`."""
         self._left -= 1
         self._failed[host] = self._failed.get(host, False) or error is not None
-        if self._task is not None:
-            self._progress.update(self._task, advance=1, last=f"{host}: failed" if error else host)
+        failed = sum(self._failed.values())
+        for task in self._progress.task_ids:
+            self._progress.update(task, advance=1, failed=f"{failed} failed" if failed else "")
         if self._left == 0:
             self._progress.stop()
-            self._err.print(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s")
+            self._err.print(Text(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s"))
+
+    def begun(self, host: str, work: str, script: str) -> None:  # noqa: ARG002
+        """See `Listener`."""
+        self._busy[host] = time.monotonic(), "logging in" if work == "login" else "", Spinner(spinning(self._err))
+
+    def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:  # noqa: ARG002
+        """See `Listener`."""
+        self._busy.pop(host, None)
 
     def _hosts(self) -> str:
         names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]

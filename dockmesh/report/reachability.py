@@ -18,9 +18,11 @@ _NAMED = 6
 _MARKED: dict[Flaw, str] = {"mtu": "✗mtu packets of full size are lost", "source": "✗src it comes from a wrong source"}
 
 
-def print_report(out: Console, report: Report, *, told: Collection[str] = (), verbose: bool = False) -> None:
-    """See `shown`."""
-    for part in _parts(out, report, told, verbose=verbose):
+def print_report(
+    out: Console, report: Report, *, told: Collection[str] = (), verbose: bool = False, brief: bool = False
+) -> None:
+    """See `shown`; if `brief`, without the table."""
+    for part in _parts(out, report, told, verbose=verbose, brief=brief):
         out.print(part)
 
 
@@ -32,8 +34,11 @@ def shown(out: Console, report: Report, *, verbose: bool = False) -> Group:
     return Group(*_parts(out, report, (), verbose=verbose))
 
 
-def _parts(out: Console, report: Report, told: Collection[str], *, verbose: bool) -> Iterator[RenderableType]:
-    yield from _fitting(out, report) or overview(report, verbose=verbose)
+def _parts(
+    out: Console, report: Report, told: Collection[str], *, verbose: bool, brief: bool = False
+) -> Iterator[RenderableType]:
+    if not brief:
+        yield from _fitting(out, report) or overview(report, verbose=verbose)
     for line in failures(report, told):
         yield from folded_lines(out, line)
     yield _summary(report)

@@ -27,14 +27,14 @@ def trace_document(traced: Traced) -> dict[str, Any]:
     }
 
 
-def print_trace(out: Console, traced: Traced) -> None:
-    """The hops there and back, where an address is translated or the packet is lost, and what it comes to."""
+def print_trace(out: Console, traced: Traced, *, brief: bool = False) -> None:
+    """The hops there and back, translations and losses marked; if `brief`, only what it comes to."""
     source, target = traced.question.ends
     for name, leg, way in (
         ("request", traced.request, f"{source} → {target}"),
         ("reply", traced.reply, f"{target} → {source}"),
     ):
-        if leg.hops:
+        if leg.hops and not brief:
             out.print(_table(f"{name}: {way}", leg))
     out.print(Text(verdict(traced), style="bold green" if traced.reached else "bold red"))
 

@@ -26,6 +26,9 @@ class Log:
     def done(self, host: str, error: str | None) -> None:
         self.said.append((host, error))
 
+    def outcome(self, host: str, status: str, error: str | None) -> None:  # noqa: ARG002
+        self.said.append((host, status))
+
 
 def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
     def job(one: Host) -> str:

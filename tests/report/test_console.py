@@ -110,6 +110,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
     print_outcomes(ends.out, [Outcome(f"h{at}", status, "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
     assert [line.split()[:2] for line in ends.lines] == [
         *(["h1", "confirmed"], ["h3", "unchanged"]),
+        ["6", "hosts:"],
         *(["h0", "failed"], ["h2", "refused"], ["h4", "reverted"], ["h5", "unreachable"]),
     ]
 
@@ -117,7 +118,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
 def test_an_error_is_one_line_however_long() -> None:
     paper = Paper()
     print_outcomes(paper.out, [Outcome("a", "failed", "word " * 500), Outcome("b", "confirmed")])
-    assert len(paper.lines) == 2
+    assert len(paper.lines) == 3
 
 
 @pytest.mark.parametrize(

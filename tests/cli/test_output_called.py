@@ -1,0 +1,122 @@
+"""How much is said where: -q, -v, -vv and --log-file."""
+
+import json
+import os
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakehosts import FakeLan
+
+from dockmesh.core.model import File
+
+Run = Callable[..., tuple[int, str, str]]
+KEYS = ["time", "event", "host", "phase", "seconds", "status", "error"]
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_quiet_apply_says_the_result_and_nothing_else(lan: FakeLan, run: Run) -> None:
+    status, out, err = run("apply", "--yes", "-q")
+    assert (status, err) == (0, "")
+    assert lan.hosts["host1"].routes
+    assert out.splitlines() == [
+        "All 21 probes reached: every host, and a container on each.",
+        "3 hosts: 3 confirmed.",
+    ]
+
+
+def test_a_quiet_apply_ends_with_the_host_that_failed_and_why(lan: FakeLan, run: Run) -> None:
+    lan.hosts["host2"].down = True
+    status, out, err = run("apply", "--yes", "-q")
+    assert (status, err) == (3, "")
+    assert "host1  confirmed" not in out
+    assert re.search(r"^3 hosts: 2 confirmed, 1 unreachable\.\nhost2 +unreachable +\S.*\n\Z", out, re.MULTILINE)
+
+
+def test_a_quiet_plan_counts_and_names_the_hosts_left_alone(lan: FakeLan, run: Run) -> None:
+    lan.hosts["host2"].down = True
+    out = run("plan", "-q")[1].splitlines()
+    assert out[0] == "host2"
+    assert [line.partition(":")[0] for line in out[2:5]] == ["3 hosts", "Left alone", "Foreseen"]
+    assert "host1" not in out
+
+
+def test_who_is_asked_sees_the_plan_though_it_be_quiet(lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lan.hosts
+    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
+    assert "host1" in run("apply", "-q")[1].splitlines()
+
+
+def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, run: Run) -> None:
+    assert lan.opened == 0
+    assert run("plan", "-q", "-v")[0] == 4
+
+
+def test_twice_verbose_shows_the_scripts_on_stderr_without_the_files_in_them(lan: FakeLan, run: Run) -> None:
+    proxy = '{"proxies": {"http-proxy": "http://me:s3cr3t-word@p"}}'
+    lan.hosts["host1"].put(File("/etc/docker/daemon.json", proxy, "644"))
+    status, out, err = run("apply", "--yes", "-vv")
+    assert status == 0, out
+    assert "sh -s" not in out
+    assert re.search(r"^host1: login, \d+\.\d s$", err, re.MULTILINE)
+    assert re.search(r"^host\d: sh -s, \d+ characters$", err, re.MULTILINE)
+    assert re.search(r"put_file /etc/docker/daemon.json .*\n +\[a file of \d+ bytes\]\n", err)
+    for secret in ("s3cr3t-word", *(b64encode(b"s3cr3t-word"[at:]).decode()[1:-5] for at in range(3))):
+        assert secret not in out + err
+
+
+def test_the_log_has_a_line_of_json_per_event_for_its_owner_alone(lan: FakeLan, run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("")
+    log.chmod(0o644)
+    lan.hosts["host2"].down = True
+    assert run("apply", "--yes", "--log-file", str(log))[0] == 3
+    assert log.stat().st_mode & 0o777 == 0o600
+    found = lines(log)
+    assert all(list(line) == KEYS for line in found)
+    assert all(datetime.fromisoformat(line["time"]).tzinfo for line in found)
+    assert (found[0]["event"], found[0]["phase"], found[-1]["event"]) == ("begin", "apply", "end")
+    assert {line["event"] for line in found} == {"begin", "phase", "login", "script", "done", "outcome", "end"}
+    ends = {line["host"]: line["status"] for line in found if line["event"] == "outcome"}
+    assert ends == {"host1": "confirmed", "host2": "unreachable", "host3": "confirmed"}
+    (lost, *_) = (line for line in found if line["event"] == "login" and line["host"] == "host2")
+    assert (lost["status"], "does not answer" in lost["error"]) == ("failed", True)
+
+
+def test_a_second_run_appends_to_the_log(lan: FakeLan, run: Run, tmp_path: Path) -> None:
+    assert lan.hosts
+    log = tmp_path / "run.log"
+    for _ in range(2):
+        run("plan", "--log-file", str(log))
+    assert [line["event"] for line in lines(log)].count("begin") == 2
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "absent/run.log", "fifo"])
+def test_a_log_that_cannot_be_is_told_before_anyone_is_contacted(
+    lan: FakeLan, run: Run, tmp_path: Path, place: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    before = Path("/dev/null").stat().st_mode
+    status, _, err = run("plan", "--log-file", place)
+    assert (status, lan.opened) == (4, 0)
+    assert "no log can be written there" in err
+    assert Path("/dev/null").stat().st_mode == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+def test_a_disk_that_fills_up_ends_the_log_and_not_the_run(
+    lan: FakeLan, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr("dockmesh.report.journal._opened", lambda _file: full)
+    status, _, err = run("apply", "--yes", "--log-file", str(tmp_path / "run.log"))
+    assert (status, bool(lan.hosts["host1"].routes)) == (0, True)
+    assert "No space left on device: the log is incomplete" in err
