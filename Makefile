@@ -13,7 +13,7 @@ BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format images lab lab-down bench lock vendor system browser
+.PHONY: demo test check format images lab lab-down bench docs lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -73,6 +73,10 @@ bench: system
 	  $(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/bench.txt && \
 	  touch $(RIVALS)/.ready; } || echo 'the tools to compare with could not be installed' >&2
 	@$(BIN)/python -m tests.bench --tools $(RIVALS)/bin $(BENCH)
+
+# Writes what the code says into docs: reference, man page, table of causes.
+docs: $(READY)
+	@$(BIN)/python -m docs.generate
 
 # Pins every dependency anew, with hashes.
 lock: $(READY)

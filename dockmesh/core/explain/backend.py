@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.explain.evidence import Side, apply, not_joined
 from dockmesh.core.explain.model import Fault
 from dockmesh.core.explain.rules import Packet, in_chain
@@ -40,7 +41,7 @@ def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> 
         yield from (each for each in refused_in(table, *seen.rulesets, packet) if each.chain == chain)
 
 
-def _by_docker(at: Side, name: str, key: str, refused: Iterator[Refusal]) -> Fault | None:
+def _by_docker(at: Side, name: FaultName, key: str, refused: Iterator[Refusal]) -> Fault | None:
     first = next(refused, None)
     if first is None:
         return None

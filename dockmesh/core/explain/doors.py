@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dockmesh.core.explain import backend
+from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
 from dockmesh.core.explain.model import Fault, Step, Way
 from dockmesh.core.explain.roads import known
@@ -91,7 +92,7 @@ def _flushed(at: Side, seen: Sight) -> Fault | None:
     if jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN):
         return None
     cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in: it was flushed"
-    return Fault(f"{hook} flushed", cause, apply(at))
+    return Fault("DOCKER-USER flushed" if at.host.docker else "FORWARD flushed", cause, apply(at))
 
 
 def _by_docker(at: Side, rule: Rule) -> Fault:
@@ -99,7 +100,7 @@ def _by_docker(at: Side, rule: Rule) -> Fault:
     return Fault("not let in", cause, apply(at))
 
 
-def _by_others(at: Side, other: Side, rule: Rule, name: str = "host firewall drop") -> Fault:
+def _by_others(at: Side, other: Side, rule: Rule, name: FaultName = "host firewall drop") -> Fault:
     if not rule.text:
         cause = f"the firewall of {at.name} drops it by policy: {_said(rule)}"
         source = other.host.prefix or other.host.underlay

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.inventory.wording import quoted
 from dockmesh.core.model import Fleet
 from dockmesh.core.trace.model import Endpoint, endpoint
@@ -33,7 +34,7 @@ class Fault:
     probe pass and is not as it should be all the same.
     """
 
-    name: str
+    name: FaultName
     cause: str
     remedy: str
     blocks: bool = True

@@ -1,0 +1,126 @@
+"""What the documentation says is so: what is made from the code is up to date, commands parse, links lead somewhere."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import click
+import pytest
+import yaml
+
+from dockmesh.cli import cli
+from dockmesh.core.explain import catalogue
+from dockmesh.core.explain.catalogue import CATALOGUE, FaultName
+from docs.generate import FOLDER, generated
+
+ROOT = FOLDER.parent
+PAGES = (ROOT / "README.md", *sorted(FOLDER.rglob("*.md")))
+_BLOCK = re.compile(r"(?ms)^ *```(\w*)\n(.*?)^ *```$")
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_ENDS = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each call of dockmesh in a script, without prompt, comment, redirection and what it is piped to."""
+    for line in text.splitlines():
+        lexer = shlex.shlex(line.strip().removeprefix("$ "), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        if not line.strip().removeprefix("$ ").startswith("dockmesh "):
+            continue
+        words = list(lexer)[1:]
+        yield words[: next((at for at, word in enumerate(words) if word in _ENDS), len(words))]
+
+
+def documented() -> list[tuple[str, list[str]]]:
+    shown = [
+        (str(page.relative_to(ROOT)), block[1])
+        for page in PAGES
+        for block in _BLOCK.findall(page.read_text(encoding="utf-8"))
+        if block[0] in {"", "sh", "console"} and "[OPTIONS]" not in block[1]
+    ]
+    return [(page, words) for page, block in shown for words in commands(block)]
+
+
+def parse(words: list[str]) -> None:
+    """Read a command line as dockmesh does, and do nothing of it. Raises click.UsageError where it is wrong."""
+    command: click.Command = cli
+    called, rest = "dockmesh", list(words)
+    while isinstance(command, click.Group):
+        context = click.Context(command, info_name=called)
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+    command.make_context(command.name, rest)
+
+
+@pytest.mark.parametrize(("page", "words"), documented(), ids=lambda each: each if isinstance(each, str) else None)
+def test_a_command_in_the_documentation_parses(page: str, words: list[str]) -> None:
+    assert page
+    parse(words)
+
+
+@pytest.mark.parametrize("wrong", [["plan", "--nope"], ["aply"], ["trace", "one"], ["lab", "fault", "quake", "host1"]])
+def test_a_command_that_is_no_more_would_be_found(wrong: list[str]) -> None:
+    with pytest.raises(click.UsageError):
+        parse(wrong)
+
+
+def test_the_documentation_shows_every_verb() -> None:
+    shown = {words[0] for page, words in documented() if page != "docs/reference.md"}
+    assert shown >= set(cli.list_commands(click.Context(cli)))
+
+
+def test_what_is_made_from_the_code_is_up_to_date() -> None:
+    stale = [file.name for file, text in generated() if file.read_text(encoding="utf-8") != text]
+    assert not stale, "make docs"
+
+
+def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:
+    assert set(CATALOGUE) == set(get_args(FaultName))
+    folder = Path(catalogue.__file__).parent
+    code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.stem != "catalogue")
+    assert [name for name in CATALOGUE if f'"{name}"' not in code] == [], "named by nothing any more"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for link in _LINK.findall(_BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        if "://" in link:
+            continue
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not place or place in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings have on GitHub and GitLab."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", sorted((FOLDER / "ci").glob("*.yml")), ids=lambda file: file.name)
+def test_the_calls_in_ci_examples_parse(file: Path) -> None:
+    calls = list(commands("\n".join(scripts(yaml.safe_load(file.read_text(encoding="utf-8"))))))
+    assert {words[0] for words in calls} == {"validate", "plan", "apply"}
+    for words in calls:
+        parse(words)
+
+
+def scripts(node: object) -> Iterator[str]:
+    """Every text in a document that is shell, or might be."""
+    match node:
+        case str():
+            yield node
+        case dict():
+            for each in node.values():
+                yield from scripts(each)
+        case list():
+            for each in node:
+                yield from scripts(each)
+
+
+def test_the_readme_stays_short_enough_to_be_read() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 220
