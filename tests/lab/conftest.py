@@ -40,6 +40,7 @@ _LONGEST_FIRST = (
     "test_lab",
     "test_reports",
     "test_init",
+    "test_ci_example",
     "test_allocate_probed",
 )
 

@@ -1,0 +1,130 @@
+"""The job that docs/ci/github.yml has for GitHub Actions: its steps as a runner runs them, against real hosts."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import mesh
+import yaml
+from breaking import partitioned
+from formats import cases, junit, shown
+from mesh import Mesh
+
+from dockmesh.lab.running import Lab
+from docs.generate import FOLDER
+
+WORKFLOW: Mapping[str, Any] = yaml.safe_load((FOLDER / "ci" / "github.yml").read_text())
+# What the runner does itself, or by the network, which tests go without.
+_OF_THE_RUNNER = ("Install",)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How a job ended: the exit status of each step that ran, up to the first that failed, and what it left."""
+
+    folder: Path
+    steps: Mapping[str, int]
+    said: str
+    summary: str
+
+
+def checkout(lab: Lab, folder: Path) -> Mesh:
+    """A repository as the workflow wants it: the inventory, which names no key, and beside it the hosts' keys."""
+    given = yaml.safe_load(lab.inventory.read_text())["connection"]
+    (folder / "known_hosts").write_bytes(Path(given["known_hosts"]).read_bytes())
+    (folder / "secret").write_bytes(Path(given["identity_file"]).read_bytes())
+    hosts: dict[str, dict[str, Any]] = {"host1": {}, "host2": {}, "host3": {}}
+    return mesh.write(lab, folder, hosts, connection={"identity_file": None, "known_hosts": None})
+
+
+def run(name: str, repository: Mesh, **more: str) -> Job:
+    """The `run:` steps of a job, in a clone of the repository."""
+    folder = Path(mkdtemp(dir=repository.file.parent, prefix=name))
+    for file in ("mesh.yml", "known_hosts"):
+        (folder / file).write_bytes((repository.file.parent / file).read_bytes())
+    (folder / "home").mkdir()
+    summary = folder / "summary.md"
+    environment = {
+        **os.environ,
+        **WORKFLOW["env"],
+        **more,
+        "HOME": str(folder / "home"),
+        "SSH_AUTH_SOCK": "",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "MESH_KEY": (repository.file.parent / "secret").read_text(),
+    }
+    ended: dict[str, int] = {}
+    said = ""
+    for step, script in _scripts(name):
+        # The shell that GitHub documents for `run:`.
+        done = subprocess.run(
+            ("bash", "-e", "-c", script),
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=mesh.WITHIN_S,
+        )
+        ended[step] = done.returncode
+        said += done.stdout
+        if done.returncode:
+            break
+    return Job(folder, ended, said, summary.read_text() if summary.exists() else "")
+
+
+def _scripts(job: str) -> Iterator[tuple[str, str]]:
+    for step in WORKFLOW["jobs"][job]["steps"]:
+        if "run" in step and step["name"] not in _OF_THE_RUNNER:
+            yield step["name"], step["run"]
+
+
+def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
+    fresh: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    repository = checkout(lab, tmp_path)
+    check = run("check", repository)
+    assert check.steps == {"Log in": 0, "Validate": 0, "Plan": 0}, check
+    assert "valid: 3 hosts" in check.said
+    assert check.summary.startswith("## Plan\n\n    ")
+    assert all(host in check.summary for host in fresh.hosts)
+
+    joined = run("mesh", repository)
+    assert joined.steps == {"Log in": 0, "Apply": 0}, joined
+    assert "all 21 probes reached" in shown(joined.summary)
+    found = junit((joined.folder / "mesh.xml").read_text())
+    assert len(cases(found)) == 3 * 3 + 3
+    assert not [*found.iter("failure"), *found.iter("error")]
+
+    assert run("check", repository).steps["Plan"] == 0, "nothing to change is well, too"
+
+
+def test_an_inventory_that_is_wrong_fails_the_check(lab: Lab, tmp_path: Path) -> None:
+    repository = checkout(lab, tmp_path)
+    repository.file.write_text(repository.file.read_text().replace("prefix:", "prefx:", 1))
+    check = run("check", repository)
+    assert check.steps == {"Log in": 0, "Validate": 4}, check
+    assert "prefx" in check.said
+
+
+def test_a_host_that_is_cut_off_fails_both_jobs_and_the_summary_tells_of_it(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    repository = checkout(lab, tmp_path)
+    with partitioned(lab, "host3"):
+        check = run("check", repository, DOCKMESH_PLAN_TIMEOUT="5")
+        carried_out = run("mesh", repository, DOCKMESH_APPLY_TIMEOUT="5")
+    assert check.steps["Plan"] == 3, check
+    assert "host3" in check.summary
+    assert carried_out.steps["Apply"] == 3, carried_out
+    assert "host3" in shown(carried_out.summary)
+    assert list(junit((carried_out.folder / "mesh.xml").read_text()).iter("error"))
+    assert joined.dockmesh("status").status == 0
