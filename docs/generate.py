@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from dockmesh import __version__
+from dockmesh.assets import VARIABLE, replaceable
 from dockmesh.cli import cli
 from dockmesh.core.explain.catalogue import CATALOGUE
 
 FOLDER = Path(__file__).parent
 _MARK = "<!-- from here on: made by `make docs` from dockmesh/core/explain/catalogue.py -->\n"
+_HEADS = "<!-- from here on: made by `make docs` from the first lines of the templates -->\n"
 _EXAMPLE = "Example: "
 _STATUS = (
     ("0", "done as asked; for plan: nothing to change"),
@@ -30,6 +32,8 @@ def generated() -> Iterator[tuple[Path, str]]:
     verbs = list(_verbs(cli, "dockmesh"))
     yield FOLDER / "reference.md", _reference(verbs)
     yield FOLDER / "dockmesh.1", _man(verbs)
+    templates = FOLDER / "guides" / "templates.md"
+    yield templates, templates.read_text(encoding="utf-8").split(_HEADS)[0] + _HEADS + _templates()
     troubles = FOLDER / "troubleshooting.md"
     yield troubles, troubles.read_text(encoding="utf-8").split(_MARK)[0] + _MARK + _causes()
 
@@ -107,6 +111,7 @@ def _man(verbs: list[click.Context]) -> str:
     lines += [
         ".SH ENVIRONMENT",
         ".TP\n.B DOCKMESH_INVENTORY\nThe inventory, where no \\-i names it.",
+        f".TP\n.B {VARIABLE}\nA folder with templates in place of dockmesh's own.",
         ".TP\n.B NO_COLOR\nNo colours.",
         ".SH FILES",
         ".I inventory/mesh.yml\nand\n.I mesh.yml\nare looked for in the current folder, in this order.",
@@ -122,6 +127,11 @@ def _roff(text: str) -> str:
 def _causes() -> str:
     rows = (f"| {name} | {entry.meaning} | {entry.remedy} |" for name, entry in CATALOGUE.items())
     return "\n".join(("\n| `fault` | what it means | remedy |", "|---|---|---|", *rows)) + "\n"
+
+
+def _templates() -> str:
+    rows = (f"| {head.name} | {head.version} | {', '.join(head.variables)} |" for head in replaceable())
+    return "\n".join(("\n| template | version | variables |", "|---|---|---|", *rows)) + "\n"
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from dockmesh import assets
 from dockmesh.cli.inventories import found, read_all, text_of
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.marked import Document
@@ -115,6 +116,7 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
             inventory, limit, forks, timeout, json, verbose, color, ask_become_pass, quiet=quiet, log_file=log_file
         )
         try:
+            assets.check()
             if quiet and verbose:
                 raise UsageError("-q says less and -v says more: one of the two")
             return verb(given, **own)

@@ -7,11 +7,12 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, TemplateError
 
-from dockmesh.assets import template
+from dockmesh.assets import source, template
 from dockmesh.core.results.causes import Cause, causes
 from dockmesh.core.results.model import HostRow, Result, Row, count
+from dockmesh.errors import UsageError
 from dockmesh.report.console import counted
 from dockmesh.report.spans import told
 
@@ -22,22 +23,33 @@ _UNKNOWN = -1
 _US = 1000
 
 
+_PAGE = "report/page.html.j2"
+
+
 def render(result: Result) -> str:
-    """The page."""
+    """The page.
+
+    Raises:
+        UsageError: the template, a user's own, takes something for what it is not.
+    """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     found, script, style = causes(result), _script(), template("report/page.css")
-    return environment.from_string(template("report/page.html.j2")).render(
-        result=result,
-        heading=_heading(result),
-        size=_size(len(result.hosts)),
-        causes=[_shown(cause) for cause in found],
-        data=_data(result, found),
-        script=script,
-        style=style,
-        script_hash=_hash(script),
-        style_hash=_hash(style),
-    )
+    variables = {
+        "result": result,
+        "heading": _heading(result),
+        "size": _size(len(result.hosts)),
+        "causes": [_shown(cause) for cause in found],
+        "data": _data(result, found),
+        "script": script,
+        "style": style,
+        "script_hash": _hash(script),
+        "style_hash": _hash(style),
+    }
+    try:
+        return environment.from_string(template(_PAGE)).render(variables)
+    except TemplateError as error:
+        raise UsageError(f"{source(_PAGE)}: {error}") from error
 
 
 def _heading(result: Result) -> str:
