@@ -13,7 +13,7 @@ BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format images lab lab-down bench docs lock vendor system browser
+.PHONY: demo test check format images lab lab-down bench docs pythons units audit lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -77,6 +77,22 @@ bench: system
 # Writes what the code says into docs: reference, man page, table of causes.
 docs: $(READY)
 	@$(BIN)/python -m docs.generate
+
+units: $(READY)
+	@$(BIN)/pytest -q -m 'not lab and not browser'
+
+# The unit tests by every Python that is supported and at hand, each in an environment of its own.
+pythons:
+	@for each in 3.11 3.12 3.13; do \
+	  command -v python$$each >/dev/null || { echo "python$$each is not here" >&2; continue; }; \
+	  $(MAKE) --no-print-directory units PYTHON=python$$each VENV=build/python$$each || exit; \
+	done
+
+# What is known of holes in the pinned dependencies; asks the network.
+audit: $(READY)
+	@$(PYTHON) -m venv build/audit
+	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@build/audit/bin/pip-audit --disable-pip --require-hashes --requirement .ci/requirements.lock
 
 # Pins every dependency anew, with hashes.
 lock: $(READY)
