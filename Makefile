@@ -8,12 +8,13 @@ READY := $(VENV)/.ready
 RIVALS := .venv-bench
 WORKERS ?= 2
 LAB_INVENTORY := /var/lib/dockmesh/lab/demo/mesh.yml
+PICTURE ?= picture
 # What the HTML report is tested in.
 BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format images lab lab-down bench docs pythons units audit lock vendor system browser
+.PHONY: demo test check format images lab lab-down bench docs picture pythons units audit lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -77,6 +78,13 @@ bench: system
 # Writes what the code says into docs: reference, man page, table of causes.
 docs: $(READY)
 	@$(BIN)/python -m docs.generate
+
+# A real table as a picture: from a lab that is begun for it, made by dockmesh's own words on a terminal.
+picture: system
+	@$(BIN)/dockmesh lab up --name $(PICTURE) >/dev/null
+	@$(BIN)/dockmesh apply -i /var/lib/dockmesh/lab/$(PICTURE)/mesh.yml --yes --serial 100% >/dev/null
+	@$(BIN)/python -m docs.picture docs/status.svg status -i /var/lib/dockmesh/lab/$(PICTURE)/mesh.yml
+	@$(BIN)/dockmesh lab down --name $(PICTURE)
 
 units: $(READY)
 	@$(BIN)/pytest -q -m 'not lab and not browser'
