@@ -100,7 +100,7 @@ pythons:
 audit: $(READY)
 	@$(PYTHON) -m venv build/audit
 	@build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	@build/audit/bin/pip-audit --disable-pip --require-hashes --requirement .ci/requirements.lock
+	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement .ci/requirements.lock
 
 # Pins every dependency anew, with hashes.
 lock: $(READY)

@@ -98,7 +98,7 @@ def _man(verbs: list[click.Context]) -> str:
         ".SH SYNOPSIS",
         ".B dockmesh\n.I VERB\n[OPTIONS] ...",
         ".SH DESCRIPTION",
-        _roff(" ".join((cli.help or "").split())),
+        _roff(_prose(click.Context(cli))[0]),
         ".SH VERBS",
     ]
     for verb in verbs:

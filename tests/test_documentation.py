@@ -122,5 +122,11 @@ def scripts(node: object) -> Iterator[str]:
                 yield from scripts(each)
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = {link.partition("#")[0] for link in _LINK.findall(readme)}
+    assert [page for page in (str(each.relative_to(ROOT)) for each in PAGES[1:]) if page not in linked] == []
+
+
 def test_the_readme_stays_short_enough_to_be_read() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 220
