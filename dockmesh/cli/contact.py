@@ -5,12 +5,13 @@ import json
 import logging
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from paramiko import SSHException
 
 from dockmesh.cli.listening import listening
 from dockmesh.cli.options import Options
@@ -19,6 +20,8 @@ from dockmesh.core.rollout import Rollout
 from dockmesh.errors import UsageError
 from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
 from dockmesh.remote.configuration import Configuration
+from dockmesh.remote.connections import identity_files
+from dockmesh.remote.keys import Keys
 from dockmesh.remote.secret import Secret, ask
 from dockmesh.remote.ssh import SshTransport
 from dockmesh.remote.told import ToldTransport
@@ -61,11 +64,12 @@ def contact(
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     configuration = Configuration()
     password = _password(request.hosts) if options.ask_become_pass else None
+    keys = _keys(request.hosts, configuration)
     try:
         with listening(options, quiet=quiet) as listener:
 
             def transport() -> ToldTransport:
-                ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password)
+                ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)
                 return ToldTransport(ssh, listener)
 
             with Pipeline(request, transport, listener) as pipeline:
@@ -85,6 +89,22 @@ def _password(hosts: tuple[Host, ...]) -> Secret | None:
             "--ask-become-pass: there is no terminal to ask on, nor an answer by SUDO_ASKPASS or SSH_ASKPASS"
         )
     return password
+
+
+def _keys(hosts: Iterable[Host], configuration: Configuration) -> Keys:
+    """The keys of the run, with the passphrases of those that need one asked before anything else is shown."""
+    keys = Keys()
+    try:
+        logins = [(host.login, configuration.options(host.login.address)) for host in hosts]
+    except (ValueError, KeyError, SSHException):
+        return keys  # an error of each host, which says so
+    for file in dict.fromkeys(file for login, configured in logins for file in identity_files(login, configured)):
+        keys.unlock(file, _passphrase)
+    return keys
+
+
+def _passphrase(question: str) -> Secret | None:
+    return ask(question, "SSH_ASKPASS")
 
 
 def print_json(result: dict[str, Any]) -> None:

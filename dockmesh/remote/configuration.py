@@ -26,7 +26,6 @@ _COMMANDS = {"proxycommand", "remotecommand", "localcommand", "knownhostscommand
 _MISSED = {
     "proxyusefdpass": "ProxyUseFdpass",
     "revokedhostkeys": "RevokedHostKeys",
-    "certificatefile": "CertificateFile",
     "identityagent": "IdentityAgent",
     "hostkeyalias": "HostKeyAlias",
     "pkcs11provider": "PKCS11Provider",

@@ -5,17 +5,19 @@ it is opened, gateways included, which is why fabric is never left to build a ga
 """
 
 import threading
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
-from paramiko import PKey
 
 from dockmesh.core.model import Login
 from dockmesh.remote import sockets
 from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
+from dockmesh.remote.identity import Identity
+from dockmesh.remote.keys import Keys
 
 _SSH_PORT = 22
 _KEEPALIVES = 3
@@ -30,11 +32,11 @@ Connection.inline_ssh_env = True
 class Connections:
     """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
 
-    def __init__(self, configuration: Configuration, *, timeout_s: float) -> None:
+    def __init__(self, configuration: Configuration, *, timeout_s: float, keys: Keys | None = None) -> None:
         self._configuration = configuration
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
-        self._keys: dict[str, PKey] = {}
+        self._keys = keys or Keys()
         self._known: dict[tuple[str, ...], KnownHosts] = {}
         self._gateways: dict[tuple[str, Login], Connection] = {}
 
@@ -87,25 +89,27 @@ class Connections:
             config=self._config,
             gateway=gateway,
             connect_timeout=max(1, int(self._timeout_s)),
-            connect_kwargs=self._credentials(login),
+            connect_kwargs={"banner_timeout": self._timeout_s, "auth_timeout": self._timeout_s},
         )
-        # As ssh does, pass over keys of the configuration that are not there.
-        files = connection.connect_kwargs.get("key_filename", [])
-        connection.connect_kwargs["key_filename"] = [file for file in files if Path(file).expanduser().exists()]
+        connection.connect_kwargs.pop("key_filename", None)
+        connection.connect_kwargs["auth_strategy"] = self._identity(connection, login)
         accept = login.host_key_policy == "accept-new"
         connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict(known))
         plain = connection.port == _SSH_PORT
         known.trust(connection.client, connection.host if plain else f"[{connection.host}]:{connection.port}")
         return connection
 
-    def _credentials(self, login: Login) -> dict[str, Any]:
-        limits = {"banner_timeout": self._timeout_s, "auth_timeout": self._timeout_s}
-        file = login.identity_file
-        if file is None:
-            return limits
-        if file not in self._keys:
-            self._keys[file] = PKey.from_path(Path(file).expanduser())
-        return {**limits, "pkey": self._keys[file], "look_for_keys": False}
+    def _identity(self, connection: Connection, login: Login) -> Identity:
+        configured = connection.ssh_config
+        if login.identity_file:
+            self._keys.of(Path(login.identity_file).expanduser())
+        return Identity(
+            keys=self._keys,
+            user=connection.user,
+            files=identity_files(login, configured),
+            certificates=[Path(file).expanduser() for file in configured.get("certificatefile", "").split()],
+            only=configured.get("identitiesonly", "no") == "yes",
+        )
 
     def _known_hosts(self, login: Login) -> KnownHosts:
         configured = self._configuration.options(login.address).get("userknownhostsfile", _USER_KNOWN_HOSTS)
@@ -135,3 +139,9 @@ class Connections:
         with self._lock:
             if not gateway.is_connected:
                 self.open(gateway, login)
+
+
+def identity_files(login: Login, configured: Mapping[str, Any]) -> list[Path]:
+    """The keys that are named for a host: by the inventory, or else by what ~/.ssh/config has for it."""
+    named = [login.identity_file] if login.identity_file else configured.get("identityfile", [])
+    return [Path(file).expanduser() for file in named]

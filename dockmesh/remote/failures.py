@@ -49,7 +49,9 @@ def explain(error: Exception, login: Login, keeper: Path | None = None) -> str:
 
 def _refused(error: SSHException, place: str, login: Login) -> str:
     if isinstance(error, PasswordRequiredException) or "password" in str(error).lower():
-        return f"the key for {place} is encrypted: ssh-add it to your agent"
+        file = quoted(str(error)) if isinstance(error, PasswordRequiredException) else ""
+        named = f" ({file})" if file else ""
+        return f"the key for {place}{named} is encrypted: ssh-add it to your agent"
     if cut := _cut_off(error):
         return f"{place} {cut}"
     if isinstance(error, AuthenticationException):

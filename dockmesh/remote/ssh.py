@@ -18,6 +18,7 @@ from dockmesh.remote.become import Shell
 from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.connections import Connections
 from dockmesh.remote.failures import explain
+from dockmesh.remote.keys import Keys
 from dockmesh.remote.secret import Secret
 
 _ANSWER_BYTES = 16 << 20
@@ -99,8 +100,15 @@ class SshSession:
 class SshTransport:
     """Logs in over SSH; see `transport.Transport`."""
 
-    def __init__(self, configuration: Configuration, *, timeout_s: float, password: Secret | None = None) -> None:
-        self._connections = Connections(configuration, timeout_s=timeout_s)
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout_s: float,
+        password: Secret | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        self._connections = Connections(configuration, timeout_s=timeout_s, keys=keys)
         self._password = password
 
     def connect(self, host: Host) -> SshSession:

@@ -46,7 +46,7 @@ def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
     monkeypatch.setattr(
         contact,
         "SshTransport",
-        lambda _configuration, *, timeout_s, password: hosts if timeout_s > 0 and not password else None,
+        lambda _configuration, *, timeout_s, password, **_: hosts if timeout_s > 0 and not password else None,
     )
     monkeypatch.setattr(changing, "terminal", lambda: True)
     return hosts

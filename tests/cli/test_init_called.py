@@ -71,7 +71,7 @@ def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
     monkeypatch.setattr(
         contact,
         "SshTransport",
-        lambda _configuration, *, timeout_s, password: hosts if timeout_s > 0 and not password else None,
+        lambda _configuration, *, timeout_s, password, **_: hosts if timeout_s > 0 and not password else None,
     )
     return hosts
 

@@ -1,11 +1,13 @@
 """Logins as they are in the field: keys that are not admitted, hosts seen for the first time, sudo, silence."""
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import mesh
 import pytest
+import yaml
 from breaking import done, file_in_place, paused, said
 from mesh import Done, Mesh
 
@@ -84,6 +86,36 @@ def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried
             assert (answer.status, asked.read_text()) == (status, "\n"), answer
             assert password not in answer.stdout + answer.stderr
     assert "sudo refuses the password; it was tried once" in error_of(answer, "host3")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_passphrase_of_a_key_is_asked_for_and_where_nobody_tells_it_ssh_add_is_named(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, askpass = tmp_path / "id_locked", tmp_path / "askpass"
+    shutil.copy(yaml.safe_load(lab.inventory.read_text())["connection"]["identity_file"], key)
+    subprocess.run(("ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(key)), check=True)
+    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
+    monkeypatch.delenv("SSH_ASKPASS", raising=False)
+    error = error_of(fleet.dockmesh("plan", "--json"), "host2")
+    assert [word for word in (str(key), "encrypted", "ssh-add") if word not in error] == []
+    askpass.write_text("#!/bin/sh\necho open sesame\n")
+    askpass.chmod(0o700)
+    monkeypatch.setenv("SSH_ASKPASS", str(askpass))
+    assert fleet.dockmesh("plan").status == PENDING
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_certificate_beside_a_key_lets_in(lab: Lab, tmp_path: Path) -> None:
+    for name in ("authority", "id"):
+        subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)), check=True)
+    subprocess.run(
+        ("ssh-keygen", "-q", "-s", tmp_path / "authority", "-I", "x", "-n", "root", tmp_path / "id.pub"), check=True
+    )
+    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(tmp_path / "id")}})
+    admitted = f"cert-authority {(tmp_path / 'authority.pub').read_text()}"
+    with file_in_place(lab, "host2", "/root/.ssh/authorized_keys2", admitted):
+        assert fleet.dockmesh("plan").status == PENDING
 
 
 def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fresh: Mesh, lab: Lab) -> None:

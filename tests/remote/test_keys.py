@@ -1,0 +1,104 @@
+"""Keys and certificates, and the order in which they are offered."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paramiko import AuthenticationException, PasswordRequiredException
+
+from dockmesh.errors import UsageError
+from dockmesh.remote.identity import Identity
+from dockmesh.remote.keys import Keys
+from dockmesh.remote.secret import Secret
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without keys, and no agent."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return tmp_path
+
+
+def key(file: Path, passphrase: str = "", kind: str = "ed25519", form: str = "RFC4716") -> Path:
+    subprocess.run(("ssh-keygen", "-q", "-t", kind, "-m", form, "-N", passphrase, "-f", file), check=True)
+    return file
+
+
+def signed(file: Path, authority: Path) -> bytes:
+    """The blob of a certificate that is written beside the key."""
+    subprocess.run(("ssh-keygen", "-q", "-s", authority, "-I", "x", "-n", "root", f"{file}.pub"), check=True)
+    return Path(f"{file}-cert.pub").read_bytes()
+
+
+class Far:
+    """A host that admits no key, and what it was offered."""
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def auth_publickey(self, _user: str, offered: Any) -> list[str]:
+        self.kinds.append(offered.public_blob.key_type if offered.public_blob else offered.get_name())
+        raise AuthenticationException("no")
+
+    def is_active(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("kind", "form"), [("ed25519", "RFC4716"), ("ecdsa", "RFC4716"), ("rsa", "PEM")])
+def test_a_passphrase_is_asked_once_and_opens_the_key(home: Path, kind: str, form: str) -> None:
+    file, asked = key(home / "id", "open sesame", kind, form), []
+    keys = Keys()
+    assert keys.of(file) is None
+
+    def ask(question: str) -> Secret:
+        asked.append(question)
+        return Secret("open sesame")
+
+    for _ in range(2):
+        keys.unlock(file, ask)
+    assert keys.of(file) is not None
+    assert asked == [f"passphrase of {file}"]
+
+
+def test_a_wrong_passphrase_is_told_before_any_host_is_contacted(home: Path) -> None:
+    with pytest.raises(UsageError, match="not the passphrase of"):
+        Keys().unlock(key(home / "id", "open sesame"), lambda _question: Secret("wrong"))
+
+
+def test_nobody_is_asked_about_a_key_that_is_plain_or_not_there(home: Path) -> None:
+    keys = Keys()
+    for file in (key(home / "id"), home / "none"):
+        keys.unlock(file, pytest.fail)
+
+
+def test_a_locked_key_is_named_where_no_other_is_admitted(home: Path) -> None:
+    file, far = key(home / "id", "open sesame"), Far()
+    transport: Any = far
+    with pytest.raises(PasswordRequiredException, match=str(file)):
+        Identity(Keys(), "root", [file, key(home / "other")]).authenticate(transport)
+    assert far.kinds == ["ssh-ed25519"]
+
+
+def test_several_keys_are_offered_in_their_order_each_with_its_certificate_first(home: Path) -> None:
+    files = [key(home / "one"), home / "none", key(home / "two", kind="ecdsa")]
+    signed(files[0], key(home / "authority"))
+    far: Any = Far()
+    with pytest.raises(AuthenticationException, match="no"):
+        Identity(Keys(), "root", files).authenticate(far)
+    assert far.kinds == ["ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", "ecdsa-sha2-nistp256"]
+
+
+def test_a_certificate_may_lie_elsewhere(home: Path) -> None:
+    file = key(home / "one")
+    signed(file, key(home / "authority"))
+    elsewhere = Path(f"{file}-cert.pub").rename(home / "elsewhere")
+    offered = list(Identity(Keys(), "root", [file], [elsewhere, home / "none"]).offered())
+    assert [each.public_blob is not None for each in offered] == [True, False]
+
+
+def test_without_a_named_key_those_of_openssh_are_offered(home: Path) -> None:
+    (home / ".ssh").mkdir()
+    key(home / ".ssh" / "id_ed25519")
+    assert len(list(Identity(Keys(), "root").offered())) == 1
