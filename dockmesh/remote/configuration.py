@@ -27,7 +27,6 @@ _MISSED = {
     "proxyusefdpass": "ProxyUseFdpass",
     "revokedhostkeys": "RevokedHostKeys",
     "identityagent": "IdentityAgent",
-    "hostkeyalias": "HostKeyAlias",
     "pkcs11provider": "PKCS11Provider",
     "securitykeyprovider": "SecurityKeyProvider",
     "knownhostscommand": "KnownHostsCommand",

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
+from paramiko import BadHostKeyException
 
 from dockmesh.core.model import Login
 from dockmesh.remote import sockets
 from dockmesh.remote.configuration import Configuration
-from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Strict
+from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Line, Strict
 from dockmesh.remote.identity import Identity
 from dockmesh.remote.keys import Keys
 
@@ -66,10 +67,14 @@ class Connections:
         # Something to be acknowledged is under way at any time, so that a host cut off amid a long answer is noticed.
         connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
 
-    def keeper(self, login: Login, name: str) -> Path | None:
-        """The file whose key for `name` counts when logging in by `login`."""
+    def changed(self, connection: Connection, login: Login, error: BadHostKeyException) -> tuple[str, Line | None]:
+        """Of a changed key: the name that known_hosts has the host under, and the line."""
+        while isinstance(connection.gateway, Connection) and connection.host != error.hostname:
+            connection = connection.gateway
+        name = connection.ssh_config.get("hostkeyalias") or _shown(connection)
         with self._lock:
-            return self._known_hosts(login).keeper(name)
+            known = self._known_hosts(login)
+        return name, known.keeper(name, error.expected_key)
 
     def close(self) -> None:
         """Close the gateways."""
@@ -94,9 +99,9 @@ class Connections:
         connection.connect_kwargs.pop("key_filename", None)
         connection.connect_kwargs["auth_strategy"] = self._identity(connection, login)
         accept = login.host_key_policy == "accept-new"
-        connection.client.set_missing_host_key_policy(AcceptNew(known) if accept else Strict(known))
-        plain = connection.port == _SSH_PORT
-        known.trust(connection.client, connection.host if plain else f"[{connection.host}]:{connection.port}")
+        alias = connection.ssh_config.get("hostkeyalias")
+        connection.client.set_missing_host_key_policy((AcceptNew if accept else Strict)(known, alias))
+        known.trust(connection.client, _shown(connection), alias)
         return connection
 
     def _identity(self, connection: Connection, login: Login) -> Identity:
@@ -139,6 +144,11 @@ class Connections:
         with self._lock:
             if not gateway.is_connected:
                 self.open(gateway, login)
+
+
+def _shown(connection: Connection) -> str:
+    """What known_hosts calls the place that a connection leads to."""
+    return str(connection.host) if connection.port == _SSH_PORT else f"[{connection.host}]:{connection.port}"
 
 
 def identity_files(login: Login, configured: Mapping[str, Any]) -> list[Path]:

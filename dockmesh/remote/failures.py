@@ -14,7 +14,7 @@ from paramiko.ssh_exception import (
 
 from dockmesh.core.model import Login
 from dockmesh.core.sections import quoted
-from dockmesh.remote.hostkeys import UnknownHostKeyError
+from dockmesh.remote.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
 
 _NETWORK = {
     errno.ECONNREFUSED: "refuses the connection: is sshd running, and is the port right?",
@@ -33,12 +33,17 @@ _SILENT = "takes the connection and then says nothing: is it frozen, or short of
 _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
-def explain(error: Exception, login: Login, keeper: Path | None = None) -> str:
-    """One sentence: the cause and the remedy. `keeper`: the file that has the key which `error` finds changed."""
+def explain(error: Exception, login: Login, keeper: Line | None = None) -> str:
+    """One sentence: the cause and the remedy. `keeper`: the line that has the key which `error` finds changed."""
     place = f"{login.address}:{login.port}" if login.port else login.address
     match error:
         case UnknownHostKeyError():
             return _unknown_key(error, login)
+        case RevokedHostKeyError():
+            return (
+                f"the host key of {error.name} is REVOKED by {error.line.file}:{error.line.number}: it showed "
+                f"{error.key.fingerprint}. The host needs a new key, or someone is in between"
+            )
         case BadHostKeyException():
             return _changed_key(error, keeper)
         case SSHException():
@@ -93,19 +98,36 @@ def _missing(file: str) -> str:
     return f"the key {file} is not there; check identity_file"
 
 
-def _changed_key(error: BadHostKeyException, keeper: Path | None) -> str:
-    file = "" if keeper in {None, Path(_DEFAULT_KNOWN_HOSTS).expanduser()} else f"-f {shlex.quote(str(keeper))} "
+def _changed_key(error: BadHostKeyException, keeper: Line | None) -> str:
+    default = keeper is None or keeper.file == Path(_DEFAULT_KNOWN_HOSTS).expanduser()
+    file = "" if default else f"-f {shlex.quote(str(keeper.file))} " if keeper else ""
+    place = f"{keeper.file}:{keeper.number}" if keeper and keeper.number else "known_hosts"
     return (
-        f"the host key of {error.hostname} has CHANGED: it showed {error.key.fingerprint}, known_hosts has "
-        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: ssh-keygen {file}-R "
-        f"{shlex.quote(error.hostname)}), or someone is in between"
+        f"the host key of {error.hostname} has CHANGED: it showed {error.key.fingerprint}, {place} has "
+        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: {_forgetting(error, keeper, file)})"
+        ", or someone is in between"
     )
 
 
+def _forgetting(error: BadHostKeyException, keeper: Line | None, file: str) -> str:
+    # ssh-keygen -R removes names, and no pattern.
+    if keeper and any(set("*?!") & set(name) for name in keeper.names):
+        return f"mend line {keeper.number} of {shlex.quote(str(keeper.file))}"
+    return f"ssh-keygen {file}-R {shlex.quote(error.hostname)}"
+
+
 def _unknown_key(error: UnknownHostKeyError, login: Login) -> str:
+    if line := error.authority:
+        return (
+            f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. {line.file}:{line.number} "
+            "trusts a @cert-authority for it, but dockmesh cannot verify host certificates: add the host's own key"
+        )
     file = shlex.quote(login.known_hosts or _DEFAULT_KNOWN_HOSTS).replace("'~/", "~/'")
-    port = f"-p {login.port} " if login.port else ""
+    host, _, number = error.scanned.removeprefix("[").partition("]:")
+    port = f"-p {number} " if number else ""
+    renamed = "" if error.name == error.scanned else f"| sed {shlex.quote(f's/^[^ ]*/{error.name}/')} "
     return (
-        f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. Compare that on the host "
-        f"(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then: ssh-keyscan {port}{login.address} >> {file}"
+        f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. Let host_key_policy: "
+        "accept-new learn it, or compare that on the host (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
+        f"then: ssh-keyscan {port}{shlex.quote(host)} {renamed}>> {file}"
     )

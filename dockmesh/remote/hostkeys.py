@@ -1,29 +1,67 @@
 """Which host keys are trusted: known_hosts, strictly. Nothing here ever accepts a changed key."""
 
+import re
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from paramiko import HostKeys, MissingHostKeyPolicy, PKey, SSHClient
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 from paramiko.ssh_exception import SSHException
 
+_MARKED = re.compile(r"(@\S+)[ \t]+(.*)")
+_REVOKED, _AUTHORITY = "@revoked", "@cert-authority"
+_HASHED = "|1|"
+
 
 class UnknownHostKeyError(SSHException):
-    """The host showed a key that known_hosts has no line for."""
+    """The host showed a key that known_hosts has no line for. `scanned`: where it was, if `name` is but its alias.
 
-    def __init__(self, name: str, key: PKey) -> None:
+    `authority`: the line that trusts an authority to vouch for it, which nothing here can verify.
+    """
+
+    def __init__(self, name: str, key: PKey, scanned: str | None = None, authority: "Line | None" = None) -> None:
         self.name = name
         self.key = key
+        self.scanned = scanned or name
+        self.authority = authority
         super().__init__(f"unknown host key {key.fingerprint}")
 
 
 class RevokedHostKeyError(SSHException):
     """The host showed a key that known_hosts revokes."""
 
-    def __init__(self, key: PKey) -> None:
-        super().__init__(f"its host key {key.fingerprint} is revoked by a line of known_hosts")
+    def __init__(self, name: str, key: PKey, line: "Line") -> None:
+        self.name = name
+        self.key = key
+        self.line = line
+        super().__init__(f"revoked host key {key.fingerprint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a known_hosts file: its place, and what it says."""
+
+    file: Path
+    number: int
+    names: tuple[str, ...]
+    key: PKey
+    marker: str | None = None
+
+    def covers(self, name: str) -> bool:
+        """Whether the line is about `name`: by name, pattern or hash, and not by exception."""
+        patterns = [each for each in self.names if not each.startswith("!")]
+        excepted = [each[1:] for each in self.names if each.startswith("!")]
+        return any(_matches(name, each) for each in patterns) and not any(_matches(name, each) for each in excepted)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the names are just that."""
+        return not any(set("*?!") & set(each) or each.startswith(_HASHED) for each in self.names)
 
 
 class KnownHosts:
@@ -32,80 +70,108 @@ class KnownHosts:
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = tuple(files)
         self._lock = threading.Lock()
-        self._keys = HostKeys()
-        self._revoked: set[str] = set()
+        self._by_name: dict[str, list[Line]] = defaultdict(list)
+        self._by_pattern: list[Line] = []
         for file in self.files:
             if file.exists():
-                self._revoke(file)
-        self._kept = {file: self._load(file) for file in self.files if file.exists()}
+                self._load(file)
 
-    def trust(self, client: SSHClient, name: str) -> None:
-        """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types."""
-        with self._lock:
-            known = self._keys.lookup(name)
-            for kind, key in known.items() if known else ():
-                client.get_host_keys().add(name, kind, key)
+    def trust(self, client: SSHClient, name: str, known_as: str | None = None) -> None:
+        """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types.
 
-    def keeper(self, name: str) -> Path | None:
-        """The first file that has a key for `name`."""
-        with self._lock:
-            return next((file for file, keys in self._kept.items() if keys.lookup(name)), None)
+        `known_as` is what known_hosts has the host under, where that is another name.
+        """
+        lines = self._about(known_as or name)
+        revoked = {line.key.asbytes() for line in lines if line.marker == _REVOKED}
+        for line in lines:
+            kind = line.key.get_name()
+            unlisted = kind not in (client.get_host_keys().lookup(name) or {})
+            if line.marker is None and unlisted and line.key.asbytes() not in revoked:
+                client.get_host_keys().add(name, kind, line.key)
+
+    def keeper(self, name: str, key: PKey | None = None) -> Line | None:
+        """The first line that has a key for `name`: `key`, if it is given."""
+        lines = (line for line in self._about(name) if line.marker is None)
+        return next((line for line in lines if key is None or line.key == key), None)
+
+    def unknown(self, name: str, key: PKey, scanned: str) -> SSHException | None:
+        """What speaks against a key that no line has, unless one is to be learnt: None where it is but new."""
+        for line in self._about(name):
+            if line.marker == _REVOKED and line.key == key:
+                return RevokedHostKeyError(name, key, line)
+            if line.marker == _AUTHORITY:
+                return UnknownHostKeyError(name, key, scanned, line)
+        return None
 
     def accept(self, name: str, key: PKey) -> None:
         """Remember a key that was not known yet, in the first of the files."""
         line = f"{name} {key.get_name()} {key.get_base64()}\n"
         with self._lock:
-            self._keys.add(name, key.get_name(), key)
+            self._by_name[name.lower()].append(Line(self.files[0], 0, (name,), key))
             self.files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.files[0].open("a+", encoding="utf-8", errors="surrogateescape") as file:
                 file.seek(0)
                 whole = file.read()
                 file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
 
-    def refuse_revoked(self, key: PKey) -> None:
-        """Raise RevokedHostKeyError if a line revokes the key, for whichever host."""
-        if key.get_base64() in self._revoked:
-            raise RevokedHostKeyError(key)
+    def _about(self, name: str) -> list[Line]:
+        with self._lock:
+            found = [*self._by_name.get(name.lower(), ()), *(line for line in self._by_pattern if line.covers(name))]
+        order = {file: at for at, file in enumerate(self.files)}
+        return sorted(found, key=lambda line: (order[line.file], line.number))
 
-    def _revoke(self, file: Path) -> None:
-        for text in file.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-            match text.split():
-                case ["@revoked", _names, _kind, key, *_comment]:
-                    self._revoked.add(key)
+    def _load(self, file: Path) -> None:
+        for line in _lines(file):
+            if not line.plain:
+                self._by_pattern.append(line)
+                continue
+            for name in line.names:
+                self._by_name[name.lower()].append(line)
 
-    def _load(self, file: Path) -> HostKeys:
-        """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
-        kept = HostKeys()
-        for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
-            with suppress(SSHException, InvalidHostKey):
-                if text.strip() and (entry := HostKeyEntry.from_line(text.strip(), number)):
-                    if entry.key.get_base64() in self._revoked:
-                        continue
-                    for name in entry.hostnames or ():
-                        for keys in (kept, self._keys):
-                            keys.add(name, entry.key.get_name(), entry.key)
-        return kept
+
+def _lines(file: Path) -> Iterator[Line]:
+    """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
+    for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
+        marked = _MARKED.fullmatch(text.strip())
+        marker, rest = (marked[1], marked[2]) if marked else (None, text.strip())
+        with suppress(SSHException, InvalidHostKey):
+            if rest and not rest.startswith("#") and (entry := HostKeyEntry.from_line(" ".join(rest.split()), number)):
+                yield Line(file, number, tuple(entry.hostnames or ()), entry.key, marker)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if pattern.startswith(_HASHED):
+        with suppress(ValueError, AssertionError, IndexError):
+            return HostKeys.hash_host(name, pattern) == pattern
+        return False
+    # Of OpenSSH's patterns only * and ? mean something: [h]:22 is a name.
+    return fnmatchcase(name.lower(), pattern.lower().replace("[", "[[]"))
 
 
 class Strict(MissingHostKeyPolicy):
-    """Refuse a host whose key is not known."""
+    """Refuse a host whose key is not known. `known_as`: the name that known_hosts has it under, if another."""
 
-    def __init__(self, known: KnownHosts) -> None:
+    def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:
         self._known = known
+        self._known_as = known_as
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
         """Raise UnknownHostKeyError, or RevokedHostKeyError."""
-        self._known.refuse_revoked(key)
-        raise UnknownHostKeyError(hostname, key)
+        name = self._known_as or hostname
+        raise self._known.unknown(name, key, hostname) or UnknownHostKeyError(name, key, hostname)
 
 
 class AcceptNew(MissingHostKeyPolicy):
     """Take and remember the key of a host seen for the first time, as OpenSSH's accept-new does."""
 
-    def __init__(self, known: KnownHosts) -> None:
+    def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:
         self._known = known
+        self._known_as = known_as
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
-        """Write the key to known_hosts, unless it is revoked there."""
-        self._known.refuse_revoked(key)
-        self._known.accept(hostname, key)
+        """Write the key to known_hosts; raise RevokedHostKeyError where that revokes it."""
+        name = self._known_as or hostname
+        objection = self._known.unknown(name, key, hostname)
+        if isinstance(objection, RevokedHostKeyError):
+            raise objection
+        self._known.accept(name, key)

@@ -132,12 +132,14 @@ class SshTransport:
         except (SSHException, EOFError, OSError, ValueError, TypeError) as error:
             if connection is not None:
                 connection.client.close()
-            raise UnreachableError(self._told(error, host.login)) from error
+            raise UnreachableError(self._told(error, host.login, connection)) from error
         shell = Shell.of(host.login.become, self._password)
         return SshSession(connection, shell, partial(self.connect, host))
 
-    def _told(self, error: Exception, login: Login) -> str:
-        keeper = self._connections.keeper(login, error.hostname) if isinstance(error, BadHostKeyException) else None
+    def _told(self, error: Exception, login: Login, connection: Connection | None) -> str:
+        keeper = None
+        if connection is not None and isinstance(error, BadHostKeyException):
+            error.hostname, keeper = self._connections.changed(connection, login, error)
         return explain(error, login, keeper)
 
 

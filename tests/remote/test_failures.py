@@ -18,7 +18,7 @@ from paramiko.ssh_exception import (
 
 from dockmesh.core.model import Login
 from dockmesh.remote.failures import explain
-from dockmesh.remote.hostkeys import UnknownHostKeyError
+from dockmesh.remote.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
 
 LOGIN = Login("192.0.2.1")
 KEY, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
@@ -97,7 +97,7 @@ def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "keeper", "remedy"),
+    ("name", "file", "remedy"),
     [
         ("192.0.2.1", None, ["ssh-keygen", "-R", "192.0.2.1"]),
         ("192.0.2.1", Path("~/.ssh/known_hosts").expanduser(), ["ssh-keygen", "-R", "192.0.2.1"]),
@@ -105,8 +105,27 @@ def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
     ],
 )
 def test_a_changed_key_is_removed_from_the_file_that_has_it_under_the_name_it_has_there(
-    name: str, keeper: Path | None, remedy: list[str]
+    name: str, file: Path | None, remedy: list[str]
 ) -> None:
+    keeper = Line(file, 7, (name,), OTHER) if file else None
     said = explain(BadHostKeyException(name, KEY, OTHER), Login("other", known_hosts="/unlike"), keeper)
     assert said.startswith(f"the host key of {name} has CHANGED")
     assert shlex.split(said.partition("then: ")[2].partition("), or")[0]) == remedy
+    assert (f"{file}:7 has {OTHER.fingerprint}" in said) == (file is not None)
+
+
+def test_a_changed_key_under_a_pattern_is_mended_by_hand() -> None:
+    keeper = Line(Path("/known"), 7, ("*.lan",), OTHER)
+    assert "mend line 7 of /known" in explain(BadHostKeyException("a.lan", KEY, OTHER), LOGIN, keeper)
+
+
+def test_a_revoked_key_and_a_certificate_authority_are_named_with_their_lines() -> None:
+    line = Line(Path("/known"), 7, ("*.lan",), KEY)
+    assert "REVOKED by /known:7" in explain(RevokedHostKeyError("a.lan", KEY, line), LOGIN)
+    said = explain(UnknownHostKeyError("a.lan", KEY, authority=line), LOGIN)
+    assert "/known:7 trusts a @cert-authority" in said
+
+
+def test_a_key_is_learnt_under_the_alias_from_where_the_host_is() -> None:
+    said = explain(UnknownHostKeyError("web", KEY, "[192.0.2.1]:2222"), LOGIN)
+    assert "ssh-keyscan -p 2222 192.0.2.1 | sed 's/^[^ ]*/web/' >> " in said
