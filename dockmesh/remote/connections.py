@@ -61,7 +61,7 @@ class Connections:
             self._open_gateway(connection.gateway, login)
         elif not connection.gateway:
             connection.connect_kwargs["sock"] = sockets.connect(
-                connection.host, connection.port, netns=login.netns, timeout_s=self._timeout_s
+                connection.host, connection.port, netns=login.netns, timeout_s=self._patience_s(connection)
             )
         connection.open()
         # Something to be acknowledged is under way at any time, so that a host cut off amid a long answer is noticed.
@@ -103,6 +103,12 @@ class Connections:
         connection.client.set_missing_host_key_policy((AcceptNew if accept else Strict)(known, alias))
         known.trust(connection.client, _shown(connection), alias)
         return connection
+
+    def _patience_s(self, connection: Connection) -> float:
+        """For a connection to come about: what ~/.ssh/config grants, and no more than the run does."""
+        configured = str(connection.ssh_config.get("connecttimeout", ""))
+        granted_s = float(configured) if configured.isdecimal() else 0.0
+        return min(self._timeout_s, granted_s or self._timeout_s)
 
     def _identity(self, connection: Connection, login: Login) -> Identity:
         configured = connection.ssh_config

@@ -1,5 +1,8 @@
 """What threads share when they make and open connections at the same time."""
 
+from pathlib import Path
+from typing import Any
+
 import fabric
 import pytest
 
@@ -21,3 +24,39 @@ def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_op
     monkeypatch.setattr(fabric.Config, "merge", rebuilt)
     second = connections.prepare(Login(address="192.0.2.2"))
     assert second.config is first.config
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """How a host is called, which does not answer."""
+    called: dict[str, Any] = {}
+
+    def connect(_host: str, _port: int, **how: Any) -> None:
+        called.update(how)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("dockmesh.remote.sockets.connect", connect)
+    return called
+
+
+@pytest.mark.parametrize(("said", "timeout_s"), [("3", 3), ("60", 5), ("0", 5), ("none", 5)])
+def test_a_connection_may_take_as_long_as_the_configuration_grants_and_the_run_does(
+    tmp_path: Path, far: dict[str, Any], said: str, timeout_s: float
+) -> None:
+    (tmp_path / "config").write_text(f"ConnectTimeout {said}\n")
+    connections = Connections(Configuration(files=(str(tmp_path / "config"),)), timeout_s=5)
+    login = Login("192.0.2.1")
+    with pytest.raises(ConnectionRefusedError):
+        connections.open(connections.prepare(login), login)
+    assert far["timeout_s"] == timeout_s
+
+
+def test_keys_and_hops_are_those_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "Host web\n ProxyJump one,ann@two:2222\n IdentityFile ~/a\n IdentityFile ~/b\n IdentitiesOnly yes\n"
+    )
+    connection = Connections(Configuration(files=(str(tmp_path / "config"),)), timeout_s=5).prepare(Login("web"))
+    identity = connection.connect_kwargs["auth_strategy"]
+    assert ([each.name for each in identity.files], identity.only) == (["a", "b"], True)
+    last = connection.gateway
+    assert (last.host, last.user, last.port, last.gateway.host) == ("two", "ann", 2222, "one")
