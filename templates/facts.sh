@@ -28,7 +28,7 @@ ways() {
 # where a chain is absent.
 tables() {
   command -v "$1-save" >/dev/null || { echo "no $1"; return 127; }
-  "$1-save" | sed -n -E -e '/^(\*|COMMIT)/p' -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
+  "$1-save" 2>&1 | sed -n -E -e '/^(\*|COMMIT)/p' -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
     -e '/^-A (DOCKMESH-[A-Z]+|POSTROUTING) | -j DOCKMESH-[A-Z]+$/p'
 }
 
