@@ -115,7 +115,7 @@ def _complete(lab: Lab, on_progress: Observer) -> None:
 
 
 def _build(wanted: Topology, on_progress: Observer) -> Lab:
-    changed = machine.raise_inotify()
+    changed = machine.make_room()
     if changed:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}

@@ -7,8 +7,15 @@ from pathlib import Path
 from dockmesh.errors import LabError
 from dockmesh.lab.requirements import missing
 
-_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
-_ENOUGH_INSTANCES = 8192
+# What many hosts take of the one kernel they have. Each host's systemd wants inotify instances; and neighbours, of whom
+# each of a hundred hosts has ninety-nine, count over all namespaces.
+_ENOUGH = {
+    "fs.inotify.max_user_instances": 8192,
+    "net.ipv4.neigh.default.gc_thresh3": 65536,
+    "net.ipv4.neigh.default.gc_thresh2": 32768,
+    "net.ipv6.neigh.default.gc_thresh3": 65536,
+    "net.ipv6.neigh.default.gc_thresh2": 32768,
+}
 
 
 def check() -> None:
@@ -21,10 +28,16 @@ def check() -> None:
         raise LabError(f"the lab needs programs that are not installed: apt-get install {' '.join(packages)}")
 
 
-def raise_inotify() -> str | None:
-    """Give systemd the inotify instances that many hosts take; what was changed, if anything."""
-    before = int(_INSTANCES.read_text())
-    if before >= _ENOUGH_INSTANCES:
+def make_room() -> str | None:
+    """Let the kernel have as many hosts as a lab may have; what was changed, if anything."""
+    changed = [told for key, enough in _ENOUGH.items() if (told := _raised(key, enough))]
+    return ", ".join(changed) or None
+
+
+def _raised(key: str, enough: int) -> str | None:
+    file = Path("/proc/sys", *key.split("."))
+    before = int(file.read_text()) if file.exists() else enough
+    if before >= enough:
         return None
-    _INSTANCES.write_text(str(_ENOUGH_INSTANCES))
-    return f"fs.inotify.max_user_instances raised from {before} to {_ENOUGH_INSTANCES}"
+    file.write_text(str(enough))
+    return f"{key} raised from {before} to {enough}"
