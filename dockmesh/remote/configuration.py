@@ -82,7 +82,7 @@ class Configuration:
                 block = [*around, *(criteria or ())]
                 yield _header(block)
             elif key == "include" and known and depth < _DEPTH:
-                for each in _included(value, folder):
+                for each in _included(value, folder, f"{file}:{number}"):
                     yield from self._lines(each, folder, block, depth + 1)
                 yield _header(block)
             elif known:
@@ -129,7 +129,12 @@ def _setting(line: str, where: str) -> tuple[str, str]:
     return key, value if key in _COMMANDS or '"' in value else re.sub(r"\s+#.*", "", value)
 
 
-def _included(value: str, folder: Path) -> Iterator[Path]:
-    for word in shlex.split(value):
-        for name in sorted(glob(str(folder / Path(word).expanduser()))):  # noqa: PTH207 - absolute patterns
-            yield Path(name)
+def _included(value: str, folder: Path, where: str) -> Iterator[Path]:
+    try:
+        patterns = [folder / Path(word).expanduser() for word in shlex.split(value)]
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"{where}: Include {value}: {error}") from error
+    for pattern in patterns:
+        for name in sorted(glob(str(pattern))):  # noqa: PTH207 - absolute patterns
+            if Path(name).is_file():
+                yield Path(name)

@@ -26,6 +26,8 @@ class Sessions:
             session = self._open.get(host.name)
         # A question asked in between may have stayed unanswered for longer than the host keeps an idle login.
         if session is None or not session.alive():
+            if session is not None:
+                session.close()
             session = self._transport.connect(host)
             with self._lock:
                 self._open[host.name] = session

@@ -83,6 +83,10 @@ def _included(line: Line, file: Path) -> Iterator[Path]:
     """As OpenSSH: globs, in the order of their names; what is relative is so to the folder of the first file."""
     folder = Path("/etc/ssh") if file.is_relative_to("/etc/ssh") else Path(USER).expanduser().parent
     for word in line.words:
-        for name in sorted(glob(str(folder / Path(word).expanduser()))):  # noqa: PTH207 absolute patterns
+        try:
+            pattern = folder / Path(word).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{line.file}:{line.number}: Include {word}: {error}") from error
+        for name in sorted(glob(str(pattern))):  # noqa: PTH207 absolute patterns
             if Path(name).is_file():
                 yield Path(name)

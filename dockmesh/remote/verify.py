@@ -98,8 +98,10 @@ def verify(
     targets = {host.name: offers[host.name].target if host.name in offers else unread(host) for host in fleet.hosts}
     able = [host for host in asking if host.name not in errors]
     answers = _each(prober, able, partial(prober.row, targets, questions, numbers), errors, done)
-    # What cannot be let go ends by itself, as all of it does with the sessions where this is left early.
-    ends = fan_out(prober.executor, [host for host in there if host.name in offers], partial(prober.let_go, offers))
+    # What cannot be let go ends by itself, as all of it does with the sessions where this is left early. A host that
+    # has just been lost is not waited for: others wait for their confirmation.
+    held = [host for host in there if host.name in offers and host.name not in errors]
+    ends = fan_out(prober.executor, held, partial(prober.let_go, offers))
     observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
     found = explained(rows.report(fleet, questions, answers, errors), fleet, targets)
     return replace(sourced(found, fleet, targets, observed), part=pairs is not None)

@@ -56,3 +56,15 @@ def test_what_would_have_changed_the_outcome_is_named_where_it_counts(tmp_path: 
 def test_a_line_that_nobody_can_read_is_named_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"config:2: nonsense: "):
         configured(tmp_path, "User a\nnonsense\n")
+
+
+@pytest.mark.parametrize("wrong", ['Include "foo', "Include ~nobody-has-this-name/x"])
+def test_an_include_that_cannot_be_read_is_named_with_its_place(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"config:1: Include "):
+        configured(tmp_path, f"{wrong}\n")
+
+
+def test_folders_among_what_is_included_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "parts" / "folder").mkdir(parents=True)
+    (tmp_path / "parts" / "one").write_text("User ann\n")
+    assert configured(tmp_path, "Include parts/*\n").options("web1")["user"] == "ann"

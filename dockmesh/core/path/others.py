@@ -7,12 +7,13 @@ from ipaddress import IPv4Network
 from dockmesh.core.path.flow import Far, span, union
 
 _ABOUT = re.compile(r"\bip [sd]addr ([\d./]+) ")
-_PORTS = re.compile(r"\b(?:tcp|udp|th) ")
+_PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def concerned(rule: str, roles: Iterable[Far]) -> int | None:
     """The hosts that have an address it names; None where it may be about any packet, 0 where it is about no ping."""
-    if _PORTS.search(rule):
+    if _PORTS.search(_QUOTED.sub("", rule)):
         return 0
     found = _ABOUT.search(rule)
     if found is None:

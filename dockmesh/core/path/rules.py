@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import IPv4Network
@@ -131,7 +132,9 @@ def _match(name: str, values: Sequence[str], *, negated: bool) -> Match | None:
     """None where it is not understood."""
     match name, values:
         case (("-s" | "-d"), [network]):
-            return Match(name, spans=(span(IPv4Network(network)),), negated=negated)
+            # A mask with a gap, which iptables takes, is none of a network.
+            with suppress(ValueError):
+                return Match(name, spans=(span(IPv4Network(network)),), negated=negated)
         case (("-i" | "-o"), [_]):
             return Match(name, tuple(values), negated=negated)
         case (("--ctstate" | "--state"), [states]):

@@ -174,3 +174,9 @@ def test_a_chain_of_dockmeshs_comes_first_in_its_hook_and_goes_without_a_trace()
     assert without_chain(wall, chain) == bare
     behind = replace(wall, chains={**wall.chains, ("filter", "DOCKER-USER"): ("-j DROP", "-j DOCKMESH-FORWARD")})
     assert with_chain(behind, chain, hooked=True) == behind
+
+
+def test_a_mask_with_a_gap_is_in_doubt_and_ends_no_plan() -> None:
+    rule = parsed("-s 10.0.0.0/255.0.255.0 -j DROP")
+    assert rule is not None
+    assert (rule.target, rule.doubtful) == ("DROP", True)
