@@ -57,7 +57,7 @@ events=
 trap stop TERM INT
 trap 'known "$FILE" "$RUN/daemon.json" && kill -HUP "$docker"' HUP
 
-until /usr/bin/docker version >/dev/null 2>&1; do
+until timeout 5 /usr/bin/docker version >/dev/null 2>&1; do
   kill -0 "$docker" 2>/dev/null || exit 1
   sleep 0.05
 done

@@ -7,19 +7,19 @@ RUN=/run/docker29
 
 # A line a network: its bridge, its id, its subnet.
 networks() {
-  ids=$(/usr/bin/docker network ls --quiet --filter driver=bridge)
+  ids=$(timeout 15 /usr/bin/docker network ls --quiet --filter driver=bridge)
   # shellcheck disable=SC2086
-  /usr/bin/docker network inspect --format \
+  timeout 15 /usr/bin/docker network inspect --format \
     '{{or (index .Options "com.docker.network.bridge.name") (printf "br-%.12s" .Id)}} {{.Id}} {{(index .IPAM.Config 0).Subnet}}' $ids
 }
 
 # "at", a network's id and an address: a line for each of a container's. "port", the container's port and protocol, and
 # where on the host it is published: behind the address that it is of.
 containers() {
-  ids=$(/usr/bin/docker ps --quiet)
+  ids=$(timeout 15 /usr/bin/docker ps --quiet)
   [ -n "$ids" ] || return 0
-  # shellcheck disable=SC2086
-  /usr/bin/docker inspect --format '{{range .NetworkSettings.Networks}}at {{.NetworkID}} {{.IPAddress}}
+  # shellcheck disable=SC2016,SC2086
+  timeout 15 /usr/bin/docker inspect --format '{{range .NetworkSettings.Networks}}at {{.NetworkID}} {{.IPAddress}}
 {{end}}{{range $port, $places := .NetworkSettings.Ports}}{{range $places}}port {{$port}} {{.HostIp}} {{.HostPort}}
 {{end}}{{end}}' $ids | grep -v -e '::' -e '^$'
 }
