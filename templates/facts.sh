@@ -25,10 +25,15 @@ ways() {
 
 # tables TABLES, TABLES being iptables or ip6tables: dockmesh's own chains and the jumps to them; the rules of others come
 # and go with containers, and counters go on. The save command rather than -S: one process for all tables, and no error
-# where a chain is absent.
+# where a chain is absent. Where a rule of nft's own stands among those of a table, it says so, exits 0 and keeps the whole
+# table to itself: that is 3.
 tables() {
   command -v "$1-save" >/dev/null || { echo "no $1"; return 127; }
-  "$1-save" 2>&1 | sed -n -E -e '/^(\*|COMMIT)/p' -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
+  all=$("$1-save" 2>&1) || { echo "$all"; return 1; }
+  for name in filter raw nat; do
+    case "$all" in *"# Table \`$name' is incompatible"*) echo "$1: table $name is incompatible"; return 3 ;; esac
+  done
+  printf '%s\n' "$all" | sed -n -E -e '/^(\*|COMMIT)/p' -e 's/^(:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) .*) \[[0-9:]*\]$/\1/p' \
     -e '/^-A (DOCKMESH-[A-Z]+|POSTROUTING) | -j DOCKMESH-[A-Z]+$/p'
 }
 
@@ -133,11 +138,13 @@ read_basis() {
   section ways ways 4 $PEERS
   # shellcheck disable=SC2086
   section ways6 ways 6 $PEERS6
-  saved=$(tables iptables) known=$?
+  saved=$(tables iptables)
+  known=$?
   section filter table filter
   section raw table raw
   section nat table nat
-  saved=$(tables ip6tables) known=$?
+  saved=$(tables ip6tables)
+  known=$?
   section filter6 table filter
   section raw6 table raw
   section nat6 table nat

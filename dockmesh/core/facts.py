@@ -53,6 +53,8 @@ NAT_CHAIN = "DOCKMESH-NAT"
 CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
 _FILE_BYTES = 1 << 20
+# How `tables` of facts.sh ends where there is no iptables, and where it does not tell all.
+_NO_IPTABLES, _INCOMPATIBLE = 127, 3
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
 _TABLE = re.compile(
     r"table (?P<ip>ip6?) dockmesh \{\n"
@@ -184,12 +186,25 @@ def _refuse_unsupported(host: Host, sections: Mapping[str, Section]) -> None:
     version = sections["version"].text
     if "iproute2" not in version:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
+    for family in FAMILIES:
+        _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
     if sections["systemd"].status != 0:
         raise HostError("systemd does not run it (OpenRC, perhaps), and dockmesh needs it to take back and to put back")
     if host.docker:
         _refuse_without_docker(sections)
     elif file_of(sections, "original.json"):
         raise HostError("was joined with its Docker: destroy it with docker: true first, then say docker: false")
+
+
+def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
+    """A firewall of which dockmesh cannot tell what is its own: it would set that anew, or leave it behind."""
+    if tables.status == _INCOMPATIBLE:
+        raise HostError(
+            f"{quoted(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its rules; "
+            "move that rule to a table of its own (nft list ruleset shows it)"
+        )
+    if needed and tables.status not in {0, _NO_IPTABLES}:
+        raise HostError(f"its firewall cannot be read: {quoted(tables.text)}")
 
 
 def _refuse_without_docker(sections: Mapping[str, Section]) -> None:

@@ -127,6 +127,25 @@ def test_a_host_that_systemd_does_not_run_is_refused() -> None:
         facts("trixie_fresh", {"systemd": (1, "")})
 
 
+@pytest.mark.parametrize(
+    ("section", "said", "message"),
+    [
+        ("filter", (3, "iptables: table filter is incompatible"), "table filter is incompatible: a rule that only nft"),
+        ("filter6", (3, "ip6tables: table nat is incompatible"), "table nat is incompatible: a rule that only nft"),
+        ("filter", (1, "iptables-save: it is broken"), "firewall cannot be read: iptables-save: it is broken"),
+    ],
+)
+def test_a_firewall_that_does_not_tell_all_is_never_taken_for_an_empty_one(
+    section: str, said: tuple[int, str], message: str
+) -> None:
+    with pytest.raises(HostError, match=message):
+        facts("trixie_joined", {section: said})
+
+
+def test_without_a_part_in_ipv6_nobody_needs_its_tables() -> None:
+    assert facts("trixie_joined", {"filter6": (1, "can't initialize ip6tables")}).docker is not None
+
+
 def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_docker_advised() -> None:
     with pytest.raises(HostError, match=r"a change is under way, by me@here since noon; wait") as raised:
         facts("forky_stopped", {"pending": "me@here since noon"})

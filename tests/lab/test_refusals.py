@@ -196,3 +196,16 @@ def test_a_saved_plan_is_carried_out_only_while_everything_is_as_it_was(fresh: M
         assert (stale.status, "host1: the host moved" in stale.stderr) == (3, True)
     assert two.dockmesh("apply", plan, "--yes", "--serial", "100%").status == 0
     assert two.dockmesh("destroy", "--yes").status == 0
+
+
+@pytest.mark.parametrize("host", ["host1", "host3"])
+def test_a_table_that_iptables_does_not_tell_of_is_named_and_its_chains_are_not_left_behind(
+    joined: Mesh, lab: Lab, host: str
+) -> None:
+    do = ["nft add chain ip filter odd", "nft add rule ip filter odd fib saddr type local counter"]
+    with done(lab, host, do=do, undo=["nft flush chain ip filter odd; nft delete chain ip filter odd"]):
+        why = refused(joined.dockmesh("plan", "--json"), host)
+        assert "iptables: table filter is incompatible" in why
+        assert "move that rule to a table of its own" in why
+        assert f"{host} refused" in joined.dockmesh("destroy", "--yes", "--limit", host).words
+    assert joined.dockmesh("plan").status == 0, "what it has is as it was"
