@@ -89,7 +89,7 @@ class Pipeline:
         self._executor = ThreadPoolExecutor(max_workers=request.forks, thread_name_prefix="host")
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
         self._watched = Watched(self._executor, observer)
-        self._prober = Prober(self._executor, self._verifying, TEXTS, request.offset, request.timeout_s)
+        self._prober = Prober(self._executor, request.forks, self._verifying, TEXTS, request.offset, request.timeout_s)
         self._facts: dict[str, HostFacts] = {}
         self._underway: set[str] = set()
         self._lost: dict[str, str] = {}

@@ -35,9 +35,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """What a verification works with. `offset` sets it apart from others that run at the same time."""
+    """What a verification works with. `offset` sets it apart from others that run at the same time.
+
+    `forks`: how many hosts the executor serves at once.
+    """
 
     executor: Executor
+    forks: int
     sessions: Sessions
     texts: Texts
     offset: int
@@ -91,7 +95,9 @@ def verify(
     for probe in probes(fleet, asking, about, pairs):
         questions[probe.source].append(probe)
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
-    hold_s = HOLD_S + int(max(map(rows.duration_s, questions.values()), default=0))
+    # Hosts take turns: what the first offers must be there for the last.
+    turns = -(-max(len(fleet.hosts), len(asking)) // prober.forks)
+    hold_s = turns * (HOLD_S + int(max(map(rows.duration_s, questions.values()), default=0)))
     errors = dict(lost or {})
     there = [host for host in fleet.hosts if host.name not in errors]
     offers = _each(prober, there, partial(prober.offer, hold_s=hold_s, observe=observe), errors, done)

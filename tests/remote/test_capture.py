@@ -79,7 +79,7 @@ class OneHost:
 def captured(hosts: TwoHosts) -> tuple[Captured, list[tuple[str, str | None]]]:
     told: list[tuple[str, str | None]] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, Sessions(hosts), TEXTS, 0, 5)
+        prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
         return capture(prober, ASKED, lambda host, error: told.append((host, error))), told
 
 

@@ -56,7 +56,7 @@ class OneHost:
 
 def seen(hosts: TwoHosts) -> Evidence:
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, Sessions(hosts), TEXTS, 0, 5)
+        prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
         return look(prober, question(FLEET, "host1", "host3"), lambda _host, _error: None)
 
 
