@@ -2,12 +2,8 @@
 
 import json
 import os
-import pty
-import re
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -15,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from terminal import YES_OR_NO, conversation
 
 from dockmesh.lab.running import Lab
 
@@ -86,22 +83,15 @@ class Mesh:
 
     def on_a_terminal(self, *words: str, answer: str, within_s: float = WITHIN_S) -> Done:
         """Call dockmesh on a terminal and answer the question it asks; stdout is all that appeared there."""
-        ours, its = pty.openpty()
-        with (
-            os.fdopen(ours, "r+b", buffering=0) as screen,
-            subprocess.Popen(
-                self.argv(*words),
-                stdin=its,
-                stdout=its,
-                stderr=its,
-                cwd=self.file.parent,
-                env=self.environment() | {"TERM": "xterm", "COLUMNS": "160"},
-                start_new_session=True,
-            ) as process,
-        ):
-            os.close(its)
-            shown = _converse(screen.fileno(), answer, time.monotonic() + within_s)
-            return Done(process.wait(), shown, "")
+        environment = self.environment() | {"TERM": "xterm", "COLUMNS": "160"}
+        status, shown = conversation(
+            self.argv(*words),
+            [(YES_OR_NO, answer)],
+            folder=self.file.parent,
+            environment=environment,
+            within_s=within_s,
+        )
+        return Done(status, shown, "")
 
 
 def write(
@@ -127,21 +117,3 @@ def within(address: str, prefix: IPv4Network | IPv6Network) -> bool:
 
 def _merged(keys: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in {**keys, **other}.items() if value is not None}
-
-
-def _converse(screen: int, answer: str, end: float) -> str:
-    shown, answered = b"", False
-    while time.monotonic() < end:
-        if not select.select([screen], [], [], 0.2)[0]:
-            continue
-        try:
-            chunk = os.read(screen, 1 << 16)
-        except OSError:  # Linux says EIO where the other side has closed.
-            break
-        if not chunk:
-            break
-        shown += chunk
-        if not answered and re.search(rb"\[y/N\]: ?$", shown):
-            os.write(screen, f"{answer}\n".encode())
-            answered = True
-    return shown.decode(errors="replace")

@@ -3,12 +3,8 @@ behind a bastion, a sudo that wants a password; init, plan, apply, status, destr
 """
 
 import os
-import pty
-import re
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +13,7 @@ from pathlib import Path
 import pytest
 from breaking import done
 from mesh import Mesh
+from terminal import YES_OR_NO, conversation
 
 from dockmesh.lab import network
 from dockmesh.lab.running import Lab
@@ -39,39 +36,9 @@ class Newcomer:
 
     def types(self, *words: str, answers: tuple[tuple[str, str], ...]) -> tuple[int, str]:
         """Call dockmesh on a terminal and answer what it asks, in that order; its exit status and all that was seen."""
-        ours, its = pty.openpty()
+        argv = network.inside(self.lab.topology.fabric, str(self.program), *words)
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "120"}
-        with (
-            os.fdopen(ours, "r+b", buffering=0) as screen,
-            subprocess.Popen(
-                ("setsid", "--ctty", "--wait", *network.inside(self.lab.topology.fabric, str(self.program), *words)),
-                stdin=its,
-                stdout=its,
-                stderr=its,
-                cwd=self.home,
-                env=environment,
-            ) as process,
-        ):
-            os.close(its)
-            seen = _conversation(screen.fileno(), answers)
-            return process.wait(timeout=WITHIN_S), seen
-
-
-def _conversation(screen: int, answers: tuple[tuple[str, str], ...]) -> str:
-    seen, at, left, end = b"", 0, list(answers), time.monotonic() + WITHIN_S
-    while time.monotonic() < end:
-        if not select.select([screen], [], [], 0.2)[0]:
-            continue
-        try:
-            chunk = os.read(screen, 1 << 16)
-        except OSError:  # Linux says EIO where the other side has closed.
-            break
-        seen += chunk
-        if left and (found := re.search(left[0][0].encode(), seen[at:])):
-            at += found.end()
-            os.write(screen, f"{left.pop(0)[1]}\n".encode())
-    assert not left, f"never asked {left[0][0]!r}:\n{seen.decode(errors='replace')}"
-    return seen.decode(errors="replace")
+        return conversation(argv, answers, folder=self.home, environment=environment, within_s=WITHIN_S)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +103,7 @@ def test_from_the_wheel_to_a_green_table_and_back(newcomer: Newcomer) -> None:
     status, seen = newcomer.types("plan", "-K", answers=password)
     assert status == 2, seen
     assert "docker-host1" in seen
-    question = (r"\[y/N\]", "y")
+    question = (YES_OR_NO, "y")
     status, seen = newcomer.types("apply", "-K", "--serial", "100%", answers=(*password, question))
     assert status == 0, seen
     assert "All 21 probes reached" in seen
