@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -12,8 +13,7 @@ from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting import ansible
 from dockmesh.core.starting.candidates import Candidate, Place, doubled, name_of, named, read
 from dockmesh.errors import InventoryError, Problem, UsageError
-from dockmesh.remote import sshconfig
-from dockmesh.remote.configuration import Configuration
+from dockmesh.remote.configuration import USER, Configuration
 
 _VARIABLES = ("group_vars", "host_vars")
 
@@ -52,16 +52,14 @@ def addresses_of(hosts: Iterable[Candidate]) -> dict[str, IPv4Address]:
 
 def _of_ssh(pattern: str) -> list[Candidate]:
     """By their names alone: what else the configuration says of them, it says whenever dockmesh logs in."""
-    file = Path(sshconfig.USER).expanduser()
     found: list[Candidate] = []
     problems: list[Problem] = []
-    try:
-        matching, others = sshconfig.entries(file, pattern)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{sshconfig.USER}: {getattr(error, 'strerror', None) or error}") from error
+    entries = Configuration([USER]).entries
+    matching = [entry for name, entry in entries.items() if fnmatchcase(name, pattern)]
     if not matching:
-        hint = did_you_mean(pattern, others, most=3)
-        raise UsageError(f"{sshconfig.USER}: no Host entry is called {quoted(pattern)}{hint}")
+        raise UsageError(
+            f"{USER}: no Host entry is called {quoted(pattern)}{did_you_mean(pattern, [*entries], most=3)}"
+        )
     for entry in matching:
         place = Place(entry.file, entry.line, 1)
         try:

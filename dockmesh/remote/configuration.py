@@ -7,6 +7,7 @@ take for fulfilled.
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from glob import glob
 from io import StringIO
 from pathlib import Path
@@ -16,8 +17,10 @@ from paramiko.config import SSHConfigDict
 
 from dockmesh.errors import UsageError
 
-FILES = ("~/.ssh/config", "/etc/ssh/ssh_config")
-_DEPTH = 16
+USER = "~/.ssh/config"
+FILES = (USER, "/etc/ssh/ssh_config")
+# OpenSSH's own limit.
+_DEEPEST = 16
 _CRITERIA = {"host", "originalhost", "user", "localuser", "exec"}
 _FLAGS = {"all", "canonical", "final"}
 # Values of these may hold a number sign.
@@ -44,8 +47,17 @@ class _Tokens(SSHConfig):
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A host that has an entry of its own, and where."""
+
+    name: str
+    file: str
+    line: int
+
+
 class Configuration:
-    """What the files say, each of which is read once."""
+    """What the files say, each of which is read once. `entries`: the hosts they name, wherever that counts."""
 
     def __init__(self, files: Sequence[str] = FILES) -> None:
         """Read the files.
@@ -54,6 +66,7 @@ class Configuration:
             UsageError: one of them cannot be read.
         """
         self.unsupported: set[str] = set()
+        self.entries: dict[str, Entry] = {}
         self.parsed = _Tokens()
         for file in map(Path, files):
             text = "\n".join(self._lines(file.expanduser(), file.expanduser().parent, [], 0))
@@ -79,14 +92,23 @@ class Configuration:
             if key in {"host", "match"}:
                 criteria = self._criteria(key, value, f"{file}:{number}")
                 known = criteria is not None
+                self._enter(key, criteria or (), str(file), number)
                 block = [*around, *(criteria or ())]
                 yield _header(block)
-            elif key == "include" and known and depth < _DEPTH:
+            elif key == "include" and known:
+                if depth == _DEEPEST:
+                    raise UsageError(f"{file}:{number}: files include each other more than {_DEEPEST} deep")
                 for each in _included(value, folder, f"{file}:{number}"):
                     yield from self._lines(each, folder, block, depth + 1)
                 yield _header(block)
             elif known:
                 yield f"{key} {value}"
+
+    def _enter(self, key: str, criteria: Sequence[str], file: str, line: int) -> None:
+        """Remember the hosts of a Host line; a pattern is none."""
+        for name in criteria[-1].split(",") if key == "host" and criteria else ():
+            if not set("*?!") & set(name):
+                self.entries.setdefault(name, Entry(name, file, line))
 
     def _criteria(self, key: str, value: str, where: str) -> list[str] | None:
         """What a block is for, in words of Match; None where that cannot be known, and the block is left out."""

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from dockmesh.core.model import Login
 from dockmesh.errors import UsageError
 from dockmesh.remote.configuration import Configuration
+from dockmesh.remote.connections import Connections
 
 
 def configured(folder: Path, text: str, **others: str) -> Configuration:
@@ -23,7 +25,6 @@ def configured(folder: Path, text: str, **others: str) -> Configuration:
         ("Host db\n Include one\nHost *\n User bob\n", "bob"),
         ("Host web1 !web1\n User no\nMatch host web* !user nobody\n User carl # comment\n", "carl"),
         ("Include no* nothing\nUser dora\n", "dora"),
-        ("Include config\nUser eve\n", "eve"),
     ],
 )
 def test_an_include_counts_where_its_block_does(tmp_path: Path, text: str, user: str) -> None:
@@ -68,3 +69,46 @@ def test_folders_among_what_is_included_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "parts" / "folder").mkdir(parents=True)
     (tmp_path / "parts" / "one").write_text("User ann\n")
     assert configured(tmp_path, "Include parts/*\n").options("web1")["user"] == "ann"
+
+
+ENTRIES = """\
+Include conf.d/* "~/.ssh/extra"
+User all
+# Host comment
+Host docker1 "docker2" docker-old !docker9
+  HostName 192.0.2.1
+host = web docker*.example.com
+  Include nowhere
+  Port 2222
+"""
+
+
+def test_hosts_with_entries_of_their_own_are_known_with_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/b").write_text("Host docker4\n  HostName 192.0.2.4\n")
+    (tmp_path / "conf.d/a").write_text("Host docker3\n  User three\nInclude conf.d/../deeper\n  Port 3\n")
+    found = configured(tmp_path, ENTRIES, deeper="Host docker5\n  Port 5\n")
+    assert [(entry.name, Path(entry.file).name, entry.line) for entry in found.entries.values()] == [
+        ("docker3", "a", 1),
+        ("docker5", "deeper", 1),
+        ("docker4", "b", 1),
+        ("docker1", "config", 4),
+        ("docker2", "config", 4),
+        ("docker-old", "config", 4),
+        ("web", "config", 6),
+    ]
+
+
+def test_files_that_include_each_other_without_end_are_refused_as_ssh_does(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"config:2: files include each other more than 16 deep"):
+        configured(tmp_path, "\nInclude config\nUser eve\n")
+
+
+def test_dockmesh_logs_in_as_included_files_say(tmp_path: Path) -> None:
+    fleet = "Host docker1\n  HostName 192.0.2.7\n  User deploy\n  Port 2222\n"
+    connection = Connections(configured(tmp_path, "Include fleet\n", fleet=fleet), timeout_s=5)
+    prepared = connection.prepare(Login(address="docker1"))
+    assert (prepared.host, prepared.user, prepared.port) == ("192.0.2.7", "deploy", 2222)
