@@ -6,6 +6,7 @@ it is opened, gateways included, which is why fabric is never left to build a ga
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from paramiko import BadHostKeyException
 from dockmesh.core.model import Login
 from dockmesh.remote import sockets
 from dockmesh.remote.configuration import Configuration
+from dockmesh.remote.gateway import Gateway
 from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, Line, Strict
 from dockmesh.remote.identity import Identity
 from dockmesh.remote.keys import Keys
@@ -39,7 +41,7 @@ class Connections:
         self._lock = threading.RLock()
         self._keys = keys or Keys()
         self._known: dict[tuple[str, ...], KnownHosts] = {}
-        self._gateways: dict[tuple[str, Login], Connection] = {}
+        self._gateways: dict[tuple[str, Login, KnownHosts], Gateway] = {}
 
     def prepare(self, login: Login) -> Connection:
         """The connection for `login`, not opened yet.
@@ -58,7 +60,7 @@ class Connections:
             OSError, EOFError, paramiko.SSHException: it did not come about.
         """
         if isinstance(connection.gateway, Connection):
-            self._open_gateway(connection.gateway, login)
+            self._gateway(connection.gateway).open(lambda gateway: self.open(gateway, login), self._timeout_s)
         elif not connection.gateway:
             connection.connect_kwargs["sock"] = sockets.connect(
                 connection.host, connection.port, netns=login.netns, timeout_s=self._patience_s(connection)
@@ -79,7 +81,7 @@ class Connections:
     def close(self) -> None:
         """Close the gateways."""
         for gateway in self._gateways.values():
-            gateway.close()
+            gateway.connection.close()
 
     @cached_property
     def _config(self) -> Config:
@@ -140,16 +142,16 @@ class Connections:
         behind = ""
         for hop in jump.split(","):
             behind = f"{behind},{hop}"
-            key = (behind, login)
+            # What is the host's own does not count on the way there.
+            key = (behind, replace(login, address="", user=None, port=None, become="none"), known)
             if key not in self._gateways:
-                self._gateways[key] = self._build(hop.strip(), login, gateway=gateway, known=known)
-            gateway = self._gateways[key]
+                self._gateways[key] = Gateway(self._build(hop.strip(), login, gateway=gateway, known=known))
+            gateway = self._gateways[key].connection
         return gateway
 
-    def _open_gateway(self, gateway: Connection, login: Login) -> None:
+    def _gateway(self, connection: Connection) -> Gateway:
         with self._lock:
-            if not gateway.is_connected:
-                self.open(gateway, login)
+            return next(each for each in self._gateways.values() if each.connection is connection)
 
 
 def _shown(connection: Connection) -> str:

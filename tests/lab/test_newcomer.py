@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from breaking import done
+from breaking import done, said
 from mesh import Mesh
 from terminal import YES_OR_NO, conversation
 
@@ -94,6 +94,10 @@ def newcomer(fresh: Mesh, lab: Lab, program: Path, tmp_path: Path) -> Iterator[N
         yield Newcomer(lab, tmp_path, program)
 
 
+def logins_on(lab: Lab, host: str) -> int:
+    return said(lab, host, "journalctl", "--no-pager").count("Accepted publickey for admin")
+
+
 def test_from_the_wheel_to_a_green_table_and_back(newcomer: Newcomer) -> None:
     password = (("[Pp]assword", PASSWORD),)
     sudo = ("--connection", "become=sudo")
@@ -107,8 +111,10 @@ def test_from_the_wheel_to_a_green_table_and_back(newcomer: Newcomer) -> None:
     status, seen = newcomer.types("apply", "-K", "--serial", "100%", answers=(*password, question))
     assert status == 0, seen
     assert "All 21 probes reached" in seen
+    logins = logins_on(newcomer.lab, BASTION)
     status, seen = newcomer.types("status", "-K", answers=password)
     assert status == 0, seen
+    assert logins_on(newcomer.lab, BASTION) == logins + 1, "all hosts are behind one login"
     status, seen = newcomer.types("destroy", "-K", "--serial", "100%", answers=(*password, question))
     assert status == 0, seen
     assert PASSWORD not in seen

@@ -1,0 +1,37 @@
+"""A bastion: one login serves all hosts behind it, and one that is down is not waited for by each of them in turn."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fabric import Connection
+from paramiko import SSHException
+
+
+@dataclass(eq=False, slots=True)
+class Gateway:
+    """A connection that others go through. The first that needs it opens it; when that fails, it fails for all."""
+
+    connection: Connection
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    failed: Exception | None = None
+    until_s: float = 0
+
+    def open(self, connect: Callable[[Connection], None], again_after_s: float) -> None:
+        """Have it open.
+
+        Raises:
+            OSError, EOFError, paramiko.SSHException: it did not come about, now or within the last `again_after_s`.
+        """
+        with self.lock:
+            if self.connection.is_connected:
+                return
+            if self.failed and time.monotonic() < self.until_s:
+                raise self.failed
+            try:
+                connect(self.connection)
+            except (OSError, EOFError, SSHException) as error:
+                self.failed, self.until_s = error, time.monotonic() + again_after_s
+                raise
+            self.failed = None
