@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 from dockmesh.core import record
 from dockmesh.core.addresses import FAMILIES, IPV6, Address, Family, family_of
+from dockmesh.core.change import Change, ordered
 from dockmesh.core.firewall import iptables, nft
 from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.model import (
@@ -28,7 +29,7 @@ from dockmesh.core.model import (
     Unit,
     nft_family,
 )
-from dockmesh.core.plan import Change, HostPlan, ordered
+from dockmesh.core.plan import HostPlan
 from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError

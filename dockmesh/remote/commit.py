@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dockmesh.core.change import Change, unmade
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host, key_of
-from dockmesh.core.plan import Change, HostPlan, Outcome, unmade
+from dockmesh.core.plan import HostPlan, Outcome
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import concerned
 from dockmesh.core.script import Answer

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 
+from dockmesh.core.change import Change
 from dockmesh.core.model import Chain, File, Resource, SourceNat, Unit
-from dockmesh.core.plan import Change
 from dockmesh.report.document import shown
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dockmesh.core.addresses import FAMILIES, Network, family_of
+from dockmesh.core.change import Change
 from dockmesh.core.ipam import Allocation
 from dockmesh.core.model import (
     DEFAULT_MTU,
@@ -24,7 +25,7 @@ from dockmesh.core.model import (
     key_of,
 )
 from dockmesh.core.path.outlook import Difference, Outlook
-from dockmesh.core.plan import Change, HostPlan, Outcome, Plan
+from dockmesh.core.plan import HostPlan, Outcome, Plan
 from dockmesh.core.reach import Reachability, Report
 from dockmesh.core.starting.proposal import Proposed
 from dockmesh.errors import DockmeshError, InventoryError, Problem

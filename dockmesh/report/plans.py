@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.text import Text
 
+from dockmesh.core.change import Change
 from dockmesh.core.facts import DAEMON_JSON
 from dockmesh.core.model import File, Resource, Unit, key_of
-from dockmesh.core.plan import Change, HostPlan, Plan
+from dockmesh.core.plan import HostPlan, Plan
 from dockmesh.report.console import counted, print_line
 from dockmesh.report.differing import difference, has_lines
 from dockmesh.report.document import plan_document

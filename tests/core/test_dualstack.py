@@ -11,6 +11,7 @@ from builders import FLEET, GENERATIONS, WIDE, Said, dual, facts, fleet, host, p
 
 from dockmesh.core import daemon
 from dockmesh.core.addresses import Address
+from dockmesh.core.change import difference
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.dockerd import DockerNetwork
@@ -18,7 +19,6 @@ from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains, source_nat
 from dockmesh.core.model import Bridge, Chain, File, Forwarding, Host, HostState, Pool, Route, SourceNat, key_of
 from dockmesh.core.peers import peers
-from dockmesh.core.plan import difference
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.routing import mesh_routes, underlays
 from dockmesh.core.standing import Standing, unjoined

@@ -9,6 +9,7 @@ import pytest
 from builders import FLEET, HOST1, HOST3, WIDE, Said, facts, fleet, listed, plan_of, said_in
 
 from dockmesh.core import daemon, firewall, mark
+from dockmesh.core.change import difference
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts, source_nats
@@ -26,7 +27,7 @@ from dockmesh.core.model import (
     key_of,
 )
 from dockmesh.core.peers import peers
-from dockmesh.core.plan import HostPlan, difference
+from dockmesh.core.plan import HostPlan
 from dockmesh.core.record import dump
 from dockmesh.core.sections import Section
 from dockmesh.pipeline import TEXTS

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from strategies import RESOURCES, STATES
 
 from dockmesh.core.addresses import order
+from dockmesh.core.change import Change, difference, unmade
 from dockmesh.core.facts import REASSERT
 from dockmesh.core.model import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
-from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, difference, plan_host, restarts_docker, unmade
+from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host, restarts_docker
 
 
 def applied(changes: tuple[Change, ...], state: HostState) -> HostState:

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+from dockmesh.core.change import Change
 from dockmesh.core.conflicts import conflicts
 from dockmesh.core.model import Chain, File, Route, SourceNat
-from dockmesh.core.plan import Change, Conflict, HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
 from dockmesh.core.reach.whole import Whole
 from dockmesh.report.console import console, print_line, print_outcomes

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from results import AT
 from strategies import STATES
 
+from dockmesh.core.change import Change, difference
 from dockmesh.core.model import File
-from dockmesh.core.plan import Change, Conflict, HostPlan, Note, Outcome, Plan, difference
+from dockmesh.core.plan import Conflict, HostPlan, Note, Outcome, Plan
 from dockmesh.core.reach import Probe, Reachability, Report
 from dockmesh.report.document import apply_document, plan_document, status_document
 

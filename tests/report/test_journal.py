@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from dockmesh.core.change import Change
 from dockmesh.core.model import HostState, Unit
-from dockmesh.core.plan import Change, HostPlan
+from dockmesh.core.plan import HostPlan
 from dockmesh.core.script import transaction
 from dockmesh.pipeline import TEXTS
 from dockmesh.report import journal

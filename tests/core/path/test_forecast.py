@@ -10,11 +10,11 @@ from grounds import Changes, Question, between, grounds, missed, read, swapped, 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockmesh.core.change import Change
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import SourceNat
 from dockmesh.core.path.ground import Ground
 from dockmesh.core.path.survey import ground, unread
-from dockmesh.core.plan import Change
 from dockmesh.core.reach.questions import probes
 
 INTO3 = (("host1", "host3"), ("host2", "host3"))
