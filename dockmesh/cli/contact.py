@@ -50,16 +50,8 @@ def contact(
     fleet = Fleet(Settings()) if strangers else whole or options.fleet()
     if options.verbose and not strangers:
         click.echo(f"inventory: {options.named()}", err=True)
-    request = Request(
-        fleet=fleet,
-        hosts=strangers or (fleet.hosts if whole else options.hosts(fleet)),
-        run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        goal=goal,
-        rollout=rollout or Rollout(),
-        offset=secrets.randbelow(_OFFSETS),
-        forks=options.forks,
-        timeout_s=options.timeout_s,
-    )
+    hosts = strangers or (fleet.hosts if whole else options.hosts(fleet))
+    request = _request(options, fleet, hosts, goal, rollout or Rollout())
     # paramiko reports what it also raises; people see it once, as a host's error.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     configuration = Configuration()
@@ -77,6 +69,19 @@ def contact(
     finally:
         for name in sorted(configuration.unsupported):
             click.echo(f"the SSH configuration has {name}, which dockmesh does not know and passed over", err=True)
+
+
+def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal, rollout: Rollout) -> Request:
+    return Request(
+        fleet=fleet,
+        hosts=hosts,
+        run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        goal=goal,
+        rollout=rollout,
+        offset=secrets.randbelow(_OFFSETS),
+        forks=options.forks,
+        timeout_s=options.timeout_s,
+    )
 
 
 def _password(hosts: tuple[Host, ...]) -> Secret | None:

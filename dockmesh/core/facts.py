@@ -142,20 +142,22 @@ def parse(host: Host, output: str) -> HostFacts:
             (
                 *(_docker_resources(sections, addresses, docker) if docker else ()),
                 *((Forwarding(IPV4, ip_forward),) if docker and docker.nftables else ()),
-                *_own_files(sections, [REASSERT]),
-                *_units(sections),
-                *_forwarding(sections),
-                *_chains(sections),
-                *(nat for family in FAMILIES for nat in source_nats(sections[f"nft{SUFFIX[family]}"], family)),
-                *(
-                    own
-                    for family in FAMILIES
-                    for line in _of(sections, "routes", family)
-                    if (own := own_route(line, family))
-                ),
+                *_own(sections),
             )
         ),
     )
+
+
+def _own(sections: Mapping[str, Section]) -> Iterator[Resource]:
+    """What of dockmesh's a host has, whatever runs on it."""
+    yield from _own_files(sections, [REASSERT])
+    yield from _units(sections)
+    yield from _forwarding(sections)
+    yield from _chains(sections)
+    for family in FAMILIES:
+        yield from source_nats(sections[f"nft{SUFFIX[family]}"], family)
+    for family in FAMILIES:
+        yield from filter(None, (own_route(line, family) for line in _of(sections, "routes", family)))
 
 
 def _of(sections: Mapping[str, Section], name: str, family: Family) -> list[str]:
