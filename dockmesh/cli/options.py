@@ -148,8 +148,8 @@ _OF_INVENTORY = (
         multiple=True,
         envvar="DOCKMESH_INVENTORY",
         metavar="FILE",
-        help="The inventory: a file or a folder of them, also several times; else $DOCKMESH_INVENTORY, "
-        "inventory/mesh.yml, mesh.yml.",
+        help="The inventory: a file or a folder of them, also several times; else $DOCKMESH_INVENTORY "
+        "(a colon between two), inventory/mesh.yml, mesh.yml.",
     ),
     _option(
         "-l",
