@@ -1,6 +1,7 @@
 """The command line: arguments to the pipeline, results to an exit status. The only place that exits."""
 
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -72,6 +73,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit."""
     status = _status()
+    # The work is done and its verdict printed: while the interpreter takes itself down, Ctrl-C would give another one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if status == _INTERRUPTED:
         # A thread may hang in a connect that nothing cuts short, and the interpreter would wait for it.
         with suppress(OSError):
@@ -99,9 +102,18 @@ def _status() -> int:
         return error.exit_status
     except BrokenPipeError:
         # The reader of stdout has gone; Python would say so once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return _INTERRUPTED
+    except OSError as error:
+        # What hosts and files do is said by whoever met it; this is a full disk behind stdout, or the like.
+        _discard_stdout()
+        click.echo(f"dockmesh cannot go on: {error}", err=True)
+        return DockmeshError.exit_status
     return result if isinstance(result, int) else 0
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _carry_all_names() -> None:

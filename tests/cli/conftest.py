@@ -19,6 +19,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
         # Where a thread may hang, main leaves without waiting for it.
         monkeypatch.setattr("os._exit", sys.exit)
+        # The test runner's own Ctrl-C, and that of what it starts, stay as they are.
+        monkeypatch.setattr("signal.signal", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             main()
         assert isinstance(ended.value.code, int)
