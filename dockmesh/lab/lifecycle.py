@@ -111,8 +111,9 @@ def _standing(wanted: Topology) -> Lab | None:
     if found is None or not found.complete or not network.exists(wanted.fabric):
         return None
     if found.topology != wanted:
+        there = f"{found.hosts} {'light ' * found.light}hosts ({', '.join(found.topology.releases)})"
         raise LabError(
-            f"lab {wanted.name} is up with {found.hosts} {'light ' * found.light}hosts ({', '.join(found.releases)}): "
+            f"lab {wanted.name} is up with {there}: "
             f"`dockmesh lab down --name {wanted.name}` first, or choose another name"
         )
     return Lab(found.topology, found.images)
@@ -132,7 +133,8 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
     light, varied = (any(getattr(each, kind) for each in wanted.hosts) for kind in ("light", "varied"))
-    asked = state.State(wanted.name, len(wanted.hosts), wanted.releases, images, light=light, varied=varied)
+    each_one = tuple(each.release for each in wanted.hosts)
+    asked = state.State(wanted.name, len(wanted.hosts), each_one, images, light=light, varied=varied)
     asked.write()
     build_images(wanted.releases, on_progress, varied=wanted.releases if varied else ())
     lab = Lab(wanted, images)
