@@ -1,16 +1,18 @@
 """What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import Any
 
-from dockmesh.core import daemon, firewalld, mark, mtu
+from dockmesh.core import daemon, mark, mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
 from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, HostFacts
-from dockmesh.core.firewalld import Ping, refusal
 from dockmesh.core.iproute import METRIC, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
+from dockmesh.core.path import firewalld
+from dockmesh.core.path.flow import Far, Flow, members, union
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.plan import Conflict, Note
 from dockmesh.core.prefixes import Prefixes
@@ -32,7 +34,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> 
     if facts.docker:
         yield from _opened(host, facts, facts.docker)
         yield from _docker(facts, facts.docker, narrow)
-        yield from _firewalld(host, facts)
+        yield from _firewalld(fleet, host, facts)
     elif host.prefix and not facts.ip_forward:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
 
@@ -215,18 +217,23 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
     yield from _daemon_json(facts, docker, narrow)
 
 
-def _firewalld(host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """What it would refuse of the mesh for sure, whatever iptables accepts. It is no part of what a host changes."""
+def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Peers that it would keep from containers for sure, whatever iptables accepts."""
     chains = facts.kernel.firewalld
-    uplinks = {device for device, address in facts.addresses if address.ip == host.underlay}
-    for uplink in uplinks if host.prefix else ():
-        refused = refusal(chains, Ping("FORWARD", uplink, DOCKER_BRIDGE))
-        if refused and refused.sure:
-            yield Conflict(
-                "firewalld",
-                f"refuses what comes in by {uplink} and is for containers, whatever iptables accepts: "
-                f"{firewalld.mending(chains, DOCKER_BRIDGE)}",
-            )
+    uplink = next((device for device, address in facts.addresses if address.ip == host.underlay), None)
+    if not chains or host.bridge is None or uplink is None:
+        return
+    others = peers(fleet, host)
+    networks = [each for peer in others for each in (IPv4Network(peer.underlay), peer.prefix) if each]
+    far = Far({place: int(each.broadcast_address) for place, each in enumerate(networks)})
+    flow = Flow(far, int(host.bridge.ip), inbound=True, came_in=uplink, goes_out=DOCKER_BRIDGE)
+    refused = union(each.hosts for each in firewalld.refusals(chains, "FORWARD", flow, far.all) if each.sure)
+    if refused:
+        remedy = firewalld.mending(chains, DOCKER_BRIDGE, map(networks.__getitem__, members(refused)))
+        yield Conflict(
+            "firewalld",
+            f"refuses what peers send in by {uplink} to containers, whatever iptables accepts: {remedy}",
+        )
 
 
 def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:

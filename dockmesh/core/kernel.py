@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dockmesh.core.firewalld import Ruleset, own, ruleset
+from dockmesh.core.path.firewalld import Ruleset, own, ruleset
 from dockmesh.core.sections import Sections, quoted, reading
 
 # What templates/facts.sh leaves out has this in its place.

@@ -25,6 +25,11 @@ from dockmesh.lab.topology import CONTROLLER
 SETUPS = {"host1": NETWORK_MANAGER, "host2": IFUPDOWN, "host3": NETWORKD}
 STRANGER, PORT = "host4", 7000
 OF_ITS_OWN = 64
+# Takes away what the remedies for firewalld have made.
+FORGET = (
+    "firewall-cmd --permanent --delete-policy dockmesh; firewall-cmd --permanent --delete-ipset dockmesh; "
+    "firewall-cmd --reload"
+)
 # What a host puts back by itself: every 25 seconds, and what that takes.
 MENDED_WITHIN_S = 30.0
 # Docker notices a reload of firewalld's and sets its own rules anew.
@@ -66,28 +71,37 @@ def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def found(three: Mesh, lab: Lab) -> Mapping[str, sight.Sight]:
-    """How they looked before they were joined, once firewalld lets peers through everywhere."""
-    refused = three.dockmesh("plan", "--json")
-    assert refused.status == 3, refused
-    conflicts = {row["host"]: row["conflicts"] for row in refused.document["hosts"]}
-    assert not conflicts["host2"] + conflicts["host3"], "ufw is no matter, and Docker 28 tells firewalld itself"
-    (conflict,) = conflicts["host1"]
-    assert conflict["key"] == "firewalld"
-    said(lab, "host1", "sh", "-c", conflict["message"].partition("whatever iptables accepts: ")[2])
+def found(lab: Lab) -> Mapping[str, sight.Sight]:
+    """How they looked before anything was done to them."""
     return looks(lab)
+
+
+def let_through(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
+    """Do as the plan says where firewalld refuses peers: on which hosts, and the commands."""
+    plan = asked.dockmesh("plan", "--json").document
+    told = [(row["host"], each) for row in plan["hosts"] for each in row["conflicts"]]
+    assert {each["key"] for _, each in told} <= {"firewalld"}, told
+    remedies = [(host, each["message"].partition("whatever iptables accepts: ")[2]) for host, each in told]
+    for host, remedy in remedies:
+        said(lab, host, "sh", "-c", remedy)
+    return remedies
 
 
 def looks(lab: Lab) -> dict[str, sight.Sight]:
     """What lasts of them. NetworkManager writes resolv.conf whenever a card comes up, and has firewalld put containers'
-    cards into a zone, by new names each time; firewalld writes its rules in the order in which cards came.
+    cards into a zone, by new names each time; firewalld writes its rules in the order in which cards came, and keeps
+    what was deleted as *.old. Docker0 is told to be down for a moment after its container has started.
     """
     seen = {host: sight.lasting(each) for host, each in sight.look_at(lab, SETUPS).items()}
     return {host: {name: _told(name, text) for name, text in each.items()} for host, each in seen.items()}
 
 
 def _told(name: str, text: str) -> str:
-    lines = [line for line in text.splitlines() if not re.search(r"\bveth|/etc/resolv\.conf", line)]
+    lines = [
+        line.replace(" linkdown", "")
+        for line in text.splitlines()
+        if not re.search(r"\bveth|/etc/resolv\.conf|\.xml\.old\b", line)
+    ]
     return "\n".join(sorted(lines) if name == "nftables" else lines)
 
 
@@ -108,13 +122,15 @@ def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
 
 
 def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
-    three: Mesh, found: Mapping[str, sight.Sight]
+    three: Mesh, lab: Lab, found: Mapping[str, sight.Sight]
 ) -> None:
     assert found.keys() == SETUPS.keys()
-    plan = three.dockmesh("plan", "--json")
+    assert three.dockmesh("plan").status == 3
+    ((host, _),) = let_through(three, lab)
+    assert host == "host1", "ufw is no matter, and Docker 28 tells firewalld itself"
+    plan = three.dockmesh("plan")
     assert plan.status == 2, plan
-    foreseen = three.dockmesh("plan").words
-    assert "Foreseen: 21 of 21 probes reached after this" in foreseen
+    assert "Foreseen: 21 of 21 probes reached after this" in plan.words
 
 
 def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: Mesh, lab: Lab) -> None:
@@ -132,6 +148,17 @@ def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: 
             assert not talks(lab, STRANGER, "web", address, PORT), host.name
             # The rules that ufw comes with let through all pings, behind Docker's: no matter of dockmesh's.
             assert (ttl(lab, STRANGER, address) is None) is (SETUPS[host.name] is not IFUPDOWN)
+
+
+def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) -> None:
+    said(lab, "host1", "sh", "-c", FORGET)
+    broken = three.dockmesh("explain", "host2", "host1", "--json")
+    assert (broken.status, broken.document["fault"]) == (3, "firewalld refuses"), broken
+    said(lab, "host1", "sh", "-c", broken.document["remedy"].removeprefix("on host1: "))
+    assert three.dockmesh("explain", "host2", "host1", "--json").status == 0
+    ((_, remedy),) = let_through(three, lab)
+    others = [str(lab.topology.host(name).prefix) in remedy for name in ("host2", "host3")]
+    assert others == [False, True], "host2 is let through again"
 
 
 def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_whole(three: Mesh, lab: Lab) -> None:
@@ -161,6 +188,7 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
     three: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
     by_second = mesh.write(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
+    assert let_through(by_second, lab), "peers come from other addresses"
     applied = by_second.dockmesh("apply", "--yes", "--serial", "100%")
     assert applied.status == 0, applied
     for host in SETUPS:
@@ -175,5 +203,7 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
 
 
 def test_destroy_leaves_all_of_theirs_as_it_was(three: Mesh, lab: Lab, found: Mapping[str, sight.Sight]) -> None:
-    assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+    said(lab, "host1", "sh", "-c", FORGET)
+    assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0, "though peers are refused again"
+    poll(lambda: looks(lab) == found, SETTLES_WITHIN_S)
     assert difference(found, looks(lab)) == ""

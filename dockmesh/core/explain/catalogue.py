@@ -113,7 +113,7 @@ CATALOGUE: dict[FaultName, Entry] = {
     "firewalld refuses": Entry(
         "its table of nft refuses what iptables has accepted: Docker before 27 does not have it let anything through "
         "to containers; or Docker was started before firewalld; or pings are blocked",
-        "the policy `docker-forwarding`, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
+        "a policy of its own for peers, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
     ),
     "not let in": Entry("no rule of dockmesh's lets it in by the interface it comes by", _APPLY),
     "direct routing refused": Entry("Docker with nftables runs without `allow-direct-routing`", _APPLY),

@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network
 
-from dockmesh.core import firewalld
 from dockmesh.core.explain import backend
 from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
@@ -14,8 +14,10 @@ from dockmesh.core.explain.rules import Packet, Rule, in_chain, jumps, refusing
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.explain.tables import Refusal, refusals
 from dockmesh.core.facts import FORWARD_CHAIN, RAW_CHAIN
-from dockmesh.core.firewalld import Ping, Ruleset, refusal
-from dockmesh.core.firewalld import Refusal as Refused
+from dockmesh.core.path import firewalld
+from dockmesh.core.path.firewalld import Refusal as Refused
+from dockmesh.core.path.firewalld import Ruleset
+from dockmesh.core.path.flow import Far, Flow
 from dockmesh.core.sections import quoted
 
 
@@ -136,21 +138,23 @@ def _firewalld(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], wa
     """Its table has no counters: it is walked. What answers is of a connection that it knows."""
     chains = firewalld.ruleset(seen.rulesets[1].lines())
     for packet in packets:
-        ping = Ping(packet.hook, packet.came_in, packet.goes_out, packet.source, packet.destination, way == "back")
-        if refused := refusal(chains, ping):
+        far = Far({0: int(packet.source)})
+        near, reply = int(packet.destination), way == "back"
+        flow = Flow(far, near, inbound=True, came_in=packet.came_in, goes_out=packet.goes_out, reply=reply)
+        for refused in firewalld.refusals(chains, packet.hook, flow, far.all):
             fault = _by_firewalld(at, other, packet, chains, refused)
-            told = bad(at, way, "firewalld", fault)
-            yield told if refused.sure else unsure(at, way, "firewalld", f"it may be that {fault.cause}", fault)
+            told = f"it may be that {fault.cause}"
+            yield bad(at, way, "firewalld", fault) if refused.sure else unsure(at, way, "firewalld", told, fault)
             return
 
 
 def _by_firewalld(at: Side, other: Side, packet: Packet, chains: Ruleset, refused: Refused) -> Fault:
     cause = f"{at.name} refuses it in table {quoted(str(refused))}"
+    networks = [IPv4Network(other.host.underlay), *([other.host.prefix] if other.host.prefix else [])]
     if packet.hook == "FORWARD" and at.bridge:
-        remedy = firewalld.mending(chains, at.bridge)
+        remedy = firewalld.mending(chains, at.bridge, networks)
     else:
-        source = other.host.prefix or other.host.underlay
-        rule = f"rule priority=-1 family=ipv4 source address={source} protocol value=icmp accept"
+        rule = f"rule priority=-1 family=ipv4 source address={networks[-1]} protocol value=icmp accept"
         remedy = f"firewall-cmd --permanent --add-rich-rule={shlex.quote(rule)}; firewall-cmd --reload"
     return Fault("firewalld refuses", cause, on(at, remedy))
 

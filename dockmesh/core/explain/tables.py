@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core import firewalld
 from dockmesh.core.explain.rules import Packet, Rule
 from dockmesh.core.facts import FORWARD_CHAIN
+from dockmesh.core.path import firewalld
 from dockmesh.core.sections import Section, printable, reading
 
 DOCKERS = "ip docker-bridges"

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
 from dockmesh.core.facts import DOCKER_BRIDGE
-from dockmesh.core.firewalld import Hook, Ping, refusal
 from dockmesh.core.path.firewall import masqueraded, through
+from dockmesh.core.path.firewalld import Hook, refusals
 from dockmesh.core.path.flow import Book, Far, Flow, Role, Span, merged, span
 from dockmesh.core.path.ground import Ground
 from dockmesh.core.path.others import concerned
@@ -155,12 +155,9 @@ class Site:
         """Iptables first, then firewalld, which may refuse what iptables accepts."""
         at = self._ground
         through(at.firewall, hook, flow, sieve, self.name)
-        near = IPv4Address(flow.near)
-        source, destination = (None, near) if flow.inbound else (near, None)
-        refused = refusal(at.firewalld, Ping(hook, flow.came_in, flow.goes_out, source, destination, flow.reply))
-        if refused:
+        for refused in refusals(at.firewalld, hook, flow, sieve.left):
             told = f"{self.name} {'refuses' if refused.sure else 'may refuse'} it by firewalld: {quoted(refused.rule)}"
-            (sieve.stop if refused.sure else sieve.doubt)(sieve.left, told)
+            (sieve.stop if refused.sure else sieve.doubt)(refused.hosts, told)
 
     # --- out through the firewall -------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """firewalld's table as it was recorded on hosts of the lab, walked by pings: what it lets through, and what not."""
 
+import re
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -9,22 +10,32 @@ from explained import explained
 from grounds import Changes, between, grounds, missed
 
 from dockmesh.core.conflicts import conflicts
-from dockmesh.core.firewalld import Hook, Ping, own, refusal, ruleset
+from dockmesh.core.path.firewalld import Hook, own, refusals, ruleset
+from dockmesh.core.path.flow import Far, Flow
 
-DATA = Path(__file__).parents[1] / "data" / "firewalld"
-# Docker 26.1 with firewalld 2.3: as it comes, with the policy that newer ones make, and started before firewalld; then
-# Docker 28.5 with firewalld 2.5.
+DATA = Path(__file__).parents[2] / "data" / "firewalld"
+# Docker 26.1 with firewalld 2.3: as it comes, with the policy that newer ones make, with one for the peers of host1 (so
+# not for host1), and started before firewalld; then Docker 28.5 with firewalld 2.5.
 TABLES = {
     name: (DATA / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
-    for name in ("docker26", "docker26-open", "docker-first", "docker28")
+    for name in ("docker26", "docker26-open", "docker26-peers", "docker-first", "docker28")
 }
 INTO, OUT = ("eth0", "docker0"), ("docker0", "eth0")
-POLICY = "--policy docker-forwarding --add-egress-zone docker"
+POLICY = "--policy dockmesh --add-egress-zone docker"
+
+
+SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
+
+
+def met(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
+    """The chains that refuse a ping from a peer; those that may, behind a `?`."""
+    flow = Flow(Far({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
+    found = refusals(ruleset(text.splitlines()), hook, flow, 1)
+    return [f"{'' if each.sure else '?'}{each.chain}" for each in found]
 
 
 def refused(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> str:
-    found = refusal(ruleset(TABLES[table].splitlines()), Ping(hook, came_in, goes_out, reply=reply))
-    return "" if found is None else f"{'' if found.sure else '?'}{found.chain}"
+    return " ".join(met(TABLES[table], hook, came_in, goes_out, reply=reply)[:1])
 
 
 @pytest.mark.parametrize(
@@ -32,6 +43,7 @@ def refused(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *
     [
         ("docker26", "filter_FORWARD_POLICIES", ""),
         ("docker26-open", "", ""),
+        ("docker26-peers", "filter_FORWARD_POLICIES", ""),
         ("docker28", "", ""),
         ("docker-first", "filter_FORWARD_POLICIES", ""),
     ],
@@ -55,6 +67,22 @@ table ip other {{
 }}
 table inet firewalld {{ # progname firewalld # handle 3
 \tflags owner,persist
+
+\tset known {{ # handle 9
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ 10.128.0.0/20, 192.168.18.128,
+\t\t\t     192.168.18.129 }}
+\t}}
+
+\tset none {{
+\t\ttype ipv4_addr
+\t}}
+
+\tset odd {{
+\t\ttype ipv4_addr
+\t\telements = {{ 10.128.0.1-10.128.0.9 }}
+\t}}
 
 \tchain hook {{ # handle 1
 \t\ttype filter hook forward priority filter + 10; policy accept; # handle 2
@@ -84,6 +112,11 @@ table inet firewalld {{ # progname firewalld # handle 3
         ('iifname "eth*" counter packets 1 bytes 84 reject with icmpx admin-prohibited', "hook"),
         ("ip saddr { 10.128.0.0/20, 192.168.18.128 } drop", "hook"),
         ("ip saddr != 10.128.0.0/20 drop", None),
+        ("ip saddr @known drop", "hook"),
+        ("ip saddr != @known drop", None),
+        ("ip daddr @known drop", None),
+        ("ip saddr @none drop", None),
+        ("ip saddr @odd drop", "?hook"),
         ("ip daddr @trusted accept", None),
         ("ip daddr @bad drop", "?hook"),
         ("fib saddr oif missing drop", "?hook"),
@@ -97,18 +130,14 @@ table inet firewalld {{ # progname firewalld # handle 3
     ],
 )
 def test_a_rule_takes_a_ping_leaves_it_or_may_do_either(rule: str, chain: str | None) -> None:
-    chains = ruleset(TABLE.format(rule=rule).splitlines())
-    ends = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
-    found = refusal(chains, Ping("FORWARD", "eth0", "docker0", *ends))
-    assert (found and f"{'' if found.sure else '?'}{found.chain}") == chain
-    assert found is None or str(found) == f"inet firewalld {found.chain}: {rule}"
+    found = met(TABLE.format(rule=rule), "FORWARD", "eth0", "docker0")
+    assert found == ([] if chain is None else [chain])
 
 
-def test_of_a_ping_from_anywhere_rules_about_addresses_are_in_doubt_and_a_loop_ends() -> None:
-    chains = ruleset(TABLE.format(rule="ip saddr 10.128.0.0/20 accept").splitlines())
-    found = refusal(chains, Ping("FORWARD", "eth1", "docker0"))
-    assert (found and found.chain, found and found.sure) == ("back", False)
-    assert refusal(chains, Ping("INPUT", "eth1")) is None, "its table has no such hook"
+def test_a_loop_ends_and_a_hook_that_its_table_does_not_have_refuses_nothing() -> None:
+    text = TABLE.format(rule="ip saddr 10.128.16.0/20 accept")
+    assert met(text, "FORWARD", "eth1", "docker0") == ["back"]
+    assert met(text, "INPUT", "eth1", None) == []
 
 
 def test_the_tables_of_others_are_told_from_its_own() -> None:
@@ -138,6 +167,15 @@ def test_a_host_of_which_it_is_sure_to_keep_peers_out_is_left_alone_with_the_rem
     found = list(conflicts(FLEET, me, facts(f"trixie_{state}", firewalld(table)), WIDE))
     assert [each.key for each in found] == ["firewalld"] * bool(remedy)
     assert all(remedy in each.message for each in found)
+
+
+def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_for_the_others() -> None:
+    host1, me = FLEET.host("host1"), FLEET.host(GENERATIONS["trixie"])
+    (conflict,) = conflicts(FLEET, me, facts("trixie_joined", firewalld("docker26-peers")), WIDE)
+    entries = re.findall(r"--add-entry (\S+?);? ", conflict.message)
+    assert entries == [str(host1.underlay), str(host1.prefix)]
+    found = missed(grounds("joined", host2=firewalld("docker26-peers")))
+    assert found.keys() == between([("host1", "host2")], "cx")
 
 
 def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> None:
