@@ -14,7 +14,6 @@ from dockmesh.core.addresses import (
     IPV4,
     IPV6,
     SUFFIX,
-    Address,
     Family,
     Interface,
     Network,
@@ -23,7 +22,7 @@ from dockmesh.core.addresses import (
     remembered,
 )
 from dockmesh.core.dockerd import DockerFacts, docker_facts, pools_of, silent
-from dockmesh.core.iproute import KernelRoute, Way, address_of, kernel_route, own_route, way
+from dockmesh.core.iproute import KernelRoute, Ways, address_of, kernel_route, own_route, way
 from dockmesh.core.kernel import Kernel, kernel
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import (
@@ -36,10 +35,12 @@ from dockmesh.core.model import (
     Host,
     HostState,
     Resource,
+    Route,
     SourceNat,
     Unit,
     nft_family,
 )
+from dockmesh.core.rows import Rows
 from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError, NoDockerError
 
@@ -83,7 +84,7 @@ class HostFacts:
     ip_forward: bool
     addresses: tuple[tuple[str, Interface], ...]
     foreign_routes: tuple[KernelRoute, ...]
-    ways: Mapping[Address, Way]
+    ways: Ways
     links: Mapping[str, Link]
     docker: DockerFacts | None
     previous: str | None
@@ -117,7 +118,7 @@ def parse(host: Host, output: str) -> HostFacts:
     with reading("routes"):
         routes = [kernel_route(line, family) for family in FAMILIES for line in _of(sections, "routes", family)]
     with reading("ways to the peers"):
-        ways = dict(map(way, _lines(sections, "ways")))
+        ways = Ways(*(map(way, _of(sections, "ways", family)) for family in FAMILIES))
     with reading("interfaces"):
         interfaces = links(sections["links"].lines())
     docker = docker_facts(sections) if host.docker else None
@@ -139,10 +140,11 @@ def parse(host: Host, output: str) -> HostFacts:
         forward_drops=_policy(sections, IPV4, "FORWARD") == "DROP",
         kernel=kernel(sections),
         actual=HostState(
-            (
-                *(_docker_resources(sections, addresses, docker) if docker else ()),
-                *((Forwarding(IPV4, ip_forward),) if docker and docker.nftables else ()),
-                *_own(sections),
+            Rows.of(
+                _docker_resources(sections, addresses, docker) if docker else (),
+                (Forwarding(IPV4, ip_forward),) if docker and docker.nftables else (),
+                _own(sections),
+                *(_own_routes(sections, family) for family in FAMILIES),
             )
         ),
     )
@@ -156,8 +158,10 @@ def _own(sections: Mapping[str, Section]) -> Iterator[Resource]:
     yield from _chains(sections)
     for family in FAMILIES:
         yield from source_nats(sections[f"nft{SUFFIX[family]}"], family)
-    for family in FAMILIES:
-        yield from filter(None, (own_route(line, family) for line in _of(sections, "routes", family)))
+
+
+def _own_routes(sections: Mapping[str, Section], family: Family) -> Iterator[Route]:
+    return filter(None, (own_route(line, family) for line in _of(sections, "routes", family)))
 
 
 def _of(sections: Mapping[str, Section], name: str, family: Family) -> list[str]:

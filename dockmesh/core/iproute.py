@@ -3,12 +3,12 @@
 Text output is read, not JSON: it is the same from iproute2 3 to 6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
-from itertools import pairwise
+from itertools import chain, pairwise
 
-from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered, the_address
 from dockmesh.core.model import Route, route
 
 PROTOCOL = "201"
@@ -51,6 +51,45 @@ class Way:
     device: str
     next_hop: Address | None
     local: bool
+
+
+class Ways(Mapping[Address, Way]):
+    """The ways to a host's peers, as they were asked for: of one family after the other."""
+
+    __slots__ = ("_asked", "_found")
+
+    def __init__(self, *asked: Iterable[tuple[Address, Way]]) -> None:
+        pairs = tuple(map(tuple, asked))
+        self._asked = tuple(
+            (tuple(address for address, _way in each), tuple(way for _address, way in each)) for each in pairs
+        )
+        self._found: dict[Address, Way] | None = None
+
+    def __getitem__(self, address: Address) -> Way:
+        if self._found is None:
+            self._found = {
+                address: way for addresses, ways in self._asked for address, way in zip(addresses, ways, strict=True)
+            }
+        return self._found[address]
+
+    def __iter__(self) -> Iterator[Address]:
+        return chain.from_iterable(addresses for addresses, _ways in self._asked)
+
+    def __len__(self) -> int:
+        return sum(len(addresses) for addresses, _ways in self._asked)
+
+    def distinct(self) -> Iterable[Way]:
+        """Each way there is, once."""
+        return {id(way): way for way in chain.from_iterable(ways for _addresses, ways in self._asked)}.values()
+
+    def common(self, asked: Sequence[Address]) -> Way | None:
+        """The way that leads to every one of the addresses, if one does.
+
+        They are those that were asked for, as a rule: then nothing is looked up, and objects are compared at a glance.
+        """
+        found = next((ways for addresses, ways in self._asked if addresses == asked), None)
+        ways = tuple(map(self.get, asked)) if found is None else found
+        return ways[0] if len(set(map(id, ways))) == 1 else None
 
 
 def _fields(words: list[str]) -> dict[str, str]:
@@ -100,7 +139,7 @@ def way(line: str) -> tuple[Address, Way]:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return ip_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+    return the_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
 
 
 @remembered

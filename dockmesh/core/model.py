@@ -3,13 +3,14 @@
 Addresses are `ipaddress` objects. Desired and actual state share one type, so that planning is subtraction.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
 from typing import Any, Literal, TypeVar
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered
+from dockmesh.core.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,31 @@ def route(prefix: Network, next_hop: Address, device: str) -> Route:
     return Route(prefix, next_hop, device)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class File:
-    """A file dockmesh writes, or one whose keys it owns. `mode` is octal text, None where the host's own stays."""
+    """A file dockmesh writes, or one whose keys it owns. `mode` is octal text, None where the host's own stays.
+
+    The content may be what makes the text: one that has a line for every peer is not held for every host.
+    """
 
     path: str
-    text: str
+    content: str | Callable[[], str]
     mode: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The content; made anew each time where it is not held."""
+        return self.content if isinstance(self.content, str) else self.content()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and self._compared == other._compared
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.mode))
+
+    @property
+    def _compared(self) -> tuple[str, str | None, str]:
+        return self.path, self.mode, self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +163,7 @@ class Chain:
     table: str
     name: str
     hook: str | None
-    rules: tuple[str, ...]
+    rules: Sequence[str]
     family: Family = IPV4
 
 
@@ -157,9 +176,9 @@ class SourceNat:
     """
 
     prefix: Network | None = None
-    peers: tuple[Network, ...] = ()
+    peers: Sequence[Network] = ()
     family: Family = IPV4
-    marks: tuple[str, ...] = ()
+    marks: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,22 +263,22 @@ R = TypeVar("R", Route, File, Chain, SourceNat, Bridge, Unit, Forwarding)
 class HostState:
     """What a host has, or shall have, of what dockmesh owns: one type for both, keyed by `key_of`."""
 
-    resources: tuple[Resource, ...] = ()
+    resources: Sequence[Resource] = ()
 
     def by_key(self) -> dict[tuple[str, str], Resource]:
         """The resources under their keys: `(kind, key)` as in the plan document."""
         return keyed(self.resources)
 
-    def of(self, kind: type[R]) -> tuple[R, ...]:
+    def of(self, kind: type[R]) -> Rows[R]:
         """The resources of a type."""
-        return self._by_type.get(kind, ())
+        return self._by_type.get(kind, Rows())
 
     @cached_property
-    def _by_type(self) -> Mapping[type, tuple[Any, ...]]:
-        types: dict[type, list[Resource]] = {}
-        for each in self.resources:
-            types.setdefault(type(each), []).append(each)
-        return {kind: tuple(found) for kind, found in types.items()}
+    def _by_type(self) -> Mapping[type, Rows[Any]]:
+        types: dict[type, list[Rows[Resource]]] = {}
+        for kind, run in Rows.of(self.resources).runs("type", type):
+            types.setdefault(kind, []).append(run)
+        return {kind: Rows.of(*found) for kind, found in types.items()}
 
     def file(self, path: str) -> File | None:
         """The file at `path`."""
