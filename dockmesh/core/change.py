@@ -1,6 +1,6 @@
 """What changes a host from one state into another, in the order in which it must."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,7 +58,7 @@ class Change:
 
 def difference(actual: HostState, wanted: HostState) -> Rows[Change]:
     """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
-    before, after = (keyed(_all_but_routes(state)) for state in (actual, wanted))
+    before, after = (keyed(state.all_but_routes) for state in (actual, wanted))
     rest = [
         Change(before.get(key), after.get(key))
         for key in before.keys() | after.keys()
@@ -99,19 +99,15 @@ def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
     return [change for change in changes if now.get(key_of(change.resource)) != change.after]
 
 
-def _all_but_routes(state: HostState) -> Iterator[Resource]:
-    runs = Rows.of(state.resources).runs("type", type)
-    return (each for kind, run in runs if kind is not Route for each in run)
-
-
 def _of_routes(had: Rows[Route], shall: Rows[Route]) -> Rows[Change]:
     if not had:
         return additions(shall).ordered("rank", _rank)
     if had == shall:
         return Rows()
     # Most is the same object on both sides; to look at it would take longer than all the rest.
-    kept = set(map(id, had)).intersection(map(id, shall))
-    before, after = ({each.prefix: each for each in side if id(each) not in kept} for side in (had, shall))
+    was, will = (dict(zip(map(id, side), side, strict=True)) for side in (had, shall))
+    before = {was[each].prefix: was[each] for each in was.keys() - will.keys()}
+    after = {will[each].prefix: will[each] for each in will.keys() - was.keys()}
     changes = (Change(before.get(each), after.get(each)) for each in before.keys() | after.keys())
     return Rows.of(sorted((each for each in changes if each.before != each.after), key=_rank))
 

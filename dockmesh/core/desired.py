@@ -142,9 +142,13 @@ def _template(text: str) -> Template:
 
 def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
     """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
-    service = _template(texts.service).render(script=REASSERT, docker=host.docker)
+    return (File(REASSERT, partial(script.reassertion, fades, texts), "700"), *_units(texts, docker=host.docker))
+
+
+@cache
+def _units(texts: Texts, *, docker: bool) -> tuple[Unit, ...]:
+    service = _template(texts.service).render(script=REASSERT, docker=docker)
     return (
-        File(REASSERT, partial(script.reassertion, fades, texts), "700"),
         Unit("dockmesh.service", service),
         Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
     )

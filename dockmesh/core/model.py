@@ -3,10 +3,11 @@
 Addresses are `ipaddress` objects. Desired and actual state share one type, so that planning is subtraction.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Interface
+from itertools import chain
 from typing import Any, Literal, TypeVar
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered
@@ -272,6 +273,11 @@ class HostState:
     def of(self, kind: type[R]) -> Rows[R]:
         """The resources of a type."""
         return self._by_type.get(kind, Rows())
+
+    @property
+    def all_but_routes(self) -> Iterator[Resource]:
+        """Of these there are as many as a fleet has hosts, of all others a few."""
+        return chain.from_iterable(found for kind, found in self._by_type.items() if kind is not Route)
 
     @cached_property
     def _by_type(self) -> Mapping[type, Rows[Any]]:

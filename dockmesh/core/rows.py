@@ -61,6 +61,8 @@ class Rows(Sequence[T]):
         return tuple(self)[at]
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, Rows) and self._parts == other._parts:
+            return True
         return tuple(self) == tuple(other) if isinstance(other, Rows | tuple) else NotImplemented
 
     def __hash__(self) -> int:

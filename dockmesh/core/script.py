@@ -4,6 +4,7 @@ The scripts of `templates/` hold the verbs; what is generated here is calls of t
 """
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ case "$said" in
   *@outcome*) printf '%s\\n' "$said" ;;
   *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "error": ""}' ;;
 esac"""
-_OF_IPV6 = ("\n{ put_chain ip6tables ", "\n{ put_nat ip6 ", "\n{ change_routes 6 ")
+# The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
+_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nat ip6|change_routes 6) ")
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
@@ -114,7 +116,7 @@ def reassertion(state: HostState, texts: Texts) -> str:
 
 def puts_back_ipv6(reassertion: str) -> bool:
     """Whether a host's reassertion has to do with IPv6."""
-    return any(call in reassertion for call in _OF_IPV6)
+    return _OF_IPV6.search(reassertion) is not None
 
 
 def _script(*parts: str, call: str) -> str:
