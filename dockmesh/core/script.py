@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core import record
-from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, family_of
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Address, Family, family_of
 from dockmesh.core.change import Change, additions, ordered
 from dockmesh.core.firewall import iptables, nft
 from dockmesh.core.iproute import METRIC, PROTOCOL
@@ -146,9 +146,10 @@ def answer(section: Section) -> Answer:
 
 
 def _peers(peers: Iterable[Address]) -> str:
-    peers = tuple(peers)
-    of = {family: " ".join(str(peer) for peer in peers if peer.version == family) for family in FAMILIES}
-    return f"PEERS={quote(of[4])} PEERS6={quote(of[6])}"
+    of = dict.fromkeys(FAMILIES, "")
+    for family, run in Rows.of(peers).runs("family", family_of):
+        of[family] += run.written("peer", lambda peer: f"{peer} ")
+    return f"PEERS={quote(of[IPV4].rstrip())} PEERS6={quote(of[IPV6].rstrip())}"
 
 
 def _forward(changes: Sequence[Change]) -> str:
