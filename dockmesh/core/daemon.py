@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any
 
 from dockmesh.core import mark
-from dockmesh.core.model import Admission, Bridge, Pool
+from dockmesh.core.state import Admission, Bridge, Pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)

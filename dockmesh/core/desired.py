@@ -14,24 +14,12 @@ from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains, marks, source_nat, with_marks
-from dockmesh.core.model import (
-    Bridge,
-    Chain,
-    File,
-    Fleet,
-    Forwarding,
-    Host,
-    HostState,
-    Pool,
-    Resource,
-    SourceNat,
-    Unit,
-    key_of,
-)
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes
 from dockmesh.core.rows import Rows
+from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Pool, Resource, SourceNat, Unit, key_of
 from dockmesh.core.texts import Texts
 from dockmesh.core.uplinks import Narrowest
 

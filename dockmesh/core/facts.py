@@ -25,14 +25,16 @@ from dockmesh.core.dockerd import DockerFacts, docker_facts, pools_of, silent
 from dockmesh.core.iproute import KernelRoute, Ways, address_of, kernel_route, own_route, way
 from dockmesh.core.kernel import Kernel, kernel
 from dockmesh.core.links import Link, links
-from dockmesh.core.model import (
+from dockmesh.core.model import Host
+from dockmesh.core.rows import Rows
+from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
+from dockmesh.core.state import (
     DEFAULT_MTU,
     Admission,
     Bridge,
     Chain,
     File,
     Forwarding,
-    Host,
     HostState,
     Resource,
     Route,
@@ -40,8 +42,6 @@ from dockmesh.core.model import (
     Unit,
     nft_family,
 )
-from dockmesh.core.rows import Rows
-from dockmesh.core.sections import ABSENT, Section, file_of, quoted, reading, split
 from dockmesh.errors import HostError, NoDockerError
 
 DAEMON_JSON = "/etc/docker/daemon.json"

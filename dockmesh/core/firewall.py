@@ -23,10 +23,11 @@ from dockmesh.core import mark
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, alone, order, remembered, the_same
 from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts
 from dockmesh.core.iproute import Ways
-from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, nft_family
+from dockmesh.core.model import Allow, Host
 from dockmesh.core.peers import Peers
 from dockmesh.core.routing import common_way
 from dockmesh.core.rows import Rows
+from dockmesh.core.state import Chain, Mark, SourceNat, nft_family
 
 Of = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered, the_address
-from dockmesh.core.model import Route, route
+from dockmesh.core.state import Route, route
 
 PROTOCOL = "201"
 

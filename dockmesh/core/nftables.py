@@ -12,8 +12,8 @@ from dockmesh.core import daemon, mark, original
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.daemon import DIRECT, FWMARK
 from dockmesh.core.facts import DAEMON_JSON, HostFacts
-from dockmesh.core.model import Chain, Forwarding, HostState
 from dockmesh.core.original import Noted, Original
+from dockmesh.core.state import Chain, Forwarding, HostState
 
 
 def keys(facts: HostFacts) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from dockmesh.core import daemon, record
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
-from dockmesh.core.model import Bridge, File, Forwarding, HostState
 from dockmesh.core.sections import reading
+from dockmesh.core.state import Bridge, File, Forwarding, HostState
 
 _FORMAT = "dockmesh/original/1"
 

@@ -6,10 +6,8 @@ from typing import Literal
 
 from dockmesh.core.change import Change, difference, explained
 from dockmesh.core.facts import HostFacts
-from dockmesh.core.model import (
-    HostState,
-)
 from dockmesh.core.reasons import reason
+from dockmesh.core.state import HostState
 from dockmesh.core.uplinks import Narrowest
 
 

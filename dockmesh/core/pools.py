@@ -9,7 +9,8 @@ from ipaddress import IPv4Network, IPv6Interface, IPv6Network, collapse_addresse
 
 from dockmesh.core.addresses import N, Network
 from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
-from dockmesh.core.model import Bridge, Fleet, Host, Pool
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.state import Bridge, Pool
 
 # moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
 _BUILT_IN = (

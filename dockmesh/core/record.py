@@ -7,7 +7,8 @@ from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
-from dockmesh.core.model import (
+from dockmesh.core.sections import reading
+from dockmesh.core.state import (
     Admission,
     Bridge,
     Chain,
@@ -22,7 +23,6 @@ from dockmesh.core.model import (
     Unit,
     route,
 )
-from dockmesh.core.sections import reading
 
 _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}

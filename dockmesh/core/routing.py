@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import FAMILIES, Address, Family, order, the_address
 from dockmesh.core.iproute import Way, Ways
-from dockmesh.core.model import Fleet, Host, Route, route
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.rows import Rows
+from dockmesh.core.state import Route, route
 
 
 def underlays(fleet: Fleet, host: Host) -> Sequence[Address]:

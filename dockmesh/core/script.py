@@ -16,7 +16,10 @@ from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Address, Family, famil
 from dockmesh.core.change import Change, additions, ordered
 from dockmesh.core.firewall import iptables, nft
 from dockmesh.core.iproute import METRIC, PROTOCOL
-from dockmesh.core.model import (
+from dockmesh.core.plan import HostPlan
+from dockmesh.core.rows import Rows
+from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.state import (
     FORWARDING,
     Bridge,
     Chain,
@@ -29,9 +32,6 @@ from dockmesh.core.model import (
     Unit,
     nft_family,
 )
-from dockmesh.core.plan import HostPlan
-from dockmesh.core.rows import Rows
-from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 

@@ -14,8 +14,9 @@ from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.dockerd import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import Way, Ways
-from dockmesh.core.model import Bridge, Fleet, Host, HostState
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import Conflict
+from dockmesh.core.state import Bridge, HostState
 
 FRESH = "trixie_fresh"
 LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"

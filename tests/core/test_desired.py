@@ -12,10 +12,10 @@ from dockmesh.core.change import difference
 from dockmesh.core.desired import desired, own_keys, previous, undone
 from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Bridge, File, HostState, Pool, Unit, key_of
 from dockmesh.core.peers import peers
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes
+from dockmesh.core.state import Bridge, File, HostState, Pool, Unit, key_of
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 

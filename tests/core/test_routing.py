@@ -8,9 +8,10 @@ from hypothesis import given
 from strategies import fleets
 
 from dockmesh.core.iproute import Way, Ways
-from dockmesh.core.model import Fleet, Route
+from dockmesh.core.model import Fleet
 from dockmesh.core.peers import peers
 from dockmesh.core.routing import mesh_routes, on_link
+from dockmesh.core.state import Route
 
 ON_LINK = Way("eth0", None, local=False)
 OFF_LINK = Way("eth0", IPv4Address("192.168.18.1"), local=False)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockmesh.core.iptables import TABLES, saved
-from dockmesh.core.model import Chain
 from dockmesh.core.path.flow import Flow
 from dockmesh.core.path.rules import Rule, compiled
 from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.state import Chain
 
 DROPS = frozenset({"DROP", "REJECT"})
 _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})

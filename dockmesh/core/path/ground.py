@@ -8,9 +8,10 @@ from dockmesh.core.facts import DOCKER_BRIDGE
 from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.kernel import Switches
 from dockmesh.core.links import Link
-from dockmesh.core.model import Host, SourceNat
+from dockmesh.core.model import Host
 from dockmesh.core.path.firewall import Firewall
 from dockmesh.core.path.flow import Span
+from dockmesh.core.state import SourceNat
 
 _OFF = Switches(0, forwarding=False)
 
