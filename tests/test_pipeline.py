@@ -7,7 +7,7 @@ import pytest
 from builders import FLEET
 from fakehosts import FakeHost, FakeLan, Pending
 
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout

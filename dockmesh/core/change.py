@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dockmesh.core.addresses import IPV4
-from dockmesh.core.facts import ORIGINAL_JSON
+from dockmesh.core.names import ORIGINAL_JSON
 from dockmesh.core.routing import in_order
 from dockmesh.core.rows import Rows
 from dockmesh.core.state import Bridge, Forwarding, HostState, Resource, Route, key_of, keyed

@@ -12,9 +12,10 @@ from jinja2 import Environment, StrictUndefined, Template
 from dockmesh.core import daemon, mtu, nftables, original, record, script
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.dockerd import DockerFacts
-from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import chains, marks, source_nat, with_marks
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DAEMON_JSON, REASSERT
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes

@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 from dockmesh.core import mark
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, alone, order, remembered, the_same
-from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import Ways
 from dockmesh.core.model import Allow, Host
+from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
 from dockmesh.core.routing import common_way
 from dockmesh.core.rows import Rows

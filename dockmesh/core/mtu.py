@@ -11,7 +11,8 @@ from typing import Any
 
 from dockmesh.core import daemon
 from dockmesh.core.dockerd import DockerFacts
-from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.original import found
 from dockmesh.core.plan import Conflict, Note
 from dockmesh.core.state import DEFAULT_MTU, Bridge

@@ -11,7 +11,8 @@ from typing import Any
 from dockmesh.core import daemon, mark, original
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.daemon import DIRECT, FWMARK
-from dockmesh.core.facts import DAEMON_JSON, HostFacts
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.original import Noted, Original
 from dockmesh.core.state import Chain, Forwarding, HostState
 

@@ -8,7 +8,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from dockmesh.core import daemon, record
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.sections import reading
 from dockmesh.core.state import Bridge, File, Forwarding, HostState
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
-from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
 from dockmesh.core.sections import reading
 from dockmesh.core.state import (
     Admission,

@@ -12,8 +12,10 @@ from dockmesh.core import daemon, firewall, mark
 from dockmesh.core.change import difference
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts, source_nats
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Allow, Fleet
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.owned import source_nats
 from dockmesh.core.peers import peers
 from dockmesh.core.plan import HostPlan
 from dockmesh.core.record import dump

@@ -8,7 +8,7 @@ from strategies import RESOURCES, STATES
 
 from dockmesh.core.addresses import order
 from dockmesh.core.change import Change, difference, unmade
-from dockmesh.core.facts import REASSERT
+from dockmesh.core.names import REASSERT
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host, restarts_docker
 from dockmesh.core.state import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
 

@@ -14,8 +14,8 @@ from strategies import ADMISSIONS, POOLS
 
 from dockmesh.core import record, script
 from dockmesh.core.change import Change, difference, ordered
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.firewall import nft
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.plan import HostPlan
 from dockmesh.core.sections import Section, split
 from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Resource, Route, SourceNat, Unit, key_of
