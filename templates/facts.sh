@@ -120,6 +120,9 @@ tools() {
   return 0
 }
 
+# Whether it is systemd that runs the host, as sd_booted(3) finds out; else what does.
+systemd() { [ -d /run/systemd/system ] || { if [ -d /run/openrc ]; then echo OpenRC; else cat /proc/1/comm; fi; return 1; }; }
+
 ip_forward() { cat /proc/sys/net/ipv4/ip_forward; }
 
 # Absent where the kernel has no IPv6.
@@ -165,8 +168,7 @@ fingerprint() { sha256sum | cut -d ' ' -f 1; }
 read_facts() {
   section user id -u
   section version ip -V
-  # What sd_booted(3) looks for.
-  section systemd test -d /run/systemd/system
+  section systemd systemd
   section tools tools
   section ip_forward ip_forward
   section accept_ra accept_ra

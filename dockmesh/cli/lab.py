@@ -63,7 +63,7 @@ def images() -> None:
     Example: dockmesh lab images
     """
     with _progress() as on_progress:
-        lifecycle.build_images(on_progress=on_progress)
+        lifecycle.build_images(on_progress=on_progress, varied=lifecycle.VARIED)
 
 
 @lab.command

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dockmesh.core import daemon, mark, mtu
+from dockmesh.core import daemon, firewalld, mark, mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
 from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.dualstack import against_ipv6, overriding
 from dockmesh.core.facts import HostFacts
+from dockmesh.core.firewalld import Ping, refusal
 from dockmesh.core.iproute import METRIC, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
@@ -32,6 +33,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> 
     if facts.docker:
         yield from _opened(host, facts, facts.docker)
         yield from _docker(facts, facts.docker, narrow)
+        yield from _firewalld(host, facts)
     elif host.prefix and not facts.ip_forward:
         yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
 
@@ -212,6 +214,20 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
         )
     yield from _flags(docker)
     yield from _daemon_json(facts, docker, narrow)
+
+
+def _firewalld(host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """What it would refuse of the mesh for sure, whatever iptables accepts. It is no part of what a host changes."""
+    chains = facts.kernel.firewalld
+    uplinks = {device for device, address in facts.addresses if address.ip == host.underlay}
+    for uplink in uplinks if host.prefix else ():
+        refused = refusal(chains, Ping("FORWARD", uplink, DOCKER_BRIDGE))
+        if refused and refused.sure:
+            yield Conflict(
+                "firewalld",
+                f"refuses what comes in by {uplink} and is for containers, whatever iptables accepts: "
+                f"{firewalld.mending(chains, DOCKER_BRIDGE)}",
+            )
 
 
 def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:

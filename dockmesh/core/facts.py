@@ -102,13 +102,17 @@ def _lines(sections: Sections, name: str) -> Iterator[str]:
 def _refuse_unsupported(host: Host, sections: Sections) -> None:
     if sections["user"].text != "0":
         raise HostError(f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo")
+    if sections["systemd"].status != 0:
+        runs = quoted(sections["systemd"].text) or "another init"
+        raise HostError(
+            f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
+            "OpenRC are not supported: leave it out of the inventory"
+        )
     version = sections["version"].text
     if "iproute2" not in version:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
     for family in FAMILIES:
         _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
-    if sections["systemd"].status != 0:
-        raise HostError("systemd does not run it (OpenRC, perhaps), and dockmesh needs it to take back and to put back")
     if host.docker:
         _refuse_without_docker(sections)
     elif file_of(sections, "original.json"):

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dockmesh.core.sections import Sections, printable, quoted, reading
+from dockmesh.core.firewalld import Ruleset, own, ruleset
+from dockmesh.core.sections import Sections, quoted, reading
 
 # What templates/facts.sh leaves out has this in its place.
 _MORE = "# more"
@@ -24,22 +25,24 @@ class Switches:
 class Kernel:
     """`rules` are those of iptables as they are saved, but for dockmesh's own chains.
 
-    `others`: what refuses or translates packets in tables that are neither iptables' nor dockmesh's. `unclear`: what
-    decides as well and is not read; None where there is nothing of the kind.
+    `others`: what refuses or translates packets in tables that are neither iptables' nor dockmesh's, nor `firewalld`'s.
+    `unclear`: what decides as well and is not read; None where there is nothing of the kind.
     """
 
     switches: Mapping[str, Switches] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     unclear: str | None = None
+    firewalld: Ruleset = field(default_factory=dict)
 
 
 def kernel(sections: Sections) -> Kernel:
     """Read it out of the answer of `templates/facts.sh`."""
     with reading("switches"):
         switches = dict(map(switch, sections["switches"].lines()))
-    others = (printable(line) for line in sections["tables"].lines() if _DECIDES.search(line))
-    return Kernel(switches, tuple(sections["rules"].lines()), tuple(others), _unclear(sections))
+    tables = sections["tables"].lines()
+    others = tuple(line for line in own(tables, others=True) if _DECIDES.search(line))
+    return Kernel(switches, tuple(sections["rules"].lines()), others, _unclear(sections), ruleset(tables))
 
 
 def switch(line: str) -> tuple[str, Switches]:

@@ -45,7 +45,7 @@ def bootstrap(release: str, partial: Path, group: str, given_up: Event) -> None:
     source, log = mirror(), partial / "log"
     argv = ("unshare", "--mount", "debootstrap", *chosen, release, str(root), source, str(script))
     try:
-        _attend((*cgroup.contain(group), *argv), log, group, given_up)
+        attend((*cgroup.contain(group), *argv), log, group, given_up)
     except LabError as error:
         if is_unknown(release, log.read_text()):
             raise UnknownReleaseError(release, source) from error
@@ -54,8 +54,8 @@ def bootstrap(release: str, partial: Path, group: str, given_up: Event) -> None:
         cgroup.remove(group)
 
 
-def _attend(argv: tuple[str, ...], log: Path, group: str, given_up: Event) -> None:
-    """Run the build to its end, or end it. Its log goes to a file: a pipe would want reading."""
+def attend(argv: tuple[str, ...], log: Path, group: str, given_up: Event) -> None:
+    """Run a build to its end, or end it. Its log goes to a file: a pipe would want reading."""
     with log.open("wb") as out:
         building = subprocess.Popen(
             argv,

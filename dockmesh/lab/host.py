@@ -25,11 +25,11 @@ _NSPAWN_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What boots: a read-only root below, the folder of what differs from it, a network to be in."""
+    """What boots: read-only layers, topmost first, the folder of what differs from them, a network to be in."""
 
     handle: str
     hostname: str
-    root: Path
+    layers: tuple[Path, ...]
     folder: Path
     network: str
 
@@ -72,7 +72,7 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 def boot(machine: Machine) -> None:
     """Start the machine. It runs on in a session of its own when the caller is gone, however it went."""
     layers = {
-        "lowerdir": machine.root,
+        "lowerdir": ":".join(map(str, machine.layers)),
         "upperdir": machine.folder / "upper",
         "workdir": machine.folder / "work",
     }

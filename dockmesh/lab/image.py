@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from dockmesh.errors import LabError
-from dockmesh.lab import cgroup, host, inside
+from dockmesh.lab import cgroup, host, inside, layer
 from dockmesh.lab.bootstrap import UnknownReleaseError, bootstrap, packages
 from dockmesh.lab.command import run
 
@@ -34,6 +34,11 @@ class Image:
         return self.folder / "root"
 
     @property
+    def varied(self) -> Path:
+        """What some hosts have above the root: programs that other hosts do without."""
+        return self.folder / f"varied-{layer.fingerprint(self.release)}"
+
+    @property
     def docker(self) -> Path:
         """What a host's /var/lib/docker starts as."""
         return self.folder / "docker"
@@ -45,9 +50,10 @@ def image(release: str) -> Image:
     return Image(release, CACHE / f"{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}")
 
 
-def is_built(release: str) -> bool:
+def is_built(release: str, *, varied: bool = False) -> bool:
     """Whether the image is there. It comes about whole, by a rename."""
-    return image(release).folder.is_dir()
+    wanted = image(release)
+    return (wanted.varied if varied else wanted.folder).is_dir()
 
 
 def build(release: str, say: Say, given_up: Event) -> None:
@@ -58,6 +64,21 @@ def build(release: str, say: Say, given_up: Event) -> None:
         with _turn(release) as mine:
             if mine and not wanted.folder.is_dir():
                 _build(wanted, say, given_up)
+        given_up.wait(0 if mine else _POLL_S)
+
+
+def build_varied(release: str, say: Say, given_up: Event) -> None:
+    """The same, with what hosts have that are not all alike."""
+    build(release, say, given_up)
+    wanted = image(release)
+    while not (given_up.is_set() or wanted.varied.is_dir()):
+        with _turn(release) as mine:
+            if mine and not wanted.varied.is_dir():
+                say("building the image: other packages …")
+                _clear(release)
+                layer.add(release, wanted.root, _partial(release), _group(release), given_up)
+                (_partial(release) / "upper").rename(wanted.varied)
+                _clear(release)
         given_up.wait(0 if mine else _POLL_S)
 
 
@@ -92,7 +113,7 @@ def _build(wanted: Image, say: Say, given_up: Event) -> None:
 
 def _bake(release: str, partial: Path) -> None:
     folder = partial / "bake"
-    machine = host.Machine(_group(release), f"bake-{release}", partial / "root", folder, "--private-network")
+    machine = host.Machine(_group(release), f"bake-{release}", (partial / "root",), folder, "--private-network")
     host.lay_out(machine)
     host.boot(machine)
     try:

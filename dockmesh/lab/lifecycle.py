@@ -18,6 +18,8 @@ from dockmesh.lab.topology import RELEASES, LabHost, Topology, check_name, fabri
 # Hears (host, lab or release; what of it). More is to come where the text ends in an ellipsis.
 Observer = Callable[[str, str], None]
 
+# What the tests of hosts that are not all alike run on: a Docker that has told firewalld nothing, and one that has.
+VARIED = ("trixie", "forky")
 _MOST_AT_ONCE = 32
 
 
@@ -32,10 +34,11 @@ def up(
     on_progress: Observer = _silent,
     *,
     light: bool = False,
+    varied: bool = False,
 ) -> Lab:
     """The lab with every host running: left alone if so, its dead hosts booted, or all of it made anew."""
     machine.check()
-    wanted = topology(name, hosts, tuple(releases), light=light)
+    wanted = topology(name, hosts, tuple(releases), light=light, varied=varied)
     with state.locked(name, partial(on_progress, name, "waiting for another command on this lab …")):
         lab = _standing(wanted)
         if lab:
@@ -49,12 +52,18 @@ def up(
             raise
 
 
-def build_images(releases: Sequence[str] = RELEASES, on_progress: Observer = _silent) -> None:
-    """Build what hosts of these releases boot from, side by side, where it is not there yet."""
+def build_images(
+    releases: Sequence[str] = RELEASES, on_progress: Observer = _silent, *, varied: Sequence[str] = ()
+) -> None:
+    """Build what hosts of these releases boot from, side by side, where it is not there yet; `varied` as well."""
     machine.check()
-    absent = [release for release in releases if not image.is_built(release)]
     given_up = Event()
-    builds = [partial(image.build, release, partial(on_progress, release), given_up) for release in absent]
+    builds = [
+        partial(build, release, partial(on_progress, release), given_up)
+        for release in dict.fromkeys((*releases, *varied))
+        for build in (image.build_varied if release in varied else image.build,)
+        if not image.is_built(release, varied=release in varied)
+    ]
     _at_once(builds, give_up=given_up.set)
 
 
@@ -80,14 +89,17 @@ def find(name: str = "demo") -> Lab:
     return Lab(found.topology, found.images)
 
 
-def reboot(name: str, host_name: str, on_progress: Observer = _silent) -> None:
-    """Shut the host down in order and boot it again: its files stay, its network begins anew."""
+def reboot(name: str, host_name: str, on_progress: Observer = _silent, *, bare: bool = False) -> None:
+    """Shut the host down in order and boot it again: its files stay, its network begins anew.
+
+    `bare`: it finds its cards as on a machine, without addresses, and gives them their own by what it has installed.
+    """
     lab = find(name)
     each = lab.topology.host(host_name)
     with state.locked(name):
         on_progress(each.name, "shutting down …")
         host.shut_down(each.handle)
-        network.create_host(lab.topology.fabric, each)
+        network.create_host(lab.topology.fabric, each, bare=bare)
         begun = time.monotonic()
         start.boot(lab, each, partial(on_progress, each.name))
         on_progress(each.name, f"up after {time.monotonic() - begun:.1f} s")
@@ -99,8 +111,9 @@ def _standing(wanted: Topology) -> Lab | None:
     if found is None or not found.complete or not network.exists(wanted.fabric):
         return None
     if found.topology != wanted:
+        there = f"{found.hosts} {'light ' * found.light}hosts ({', '.join(found.topology.releases)})"
         raise LabError(
-            f"lab {wanted.name} is up with {found.hosts} {'light ' * found.light}hosts ({', '.join(found.releases)}): "
+            f"lab {wanted.name} is up with {there}: "
             f"`dockmesh lab down --name {wanted.name}` first, or choose another name"
         )
     return Lab(found.topology, found.images)
@@ -119,10 +132,11 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
     if changed:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
-    light = any(each.light for each in wanted.hosts)
-    asked = state.State(wanted.name, len(wanted.hosts), wanted.releases, images, light=light)
+    light, varied = (any(getattr(each, kind) for each in wanted.hosts) for kind in ("light", "varied"))
+    each_one = tuple(each.release for each in wanted.hosts)
+    asked = state.State(wanted.name, len(wanted.hosts), each_one, images, light=light, varied=varied)
     asked.write()
-    build_images(wanted.releases, on_progress)
+    build_images(wanted.releases, on_progress, varied=wanted.releases if varied else ())
     lab = Lab(wanted, images)
     _lay_out(lab, folder(wanted.name))
     network.create_fabric(wanted.fabric)

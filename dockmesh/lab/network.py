@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from dockmesh.lab.command import run
-from dockmesh.lab.topology import CONTROLLER, CONTROLLER6, LabHost, mac
+from dockmesh.lab.topology import CONTROLLER, CONTROLLER6, SECOND, LabHost, mac
 
 NAMESPACES = Path("/run/netns")
 SWITCH = "switch"
 NIC = "eth0"
+SECOND_SWITCH, SECOND_NIC = "switch2", "eth1"
 # In the place of docker0, on hosts without Docker.
 BRIDGE = "bridge0"
 
@@ -28,8 +29,11 @@ def create_fabric(fabric: str) -> None:
     )
 
 
-def create_host(fabric: str, host: LabHost) -> None:
-    """The host's namespace, cabled to the switch. One from before goes first, with its routes and rules."""
+def create_host(fabric: str, host: LabHost, *, bare: bool = False) -> None:
+    """The host's namespace, cabled to the switch. One from before goes first, with its routes and rules.
+
+    `bare`: its cards are down and have no addresses.
+    """
     delete_host(fabric, host)
     run(("ip", "netns", "add", host.handle))
     _batch(
@@ -39,6 +43,10 @@ def create_host(fabric: str, host: LabHost) -> None:
     )
     # With its card down a host loses its addresses of IPv6, which on others a network manager puts back.
     run(inside(host.handle, "tee", f"/proc/sys/net/ipv6/conf/{NIC}/keep_addr_on_down"), text="1\n")
+    if host.varied:
+        _cable_second(fabric, host)
+    if bare:
+        return
     _batch(
         host.handle,
         f"address add {host.underlay} dev {NIC}",
@@ -53,8 +61,29 @@ def create_host(fabric: str, host: LabHost) -> None:
 
 def delete_host(fabric: str, host: LabHost) -> None:
     """Away with cable and namespace. The cable first: the kernel clears namespaces in its own time."""
-    run(("ip", "-n", fabric, "link", "delete", host.name), check=False)
+    for cable in (host.name, *((_second(host),) if host.varied else ())):
+        run(("ip", "-n", fabric, "link", "delete", cable), check=False)
     delete(host.handle)
+
+
+def _cable_second(fabric: str, host: LabHost) -> None:
+    """Of the second LAN there is a switch once a host wants it."""
+    if run(("ip", "-n", fabric, "link", "show", "dev", SECOND_SWITCH), check=False).returncode != 0:
+        _batch(
+            fabric,
+            f"link add {SECOND_SWITCH} address {mac(SECOND.network_address)} type bridge stp_state 0 forward_delay 0",
+            f"link set {SECOND_SWITCH} up",
+        )
+    card = f"peer name {SECOND_NIC} address {mac(host.second.ip)} netns {host.handle}"
+    _batch(
+        fabric,
+        f"link add {_second(host)} type veth {card}",
+        f"link set {_second(host)} master {SECOND_SWITCH} up",
+    )
+
+
+def _second(host: LabHost) -> str:
+    return f"{host.name}-2"
 
 
 def exists(namespace: str) -> bool:

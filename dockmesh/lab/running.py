@@ -76,4 +76,6 @@ class Lab:
         """What boots as the host."""
         home = folder(self.topology.name) / each.name
         network_option = f"--network-namespace-path={network.NAMESPACES / each.handle}"
-        return host.Machine(each.handle, each.name, self.image(each).root, home, network_option)
+        below = self.image(each)
+        layers = (below.varied, below.root) if each.varied else (below.root,)
+        return host.Machine(each.handle, each.name, layers, home, network_option)

@@ -25,11 +25,12 @@ class State:
     images: dict[str, str]
     complete: bool = False
     light: bool = False
+    varied: bool = False
 
     @property
     def topology(self) -> Topology:
         """What was asked for, worked out."""
-        return topology(self.name, self.hosts, self.releases, light=self.light)
+        return topology(self.name, self.hosts, self.releases, light=self.light, varied=self.varied)
 
     def write(self) -> None:
         """Replace the lab's state file, whole or not at all."""

@@ -11,6 +11,7 @@ from dockmesh.errors import LabError
 POOL = IPv4Network("10.128.0.0/12")
 PREFIX_LENGTH = 20
 CONTROLLER = IPv4Interface("192.168.16.1/20")
+SECOND = IPv4Network("172.30.0.0/20")
 CONTROLLER6 = IPv6Interface("fd00:18::1/64")
 POOL6 = IPv6Network("fd00:10:128::/48")
 PREFIX_LENGTH6 = 56
@@ -28,7 +29,8 @@ _RELEASE = re.compile(r"[a-z]+")
 class LabHost:
     """One host: a Debian release at an address. `handle` names its namespace and its control group.
 
-    A `light` one runs no Docker: many of them show what a fleet costs, and nothing about Docker.
+    A `light` one runs no Docker: many of them show what a fleet costs, and nothing about Docker. A `varied` one has
+    other network managers and firewalls installed, all of them off, and a card in a second LAN, without an address.
     """
 
     name: str
@@ -38,6 +40,7 @@ class LabHost:
     prefix: IPv4Network
     prefix6: IPv6Network
     light: bool = False
+    varied: bool = False
 
     @property
     def bridge(self) -> IPv4Interface:
@@ -49,6 +52,12 @@ class LabHost:
         """Carries the other one, as the MAC does."""
         address = IPv6Address(int(CONTROLLER6.network.network_address) + int(self.underlay.ip))
         return IPv6Interface((address, CONTROLLER6.network.prefixlen))
+
+    @property
+    def second(self) -> IPv4Interface:
+        """An address for the card in the second LAN."""
+        last = int(self.underlay.ip) - int(CONTROLLER.network.network_address)
+        return IPv4Interface((IPv4Address(int(SECOND.network_address) + last), SECOND.prefixlen))
 
     @property
     def mac(self) -> str:
@@ -82,13 +91,17 @@ class Topology:
         raise LabError(f"lab {self.name} has no host {name!r}; it has {known}")
 
 
-def topology(name: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, light: bool = False) -> Topology:
+def topology(
+    name: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, light: bool = False, varied: bool = False
+) -> Topology:
     """The lab of that name and size, its hosts cycling through the releases."""
     _check(name, hosts, releases)
     prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
     prefixes6 = POOL6.subnets(new_prefix=PREFIX_LENGTH6)
     numbered = enumerate(zip(prefixes, prefixes6, cycle(releases), strict=False), start=1)
-    return Topology(name, tuple(replace(_host(name, number, *rest), light=light) for number, rest in numbered))
+    return Topology(
+        name, tuple(replace(_host(name, number, *rest), light=light, varied=varied) for number, rest in numbered)
+    )
 
 
 def fabric(lab: str) -> str:

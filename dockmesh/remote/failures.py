@@ -73,6 +73,8 @@ def _cut_off(error: SSHException) -> str | None:
 
 def _unconnected(error: Exception, place: str, login: Login) -> str:
     match error:
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            return f"{login.address}: nobody tells its address: is the resolver in /etc/resolv.conf right, and up?"
         case socket.gaierror():
             return f"{login.address}: no such name; check the address, or your resolver"
         case TimeoutError():

@@ -123,9 +123,15 @@ def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str
         facts(name)
 
 
-def test_a_host_that_systemd_does_not_run_is_refused() -> None:
-    with pytest.raises(HostError, match="systemd does not run it"):
-        facts("trixie_fresh", {"systemd": (1, "")})
+@pytest.mark.parametrize(("said", "told"), [("OpenRC", "OpenRC"), ("runit", "runit"), ("", "another init")])
+def test_a_host_that_systemd_does_not_run_is_refused(said: str, told: str) -> None:
+    with pytest.raises(HostError, match=f"^{told} runs it: dockmesh needs systemd"):
+        facts("trixie_fresh", {"systemd": (1, said)})
+
+
+def test_of_alpine_it_is_not_its_busybox_that_is_told_of() -> None:
+    with pytest.raises(HostError, match=r"^OpenRC runs it: .* leave it out of the inventory"):
+        facts("busybox_ip", {"systemd": (1, "OpenRC")})
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
-from dockmesh.lab.topology import FOLDER
+from dockmesh.lab.topology import FOLDER, RELEASES
 
-ROLES = ("test", "faults", "fleets", "own", "killed", "nft")
+ROLES = ("test", "faults", "fleets", "own", "killed", "nft", "other")
 _APART = f"-{os.environ['DOCKMESH_LABS']}" if os.environ.get("DOCKMESH_LABS") else ""
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 _OURS = re.compile(rf"({'|'.join(ROLES)})\d*{re.escape(_APART)}")
@@ -30,14 +30,14 @@ def named(role: str) -> str:
 
 
 @contextmanager
-def standing(role: str, hosts: int) -> Iterator[Lab]:
+def standing(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False) -> Iterator[Lab]:
     """A lab that is fresh at the start of the block, and gone after it."""
     name = named(role)
     with _WORKERS.open("w") as workers:
         fcntl.flock(workers, fcntl.LOCK_SH)
         lifecycle.down(name)
         try:
-            yield lifecycle.up(name, hosts)
+            yield lifecycle.up(name, hosts, releases, varied=varied)
         finally:
             lifecycle.down(name)
 

@@ -169,6 +169,24 @@ def test_a_login_that_fails_says_why_and_what_to_do(fresh: Mesh, lab: Lab, tmp_p
         assert all(word in refused(answer, host) for word in words), refused(answer, host)
 
 
+def test_a_host_that_openrc_runs_is_told_that_it_cannot_take_part(fresh: Mesh, lab: Lab) -> None:
+    """As on Alpine: no systemd in sight, and of BusyBox the shell, ip and all the rest that a login finds."""
+    inside = "mount -t tmpfs none /run && mkdir /run/openrc && PATH=/opt/busybox:/usr/sbin:/sbin exec sh -s"
+    alpine = f"ForceCommand unshare --mount sh -c '{inside}'"
+    busybox = "mkdir /opt/busybox && busybox --install -s /opt/busybox"
+    config, again = "/etc/ssh/sshd_config.d/alpine.conf", "systemctl reload ssh"
+    with done(lab, "host1", do=[busybox], undo=["rm -r /opt/busybox"]):
+        try:
+            with file_in_place(lab, "host1", config, alpine):
+                lab.run("host1", ("sh", "-c", again), check=True)
+                answer = fresh.dockmesh("plan", "--json")
+        finally:
+            lab.run("host1", ("sh", "-c", again), check=True)
+    why = refused(answer, "host1")
+    assert why.startswith("OpenRC runs it: dockmesh needs systemd"), why
+    assert "Alpine and others with OpenRC are not supported" in why
+
+
 def test_a_changed_host_key_is_never_accepted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
     lines = (lab.inventory.parent / "known_hosts").read_text().splitlines()

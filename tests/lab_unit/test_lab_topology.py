@@ -40,6 +40,12 @@ def test_hosts_are_light_where_that_is_asked_for() -> None:
     assert "prefix: 10.128.0.0/20, docker: false" in inventory(topology("demo", 1, light=True))
 
 
+def test_hosts_that_are_varied_have_a_place_in_a_second_lan() -> None:
+    one, other = topology("demo", 2, varied=True).hosts
+    assert (one.varied, str(one.second), str(other.second)) == (True, "172.30.2.128/20", "172.30.2.129/20")
+    assert not topology("demo", 1).hosts[0].varied
+
+
 def test_a_mac_carries_the_address() -> None:
     assert topology("demo", 1).hosts[0].mac == "02:00:c0:a8:12:80"
 

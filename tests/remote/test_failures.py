@@ -36,6 +36,7 @@ def while_reading_the_banner(cause: Exception) -> SSHException:
     [
         (TimeoutError("timed out"), LOGIN, ["192.0.2.1 does not answer", "is it up", "firewall"]),
         (socket.gaierror(-2, "Name or service not known"), Login("nowhere"), ["nowhere: no such name"]),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), Login("h"), ["h: nobody tells", "/etc/resolv.conf"]),
         (EOFError(), Login("192.0.2.1", port=80), ["192.0.2.1:80 broke the connection off", "SSH server?"]),
         (ConnectionRefusedError(errno.ECONNREFUSED, "x"), LOGIN, ["refuses the connection", "sshd running", "port"]),
         (OSError(errno.EHOSTUNREACH, "x"), LOGIN, ["cannot be reached", "address right"]),

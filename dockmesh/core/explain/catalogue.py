@@ -29,6 +29,7 @@ FaultName = Literal[
     "DOCKER-USER flushed",
     "FORWARD flushed",
     "host firewall drop",
+    "firewalld refuses",
     "not let in",
     "direct routing refused",
     "mark not let in",
@@ -106,8 +107,13 @@ CATALOGUE: dict[FaultName, Entry] = {
     "DOCKER-USER flushed": Entry("the jump by which peers are let in was removed", _APPLY),
     "FORWARD flushed": Entry("as before, on a host without Docker", _APPLY),
     "host firewall drop": Entry(
-        "a rule or policy of the host's own firewall drops it (iptables, nft, ufw, firewalld)",
+        "a rule or policy of the host's own firewall drops it (iptables, nft, ufw)",
         "`iptables -D …`, `nft delete rule …`; for good, in that firewall's configuration",
+    ),
+    "firewalld refuses": Entry(
+        "its table of nft refuses what iptables has accepted: Docker before 27 does not have it let anything through "
+        "to containers; or Docker was started before firewalld; or pings are blocked",
+        "the policy `docker-forwarding`, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
     ),
     "not let in": Entry("no rule of dockmesh's lets it in by the interface it comes by", _APPLY),
     "direct routing refused": Entry("Docker with nftables runs without `allow-direct-routing`", _APPLY),

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dockmesh.core import firewalld
 from dockmesh.core.explain import backend
 from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
@@ -12,6 +13,8 @@ from dockmesh.core.explain.roads import known
 from dockmesh.core.explain.rules import Packet, Rule, in_chain, jumps, refusing
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.explain.tables import Refusal, refusals
+from dockmesh.core.firewalld import Ping, Ruleset, refusal
+from dockmesh.core.firewalld import Refusal as Refused
 from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
 from dockmesh.core.sections import quoted
 
@@ -118,6 +121,7 @@ def _said(rule: Rule) -> str:
 
 def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
     """Tables of nft that others made. Without a counter, a rule there is only what it may be."""
+    yield from _firewalld(at, other, seen, packets, way)
     for packet in packets:
         for each in refusals(*seen.rulesets, packet):
             fault = _in_table(at, other, each)
@@ -126,6 +130,29 @@ def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: 
             else:
                 yield unsure(at, way, "nft", f"{fault.cause}; it has no counter", fault)
             return
+
+
+def _firewalld(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
+    """Its table has no counters: it is walked. What answers is of a connection that it knows."""
+    chains = firewalld.ruleset(seen.rulesets[1].lines())
+    for packet in packets:
+        ping = Ping(packet.hook, packet.came_in, packet.goes_out, packet.source, packet.destination, way == "back")
+        if refused := refusal(chains, ping):
+            fault = _by_firewalld(at, other, packet, chains, refused)
+            told = bad(at, way, "firewalld", fault)
+            yield told if refused.sure else unsure(at, way, "firewalld", f"it may be that {fault.cause}", fault)
+            return
+
+
+def _by_firewalld(at: Side, other: Side, packet: Packet, chains: Ruleset, refused: Refused) -> Fault:
+    cause = f"{at.name} refuses it in table {quoted(str(refused))}"
+    if packet.hook == "FORWARD" and at.bridge:
+        remedy = firewalld.mending(chains, at.bridge)
+    else:
+        source = other.host.prefix or other.host.underlay
+        rule = f"rule priority=-1 family=ipv4 source address={source} protocol value=icmp accept"
+        remedy = f"firewall-cmd --permanent --add-rich-rule={shlex.quote(rule)}; firewall-cmd --reload"
+    return Fault("firewalld refuses", cause, on(at, remedy))
 
 
 def _in_table(at: Side, other: Side, each: Refusal) -> Fault:

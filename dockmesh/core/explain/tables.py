@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from dockmesh.core import firewalld
 from dockmesh.core.explain.rules import Packet, Rule
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.sections import Section, printable, reading
@@ -56,7 +57,7 @@ def _marks(section: Section) -> Iterator[tuple[str, int]]:
 
 def refusals(before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
     """What of others' tables may refuse such a packet: what counted one first, and of what does not count all."""
-    found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS})
+    found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
     return tuple(sorted(found, key=lambda each: each.took is None))
 
 

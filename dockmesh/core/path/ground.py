@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
+from dockmesh.core.firewalld import Ruleset
 from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.kernel import Switches
 from dockmesh.core.links import Link
@@ -44,6 +45,7 @@ class Ground:
     firewall: Firewall = field(default_factory=Firewall)
     keeps: SourceNat | None = None
     others: tuple[str, ...] = ()
+    firewalld: Ruleset = field(default_factory=dict)
 
     @property
     def docker0(self) -> IPv4Interface | None:

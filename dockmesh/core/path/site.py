@@ -6,6 +6,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
+from dockmesh.core.firewalld import Hook, Ping, refusal
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import masqueraded, through
 from dockmesh.core.path.flow import Book, Far, Flow, Role, Span, merged, span
@@ -61,9 +62,9 @@ class Site:
         local = end != "container"
         first = Flow(self._book.far[source], near, inbound=True, came_in=device, reply=reply, local=local or masked)
         first = replace(first, near=int(at.host.underlay)) if masked else first
-        through(at.firewall, "PREROUTING", first, sieve, self.name)
+        self._through("PREROUTING", first, sieve)
         last = replace(first, near=near, local=local, goes_out=None if local else DOCKER_BRIDGE)
-        through(at.firewall, "INPUT" if local else "FORWARD", last, sieve, self.name)
+        self._through("INPUT" if local else "FORWARD", last, sieve)
         return sieve
 
     def _within(self) -> Sieve:
@@ -78,10 +79,10 @@ class Site:
         if at.docker0 and at.container:
             only = Far({self._place: int(at.container)})
             there = Flow(only, int(at.docker0.ip), inbound=False, goes_out=DOCKER_BRIDGE, local=True)
-            through(at.firewall, "OUTPUT", there, sieve, self.name)
+            self._through("OUTPUT", there, sieve)
             back = replace(there, inbound=True, came_in=DOCKER_BRIDGE, goes_out=None, reply=True)
             for hook in ("PREROUTING", "INPUT"):
-                through(at.firewall, hook, back, sieve, self.name)
+                self._through(hook, back, sieve)
         return sieve
 
     def _sieve(self, role: Role) -> Sieve:
@@ -148,6 +149,19 @@ class Site:
         for hosts, why, sure in unlike(self._roads(source), device, check):
             (sieve.stop if sure else sieve.doubt)(hosts, f"{self.name} {why}")
 
+    # --- through the firewall -----------------------------------------------------------------------------------------
+
+    def _through(self, hook: Hook, flow: Flow, sieve: Sieve) -> None:
+        """Iptables first, then firewalld, which may refuse what iptables accepts."""
+        at = self._ground
+        through(at.firewall, hook, flow, sieve, self.name)
+        near = IPv4Address(flow.near)
+        source, destination = (None, near) if flow.inbound else (near, None)
+        refused = refusal(at.firewalld, Ping(hook, flow.came_in, flow.goes_out, source, destination, flow.reply))
+        if refused:
+            told = f"{self.name} {'refuses' if refused.sure else 'may refuse'} it by firewalld: {quoted(refused.rule)}"
+            (sieve.stop if refused.sure else sieve.doubt)(sieve.left, told)
+
     # --- out through the firewall -------------------------------------------------------------------------------------
 
     def _leave(self, leaving: Leaving, way: Exit, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
@@ -158,11 +172,11 @@ class Site:
         flow = Flow(self._book.far[to], near or 0, inbound=False, goes_out=device, reply=reply, local=not inside)
         if inside:
             came = replace(flow, came_in=DOCKER_BRIDGE)
-            through(at.firewall, "PREROUTING", replace(came, goes_out=None), part, self.name)
-            through(at.firewall, "FORWARD", came, part, self.name)
+            self._through("PREROUTING", replace(came, goes_out=None), part)
+            self._through("FORWARD", came, part)
         else:
-            through(at.firewall, "OUTPUT", flow, part, self.name)
-        through(at.firewall, "POSTROUTING", flow, part, self.name)
+            self._through("OUTPUT", flow, part)
+        self._through("POSTROUTING", flow, part)
         masked = self._masked(part, flow) if inside and not reply else 0
         if source != int(at.host.underlay):
             odd = masked or (part.left if begin == "underlay" else 0)

@@ -39,6 +39,7 @@ def ground(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> Grou
         switches=facts.kernel.switches,
         firewall=firewall(facts.kernel.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
         others=facts.kernel.others,
+        firewalld=facts.kernel.firewalld,
         keeps=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]

@@ -1,0 +1,44 @@
+"""Hosts that the inventory knows by name: a resolver tells where SSH goes, `underlay` where packets go."""
+
+from pathlib import Path
+
+import mesh
+from mesh import Mesh
+from resolver import answering, asking
+
+from dockmesh.lab.running import Lab
+
+ADDRESSES = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
+
+
+def test_hosts_may_be_given_by_names_that_a_resolver_knows(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+    hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
+    named = asking(mesh.write(lab, tmp_path, hosts))
+    with answering(lab, ADDRESSES):
+        status, plan = named.dockmesh("status"), named.dockmesh("plan")
+    assert status.status == 0, status
+    assert "All 21 probes reached" in status.words
+    assert plan.status == 0, "the way there is no matter of what stands on the hosts"
+    assert joined.dockmesh("plan").status == 0
+
+
+def test_a_name_that_nobody_has_and_a_resolver_that_is_away_are_told_apart(
+    joined: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
+    hosts["host3"]["address"] = "host33.example"
+    named = asking(mesh.write(lab, tmp_path, hosts))
+    with answering(lab, ADDRESSES):
+        unknown = named.dockmesh("plan", "--json")
+    silent = named.dockmesh("plan", "--json")
+    assert (unknown.status, silent.status) == (3, 3)
+    errors = {row["host"]: row["error"] for row in unknown.document["hosts"]}
+    assert errors == {
+        "host1": None,
+        "host2": None,
+        "host3": "host33.example: no such name; check the address, or your resolver",
+    }
+    assert {row["error"].partition(": ")[2] for row in silent.document["hosts"]} == {
+        "nobody tells its address: is the resolver in /etc/resolv.conf right, and up?"
+    }
+    assert joined.hosts == named.hosts

@@ -1,0 +1,179 @@
+"""Hosts as others set theirs up: NetworkManager and firewalld, ifupdown and ufw, networkd and firewalld with a newer
+Docker; each with two uplinks, and known by name. The tests are one story: each begins where the one before has ended.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import labs
+import mesh
+import pytest
+import sight
+from breaking import container_address, done, said, ttl
+from mesh import Mesh
+from setups import IFUPDOWN, NETWORK_MANAGER, NETWORKD, reboot, set_up
+from stand import difference
+from test_networks import talks
+
+from dockmesh.lab.command import poll
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import CONTROLLER
+
+SETUPS = {"host1": NETWORK_MANAGER, "host2": IFUPDOWN, "host3": NETWORKD}
+STRANGER, PORT = "host4", 7000
+OF_ITS_OWN = 64
+# What a host puts back by itself: every 25 seconds, and what that takes.
+MENDED_WITHIN_S = 30.0
+# Docker notices a reload of firewalld's and sets its own rules anew.
+SETTLES_WITHIN_S = 5.0
+OWN = "ip route show proto 201 | wc -l; iptables-save | grep -c DOCKMESH; nft list tables | grep -c dockmesh"
+# What leaves every route and rule of dockmesh's alone.
+HARMLESS = {
+    "host1": (
+        "systemctl reload NetworkManager",
+        "nmcli device reapply eth0",
+        "systemctl restart NetworkManager",
+        "firewall-cmd --reload",
+        "systemctl restart firewalld",
+    ),
+    "host2": ("ufw reload", "ufw disable", "ufw --force enable", "ifdown eth1; ifup eth1"),
+    "host3": ("networkctl reload", "firewall-cmd --complete-reload", "systemctl restart firewalld"),
+}
+# What takes its routes away, as an uplink that goes down does.
+HARMFUL = {
+    "host1": "nmcli connection down eth0; nmcli connection up eth0",
+    "host2": "systemctl restart networking",
+    "host3": "networkctl down eth0; networkctl up eth0",
+}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Three hosts, each set up as its owner likes it, and a stranger in their LAN."""
+    with labs.standing("other", 4, ("trixie", "trixie", "forky", "trixie"), varied=True) as standing:
+        for host, setup in SETUPS.items():
+            set_up(standing, host, setup)
+        yield standing
+
+
+@pytest.fixture(scope="module")
+def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+    """All of them, by the addresses of their first cards."""
+    return mesh.write(lab, tmp_path_factory.mktemp("others"), {host: {} for host in SETUPS})
+
+
+@pytest.fixture(scope="module")
+def found(three: Mesh, lab: Lab) -> Mapping[str, sight.Sight]:
+    """How they looked before they were joined, once firewalld lets peers through everywhere."""
+    refused = three.dockmesh("plan", "--json")
+    assert refused.status == 3, refused
+    conflicts = {row["host"]: row["conflicts"] for row in refused.document["hosts"]}
+    assert not conflicts["host2"] + conflicts["host3"], "ufw is no matter, and Docker 28 tells firewalld itself"
+    (conflict,) = conflicts["host1"]
+    assert conflict["key"] == "firewalld"
+    said(lab, "host1", "sh", "-c", conflict["message"].partition("whatever iptables accepts: ")[2])
+    return looks(lab)
+
+
+def looks(lab: Lab) -> dict[str, sight.Sight]:
+    """What lasts of them. NetworkManager writes resolv.conf whenever a card comes up, and has firewalld put containers'
+    cards into a zone, by new names each time; firewalld writes its rules in the order in which cards came.
+    """
+    seen = {host: sight.lasting(each) for host, each in sight.look_at(lab, SETUPS).items()}
+    return {host: {name: _told(name, text) for name, text in each.items()} for host, each in seen.items()}
+
+
+def _told(name: str, text: str) -> str:
+    lines = [line for line in text.splitlines() if not re.search(r"\bveth|/etc/resolv\.conf", line)]
+    return "\n".join(sorted(lines) if name == "nftables" else lines)
+
+
+def second(lab: Lab, host: str) -> str:
+    """Its address in the second LAN."""
+    return str(lab.topology.host(host).second.ip)
+
+
+def is_whole(asked: Mesh) -> bool:
+    """Whether all of the mesh is reached, by everybody's own address."""
+    return asked.dockmesh("status", "--json").status == 0
+
+
+def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
+    with ThreadPoolExecutor(len(commands)) as pool:
+        done = pool.map(lambda host: said(lab, host, "sh", "-c", commands[host]), commands)
+        return dict(zip(commands, done, strict=True))
+
+
+def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
+    three: Mesh, found: Mapping[str, sight.Sight]
+) -> None:
+    assert found.keys() == SETUPS.keys()
+    plan = three.dockmesh("plan", "--json")
+    assert plan.status == 2, plan
+    foreseen = three.dockmesh("plan").words
+    assert "Foreseen: 21 of 21 probes reached after this" in foreseen
+
+
+def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: Mesh, lab: Lab) -> None:
+    applied = three.dockmesh("apply", "--yes", "--serial", "100%", "--json")
+    assert applied.status == 0, applied
+    assert three.dockmesh("plan").status == 0
+    hosts = [lab.topology.host(name) for name in SETUPS]
+    routes = [f"ip route add {host.prefix} via {host.underlay.ip}" for host in hosts]
+    with done(lab, STRANGER, do=routes, undo=[route.replace("add", "del") for route in routes]):
+        for host, peer in zip(hosts, (*hosts[1:], hosts[0]), strict=True):
+            said(lab, host.name, "docker", "exec", "--detach", "web", "nc", "-ll", "-p", str(PORT), "-e", "cat")
+            address = container_address(lab, host.name)
+            assert poll(partial(talks, lab, peer.name, "web", address, PORT), SETTLES_WITHIN_S), host.name
+            assert ttl(lab, STRANGER, str(host.underlay.ip)) == OF_ITS_OWN
+            assert not talks(lab, STRANGER, "web", address, PORT), host.name
+            # The rules that ufw comes with let through all pings, behind Docker's: no matter of dockmesh's.
+            assert (ttl(lab, STRANGER, address) is None) is (SETUPS[host.name] is not IFUPDOWN)
+
+
+def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_whole(three: Mesh, lab: Lab) -> None:
+    assert is_whole(three)
+    before = on_all(lab, dict.fromkeys(SETUPS, OWN))
+    stopped = "systemctl stop dockmesh.timer"
+    on_all(lab, dict.fromkeys(SETUPS, stopped))
+    try:
+        on_all(
+            lab, {host: " && ".join(f"{{ {each}; }} >&2" for each in commands) for host, commands in HARMLESS.items()}
+        )
+        assert on_all(lab, dict.fromkeys(SETUPS, OWN)) == before
+        assert poll(lambda: is_whole(three), SETTLES_WITHIN_S)
+    finally:
+        on_all(lab, dict.fromkeys(SETUPS, "systemctl start dockmesh.timer"))
+
+
+def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab) -> None:
+    before = on_all(lab, dict.fromkeys(SETUPS, OWN))
+    on_all(lab, {host: f"{{ {command}; }} >&2" for host, command in HARMFUL.items()})
+    assert all(rest.startswith("0\n") for rest in on_all(lab, dict.fromkeys(SETUPS, OWN)).values())
+    assert poll(lambda: on_all(lab, dict.fromkeys(SETUPS, OWN)) == before, MENDED_WITHIN_S)
+    assert is_whole(three)
+
+
+def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_outlasts_a_reboot(
+    three: Mesh, lab: Lab, tmp_path: Path
+) -> None:
+    by_second = mesh.write(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
+    applied = by_second.dockmesh("apply", "--yes", "--serial", "100%")
+    assert applied.status == 0, applied
+    for host in SETUPS:
+        reboot(lab, host)
+    assert poll(lambda: is_whole(by_second), MENDED_WITHIN_S)
+    ways = {f"via {second(lab, host)} dev eth1" for host in SETUPS}
+    for host in SETUPS:
+        assert f"via {CONTROLLER.ip} dev eth0" in said(lab, host, "ip", "route", "show", "default")
+        routes = said(lab, host, "sh", "-c", "ip route show proto 201").splitlines()
+        assert {" ".join(route.split()[1:5]) for route in routes} == ways - {f"via {second(lab, host)} dev eth1"}
+    assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+
+
+def test_destroy_leaves_all_of_theirs_as_it_was(three: Mesh, lab: Lab, found: Mapping[str, sight.Sight]) -> None:
+    assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+    assert difference(found, looks(lab)) == ""
