@@ -12,13 +12,15 @@ from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
-from dockmesh.core.facts import DAEMON_JSON, HostFacts
-from dockmesh.core.model import Fleet, Host, HostState
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.reach.choice import Pair
 from dockmesh.core.rollout import Rollout, batches
+from dockmesh.core.state import HostState
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.model import Question as Traced

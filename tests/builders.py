@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired import desired
 from dockmesh.core.facts import HostFacts, parse
-from dockmesh.core.model import Fleet, Host, Login, Settings, SourceNat, Stack, nft_family
+from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
 from dockmesh.core.plan import HostPlan, plan_host
 from dockmesh.core.sections import split
+from dockmesh.core.state import SourceNat, nft_family
 from dockmesh.core.uplinks import Narrowest
 from dockmesh.pipeline import TEXTS
 

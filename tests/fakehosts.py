@@ -13,8 +13,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 
 from builders import Call, Said, calls, listed, recorded, said_in, section
 
-from dockmesh.core.facts import DAEMON_JSON
-from dockmesh.core.model import Bridge, Chain, File, Host, Pool, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.model import Host
+from dockmesh.core.names import DAEMON_JSON
+from dockmesh.core.state import Bridge, Chain, File, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEXTS
 

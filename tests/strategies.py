@@ -4,21 +4,18 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 from hypothesis import strategies as st
 
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
-from dockmesh.core.model import (
+from dockmesh.core.model import Fleet, Host, Login, Settings
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.state import (
     Admission,
     Bridge,
     Chain,
     File,
-    Fleet,
     Forwarding,
-    Host,
     HostState,
-    Login,
     Mark,
     Pool,
     Route,
-    Settings,
     SourceNat,
     Unit,
     key_of,

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Final, Literal, TypeVar
 
 Address = IPv4Address | IPv6Address
@@ -42,6 +51,16 @@ def within(inner: Network, outer: Network) -> bool:
 def the_same(network: Network) -> Network:
     """One object for all that are equal: two of one are compared at a glance."""
     return network
+
+
+@remembered
+def the_address(text: str) -> Address:
+    """The address; one object for all that are equal, as `the_same`.
+
+    Raises:
+        ValueError: the text is none.
+    """
+    return ip_address(text)
 
 
 @remembered

@@ -8,9 +8,10 @@ from dockmesh.core import daemon, mark, mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
 from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.dualstack import against_ipv6, overriding
-from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import METRIC, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.path import firewalld
 from dockmesh.core.path.flow import Far, Flow, members, union
 from dockmesh.core.peers import Peers, peers

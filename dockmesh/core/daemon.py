@@ -8,12 +8,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_network
 from math import isfinite
 from typing import Any
 
 from dockmesh.core import mark
-from dockmesh.core.model import Admission, Bridge, Pool
+from dockmesh.core.state import Admission, Bridge, Pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
@@ -43,14 +44,21 @@ def load(text: str | None) -> dict[str, Any]:
     stripped = (text or "").removeprefix(_BOM).strip()
     if not stripped:
         return {}
+    if error := _fault(stripped):
+        raise DaemonJsonError(error)
+    document: dict[str, Any] = json.loads(stripped)
+    return document
+
+
+@lru_cache(maxsize=64)
+def _fault(text: str) -> str | None:
+    """Why a text is no JSON object that can be written again. A host's few are looked at time and again."""
     try:
-        document = json.loads(stripped, parse_float=_number, parse_constant=_number)
+        document = json.loads(text, parse_float=_number, parse_constant=_number)
         json.dumps(document, indent=1)
     except (ValueError, RecursionError) as error:
-        raise DaemonJsonError(f"not valid JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise DaemonJsonError("not a JSON object")
-    return document
+        return f"not valid JSON: {error}"
+    return None if isinstance(document, dict) else "not a JSON object"
 
 
 def merge(text: str | None, own: Mapping[str, Any], *, lapsed: Iterable[str] = (), original: str | None = None) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv6Interface
 from typing import Any
 
@@ -12,25 +12,15 @@ from jinja2 import Environment, StrictUndefined, Template
 from dockmesh.core import daemon, mtu, nftables, original, record, script
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.dockerd import DockerFacts
-from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import chains, marks, source_nat, with_marks
-from dockmesh.core.model import (
-    Bridge,
-    Chain,
-    File,
-    Fleet,
-    Forwarding,
-    Host,
-    HostState,
-    Pool,
-    Resource,
-    SourceNat,
-    Unit,
-    key_of,
-)
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DAEMON_JSON, REASSERT
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes
+from dockmesh.core.rows import Rows
+from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Pool, Resource, SourceNat, Unit, key_of
 from dockmesh.core.texts import Texts
 from dockmesh.core.uplinks import Narrowest
 
@@ -46,18 +36,18 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts
     """
     others = peers(fleet, host)
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
-    own: tuple[Resource, ...] = facts.actual.of(Forwarding)
+    own: Sequence[Resource] = facts.actual.of(Forwarding)
     if facts.docker:
         own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
     fades = HostState(
-        (
-            *((Forwarding(IPV4, on=True),) if facts.nftables else ()),
-            *chains(host, others, facts),
-            *with_marks(sources, _marks(host, others, facts, HostState(own))),
-            *mesh_routes(fleet, host, facts.ways),
+        Rows.of(
+            (Forwarding(IPV4, on=True),) if facts.nftables else (),
+            chains(host, others, facts),
+            with_marks(sources, _marks(host, others, facts, HostState(own))),
+            mesh_routes(fleet, host, facts.ways),
         )
     )
-    return HostState((*own, *fades.resources, *_persistence(host, fades, texts)))
+    return HostState(Rows.of(own, fades.resources, _persistence(host, fades, texts)))
 
 
 def previous(facts: HostFacts) -> HostState:
@@ -141,15 +131,19 @@ def _template(text: str) -> Template:
 
 def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
     """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
-    service = _template(texts.service).render(script=REASSERT, docker=host.docker)
+    return (File(REASSERT, partial(script.reassertion, fades, texts), "700"), *_units(texts, docker=host.docker))
+
+
+@cache
+def _units(texts: Texts, *, docker: bool) -> tuple[Unit, ...]:
+    service = _template(texts.service).render(script=REASSERT, docker=docker)
     return (
-        File(REASSERT, script.reassertion(fades, texts), "700"),
         Unit("dockmesh.service", service),
         Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
     )
 
 
-def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> tuple[str, ...]:
+def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Sequence[str]:
     """What an admin has opened to everybody stays open."""
     admission = docker.bridge.admission if docker.bridge else None
     if not facts.nftables or admission is None or admission.mark is None:
@@ -205,7 +199,7 @@ def _switch(facts: HostFacts, found: original.Original | None, *, on: bool) -> t
     return tuple(replace(each, on=each.on or on) for each in switches if each.family == IPV6)
 
 
-def _given_back(facts: HostFacts, then: tuple[Forwarding, ...]) -> tuple[Forwarding, ...]:
+def _given_back(facts: HostFacts, then: Sequence[Forwarding]) -> tuple[Forwarding, ...]:
     """The switch of IPv6 as it was; as it is, where it was not for the mesh that it was switched on."""
     switches = then if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
     return tuple(each for each in switches if each.family == IPV6)
@@ -213,7 +207,8 @@ def _given_back(facts: HostFacts, then: tuple[Forwarding, ...]) -> tuple[Forward
 
 def _ipv6_is_ours(facts: HostFacts) -> bool:
     """Whether dockmesh has brought IPv6 to the host: nothing else tells its keys of daemon.json from an admin's."""
-    families = (each.family for each in facts.actual.resources if isinstance(each, Chain | SourceNat))
+    ours: Rows[Chain | SourceNat] = Rows.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
+    families = {each.family for each in ours}
     kept = facts.file(REASSERT)
     # Rules may have been flushed a moment ago; what puts them back is there.
     return IPV6 in families or (kept is not None and script.puts_back_ipv6(kept.text))

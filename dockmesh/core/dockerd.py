@@ -8,8 +8,8 @@ from typing import Any
 
 from dockmesh.core import daemon
 from dockmesh.core.addresses import Network
-from dockmesh.core.model import DEFAULT_MTU, Pool
 from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.state import DEFAULT_MTU, Pool
 
 # How Go prints a netip.Prefix that is none.
 _NO_PREFIX = "invalid Prefix"

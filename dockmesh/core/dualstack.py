@@ -8,8 +8,9 @@ from dockmesh.core.daemon import BIP6, IPV6_KEYS, first_of
 from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import iptables
-from dockmesh.core.model import FORWARDING, Forwarding, Host
+from dockmesh.core.model import Host
 from dockmesh.core.plan import Conflict
+from dockmesh.core.state import FORWARDING, Forwarding
 
 _ROUTER_ADVERTISEMENT = "ra"
 

@@ -20,12 +20,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dockmesh.core import mark
-from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Network, alone, order, remembered, the_same
-from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN, HostFacts
-from dockmesh.core.iproute import Way
-from dockmesh.core.model import Allow, Chain, Host, Mark, SourceNat, nft_family
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, alone, order, remembered, the_same
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.iproute import Ways
+from dockmesh.core.model import Allow, Host
+from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
 from dockmesh.core.routing import common_way
+from dockmesh.core.rows import Rows
+from dockmesh.core.state import Chain, Mark, SourceNat, nft_family
 
 Of = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
@@ -66,9 +69,9 @@ class _Mesh:
     family: Family
     prefix: Network
     peers: Peers
-    ways: Mapping[Address, Way]
+    ways: Ways
 
-    def networks(self, *, key: Callable[[Network], Any] | None = None) -> tuple[Network, ...]:
+    def networks(self, *, key: Callable[[Network], Any] | None = None) -> Rows[Network]:
         """All that is the peers', peer by peer, or sorted by `key`."""
         return self.peers.each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
 
@@ -102,7 +105,7 @@ def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
-def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed: bool) -> tuple[str, ...]:
+def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed: bool) -> Sequence[str]:
     """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
 
     `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
@@ -116,10 +119,10 @@ def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed
         lambda source, device: (_marking(Rule(source, device, of), admitting) for of in _every(host.allow)),
     )
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
-    return (f"ip daddr != {mesh.prefix} accept", *rules, *((others,) if closed else ()))
+    return Rows.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
 
 
-def with_marks(tables: Sequence[SourceNat | Chain], rules: tuple[str, ...]) -> tuple[SourceNat | Chain, ...]:
+def with_marks(tables: Sequence[SourceNat | Chain], rules: Sequence[str]) -> tuple[SourceNat | Chain, ...]:
     """What keeps sources, with `rules` in the same table."""
     if not rules:
         return tuple(tables)
@@ -142,7 +145,7 @@ def nft(nat: SourceNat) -> str:
     ip = nft_family(nat.family)
     blocks: list[tuple[str, ...]] = []
     if nat.prefix:
-        peers = ", ".join(map(_address, nat.peers))
+        peers = Rows.of(nat.peers).written("nft", lambda network: f", {_address(network)}").removeprefix(", ")
         blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
     if nat.marks:
         blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
@@ -170,19 +173,19 @@ def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_Mesh]:
 
 
 def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
-    rules = (f"! -d {mesh.prefix} -j RETURN", *_accepts(mesh, host.allow))
+    elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
+    rules = Rows.of(elsewhere, _accepts(mesh, host.allow))
     if not host.docker:
         # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
-        yield Chain("filter", FORWARD_CHAIN, "FORWARD", (*_accepts_out(mesh), *rules), mesh.family)
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", Rows.of(_accepts_out(mesh), rules), mesh.family)
         return
     if mesh.family == IPV4 or mesh.family in facts.docker_user:
         yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
     else:
-        closed = (*_accepts_out(mesh), *rules, *_closing(mesh))
+        closed = Rows.of(_accepts_out(mesh), rules, _closing(mesh))
         yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
     # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
-    everything = (rules[0], *_accepts(mesh, None))
-    yield Chain("raw", RAW_CHAIN, "PREROUTING", everything, mesh.family)
+    yield Chain("raw", RAW_CHAIN, "PREROUTING", Rows.of(elsewhere, _accepts(mesh, None)), mesh.family)
 
 
 def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:

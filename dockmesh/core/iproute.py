@@ -3,13 +3,13 @@
 Text output is read, not JSON: it is the same from iproute2 3 to 6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
-from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered
-from dockmesh.core.model import Route, route
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered, the_address
+from dockmesh.core.state import Route, route
 
 PROTOCOL = "201"
 
@@ -51,6 +51,62 @@ class Way:
     device: str
     next_hop: Address | None
     local: bool
+
+
+class Ways(Mapping[Address, Way]):
+    """The ways to a host's peers, as they were asked for: those of one family after those of the other."""
+
+    __slots__ = ("_asked", "_found")
+
+    def __init__(self, *asked: Iterable[tuple[Address, Way]]) -> None:
+        self._asked = [_Asked(tuple(pairs)) for pairs in asked]
+        self._found: dict[Address, Way] | None = None
+
+    def __getitem__(self, address: Address) -> Way:
+        if self._found is None:
+            self._found = dict(chain.from_iterable(map(_Asked.pairs, self._asked)))
+        return self._found[address]
+
+    def __iter__(self) -> Iterator[Address]:
+        return chain.from_iterable(each.addresses for each in self._asked)
+
+    def __len__(self) -> int:
+        return sum(len(each.addresses) for each in self._asked)
+
+    def distinct(self) -> Iterable[Way]:
+        """Each way there is, once."""
+        return {id(way): way for each in self._asked for way in each.ways}.values()
+
+    def common(self, asked: Sequence[Address]) -> Way | None:
+        """The way that leads to every one of the addresses, if one does.
+
+        They are those that were asked for, as a rule: then nothing is looked up.
+        """
+        for each in self._asked:
+            if each.addresses == asked:
+                # What all hosts share is compared at a glance the next time, and takes no room for each.
+                each.addresses = asked
+                return each.sole
+        ways = tuple(map(self.get, asked))
+        return ways[0] if len(set(map(id, ways))) == 1 else None
+
+
+class _Asked:
+    """What was asked for, and the way to each; one alone where it leads to all."""
+
+    __slots__ = ("addresses", "ways")
+
+    def __init__(self, pairs: Sequence[tuple[Address, Way]]) -> None:
+        ways = tuple(way for _address, way in pairs)
+        self.addresses: Sequence[Address] = tuple(address for address, _way in pairs)
+        self.ways = ways[:1] if len(set(map(id, ways))) == 1 else ways
+
+    @property
+    def sole(self) -> Way | None:
+        return self.ways[0] if len(self.ways) == 1 else None
+
+    def pairs(self) -> Iterator[tuple[Address, Way]]:
+        return zip(self.addresses, repeat(self.ways[0]) if self.sole else self.ways)  # noqa: B905 (repeated)
 
 
 def _fields(words: list[str]) -> dict[str, str]:
@@ -100,7 +156,7 @@ def way(line: str) -> tuple[Address, Way]:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return ip_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+    return the_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
 
 
 @remembered

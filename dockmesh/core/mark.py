@@ -2,7 +2,7 @@
 
 import re
 
-from dockmesh.core.model import Mark
+from dockmesh.core.state import Mark
 
 # One bit alone: whoever else marks packets keeps the others.
 OWN = "0x1000/0x1000"

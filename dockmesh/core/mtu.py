@@ -11,10 +11,11 @@ from typing import Any
 
 from dockmesh.core import daemon
 from dockmesh.core.dockerd import DockerFacts
-from dockmesh.core.facts import DAEMON_JSON, DOCKER_BRIDGE, HostFacts
-from dockmesh.core.model import DEFAULT_MTU, Bridge
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.original import found
 from dockmesh.core.plan import Conflict, Note
+from dockmesh.core.state import DEFAULT_MTU, Bridge
 from dockmesh.core.uplinks import Narrowest
 
 _DOCKER0: daemon.Path = ("mtu",)

@@ -11,9 +11,10 @@ from typing import Any
 from dockmesh.core import daemon, mark, original
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.daemon import DIRECT, FWMARK
-from dockmesh.core.facts import DAEMON_JSON, HostFacts
-from dockmesh.core.model import Chain, Forwarding, HostState
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.original import Noted, Original
+from dockmesh.core.state import Chain, Forwarding, HostState
 
 
 def keys(facts: HostFacts) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from dockmesh.core.addresses import Network, within
-from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.model import Fleet
+from dockmesh.core.names import DOCKER_BRIDGE
 
 _HALF_DEFAULT = 1
 

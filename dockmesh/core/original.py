@@ -1,15 +1,17 @@
 """What a host was found with, kept on it from its first apply on, for `destroy` to come back to."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from dockmesh.core import daemon, record
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
-from dockmesh.core.model import Bridge, File, Forwarding, HostState
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.sections import reading
+from dockmesh.core.state import Bridge, File, Forwarding, HostState
 
 _FORMAT = "dockmesh/original/1"
 
@@ -32,7 +34,7 @@ class Original:
 
     daemon_json: str | None
     bridge: Bridge
-    forwarding: tuple[Forwarding, ...]
+    forwarding: Sequence[Forwarding]
     given_mtu: int | None = None
     nftables: Noted | None = None
 
@@ -73,18 +75,22 @@ def load(state: HostState) -> Original | None:
         HostError: it is not what `dump` writes.
     """
     file = state.file(ORIGINAL_JSON)
-    if file is None:
-        return None
+    return _loaded(file.text) if file else None
+
+
+@lru_cache(maxsize=64)
+def _loaded(text: str) -> Original:
+    """A host's is asked for time and again."""
     with reading(ORIGINAL_JSON):
-        document = json.loads(file.text)
-        daemon.load(text := document["daemon_json"])
+        document = json.loads(text)
+        daemon.load(daemon_json := document["daemon_json"])
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None
         own6 = document.get("docker0_ipv6")
         address6 = IPv6Interface(own6) if own6 else None
         bridge = Bridge(address, record.load_pools(document["pools"]), address6=address6)
         forwarding = HostState(record.load_resources(document.get("forwarding", ()))).of(Forwarding)
         given = document.get("given_mtu")
-        return Original(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
+        return Original(daemon_json, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
 
 
 def _noted(row: Mapping[str, Any] | None) -> Noted | None:

@@ -5,10 +5,11 @@ left out.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
 
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.rows import Rows, Table
 
 T = TypeVar("T")
 
@@ -18,36 +19,26 @@ class Peers(Iterable[Host]):
 
     def __init__(self, fleet: Fleet, own: str) -> None:
         self._fleet = fleet
-        at = fleet.places.get(own)
-        self._own = slice(0, 0) if at is None else slice(at, at + 1)
+        self._own = fleet.places.get(own)
 
     def __iter__(self) -> Iterator[Host]:
-        return iter(_without(self._fleet.hosts, self._own))
+        return (host for place, host in enumerate(self._fleet.hosts) if place != self._own)
 
     def each(
         self, what: Hashable, make: Callable[[Host], Iterable[T]], *, key: Callable[[T], Any] | None = None
-    ) -> tuple[T, ...]:
+    ) -> Rows[T]:
         """What `make` makes of every peer, one after another, or sorted by `key`: no two peers have the same then.
 
         `what` stands for both functions, in this fleet.
         """
-        flat, own = self._made(what, make)
-        if key is None:
-            return _without(flat, own)
-        made = self._fleet.made
-        if ("in order", what) not in made:
-            made["in order", what] = sorted(flat, key=key)
-        left_out = set(map(id, flat[own]))
-        return tuple(each for each in made["in order", what] if id(each) not in left_out)
-
-    def _made(self, what: Hashable, make: Callable[[Host], Iterable[T]]) -> tuple[tuple[T, ...], slice]:
-        """The whole table, and where in it the row of the host itself is."""
-        made = self._fleet.made
-        if what not in made:
-            rows = [tuple(make(host)) for host in self._fleet.hosts]
-            made[what] = tuple(chain.from_iterable(rows)), tuple(accumulate(map(len, rows), initial=0))
-        flat, ends = made[what]
-        return flat, slice(ends[self._own.start], ends[self._own.stop])
+        made, name = self._fleet.made, ("in order", what) if key else what
+        if name not in made:
+            made[name] = _tabled([tuple(make(host)) for host in self._fleet.hosts], key)
+        table, places = made[name]
+        own = places(self._own) if self._own is not None else ()
+        # Between one of the own rows and the next are others'.
+        edges = (-1, *own, len(table.rows))
+        return Rows(*((table, before + 1, after) for before, after in pairwise(edges)))
 
 
 def peers(fleet: Fleet, host: Host) -> Peers:
@@ -55,5 +46,15 @@ def peers(fleet: Fleet, host: Host) -> Peers:
     return Peers(fleet, host.name)
 
 
-def _without(flat: tuple[T, ...], own: slice) -> tuple[T, ...]:
-    return flat[: own.start] + flat[own.stop :]
+def _tabled(
+    rows: list[tuple[T, ...]], key: Callable[[T], Any] | None
+) -> tuple[Table[T], Callable[[int], Iterable[int]]]:
+    """The table of what all hosts have, and where in it are the rows of the host at a place, from above."""
+    flat = tuple(chain.from_iterable(rows))
+    ends = tuple(accumulate(map(len, rows), initial=0))
+    if key is None:
+        return Table(flat), lambda place: range(ends[place], ends[place + 1])
+    by_key = sorted(range(len(flat)), key=lambda at: key(flat[at]))
+    now_at = {before: now for now, before in enumerate(by_key)}
+    table = Table(flat[at] for at in by_key)
+    return table, lambda place: sorted(now_at[at] for at in range(ends[place], ends[place + 1]))

@@ -1,15 +1,13 @@
 """A plan: the difference of desired and actual, host by host, with the reason of every change."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dockmesh.core.change import Change, difference
+from dockmesh.core.change import Change, difference, explained
 from dockmesh.core.facts import HostFacts
-from dockmesh.core.model import (
-    HostState,
-)
 from dockmesh.core.reasons import reason
+from dockmesh.core.state import HostState
 from dockmesh.core.uplinks import Narrowest
 
 
@@ -34,7 +32,7 @@ class HostPlan:
     """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing."""
 
     host: str
-    changes: tuple[Change, ...] = ()
+    changes: Sequence[Change] = ()
     conflicts: tuple[Conflict, ...] = ()
     notes: tuple[Note, ...] = ()
     basis: str = ""
@@ -96,8 +94,5 @@ def plan_host(
     notes: Iterable[Note] = (),
 ) -> HostPlan:
     """The plan of one host that could be read."""
-    changes = tuple(
-        Change(change.before, change.after, reason(change, facts, narrow))
-        for change in difference(facts.actual, wanted)
-    )
+    changes = explained(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
     return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)

@@ -5,16 +5,9 @@ from collections.abc import Iterator
 from dockmesh.core import daemon
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.change import Change
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
-from dockmesh.core.model import (
-    Bridge,
-    Chain,
-    File,
-    Forwarding,
-    Route,
-    SourceNat,
-    Unit,
-)
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.state import Bridge, Chain, File, Forwarding, Route, SourceNat, Unit
 from dockmesh.core.uplinks import Narrowest
 
 

@@ -6,8 +6,9 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
-from dockmesh.core.facts import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
-from dockmesh.core.model import (
+from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.sections import reading
+from dockmesh.core.state import (
     Admission,
     Bridge,
     Chain,
@@ -20,8 +21,8 @@ from dockmesh.core.model import (
     Route,
     SourceNat,
     Unit,
+    route,
 )
-from dockmesh.core.sections import reading
 
 _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}
@@ -66,8 +67,8 @@ def _row(resource: Resource) -> list[Any]:
     match resource:
         case Route(prefix, next_hop, device):
             return ["route", str(prefix), str(next_hop), device]
-        case File(path, text, mode):
-            return ["file", path, text, mode]
+        case File(path, _, mode):
+            return ["file", path, resource.text, mode]
         case Chain(table, name, hook, rules, family):
             return ["chain", table, name, hook, list(rules), family]
         case SourceNat(prefix, peers, family, marks):
@@ -84,7 +85,7 @@ def _resource(row: list[Any]) -> Resource:
     """Nothing but what dockmesh itself has on a host, whoever wrote the record."""
     match row:
         case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
-            return Route(ip_network(prefix), ip_address(next_hop), device)
+            return route(ip_network(prefix), ip_address(next_hop), device)
         case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
             return File(path, text, mode)
         case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:

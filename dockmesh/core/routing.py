@@ -1,27 +1,31 @@
 """The full mesh: a route to every peer's prefix, its next hop the peer's underlay address."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
-from dockmesh.core.addresses import FAMILIES, Address, Family
-from dockmesh.core.iproute import Way
-from dockmesh.core.model import Fleet, Host, Route, route
+from dockmesh.core.addresses import FAMILIES, Address, Family, order, the_address
+from dockmesh.core.iproute import Way, Ways
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.peers import Peers, peers
+from dockmesh.core.rows import Rows
+from dockmesh.core.state import Route, route
 
 
-def underlays(fleet: Fleet, host: Host) -> tuple[Address, ...]:
+def underlays(fleet: Fleet, host: Host) -> Sequence[Address]:
     """The addresses of the host's peers, of the families in which it takes part."""
     others = peers(fleet, host)
-    return tuple(address for family in FAMILIES if host.stack(family) for address in _underlays(others, family))
+    return Rows.of(*(_underlays(others, family) for family in filter(host.stack, FAMILIES)))
 
 
-def _underlays(peers: Peers, family: Family) -> tuple[Address, ...]:
-    return peers.each(("underlay", family), lambda peer: [stack.underlay] if (stack := peer.stack(family)) else [])
+def _underlays(peers: Peers, family: Family) -> Rows[Address]:
+    return peers.each(
+        ("underlay", family),
+        lambda peer: [the_address(str(stack.underlay))] if (stack := peer.stack(family)) else [],
+    )
 
 
-def common_way(peers: Peers, family: Family, ways: Mapping[Address, Way]) -> Way | None:
-    """The way that leads to every one of the peers, if one does: facts have one object for each way there is."""
-    there = {id(way): way for way in map(ways.get, _underlays(peers, family))}
-    return next(iter(there.values())) if len(there) == 1 else None
+def common_way(peers: Peers, family: Family, ways: Ways) -> Way | None:
+    """The way that leads to every one of the peers, if one does."""
+    return ways.common(_underlays(peers, family))
 
 
 def on_link(way: Way | None) -> bool:
@@ -29,18 +33,25 @@ def on_link(way: Way | None) -> bool:
     return way is not None and way.next_hop is None and not way.local
 
 
-def mesh_routes(fleet: Fleet, host: Host, ways: Mapping[Address, Way]) -> tuple[Route, ...]:
-    """The routes `host` shall have: to each peer with a prefix whose underlay address it has on-link."""
-    others, families = peers(fleet, host), [family for family in FAMILIES if host.stack(family)]
-    return tuple(route for family in families for route in _routes(others, family, ways))
+def mesh_routes(fleet: Fleet, host: Host, ways: Ways) -> Rows[Route]:
+    """The routes `host` shall have, in order: to each peer with a prefix whose underlay address it has on-link."""
+    others = peers(fleet, host)
+    return Rows.of(*(_routes(others, family, ways) for family in filter(host.stack, FAMILIES)))
 
 
-def _routes(peers: Peers, family: Family, ways: Mapping[Address, Way]) -> Iterable[Route]:
+def _routes(peers: Peers, family: Family, ways: Ways) -> Iterable[Route]:
     if way := common_way(peers, family, ways):
-        device = way.device
-        return peers.each(("route", family, device), lambda peer: _route(peer, family, way)) if on_link(way) else ()
+        if not on_link(way):
+            return ()
+        return peers.each(("route", family, way.device), lambda peer: _route(peer, family, way), key=in_order)
     stacks = ((peer, stack) for peer in peers if (stack := peer.stack(family)))
-    return (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
+    routes = (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
+    return sorted(routes, key=in_order)
+
+
+def in_order(route: Route) -> tuple[int, int, int]:
+    """What routes are sorted by: the numbers of their prefixes, not the digits."""
+    return order(route.prefix)
 
 
 def _route(peer: Host, family: Family, way: Way | None) -> Iterator[Route]:

@@ -8,29 +8,30 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core import record
-from dockmesh.core.addresses import FAMILIES, IPV6, Address, Family, family_of
-from dockmesh.core.change import Change, ordered
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Address, Family, family_of
+from dockmesh.core.change import Change, additions, ordered
 from dockmesh.core.firewall import iptables, nft
 from dockmesh.core.iproute import METRIC, PROTOCOL
-from dockmesh.core.model import (
+from dockmesh.core.plan import HostPlan
+from dockmesh.core.rows import Rows
+from dockmesh.core.sections import Section, quoted, reading
+from dockmesh.core.state import (
     FORWARDING,
     Bridge,
     Chain,
     File,
     Forwarding,
     HostState,
+    Resource,
     Route,
     SourceNat,
     Unit,
     nft_family,
 )
-from dockmesh.core.plan import HostPlan
-from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.errors import HostError
 
@@ -40,7 +41,8 @@ case "$said" in
   *@outcome*) printf '%s\\n' "$said" ;;
   *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "error": ""}' ;;
 esac"""
-_OF_IPV6 = re.compile(r"^\{ (?:put_chain ip6tables|put_nat ip6|change_routes 6) ", re.MULTILINE)
+# The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
+_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nat ip6|change_routes 6) ")
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
@@ -70,7 +72,7 @@ def transaction(
 
     `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
     """
-    back = _back(ordered(change.inverse() for change in plan.changes))
+    back = _back(ordered(Rows.of(plan.changes).mapped("inverse", Change.inverse)))
     revert = _script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
     return _script(
         texts.sections,
@@ -105,9 +107,9 @@ def reassertion(state: HostState, texts: Texts) -> str:
 
     Forwarding of IPv6 is Docker's to switch on, at each of its starts.
     """
-    fading = (each for each in state.resources if isinstance(each, Chain | Forwarding | Route | SourceNat))
-    wanted = [Change(None, each) for each in fading if not (isinstance(each, Forwarding) and each.family == IPV6)]
-    calls = (f"{step} || failed=1" for step in _steps(wanted))
+    switches = (each for each in state.of(Forwarding) if each.family == IPV4)
+    wanted: Rows[Resource] = Rows.of(switches, state.of(Chain), state.of(SourceNat), state.of(Route))
+    calls = (f"{step} || failed=1" for step in _steps(additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
 
@@ -144,9 +146,10 @@ def answer(section: Section) -> Answer:
 
 
 def _peers(peers: Iterable[Address]) -> str:
-    peers = tuple(peers)
-    of = {family: " ".join(str(peer) for peer in peers if peer.version == family) for family in FAMILIES}
-    return f"PEERS={quote(of[4])} PEERS6={quote(of[6])}"
+    of = dict.fromkeys(FAMILIES, "")
+    for family, run in Rows.of(peers).runs("family", family_of):
+        of[family] += run.written("peer", lambda peer: f"{peer} ")
+    return f"PEERS={quote(of[IPV4].rstrip())} PEERS6={quote(of[IPV6].rstrip())}"
 
 
 def _forward(changes: Sequence[Change]) -> str:
@@ -162,14 +165,13 @@ def _back(changes: Sequence[Change]) -> str:
 
 def _steps(changes: Sequence[Change]) -> Iterator[str]:
     """Each step is a call with its input as here-document; routes of a family go in one batch, units are settled."""
-    for what, group in groupby(changes, key=_batch):
+    for what, group in Rows.of(changes).runs("batch", _batch):
         if isinstance(what, int):
-            yield _with_input(f"change_routes {what}", "".join(f"{_route(change)}\n" for change in group))
+            yield _with_input(f"change_routes {what}", group.written("route", _route))
             continue
-        each = tuple(group)
-        yield from map(_step, each)
+        yield from map(_step, group)
         if what is Unit:
-            yield " ".join(("settle_units", *_timers(each)))
+            yield " ".join(("settle_units", *_timers(group)))
 
 
 def _batch(change: Change) -> Family | type[Unit] | None:
@@ -248,7 +250,7 @@ def _chain(change: Change, chain: Chain) -> str:
     own = f"{iptables(chain.family)} {quote(chain.table)} {quote(chain.name)}"
     if change.after is None:
         return f"remove_chain {own}"
-    rules = "".join(map(f"-A {chain.name} {{}}\n".format, chain.rules))
+    rules = Rows.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
     # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
     hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
     return _with_input(f"put_chain {own} {quote(hook)}", rules)
@@ -265,7 +267,7 @@ def _route(change: Change) -> str:
     route = change.resource
     assert isinstance(route, Route)  # noqa: S101 (grouped by kind)
     verb = "del" if change.after is None else "replace"
-    return f"route {verb} {route.words} proto {PROTOCOL} metric {METRIC}"
+    return f"route {verb} {route.words} proto {PROTOCOL} metric {METRIC}\n"
 
 
 def _with_input(call: str, text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dockmesh.core.addresses import SUFFIX, Family
 from dockmesh.errors import HostError
 
 _HEAD = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
@@ -42,6 +43,10 @@ class Sections(dict[str, Section]):
     def __missing__(self, name: str) -> Section:
         """Raise HostError: the script writes this section, the host did not."""
         raise HostError(f"the host's answer lacks {name!r}, which dockmesh asked for")
+
+    def lines_of(self, name: str, family: Family) -> list[str]:
+        """The lines of a section of which each family has its own."""
+        return self[f"{name}{SUFFIX[family]}"].lines()
 
 
 def quoted(text: str) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from dockmesh.core.addresses import IPV4, Family, Interface, Network
-from dockmesh.core.facts import DOCKER_BRIDGE
 from dockmesh.core.iproute import METRIC, address_of
 from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.sections import Section
 
 # grep ends with 1 where there is no route, which is an answer too.

@@ -6,11 +6,12 @@ from typing import Literal
 
 from dockmesh.core.change import Change, unmade
 from dockmesh.core.facts import HostFacts
-from dockmesh.core.model import Fleet, Host, key_of
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import HostPlan, Outcome
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import concerned
 from dockmesh.core.script import Answer
+from dockmesh.core.state import key_of
 from dockmesh.errors import HostError, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.fanout import Watched

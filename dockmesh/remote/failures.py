@@ -5,12 +5,7 @@ import shlex
 import socket
 from pathlib import Path
 
-from paramiko.ssh_exception import (
-    AuthenticationException,
-    BadHostKeyException,
-    PasswordRequiredException,
-    SSHException,
-)
+from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, PasswordRequiredException, SSHException
 
 from dockmesh.core.model import Login
 from dockmesh.core.sections import quoted

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 
 from dockmesh.core.change import Change
-from dockmesh.core.model import Chain, File, Resource, SourceNat, Unit
+from dockmesh.core.state import Chain, File, Resource, SourceNat, Unit
 from dockmesh.report.document import shown
 
 

@@ -8,15 +8,18 @@ from typing import Any
 from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.change import Change
 from dockmesh.core.ipam import Allocation
-from dockmesh.core.model import (
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.path.outlook import Difference, Outlook
+from dockmesh.core.plan import HostPlan, Outcome, Plan
+from dockmesh.core.reach import Reachability, Report
+from dockmesh.core.starting.proposal import Proposed
+from dockmesh.core.state import (
     DEFAULT_MTU,
     Admission,
     Bridge,
     Chain,
     File,
-    Fleet,
     Forwarding,
-    Host,
     Pool,
     Resource,
     Route,
@@ -24,10 +27,6 @@ from dockmesh.core.model import (
     Unit,
     key_of,
 )
-from dockmesh.core.path.outlook import Difference, Outlook
-from dockmesh.core.plan import HostPlan, Outcome, Plan
-from dockmesh.core.reach import Reachability, Report
-from dockmesh.core.starting.proposal import Proposed
 from dockmesh.errors import DockmeshError, InventoryError, Problem
 from dockmesh.report.foreseen import differences_document, outlook_document
 

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.change import Change
-from dockmesh.core.facts import DAEMON_JSON
-from dockmesh.core.model import File, Resource, Unit, key_of
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.plan import HostPlan, Plan
+from dockmesh.core.state import File, Resource, Unit, key_of
 from dockmesh.report.console import counted, print_line
 from dockmesh.report.differing import difference, has_lines
 from dockmesh.report.document import plan_document

@@ -14,7 +14,8 @@ from dockmesh.core.desired import desired
 from dockmesh.core.facts import parse
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.iproute import METRIC, PROTOCOL
-from dockmesh.core.model import Bridge, Chain, File, Fleet, Host, HostState, Route, SourceNat, Unit
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.state import Bridge, Chain, File, HostState, Route, SourceNat, Unit
 from dockmesh.core.uplinks import Narrowest
 from dockmesh.pipeline import TEXTS
 from tests.builders import Said, listed, recorded

@@ -11,7 +11,8 @@ from fakehosts import FakeHost, FakeLan, FakeSession
 
 from dockmesh.cli import contact
 from dockmesh.core.inventory.schema import json_schema
-from dockmesh.core.model import Bridge, Host, Pool
+from dockmesh.core.model import Host
+from dockmesh.core.state import Bridge, Pool
 from dockmesh.errors import HostError, NoDockerError
 
 Run = Callable[..., tuple[int, str, str]]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fakehosts import FakeLan
 
-from dockmesh.core.model import File
+from dockmesh.core.state import File
 
 Run = Callable[..., tuple[int, str, str]]
 KEYS = ["time", "event", "host", "phase", "seconds", "status", "error"]

@@ -13,9 +13,10 @@ from strategies import fleets
 from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.dockerd import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts import HostFacts
-from dockmesh.core.iproute import Way
-from dockmesh.core.model import Bridge, Fleet, Host, HostState
+from dockmesh.core.iproute import Way, Ways
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.plan import Conflict
+from dockmesh.core.state import Bridge, HostState
 
 FRESH = "trixie_fresh"
 LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
@@ -73,7 +74,7 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             ip_forward=True,
             addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
             foreign_routes=(),
-            ways={peer.underlay: Way("eth0", None, local=False) for peer in drawn.hosts if peer != me},
+            ways=Ways([(peer.underlay, Way("eth0", None, local=False)) for peer in drawn.hosts if peer != me]),
             links={},
             docker=docker if me.docker else None,
             previous=None,

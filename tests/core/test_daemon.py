@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core import daemon
-from dockmesh.core.model import Bridge, Pool
+from dockmesh.core.state import Bridge, Pool
 
 OWN = {"bip": "10.128.0.1/24"}
 PLAIN = st.sampled_from([None, True, 0, -1, 10**20, 0.1, 1e300, "", "ä", "\x1b", "10.0.0.0/8"])

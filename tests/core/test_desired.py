@@ -10,12 +10,13 @@ from builders import FLEET, GENERATIONS, HOST2, WIDE, Said, dual, facts, fleet, 
 from dockmesh.core import daemon
 from dockmesh.core.change import difference
 from dockmesh.core.desired import desired, own_keys, previous, undone
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Bridge, File, HostState, Pool, Unit, key_of
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.peers import peers
 from dockmesh.core.pools import pools
 from dockmesh.core.routing import mesh_routes
+from dockmesh.core.state import Bridge, File, HostState, Pool, Unit, key_of
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 

@@ -15,13 +15,15 @@ from dockmesh.core.change import difference
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
 from dockmesh.core.dockerd import DockerNetwork
-from dockmesh.core.facts import DAEMON_JSON, REASSERT, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Bridge, Chain, File, Forwarding, Host, HostState, Pool, Route, SourceNat, key_of
+from dockmesh.core.model import Host
+from dockmesh.core.names import DAEMON_JSON, REASSERT
 from dockmesh.core.peers import peers
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.routing import mesh_routes, underlays
 from dockmesh.core.standing import Standing, unjoined
+from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Pool, Route, SourceNat, key_of
 from dockmesh.pipeline import TEXTS
 
 DUAL = fleet(

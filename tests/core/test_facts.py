@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.desired import desired
-from dockmesh.core.facts import DAEMON_JSON, parse
+from dockmesh.core.facts import parse
 from dockmesh.core.firewall import source_nat
 from dockmesh.core.iproute import KernelRoute, Way
-from dockmesh.core.model import Bridge, File, Forwarding, Route
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
 from dockmesh.core.pools import pools
+from dockmesh.core.state import Bridge, File, Forwarding, Route
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 

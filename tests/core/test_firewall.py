@@ -7,8 +7,9 @@ import pytest
 from builders import FLEET, HOST1, HOST2, HOST3, facts, fleet, host, listed
 
 from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.model import Allow, Chain, Host, SourceNat
+from dockmesh.core.model import Allow, Host
 from dockmesh.core.peers import Peers, peers
+from dockmesh.core.state import Chain, SourceNat
 
 ACCEPTS = (
     "! -d 10.128.0.0/20 -j RETURN",

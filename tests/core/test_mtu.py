@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from dockmesh.core import daemon, original
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, undone
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, HostFacts
-from dockmesh.core.model import Bridge, File, Host, HostState, key_of
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.model import Host
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
+from dockmesh.core.state import Bridge, File, HostState, key_of
 from dockmesh.core.uplinks import Narrowest, narrowest
 from dockmesh.pipeline import TEXTS
 

@@ -12,24 +12,15 @@ from dockmesh.core import daemon, firewall, mark
 from dockmesh.core.change import difference
 from dockmesh.core.conflicts import conflicts, notes
 from dockmesh.core.desired import desired, previous, undone
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT, HostFacts, source_nats
-from dockmesh.core.model import (
-    Admission,
-    Allow,
-    Bridge,
-    Chain,
-    File,
-    Fleet,
-    Forwarding,
-    HostState,
-    Mark,
-    SourceNat,
-    key_of,
-)
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.model import Allow, Fleet
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.owned import source_nats
 from dockmesh.core.peers import peers
 from dockmesh.core.plan import HostPlan
 from dockmesh.core.record import dump
 from dockmesh.core.sections import Section
+from dockmesh.core.state import Admission, Bridge, Chain, File, Forwarding, HostState, Mark, SourceNat, key_of
 from dockmesh.pipeline import TEXTS
 
 OWN = Mark(0x1000, 0x1000)

@@ -8,9 +8,9 @@ from strategies import RESOURCES, STATES
 
 from dockmesh.core.addresses import order
 from dockmesh.core.change import Change, difference, unmade
-from dockmesh.core.facts import REASSERT
-from dockmesh.core.model import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.names import REASSERT
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host, restarts_docker
+from dockmesh.core.state import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
 
 
 def applied(changes: tuple[Change, ...], state: HostState) -> HostState:

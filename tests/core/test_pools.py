@@ -9,8 +9,9 @@ from builders import FLEET, HOST1, HOST3, facts, fleet, host
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.model import Bridge, Fleet, HostState, Pool, Settings
+from dockmesh.core.model import Fleet, Settings
 from dockmesh.core.pools import pools
+from dockmesh.core.state import Bridge, HostState, Pool
 
 TUTORIAL = fleet(
     host("host1", "192.168.18.128", "172.18.0.0/16", "172.18.0.1/16"),

@@ -14,11 +14,11 @@ from strategies import ADMISSIONS, POOLS
 
 from dockmesh.core import record, script
 from dockmesh.core.change import Change, difference, ordered
-from dockmesh.core.facts import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.firewall import nft
-from dockmesh.core.model import Bridge, Chain, File, Forwarding, HostState, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
 from dockmesh.core.plan import HostPlan
 from dockmesh.core.sections import Section, split
+from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from dockmesh.core.change import Change
 from dockmesh.core.conflicts import conflicts
-from dockmesh.core.model import Chain, File, Route, SourceNat
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
 from dockmesh.core.reach.whole import Whole
+from dockmesh.core.state import Chain, File, Route, SourceNat
 from dockmesh.report.console import console, print_line, print_outcomes
 from dockmesh.report.differing import difference
 from dockmesh.report.plans import print_plan

@@ -11,9 +11,9 @@ from results import AT
 from strategies import STATES
 
 from dockmesh.core.change import Change, difference
-from dockmesh.core.model import File
 from dockmesh.core.plan import Conflict, HostPlan, Note, Outcome, Plan
 from dockmesh.core.reach import Probe, Reachability, Report
+from dockmesh.core.state import File
 from dockmesh.report.document import apply_document, plan_document, status_document
 
 PLAN_KEYS = {"format", "hosts", "summary", "foreseen"}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dockmesh.core.change import Change
-from dockmesh.core.model import HostState, Unit
 from dockmesh.core.plan import HostPlan
 from dockmesh.core.script import transaction
+from dockmesh.core.state import HostState, Unit
 from dockmesh.pipeline import TEXTS
 from dockmesh.report import journal
 from dockmesh.report.journal import Journal

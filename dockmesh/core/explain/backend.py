@@ -8,7 +8,7 @@ from dockmesh.core.explain.model import Fault
 from dockmesh.core.explain.rules import Packet, in_chain
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.explain.tables import DOCKERS, OWN, Refusal, refused_in
-from dockmesh.core.facts import FORWARD_CHAIN
+from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.sections import quoted
 
 

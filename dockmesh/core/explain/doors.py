@@ -13,7 +13,7 @@ from dockmesh.core.explain.roads import known
 from dockmesh.core.explain.rules import Packet, Rule, in_chain, jumps, refusing
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.explain.tables import Refusal, refusals
-from dockmesh.core.facts import FORWARD_CHAIN, RAW_CHAIN
+from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
 from dockmesh.core.path import firewalld
 from dockmesh.core.path.firewalld import Refusal as Refused
 from dockmesh.core.path.firewalld import Ruleset

@@ -7,9 +7,9 @@ from dockmesh.core.explain.model import Fault, Question, Step, Way
 from dockmesh.core.explain.rules import Packet
 from dockmesh.core.explain.script import Pinged, Stood, stand_in
 from dockmesh.core.explain.sight import Sight
-from dockmesh.core.facts import DOCKER_BRIDGE
 from dockmesh.core.iproute import Way as Decision
 from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.trace.model import Endpoint
 
 _TTL = 64

@@ -6,7 +6,7 @@ from shlex import quote
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unsure
 from dockmesh.core.explain.model import Fault, Step, Way
 from dockmesh.core.explain.sight import Leg, Sight
-from dockmesh.core.facts import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE
 
 
 def login(at: Side, other: Side, way: Way) -> Iterator[Step]:

@@ -8,8 +8,8 @@ from dockmesh.core.explain.evidence import Evidence, Side, apply, bad, good, on,
 from dockmesh.core.explain.model import Fault, Step
 from dockmesh.core.explain.rules import in_chain, jumps, took
 from dockmesh.core.explain.sight import Sight
-from dockmesh.core.facts import FORWARD_CHAIN, NAT_CHAIN
-from dockmesh.core.model import SourceNat
+from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN
+from dockmesh.core.state import SourceNat
 
 
 def source_address(seen: Evidence) -> Iterator[Step]:

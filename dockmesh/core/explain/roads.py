@@ -7,8 +7,8 @@ from shlex import quote
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
 from dockmesh.core.explain.model import Fault, Step, Way
 from dockmesh.core.explain.sight import ListedRoute, Sight
-from dockmesh.core.facts import FORWARD_CHAIN
 from dockmesh.core.iproute import Way as Decision
+from dockmesh.core.names import FORWARD_CHAIN
 
 _STRICT = 1
 _LOOSE = 2

@@ -9,12 +9,12 @@ from shlex import join
 from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.explain.rules import Rule, counted
 from dockmesh.core.explain.tables import DOCKERS, marked
-from dockmesh.core.facts import source_nats
 from dockmesh.core.iproute import KernelRoute, Way, address_of, kernel_route, way
 from dockmesh.core.kernel import Switches, switch
 from dockmesh.core.links import Link, links
-from dockmesh.core.model import SourceNat
+from dockmesh.core.owned import source_nats
 from dockmesh.core.sections import Section, Sections, quoted, reading
+from dockmesh.core.state import SourceNat
 
 _OWN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NONE = "-"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.explain.rules import Packet, Rule
-from dockmesh.core.facts import FORWARD_CHAIN
+from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.path import firewalld
 from dockmesh.core.sections import Section, printable, reading
 

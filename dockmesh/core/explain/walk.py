@@ -8,7 +8,7 @@ from dockmesh.core.explain import doors, hosts, packets, roads
 from dockmesh.core.explain.evidence import Evidence, Side, coming, leaving
 from dockmesh.core.explain.model import Explained, Fault, Step, Way
 from dockmesh.core.explain.rules import in_chain, took
-from dockmesh.core.facts import FORWARD_CHAIN
+from dockmesh.core.names import FORWARD_CHAIN
 
 
 def explain(seen: Evidence) -> Explained:

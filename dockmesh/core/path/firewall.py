@@ -1,13 +1,13 @@
 """What the chains of iptables do with packets: they pass, they are stopped, or nobody can say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockmesh.core.iptables import TABLES, saved
-from dockmesh.core.model import Chain
 from dockmesh.core.path.flow import Flow
 from dockmesh.core.path.rules import Rule, compiled
 from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.state import Chain
 
 DROPS = frozenset({"DROP", "REJECT"})
 _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})
@@ -22,7 +22,7 @@ Place = tuple[str, str]
 class Firewall:
     """The rules of each chain as text, and the policies of those that the kernel itself calls."""
 
-    chains: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
+    chains: Mapping[Place, Sequence[str]] = field(default_factory=dict)
     policies: Mapping[Place, str] = field(default_factory=dict)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
-from dockmesh.core.facts import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.flow import Book, Far, Role, members, union
 from dockmesh.core.path.ground import Ground
 from dockmesh.core.path.sieve import Sieve

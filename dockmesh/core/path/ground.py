@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
-from dockmesh.core.facts import DOCKER_BRIDGE
 from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.kernel import Switches
 from dockmesh.core.links import Link
-from dockmesh.core.model import Host, SourceNat
+from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import Firewall
 from dockmesh.core.path.firewalld import Ruleset
 from dockmesh.core.path.flow import Span
+from dockmesh.core.state import SourceNat
 
 _OFF = Switches(0, forwarding=False)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 from dockmesh.core.addresses import alone
-from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import Firewall
 from dockmesh.core.path.ground import Ground
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dockmesh.core.facts import DOCKER_BRIDGE
 from dockmesh.core.iproute import KernelRoute
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.flow import Far, Role, Span, span
 from dockmesh.core.path.ground import Ground, Road
 

@@ -6,7 +6,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.facts import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import masqueraded, through
 from dockmesh.core.path.firewalld import Hook, refusals
 from dockmesh.core.path.flow import Book, Far, Flow, Role, Span, merged, span

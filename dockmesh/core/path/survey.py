@@ -6,13 +6,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.change import Change
-from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import METRIC, PROTOCOL, KernelRoute
-from dockmesh.core.model import Bridge, Chain, Host, HostState, Route, SourceNat, key_of
+from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import Firewall, firewall, with_chain, without_chain
 from dockmesh.core.path.flow import span
 from dockmesh.core.path.ground import Ground, Road
 from dockmesh.core.path.restart import restarted
+from dockmesh.core.state import Bridge, Chain, HostState, Route, SourceNat, key_of
 
 # Of a network with a bridge and something in it.
 _FEWEST = 4

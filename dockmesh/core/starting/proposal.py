@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.facts import DOCKER_BRIDGE, HostFacts
+from dockmesh.core.facts import HostFacts
 from dockmesh.core.inventory import addresses
 from dockmesh.core.ipam import allocate, with_prefixes
 from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.model import Fleet, Host, Settings
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.occupied import leads_out, occupied
 from dockmesh.errors import HostError
 

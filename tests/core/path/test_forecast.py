@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from dockmesh.core.change import Change
 from dockmesh.core.facts import HostFacts
-from dockmesh.core.model import SourceNat
 from dockmesh.core.path.ground import Ground
 from dockmesh.core.path.survey import ground, unread
 from dockmesh.core.reach.questions import probes
+from dockmesh.core.state import SourceNat
 
 INTO3 = (("host1", "host3"), ("host2", "host3"))
 FROM3 = (("host3", "host1"), ("host3", "host2"))

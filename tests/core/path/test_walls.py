@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.model import Chain
 from dockmesh.core.path.firewall import Firewall, masqueraded, through, with_chain, without_chain
 from dockmesh.core.path.flow import Far, Flow
 from dockmesh.core.path.rules import parsed
 from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.state import Chain
 
 ADDRESSES = {place: int(IPv4Address(f"10.128.{16 * place}.2")) for place in range(4)}
 NEAR = int(IPv4Address("10.128.240.2"))

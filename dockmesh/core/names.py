@@ -1,0 +1,11 @@
+"""What is dockmesh's on a host, and what it shares there, by name."""
+
+DAEMON_JSON = "/etc/docker/daemon.json"
+ORIGINAL_JSON = "/etc/dockmesh/original.json"
+REASSERT = "/etc/dockmesh/reassert.sh"
+UNITS = ("dockmesh.service", "dockmesh.timer")
+FORWARD_CHAIN = "DOCKMESH-FORWARD"
+RAW_CHAIN = "DOCKMESH-RAW"
+NAT_CHAIN = "DOCKMESH-NAT"
+CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
+DOCKER_BRIDGE = "docker0"
