@@ -241,12 +241,12 @@ disarm() {
 change() {
   if [ -e "$PENDING" ]; then
     outcome refused "a change waits for its confirmation, or takes itself back soon: by $(cat "$PENDING/run")"
-  elif [ "$(read_basis | fingerprint)" != "$BASIS" ]; then
+  elif look; [ "$(fingerprint "$(read_basis)")" != "$BASIS" ]; then
     outcome refused 'the host is no longer as the plan found it: plan again'
   else
     RUNNING=
     DEPENDENTS=
-    if awake; then
+    if [ -n "$awake" ]; then
       RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
       DEPENDENTS=$(dependents)
     fi
