@@ -8,6 +8,7 @@
 FILES='/etc/docker/daemon.json /etc/dockmesh/original.json /etc/dockmesh/reassert.sh /etc/systemd/system/dockmesh.service
 /etc/systemd/system/dockmesh.timer /etc/dockmesh/previous.json'
 FILE_BYTES=1048576
+OWN=/etc/systemd/system/dockmesh
 
 # What stands between two listings of one ip: no line of either is like that of the interface lo.
 BETWEEN='link show dev lo'
@@ -39,14 +40,24 @@ value() {
 }
 
 # Of Docker's unit all, and whether it is active as systemctl is-active has it. Of dockmesh's a line each: both enabled, the
-# timer active; what the service does at the moment is no part of it.
+# timer active; what the service does at the moment is no part of it. Units that cannot be there are not asked for, since
+# systemd looks for them everywhere.
 look_at_units() {
-  shown=$(systemctl show docker.service dockmesh.service dockmesh.timer --property=LoadState --property=ActiveState \
-    --property=UnitFileState --property=FragmentPath --property=MainPID --property=ExecMainStartTimestamp 2>&1)
-  unit=${shown%%"$LINE$LINE"*} own=${shown#*"$LINE$LINE"}
-  service=${own%%"$LINE$LINE"*} timer=${own#*"$LINE$LINE"}
+  unit='' enabled='' awake=''
+  set --
+  ! command -v docker >/dev/null || set -- docker.service
+  [ ! -e "$OWN.service" ] && [ ! -e "$OWN.timer" ] || set -- "$@" dockmesh.service dockmesh.timer
+  [ "$#" != 0 ] || return 0
+  shown=$(systemctl show "$@" --property=LoadState --property=ActiveState --property=UnitFileState \
+    --property=FragmentPath --property=MainPID --property=ExecMainStartTimestamp 2>&1)
+  if [ "$1" = docker.service ]; then
+    unit=${shown%%"$LINE$LINE"*} shown=${shown#*"$LINE$LINE"}
+    case "$(value ActiveState "$unit")" in active | reloading | refreshing) awake=yes ;; esac
+    shift
+  fi
+  [ "$#" != 0 ] || return 0
+  service=${shown%%"$LINE$LINE"*} timer=${shown#*"$LINE$LINE"}
   enabled=$(value UnitFileState "$service"; value UnitFileState "$timer"; value ActiveState "$timer")
-  case "$(value ActiveState "$unit")" in active | reloading | refreshing) awake=yes ;; *) awake= ;; esac
 }
 
 # The name, mode and size of each file that is there.
