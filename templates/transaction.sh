@@ -64,7 +64,7 @@ want() {
 
 remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
-  [ ! -e "$UNITS/docker.service.wants/$1" ] || stale=yes
+  [ ! -L "$UNITS/docker.service.wants/$1" ] || stale=yes
   rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
   [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
   systemctl reset-failed "$1" 2>/dev/null
