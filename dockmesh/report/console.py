@@ -45,6 +45,7 @@ class _Console(Console):
     def print_plain(self, text: str) -> None:
         """A line as `print` would write it where there is no terminal, in a hundredth of the time."""
         self.file.write(f"{self._carried(text)}\n")
+        self.file.flush()
 
     def keep_to_ascii(self) -> None:
         """Write nothing else, whatever the stream could carry."""
