@@ -196,7 +196,7 @@ systemd() { [ -d /run/systemd/system ] || { if [ -d /run/openrc ]; then echo Ope
 # Of this shell, without a program.
 user() {
   while read -r name _ effective _; do
-    case "$name" in Uid:) echo "$effective" ;; esac
+    case "$name" in Uid:) echo "$effective"; return ;; esac
   done </proc/self/status
 }
 
