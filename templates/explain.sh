@@ -34,6 +34,8 @@ docker_state() {
   docker version --format '{{.Server.Version}}'
 }
 
+policy() { ip -4 rule show | grep -v -E "$EVERY_LINUX"; }
+
 device_with() { ip -o -4 addr show to "$1" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
 
 # The way out as the kernel takes it for what comes from the bridge, or from the host itself.

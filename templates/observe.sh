@@ -5,14 +5,12 @@
 # A set that remembers source, destination and length of pings, as they go on to a container or come in at the host.
 # Both hooks are behind all translation of addresses.
 table() {
-  cat <<END
-table inet dockmesh-status-$$ {
+  echo "table inet dockmesh-status-$$ {
   set v4 { typeof ip saddr . ip daddr . ip length; flags dynamic; size 65535; }
   set v6 { typeof ip6 saddr . ip6 daddr . ip6 length; flags dynamic; size 65535; }
   chain forwarded { type filter hook postrouting priority 300; jump seen; }
   chain taken { type filter hook input priority 300; jump seen; }
-  chain seen {
-END
+  chain seen {"
   echo "ip daddr $1 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }"
   [ "$2" = - ] || echo "ip6 daddr $2 icmpv6 type echo-request add @v6 { ip6 saddr . ip6 daddr . ip6 length }"
   printf '}\n}\n'
@@ -32,7 +30,9 @@ seen() {
 
 # The tables of scripts that were killed.
 sweep() {
-  nft list tables inet 2>/dev/null | sed -n 's/^table inet dockmesh-status-\([0-9]*\)$/\1/p' | while read -r pid; do
+  nft list tables inet 2>/dev/null | while read -r _ _ name; do
+    pid=${name#dockmesh-status-}
+    case "$pid" in "$name" | '' | *[!0-9]*) continue ;; esac
     [ -e "/proc/$pid" ] || nft delete table inet "dockmesh-status-$pid"
   done
 }

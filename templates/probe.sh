@@ -8,6 +8,27 @@ inside() {
   if [ "$pid" = 0 ]; then "$@"; else nsenter --target "$pid" --net "$@"; fi
 }
 
+# whereabouts METRIC: the host's addresses, of IPv6 those of global scope; its interfaces; its routes with that metric.
+whereabouts() {
+  {
+    printf '%s\n' 'link show' 'addr show' 'route show' | ip -o -batch -
+    [ ! -e /proc/sys/net/ipv6 ] || ip -o -6 route show
+  } 2>/dev/null | awk -v metric="$1" '
+    { name = "" }
+    $3 ~ /^</ { name = "links" }
+    $3 == "inet" { name = "addresses" }
+    $3 == "inet6" && / scope global/ { name = "addresses6" }
+    index($0, " metric " metric) { name = "mesh" }
+    name { line[name, ++lines[name]] = $0 }
+    END {
+      count = split("addresses addresses6 links mesh", names)
+      for (at = 1; at <= count; at++) {
+        print "@" names[at] " 0"
+        for (n = 1; n <= lines[names[at]]; n++) print " " line[names[at], n]
+      }
+    }'
+}
+
 # leg_of PID ADDRESS: the container's interface with that address.
 leg_of() { inside "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
 
@@ -106,28 +127,45 @@ uncut() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo p
 # "KIND+ ADDRESS" and what it said of a packet with that payload, which may not be cut, and of a second one only if the
 # first is lost. Of programs it starts ping alone: a row may have hundreds.
 row() {
-  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 uncut=$(uncut)
-  export count interval wait pid uncut
-  # The quoted text is another shell's.
-  # shellcheck disable=SC2016
-  xargs -r -n 4 -P "$parallel" sh -c '
-    kind=$0 address=$1 payload=$2 large=$3 inside=
-    [ "$kind" != container-container ] || inside="nsenter --target $pid --net"
-    set -f
-    # told NAME TEXT: in one line, written at one blow.
-    told() {
-      name=$1
-      IFS="
-"
-      set -- $2
-      IFS="|"
-      printf "%s\n" "$name $address $*"
-      unset IFS
-    }
-    said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" -s "$payload" "$address" 2>&1)
-    told "$kind" "$said"
-    case "$large $said" in -* | *", 0 received"* | *" 0 packets received"*) exit 0 ;; esac
-    one="$inside ping -n -M $uncut -c 1 -W $wait -s $large $address"
-    told "$kind+" "$({ $one || $one; } 2>&1)"
-  '
+  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 uncut=$(uncut) lanes=0
+  # Words hold no blanks, and nothing that a shell takes for more than itself.
+  # shellcheck disable=SC2046
+  set -- $(cat)
+  while [ "$lanes" -lt "$parallel" ] && [ "$#" -gt 0 ]; do
+    lane "$@" &
+    lanes=$((lanes + 1))
+    shift 4
+  done
+  wait
+}
+
+# lane QUESTION..., of four words each: asks the first of them, and every PARALLEL-th behind it.
+lane() {
+  while ask "$1" "$2" "$3" "$4"; [ "$#" -gt $((4 * parallel)) ]; do shift $((4 * parallel)); done
+}
+
+# ask KIND ADDRESS PAYLOAD LARGE
+ask() {
+  inside=
+  [ "$1" != container-container ] || inside="nsenter --target $pid --net"
+  said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" -s "$3" "$2" 2>&1)
+  joined "$1 $2" "$said"
+  case "$4 $said" in -* | *', 0 received'* | *' 0 packets received'*) return ;; esac
+  one="$inside ping -n -M $uncut -c 1 -W $wait -s $4 $2"
+  said=$($one 2>&1) || said=$said$LINE$($one 2>&1)
+  joined "$1+ $2" "$said"
+}
+
+# joined HEAD TEXT: in one line, written at one blow.
+joined() {
+  head=$1
+  IFS=$LINE
+  set -f
+  # shellcheck disable=SC2086
+  set -- $2
+  set +f
+  IFS='|'
+  text=$*
+  unset IFS
+  printf '%s %s\n' "$head" "$text"
 }

@@ -6,6 +6,8 @@
 LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
+LINE='
+'
 
 # Asked over a listening docker.socket, a Docker that someone stopped would start.
 awake() { systemctl is-active --quiet docker.service 2>/dev/null; }
@@ -21,18 +23,23 @@ docker_admits() {
   case "$rules" in *'"DROP DIRECT ACCESS"'*) echo "${mark:-?} no" ;; *) echo "${mark:-?} ?" ;; esac
 }
 
+# told NAME STATUS TEXT: a section.
+told() {
+  printf '@%s %s\n' "$1" "$2"
+  [ -n "$3" ] || return 0
+  # Cut into its lines by the shell itself, which starts no program for that; empty lines go, and mean nothing.
+  IFS=$LINE
+  set -f
+  # shellcheck disable=SC2086
+  printf ' %s\n' $3
+  set +f
+  unset IFS
+}
+
+# section NAME COMMAND...: of what that says.
 section() {
   name=$1
   shift
   text=$("$@" 2>&1 </dev/null)
-  printf '@%s %s\n' "$name" "$?"
-  [ -n "$text" ] || return 0
-  # Cut into its lines by the shell itself, which starts no program for that; empty lines go, and mean nothing.
-  IFS='
-'
-  set -f
-  # shellcheck disable=SC2086
-  printf ' %s\n' $text
-  set +f
-  unset IFS
+  told "$name" "$?" "$text"
 }

@@ -10,21 +10,32 @@ DISARMED=$STATE/disarmed
 UNITS=/etc/systemd/system
 REVERT=dockmesh-revert
 CHANGE_S=300
+stale=
 
 # --- one resource each ----------------------------------------------------------------------------------------------
 
 # put_file PATH MODE, the content in base64 on stdin: beside it, then renamed over it, so that no half file is read.
 # A file that has the content already needs no room, which the way back may not find on a full disk.
 put_file() {
+  if [ ! -L "$1" ] && [ ! -e "$1" ]; then
+    make_file "$@"
+    return
+  fi
   content=$(cat)
   target=$(readlink -f "$1") || return 1
   if [ -e "$target" ] && [ "$(base64 <"$target")" = "$content" ]; then
     chmod "$2" "$target"
-    return
+  else
+    printf '%s\n' "$content" | make_file "$target" "$2"
   fi
-  mkdir -p "$(dirname "$target")" && beside=$(mktemp "$target.XXXXXX") || return 1
-  if printf '%s\n' "$content" | base64 -d >"$beside" && chmod "$2" "$beside" && { [ ! -e "$target" ] || chown --reference="$target" "$beside"; } &&
-    sync "$beside" && mv -f "$beside" "$target"; then return 0; fi
+}
+
+make_file() {
+  [ -d "${1%/*}" ] || mkdir -p "${1%/*}" || return 1
+  # Made for its owner alone, which is the mode 600.
+  beside=$(mktemp "$1.XXXXXX") || return 1
+  if base64 -d >"$beside" && { [ "$2" = 600 ] || chmod "$2" "$beside"; } &&
+    { [ ! -e "$1" ] || chown --reference="$1" "$beside"; } && sync "$beside" && mv -f "$beside" "$1"; then return 0; fi
   rm -f "$beside"
   return 1
 }
@@ -35,29 +46,48 @@ remove_file() { rm -f "$1"; }
 # each; that is for settle_units.
 put_unit() {
   put_file "$UNITS/$1" 644 || return 1
-  # The words of that line, each a unit's name.
-  # shellcheck disable=SC2013
-  for wanting in $(sed -n 's/^WantedBy=//p' "$UNITS/$1"); do
-    mkdir -p "$UNITS/$wanting.wants" && ln -sf "$UNITS/$1" "$UNITS/$wanting.wants/$1" || return 1
-  done
+  put=$UNITS/$1
+  while read -r line || [ -n "$line" ]; do
+    case "$line" in WantedBy=*) ;; *) continue ;; esac
+    # The words of that line, each a unit's name.
+    for wanting in ${line#*=}; do
+      [ "$UNITS/$wanting.wants/$1" -ef "$UNITS/$1" ] || want "$wanting" "$1" || return 1
+    done
+  done <"$put"
+}
+
+# want WANTING NAME. What runs already learns of that only when systemd reads all units again; these two matter at boot.
+want() {
+  case "$1" in multi-user.target | timers.target) ;; *) stale=yes ;; esac
+  { [ -d "$UNITS/$1.wants" ] || mkdir -p "$UNITS/$1.wants"; } && ln -sf "$UNITS/$2" "$UNITS/$1.wants/$2"
 }
 
 remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
+  [ ! -L "$UNITS/docker.service.wants/$1" ] || stale=yes
   rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
-  rmdir "$UNITS/docker.service.wants" 2>/dev/null
+  [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
   systemctl reset-failed "$1" 2>/dev/null
   return 0
 }
 
-# settle_units TIMER...: systemd knows of the units put and removed, and these timers run.
-settle_units() { systemctl daemon-reload && { [ "$#" = 0 ] || systemctl restart "$@"; }; }
+# settle_units TIMER...: systemd knows of the units put and removed, and these timers run. What it has not in memory it
+# reads when it needs it; to have it read all units again costs twenty times as much as asking for that.
+settle_units() {
+  if [ -n "$stale" ] || [ -n "$(systemctl list-units --all --plain --no-legend 'dockmesh.*' 2>&1)" ]; then
+    systemctl daemon-reload || return 1
+  fi
+  stale=
+  [ "$#" = 0 ] || systemctl restart "$@"
+}
 
-# remove_chain TABLES TABLE NAME
+# remove_chain TABLES TABLE NAME: it and every jump to it, at one blow.
 remove_chain() {
-  unhook "$1" "$2" "$3"
-  "$1" -w 10 -t "$2" -S "$3" >/dev/null 2>&1 || return 0
-  "$1" -w 10 -t "$2" -F "$3" && "$1" -w 10 -t "$2" -X "$3"
+  steps=$("$1-save" -t "$2" | awk -v chain="$3" '
+    $1 == ":" chain { there = 1 }
+    $1 == "-A" && substr($0, length($0) - length(chain) - 3) == " -j " chain { print "-D" substr($0, 3) }
+    END { if (there) { print "-F " chain; print "-X " chain } }')
+  [ -z "$steps" ] || printf '*%s\n%s\nCOMMIT\n' "$2" "$steps" | "$1-restore" -w 10 --noflush
 }
 
 # remove_nat FAMILY
@@ -163,15 +193,16 @@ restart_containers() {
 
 # outcome STATUS ERROR
 outcome() {
-  error=$(printf '%s' "$2" | head -c 4000 | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
+  error=
+  [ -z "$2" ] || error=$(printf '%s' "$2" | head -c 4000 | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
   section outcome printf '{"status": "%s", "error": "%s"}\n' "$1" "$error"
 }
 
 # lock OPTION... of flock. The lock is on the file that has the name now: its holder may have removed the one that was
 # waited for. `command` keeps dash alive where the file cannot be opened.
 lock() {
-  while mkdir -p "$STATE" && chmod 700 "$STATE" && command exec 9>>"$STATE/lock" && flock "$@" 9; do
-    if [ "$(stat -c %i "$STATE/lock" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ]; then
+  while { [ -d "$STATE" ] || (umask 077 && mkdir -p "$STATE"); } && command exec 9>>"$STATE/lock" && flock "$@" 9; do
+    if [ "$STATE/lock" -ef /dev/fd/9 ]; then
       # The name is a courtesy: a full disk must not keep a host from its way back.
       printf '%s\n' "${RUN:-the host itself}" >"$STATE/lock" || true
       return 0
@@ -188,30 +219,38 @@ unlocked() {
 
 # Leaves no trace where dockmesh has nothing to remember on this host.
 unlock() {
-  [ -e "$STATE/reassert.sh" ] || [ -e "$PENDING" ] || rm -f "$STATE/previous.json"
-  rm -f "$STATE/lock"
-  rmdir "$STATE" 2>/dev/null
+  if [ -e "$STATE/reassert.sh" ] || [ -e "$PENDING" ]; then
+    rm -f "$STATE/lock"
+  else
+    rm -f "$STATE/previous.json" "$STATE/lock"
+    rmdir "$STATE" 2>/dev/null
+  fi
 }
 
 # Before the first change: what the host does by itself, after CONFIRM_S seconds or at the next boot, unless it hears a
 # confirmation. systemd loads the unit when the timer fires, and at boot; no reload is needed.
-# What the way back needs is complete before it has its name, and the unit is there before that.
+# What the way back needs is complete and on the disk before it has its name, and the unit is there before that.
 arm() {
-  # echo's own word for a full disk is "I/O error"; cat says what it is.
-  rm -rf "$ARMING" "$DISARMED" && mkdir "$ARMING" && printf '%s\n' "$RUN" | cat >"$ARMING/run" &&
-    printf '%s\n' "$RUNNING" | cat >"$ARMING/running" && printf '%s\n' "$DEPENDENTS" | cat >"$ARMING/dependents" &&
-    write_pending && write_revert_unit && mv -T "$ARMING" "$PENDING" && start_timer "$((CONFIRM_S + CHANGE_S))"
+  { [ ! -e "$ARMING" ] && [ ! -e "$DISARMED" ] || rm -rf "$ARMING" "$DISARMED"; } && mkdir -m 700 "$ARMING" &&
+    write "$ARMING/run" "$RUN" && write "$ARMING/running" "$RUNNING" && write "$ARMING/dependents" "$DEPENDENTS" &&
+    write_pending && sync "$ARMING"/* && write_revert_unit && mv -T "$ARMING" "$PENDING" &&
+    start_timer "$((CONFIRM_S + CHANGE_S))"
 }
+
+# write PATH TEXT. The shell's own word for a full disk is "I/O error"; cat says what it is.
+write() { { printf '%s\n' "$2" >"$1"; } 2>/dev/null || printf '%s\n' "$2" | cat >"$1"; }
+
+# keep NAME, the content in base64 on stdin: for the way back, and for root alone.
+keep() { (umask 077 && base64 -d >"$ARMING/$1"); }
 
 start_timer() {
   systemd-run --quiet --on-active="$1" --timer-property=AccuracySec=100ms --unit="$REVERT.service"
 }
 
 write_revert_unit() {
-  mkdir -p "$UNITS/multi-user.target.wants" &&
+  { [ -d "$UNITS/multi-user.target.wants" ] || mkdir -p "$UNITS/multi-user.target.wants"; } &&
     ln -sf "$UNITS/$REVERT.service" "$UNITS/multi-user.target.wants/$REVERT.service" &&
-    cat >"$UNITS/$REVERT.service" <<'UNIT' || return 1
-# Written by dockmesh, and removed when its change is confirmed: takes back a change that was not.
+    write "$UNITS/$REVERT.service" '# Written by dockmesh, and removed when its change is confirmed: takes back a change that was not.
 [Unit]
 Description=dockmesh: take back an unconfirmed change
 After=network-online.target docker.service
@@ -219,9 +258,7 @@ ConditionPathExists=/etc/dockmesh/pending/revert.sh
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh /etc/dockmesh/pending/revert.sh
-UNIT
-  forget_failures
+ExecStart=/bin/sh /etc/dockmesh/pending/revert.sh' && forget_failures
 }
 
 # systemd keeps a unit that failed in memory, even as "not found" when its file has gone, and starts no timer for it.
@@ -233,20 +270,19 @@ forget_failures() {
 disarm() {
   systemctl stop "$REVERT.timer" 2>/dev/null
   [ ! -e "$PENDING" ] || mv -T "$PENDING" "$DISARMED"
-  rm -f "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service"
-  rm -rf "$DISARMED" "$ARMING"
+  rm -rf "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service" "$DISARMED" "$ARMING"
   forget_failures
 }
 
 change() {
   if [ -e "$PENDING" ]; then
     outcome refused "a change waits for its confirmation, or takes itself back soon: by $(cat "$PENDING/run")"
-  elif [ "$(read_basis | fingerprint)" != "$BASIS" ]; then
+  elif look; [ "$(fingerprint "$(read_basis)")" != "$BASIS" ]; then
     outcome refused 'the host is no longer as the plan found it: plan again'
   else
     RUNNING=
     DEPENDENTS=
-    if awake; then
+    if [ -n "$awake" ]; then
       RUNNING=$(docker ps -q --no-trunc 2>/dev/null)
       DEPENDENTS=$(dependents)
     fi

@@ -5,47 +5,61 @@
 # change_routes FAMILY, lines for ip -batch on stdin. A route to delete that is gone already is no failure; one that
 # cannot be set does not keep the others from it.
 change_routes() {
-  problems=$(ip "-$1" -force -batch - 2>&1 | grep -v -e 'No such process' -e '^Command failed')
+  problems=$(ip "-$1" -force -batch - 2>&1) && return 0
+  problems=$(printf '%s\n' "$problems" | grep -v -e 'No such process' -e '^Command failed')
   [ -z "$problems" ] || { echo "$problems"; return 1; }
 }
 
 # Of what follows, TABLES is iptables or ip6tables.
 
-# jumps TABLES TABLE NAME
-jumps() { "$1" -w 10 -t "$2" -S | grep -- " -j $3\$"; }
-
-unhook() {
-  jumps "$1" "$2" "$3" | sed 's/^-A/-D/' | while read -r jump; do
-    # A jump's words hold no blanks.
-    # shellcheck disable=SC2086
-    "$1" -w 10 -t "$2" $jump
-  done
+# in_place TABLES TABLE NAME HOOK, the chain's rules as lines on descriptor 3: what iptables-restore has to do for the chain
+# to have these, hooked by one jump alone; nothing where all is so. In nat the first rule wins, and Docker puts its
+# masquerades first.
+in_place() {
+  "$1-save" -t "$2" | awk -v table="$2" -v chain="$3" -v hook="$4" '
+    !saved { wanted[++count] = $0; next }
+    $1 == ":" chain { there = 1 }
+    $1 != "-A" { next }
+    $2 == chain { other += $0 != wanted[++found] }
+    $2 == hook && !first { first = $0 }
+    substr($0, length($0) - length(chain) - 3) == " -j " chain { jump[++jumps] = $0 }
+    END {
+      if (!there || other || found != count) {
+        print ":" chain " - [0:0]"
+        for (n = 1; n <= count; n++) print wanted[n]
+      }
+      right = "-A " hook " -j " chain
+      if (jumps == 1 && jump[1] == right && (table != "nat" || first == right)) exit
+      for (n = 1; n <= jumps; n++) print "-D" substr(jump[n], 3)
+      print "-I " hook " 1 -j " chain
+    }' /dev/fd/3 saved=1 -
 }
 
-# hooked TABLES TABLE NAME HOOK: by one jump. In nat the first rule wins, and Docker puts its masquerades first.
-hooked() {
-  [ "$(jumps "$1" "$2" "$3")" = "-A $4 -j $3" ] || return 1
-  [ "$2" != nat ] || "$1" -w 10 -t nat -S "$4" | grep -m 1 '^-A' | grep -q -e " -j $3\$"
-}
-
-# put_chain TABLES TABLE NAME HOOK, its rules on stdin as iptables -S prints them: filled at one blow, then hooked in
-# first place. Where rules or jump are right already they stay, since a chain unhooked for a moment drops packets.
+# put_chain TABLES TABLE NAME HOOK, its rules on stdin as iptables -S prints them: filled and hooked in first place at one
+# blow. Where rules or jump are right already they stay, since a chain unhooked for a moment drops packets.
 put_chain() {
-  rules=$(cat)
-  if [ "$("$1" -w 10 -t "$2" -S "$3" 2>/dev/null | grep '^-A')" != "$rules" ]; then
-    printf '*%s\n:%s - [0:0]\n%s\nCOMMIT\n' "$2" "$3" "$rules" | "$1-restore" -w 10 --noflush || return 1
-  fi
-  hooked "$@" || { unhook "$1" "$2" "$3" && "$1" -w 10 -t "$2" -I "$4" 1 -j "$3"; }
+  steps=$(in_place "$@" 3<&0) || return 1
+  [ -z "$steps" ] || printf '*%s\n%s\nCOMMIT\n' "$2" "$steps" | "$1-restore" -w 10 --noflush
 }
 
-# As nft lists a table, and as dockmesh writes it, the difference is in blanks and in the names of priorities.
-squeezed() { tr -s '[:space:]' ' ' | sed 's/priority filter - 1;/priority -1;/; s/priority srcnat - 1;/priority 99;/'; }
+# squeezed TEXT. As nft lists a table, and as dockmesh writes it, the difference is in blanks and in the names of priorities.
+squeezed() {
+  set -f
+  # shellcheck disable=SC2086
+  set -- $1
+  set +f
+  text=$*
+  for names in 'priority filter - 1;=priority -1;' 'priority srcnat - 1;=priority 99;'; do
+    case "$text" in *"${names%=*}"*) text="${text%%"${names%=*}"*}${names#*=}${text#*"${names%=*}"}" ;; esac
+  done
+  echo "$text"
+}
 
 # put_nat FAMILY, the table dockmesh of that family of nft's on stdin: put in the place of another one at one blow;
 # connections keep the addresses they have. Where it is the same it stays, and with it what its rules have counted.
 put_nat() {
   table=$(cat)
-  [ "$(nft -s list table "$1" dockmesh 2>/dev/null | squeezed)" != "$(printf '%s\n' "$table" | squeezed)" ] || return 0
+  [ "$(squeezed "$(nft -s list table "$1" dockmesh 2>/dev/null)")" != "$(squeezed "$table")" ] || return 0
   { printf 'table %s dockmesh {\n}\ndelete table %s dockmesh\n' "$1" "$1"; printf '%s\n' "$table"; } | nft -f -
 }
 

@@ -154,7 +154,7 @@ _PLAIN = (
     "put_forwarding",
     "settle_units",
 )
-_WITH_INPUT = ("put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
+_WITH_INPUT = ("keep", "put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]
 

@@ -263,7 +263,7 @@ class FakeSession:
             own = own.replace(text, "")
         for call, answer in (
             ("section probes probes", self._row),
-            ("section addresses ip", self._target),
+            ("whereabouts 4201", self._target),
             ("pending/revert.sh 2>&1 </dev/null", self._reverted),
             ("confirm </dev/null", self._confirmed),
             ("transact </dev/null", self._transacted),

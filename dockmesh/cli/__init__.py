@@ -1,5 +1,6 @@
 """The command line: arguments to the pipeline, results to an exit status. The only place that exits."""
 
+import gc
 import os
 import signal
 import sys
@@ -31,6 +32,8 @@ _VERBS = {
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }
 _INTERRUPTED = 130
+# Python looks for garbage after every 700; among what is imported there is none.
+_OBJECTS_MADE = 100_000
 
 
 class _Verbs(click.Group):
@@ -72,6 +75,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    gc.set_threshold(_OBJECTS_MADE)
     status = _status()
     # The work is done and its verdict printed: while the interpreter takes itself down, Ctrl-C would give another one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,6 +85,8 @@ def main() -> None:
             sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+    # And it would look through everything once more for what may as well end with it.
+    gc.freeze()
     sys.exit(status)
 
 

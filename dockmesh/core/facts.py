@@ -108,8 +108,8 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
             f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
             "OpenRC are not supported: leave it out of the inventory"
         )
-    version = sections["version"].text
-    if "iproute2" not in version:
+    version = sections["version"].text if "version" in sections else None
+    if version is not None and "iproute2" not in version:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
     for family in FAMILIES:
         _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)

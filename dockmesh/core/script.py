@@ -125,8 +125,8 @@ def _script(*parts: str, call: str) -> str:
 
 def _pending(revert: str, before: str) -> str:
     steps = (
-        _with_input("put_file /etc/dockmesh/arming/revert.sh 700", _base64(revert)),
-        _with_input("put_file /etc/dockmesh/arming/previous.json 600", _base64(before)),
+        _with_input("keep revert.sh", _base64(revert)),
+        _with_input("keep previous.json", _base64(before)),
     )
     return "\n".join(("write_pending() {", " &&\n".join(steps), "}"))
 

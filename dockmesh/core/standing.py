@@ -11,9 +11,8 @@ from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.sections import Section
 
-# grep ends with 1 where there is no route, which is an answer too.
-SCRIPT = f"""mesh_routes() {{ for family in 4 6; do ip -$family route show; done | grep -e ' metric {METRIC}'; }}
-section mesh mesh_routes"""
+# What of the script that looks for targets says how far the host has joined, and where it is.
+SCRIPT = f"whereabouts {METRIC}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,16 @@ class _Tokens(SSHConfig):
         "userknownhostsfile": ["~", "%C", "%d", "%h", "%l", "%r", "%u"],
     }
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, SSHConfigDict] = {}
+
+    def lookup(self, hostname: str) -> SSHConfigDict:
+        """As paramiko's, of which each connection asks several times; what is run for Match exec is run once."""
+        if hostname not in self._found:
+            self._found[hostname] = super().lookup(hostname)
+        return SSHConfigDict(self._found[hostname])
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -42,6 +42,11 @@ class _Console(Console):
         """The stream's, but ASCII where the locale is a plain one; by this, rich draws its boxes and bars."""
         return "ascii" if self._plain else super().encoding
 
+    def print_plain(self, text: str) -> None:
+        """A line as `print` would write it where there is no terminal, in a hundredth of the time."""
+        self.file.write(f"{self._carried(text)}\n")
+        self.file.flush()
+
     def keep_to_ascii(self) -> None:
         """Write nothing else, whatever the stream could carry."""
         self._plain = True
@@ -87,6 +92,9 @@ def spinning(out: Console) -> str:
 
 def print_line(out: Console, text: Text, indent: int = 0) -> None:
     """A line as `folded_lines` has it."""
+    if isinstance(out, _Console) and not out.is_terminal and "\t" not in text.plain:
+        out.print_plain(" " * indent + text.plain)
+        return
     for part in folded_lines(out, text, indent):
         out.print(part)
 

@@ -133,7 +133,7 @@ def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]
 
 def done(found: list[Call]) -> list[Call]:
     """The calls with their input decoded."""
-    coded = {"put_file", "put_unit", "restart_docker_by"}
+    coded = {"keep", "put_file", "put_unit", "restart_docker_by"}
     return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
 
 
@@ -175,9 +175,9 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
     (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
     assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
     (revert, previous) = done(calls(text, "write_pending"))
-    assert revert[0] == ("put_file", "/etc/dockmesh/arming/revert.sh", "700")
+    assert revert[0] == ("keep", "revert.sh")
     shell(revert[1], "-n")
-    assert previous == (("put_file", "/etc/dockmesh/arming/previous.json", "600"), record.dump(state))
+    assert previous == (("keep", "previous.json"), record.dump(state))
 
 
 @settings(max_examples=15)

@@ -438,3 +438,11 @@ def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_o
     paper = Paper()
     print_line(paper.out, Text("word " * 100), 2)
     assert len(paper.lines) == 1
+
+
+@given(TEXT, st.integers(0, 4))
+def test_what_is_written_without_rich_is_what_rich_would_have_written(text: str, indent: int) -> None:
+    fast, rich = Paper(), Paper()
+    print_line(fast.out, Text.assemble("said: ", (text, "bold")), indent)
+    rich.out.print(Text(" " * indent).append_text(Text.assemble("said: ", (text, "bold"))))
+    assert fast.text == rich.text

@@ -45,9 +45,6 @@ def offer_script(host: Host, texts: Texts, *, offset: int, hold_s: int, observe:
 
 def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
     """What of `target_script` stands behind sections.sh and probe.sh."""
-    yield "section addresses ip -o -4 addr show"
-    yield "section addresses6 ip -o -6 addr show scope global"
-    yield "section links ip -o link show"
     yield SCRIPT
     if host.bridge:
         bridge6 = host.ipv6.bridge if host.ipv6 else None

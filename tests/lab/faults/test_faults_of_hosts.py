@@ -211,8 +211,8 @@ def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(me
 
 
 def test_a_docker_that_comes_up_while_its_host_is_read_is_told_as_one_that_does_not_answer(mesh: Mesh) -> None:
-    at_first = '[ "$*" = "is-active --quiet docker.service" ] && mkdir /opt/fake/asked 2>/dev/null'
-    fake = f'#!/bin/sh\nif {at_first}; then exit 3; fi\nexec /bin/systemctl "$@"\n'
+    coming = "sed '1,/^ActiveState=/s/^ActiveState=active/ActiveState=activating/'"
+    fake = f'#!/bin/sh\n[ "$1" = show ] || exec /bin/systemctl "$@"\n/bin/systemctl "$@" | {coming}\n'
     write(mesh, "host2", "/opt/fake/systemctl", fake)
     mesh.on("host2", "chmod +x /opt/fake/systemctl")
     try:
