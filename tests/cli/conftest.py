@@ -19,8 +19,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
         # Where a thread may hang, main leaves without waiting for it.
         monkeypatch.setattr("os._exit", sys.exit)
-        # The test runner's own Ctrl-C, and that of what it starts, stay as they are.
+        # The test runner's own Ctrl-C, and that of what it starts, stays as it is, and so does its garbage collection.
         monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setattr("gc.freeze", lambda: None)
+        monkeypatch.setattr("gc.set_threshold", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             main()
         assert isinstance(ended.value.code, int)
