@@ -7,7 +7,7 @@
 
 FILES='/etc/docker/daemon.json /etc/dockmesh/original.json /etc/dockmesh/reassert.sh /etc/systemd/system/dockmesh.service
 /etc/systemd/system/dockmesh.timer /etc/dockmesh/previous.json'
-FILE_BYTES=1048576
+FILE_BYTES=8388608
 OWN=/etc/systemd/system/dockmesh
 
 # What stands between two listings of one ip: no line of either is like that of the interface lo.

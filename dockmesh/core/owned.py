@@ -42,6 +42,8 @@ from dockmesh.core.state import (
 from dockmesh.errors import HostError
 
 _FILE_BYTES = 1 << 20
+# What has a line for every peer.
+_LARGE = {REASSERT: 8 << 20, "previous.json": 8 << 20}
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
 _TABLE = re.compile(
     r"table (?P<ip>ip6?) dockmesh \{\n"
@@ -152,8 +154,9 @@ def _own_files(sections: Sections, paths: Iterable[str]) -> tuple[File, ...]:
 
 
 def _decoded(path: str, content: bytes) -> str:
-    if len(content) > _FILE_BYTES:
-        raise HostError(f"{path} is larger than {_FILE_BYTES >> 20} MiB: that is none dockmesh or Docker wrote")
+    most = _LARGE.get(path, _FILE_BYTES)
+    if len(content) > most:
+        raise HostError(f"{path} is larger than {most >> 20} MiB: that is none dockmesh or Docker wrote")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

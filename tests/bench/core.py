@@ -16,7 +16,7 @@ def measure(of_a_thousand: int) -> tuple[dict[str, float], dict[str, str]]:
     """By `HOSTS KIND WHAT`, extrapolated from so many hosts of a thousand unless that is all; why a case failed."""
     found: dict[str, float] = {}
     failed: dict[str, str] = {}
-    for hosts, sample in ((1_000, max(2, of_a_thousand)), (10_000, _OF_TEN_THOUSAND)):
+    for hosts, sample in ((1_000, max(3, of_a_thousand)), (10_000, _OF_TEN_THOUSAND)):
         for kind in (FRESH, CONVERGED, JOINED):
             argv = (sys.executable, "-m", "tests.bench.scale", str(hosts), kind, str(sample))
             done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=_CHECKOUT)

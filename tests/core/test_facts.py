@@ -204,6 +204,14 @@ def test_a_daemon_json_that_is_no_text_is_refused(content: str, message: str) ->
         facts("trixie_fresh", {"daemon.json": f"644\n{content}"})
 
 
+def test_what_has_a_line_for_every_peer_may_be_larger_than_other_files() -> None:
+    found = facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 700_000}"})
+    assert found.previous
+    assert len(found.previous) == 2_100_000
+    with pytest.raises(HostError, match=r"previous\.json is larger than 8 MiB"):
+        facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 2_800_000}"})
+
+
 NAMES = [line.split()[0][1:] for line in recorded("trixie_joined").split("\n") if line.startswith("@")]
 WORDS = st.sampled_from(
     ["via", "dev", "metric", "proto", "default", "10.0.0.0/8", "x", "9" * 5000, "[" * 3000, "{}", "-"]
