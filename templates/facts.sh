@@ -10,7 +10,7 @@ FILES='/etc/docker/daemon.json /etc/dockmesh/original.json /etc/dockmesh/reasser
 FILE_BYTES=8388608
 OWN=/etc/systemd/system/dockmesh
 
-# What stands between two listings of one ip: no line of either is like that of the interface lo.
+# What stands between two listings of one ip, and behind the last: no line of them is like that of the interface lo.
 BETWEEN='link show dev lo'
 
 # One process asks the kernel for everything; -force goes on where a peer has no way.
@@ -18,7 +18,8 @@ ask_ip() {
   # Addresses hold no blanks.
   # shellcheck disable=SC2086
   { printf '%s\n' 'link show' 'addr show' "$BETWEEN" 'route show' "$BETWEEN" 'rule show' "$BETWEEN"
-    [ -z "$PEERS$PEERS6" ] || printf 'route get %s\n' $PEERS $PEERS6; } | ip -o -force -batch - 2>/dev/null
+    [ -z "$PEERS$PEERS6" ] || printf 'route get %s\n' $PEERS $PEERS6
+    echo "$BETWEEN"; } | ip -o -force -batch - 2>/dev/null
 }
 
 # tables TABLES, TABLES being iptables or ip6tables: all rules. The save command rather than -S: one process for all
@@ -91,7 +92,8 @@ file() {
   is=$LINE$files
   is=${is#*"$LINE$1 "}
   is=${is%%"$LINE"*}
-  if [ -f "$1" ] && [ "${is#* }" -le "$FILE_BYTES" ]; then
+  [ -f "$1" ] || { told "${1##*/}" 1 "$1 is no file"; return; }
+  if [ "${is#* }" -le "$FILE_BYTES" ]; then
     content=$(base64 "$1" 2>&1)
   else
     content=$(head -c $((FILE_BYTES + 1)) "$1" 2>&1 | base64)
@@ -124,6 +126,7 @@ settle() {
       for (n = 1; n <= count; n++) section(name[n] suffix)
     }
     function ended() {
+      if (raw == "ip" && part != 4) status = 1
       if (raw == "ip") sections("addresses addresses6 routes ways ways6")
       if (raw == "ip6") section("routes6")
       if (raw == "tables") sections("filter raw nat")
@@ -150,9 +153,10 @@ settle() {
     raw == "ip" { next }
     status != 0 { line("filter" substr(raw, 7)); line("raw" substr(raw, 7)); line("nat" substr(raw, 7)); next }
     raw == "tables" && !/^# [GC]/ && $0 != "COMMIT" && !/^-A DOCKMESH-/ && rules < 20000 {
+      rule = $0
       if (++rules == 20000) $0 = "# more"
       line("rules")
-      if (rules == 20000) next
+      $0 = rule
     }
     /^\*/ { table = substr($0, 2) substr(raw, 7); found = 0 }
     table !~ /^(filter|raw|nat)6?$/ { next }
@@ -212,7 +216,7 @@ accept_ra() {
   for folder in /proc/sys/net/ipv6/conf/*; do
     value=''
     { read -r value <"$folder/accept_ra"; } 2>/dev/null
-    [ -z "$value" ] || echo "${folder##*/} $value"
+    [ -z "$value" ] || printf '%s %s\n' "${folder##*/}" "$value"
   done
 }
 

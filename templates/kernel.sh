@@ -12,6 +12,6 @@ switches() {
     case "${folder##*/}" in veth*) continue ;; esac
     rp_filter='' forwarding=''
     { read -r rp_filter <"$folder/rp_filter"; read -r forwarding <"$folder/forwarding"; } 2>/dev/null
-    [ -z "$forwarding" ] || echo "${folder##*/} ${rp_filter:-0} $forwarding"
+    [ -z "$forwarding" ] || printf '%s\n' "${folder##*/} ${rp_filter:-0} $forwarding"
   done
 }

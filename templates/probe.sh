@@ -18,7 +18,7 @@ whereabouts() {
     $3 ~ /^</ { name = "links" }
     $3 == "inet" { name = "addresses" }
     $3 == "inet6" && / scope global/ { name = "addresses6" }
-    index($0, " metric " metric) { name = "mesh" }
+    index($0 " ", " metric " metric " ") { name = "mesh" }
     name { line[name, ++lines[name]] = $0 }
     END {
       count = split("addresses addresses6 links mesh", names)

@@ -23,6 +23,8 @@ put_file() {
   fi
   content=$(cat)
   target=$(readlink -f "$1") || return 1
+  # As the device that a masked unit is a link to.
+  [ ! -e "$target" ] || [ -f "$target" ] || { echo "$1 leads to $target, which is no file"; return 1; }
   if [ -e "$target" ] && [ "$(base64 <"$target")" = "$content" ]; then
     chmod "$2" "$target"
   else
@@ -83,7 +85,8 @@ settle_units() {
 
 # remove_chain TABLES TABLE NAME: it and every jump to it, at one blow.
 remove_chain() {
-  steps=$("$1-save" -t "$2" | awk -v chain="$3" '
+  has=$(rules_of "$1" "$2") || return 1
+  steps=$(printf '%s\n' "$has" | awk -v chain="$3" '
     $1 == ":" chain { there = 1 }
     $1 == "-A" && substr($0, length($0) - length(chain) - 3) == " -j " chain { print "-D" substr($0, 3) }
     END { if (there) { print "-F " chain; print "-X " chain } }')

@@ -5,18 +5,27 @@
 # change_routes FAMILY, lines for ip -batch on stdin. A route to delete that is gone already is no failure; one that
 # cannot be set does not keep the others from it.
 change_routes() {
-  problems=$(ip "-$1" -force -batch - 2>&1) && return 0
+  problems=$(ip "-$1" -force -batch - 2>&1)
+  case "$?" in 0) return 0 ;; 1) ;; *) echo "ip ended early: $problems"; return 1 ;; esac
   problems=$(printf '%s\n' "$problems" | grep -v -e 'No such process' -e '^Command failed')
   [ -z "$problems" ] || { echo "$problems"; return 1; }
 }
 
 # Of what follows, TABLES is iptables or ip6tables.
 
+# rules_of TABLES TABLE: as saved. Where a rule that only nft knows stands in it, the command exits 0 and tells of none.
+rules_of() {
+  rules=$("$1-save" -t "$2") || return 1
+  case "$rules" in *' is incompatible'*) echo "$rules" >&2; return 1 ;; esac
+  printf '%s\n' "$rules"
+}
+
 # in_place TABLES TABLE NAME HOOK, the chain's rules as lines on descriptor 3: what iptables-restore has to do for the chain
 # to have these, hooked by one jump alone; nothing where all is so. In nat the first rule wins, and Docker puts its
 # masquerades first.
 in_place() {
-  "$1-save" -t "$2" | awk -v table="$2" -v chain="$3" -v hook="$4" '
+  has=$(rules_of "$1" "$2") || return 1
+  printf '%s\n' "$has" | awk -v table="$2" -v chain="$3" -v hook="$4" '
     !saved { wanted[++count] = $0; next }
     $1 == ":" chain { there = 1 }
     $1 != "-A" { next }

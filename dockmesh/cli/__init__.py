@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -77,17 +76,12 @@ def main() -> None:
     """Run the command line and exit."""
     gc.set_threshold(_OBJECTS_MADE)
     status = _status()
-    # The work is done and its verdict printed: while the interpreter takes itself down, Ctrl-C would give another one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if status == _INTERRUPTED:
-        # A thread may hang in a connect that nothing cuts short, and the interpreter would wait for it.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError):
-            sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    # And it would look through everything once more for what may as well end with it.
-    gc.freeze()
-    sys.exit(status)
+            stream.flush()
+    # All is done and said. The interpreter would wait for a thread that hangs in a connect, look for garbage in all it
+    # has, and take Ctrl-C for another end than the one that was told.
+    os._exit(status)
 
 
 def _status() -> int:

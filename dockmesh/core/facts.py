@@ -111,6 +111,8 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
     version = sections["version"].text if "version" in sections else None
     if version is not None and "iproute2" not in version:
         raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
+    if sections["routes"].status != 0:
+        raise HostError("ip did not tell all of its addresses, routes and ways: try again")
     for family in FAMILIES:
         _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
     if host.docker:

@@ -105,7 +105,12 @@ def reading(what: str) -> Iterator[None]:
 
 def file_of(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
     """Octal mode and content of a file section; None where the host has no such file."""
-    lines = sections[name].lines()
+    section = sections[name]
+    if section.status != 0:
+        raise HostError(
+            f"{quoted(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})"
+        )
+    lines = section.lines()
     if lines == ["absent"]:
         return None
     with reading(name):

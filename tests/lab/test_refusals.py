@@ -227,3 +227,11 @@ def test_a_table_that_iptables_does_not_tell_of_is_named_and_its_chains_are_not_
         assert "move that rule to a table of its own" in why
         assert f"{host} refused" in joined.dockmesh("destroy", "--yes", "--limit", host).words
     assert joined.dockmesh("plan").status == 0, "what it has is as it was"
+
+
+def test_a_unit_that_is_masked_is_refused_and_the_device_it_leads_to_stays_one(fresh: Mesh, lab: Lab) -> None:
+    unit = "/etc/systemd/system/dockmesh.timer"
+    with done(lab, "host1", do=[f"ln -s /dev/null {unit}"], undo=[f"rm {unit}"]):
+        assert f"{unit} is no file" in refused(fresh.dockmesh("plan", "--json"), "host1")
+        assert fresh.dockmesh("apply", "--yes", "--limit", "host1").status == 3
+        lab.run("host1", ("test", "-c", "/dev/null"), check=True)

@@ -14,6 +14,8 @@ _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})
 # What happens on the way, and decides nothing.
 _PASSES = frozenset({"", "LOG", "NFLOG", "MARK", "CONNMARK", "CHECKSUM", "TCPMSS", "DSCP", "CLASSIFY"})
 _DEEPEST = 32
+# Chains that call each other twice make a way of any length: what comes after so many rules, nobody says.
+MOST_STEPS = 200_000
 # Table and chain.
 Place = tuple[str, str]
 
@@ -98,7 +100,7 @@ class _Walk:
     def __init__(self, wall: Firewall, table: str, flow: Flow, ends: frozenset[str]) -> None:
         self._wall, self._table, self._flow, self._ends = wall, table, flow, ends
         self.taken: list[tuple[int, str]] = []
-        self.ended = self.passed = 0
+        self.ended = self.passed = self._steps = 0
 
     def begin(self, hook: str, hosts: int) -> None:
         """Follow the packets from the chain that the kernel calls to its policy."""
@@ -110,6 +112,12 @@ class _Walk:
         """Follow packets through a chain; those that come back from it."""
         back = 0
         for rule in compiled(self._wall.chains.get((self._table, name), ())):
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                self.taken.append((here, f"-A {name}, and too many rules from there on"))
+                self.ended |= here
+                self.passed |= here
+                break
             took = rule.takes(self._flow, here) if here else 0
             if not took or rule.target in _PASSES:
                 continue

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from shlex import quote
 from typing import Literal
 
+from dockmesh.core.path.firewall import MOST_STEPS
 from dockmesh.core.path.flow import Flow, span
 from dockmesh.core.sections import printable
 
@@ -117,13 +118,18 @@ class _Walk:
 
     def __init__(self, chains: Ruleset, flow: Flow) -> None:
         self._chains, self._flow = chains, flow
-        self.accepted = 0
+        self.accepted = self._steps = 0
         self.refused: dict[tuple[str, str], int] = {}
 
     def through(self, name: str, here: int, depth: int) -> int:
         """Follow pings through a chain; those that may come out at its end."""
         out = 0
         for rule in self._chains.get(name, ()):
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                self.accepted |= here
+                self.refused[name, "too many rules"] = here
+                break
             verdict = _VERDICT.search(rule)
             took, sure = self._takes(rule[: verdict.start()], here) if verdict and here else (0, 0)
             if verdict is None or not took:

@@ -140,6 +140,12 @@ def test_a_loop_ends_and_a_hook_that_its_table_does_not_have_refuses_nothing() -
     assert met(text, "INPUT", "eth1", None) == []
 
 
+def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
+    chains = "\n".join(f"chain c{n} {{\njump c{n + 1}\njump c{n + 1}\n}}" for n in range(40))
+    hook = "chain hook {\ntype filter hook forward priority 10; policy accept;\njump c0\ndrop\n}"
+    assert met(f"table inet firewalld {{\n{hook}\n{chains}\n}}", "FORWARD", "eth0", "docker0")[0].startswith("?")
+
+
 def test_the_tables_of_others_are_told_from_its_own() -> None:
     lines = TABLE.format(rule="drop").splitlines()
     assert [line for line in own(lines, others=True) if "policy" in line] == [

@@ -180,3 +180,12 @@ def test_a_mask_with_a_gap_is_in_doubt_and_ends_no_plan() -> None:
     rule = parsed("-s 10.0.0.0/255.0.255.0 -j DROP")
     assert rule is not None
     assert (rule.target, rule.doubtful) == ("DROP", True)
+
+
+def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
+    calling = {("filter", f"C{n}"): (f"-j C{n + 1}",) * 2 for n in range(40)}
+    chains = {("filter", "FORWARD"): ("-j C0", "-j DROP"), **calling, ("filter", "C40"): ()}
+    wall = Firewall(chains, {("filter", "FORWARD"): "ACCEPT"})
+    sieve = Sieve(0b1111)
+    through(wall, "FORWARD", INWARD, sieve, "host1")
+    assert (sieve.stopped, sieve.doubted) == (0, 0b1111)
