@@ -39,7 +39,8 @@ browser: system
 demo: system
 	@$(BIN)/dockmesh lab up --name demo
 	$(BIN)/dockmesh apply -i $(LAB_INVENTORY) --yes
-	@echo 'The lab stays up: $(BIN)/dockmesh status -i $(LAB_INVENTORY); make lab-down ends it.'
+	@echo 'The lab stays up, and make lab-down ends it. To look again:'
+	@echo '$(BIN)/dockmesh status -i $(LAB_INVENTORY)'
 
 images: system
 	@$(BIN)/dockmesh lab images

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -75,12 +76,16 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and exit."""
     gc.set_threshold(_OBJECTS_MADE)
-    status = _status()
+    try:
+        status = _status()
+        # The verdict is printed: Ctrl-C would give another one.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError):
             stream.flush()
-    # All is done and said. The interpreter would wait for a thread that hangs in a connect, look for garbage in all it
-    # has, and take Ctrl-C for another end than the one that was told.
+    # The interpreter would wait for a thread that hangs in a connect, and look for garbage in all it has.
     os._exit(status)
 
 

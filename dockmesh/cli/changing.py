@@ -114,10 +114,20 @@ def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
 
 
 def _carry_out(options: Options, run: _Run) -> int:
-    if not run.yes and not terminal():
-        raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
     # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
     kept = _saved_plan(run.file) if run.file else None
+    if not run.yes and not terminal():
+        raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
+    try:
+        return _carried_out(options, run, kept)
+    except KeyboardInterrupt as interrupt:
+        # The bars have gone, and would have taken these words with them.
+        if interrupt.args:
+            click.echo(str(interrupt), err=True)
+        raise
+
+
+def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
     with contact(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
         foreseen = pipeline.foresee(planned)
@@ -148,8 +158,7 @@ def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome,
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
-        click.echo(f"\n{left(pipeline.underway, within_s)}", err=True)
-        raise
+        raise KeyboardInterrupt(left(pipeline.underway, within_s)) from None
 
 
 def _saved_plan(file: Path) -> dict[str, Any]:

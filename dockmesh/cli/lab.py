@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shutil import which
 
 import click
 from rich.live import Live
@@ -51,7 +52,8 @@ def up(name: str, hosts: int, light: int | None, releases: str) -> None:
         chosen = tuple(releases.split(","))
         started = lifecycle.up(name, light or hosts, chosen, on_progress, light=light is not None)
     inside, first = started.topology.fabric, started.topology.hosts[0].underlay.ip
-    click.echo(f"with dockmesh: dockmesh status -i {started.inventory}", err=True)
+    called = "dockmesh" if which("dockmesh") else sys.argv[0]
+    click.echo(f"with dockmesh: {called} status -i {started.inventory}", err=True)
     click.echo(f"by hand, from the controller's namespace: ip netns exec {inside} ping {first}", err=True)
     click.echo(started.inventory)
 

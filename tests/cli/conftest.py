@@ -17,8 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def called(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
-        # As main leaves, and the test runner stays; its garbage collection is its own as well.
+        # As main leaves, and the test runner stays; its garbage collection is its own, and so is its Ctrl-C.
         monkeypatch.setattr("os._exit", sys.exit)
+        monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setattr("gc.set_threshold", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             main()

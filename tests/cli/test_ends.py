@@ -17,8 +17,8 @@ def test_ctrl_c_after_the_verdict_does_not_change_it(after_ms: int) -> None:
         assert run.stdout
         assert run.stderr
         # The closing brace's line is the last that is printed.
-        while run.stdout.readline() != "}\n":
-            assert run.poll() is None
+        while (line := run.stdout.readline()) != "}\n":
+            assert line
         time.sleep(after_ms / 1000)
         run.send_signal(signal.SIGINT)
         assert (run.wait(timeout=20), run.stderr.read().strip()) in {(0, ""), (130, "interrupted")}

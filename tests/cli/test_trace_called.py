@@ -45,6 +45,7 @@ def run(
     def called(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dockmesh", "trace", "-i", "mesh.yml", *words])
         monkeypatch.setattr("os._exit", sys.exit)
+        monkeypatch.setattr("signal.signal", lambda *_: None)
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr()

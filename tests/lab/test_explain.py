@@ -463,6 +463,16 @@ def test_hosts_that_have_not_joined_are_told_so_although_their_containers_have_o
     assert ended.document["remedy"] == applied("host1")
 
 
+def test_a_host_that_has_left_is_the_cause_where_the_other_one_still_has_its_route(joined: Mesh) -> None:
+    try:
+        assert joined.dockmesh("destroy", "--yes", "--limit", "host3").status == 0
+        ended = joined.dockmesh("explain", "host1", "host3", "--json")
+    finally:
+        assert joined.dockmesh("apply", "--yes").status == 0
+    assert (ended.status, ended.document["fault"]) == (3, "not joined"), ended
+    assert ended.document["remedy"] == applied("host3")
+
+
 def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
     before = sight.look_at(lab, HOSTS)
     assert joined.dockmesh("explain", "host2", "host3").status == 0

@@ -54,6 +54,8 @@ def _route_fault(at: Side, other: Side, seen: Sight) -> Fault:
     best = _best(seen, other.address)
     if not own and other.host.prefix is not None:
         return _routeless(at, other, seen)
+    if other.host.prefix is not None and other.address not in other.host.prefix and other.sight and not other.joined:
+        return not_joined(other)
     if best is not None and best in own and best.route.next_hop != other.host.underlay:
         cause = f"{at.name} sends what is for {other.name} to another machine: {best.words}"
         return Fault("wrong next hop", f"{cause}, not via {other.host.underlay}", apply(at))
