@@ -268,8 +268,8 @@ read_facts() {
   section basis fingerprint "$basis"
   printf '%s\n' "$basis"
   section user user
-  # One that takes no batch may be none of iproute2's.
-  [ -n "$ip" ] || section version ip -V
+  # One that does not get to the end of its batch may be none of iproute2's.
+  case "$basis" in *"$LINE@routes 0"*) ;; *) section version ip -V ;; esac
   section systemd systemd
   section tools tools
   section ip_forward switch /proc/sys/net/ipv4/ip_forward
