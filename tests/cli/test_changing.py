@@ -1,12 +1,16 @@
 """The verbs that change hosts, as users meet them: what is asked, what is told, what becomes of the hosts."""
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from fakehosts import FakeLan, FakeSession
+
+from dockmesh.cli import changing
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -105,6 +109,30 @@ def test_interrupted_the_run_names_the_hosts_amid_their_change_and_the_time_they
     assert re.search(r"^amid their change: host2\. .* by themselves, by \d\d:\d\d:\d\d;", err, re.MULTILINE)
     assert "dockmesh plan --limit host2" in err
     assert lan.hosts["host2"].pending is not None
+
+
+def test_what_an_interrupted_run_says_comes_when_its_bars_are_gone(
+    lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def with_bars(*words: object) -> Iterator[object]:
+        try:
+            with contact(*words) as pipeline:
+                yield pipeline
+        finally:
+            sys.stderr.write("the bars are wiped off\n")
+
+    def interrupted(self: FakeSession, script: str, *, timeout_s: float) -> str:
+        if "transact </dev/null" in script:
+            raise KeyboardInterrupt
+        return ran(self, script, timeout_s=timeout_s)
+
+    ran, contact = FakeSession.run, changing.contact
+    monkeypatch.setattr(FakeSession, "run", interrupted)
+    monkeypatch.setattr(changing, "contact", with_bars)
+    status, _, err = run("apply", "--yes", "--serial", "100%")
+    assert (status, lan.opened > 0) == (130, True)
+    assert 0 <= err.find("the bars are wiped off") < err.find("amid their change: host1")
 
 
 def test_a_file_that_is_no_plan_is_refused_before_anybody_is_contacted(lan: FakeLan, run: Run, tmp_path: Path) -> None:
