@@ -171,7 +171,7 @@ def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_
             lab, {host: " && ".join(f"{{ {each}; }} >&2" for each in commands) for host, commands in HARMLESS.items()}
         )
         assert on_all(lab, dict.fromkeys(SETUPS, OWN)) == before
-        assert poll(lambda: is_whole(three), SETTLES_WITHIN_S)
+        assert poll(lambda: is_whole(three), SETTLES_WITHIN_S), three.dockmesh("status")
     finally:
         on_all(lab, dict.fromkeys(SETUPS, "systemctl start dockmesh.timer"))
 
@@ -193,7 +193,7 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
     assert applied.status == 0, applied
     for host in SETUPS:
         reboot(lab, host)
-    assert poll(lambda: is_whole(by_second), MENDED_WITHIN_S)
+    assert poll(lambda: is_whole(by_second), MENDED_WITHIN_S), by_second.dockmesh("status")
     ways = {f"via {second(lab, host)} dev eth1" for host in SETUPS}
     for host in SETUPS:
         assert f"via {CONTROLLER.ip} dev eth0" in said(lab, host, "ip", "route", "show", "default")
