@@ -14,7 +14,7 @@ BROWSER := chromium chromium-driver fonts-dejavu-core
 # What draws the HTML report: modules that stand in templates/report/d3 as npm has them.
 D3 := d3-path@3.1.1 d3-shape@3.2.1 d3-hierarchy@3.1.3 d3-selection@3.0.1
 
-.PHONY: demo test check format images lab lab-down bench docs picture pythons units audit lock vendor system browser
+.PHONY: demo test check format images lab lab-down record bench docs picture pythons units audit lock vendor system browser
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml .ci/requirements.lock
@@ -50,6 +50,10 @@ lab: system
 
 lab-down: $(READY)
 	@$(BIN)/dockmesh lab down --name demo
+
+# Records the answers of real hosts that unit tests build from: tests/data/facts.
+record: system
+	@$(BIN)/python tests/lab/record.py
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet .

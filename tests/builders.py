@@ -23,28 +23,6 @@ GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
 _RECORDERS = GENERATIONS | {"nftables": "host3"}
 Said = str | tuple[int, str] | None
 
-# What templates/facts.sh has learnt to ask since the answers were recorded, with what those hosts would have said.
-_SINCE: Mapping[str, Said] = {
-    "systemd": "",
-    "addresses6": "",
-    "routes6": "",
-    "ways6": "",
-    "filter6": "",
-    "raw6": "",
-    "nat6": "",
-    "nft6": (1, "Error: No such file or directory"),
-    "forwarding6": "0",
-    "accept_ra": "",
-    "pending": (1, "cat: /etc/dockmesh/pending/run: No such file or directory"),
-    "nat": "",
-    "admission": "? ?",
-    "rules": "",
-    "tables": "",
-    "policy": "",
-    "switches": "all 0 1\ndefault 0 1",
-    "nft": (1, "Error: No such file or directory\nlist table ip dockmesh\n              ^^^^^^^^"),
-}
-
 
 def host(
     name: str, underlay: str, prefix: str | None = None, bridge: str | None = None, *, docker: bool = True
@@ -95,7 +73,6 @@ def recorded(name: str, changes: Mapping[str, Said] | None = None) -> str:
     said = _blocks(text)
     if base := re.match(r"# crafted over (\w+):", text):
         said = _blocks(recorded(base[1])) | said
-    said = {name: section(name, value) for name, value in _SINCE.items()} | said
     return "".join((said | {key: section(key, value) for key, value in (changes or {}).items()}).values())
 
 

@@ -108,12 +108,9 @@ def test_old_iproute2_says_the_same_in_its_own_words() -> None:
         ("not_root", r"not root there \(uid 65534\): log in as root or set become: sudo"),
         ("busybox_ip", r"ip is not iproute2's \(BusyBox v1.35.0 .*\): install the package iproute2"),
         ("no_docker", "Docker is not installed: install it, or say docker: false in the inventory"),
-        (
-            "bookworm_stopped",
-            r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker",
-        ),
-        ("trixie_stopped", r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker"),
-        ("forky_stopped", r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl start docker"),
+        ("bookworm_stopped", r"Docker does not answer \(docker.service is not active\): systemctl start docker"),
+        ("trixie_stopped", r"Docker does not answer \(docker.service is not active\): systemctl start docker"),
+        ("forky_stopped", r"Docker does not answer \(docker.service is not active\): systemctl start docker"),
         ("snap", "Docker is the snap"),
         ("snap_alone", "Docker is the snap"),
     ],
@@ -121,6 +118,22 @@ def test_old_iproute2_says_the_same_in_its_own_words() -> None:
 def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str, remedy: str) -> None:
     with pytest.raises(HostError, match=remedy):
         facts(name)
+
+
+DEAF = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        (0, json.dumps({"ServerErrors": [DEAF], "ClientInfo": {"Debug": False}})),  # Docker 20.10
+        (0, f"{DEAF}\n{json.dumps({'ID': '', 'Containers': 0, 'ServerErrors': [DEAF]})}"),  # Docker 26.1
+        (1, f"{json.dumps({'ID': '', 'Containers': 0})}\n{DEAF}"),  # Docker 28.5
+    ],
+)
+def test_an_active_docker_that_does_not_answer_is_refused(info: tuple[int, str]) -> None:
+    with pytest.raises(HostError, match=r"Docker does not answer \(Cannot connect to the Docker daemon .*: systemctl "):
+        facts("trixie_fresh", {"info": info})
 
 
 @pytest.mark.parametrize(("said", "told"), [("OpenRC", "OpenRC"), ("runit", "runit"), ("", "another init")])
