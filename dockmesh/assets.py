@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _IN_WHEEL = Path(__file__).with_name("templates")
 _IN_CHECKOUT = Path(__file__).parent.with_name("templates")
@@ -67,7 +67,7 @@ def check() -> None:
     if folder is None:
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder, and ${VARIABLE} names it")
+        raise UsageError(f"{folder}: there is no such folder, and ${VARIABLE} names it", code=UsageCode.NO_FOLDER)
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
         if file.is_file() and not any(part.startswith(".") for part in name.parts):
@@ -77,15 +77,21 @@ def check() -> None:
 def _check(file: Path, name: str) -> None:
     ours = next((head for head in replaceable() if head.name == name), None)
     if ours is None:
-        raise UsageError(f"{file}: this is none of the templates that can be replaced: {', '.join(_REPLACEABLE)}")
+        raise UsageError(
+            f"{file}: this is none of the templates that can be replaced: {', '.join(_REPLACEABLE)}",
+            code=UsageCode.UNKNOWN_TEMPLATE,
+        )
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"{file}: it cannot be read: {error}") from error
+        raise UsageError(f"{file}: it cannot be read: {error}", code=UsageCode.CANNOT_READ) from error
     head = _head(text)
     if head is None or (head.name, head.version) != (name, ours.version):
         found = f"it is of {head.name} version {head.version}" if head else "its first line says of no version"
-        raise UsageError(f"{file}: {found}, and here is version {ours.version}: begin with a copy of {FOLDER / name}")
+        raise UsageError(
+            f"{file}: {found}, and here is version {ours.version}: begin with a copy of {FOLDER / name}",
+            code=UsageCode.TEMPLATE_VERSION,
+        )
     if name.endswith(".j2"):
         _compile(file, text, ours)
 
@@ -97,13 +103,16 @@ def _compile(file: Path, text: str, ours: Head) -> None:
     try:
         unknown = sorted(meta.find_undeclared_variables(environment.parse(text)) - set(ours.variables))
         if unknown:
-            raise UsageError(f"{file}: no variable is called {unknown[0]!r}; there are: {', '.join(ours.variables)}")
+            raise UsageError(
+                f"{file}: no variable is called {unknown[0]!r}; there are: {', '.join(ours.variables)}",
+                code=UsageCode.TEMPLATE_VARIABLE,
+            )
         if values := _REPLACEABLE[ours.name]:
             environment.from_string(text).render(values)
     except TemplateSyntaxError as error:
-        raise UsageError(f"{file}:{error.lineno}: {error.message}") from error
+        raise UsageError(f"{file}:{error.lineno}: {error.message}", code=UsageCode.BAD_TEMPLATE) from error
     except TemplateError as error:
-        raise UsageError(f"{file}: {error.message}") from error
+        raise UsageError(f"{file}: {error.message}", code=UsageCode.BAD_TEMPLATE) from error
 
 
 def _head(text: str) -> Head | None:

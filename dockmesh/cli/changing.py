@@ -19,7 +19,7 @@ from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.sections import quoted
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
 from dockmesh.report import document, wording
 from dockmesh.report.console import console, print_outcomes
@@ -117,7 +117,10 @@ def _carry_out(options: Options, run: _Run) -> int:
     # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
     kept = _saved_plan(run.file) if run.file else None
     if not run.yes and not terminal():
-        raise UsageError("this asks before it changes anything, and there is no terminal to ask on: add --yes")
+        raise UsageError(
+            "this asks before it changes anything, and there is no terminal to ask on: add --yes",
+            code=UsageCode.NEEDS_YES,
+        )
     try:
         return _carried_out(options, run, kept)
     except KeyboardInterrupt as interrupt:
@@ -165,7 +168,9 @@ def _saved_plan(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: the saved plan cannot be read") from error
+        raise UsageError(
+            f"{file}: {error.strerror}: the saved plan cannot be read", code=UsageCode.CANNOT_READ
+        ) from error
     return saved.load(text, file=str(file))
 
 
@@ -178,7 +183,9 @@ def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
 def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
     number = serial.removesuffix("%")
     if not number.isdecimal() or int(number) < 1:
-        raise UsageError(f"--serial {serial}: give a count of hosts, or a share of them such as 25%")
+        raise UsageError(
+            f"--serial {serial}: give a count of hosts, or a share of them such as 25%", code=UsageCode.BAD_OPTION
+        )
     return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
 
 

@@ -17,7 +17,7 @@ from dockmesh.cli.listening import listening
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
 from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.connections import identity_files
@@ -91,7 +91,8 @@ def _password(hosts: tuple[Host, ...]) -> Secret | None:
     password = ask("sudo password", "SUDO_ASKPASS", "SSH_ASKPASS")
     if password is None:
         raise UsageError(
-            "--ask-become-pass: there is no terminal to ask on, nor an answer by SUDO_ASKPASS or SSH_ASKPASS"
+            "--ask-become-pass: there is no terminal to ask on, nor an answer by SUDO_ASKPASS or SSH_ASKPASS",
+            code=UsageCode.NO_TERMINAL,
         )
     return password
 

@@ -7,7 +7,7 @@ from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.explain.model import question
 from dockmesh.core.explain.walk import explain as walk
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.console import console
 from dockmesh.report.explain import explain_document, print_explained
 
@@ -26,7 +26,9 @@ def explain(options: Options, source: str, target: str) -> int:
     Example: dockmesh explain -i mesh.yml docker128 docker130
     """
     if options.limit is not None:
-        raise UsageError("explain goes between the two hosts it names: leave --limit away")
+        raise UsageError(
+            "explain goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
+        )
     asked = question(options.fleet(), source, target)
     with contact(options) as pipeline:
         seen = pipeline.look(asked)

@@ -18,10 +18,10 @@ from dockmesh.core.inventory import addresses, parse
 from dockmesh.core.inventory.faults import validate
 from dockmesh.core.inventory.schema import ConnectionKeys, json_schema
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.starting.candidates import Candidate, Value
+from dockmesh.core.starting.candidates import Candidate, Place, Value
 from dockmesh.core.starting.proposal import Proposed, after_reading, unasked
 from dockmesh.core.starting.written import SCHEMA, written
-from dockmesh.errors import HostError, NoDockerError, UsageError
+from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageCode, UsageError
 from dockmesh.report.console import console, counted
 from dockmesh.report.document import init_document
 from dockmesh.report.proposal import print_proposed
@@ -150,8 +150,8 @@ def _without_docker(host: Host) -> Host:
 def _settings(pool: str) -> Settings:
     try:
         network = addresses.prefix(pool)
-    except ValueError as why:
-        raise UsageError(f"--pool {why}") from why
+    except InvalidValueError as why:
+        raise InventoryError([Place("--pool").problem(why.code, str(why))]) from why
     return Settings(pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.NARROWEST)))
 
 
@@ -159,7 +159,7 @@ def _connection(given: tuple[str, ...]) -> dict[str, Value]:
     words = dict(each.partition("=")[::2] for each in given)
     keys, faults = validate({"connection": words})
     if faults:
-        raise UsageError("\n".join(f"--connection: {fault.message}" for fault in faults))
+        raise InventoryError([Place("--connection").problem(fault.code, fault.message) for fault in faults])
     return {key: getattr(keys.connection, key) for key in words if key in ConnectionKeys.model_fields}
 
 
@@ -167,12 +167,17 @@ def _refuse(out: Path, *, force: bool, json: bool) -> None:
     """Before anybody is contacted."""
     if str(out) == "-":
         if json:
-            raise UsageError("--json and the inventory cannot both go to stdout: name a file with --out")
+            raise UsageError(
+                "--json and the inventory cannot both go to stdout: name a file with --out",
+                code=UsageCode.CONFLICTING_OPTIONS,
+            )
         return
     if out.exists() and not force:
-        raise UsageError(f"{out} is there already, and stays: name another file with --out, or --force")
+        raise UsageError(
+            f"{out} is there already, and stays: name another file with --out, or --force", code=UsageCode.FILE_EXISTS
+        )
     if not out.parent.is_dir():
-        raise UsageError(f"{out}: there is no folder {out.parent}: make it first")
+        raise UsageError(f"{out}: there is no folder {out.parent}: make it first", code=UsageCode.NO_FOLDER)
 
 
 def _write(out: Path, text: str, *, force: bool) -> None:
@@ -186,7 +191,9 @@ def _write(out: Path, text: str, *, force: bool) -> None:
         if not schema.exists():
             put(schema, json.dumps(json_schema(), indent=2) + "\n")
     except OSError as error:
-        raise UsageError(f"{out}: {error.strerror}: the inventory could not be written") from error
+        raise UsageError(
+            f"{out}: {error.strerror}: the inventory could not be written", code=UsageCode.CANNOT_WRITE
+        ) from error
 
 
 def _tell(options: Options, proposed: tuple[Proposed, ...], out: Path, lost: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dockmesh.core.inventory import yamldoc
 from dockmesh.core.inventory.marked import Document
-from dockmesh.errors import InventoryError, Problem, UsageError
+from dockmesh.errors import InventoryError, Problem, UsageCode, UsageError
 
 _DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 _ENDINGS = (".yml", ".yaml")
@@ -27,7 +27,10 @@ def found(given: Iterable[Path]) -> tuple[Path, ...]:
         if file.exists():
             return (file,)
     names = ", ".join(map(str, _DEFAULTS))
-    raise UsageError(f"no inventory: there is no {names} here; name one with -i FILE or DOCKMESH_INVENTORY")
+    raise UsageError(
+        f"no inventory: there is no {names} here; name one with -i FILE or DOCKMESH_INVENTORY",
+        code=UsageCode.NO_INVENTORY,
+    )
 
 
 def text_of(file: Path) -> str:
@@ -39,7 +42,9 @@ def text_of(file: Path) -> str:
     try:
         return file.read_bytes().decode(errors="surrogateescape")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: name the inventory with -i FILE") from error
+        raise UsageError(
+            f"{file}: {error.strerror}: name the inventory with -i FILE", code=UsageCode.CANNOT_READ
+        ) from error
 
 
 def read_all(texts: Mapping[Path, str]) -> tuple[Document, ...]:
@@ -66,5 +71,8 @@ def _files(given: Path) -> Iterator[Path]:
         return
     inside = sorted(file for file in given.iterdir() if file.suffix in _ENDINGS and not file.name.startswith("."))
     if not inside:
-        raise UsageError(f"{given}: no inventory is in this folder: its files end in {' or '.join(_ENDINGS)}")
+        raise UsageError(
+            f"{given}: no inventory is in this folder: its files end in {' or '.join(_ENDINGS)}",
+            code=UsageCode.NO_INVENTORY,
+        )
     yield from inside

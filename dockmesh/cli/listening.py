@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.options import Options
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 from dockmesh.report.console import console
 from dockmesh.report.journal import Journal
 from dockmesh.report.listening import Listener, Several
@@ -38,7 +38,9 @@ def _journal(file: Path) -> Iterator[Journal]:
     try:
         journal = Journal(file, click.get_current_context().info_name or "")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}: no log can be written there") from error
+        raise UsageError(
+            f"{file}: {error.strerror or error}: no log can be written there", code=UsageCode.CANNOT_WRITE
+        ) from error
     try:
         with journal:
             yield journal

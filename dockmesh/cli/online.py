@@ -16,7 +16,7 @@ from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core import saved
 from dockmesh.core.reach import Report
 from dockmesh.core.reach.choice import Pair, named, sampled
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.pipeline import TEXTS, Pipeline
 from dockmesh.report import document
 from dockmesh.report.console import console
@@ -84,7 +84,7 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     Example: dockmesh status -i mesh.yml --html mesh.html --junit mesh.xml
     """
     if watch is not None and options.json:
-        raise UsageError("--watch is for people: with --json, call status again")
+        raise UsageError("--watch is for people: with --json, call status again", code=UsageCode.CONFLICTING_OPTIONS)
     choose = _choice(options, sample, pairs)
     out, verbose = console(color=options.color), options.verbose > 0
     with contact(options, quiet=watch is not None) as pipeline:
@@ -112,7 +112,9 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
         UsageError: it cannot be meant so.
     """
     if sample is not None and pairs is not None:
-        raise UsageError("--sample draws pairs and --pairs names them: one of the two")
+        raise UsageError(
+            "--sample draws pairs and --pairs names them: one of the two", code=UsageCode.CONFLICTING_OPTIONS
+        )
     fleet = options.fleet()
     if sample is not None:
         hosts = options.hosts(fleet)
@@ -127,4 +129,6 @@ def _save(file: Path, plan: dict[str, Any]) -> None:
         file.touch(mode=0o600)
         file.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: the plan could not be saved") from error
+        raise UsageError(
+            f"{file}: {error.strerror}: the plan could not be saved", code=UsageCode.CANNOT_WRITE
+        ) from error

@@ -17,7 +17,7 @@ from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.marked import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.selection import select
-from dockmesh.errors import DockmeshError, UsageError
+from dockmesh.errors import DockmeshError, UsageCode, UsageError
 from dockmesh.report.document import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
@@ -118,7 +118,7 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         try:
             assets.check()
             if quiet and verbose:
-                raise UsageError("-q says less and -v says more: one of the two")
+                raise UsageError("-q says less and -v says more: one of the two", code=UsageCode.CONFLICTING_OPTIONS)
             return verb(given, **own)
         except DockmeshError as error:
             if json:

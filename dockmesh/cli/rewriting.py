@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
 
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 
 def rewrite(file: Path, before: str, after: str) -> None:
@@ -20,10 +20,15 @@ def rewrite(file: Path, before: str, after: str) -> None:
         # Opened for writing too: what is write-protected shall not be replaced because its folder is not.
         with target.open("rb+") as current:
             if current.read() != before.encode(errors="surrogateescape"):
-                raise UsageError(f"{file} has changed since it was read, and was left as it is: run this again")
+                raise UsageError(
+                    f"{file} has changed since it was read, and was left as it is: run this again",
+                    code=UsageCode.FILE_CHANGED,
+                )
             _replace(target, after.encode(), os.fstat(current.fileno()))
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}: it could not be written and is as it was") from error
+        raise UsageError(
+            f"{file}: {error.strerror or error}: it could not be written and is as it was", code=UsageCode.CANNOT_WRITE
+        ) from error
 
 
 def put(file: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from dockmesh.cli.views import Views, unwritten, views
 from dockmesh.core.results.comparison import compare
 from dockmesh.core.results.model import Result
 from dockmesh.core.results.reading import read
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.comparison import comparison_document, print_comparison
 from dockmesh.report.console import console
 
@@ -48,7 +48,10 @@ def report(*, file: Path, views: Views) -> int:
     Example: dockmesh report monday.json --html monday.html
     """
     if not views.files:
-        raise UsageError("report writes files: name one with --html, --markdown, --junit or --prometheus")
+        raise UsageError(
+            "report writes files: name one with --html, --markdown, --junit or --prometheus",
+            code=UsageCode.MISSING_OPTION,
+        )
     return unwritten(views.write(_result(file)))
 
 
@@ -57,7 +60,7 @@ def _result(file: Path) -> Result:
         with file.open("rb") as opened:
             text = opened.read(_LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: the result cannot be read") from error
+        raise UsageError(f"{file}: {error.strerror}: the result cannot be read", code=UsageCode.CANNOT_READ) from error
     if len(text) > _LARGEST:
-        raise UsageError(f"{file}: larger than {_LARGEST >> 20} MiB, which no result is")
+        raise UsageError(f"{file}: larger than {_LARGEST >> 20} MiB, which no result is", code=UsageCode.FILE_TOO_LARGE)
     return read(text, file=str(file))

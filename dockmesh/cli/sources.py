@@ -12,7 +12,7 @@ from paramiko import SSHException
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting import ansible
 from dockmesh.core.starting.candidates import Candidate, Place, doubled, name_of, named, read
-from dockmesh.errors import InventoryError, Problem, UsageError
+from dockmesh.errors import InvalidValueError, InventoryError, Problem, UsageCode, UsageError
 from dockmesh.remote.configuration import USER, Configuration
 
 _VARIABLES = ("group_vars", "host_vars")
@@ -40,7 +40,10 @@ def candidates(pattern: str | None, file: Path | None, hosts: Iterable[str]) -> 
     if problems:
         raise InventoryError(problems)
     if not found:
-        raise UsageError("no hosts: name some, or --ssh-config 'PATTERN', or --ansible FILE with hosts in it")
+        raise UsageError(
+            "no hosts: name some, or --ssh-config 'PATTERN', or --ansible FILE with hosts in it",
+            code=UsageCode.NO_HOSTS,
+        )
     return tuple(found)
 
 
@@ -58,14 +61,15 @@ def _of_ssh(pattern: str) -> list[Candidate]:
     matching = [entry for name, entry in entries.items() if fnmatchcase(name, pattern)]
     if not matching:
         raise UsageError(
-            f"{USER}: no Host entry is called {quoted(pattern)}{did_you_mean(pattern, [*entries], most=3)}"
+            f"{USER}: no Host entry is called {quoted(pattern)}{did_you_mean(pattern, [*entries], most=3)}",
+            code=UsageCode.UNKNOWN_HOST,
         )
     for entry in matching:
         place = Place(entry.file, entry.line, 1)
         try:
             found.append(Candidate(name_of(entry.name), str(read("address", entry.name)), place))
-        except ValueError as why:
-            problems.append(place.problem(f"host {why}"))
+        except InvalidValueError as why:
+            problems.append(place.problem(why.code, f"host {why}"))
     return _sound(found, problems)
 
 
@@ -73,7 +77,9 @@ def _of_ansible(file: Path) -> list[Candidate]:
     try:
         text = file.read_bytes().decode(errors="surrogateescape")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: the Ansible inventory cannot be read") from error
+        raise UsageError(
+            f"{file}: {error.strerror}: the Ansible inventory cannot be read", code=UsageCode.CANNOT_READ
+        ) from error
     beside = [name for name in _VARIABLES if (file.parent / name).is_dir()]
     if beside:
         click.echo(f"note: variables in {' and '.join(beside)} beside {file} are not read", err=True)
@@ -86,8 +92,8 @@ def _arguments(hosts: Iterable[str]) -> list[Candidate]:
     for each in hosts:
         try:
             found.append(named(each))
-        except ValueError as why:
-            problems.append(Place("HOST").problem(str(why)))
+        except InvalidValueError as why:
+            problems.append(Place("HOST").problem(why.code, str(why)))
     return _sound(found, problems)
 
 

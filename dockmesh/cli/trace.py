@@ -11,7 +11,7 @@ from dockmesh.cli.contact import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import Captured, question
 from dockmesh.core.trace.way import follow
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.console import console
 from dockmesh.report.trace import print_trace, trace_document
 
@@ -37,7 +37,9 @@ def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
     Example: dockmesh trace -i mesh.yml docker128 docker130:web --pcap captures
     """
     if options.limit is not None:
-        raise UsageError("trace goes between the two hosts it names: leave --limit away")
+        raise UsageError(
+            "trace goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
+        )
     asked = question(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
     if pcap is not None:
         _make(pcap)
@@ -58,7 +60,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: {error.strerror}: the captures cannot be kept there") from error
+        raise UsageError(
+            f"{folder}: {error.strerror}: the captures cannot be kept there", code=UsageCode.CANNOT_WRITE
+        ) from error
 
 
 def _keep(folder: Path, captured: Captured) -> None:
@@ -70,5 +74,7 @@ def _keep(folder: Path, captured: Captured) -> None:
         try:
             file.write_bytes(capture.pcap)
         except OSError as error:
-            raise UsageError(f"{file}: {error.strerror}: the capture could not be kept") from error
+            raise UsageError(
+                f"{file}: {error.strerror}: the capture could not be kept", code=UsageCode.CANNOT_WRITE
+            ) from error
         click.echo(f"kept {file}", err=True)

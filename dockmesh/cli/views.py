@@ -13,7 +13,7 @@ import click
 from dockmesh.cli.rewriting import put
 from dockmesh.core.results.model import Result
 from dockmesh.core.results.reading import result_of
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 # Each has a module in `report`, whose libraries are loaded when it is asked for.
 _VIEWS = {
@@ -74,10 +74,10 @@ def _check(files: list[Path]) -> None:
     for file, target in zip(files, targets, strict=True):
         folder = Path(target).parent
         if not folder.is_dir():
-            raise UsageError(f"{file}: there is no folder {folder}: make it first")
+            raise UsageError(f"{file}: there is no folder {folder}: make it first", code=UsageCode.NO_FOLDER)
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise UsageError(f"{file}: the folder {folder} is not yours to write in")
+            raise UsageError(f"{file}: the folder {folder} is not yours to write in", code=UsageCode.CANNOT_WRITE)
         if file.exists() and not file.is_file():
-            raise UsageError(f"{file}: not a regular file; name one, or a name that is free")
+            raise UsageError(f"{file}: not a regular file; name one, or a name that is free", code=UsageCode.NOT_A_FILE)
         if targets.count(target) > 1:
-            raise UsageError(f"{file}: two reports cannot go into one file")
+            raise UsageError(f"{file}: two reports cannot go into one file", code=UsageCode.SAME_FILE)

@@ -12,7 +12,7 @@ from dockmesh.core.inventory.several import holder
 from dockmesh.core.inventory.wording import listed
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.occupied import Occupied
-from dockmesh.errors import InventoryError, UsageError
+from dockmesh.errors import InventoryError, UsageCode, UsageError
 
 _NAMED = 6
 
@@ -40,14 +40,18 @@ def allocate(
         return ()
     pool, length = fleet.settings.pool, fleet.settings.prefix_length
     if pool is None:
-        raise UsageError(f"{file}: no pool to draw prefixes from: write one under mesh, as in pool: 10.128.0.0/12")
+        raise UsageError(
+            f"{file}: no pool to draw prefixes from: write one under mesh, as in pool: 10.128.0.0/12",
+            code=UsageCode.NO_POOL,
+        )
     taken = (*_taken(fleet), *(each.network for each in clear_of))
     drawn = tuple(map(Allocation, lacking, free_blocks(pool, length, taken)))
     if left_out := lacking[len(drawn) :]:
         raise UsageError(
             f"{file}: no /{length} is left in the pool {pool} for {len(left_out)} of {len(lacking)} hosts without a "
             f"prefix ({listed(left_out)}): take a wider pool under mesh, or smaller prefixes by a longer prefix_length"
-            f"{_besides(clear_of)}"
+            f"{_besides(clear_of)}",
+            code=UsageCode.POOL_EXHAUSTED,
         )
     return drawn
 
@@ -136,5 +140,6 @@ def _unfit(named: str, reasons: Iterable[str]) -> UsageError:
     told = "".join(f"\n  {reason}" for reason in reasons)
     return UsageError(
         f"{named} stays as it is, for with the prefixes in it{told}\n"
-        "Edit it by hand; allocate without --write shows the prefixes."
+        "Edit it by hand; allocate without --write shows the prefixes.",
+        code=UsageCode.CANNOT_INSERT,
     )

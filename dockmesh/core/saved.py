@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from dockmesh.core.texts import Texts
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _FORMAT = "dockmesh/plan/1"
 
@@ -29,9 +29,12 @@ def load(text: str, *, file: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: not a saved plan: {error}") from error
+        raise UsageError(f"{file}: not a saved plan: {error}", code=UsageCode.NOT_A_SAVED_PLAN) from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise UsageError(f"{file}: not a saved plan of this version ({_FORMAT}): make it with plan --out")
+        raise UsageError(
+            f"{file}: not a saved plan of this version ({_FORMAT}): make it with plan --out",
+            code=UsageCode.NOT_A_SAVED_PLAN,
+        )
     return document
 
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Fleet, Host
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _TAG = "tag:"
 
@@ -25,20 +25,26 @@ def select(fleet: Fleet, pattern: str, *, option: str = "--limit") -> tuple[Host
     names = set[str]().union(*wanted) if wanted else {host.name for host in fleet.hosts}
     names.difference_update(*unwanted)
     if not names:
-        raise UsageError(f"{option} {quoted(pattern)} leaves no host")
+        raise UsageError(f"{option} {quoted(pattern)} leaves no host", code=UsageCode.NO_HOST_LEFT)
     return tuple(host for host in fleet.hosts if host.name in names)
 
 
 def _matching(fleet: Fleet, term: str, option: str) -> set[str]:
     if not term:
-        raise UsageError(f"{option} holds an empty term; name hosts, globs or tag:NAME, separated by single commas")
+        raise UsageError(
+            f"{option} holds an empty term; name hosts, globs or tag:NAME, separated by single commas",
+            code=UsageCode.EMPTY_TERM,
+        )
     glob = term.removeprefix(_TAG)
     by_tag = glob != term
     found = {host.name for host in fleet.hosts if _matches(host.tags if by_tag else (host.name,), glob)}
     if not found:
         known = {word for host in fleet.hosts for word in (host.tags if by_tag else (host.name,))}
         what = "no host has the tag" if by_tag else "no host is called"
-        raise UsageError(f"{option}: {what} {quoted(glob)}{did_you_mean(glob, sorted(known), most=3)}")
+        raise UsageError(
+            f"{option}: {what} {quoted(glob)}{did_you_mean(glob, sorted(known), most=3)}",
+            code=UsageCode.UNKNOWN_TAG if by_tag else UsageCode.UNKNOWN_HOST,
+        )
     return found
 
 

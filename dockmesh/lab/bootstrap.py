@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 from threading import Event
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup
 from dockmesh.lab.command import ENVIRONMENT, poll
 from dockmesh.lab.mirror import mirror
@@ -23,7 +23,8 @@ class UnknownReleaseError(LabError):
     """The mirror has no such release; another attempt would come to the same."""
 
     def __init__(self, release: str, source: str) -> None:
-        super().__init__(f"{source} has no Debian release {release!r}; the lab is tested with {', '.join(RELEASES)}")
+        message = f"{source} has no Debian release {release!r}; the lab is tested with {', '.join(RELEASES)}"
+        super().__init__(message, code=LabCode.UNKNOWN_RELEASE)
 
 
 def is_unknown(release: str, log: str) -> bool:
@@ -69,4 +70,6 @@ def attend(argv: tuple[str, ...], log: Path, group: str, given_up: Event) -> Non
             poll(lambda: building.poll() is not None or given_up.is_set(), _WITHIN_S)
             cgroup.kill(group)
     if building.returncode != 0:
-        raise LabError(f"{group}: {''.join(log.read_text().splitlines(keepends=True)[-3:])}")
+        raise LabError(
+            f"{group}: {''.join(log.read_text().splitlines(keepends=True)[-3:])}", code=LabCode.COMMAND_FAILED
+        )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab.command import poll
 
 _WITHIN_S = 20.0
@@ -113,14 +113,17 @@ def _removed(name: str) -> bool:
 
 def _until(true: Callable[[], bool], complaint: str) -> None:
     if not poll(true, _WITHIN_S):
-        raise LabError(f"{complaint} within {_WITHIN_S:g} s")
+        raise LabError(f"{complaint} within {_WITHIN_S:g} s", code=LabCode.TIMEOUT)
 
 
 @cache
 def _unified() -> Path:
     mounts = _mounts("cgroup2")
     if not mounts:
-        raise LabError("no cgroup2 file system is mounted on this machine; the lab keeps every host in a control group")
+        raise LabError(
+            "no cgroup2 file system is mounted on this machine; the lab keeps every host in a control group",
+            code=LabCode.NEEDS_CGROUP2,
+        )
     return mounts[0]
 
 

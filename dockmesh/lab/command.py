@@ -5,7 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab.requirements import PATH
 
 ENVIRONMENT = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
@@ -32,9 +32,9 @@ def run(
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        raise LabError(f"{' '.join(argv)}: no end after {within_s:g} s") from None
+        raise LabError(f"{' '.join(argv)}: no end after {within_s:g} s", code=LabCode.TIMEOUT) from None
     if check and done.returncode != 0:
-        raise LabError(f"{' '.join(argv)}: {last_words(done)}")
+        raise LabError(f"{' '.join(argv)}: {last_words(done)}", code=LabCode.COMMAND_FAILED)
     return done
 
 

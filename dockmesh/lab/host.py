@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup, inside
 from dockmesh.lab.command import ENVIRONMENT, poll, run
 
@@ -106,9 +106,11 @@ def wait_until(true: Callable[[], bool], machine: Machine, what: str, within_s: 
         return done or not cgroup.populated(machine.handle)
 
     if not poll(settled, within_s):
-        raise LabError(f"{machine.hostname} took over {within_s:g} s {what}{_tail(machine.console)}")
+        raise LabError(
+            f"{machine.hostname} took over {within_s:g} s {what}{_tail(machine.console)}", code=LabCode.TIMEOUT
+        )
     if not done:
-        raise LabError(f"{machine.hostname} died before it came {what}{_tail(machine.console)}")
+        raise LabError(f"{machine.hostname} died before it came {what}{_tail(machine.console)}", code=LabCode.HOST_DIED)
 
 
 def shut_down(handle: str, within_s: float = 10.0) -> None:

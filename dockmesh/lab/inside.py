@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup, command
 
 _ENVIRONMENT = (
@@ -23,7 +23,10 @@ def enter(handle: str, argv: Sequence[str]) -> tuple[str, ...]:
     """The command of this machine that runs `argv` as root on the host, in the host's environment only."""
     pid = cgroup.leader(handle)
     if pid is None:
-        raise LabError(f"{handle.removeprefix('dockmesh-')} is not running; `dockmesh lab up` starts it again")
+        raise LabError(
+            f"{handle.removeprefix('dockmesh-')} is not running; `dockmesh lab up` starts it again",
+            code=LabCode.NOT_RUNNING,
+        )
     namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
     terminal = (f"TERM={os.environ['TERM']}",) if "TERM" in os.environ else ()
     return ("nsenter", "--target", str(pid), *namespaces, "env", "-i", *_ENVIRONMENT, *terminal, *argv)
@@ -40,5 +43,8 @@ def run(
     """The finished process on the host; with `check`, a LabError where it failed."""
     done = command.run(enter(handle, argv), text=text, check=False, within_s=within_s)
     if check and done.returncode != 0:
-        raise LabError(f"{handle.removeprefix('dockmesh-')}: {' '.join(argv)}: {command.last_words(done)}")
+        raise LabError(
+            f"{handle.removeprefix('dockmesh-')}: {' '.join(argv)}: {command.last_words(done)}",
+            code=LabCode.COMMAND_FAILED,
+        )
     return done

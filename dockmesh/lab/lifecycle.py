@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup, host, image, inside, machine, network, start, state
 from dockmesh.lab.access import create_key
 from dockmesh.lab.inventory import folder, inventory, known_hosts
@@ -85,7 +85,7 @@ def find(name: str = "demo") -> Lab:
     machine.check()
     found = state.State.read(name)
     if found is None or not found.complete:
-        raise LabError(f"lab {name} is not up: `dockmesh lab up --name {name}` starts it")
+        raise LabError(f"lab {name} is not up: `dockmesh lab up --name {name}` starts it", code=LabCode.NOT_UP)
     return Lab(found.topology, found.images)
 
 
@@ -114,7 +114,8 @@ def _standing(wanted: Topology) -> Lab | None:
         there = f"{found.hosts} {'light ' * found.light}hosts ({', '.join(found.topology.releases)})"
         raise LabError(
             f"lab {wanted.name} is up with {there}: "
-            f"`dockmesh lab down --name {wanted.name}` first, or choose another name"
+            f"`dockmesh lab down --name {wanted.name}` first, or choose another name",
+            code=LabCode.ALREADY_UP,
         )
     return Lab(found.topology, found.images)
 

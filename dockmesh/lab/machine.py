@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab.requirements import missing
 
 # What many hosts take of the one kernel they have. Each host's systemd wants inotify instances; and neighbours, of whom
@@ -21,11 +21,16 @@ _ENOUGH = {
 def check() -> None:
     """Raise LabError unless a lab can run here; the text says what to do."""
     if sys.platform != "linux":
-        raise LabError("the lab needs Linux: its hosts are network namespaces and control groups")
+        raise LabError(
+            "the lab needs Linux: its hosts are network namespaces and control groups", code=LabCode.NEEDS_LINUX
+        )
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: try `sudo dockmesh lab …`")
+        raise LabError("the lab needs root: try `sudo dockmesh lab …`", code=LabCode.NEEDS_ROOT)
     if packages := missing():
-        raise LabError(f"the lab needs programs that are not installed: apt-get install {' '.join(packages)}")
+        raise LabError(
+            f"the lab needs programs that are not installed: apt-get install {' '.join(packages)}",
+            code=LabCode.MISSING_PROGRAMS,
+        )
 
 
 def make_room() -> str | None:

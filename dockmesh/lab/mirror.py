@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab.command import run
 
 _FIELDS = "$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
@@ -14,7 +14,10 @@ def mirror() -> str:
     listed = run(("apt-get", "indextargets", "--format", _FIELDS)).stdout
     found = choose(listed, codename(_OS_RELEASE.read_text()))
     if found is None:
-        raise LabError("the apt sources of this machine name no Debian archive for its own release, component main")
+        raise LabError(
+            "the apt sources of this machine name no Debian archive for its own release, component main",
+            code=LabCode.NO_ARCHIVE,
+        )
     return found
 
 

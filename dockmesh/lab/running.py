@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import faults, host, inside, network
 from dockmesh.lab.command import WITHIN_S, run
 from dockmesh.lab.image import Image
@@ -45,7 +45,10 @@ class Lab:
         """Do one of `faults.KINDS` to the host, which must be running."""
         target = self.topology.host(name)
         if not inside.is_running(target.handle):
-            raise LabError(f"{name} is not running; `dockmesh lab up --name {self.topology.name}` starts it")
+            raise LabError(
+                f"{name} is not running; `dockmesh lab up --name {self.topology.name}` starts it",
+                code=LabCode.NOT_RUNNING,
+            )
         faults.inject(kind, self.topology.fabric, target)
 
     def faults(self, name: str) -> tuple[str, ...]:

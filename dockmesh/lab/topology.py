@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import cycle, islice
 from pathlib import Path
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 
 POOL = IPv4Network("10.128.0.0/12")
 PREFIX_LENGTH = 20
@@ -88,7 +88,7 @@ class Topology:
             if host.name == name:
                 return host
         known = ", ".join(host.name for host in self.hosts)
-        raise LabError(f"lab {self.name} has no host {name!r}; it has {known}")
+        raise LabError(f"lab {self.name} has no host {name!r}; it has {known}", code=LabCode.UNKNOWN_HOST)
 
 
 def topology(
@@ -122,17 +122,23 @@ def mac(address: IPv4Address) -> str:
 def check_name(name: str) -> None:
     """Raise LabError unless the name can name a lab and no namespace of another lab."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"{name!r} cannot name a lab: 1 to 16 of a-z, 0-9 and -, the first no -")
+        raise LabError(f"{name!r} cannot name a lab: 1 to 16 of a-z, 0-9 and -, the first no -", code=LabCode.BAD_NAME)
     if _LIKE_A_HOST.fullmatch(name):
-        raise LabError(f"{name!r} cannot name a lab: it reads like a host of lab {name.rpartition('-')[0]!r}")
+        raise LabError(
+            f"{name!r} cannot name a lab: it reads like a host of lab {name.rpartition('-')[0]!r}",
+            code=LabCode.BAD_NAME,
+        )
 
 
 def _check(name: str, hosts: int, releases: tuple[str, ...]) -> None:
     check_name(name)
     if not 1 <= hosts <= MOST_HOSTS:
-        raise LabError(f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}")
+        raise LabError(f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}", code=LabCode.BAD_HOST_COUNT)
     if not releases or not all(map(_RELEASE.fullmatch, releases)):
-        raise LabError(f"{','.join(releases)!r} is no list of Debian releases such as {','.join(RELEASES)}")
+        raise LabError(
+            f"{','.join(releases)!r} is no list of Debian releases such as {','.join(RELEASES)}",
+            code=LabCode.BAD_RELEASES,
+        )
 
 
 def _host(lab: str, number: int, prefix: IPv4Network, prefix6: IPv6Network, release: str) -> LabHost:

@@ -15,7 +15,7 @@ from pathlib import Path
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 USER = "~/.ssh/config"
 FILES = (USER, "/etc/ssh/ssh_config")
@@ -107,7 +107,10 @@ class Configuration:
                 yield _header(block)
             elif key == "include" and known:
                 if depth == _DEEPEST:
-                    raise UsageError(f"{file}:{number}: files include each other more than {_DEEPEST} deep")
+                    raise UsageError(
+                        f"{file}:{number}: files include each other more than {_DEEPEST} deep",
+                        code=UsageCode.BAD_SSH_CONFIG,
+                    )
                 for each in _included(value, folder, f"{file}:{number}"):
                     yield from self._lines(each, folder, block, depth + 1)
                 yield _header(block)
@@ -125,7 +128,7 @@ class Configuration:
         try:
             words = shlex.split(value, comments=True)
         except ValueError as error:
-            raise UsageError(f"{where}: {value}: {error}") from error
+            raise UsageError(f"{where}: {value}: {error}", code=UsageCode.BAD_SSH_CONFIG) from error
         if key == "host":
             return ["originalhost", ",".join(words)]
         found: list[str] = []
@@ -150,13 +153,15 @@ def _text(file: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}") from error
+        raise UsageError(f"{file}: {error.strerror}", code=UsageCode.CANNOT_READ) from error
 
 
 def _setting(line: str, where: str) -> tuple[str, str]:
     found = SSHConfig.SETTINGS_REGEX.match(line.strip())
     if not found:
-        raise UsageError(f"{where}: {line.strip()}: neither ssh nor dockmesh can read this")
+        raise UsageError(
+            f"{where}: {line.strip()}: neither ssh nor dockmesh can read this", code=UsageCode.BAD_SSH_CONFIG
+        )
     key, value = found[1].lower(), found[2]
     return key, value if key in _COMMANDS or '"' in value else re.sub(r"\s+#.*", "", value)
 
@@ -165,7 +170,7 @@ def _included(value: str, folder: Path, where: str) -> Iterator[Path]:
     try:
         patterns = [folder / Path(word).expanduser() for word in shlex.split(value)]
     except (ValueError, RuntimeError) as error:
-        raise UsageError(f"{where}: Include {value}: {error}") from error
+        raise UsageError(f"{where}: Include {value}: {error}", code=UsageCode.BAD_SSH_CONFIG) from error
     for pattern in patterns:
         for name in sorted(glob(str(pattern))):  # noqa: PTH207 - absolute patterns
             if Path(name).is_file():

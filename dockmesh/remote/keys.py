@@ -8,7 +8,7 @@ from pathlib import Path
 from paramiko import Agent, PKey, SSHException
 from paramiko.pkey import PublicBlob
 
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 from dockmesh.remote.secret import Secret
 
 # Asks for the passphrase of what is named; None where nobody is there to tell it.
@@ -49,7 +49,7 @@ class Keys:
             try:
                 key = _loaded(file, passphrase.reveal())
             except ValueError as error:
-                raise UsageError(f"that is not the passphrase of {file}") from error
+                raise UsageError(f"that is not the passphrase of {file}", code=UsageCode.WRONG_PASSPHRASE) from error
             with self._lock:
                 self._keys[file] = key
 

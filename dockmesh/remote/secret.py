@@ -5,7 +5,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _ASKPASS_S = 300
 
@@ -56,6 +56,8 @@ def _asked(program: str, prompt: str) -> Secret | None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         # The error of a program that was cut short carries what it had answered by then.
-        raise UsageError(f"the askpass program {program} gave no answer ({type(error).__name__})") from None
+        raise UsageError(
+            f"the askpass program {program} gave no answer ({type(error).__name__})", code=UsageCode.NO_PASSWORD
+        ) from None
     answer = done.stdout.partition(b"\n")[0].removesuffix(b"\r").decode(errors="surrogateescape")
     return Secret(answer) if done.returncode == 0 and answer else None

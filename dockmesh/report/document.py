@@ -121,7 +121,7 @@ def _proposed(each: Proposed) -> dict[str, Any]:
 def problems_document(error: DockmeshError) -> dict[str, Any]:
     """Why a call came to nothing: every problem of the inventory with its place, or the one thing wrong elsewhere."""
     found = error.problems if isinstance(error, InventoryError) else ()
-    elsewhere = {"file": None, "line": None, "column": None, "message": str(error)}
+    elsewhere = {"file": None, "line": None, "column": None, "code": error.code, "message": str(error)}
     return {"format": PROBLEMS, "problems": [_problem(each) for each in found] or [elsewhere]}
 
 

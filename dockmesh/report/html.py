@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from dockmesh.assets import source, template
 from dockmesh.core.results.causes import Cause, causes
 from dockmesh.core.results.model import HostRow, Result, Row, count
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 from dockmesh.report.console import counted
 from dockmesh.report.spans import told
 
@@ -49,7 +49,7 @@ def render(result: Result) -> str:
     try:
         return environment.from_string(template(_PAGE)).render(variables)
     except TemplateError as error:
-        raise UsageError(f"{source(_PAGE)}: {error}") from error
+        raise UsageError(f"{source(_PAGE)}: {error}", code=UsageCode.BAD_TEMPLATE) from error
 
 
 def _heading(result: Result) -> str:

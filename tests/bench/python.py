@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dockmesh.errors import LabError
+from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup
 from dockmesh.lab.command import run
 from dockmesh.lab.running import Lab
@@ -46,7 +46,7 @@ def _unpack(folder: Path) -> None:
     said = run(("apt-cache", "depends", "python3-minimal")).stdout
     found = re.search(r"Depends: (python3\.\d+)-minimal", said)
     if found is None:
-        raise LabError("the machine's package lists have none")
+        raise LabError("the machine's package lists have none", code=LabCode.COMMAND_FAILED)
     version = found[1]
     names = (f"{version}-minimal", f"lib{version}-minimal", f"lib{version}-stdlib")
     # apt-get puts what it fetches where it stands.
@@ -69,7 +69,7 @@ def _mount(folder: Path, handle: str) -> None:
     _pid, status = os.waitpid(child, 0)
     os.close(tree)
     if status != 0:
-        raise LabError(f"{handle} takes no mount")
+        raise LabError(f"{handle} takes no mount", code=LabCode.COMMAND_FAILED)
 
 
 def _move(libc: ctypes.CDLL, tree: int, leader: int | None) -> int:

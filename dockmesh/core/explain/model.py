@@ -7,7 +7,7 @@ from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.inventory.wording import quoted
 from dockmesh.core.model import Fleet
 from dockmesh.core.trace.model import Endpoint, endpoint
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 Way = Literal["there", "back"]
 
@@ -71,5 +71,8 @@ def question(fleet: Fleet, source: str, target: str) -> Question:
     """
     asked = Question(fleet, endpoint(fleet, source), endpoint(fleet, target))
     if asked.source.host == asked.target.host:
-        raise UsageError(f"{quoted(source)} and {quoted(target)} are on one host: the way between two is explained")
+        raise UsageError(
+            f"{quoted(source)} and {quoted(target)} are on one host: the way between two is explained",
+            code=UsageCode.SAME_HOST,
+        )
     return asked

@@ -60,7 +60,7 @@ def default_bridge6(prefix: IPv6Network) -> IPv6Interface:
 
 
 def _problem(document: Document, fault: Fault) -> Problem:
-    return document.problem(fault.path, fault.message, at_key=fault.at_key)
+    return document.problem(fault.path, fault.code, fault.message, at_key=fault.at_key)
 
 
 def _between(documents: Sequence[Document], fault: Fault) -> Problem:

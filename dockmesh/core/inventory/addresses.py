@@ -1,6 +1,6 @@
 """Text of the inventory -> addresses, prefixes and bridges, each with its reason for people where it is none.
 
-Every function raises ValueError; its message starts with the value, for the name of the key to go before it.
+Every function raises InvalidValueError; its message starts with the value, for the name of the key to go before it.
 """
 
 import re
@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import Final
 
 from dockmesh.core.inventory.wording import quoted
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 WIDEST: Final = 8
 NARROWEST: Final = 30
@@ -29,7 +30,7 @@ def ipv4(text: str) -> IPv4Address:
         refuse_ipv6(text)
     bare = text.partition("/")[0]
     hint = f"; an address has no length: {bare}" if "/" in text and _is_ipv4(bare) else ""
-    raise ValueError(f"{quoted(text)} is not an IPv4 address{hint}")
+    raise InvalidValueError(ProblemCode.BAD_ADDRESS, f"{quoted(text)} is not an IPv4 address{hint}")
 
 
 def underlay(text: str) -> IPv4Address:
@@ -41,7 +42,7 @@ def next_hop(found: IPv4Address) -> IPv4Address:
     """`found`, when peers can use it as a next hop."""
     for network, why in _UNROUTABLE:
         if found in network:
-            raise ValueError(f"{found} is {why}: peers cannot use it as a next hop")
+            raise InvalidValueError(ProblemCode.UNROUTABLE, f"{found} is {why}: peers cannot use it as a next hop")
     return found
 
 
@@ -50,14 +51,20 @@ def prefix(text: str) -> IPv4Network:
     given, length = _with_length(text, "a prefix")
     network = IPv4Network((int(given), length), strict=False)
     if network.network_address != given:
-        raise ValueError(f"{given}/{length} has host bits set; did you mean {network}?")
+        raise InvalidValueError(ProblemCode.HOST_BITS, f"{given}/{length} has host bits set; did you mean {network}?")
     if length < WIDEST:
-        raise ValueError(f"{network} is too wide: the shortest prefix is /{WIDEST}, the largest block one site owns")
+        raise InvalidValueError(
+            ProblemCode.BAD_LENGTH,
+            f"{network} is too wide: the shortest prefix is /{WIDEST}, the largest block one site owns",
+        )
     if length > NARROWEST:
-        raise ValueError(f"{network} is too small: /{NARROWEST} is the longest that holds a bridge and a container")
+        raise InvalidValueError(
+            ProblemCode.BAD_LENGTH,
+            f"{network} is too small: /{NARROWEST} is the longest that holds a bridge and a container",
+        )
     for special, why in _UNROUTABLE:
         if network.overlaps(special):
-            raise ValueError(f"{network} overlaps {special}: {why}")
+            raise InvalidValueError(ProblemCode.UNROUTABLE, f"{network} overlaps {special}: {why}")
     return network
 
 
@@ -66,11 +73,19 @@ def bridge(text: str) -> IPv4Interface:
     given, length = _with_length(text, "a bridge")
     found = IPv4Interface((int(given), length))
     if length > NARROWEST:
-        raise ValueError(f"{found} is too small: /{NARROWEST} is the longest that holds a bridge and a container")
+        raise InvalidValueError(
+            ProblemCode.BAD_LENGTH,
+            f"{found} is too small: /{NARROWEST} is the longest that holds a bridge and a container",
+        )
     if found.ip == found.network.network_address:
-        raise ValueError(f"{found} is the network address; did you mean {found.ip + 1}/{length}?")
+        raise InvalidValueError(
+            ProblemCode.NETWORK_ADDRESS, f"{found} is the network address; did you mean {found.ip + 1}/{length}?"
+        )
     if found.ip == found.network.broadcast_address:
-        raise ValueError(f"{found} is the broadcast address; did you mean {found.network[1]}/{length}?")
+        raise InvalidValueError(
+            ProblemCode.BROADCAST_ADDRESS,
+            f"{found} is the broadcast address; did you mean {found.network[1]}/{length}?",
+        )
     return found
 
 
@@ -80,8 +95,11 @@ def _with_length(text: str, what: str) -> tuple[IPv4Address, int]:
         return IPv4Address(parts[1]), int(parts[2])
     refuse_ipv6(text)
     if _is_ipv4(text):
-        raise ValueError(f"{text} lacks its length; write {what} as {text}/24, say")
-    raise ValueError(f"{quoted(text)} is not {what}: write it as 10.9.0.{'1' if what == 'a bridge' else '0'}/24")
+        raise InvalidValueError(ProblemCode.MISSING_LENGTH, f"{text} lacks its length; write {what} as {text}/24, say")
+    code = ProblemCode.BAD_BRIDGE if what == "a bridge" else ProblemCode.BAD_PREFIX
+    raise InvalidValueError(
+        code, f"{quoted(text)} is not {what}: write it as 10.9.0.{'1' if what == 'a bridge' else '0'}/24"
+    )
 
 
 def _is_ipv4(text: str) -> bool:
@@ -100,4 +118,4 @@ def refuse_ipv6(text: str) -> None:
         IPv6Address(text.partition("/")[0].partition("%")[0].strip("[]"))
     except ValueError:
         return
-    raise ValueError(f"{quoted(text)} is IPv6, which is not supported yet; use IPv4")
+    raise InvalidValueError(ProblemCode.WRONG_FAMILY, f"{quoted(text)} is IPv6, which is not supported yet; use IPv4")

@@ -5,6 +5,7 @@ from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import Final
 
 from dockmesh.core.inventory.wording import quoted
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 WIDEST: Final = 16
 # Docker's IPAM gives each container an address of its own choice out of the last sixteen bits.
@@ -22,7 +23,7 @@ def underlay6(text: str) -> IPv6Address:
     found = _ipv6(text)
     for network, why in _UNROUTABLE:
         if found in network:
-            raise ValueError(f"{found} is {why}: peers cannot use it as a next hop")
+            raise InvalidValueError(ProblemCode.UNROUTABLE, f"{found} is {why}: peers cannot use it as a next hop")
     return found
 
 
@@ -31,12 +32,14 @@ def prefix6(text: str) -> IPv6Network:
     given, length = _with_length(text, "a prefix")
     network = IPv6Network((int(given), length), strict=False)
     if network.network_address != given:
-        raise ValueError(f"{given}/{length} has host bits set; did you mean {network}?")
+        raise InvalidValueError(ProblemCode.HOST_BITS, f"{given}/{length} has host bits set; did you mean {network}?")
     if not WIDEST <= length <= NARROWEST:
-        raise ValueError(f"{network} is none that a host can have: /{WIDEST} to /{NARROWEST}")
+        raise InvalidValueError(
+            ProblemCode.BAD_LENGTH, f"{network} is none that a host can have: /{WIDEST} to /{NARROWEST}"
+        )
     for special, why in _UNROUTABLE:
         if network.overlaps(special):
-            raise ValueError(f"{network} overlaps {special}: {why}")
+            raise InvalidValueError(ProblemCode.UNROUTABLE, f"{network} overlaps {special}: {why}")
     return network
 
 
@@ -45,9 +48,14 @@ def bridge6(text: str) -> IPv6Interface:
     given, length = _with_length(text, "a bridge")
     found = IPv6Interface((int(given), length))
     if length > NARROWEST:
-        raise ValueError(f"{found} is too small: /{NARROWEST} is the longest that Docker takes")
+        raise InvalidValueError(
+            ProblemCode.BAD_LENGTH, f"{found} is too small: /{NARROWEST} is the longest that Docker takes"
+        )
     if found.ip == found.network.network_address:
-        raise ValueError(f"{found} is the address of all routers there; did you mean {found.ip + 1}/{length}?")
+        raise InvalidValueError(
+            ProblemCode.NETWORK_ADDRESS,
+            f"{found} is the address of all routers there; did you mean {found.ip + 1}/{length}?",
+        )
     return found
 
 
@@ -59,7 +67,7 @@ def _ipv6(text: str) -> IPv6Address:
         hint = "; an interface has no place in it"
     except ValueError:
         hint = f"; an address has no length: {bare}" if "/" in text and _is_ipv6(bare) else ""
-    raise ValueError(f"{quoted(text)} is not an IPv6 address{hint}")
+    raise InvalidValueError(ProblemCode.BAD_ADDRESS, f"{quoted(text)} is not an IPv6 address{hint}")
 
 
 def _with_length(text: str, what: str) -> tuple[IPv6Address, int]:
@@ -67,9 +75,10 @@ def _with_length(text: str, what: str) -> tuple[IPv6Address, int]:
     if parts and _is_ipv6(parts[1]):
         return IPv6Address(parts[1]), int(parts[2])
     if _is_ipv6(text):
-        raise ValueError(f"{text} lacks its length; write {what} as {text}/64, say")
+        raise InvalidValueError(ProblemCode.MISSING_LENGTH, f"{text} lacks its length; write {what} as {text}/64, say")
     example = "fd00:10:9::1/64" if what == "a bridge" else "fd00:10:9::/56"
-    raise ValueError(f"{quoted(text)} is not {what} of IPv6: write it as {example}")
+    code = ProblemCode.BAD_BRIDGE if what == "a bridge" else ProblemCode.BAD_PREFIX
+    raise InvalidValueError(code, f"{quoted(text)} is not {what} of IPv6: write it as {example}")
 
 
 def _is_ipv6(text: str) -> bool:

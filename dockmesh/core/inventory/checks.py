@@ -11,6 +11,7 @@ from dockmesh.core.inventory.marked import Path
 from dockmesh.core.inventory.overlap import nested
 from dockmesh.core.inventory.schema import HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.wording import listed
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 
 def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Fault]:
@@ -26,6 +27,7 @@ def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_requi
         if prefixes_required and "prefix" in missing and host.docker and ("hosts", name, "docker") not in unread:
             yield Fault(
                 ("hosts", name, "prefix"),
+                ProblemCode.MISSING_KEY,
                 f"{name} has no prefix: write one, let 'dockmesh allocate' draw one, or say docker: false",
             )
     yield from _twins(inventory.hosts)
@@ -43,6 +45,7 @@ def _mesh(mesh: MeshKeys) -> Iterator[Fault]:
         key = "prefix_length" if "prefix_length" in mesh.model_fields_set else "pool"
         yield Fault(
             ("mesh", key),
+            ProblemCode.WIDER_THAN_POOL,
             f"prefix_length {mesh.prefix_length} is shorter than the pool {mesh.pool}: none fits in it",
         )
 
@@ -50,14 +53,15 @@ def _mesh(mesh: MeshKeys) -> Iterator[Fault]:
 def _name(name: str) -> Iterator[Fault]:
     try:
         values.name(name)
-    except ValueError as why:
-        yield Fault(("hosts", name), f"host name {why}", at_key=True)
+    except InvalidValueError as why:
+        yield Fault(("hosts", name), why.code, f"host name {why}", at_key=True)
 
 
 def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
     if "address" in missing:
         yield Fault(
             ("hosts", name, "address"),
+            ProblemCode.MISSING_KEY,
             f"{name} has no address; write where SSH goes, as in address: 192.0.2.1",
         )
     if "underlay" not in missing or host.address is None:
@@ -65,13 +69,14 @@ def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Fault]:
     if isinstance(host.address, str):
         yield Fault(
             ("hosts", name, "address"),
+            ProblemCode.MISSING_KEY,
             f"address {host.address!r} of {name} is a name: write underlay, its IPv4 address for the peers",
         )
         return
     try:
         addresses.next_hop(host.address)
-    except ValueError as why:
-        yield Fault(("hosts", name, "address"), f"address {why}; write another one as underlay")
+    except InvalidValueError as why:
+        yield Fault(("hosts", name, "address"), why.code, f"address {why}; write another one as underlay")
 
 
 def _bridge(name: str, host: HostKeys, family: Family, *, lacks_prefix: bool) -> Iterator[Fault]:
@@ -81,15 +86,17 @@ def _bridge(name: str, host: HostKeys, family: Family, *, lacks_prefix: bool) ->
     if bridge is None:
         return
     if not host.docker:
-        yield Fault(path, f"{name} has a {key} and docker: false; the bridge is Docker's own: remove one of the two")
+        message = f"{name} has a {key} and docker: false; the bridge is Docker's own: remove one of the two"
+        yield Fault(path, ProblemCode.BRIDGE_WITHOUT_DOCKER, message)
     if lacks_prefix:
-        yield Fault(path, f"{name} has a {key} but no {its} to route to it; write {its}: {bridge.network}, say")
+        message = f"{name} has a {key} but no {its} to route to it; write {its}: {bridge.network}, say"
+        yield Fault(path, ProblemCode.MISSING_KEY, message)
     if prefix is None:
         return
     if bridge.ip not in prefix:
-        yield Fault(path, f"{key} {bridge} of {name} is outside its {its} {prefix}")
+        yield Fault(path, ProblemCode.OUTSIDE_PREFIX, f"{key} {bridge} of {name} is outside its {its} {prefix}")
     elif bridge.network.prefixlen < prefix.prefixlen:
-        yield Fault(path, f"{key} {bridge} of {name} is wider than its {its} {prefix}")
+        yield Fault(path, ProblemCode.WIDER_THAN_PREFIX, f"{key} {bridge} of {name} is wider than its {its} {prefix}")
 
 
 def _ipv6(name: str, host: HostKeys, unread: AbstractSet[Path]) -> Iterator[Fault]:
@@ -100,10 +107,10 @@ def _ipv6(name: str, host: HostKeys, unread: AbstractSet[Path]) -> Iterator[Faul
         message = (
             f"{name} has a prefix6 and no underlay6: write the IPv6 address by which its peers reach it in the LAN"
         )
-        yield Fault(("hosts", name, "prefix6"), message)
+        yield Fault(("hosts", name, "prefix6"), ProblemCode.MISSING_KEY, message)
     if host.docker and host.underlay6 and "prefix6" in lacks and host.bridge6 is None:
         message = f"{name} has an underlay6 and no prefix6: write one, or remove underlay6"
-        yield Fault(("hosts", name, "underlay6"), message)
+        yield Fault(("hosts", name, "underlay6"), ProblemCode.MISSING_KEY, message)
 
 
 def _stack(host: HostKeys, family: Family) -> tuple[Address | None, Network | None, Interface | None]:
@@ -124,7 +131,7 @@ def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Fault]:
                 twins[key] = owner
                 at = "address" if key == "underlay" and host.underlay is None else key
                 said = f"{key} {value} of {name} is that of {owner} already"
-                yield Fault(("hosts", name, at), said, other=("hosts", owner, at))
+                yield Fault(("hosts", name, at), ProblemCode.DUPLICATE, said, other=("hosts", owner, at))
 
 
 def _claims(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
@@ -152,10 +159,13 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Fault]:
             first, second = sorted((outer, inner))
             other = f"prefix {blocks[first]} of {owners[first]}"
             message = f"prefix {blocks[second]} of {owners[second]} overlaps {other}"
-            yield Fault(("hosts", owners[second], key), message, other=("hosts", owners[first], key))
+            yield Fault(
+                ("hosts", owners[second], key), ProblemCode.OVERLAP, message, other=("hosts", owners[first], key)
+            )
         else:
             covered.setdefault(outer, []).append(inner)
     for outer, inside in covered.items():
         shown = [f"{blocks[one].network_address} of {owners[one]}" for one in sorted(inside)]
-        message = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
-        yield Fault(("hosts", owners[outer], key), f"{message}: its peers would lose their next hop")
+        covers = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
+        message = f"{covers}: its peers would lose their next hop"
+        yield Fault(("hosts", owners[outer], key), ProblemCode.COVERS_UNDERLAY, message)

@@ -7,6 +7,7 @@ from yaml import events as ev
 
 from dockmesh.core.inventory.marked import Mapping, Mark, Sequence, Value
 from dockmesh.core.inventory.wording import quoted
+from dockmesh.errors import ProblemCode
 
 DEPTH: Final = 32
 UNFOLDED: Final = 500_000
@@ -23,8 +24,8 @@ _TAGS: Final = {
 class StopError(Exception):
     """A fault beyond which nothing sensible can be read."""
 
-    def __init__(self, mark: Mark, why: str) -> None:
-        self.fault = (mark, why)
+    def __init__(self, mark: Mark, code: ProblemCode, why: str) -> None:
+        self.fault = (mark, code, why)
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Composer:
 
     def __init__(self, keys: str = INVENTORY, *, any_tag: bool = False) -> None:
         self._keys, self._any_tag = keys, any_tag
-        self.faults: list[tuple[Mark, str]] = []
+        self.faults: list[tuple[Mark, ProblemCode, str]] = []
         self._root: Value = None
         self._root_at: Mark = (1, 1)
         self._stack: list[_Frame] = []
@@ -82,15 +83,16 @@ class Composer:
     def mapping(self) -> Mapping:
         """The finished document."""
         if self._root is None:
-            raise StopError((1, 1), f"the file is empty; {self._keys}")
+            raise StopError((1, 1), ProblemCode.EMPTY_FILE, f"the file is empty; {self._keys}")
         if not isinstance(self._root, Mapping):
-            raise StopError(self._root_at, self._keys)
+            raise StopError(self._root_at, ProblemCode.NOT_A_MAPPING, self._keys)
         return self._root
 
     def _start_document(self, event: ev.DocumentStartEvent) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise StopError(_mark(event), "a second document starts here; an inventory is one document")
+            why = "a second document starts here; an inventory is one document"
+            raise StopError(_mark(event), ProblemCode.SECOND_DOCUMENT, why)
 
     def _scalar(self, event: ev.ScalarEvent) -> None:
         mark, plain = _mark(event), event.implicit[0]
@@ -108,29 +110,30 @@ class Composer:
     def _alias(self, event: ev.AliasEvent) -> None:
         mark, name = _mark(event), event.anchor
         if any(frame.anchor == name for frame in self._stack):
-            raise StopError(mark, f"*{name} stands inside &{name}: it would contain itself")
+            raise StopError(mark, ProblemCode.CYCLE, f"*{name} stands inside &{name}: it would contain itself")
         if name not in self._anchors:
-            raise StopError(mark, f"*{name} refers to &{name}, which does not stand before it")
+            why = f"*{name} refers to &{name}, which does not stand before it"
+            raise StopError(mark, ProblemCode.UNKNOWN_ANCHOR, why)
         value, size = self._anchors[name]
         self._size += size
         self._aliased += size
         if self._aliased > UNFOLDED:
-            raise StopError(mark, f"aliases unfold to more than {UNFOLDED:,} values")
+            raise StopError(mark, ProblemCode.TOO_LARGE, f"aliases unfold to more than {UNFOLDED:,} values")
         if not self._stack[-1].wants_key():
             self._put(value, mark, _end_mark(event))
         elif isinstance(value, str):
             self._key(value, mark, merging=False)
         else:
-            raise StopError(mark, "a key is text")
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text")
 
     def _start(self, event: ev.CollectionStartEvent, container: Mapping | Sequence) -> None:
         mark = _mark(event)
         if event.tag is not None:
             self._check_tag(event, mark)
         if len(self._stack) == DEPTH:
-            raise StopError(mark, f"nested more than {DEPTH} levels deep")
+            raise StopError(mark, ProblemCode.TOO_DEEP, f"nested more than {DEPTH} levels deep")
         if self._stack and self._stack[-1].wants_key():
-            raise StopError(mark, "a key is text; put quotes around what starts with { or [")
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text; put quotes around what starts with { or [")
         self._stack.append(_Frame(container, mark, event.anchor, self._size))
         self._size += 1
 
@@ -165,7 +168,8 @@ class Composer:
         self, container: Mapping, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None
     ) -> None:
         if key in container:
-            self.faults.append((key_at, f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"))
+            why = f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"
+            self.faults.append((key_at, ProblemCode.DUPLICATE_KEY, why))
         else:
             container.enter(key, value, key_at=key_at, value_at=value_at, end_at=end_at)
 
@@ -174,13 +178,15 @@ class Composer:
             if isinstance(source, Mapping):
                 frame.merges.append(source)
             else:
-                self.faults.append((mark, "<< takes a mapping or a list of mappings, as in <<: *defaults"))
+                why = "<< takes a mapping or a list of mappings, as in <<: *defaults"
+                self.faults.append((mark, ProblemCode.BAD_MERGE, why))
 
     def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Mark) -> None:
         tag = event.tag or "!"
         if not self._any_tag and tag not in _TAGS[type(event)]:
             shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
-            self.faults.append((mark, f"tag {quoted(shown)} means nothing here; remove it"))
+            why = f"tag {quoted(shown)} means nothing here; remove it"
+            self.faults.append((mark, ProblemCode.UNKNOWN_YAML_TAG, why))
 
 
 def _mark(event: ev.Event) -> Mark:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from dockmesh.core.inventory.marked import Path
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.wording import did_you_mean, quoted
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {"mesh": MeshKeys, "connection": ConnectionKeys}
 _LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}
@@ -20,6 +21,7 @@ class Fault:
     """Something wrong with the value at `path`, or with its key. `other`: what it gets in the way of."""
 
     path: Path
+    code: ProblemCode
     message: str
     at_key: bool = False
     other: Path | None = None
@@ -50,11 +52,13 @@ def _fault(error: Any) -> Fault:
     path, kind = error["loc"], error["type"]
     if kind == "value_error":
         key = path[-1] if isinstance(path[-1], str) else path[-2]
-        return Fault(path, f"{key} {error['ctx']['error']}")
+        invalid: InvalidValueError = error["ctx"]["error"]
+        return Fault(path, invalid.code, f"{key} {invalid}")
     if kind == "extra_forbidden":
-        return Fault(path, _unknown_key(path), at_key=True)
+        return Fault(path, ProblemCode.UNKNOWN_KEY, _unknown_key(path), at_key=True)
     empty = error["input"] is None
-    return Fault(path, _wrong_kind(path, empty=empty), at_key=empty)
+    code = ProblemCode.MISSING_VALUE if empty else ProblemCode.WRONG_TYPE
+    return Fault(path, code, _wrong_kind(path, empty=empty), at_key=empty)
 
 
 def _unknown_key(path: Path) -> str:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 from dockmesh.core.inventory import addresses, addresses6, values
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Allow
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 _T = TypeVar("_T")
 _STRING: Final = {"type": "string"}
@@ -19,9 +20,9 @@ def _scalar(read: Callable[[str], _T]) -> PlainValidator:
     def validate(value: object) -> _T:
         if isinstance(value, str):
             return read(value)
-        raise ValueError(
-            "has no value; write one or remove the key" if value is None else "takes one value, not several"
-        )
+        if value is None:
+            raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
+        raise InvalidValueError(ProblemCode.WRONG_TYPE, "takes one value, not several")
 
     return PlainValidator(validate)
 
@@ -30,7 +31,9 @@ def _choice(*known: str) -> tuple[PlainValidator, WithJsonSchema]:
     def choose(text: str) -> str:
         if text in known:
             return text
-        raise ValueError(f"{quoted(text)} is unknown; use {' or '.join(known)}{did_you_mean(text, known)}")
+        raise InvalidValueError(
+            ProblemCode.UNKNOWN_VALUE, f"{quoted(text)} is unknown; use {' or '.join(known)}{did_you_mean(text, known)}"
+        )
 
     return _scalar(choose), WithJsonSchema({"enum": list(known)})
 

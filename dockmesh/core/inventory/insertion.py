@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from dockmesh.core.inventory.marked import Document, Mapping, Mark
 from dockmesh.core.inventory.yamldoc import BREAK, BYTE_ORDER_MARK
-from dockmesh.errors import InventoryError
+from dockmesh.errors import InventoryError, ProblemCode
 
 _AFTER: Final = ("underlay", "address")
 
@@ -64,7 +64,7 @@ def _insertion(lines: _Lines, document: Document, host: str, prefix: str) -> _In
     beside = next((key for key in _AFTER if key in keys.ends_at), None)
     if beside is None:
         why = f"{host} takes over its address by <<; write prefix: {prefix} by hand"
-        raise InventoryError([document.problem(("hosts", host), why, at_key=True)])
+        raise InventoryError([document.problem(("hosts", host), ProblemCode.INHERITED_ADDRESS, why, at_key=True)])
     key_at, (line, column) = keys.keys_at[beside], keys.ends_at[beside]
     # JSON is YAML too, and shall stay JSON.
     quote = '"' if lines.text.startswith('"', lines.offset(key_at)) else ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dockmesh.core.inventory.wording import one_line
-from dockmesh.errors import Problem
+from dockmesh.errors import Problem, ProblemCode
 
 Mark: TypeAlias = tuple[int, int]
 Path: TypeAlias = tuple[str | int, ...]
@@ -58,8 +58,12 @@ class Document:
     root: Mapping
     problems: tuple[Problem, ...]
 
-    def problem(self, path: Path, message: str, *, at_key: bool = False) -> Problem:
-        """A problem at the value of `path` or its key; where there is none, at the key of what lacks it."""
+    def problem(self, path: Path, code: ProblemCode, message: str, *, at_key: bool = False) -> Problem:
+        """A problem at `place(path)`."""
+        return Problem(self.file, *self.place(path, at_key=at_key), code, one_line(message))
+
+    def place(self, path: Path, *, at_key: bool = False) -> Mark:
+        """Where the value of `path` is, or its key; where there is none, the key of what lacks it."""
         node: Value = self.root
         key_at = value_at = (1, 1)
         for part in path:
@@ -69,5 +73,5 @@ class Document:
                 key_at = value_at = node.items_at[part]
                 node = node[part]
             else:
-                return Problem(self.file, *key_at, one_line(message))
-        return Problem(self.file, *(key_at if at_key else value_at), one_line(message))
+                return key_at
+        return key_at if at_key else value_at

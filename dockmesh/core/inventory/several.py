@@ -5,7 +5,7 @@ from typing import Any
 
 from dockmesh.core.inventory.marked import Document, Path
 from dockmesh.core.inventory.schema import InventoryKeys
-from dockmesh.errors import Problem
+from dockmesh.errors import Problem, ProblemCode
 
 _SECTIONS = ("mesh", "connection")
 
@@ -32,14 +32,13 @@ def doubled(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Ite
         for path, value in said.items():
             where, before = first.setdefault(path, (document, value))
             if where is not document and path[0] == "hosts":
-                yield document.problem(
-                    path, f"host {path[-1]} stands in {place(where, path, at_key=True)} already", at_key=True
-                )
+                twice = f"host {path[-1]} stands in {place(where, path, at_key=True)} already"
+                yield document.problem(path, ProblemCode.DUPLICATE, twice, at_key=True)
             elif before != value:
                 other = (
                     f"{path[-1]} says something else in {place(where, path, at_key=True)}: write it in one of the files"
                 )
-                yield document.problem(path, other, at_key=True)
+                yield document.problem(path, ProblemCode.CONTRADICTION, other, at_key=True)
 
 
 def holder(documents: Sequence[Document], path: Path) -> Document:
@@ -49,8 +48,8 @@ def holder(documents: Sequence[Document], path: Path) -> Document:
 
 def place(document: Document, path: Path, *, at_key: bool = False) -> str:
     """Where that stands, as in a message."""
-    at = document.problem(path, "", at_key=at_key)
-    return f"{at.file}:{at.line}:{at.column}"
+    line, column = document.place(path, at_key=at_key)
+    return f"{document.file}:{line}:{column}"
 
 
 def _depth(document: Document, path: Path) -> int:

@@ -14,7 +14,7 @@ from yaml.events import Event
 
 from dockmesh.core.inventory.compose import INVENTORY, Composer, StopError
 from dockmesh.core.inventory.marked import Document, Mark
-from dockmesh.errors import InventoryError, Problem
+from dockmesh.errors import InventoryError, Problem, ProblemCode
 
 BYTE_ORDER_MARK: Final = "\ufeff"
 BREAK: Final = re.compile("\r\n|\r|\n")
@@ -39,8 +39,8 @@ def read(text: str, *, file: str, keys: str = INVENTORY, any_tag: bool = False) 
         root = composer.mapping()
     except StopError as stop:
         faults = [*composer.faults, stop.fault]
-        raise InventoryError([Problem(file, *mark, why) for mark, why in sorted(faults)]) from None
-    return Document(file, root, tuple(Problem(file, *mark, why) for mark, why in composer.faults))
+        raise InventoryError([Problem(file, *mark, code, why) for mark, code, why in sorted(faults)]) from None
+    return Document(file, root, tuple(Problem(file, *mark, code, why) for mark, code, why in composer.faults))
 
 
 def _events(text: str) -> Iterator[Event]:
@@ -60,9 +60,9 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
     line, column = (at.line, at.column) if at and at.line < len(lines) else (len(lines) - 1, len(lines[-1]))
     problem = error.problem or "it cannot be read"
     if "tab character" in problem or lines[line][column : column + 1] == "\t":
-        return StopError((line + 1, column + 1), "a tab cannot indent YAML; use spaces")
+        return StopError((line + 1, column + 1), ProblemCode.TAB, "a tab cannot indent YAML; use spaces")
     context = f" {error.context}" if error.context else ""
-    return StopError((line + 1, column + 1), f"not valid YAML: {problem}{context}")
+    return StopError((line + 1, column + 1), ProblemCode.SYNTAX, f"not valid YAML: {problem}{context}")
 
 
 def _refuse_unfit_characters(text: str) -> None:
@@ -71,8 +71,10 @@ def _refuse_unfit_characters(text: str) -> None:
         return
     code = ord(found.group())
     if code in _ESCAPED_BYTES:
-        raise StopError(_place(text, found.start()), f"byte 0x{code - 0xDC00:02x} is not UTF-8; save the file as UTF-8")
-    raise StopError(_place(text, found.start()), f"character U+{code:04X} has no place in an inventory")
+        why = f"byte 0x{code - 0xDC00:02x} is not UTF-8; save the file as UTF-8"
+        raise StopError(_place(text, found.start()), ProblemCode.NOT_UTF8, why)
+    why = f"character U+{code:04X} has no place in an inventory"
+    raise StopError(_place(text, found.start()), ProblemCode.BAD_CHARACTER, why)
 
 
 def _place(text: str, index: int) -> Mark:

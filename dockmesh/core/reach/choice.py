@@ -7,7 +7,7 @@ from hashlib import shake_256
 from dockmesh.core.inventory.wording import quoted
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.selection import select
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 # From one host to another one, or to itself.
 Pair = tuple[str, str]
@@ -28,7 +28,10 @@ def named(fleet: Fleet, text: str) -> frozenset[Pair]:
 def _named(fleet: Fleet, part: str) -> Iterator[Pair]:
     found = _PAIR.fullmatch(part)
     if found is None:
-        raise UsageError(f"--pairs: {quoted(part)} is no pair of hosts: write A:B, several with commas between")
+        raise UsageError(
+            f"--pairs: {quoted(part)} is no pair of hosts: write A:B, several with commas between",
+            code=UsageCode.BAD_PAIR,
+        )
     here, there = (select(fleet, end, option="--pairs") for end in found.groups())
     for one in here:
         for other in there:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from dockmesh.core.inventory.wording import one_line, quoted
 from dockmesh.core.results.model import Result
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _SHOWN = 3
 _LONGEST = 150
@@ -62,7 +62,9 @@ def result_of(document: object, *, file: str) -> Result:
 def _refusal(file: str, wrong: list[str]) -> UsageError:
     more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
     told = "; ".join(wrong[:_SHOWN])
-    return UsageError(f"{file}: no document of status --json or apply --json: {told}{more}")
+    return UsageError(
+        f"{file}: no document of status --json or apply --json: {told}{more}", code=UsageCode.NOT_A_RESULT
+    )
 
 
 def _told(error: ErrorDetails) -> str:

@@ -4,7 +4,7 @@ import re
 
 from dockmesh.core.starting import groups, groupyaml, ini
 from dockmesh.core.starting.candidates import Candidate
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 _YAML = (".yml", ".yaml", ".json")
 # A file without a name that tells: its first line that is no comment is a mapping's.
@@ -18,8 +18,13 @@ def read(text: str, *, file: str) -> list[Candidate]:
         UsageError: all that is wrong, with line and column.
     """
     if text.startswith("$ANSIBLE_VAULT"):
-        raise UsageError(f"{file}: encrypted by ansible-vault: decrypt it first (ansible-vault view)")
+        raise UsageError(
+            f"{file}: encrypted by ansible-vault: decrypt it first (ansible-vault view)", code=UsageCode.ENCRYPTED_FILE
+        )
     if text.startswith("#!"):
-        raise UsageError(f"{file}: a program; what it says as a file: ansible-inventory -i {file} --list --yaml")
+        raise UsageError(
+            f"{file}: a program; what it says as a file: ansible-inventory -i {file} --list --yaml",
+            code=UsageCode.PROGRAM,
+        )
     yaml = file.lower().endswith(_YAML) or _LOOKS_LIKE_YAML.match(text)
     return groups.candidates((groupyaml if yaml else ini).parse(text, file=file))

@@ -7,7 +7,7 @@ from typing import Final
 
 from dockmesh.core.inventory import values
 from dockmesh.core.inventory.wording import one_line, quoted
-from dockmesh.errors import Problem
+from dockmesh.errors import InvalidValueError, Problem, ProblemCode
 
 Value = str | int
 _PORTS: Final = (1, 65535)
@@ -29,9 +29,9 @@ class Place:
     line: int = 0
     column: int = 0
 
-    def problem(self, message: str) -> Problem:
+    def problem(self, code: ProblemCode, message: str) -> Problem:
         """What is wrong there."""
-        return Problem(self.file, self.line, self.column, one_line(message))
+        return Problem(self.file, self.line, self.column, code, one_line(message))
 
     def __str__(self) -> str:
         """As in a message."""
@@ -57,7 +57,7 @@ def name_of(text: str) -> str:
     """What a host called `text` elsewhere is called here.
 
     Raises:
-        ValueError: nothing in it makes a name.
+        InvalidValueError: nothing in it makes a name.
     """
     return values.name(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.") or text)
 
@@ -66,7 +66,7 @@ def read(key: str, text: str) -> Value:
     """The value of a key: of `connection`, or `address`.
 
     Raises:
-        ValueError: it is none.
+        InvalidValueError: it is none.
     """
     found = _READ[key](text)
     return found if isinstance(found, int) else text
@@ -76,12 +76,12 @@ def named(argument: str) -> Candidate:
     """A host as the command line names it: `[USER@]HOST[:PORT]`.
 
     Raises:
-        ValueError: it is none.
+        InvalidValueError: it is none.
     """
     parts = _ARGUMENT.fullmatch(argument)
     if not parts:
         values.address(argument)
-        raise ValueError(f"{quoted(argument)} is not [USER@]HOST[:PORT]")
+        raise InvalidValueError(ProblemCode.BAD_HOST, f"{quoted(argument)} is not [USER@]HOST[:PORT]")
     keys = {key: read(key, parts[key]) for key in ("user", "port") if parts[key] is not None}
     return Candidate(name_of(parts["host"]), str(read("address", parts["host"])), Place(quoted(argument)), keys)
 
@@ -92,4 +92,4 @@ def doubled(candidates: Iterable[Candidate]) -> Iterator[Problem]:
     for each in candidates:
         before = first.setdefault(each.name, each)
         if before is not each:
-            yield each.place.problem(f"host {each.name} stands in {before.place} already")
+            yield each.place.problem(ProblemCode.DUPLICATE, f"host {each.name} stands in {before.place} already")

@@ -12,7 +12,7 @@ from typing import Final
 from dockmesh.core.inventory import values
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting.candidates import Candidate, Place, Value, name_of, read
-from dockmesh.errors import InventoryError, Problem
+from dockmesh.errors import InvalidValueError, InventoryError, Problem, ProblemCode
 
 ALL: Final = "all"
 UNGROUPED: Final = "ungrouped"
@@ -92,19 +92,19 @@ def _candidate(
     for key, value, where in _texts(name, variables, place, problems):
         try:
             keys[key] = read(key, value)
-        except ValueError as why:
-            problems.append(where.problem(f"{key.replace('_', ' ')} {why}"))
+        except InvalidValueError as why:
+            problems.append(where.problem(why.code, f"{key.replace('_', ' ')} {why}"))
     keys |= _become(variables, problems)
     tags = [group for group in groups if group not in _IMPLIED]
     problems += (
-        place.problem(f"group {quoted(tag)} makes no tag: letters, digits, '_', '.' and '-'")
+        place.problem(ProblemCode.BAD_TAG, f"group {quoted(tag)} makes no tag: letters, digits, '_', '.' and '-'")
         for tag in tags
         if not re.fullmatch(values.TAG, tag)
     )
     try:
         here = name_of(name)
-    except ValueError as why:
-        problems.append(place.problem(f"host name {why}"))
+    except InvalidValueError as why:
+        problems.append(place.problem(why.code, f"host name {why}"))
         return
     if len(problems) == before:
         yield Candidate(here, str(keys.pop("address")), place, keys, tuple(sorted(tags)), _apart(variables))
@@ -118,7 +118,7 @@ def _texts(name: str, variables: Variables, place: Place, problems: list[Problem
         if variable := _known(variables, words):
             if variable.text is None or "{{" in variable.text:
                 told = f"{words[0]} is filled in by Ansible alone: write its value"
-                problems.append(variable.place.problem(told))
+                problems.append(variable.place.problem(ProblemCode.TEMPLATED_VALUE, told))
             else:
                 yield key, variable.text, variable.place
     for word in _ARGUMENTS:
@@ -139,7 +139,8 @@ def _become(variables: Variables, problems: list[Problem]) -> dict[str, Value]:
         return {}
     truth = (become.text or "").lower()
     if truth not in (*_TRUE, *_FALSE):
-        problems.append(become.place.problem(f"ansible_become {quoted(become.text or '')} is neither true nor false"))
+        told = f"ansible_become {quoted(become.text or '')} is neither true nor false"
+        problems.append(become.place.problem(ProblemCode.NOT_A_BOOLEAN, told))
     if truth not in _TRUE:
         return {"become": "none"}
     for word, known in (
@@ -149,7 +150,7 @@ def _become(variables: Variables, problems: list[Problem]) -> dict[str, Value]:
         variable = variables.get(word)
         if variable and variable.text not in known:
             told = f"{word} {quoted(variable.text or '')}: dockmesh becomes root by sudo, and nobody else"
-            problems.append(variable.place.problem(told))
+            problems.append(variable.place.problem(ProblemCode.UNSUPPORTED_BECOME, told))
     return {"become": "sudo"}
 
 
@@ -203,7 +204,8 @@ def _astray(inventory: Inventory) -> Iterator[Problem]:
     for group in inventory.groups.values():
         for child, place in group.children.items():
             if child not in inventory.groups:
-                yield place.problem(f"there is no group {quoted(child)}{did_you_mean(child, inventory.groups)}")
+                told = f"there is no group {quoted(child)}{did_you_mean(child, inventory.groups)}"
+                yield place.problem(ProblemCode.UNKNOWN_GROUP, told)
     for name, group in inventory.groups.items():
         below, level = set[str](), set(group.children)
         while level:
@@ -211,7 +213,7 @@ def _astray(inventory: Inventory) -> Iterator[Problem]:
             level = {child for one in level if one in inventory.groups for child in inventory.groups[one].children}
             level -= below
         if name in below:
-            yield group.place.problem(f"group {quoted(name)} would be in itself")
+            yield group.place.problem(ProblemCode.CYCLE, f"group {quoted(name)} would be in itself")
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

@@ -9,6 +9,7 @@ from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting.candidates import Place
 from dockmesh.core.starting.groups import Group, Inventory, Variable, Variables
 from dockmesh.core.starting.ranges import expand
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 _KEYS: Final = ("hosts", "children", "vars")
 _EXPECTED: Final = "an Ansible inventory is a mapping of groups, as in all: {hosts: {web1: }}"
@@ -45,7 +46,7 @@ def _groups(found: Inventory, file: str, root: Mapping) -> None:
                     group.variables |= _variables(_mapping(found, inside, at, "vars"), file)
                 case _:
                     known = f"{did_you_mean(key, _KEYS)}; a group has {', '.join(_KEYS)}"
-                    found.problems.append(at.problem(f"unknown key {quoted(key)}{known}"))
+                    found.problems.append(at.problem(ProblemCode.UNKNOWN_KEY, f"unknown key {quoted(key)}{known}"))
 
 
 def _hosts(found: Inventory, file: str, group: Group, value: Value, place: Place) -> None:
@@ -59,8 +60,8 @@ def _hosts(found: Inventory, file: str, group: Group, value: Value, place: Place
             bare = pattern
         try:
             names = expand(bare)
-        except ValueError as why:
-            found.problems.append(at.problem(str(why)))
+        except InvalidValueError as why:
+            found.problems.append(at.problem(why.code, str(why)))
             continue
         for name in names:
             group.hosts.setdefault(name, at)
@@ -82,7 +83,8 @@ def _mapping(found: Inventory, value: Value, place: Place, what: str) -> Mapping
     if isinstance(value, Mapping):
         return value
     if value is not None and not (what == "hosts" and isinstance(value, str)):
-        found.problems.append(place.problem(f"{what} takes names with a colon behind each, not a list or a word"))
+        told = f"{what} takes names with a colon behind each, not a list or a word"
+        found.problems.append(place.problem(ProblemCode.WRONG_TYPE, told))
     return Mapping()
 
 

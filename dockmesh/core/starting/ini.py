@@ -8,6 +8,7 @@ from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.starting.candidates import Place
 from dockmesh.core.starting.groups import ALL, UNGROUPED, Inventory, Variable, Variables
 from dockmesh.core.starting.ranges import expand
+from dockmesh.errors import InvalidValueError, ProblemCode
 
 _SECTION = re.compile(r"\[(?P<group>[^:\]\s]+)(?::(?P<kind>\w+))?\]\s*(?:[#;].*)?")
 _HOST = re.compile(r"(?P<pattern>(?:\[[^\]]*\]|[^:\[\]])+)(?::(?P<port>[0-9]+))?")
@@ -47,8 +48,8 @@ class _Reader:
                 self._section(line, place)
             else:
                 self._kinds[self._kind](line, place)
-        except ValueError as why:
-            self._found.problems.append(place.problem(str(why)))
+        except InvalidValueError as why:
+            self._found.problems.append(place.problem(why.code, str(why)))
 
     def finished(self) -> Inventory:
         groups = self._found.groups
@@ -57,17 +58,22 @@ class _Reader:
                 self._found.group(name, place).variables |= variables
             else:
                 told = f"there is no group {quoted(name)}{did_you_mean(name, groups)}"
-                self._found.problems.append(place.problem(told))
+                self._found.problems.append(place.problem(ProblemCode.UNKNOWN_GROUP, told))
         return self._found
 
     def _section(self, line: str, place: Place) -> None:
         parts = _SECTION.fullmatch(line)
         if not parts:
-            raise ValueError(f"{quoted(line)} is no section: write it as [group], [group:children] or [group:vars]")
+            raise InvalidValueError(
+                ProblemCode.BAD_SECTION,
+                f"{quoted(line)} is no section: write it as [group], [group:children] or [group:vars]",
+            )
         self._group, self._kind = parts["group"], parts["kind"] or "hosts"
         if self._kind not in self._kinds:
             kind, self._kind = self._kind, "hosts"
-            raise ValueError(f"{quoted(kind)} is no kind of section{did_you_mean(kind, self._kinds)}")
+            raise InvalidValueError(
+                ProblemCode.UNKNOWN_SECTION, f"{quoted(kind)} is no kind of section{did_you_mean(kind, self._kinds)}"
+            )
         if self._kind == "vars":
             self._variables.setdefault(self._group, (place, {}))
         else:
@@ -77,7 +83,9 @@ class _Reader:
         first, *rest = _words(line)
         parts = _HOST.fullmatch(first)
         if not parts:
-            raise ValueError(f"{quoted(first)} is no host: write NAME or NAME:PORT, IPv4 or a name")
+            raise InvalidValueError(
+                ProblemCode.BAD_HOST, f"{quoted(first)} is no host: write NAME or NAME:PORT, IPv4 or a name"
+            )
         variables = dict(map(_assigned, rest))
         if parts["port"]:
             variables.setdefault("ansible_port", parts["port"])
@@ -90,13 +98,15 @@ class _Reader:
     def _child(self, line: str, place: Place) -> None:
         name, *rest = _words(line)
         if rest:
-            raise ValueError(f"{quoted(rest[0])}: a line of children is the name of one group")
+            raise InvalidValueError(
+                ProblemCode.BAD_CHILD, f"{quoted(rest[0])}: a line of children is the name of one group"
+            )
         self._found.group(self._group, place).children.setdefault(name, place)
 
     def _variable(self, line: str, place: Place) -> None:
         name, equals, value = line.partition("=")
         if not equals:
-            raise ValueError(f"{quoted(line)} sets no variable: write NAME=VALUE")
+            raise InvalidValueError(ProblemCode.BAD_VARIABLE, f"{quoted(line)} sets no variable: write NAME=VALUE")
         self._variables[self._group][1][name.strip()] = Variable(_bare(value.strip()), place)
 
 
@@ -104,13 +114,16 @@ def _words(line: str) -> list[str]:
     try:
         return shlex.split(line, comments=True)
     except ValueError as why:
-        raise ValueError(f"{quoted(line)} cannot be read: {str(why).lower()}") from None
+        raise InvalidValueError(ProblemCode.SYNTAX, f"{quoted(line)} cannot be read: {str(why).lower()}") from None
 
 
 def _assigned(word: str) -> tuple[str, str]:
     parts = _ASSIGNED.fullmatch(word)
     if not parts:
-        raise ValueError(f"{quoted(word)} sets no variable: behind a host stand NAME=VALUE, without blanks around =")
+        raise InvalidValueError(
+            ProblemCode.BAD_VARIABLE,
+            f"{quoted(word)} sets no variable: behind a host stand NAME=VALUE, without blanks around =",
+        )
     return parts["name"], _bare(parts["value"])
 
 

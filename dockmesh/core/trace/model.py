@@ -8,7 +8,7 @@ from typing import Literal
 
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Fleet, Host
-from dockmesh.errors import UsageError
+from dockmesh.errors import UsageCode, UsageError
 
 Place = Literal["container", "bridge", "uplink"]
 
@@ -101,11 +101,16 @@ def endpoint(fleet: Fleet, text: str) -> Endpoint:
     host = next((host for host in fleet.hosts if host.name == name), None)
     if host is None:
         near = did_you_mean(name, sorted(host.name for host in fleet.hosts), most=3)
-        raise UsageError(f"the inventory has no host called {quoted(name)}{near}")
+        raise UsageError(f"the inventory has no host called {quoted(name)}{near}", code=UsageCode.UNKNOWN_HOST)
     if colon and not _CONTAINER.fullmatch(container):
-        raise UsageError(f"{quoted(text)}: no container can be called so; give HOST or HOST:CONTAINER")
+        raise UsageError(
+            f"{quoted(text)}: no container can be called so; give HOST or HOST:CONTAINER", code=UsageCode.BAD_CONTAINER
+        )
     if colon and not host.docker:
-        raise UsageError(f"{quoted(text)}: the inventory says that {name} has no Docker; give the host alone")
+        raise UsageError(
+            f"{quoted(text)}: the inventory says that {name} has no Docker; give the host alone",
+            code=UsageCode.NO_DOCKER,
+        )
     return Endpoint(host, container or None)
 
 
@@ -117,5 +122,7 @@ def question(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> 
     """
     asked = Question(endpoint(fleet, source), endpoint(fleet, target), run, size)
     if asked.source.host == asked.target.host:
-        raise UsageError(f"{source} and {target} are on one host: trace shows the way between two")
+        raise UsageError(
+            f"{source} and {target} are on one host: trace shows the way between two", code=UsageCode.SAME_HOST
+        )
     return asked
