@@ -7,6 +7,7 @@ import pytest
 from builders import fleet, host
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import lacking
 
 from dockmesh.core.inventory import default_bridge
 from dockmesh.core.ipam import Allocation, allocate, free_blocks, with_prefixes
@@ -71,20 +72,18 @@ def test_no_pool_is_missed_where_nobody_needs_one() -> None:
 
 
 def test_without_a_pool_the_remedy_is_told() -> None:
-    with pytest.raises(
-        UsageError, match=r"mesh.yml: no pool to draw prefixes from: write one under mesh, as in pool: 10"
-    ):
+    with pytest.raises(UsageError) as caught:
         drawn(fleet(host("a", "192.168.0.1")))
+    assert caught.value.code == "no-pool"
+    assert lacking(str(caught.value), "mesh.yml mesh pool") == []
 
 
 def test_an_exhausted_pool_says_for_how_many_hosts_nothing_is_left() -> None:
     hosts = (host(f"h{number}", f"192.168.0.{number}") for number in range(9))
     with pytest.raises(UsageError) as caught:
         drawn(pooled(*hosts, pool="10.128.0.0/18"))
-    assert str(caught.value) == (
-        "mesh.yml: no /20 is left in the pool 10.128.0.0/18 for 5 of 9 hosts without a prefix (h4, h5, h6, 2 more): "
-        "take a wider pool under mesh, or smaller prefixes by a longer prefix_length"
-    )
+    assert caught.value.code == "pool-exhausted"
+    assert lacking(str(caught.value), "mesh.yml /20 10.128.0.0/18 5 9 h4 h5 h6 2 mesh prefix_length") == []
 
 
 def test_a_host_that_gets_a_prefix_gets_its_first_address_for_docker0() -> None:

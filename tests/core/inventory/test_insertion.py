@@ -5,10 +5,11 @@ import re
 
 import pytest
 import yaml
+from refusals import lacking, places
 
 from dockmesh.core.inventory import fleet_of, yamldoc
 from dockmesh.core.ipam import allocate, recorded
-from dockmesh.errors import UsageError
+from dockmesh.errors import InventoryError, UsageError
 
 MESH = "mesh: {pool: 10.128.0.0/12, prefix_length: 20}\nhosts:\n"
 
@@ -20,10 +21,10 @@ def allocated(text: str) -> str:
     return recorded([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
 
 
-def refused(text: str) -> str:
+def refused(text: str) -> UsageError:
     with pytest.raises(UsageError) as caught:
         allocated(text)
-    return str(caught.value)
+    return caught.value
 
 
 @pytest.mark.parametrize("loader", [yaml.CSafeLoader, yaml.SafeLoader])
@@ -77,18 +78,17 @@ def test_what_takes_over_the_keys_of_another_host_gets_a_prefix_of_its_own() -> 
 
 
 def test_a_prefix_that_another_host_would_take_over_is_not_written() -> None:
-    assert refused(f"{MESH}  a: &a {{address: 10.0.0.1}}\n  b: {{<<: *a, address: 10.0.0.2, docker: no}}\n") == (
-        "mesh.yml stays as it is, for with the prefixes in it\n"
-        "  prefix 10.128.0.0/20 of b is that of a already\n"
-        "Edit it by hand; allocate without --write shows the prefixes."
-    )
+    error = refused(f"{MESH}  a: &a {{address: 10.0.0.1}}\n  b: {{<<: *a, address: 10.0.0.2, docker: no}}\n")
+    assert error.code == "cannot-insert"
+    assert lacking(str(error), "mesh.yml prefix 10.128.0.0/20 a b") == []
 
 
 def test_a_host_without_any_place_for_a_prefix_is_named_with_what_to_write() -> None:
-    assert refused(f"{MESH}  a: {{<<: {{address: 10.0.0.1}}}}\n") == (
-        "mesh.yml:3:3: a takes over its address by <<; write prefix: 10.128.0.0/20 by hand"
-    )
+    error = refused(f"{MESH}  a: {{<<: {{address: 10.0.0.1}}}}\n")
+    assert isinstance(error, InventoryError)
+    assert places(error.problems) == ["3:3 inherited-address"]
+    assert lacking(error.problems[0].message, "a prefix 10.128.0.0/20") == []
 
 
 def test_a_layout_that_an_insertion_would_break_is_left_alone() -> None:
-    assert "mesh.yml stays as it is" in refused(f"{MESH}  a:\n    ? address\n    : 10.0.0.1\n")
+    assert refused(f"{MESH}  a:\n    ? address\n    : 10.0.0.1\n").code == "cannot-insert"

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import lacking, marked, places
 
 from dockmesh.core.inventory import parse
 from dockmesh.core.model import Host
-from dockmesh.errors import InventoryError
+from dockmesh.errors import InventoryError, Problem
 
 V4 = "address: 192.168.0.1, prefix: 10.9.0.0/24"
 
@@ -15,11 +16,11 @@ def host(keys: str) -> Host:
     return parse(f"hosts: {{ a: {{ {V4}, {keys} }} }}", file="mesh.yml").hosts[0]
 
 
-def problems(*hosts: str) -> list[str]:
+def problems(*hosts: str) -> tuple[Problem, ...]:
     text = "hosts:\n" + "".join(f"  {line}\n" for line in hosts)
     with pytest.raises(InventoryError) as caught:
         parse(text, file="mesh.yml")
-    return [f"{each.line}:{each.column}: {each.message}" for each in caught.value.problems]
+    return caught.value.problems
 
 
 @pytest.mark.parametrize(
@@ -49,46 +50,68 @@ def test_a_host_without_docker_needs_no_prefix_to_get_the_routes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "code", "facts"),
     [
-        ("prefix6: fd00:9::/56", "a has a prefix6 and no underlay6"),
-        ("underlay6: fd00::1", "a has an underlay6 and no prefix6"),
-        ("underlay6: fd00::1, bridge6: fd00:9::1/64", "a has a bridge6 but no prefix6"),
-        ("underlay6: fe80::1, prefix6: fd00:9::/56", "fe80::1 is link-local"),
-        ("underlay6: fd00::1/64, prefix6: fd00:9::/56", "an address has no length: fd00::1"),
-        ("underlay6: fe80::1%eth0, prefix6: fd00:9::/56", "an interface has no place in it"),
-        ("underlay6: 10.0.0.1, prefix6: fd00:9::/56", "is not an IPv6 address"),
-        ("underlay6: fd00::1, prefix6: fd00:9::1/56", "has host bits set; did you mean fd00:9::/56?"),
-        ("underlay6: fd00::1, prefix6: 'fd00:9::'", "lacks its length"),
-        ("underlay6: fd00::1, prefix6: ff00::/16", "multicast"),
-        ("underlay6: fd00::1, prefix6: fd00::/8", "is none that a host can have"),
-        ("underlay6: fd00::1, prefix6: fd00:9::/120", "is none that a host can have"),
-        ("underlay6: fd00::1, prefix6: 10.9.0.0/24", "is not a prefix of IPv6"),
+        ("prefix6: «fd00:9::/56", "missing-key", "a prefix6 underlay6"),
+        ("underlay6: «fd00::1", "missing-key", "a underlay6 prefix6"),
+        ("underlay6: fd00::1, bridge6: «fd00:9::1/64", "missing-key", "a bridge6 prefix6 fd00:9::/64"),
+        ("underlay6: «fe80::1, prefix6: fd00:9::/56", "unroutable", "underlay6 fe80::1"),
+        ("underlay6: «fd00::1/64, prefix6: fd00:9::/56", "bad-address", "underlay6 fd00::1/64 fd00::1"),
+        ("underlay6: «fe80::1%eth0, prefix6: fd00:9::/56", "bad-address", "underlay6 fe80::1%eth0 interface"),
+        ("underlay6: «10.0.0.1, prefix6: fd00:9::/56", "bad-address", "underlay6 10.0.0.1"),
+        ("underlay6: fd00::1, prefix6: «fd00:9::1/56", "host-bits", "prefix6 fd00:9::1/56 fd00:9::/56"),
+        ("underlay6: fd00::1, prefix6: «'fd00:9::'", "missing-length", "prefix6 fd00:9:: fd00:9::/64"),
+        ("underlay6: fd00::1, prefix6: «ff00::/16", "unroutable", "prefix6 ff00::/16 ff00::/8"),
+        ("underlay6: fd00::1, prefix6: «fd00::/8", "bad-length", "prefix6 fd00::/8 /16 /112"),
+        ("underlay6: fd00::1, prefix6: «fd00:9::/120", "bad-length", "prefix6 fd00:9::/120 /16 /112"),
+        ("underlay6: fd00::1, prefix6: «10.9.0.0/24", "bad-prefix", "prefix6 10.9.0.0/24"),
         (
-            "underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: fd00:9::/64",
-            "address of all routers there; did you mean fd00:9::1/64?",
+            "underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: «fd00:9::/64",
+            "network-address",
+            "bridge6 fd00:9::/64 fd00:9::1/64",
         ),
-        ("underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: fd00:8::1/64", "is outside its prefix6 fd00:9::/56"),
-        ("underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: fd00:9::1/48", "is wider than its prefix6"),
+        (
+            "underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: «fd00:8::1/64",
+            "outside-prefix",
+            "bridge6 fd00:8::1/64 a prefix6 fd00:9::/56",
+        ),
+        (
+            "underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: «fd00:9::1/48",
+            "wider-than-prefix",
+            "bridge6 fd00:9::1/48 a prefix6 fd00:9::/56",
+        ),
     ],
 )
-def test_what_is_wrong_is_named_with_what_is_meant(keys: str, said: str) -> None:
-    (told,) = problems(f"a: {{ {V4}, {keys} }}")
-    assert said in told
+def test_what_is_wrong_has_a_code_and_a_place(keys: str, code: str, facts: str) -> None:
+    line, place = marked(f"hosts:\n  a: {{ {V4}, {keys} }}")
+    found = problems(line.splitlines()[1].strip())
+    assert places(found) == [f"{place} {code}"]
+    assert lacking(found[0].message, facts) == []
 
 
 def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anothers() -> None:
-    told = problems(
+    found = problems(
         "a: { address: 192.168.0.1, prefix: 10.1.0.0/24, underlay6: fd00::1, prefix6: fd00:1::/56 }",
         "b: { address: 192.168.0.2, prefix: 10.2.0.0/24, underlay6: fd00::1, prefix6: fd00:1::/64 }",
         "c: { address: 192.168.0.3, prefix: 10.3.0.0/24, underlay6: 'fd00:1::9', prefix6: fd00:3::/64 }",
     )
-    assert [each.split(": ", 1)[1] for each in told] == [
-        "prefix fd00:1::/56 of a covers underlay fd00:1::9 of c: its peers would lose their next hop",
-        "underlay6 fd00::1 of b is that of a already",
-        "prefix fd00:1::/64 of b overlaps prefix fd00:1::/56 of a",
-        "prefix fd00:1::/64 of b covers underlay fd00:1::9 of c: its peers would lose their next hop",
+    assert places(found) == [
+        "2:80 covers-underlay",
+        "3:62 duplicate",
+        "3:80 overlap",
+        "3:80 covers-underlay",
     ]
+    for each, facts in zip(
+        found,
+        [
+            "prefix fd00:1::/56 a fd00:1::9 c",
+            "underlay6 fd00::1 a b",
+            "prefix fd00:1::/64 b fd00:1::/56 a",
+            "prefix fd00:1::/64 b fd00:1::9 c",
+        ],
+        strict=True,
+    ):
+        assert lacking(each.message, facts) == []
 
 
 @given(st.text(alphabet="0123456789abcdef:/%.", max_size=24))

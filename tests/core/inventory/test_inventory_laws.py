@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dockmesh.core.inventory import parse
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys
 from dockmesh.core.model import Allow, Fleet, Host, Login, Settings
-from dockmesh.errors import InventoryError, Problem
+from dockmesh.errors import InventoryError, Problem, ProblemCode
 
 KEYS = [*MeshKeys.model_fields, *HostKeys.model_fields, "mesh", "connection", "hosts", "a", "b", "<<"]
 TYPICAL = [
@@ -48,7 +48,7 @@ def told(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
     try:
         parse(text, file="mesh.yml", prefixes_required=prefixes_required)
     except InventoryError as error:
-        return error.problems or (Problem("no problem in", 0, 0, "an InventoryError"),)
+        return error.problems or (Problem("no problem in", 0, 0, ProblemCode.SYNTAX, "an InventoryError"),)
     return ()
 
 

@@ -1,11 +1,14 @@
 """An inventory in several files."""
 
+from collections.abc import Sequence
+
 import pytest
+from refusals import lacking, places
 
 from dockmesh.core.inventory import fleet_of, yamldoc
 from dockmesh.core.ipam import allocate, recorded
 from dockmesh.core.model import Fleet
-from dockmesh.errors import InventoryError
+from dockmesh.errors import InventoryError, Problem
 
 MESH = "mesh: {pool: 10.128.0.0/16, prefix_length: 20}\nconnection: {user: deploy}\n"
 WEB = "hosts:\n  web1: {address: 192.0.2.1, prefix: 10.0.1.0/24}\n"
@@ -17,10 +20,14 @@ def fleet(**texts: str) -> Fleet:
     return fleet_of(*documents)
 
 
-def problems(**texts: str) -> list[str]:
-    with pytest.raises(InventoryError) as refused:
+def refused(**texts: str) -> tuple[Problem, ...]:
+    with pytest.raises(InventoryError) as caught:
         fleet(**texts)
-    return list(map(str, refused.value.problems))
+    return caught.value.problems
+
+
+def located(errors: Sequence[Problem]) -> list[str]:
+    return [f"{each.file}:{place}" for each, place in zip(errors, places(errors), strict=True)]
 
 
 def test_hosts_of_all_files_are_one_fleet_with_the_settings_of_the_one_that_has_them() -> None:
@@ -36,27 +43,32 @@ def test_settings_may_stand_in_several_files_as_long_as_they_are_the_same() -> N
 
 
 def test_settings_that_differ_are_named_with_both_places() -> None:
-    assert problems(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB) == [
-        "b.yml:2:1: mesh says something else in a.yml:1:1: write it in one of the files",
-        "b.yml:3:1: connection says something else in a.yml:2:1: write it in one of the files",
-    ]
+    found = refused(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
+    assert located(found) == ["b.yml:2:1 contradiction", "b.yml:3:1 contradiction"]
+    assert lacking(found[0].message, "mesh a.yml:1:1") == []
+    assert lacking(found[1].message, "connection a.yml:2:1") == []
 
 
 def test_a_host_in_two_files_is_named_with_both_places() -> None:
-    assert problems(a=WEB, b=DB.replace("db1", "web1")) == ["b.yml:3:3: host web1 stands in a.yml:2:3 already"]
+    found = refused(a=WEB, b=DB.replace("db1", "web1"))
+    assert located(found) == ["b.yml:3:3 duplicate"]
+    assert lacking(found[0].message, "web1 a.yml:2:3") == []
 
 
 def test_each_problem_stands_at_its_place_in_its_file_and_comes_in_the_order_of_the_files() -> None:
-    assert problems(
+    found = refused(
         b=WEB.replace("10.0.1.0/24", "10.0.1.1/24") + "  web2: {address: web2, prefix: 10.0.3.0/24}\n",
         a="mesh: {prefix_length: 7}\n" + DB.replace("192.0.2.2", "192.0.2.1").replace("10.0.2.0/24", "10.0.3.0/25"),
-    ) == [
-        "b.yml:2:38: prefix 10.0.1.1/24 has host bits set; did you mean 10.0.1.0/24?",
-        "b.yml:3:19: address 'web2' of web2 is a name: write underlay, its IPv4 address for the peers",
-        "a.yml:1:23: prefix_length 7 is out of range; use 16 to 30",
-        "a.yml:4:18: address 192.0.2.1 of db1 is that of web1 already (b.yml:2:19)",
-        "a.yml:4:37: prefix 10.0.3.0/25 of db1 overlaps prefix 10.0.3.0/24 of web2 (b.yml:3:33)",
+    )
+    assert located(found) == [
+        "b.yml:2:38 host-bits",
+        "b.yml:3:19 missing-key",
+        "a.yml:1:23 out-of-range",
+        "a.yml:4:18 duplicate",
+        "a.yml:4:37 overlap",
     ]
+    assert lacking(found[3].message, "192.0.2.1 db1 web1 b.yml:2:19") == []
+    assert lacking(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
 
 
 def test_a_prefix_is_written_into_the_file_its_host_stands_in() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import lacking, places
 
 from dockmesh.core.starting import ansible
 from dockmesh.core.starting.candidates import Candidate
@@ -82,27 +83,38 @@ def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file
     assert [each.keys.get("identity_file") for each in found][-2:] == ["~/.ssh/id_db", "~/.ssh/id_db"]
 
 
-def problems(text: str, file: str = "hosts") -> list[str]:
+def problems(text: str, file: str = "hosts") -> list[tuple[str, str]]:
+    """What is wrong: the place and code of each, and its message."""
     with pytest.raises(InventoryError) as refused:
         ansible.read(text, file=file)
-    return list(map(str, refused.value.problems))
+    found = refused.value.problems
+    assert {each.file for each in found} == {file}
+    return list(zip(places(found), (each.message for each in found), strict=True))
+
+
+def assert_told(found: list[tuple[str, str]], *expected: tuple[str, str]) -> None:
+    """The places and codes are those expected, and the messages name the facts beside them."""
+    assert [place for place, _message in found] == [place for place, _facts in expected]
+    wanting = [lacking(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
+    assert wanting == [[]] * len(expected)
 
 
 def test_every_mistake_of_an_ini_file_is_named_with_line_and_column() -> None:
-    assert problems("[web:childen]\n[web]\n  a b\nc[1:\nd x='\n[foo:vars]\nx=1\ny\n[w b]\n[g:children]\nweb x\n") == [
-        "hosts:1:1: 'childen' is no kind of section; did you mean 'children'?",
-        "hosts:3:3: 'b' sets no variable: behind a host stand NAME=VALUE, without blanks around =",
-        "hosts:4:1: 'c[1:' is no host: write NAME or NAME:PORT, IPv4 or a name",
-        'hosts:5:1: "d x=\'" cannot be read: no closing quotation',
-        "hosts:6:1: there is no group 'foo'",
-        "hosts:8:1: 'y' sets no variable: write NAME=VALUE",
-        "hosts:9:1: '[w b]' is no section: write it as [group], [group:children] or [group:vars]",
-        "hosts:11:1: 'x': a line of children is the name of one group",
-    ]
+    assert_told(
+        problems("[web:childen]\n[web]\n  a b\nc[1:\nd x='\n[foo:vars]\nx=1\ny\n[w b]\n[g:children]\nweb x\n"),
+        ("1:1 unknown-section", "childen children"),
+        ("3:3 bad-variable", "'b' NAME=VALUE"),
+        ("4:1 bad-host", "'c[1:' NAME:PORT"),
+        ("5:1 syntax", "x='"),
+        ("6:1 unknown-group", "foo"),
+        ("8:1 bad-variable", "'y' NAME=VALUE"),
+        ("9:1 bad-section", "[group:children]"),
+        ("11:1 bad-child", "'x'"),
+    )
 
 
 def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
-    assert problems(
+    text = (
         "a ansible_port=99999\n"
         "b ansible_user='{{ admin }}'\n"
         "c ansible_connection=winrm\n"
@@ -111,58 +123,66 @@ def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
         "f ansible_host=fd00::1\n"
         "g/h\n"
         "[_ü]\ni\n"
-    ) == [
-        "hosts:1:1: port 99999 is out of range; use 1 to 65535",
-        "hosts:2:1: ansible_user is filled in by Ansible alone: write its value",
-        "hosts:4:1: ansible_become_method 'doas': dockmesh becomes root by sudo, and nobody else",
-        "hosts:4:1: ansible_become_user 'www': dockmesh becomes root by sudo, and nobody else",
-        "hosts:5:1: ansible_become 'perhaps' is neither true nor false",
-        "hosts:6:1: address 'fd00::1' is IPv6, which is not supported yet; use IPv4",
-        "hosts:7:1: address 'g/h' is neither an IPv4 address nor a host name",
-        "hosts:9:1: group '_ü' makes no tag: letters, digits, '_', '.' and '-'",
-    ]
+    )
+    assert_told(
+        problems(text),
+        ("1:1 out-of-range", "port 99999 1 65535"),
+        ("2:1 templated-value", "ansible_user"),
+        ("4:1 unsupported-become", "ansible_become_method doas"),
+        ("4:1 unsupported-become", "ansible_become_user www"),
+        ("5:1 not-a-boolean", "ansible_become perhaps"),
+        ("6:1 wrong-family", "address fd00::1"),
+        ("7:1 bad-address", "address g/h"),
+        ("9:1 bad-tag", "'_ü'"),
+    )
 
 
 def test_who_is_not_reached_by_ssh_is_no_mistake_and_no_host_of_a_mesh() -> None:
     local, web = ansible.read("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
-    assert (local.apart, web.apart) == ("Ansible reaches it by 'local', dockmesh by SSH alone", None)
+    assert lacking(local.apart or "", "'local' SSH") == []
+    assert web.apart is None
 
 
 def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
-    assert problems(
+    text = (
         "all:\n  host: {a: }\n  hosts: [a, b]\nweb:\n  hosts:\n    w[1:0]: {ansible_port: 22}\n    w: 7\n"
-        "  children: db\nweb: {}\n",
-        "hosts.yml",
-    ) == [
-        "hosts.yml:2:3: unknown key 'host'; did you mean 'hosts'?; a group has hosts, children, vars",
-        "hosts.yml:3:3: hosts takes names with a colon behind each, not a list or a word",
-        "hosts.yml:6:5: [1:0] of 'w[1:0]' ends before it begins",
-        "hosts.yml:7:5: host w takes names with a colon behind each, not a list or a word",
-        "hosts.yml:8:3: children takes names with a colon behind each, not a list or a word",
-        "hosts.yml:9:1: duplicate key 'web', on line 4 already",
-    ]
+        "  children: db\nweb: {}\n"
+    )
+    assert_told(
+        problems(text, "hosts.yml"),
+        ("2:3 unknown-key", "'host' hosts children vars"),
+        ("3:3 wrong-type", "hosts"),
+        ("6:5 reversed-range", "[1:0] 'w[1:0]'"),
+        ("7:5 wrong-type", "host w"),
+        ("8:3 wrong-type", "children"),
+        ("9:1 duplicate-key", "web 4"),
+    )
 
 
 def test_groups_that_are_missing_or_would_be_in_themselves_are_told() -> None:
-    assert problems("[a:children]\nb\n[b:children]\na\nwbe\n[web]\nx\n") == [
-        "hosts:1:1: group 'a' would be in itself",
-        "hosts:3:1: group 'b' would be in itself",
-        "hosts:5:1: there is no group 'wbe'; did you mean 'web'?",
-    ]
+    assert_told(
+        problems("[a:children]\nb\n[b:children]\na\nwbe\n[web]\nx\n"),
+        ("1:1 cycle", "'a'"),
+        ("3:1 cycle", "'b'"),
+        ("5:1 unknown-group", "wbe web"),
+    )
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "code", "facts"),
     [
-        ("#!/bin/sh\n", "a program; what it says as a file: ansible-inventory"),
-        ("$ANSIBLE_VAULT;1.1\n00", "encrypted by ansible-vault"),
-        ("---\n- a\n", "an Ansible inventory is a mapping of groups"),
-        ("{", "not valid YAML"),
+        ("#!/bin/sh\n", "program", "hosts ansible-inventory"),
+        ("$ANSIBLE_VAULT;1.1\n00", "encrypted-file", "hosts ansible-vault"),
+        ("---\n- a\n", "not-a-mapping", "hosts:2:1 Ansible"),
+        ("{", "syntax", "hosts:1:2"),
     ],
 )
-def test_what_is_no_inventory_is_told(text: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_is_no_inventory_has_a_code(text: str, code: str, facts: str) -> None:
+    with pytest.raises(UsageError) as caught:
         ansible.read(text, file="hosts")
+    error = caught.value
+    assert [each.code for each in error.problems] == [code] if isinstance(error, InventoryError) else error.code == code
+    assert lacking(str(error), facts) == []
 
 
 _WORDS = st.text(alphabet="ab[]:=#;'\" \t\\1é,{}-", max_size=12)
