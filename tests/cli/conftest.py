@@ -1,8 +1,10 @@
 """The command line, called as a user does, over hosts in memory."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders import FLEET
@@ -11,6 +13,7 @@ from fakehosts import FakeHost, FakeLan
 from dockmesh.cli import changing, contact, main
 
 Run = Callable[..., tuple[int, str, str]]
+Refused = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -25,6 +28,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             main()
         assert isinstance(ended.value.code, int)
         return ended.value.code, *capsys.readouterr()
+
+    return called
+
+
+@pytest.fixture
+def refused(run: Run) -> Refused:
+    """What is wrong with a call, which exits with 4: the problems of its document; people read them on stderr."""
+
+    def called(*words: str) -> list[dict[str, Any]]:
+        status, out, err = run(*words, "--json")
+        document = json.loads(out)
+        assert (status, document["format"]) == (4, "dockmesh/problems/1")
+        problems: list[dict[str, Any]] = document["problems"]
+        assert all(set(each) == {"file", "line", "column", "code", "message"} for each in problems)
+        assert all(each["message"] in err for each in problems)
+        assert run(*words)[:2] == (4, ""), "without --json, stdout stays empty"
+        return problems
 
     return called
 

@@ -1,16 +1,16 @@
 """`dockmesh allocate`, from the words on the command line to the file on the disk."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from builders import host
+from conftest import Refused, Run
 from fakehosts import FakeHost, FakeLan
+from refusals import lacking
 
 from dockmesh.cli import contact
 
-Run = Callable[..., tuple[int, str, str]]
 TEXT = """\
 mesh: {pool: 10.128.0.0/16, prefix_length: 20}   # the pool
 hosts:
@@ -48,20 +48,25 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path, run: Run) -> None:
-    assert run("allocate") == (
-        0,
-        "docker1  10.128.0.0/20\nd2       10.128.16.0/20\n2 prefixes proposed; --write puts them into mesh.yml.\n",
-        "",
-    )
+    status, out, err = run("allocate")
+    assert (status, err) == (0, "")
+    *hosts, total = out.splitlines()
+    assert [line.split() for line in hosts] == [["docker1", "10.128.0.0/20"], ["d2", "10.128.16.0/20"]]
+    assert hosts[0].index("10.") == hosts[1].index("10.")
+    assert lacking(total, "2 --write mesh.yml") == []
     assert inventory.read_text() == TEXT
 
 
 def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inventory: Path, run: Run) -> None:
     status, out, err = run("allocate", "--write")
-    assert (status, out.splitlines()[-1], err) == (0, "2 prefixes written to mesh.yml.", "")
+    assert (status, err) == (0, "")
+    assert lacking(out.splitlines()[-1], "2 mesh.yml") == []
     assert inventory.read_text() == WRITTEN
-    assert run("allocate", "--write") == (0, "Nothing to do: every host with Docker has a prefix.\n", "")
-    assert run("validate") == (0, "valid: 3 hosts, 2 with a prefix, in mesh.yml\n", "")
+    status, out, err = run("allocate", "--write")
+    assert (status, len(out.splitlines()), err) == (0, 1, "")
+    status, out, err = run("validate")
+    assert (status, err) == (0, "")
+    assert lacking(out, "3 2 mesh.yml") == []
     assert inventory.read_text() == WRITTEN
 
 
@@ -74,36 +79,42 @@ def test_json_is_one_document_that_says_whether_anything_was_written(inventory: 
 
 
 def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> None:
-    assert run("allocate", "--write", "--limit", "d2")[1].startswith("d2  10.128.0.0/20\n1 prefix written")
-    assert run("allocate", "--write")[1].startswith("docker1  10.128.16.0/20\n")
+    first, total = run("allocate", "--write", "--limit", "d2")[1].splitlines()
+    assert (first.split(), lacking(total, "1 mesh.yml")) == (["d2", "10.128.0.0/20"], [])
+    assert run("allocate", "--write")[1].splitlines()[0].split() == ["docker1", "10.128.16.0/20"]
     assert "d2: {address: 192.168.18.3, prefix: 10.128.0.0/20}" in inventory.read_text()
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "problems"),
     [
-        ("pool: 10.128.0.0/16, ", "", "mesh.yml: no pool to draw prefixes from: write one under mesh"),
-        ("10.128.0.0/16", "10.128.0.0/20", "mesh.yml: no /20 is left in the pool 10.128.0.0/20 for 1 of 2 hosts"),
-        ("[web]", "[web]\n    prot: 22", "mesh.yml:6:5: unknown key 'prot'; did you mean 'port'?"),
-        ("docker: false", "docker: 7, tags: 8", "mesh.yml:6:39: docker '7' is neither true nor false\nmesh.yml:6:48: "),
-        ("hosts:", "hosts: [", "mesh.yml:4:12: not valid YAML: "),
+        ("pool: 10.128.0.0/16, ", "", [(None, None, "no-pool")]),
+        ("10.128.0.0/16", "10.128.0.0/20", [(None, None, "pool-exhausted")]),
+        ("[web]", "[web]\n    prot: 22", [(6, 5, "unknown-key")]),
+        ("docker: false", "docker: 7, tags: 8", [(6, 39, "not-a-boolean"), (6, 48, "wrong-type")]),
+        ("hosts:", "hosts: [", [(4, 12, "syntax")]),
     ],
 )
 def test_what_cannot_be_allocated_is_told_and_nothing_is_written(
-    inventory: Path, run: Run, old: str, new: str, told: str
+    inventory: Path, refused: Refused, old: str, new: str, problems: list[tuple[int | None, int | None, str]]
 ) -> None:
     inventory.write_text(text := TEXT.replace(old, new))
-    status, out, err = run("allocate", "--write")
-    assert (status, out) == (4, "")
-    assert err.startswith(told)
+    found = refused("allocate", "--write")
+    assert [(each["line"], each["column"], each["code"]) for each in found] == problems
+    assert all("mesh.yml" in (each["file"] or each["message"]) for each in found)
     assert inventory.read_text() == text
 
 
-def test_without_an_inventory_one_is_asked_for(inventory: Path, run: Run) -> None:
+def test_a_pool_with_too_little_left_is_named_with_its_figures(inventory: Path, refused: Refused) -> None:
+    inventory.write_text(TEXT.replace("10.128.0.0/16", "10.128.0.0/20"))
+    assert lacking(refused("allocate")[0]["message"], "mesh.yml /20 10.128.0.0/20 1 2 d2") == []
+
+
+def test_without_an_inventory_one_is_asked_for(inventory: Path, refused: Refused) -> None:
     inventory.unlink()
-    status, _, err = run("allocate")
-    assert status == 4
-    assert "name one with -i FILE or DOCKMESH_INVENTORY" in err
+    (problem,) = refused("allocate")
+    assert problem["code"] == "no-inventory"
+    assert lacking(problem["message"], "-i DOCKMESH_INVENTORY mesh.yml") == []
 
 
 def test_windows_line_ends_stay(inventory: Path, run: Run) -> None:
@@ -115,8 +126,9 @@ def test_windows_line_ends_stay(inventory: Path, run: Run) -> None:
 def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
     hosts = (f"  h{number}:\n    address: 10.0.{number // 250}.{number % 250 + 1}\n" for number in range(1000))
     inventory.write_text(f"mesh: {{pool: 10.128.0.0/9, prefix_length: 20}}\nhosts:\n{''.join(hosts)}")
-    assert run("allocate", "--write")[1].endswith("\n1000 prefixes written to mesh.yml.\n")
-    assert run("validate")[1] == "valid: 1000 hosts, 1000 with a prefix, in mesh.yml\n"
+    *written, total = run("allocate", "--write")[1].splitlines()
+    assert (len(written), lacking(total, "1000 mesh.yml")) == (1000, [])
+    assert run("validate")[1].count("1000") == 2
 
 
 @pytest.fixture
@@ -134,12 +146,11 @@ def test_probing_keeps_clear_of_the_networks_hosts_are_in(inventory: Path, run: 
     inventory.write_text(
         text := PROBED.replace("192.168.0.0/18", "192.168.24.0/21").replace("length: 20", "length: 23")
     )
-    assert "docker1  192.168.24.0/23" in run("allocate")[1]
+    assert run("allocate")[1].split()[:2] == ["docker1", "192.168.24.0/23"]
     assert lan.opened == 0
     status, out, err = run("allocate", "--probe", "--write")
     assert (status, out) == (3, "")
-    assert "no /23 is left" in err
-    assert "192.168.16.0/20 on eth0 of docker1" in err
+    assert lacking(err, "/23 192.168.16.0/20 eth0 docker1") == []
     assert inventory.read_text() == text
     inventory.write_text(PROBED)
     assert run("allocate", "--probe", "--write")[0] == 0
@@ -151,11 +162,13 @@ def test_one_host_that_cannot_be_read_keeps_all_from_getting_a_prefix(inventory:
     lan.hosts["d2"].down = True
     status, out, err = run("allocate", "--probe", "--write", "--limit", "docker1")
     assert (status, out) == (3, "")
-    assert "no prefix is drawn and nothing is written, for the networks of 1 host are not known:" in err
-    assert "d2: 192.168.18.3 does not answer" in err
+    (told,) = (line for line in err.splitlines() if "192.168.18.3" in line)
+    assert lacking(told, "d2 192.168.18.3") == []
+    assert lacking(err, "1 --probe") == []
     assert inventory.read_text() == PROBED
 
 
 def test_nobody_is_probed_where_nobody_lacks_a_prefix(run: Run, lan: FakeLan) -> None:
-    assert run("allocate", "--probe", "--limit", "d2")[1] == "Nothing to do: every host with Docker has a prefix.\n"
+    status, out, _ = run("allocate", "--probe", "--limit", "d2", "--json")
+    assert (status, json.loads(out)["allocations"]) == (0, [])
     assert lan.opened == 0

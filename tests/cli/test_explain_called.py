@@ -1,17 +1,15 @@
 """`dockmesh explain`, from the words on the command line to the exit status; the hosts' part is recorded."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from conftest import Refused, Run
 from explained import LOST, Changes, evidence
+from fakehosts import FakeLan
 
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
 from dockmesh.pipeline import Pipeline
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def brought(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> None:
@@ -34,8 +32,20 @@ def test_the_exit_status_says_whether_the_probe_came_home(
 
 
 @pytest.mark.parametrize(
-    "words", [("host1",), ("host1", "host1"), ("host1", "nobody"), ("host1:-x", "host3"), ("host1", "host3", "-l", "*")]
+    ("words", "code"),
+    [
+        (("host1", "host1"), "same-host"),
+        (("host1", "nobody"), "unknown-host"),
+        (("host1:-x", "host3"), "bad-container"),
+        (("host1", "host3", "-l", "*"), "conflicting-options"),
+    ],
 )
-def test_a_call_that_cannot_be_meant_contacts_nobody(run: Run, mesh: Path, words: tuple[str, ...]) -> None:
-    assert mesh.exists()
-    assert run("explain", *words)[0] == 4
+def test_a_call_that_cannot_be_meant_contacts_nobody(
+    refused: Refused, lan: FakeLan, words: tuple[str, ...], code: str
+) -> None:
+    assert [each["code"] for each in refused("explain", *words)] == [code]
+    assert lan.opened == 0
+
+
+def test_two_ends_are_needed(run: Run, lan: FakeLan) -> None:
+    assert (run("explain", "host1")[0], lan.opened) == (4, 0)

@@ -4,18 +4,18 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Callable
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Refused, Run
 from fakehosts import FakeLan
+from refusals import lacking
 
 from dockmesh.core.state import File
 
-Run = Callable[..., tuple[int, str, str]]
 KEYS = ["time", "event", "host", "phase", "seconds", "status", "error"]
 
 
@@ -27,25 +27,27 @@ def test_a_quiet_apply_says_the_result_and_nothing_else(lan: FakeLan, run: Run) 
     status, out, err = run("apply", "--yes", "-q")
     assert (status, err) == (0, "")
     assert lan.hosts["host1"].routes
-    assert out.splitlines() == [
-        "All 21 probes reached: every host, and a container on each.",
-        "3 hosts: 3 confirmed.",
-    ]
+    probes, hosts = out.splitlines()
+    assert re.findall(r"\d+", probes) == ["21"]
+    assert re.findall(r"\d+", hosts) == ["3", "3"]
 
 
 def test_a_quiet_apply_ends_with_the_host_that_failed_and_why(lan: FakeLan, run: Run) -> None:
     lan.hosts["host2"].down = True
     status, out, err = run("apply", "--yes", "-q")
     assert (status, err) == (3, "")
-    assert "host1  confirmed" not in out
-    assert re.search(r"^3 hosts: 2 confirmed, 1 unreachable\.\nhost2 +unreachable +\S.*\n\Z", out, re.MULTILINE)
+    *_, counts, failed = out.splitlines()
+    assert re.findall(r"\d+ \w+", counts) == ["3 hosts", "2 confirmed", "1 unreachable"]
+    assert re.match(r"host2 +unreachable +\S", failed)
+    assert not re.search(r"^host[13] ", out, re.MULTILINE)
 
 
 def test_a_quiet_plan_counts_and_names_the_hosts_left_alone(lan: FakeLan, run: Run) -> None:
     lan.hosts["host2"].down = True
     out = run("plan", "-q")[1].splitlines()
     assert out[0] == "host2"
-    assert [line.partition(":")[0] for line in out[2:5]] == ["3 hosts", "Left alone", "Foreseen"]
+    assert re.match(r"3 hosts\b", out[2])
+    assert "192.168.18.129" in out[1]
     assert "host1" not in out
 
 
@@ -55,9 +57,9 @@ def test_who_is_asked_sees_the_plan_though_it_be_quiet(lan: FakeLan, run: Run, m
     assert "host1" in run("apply", "-q")[1].splitlines()
 
 
-def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, run: Run) -> None:
+def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, refused: Refused) -> None:
+    assert [each["code"] for each in refused("plan", "-q", "-v")] == ["conflicting-options"]
     assert lan.opened == 0
-    assert run("plan", "-q", "-v")[0] == 4
 
 
 def test_twice_verbose_shows_the_scripts_on_stderr_without_the_files_in_them(lan: FakeLan, run: Run) -> None:
@@ -88,7 +90,7 @@ def test_the_log_has_a_line_of_json_per_event_for_its_owner_alone(lan: FakeLan, 
     ends = {line["host"]: line["status"] for line in found if line["event"] == "outcome"}
     assert ends == {"host1": "confirmed", "host2": "unreachable", "host3": "confirmed"}
     (lost, *_) = (line for line in found if line["event"] == "login" and line["host"] == "host2")
-    assert (lost["status"], "does not answer" in lost["error"]) == ("failed", True)
+    assert (lost["status"], "192.168.18.129" in lost["error"]) == ("failed", True)
 
 
 def test_a_second_run_appends_to_the_log(lan: FakeLan, run: Run, tmp_path: Path) -> None:
@@ -101,13 +103,13 @@ def test_a_second_run_appends_to_the_log(lan: FakeLan, run: Run, tmp_path: Path)
 
 @pytest.mark.parametrize("place", ["/dev/null", "absent/run.log", "fifo"])
 def test_a_log_that_cannot_be_is_told_before_anyone_is_contacted(
-    lan: FakeLan, run: Run, tmp_path: Path, place: str
+    lan: FakeLan, refused: Refused, tmp_path: Path, place: str
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = Path("/dev/null").stat().st_mode
-    status, _, err = run("plan", "--log-file", place)
-    assert (status, lan.opened) == (4, 0)
-    assert "no log can be written there" in err
+    (problem,) = refused("plan", "--log-file", place)
+    assert (problem["code"], lan.opened) == ("cannot-write", 0)
+    assert lacking(problem["message"], place) == []
     assert Path("/dev/null").stat().st_mode == before
 
 
@@ -118,4 +120,4 @@ def test_a_disk_that_fills_up_ends_the_log_and_not_the_run(
     monkeypatch.setattr("dockmesh.report.journal._opened", lambda _file: full)
     status, _, err = run("apply", "--yes", "--log-file", str(tmp_path / "run.log"))
     assert (status, bool(lan.hosts["host1"].routes)) == (0, True)
-    assert "No space left on device: the log is incomplete" in err
+    assert "No space left on device" in err

@@ -1,17 +1,17 @@
 """Templates of the user's own in $DOCKMESH_TEMPLATES: used where they fit, refused by name where they do not."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import results
+from conftest import Refused, Run
 from fakehosts import FakeLan
+from refusals import lacking
 
 from dockmesh import assets
 from dockmesh.report import html
 
-Run = Callable[..., tuple[int, str, str]]
 TIMER, PAGE, STYLE = "dockmesh.timer.j2", "report/page.html.j2", "report/page.css"
 
 
@@ -46,37 +46,43 @@ def test_templates_of_ones_own_take_the_place_of_dockmeshs(own: Path) -> None:
 
 @pytest.mark.usefixtures("mesh")
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "change", "code", "facts"),
     [
-        (TIMER, ("version 1", "version 7"), "it is of dockmesh.timer.j2 version 7, and here is version 1"),
-        (TIMER, ("{#- dockmesh", "{#- no"), "its first line says of no version"),
-        (TIMER, ("timer.j2 version", "service.j2 version"), "it is of dockmesh.service.j2 version 1"),
-        (TIMER, ("{{ every_s }}", "{{ every_m }}"), "no variable is called 'every_m'; there are: every_s"),
-        (TIMER, ("{{ every_s }}", "{{ every_s"), "expected token"),
-        (TIMER, ("{{ every_s }}", "{{ every_s.minutes }}"), "has no attribute 'minutes'"),
-        (PAGE, ("{{ size }}", "{{ sizes }}"), "no variable is called 'sizes'"),
-        (STYLE, ("version 1", "version 2"), "report/page.css version 2"),
+        (TIMER, ("version 1", "version 7"), "template-version", "dockmesh.timer.j2 7 1"),
+        (TIMER, ("{#- dockmesh", "{#- no"), "template-version", "1"),
+        (TIMER, ("timer.j2 version", "service.j2 version"), "template-version", "dockmesh.service.j2 1"),
+        (TIMER, ("{{ every_s }}", "{{ every_m }}"), "template-variable", "every_m every_s"),
+        (TIMER, ("{{ every_s }}", "{{ every_s"), "bad-template", ""),
+        (TIMER, ("{{ every_s }}", "{{ every_s.minutes }}"), "bad-template", "minutes"),
+        (PAGE, ("{{ size }}", "{{ sizes }}"), "template-variable", "sizes size"),
+        (STYLE, ("version 1", "version 2"), "template-version", "report/page.css 2"),
     ],
 )
 def test_a_template_that_does_not_fit_is_refused_by_name(
-    own: Path, run: Run, name: str, change: tuple[str, str], told: str
+    *, own: Path, refused: Refused, name: str, change: tuple[str, str], code: str, facts: str
 ) -> None:
     file = copied(own, name, change=change)
     for words in (("validate",), ("plan",), ("status", "--html", "mesh.html")):
-        status, _, err = run(*words)
-        assert status == 4
-        assert err.startswith(str(file))
-        assert told in err
+        (problem,) = refused(*words)
+        assert problem["code"] == code
+        assert problem["message"].startswith(str(file))
+        assert lacking(problem["message"].removeprefix(str(file)), facts) == []
+
+
+def test_a_syntax_error_in_a_template_is_named_with_its_line(own: Path, mesh: Path, refused: Refused) -> None:
+    assert mesh.exists()
+    file = copied(own, TIMER, change=("{{ every_s }}", "{{ every_s"))
+    line = next(at for at, text in enumerate(file.read_text().splitlines(), 1) if "{{ every_s" in text)
+    assert refused("validate")[0]["message"].startswith(f"{file}:{line}: ")
 
 
 @pytest.mark.parametrize("name", ["daemon.json.j2", "facts.sh", "dockmesh.timer", "report/page.js"])
-def test_what_cannot_be_replaced_is_told(own: Path, mesh: Path, run: Run, name: str) -> None:
+def test_what_cannot_be_replaced_is_told(own: Path, mesh: Path, refused: Refused, name: str) -> None:
     assert mesh.exists()
     (own / name).write_text("")
-    status, out, err = run("validate", "--json")
-    assert status == 4
-    assert f"{own / name}: this is none of the templates that can be replaced" in err
-    assert json.loads(out)["format"] == "dockmesh/problems/1"
+    (problem,) = refused("validate")
+    assert problem["code"] == "unknown-template"
+    assert lacking(problem["message"], f"{own / name} {TIMER} {PAGE} {STYLE}") == []
 
 
 def test_hidden_files_beside_templates_are_passed_over(own: Path) -> None:
@@ -85,11 +91,13 @@ def test_hidden_files_beside_templates_are_passed_over(own: Path) -> None:
     assets.check()
 
 
-def test_a_folder_that_is_not_there_is_told(own: Path, mesh: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mesh.exists()
+@pytest.mark.usefixtures("mesh")
+def test_a_folder_that_is_not_there_is_told(own: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(assets.VARIABLE, f"{own}/nowhere")
-    status, _, err = run("validate")
-    assert (status, err) == (4, f"{own}/nowhere: there is no such folder, and $DOCKMESH_TEMPLATES names it\n")
+    (problem,) = refused("validate")
+    assert problem["code"] == "no-folder"
+    assert f"{own}/nowhere" in problem["message"]
+    assert "$DOCKMESH_TEMPLATES" in problem["message"]
 
 
 def test_a_page_that_takes_a_variable_for_what_it_is_not_is_told(own: Path, lan: FakeLan, run: Run) -> None:

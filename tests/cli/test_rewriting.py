@@ -23,6 +23,14 @@ def assert_untouched(file: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def refusal(file: Path, before: str) -> str:
+    """The code of the refusal to rewrite a file, which names it."""
+    with pytest.raises(UsageError) as caught:
+        rewrite(file, before, "new")
+    assert str(file) in str(caught.value)
+    return caught.value.code
+
+
 def test_a_file_gets_its_new_text_and_nothing_is_left_beside_it(file: Path) -> None:
     rewrite(file, "old", "né\r\n")
     assert file.read_bytes() == "né\r\n".encode()
@@ -49,8 +57,7 @@ def test_a_symlink_stays_one_and_the_file_it_leads_to_is_rewritten(file: Path) -
 
 
 def test_a_file_that_someone_else_has_changed_is_left_to_them(file: Path) -> None:
-    with pytest.raises(UsageError, match=r"mesh.yml has changed since it was read, and was left as it is"):
-        rewrite(file, "older", "new")
+    assert refusal(file, "older") == "file-changed"
     assert_untouched(file)
 
 
@@ -62,10 +69,7 @@ def test_where_the_disk_is_full_or_the_owner_cannot_stay_nothing_changes(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, step, fail)
-    with pytest.raises(
-        UsageError, match=r"mesh.yml: No space left on device: it could not be written and is as it was"
-    ):
-        rewrite(file, "old", "new")
+    assert refusal(file, "old") == "cannot-write"
     monkeypatch.undo()
     assert_untouched(file)
 
@@ -82,7 +86,5 @@ def test_an_interrupted_write_changes_nothing(file: Path, monkeypatch: pytest.Mo
 
 def test_what_is_no_file_cannot_be_rewritten(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match=r"it could not be written and is as it was"):
-        rewrite(tmp_path / "pipe", "", "new")
-    with pytest.raises(UsageError, match=r"No such file or directory: it could not be written"):
-        rewrite(tmp_path / "nothing", "", "new")
+    assert refusal(tmp_path / "pipe", "") == "cannot-write"
+    assert refusal(tmp_path / "nothing", "") == "cannot-write"

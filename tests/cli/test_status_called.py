@@ -1,15 +1,15 @@
 """`status` as users call it: of all, of a part, and again and again."""
 
 import json
-from collections.abc import Callable
+import re
 from ipaddress import IPv4Network
 
 import pytest
+from conftest import Run
 from fakehosts import FakeLan
+from refusals import lacking
 
 from dockmesh.cli import watching
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 def asked(out: str) -> set[tuple[str, str]]:
@@ -42,26 +42,34 @@ def test_named_pairs_are_asked_both_ways_and_nobody_else_is_contacted(joined: Fa
     _, out, _err = run("status", "--json", "--pairs", "host1:host3", "--limit", "host3")
     assert asked(out) == {("host3", "host1")}
     _, out, _err = run("status", "--pairs", "host1:host3")
-    assert out.splitlines()[-1] == "All 6 probes reached, of the 2 pairs that were asked."
+    assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "2"]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "code", "facts"),
     [
-        (("--sample", "1", "--pairs", "host1:host2"), "one of the two"),
-        (("--pairs", "host1"), "write A:B"),
-        (("--pairs", "host1:nobody"), "no host is called 'nobody'"),
-        (("--watch", "--json"), "--watch is for people"),
-        (("--sample", "0"), "0 is not in the range"),
+        (("--sample", "1", "--pairs", "host1:host2"), "conflicting-options", "--sample --pairs"),
+        (("--pairs", "host1"), "bad-pair", "--pairs 'host1'"),
+        (("--pairs", "host1:nobody"), "unknown-host", "--pairs 'nobody'"),
+        (("--pairs", "host1:tag:none"), "unknown-tag", "--pairs 'none'"),
+        (("--watch", "--json"), "conflicting-options", "--watch --json"),
     ],
 )
 def test_what_makes_no_sense_is_told_before_anybody_is_contacted(
-    lan: FakeLan, run: Run, words: tuple[str, ...], told: str
+    lan: FakeLan, run: Run, words: tuple[str, ...], code: str, facts: str
 ) -> None:
-    status, out, err = run("status", *words)
-    assert status == 4
-    assert told in out + err
+    status, out, err = run("status", "--json", *words)
+    (problem,) = json.loads(out)["problems"]
+    assert (status, problem["code"]) == (4, code)
+    assert lacking(problem["message"], facts) == []
+    assert problem["message"] in err
     assert lan.opened == 0
+
+
+def test_a_sample_has_at_least_one_host(lan: FakeLan, run: Run) -> None:
+    status, out, err = run("status", "--sample", "0")
+    assert (status, out, lan.opened) == (4, "", 0)
+    assert "--sample" in err
 
 
 def test_watching_shows_block_after_block_as_things_change_until_it_is_interrupted(
@@ -81,9 +89,9 @@ def test_watching_shows_block_after_block_as_things_change_until_it_is_interrupt
     assert status == 130
     assert waited == [7.0] * 3
     totals = [line for line in out.splitlines() if line.startswith(("All", "Of"))]
-    assert totals == ["All 21 probes reached: every host, and a container on each.", *["Of 21 probes, 6 failed."] * 2]
-    assert out.count("every 7 s; Ctrl-C ends it\n") == 3
-    assert err.strip() == "interrupted"
+    assert [re.findall(r"\d+", line) for line in totals] == [["21"], ["21", "6"], ["21", "6"]]
+    assert len(re.findall(r"\b7 s\b", out)) == 3
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_without_a_number_watching_waits_some_seconds(
@@ -96,4 +104,4 @@ def test_without_a_number_watching_waits_some_seconds(
     monkeypatch.setattr(watching.time, "sleep", sleep)
     status, out, _err = run("status", "--watch", "--limit", "host1")
     assert (status, len(joined.hosts)) == (130, 3)
-    assert "All 7 probes from host1 reached." in out
+    assert any(lacking(line, "7 host1") == [] for line in out.splitlines())

@@ -94,17 +94,22 @@ def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "code"),
     [
-        ("host1",),
-        ("host1", "host1"),
-        ("host1", "host1:web"),
-        ("host1", "nobody"),
-        ("host1", "db:web"),
-        ("host1:-x", "host3"),
-        ("host1", "host3", "--limit", "host1"),
-        ("host1", "host3", "--pcap", "mesh.yml/x"),
+        (("host1", "host1"), "same-host"),
+        (("host1", "host1:web"), "same-host"),
+        (("host1", "nobody"), "unknown-host"),
+        (("host1", "db:web"), "no-docker"),
+        (("host1:-x", "host3"), "bad-container"),
+        (("host1", "host3", "--limit", "host1"), "conflicting-options"),
+        (("host1", "host3", "--pcap", "mesh.yml/x"), "cannot-write"),
     ],
 )
-def test_a_call_that_cannot_be_meant_contacts_nobody(run: Run, words: tuple[str, ...]) -> None:
-    assert run(*words)[0] == 4
+def test_a_call_that_cannot_be_meant_contacts_nobody(run: Run, words: tuple[str, ...], code: str) -> None:
+    status, out, _ = run(*words, "--json")
+    assert (status, [each["code"] for each in json.loads(out)["problems"]]) == (4, [code])
+    assert run(*words)[:2] == (4, "")
+
+
+def test_two_ends_are_needed(run: Run) -> None:
+    assert run("host1")[0] == 4

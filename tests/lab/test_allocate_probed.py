@@ -64,6 +64,6 @@ def test_a_host_that_does_not_answer_leaves_the_inventory_as_it_is(pooled: Mesh,
     with partitioned(lab, "host2"):
         ended = pooled.dockmesh("allocate", "--probe", "--write", "--timeout", "3")
     assert ended.status == 3, ended
-    assert "no prefix is drawn and nothing is written" in ended.stderr
-    assert "host2: " in ended.stderr
+    silent = str(lab.topology.host("host2").underlay.ip)
+    assert any("host2: " in line and silent in line for line in ended.stderr.splitlines())
     assert (ended.stdout, pooled.file.read_bytes()) == ("", text)

@@ -1,6 +1,7 @@
 """The job that docs/ci/github.yml has for GitHub Actions: its steps as a runner runs them, against real hosts."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -93,13 +94,13 @@ def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
     repository = checkout(lab, tmp_path)
     check = run("check", repository)
     assert check.steps == {"Log in": 0, "Validate": 0, "Plan": 0}, check
-    assert "valid: 3 hosts" in check.said
+    assert re.search(r"\b3 hosts\b", check.said), check
     assert check.summary.startswith("## Plan\n\n    ")
     assert all(host in check.summary for host in fresh.hosts)
 
     joined = run("mesh", repository)
     assert joined.steps == {"Log in": 0, "Apply": 0}, joined
-    assert "all 21 probes reached" in shown(joined.summary)
+    assert re.search(r"✅.*\b21\b", shown(joined.summary)), joined
     found = junit((joined.folder / "mesh.xml").read_text())
     assert len(cases(found)) == 3 * 3 + 3
     assert not [*found.iter("failure"), *found.iter("error")]

@@ -52,11 +52,15 @@ def test_the_missing_packages_are_printed_for_apt_get(tmp_path: Path) -> None:
 def test_a_machine_without_the_programs_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(machine, "missing", lambda: ("debootstrap", "systemd-container"))
-    with pytest.raises(LabError, match="apt-get install debootstrap systemd-container"):
+    with pytest.raises(LabError) as caught:
         machine.check()
+    assert caught.value.code == "missing-programs"
+    assert "apt-get install debootstrap systemd-container" in str(caught.value)
 
 
 def test_a_user_is_told_that_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LabError, match="sudo dockmesh lab"):
+    with pytest.raises(LabError) as caught:
         machine.check()
+    assert caught.value.code == "needs-root"
+    assert "sudo dockmesh lab" in str(caught.value)
