@@ -8,7 +8,7 @@ Codes are stable words for scripts and tests; the messages next to them may chan
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class ProblemCode(StrEnum):
@@ -200,18 +200,124 @@ class InventoryError(UsageError):
         super().__init__("\n".join(map(str, self.problems)), code=UsageCode.INVALID_INPUT)
 
 
+class HostErrorCode(StrEnum):
+    """The kind of a host's failure, one word for each kind. Scripts may rely on the words; messages may change."""
+
+    # The login.
+    UNREACHABLE = "unreachable"
+    NO_ROUTE = "no-route"
+    CONNECTION_REFUSED = "connection-refused"
+    CONNECT_TIMEOUT = "connect-timeout"
+    NAME_NOT_FOUND = "name-not-found"
+    RESOLVER_FAILED = "resolver-failed"
+    NETNS_MISSING = "netns-missing"
+    NETNS_NOT_PERMITTED = "netns-not-permitted"
+    NOT_SSH = "not-ssh"
+    SSH_SILENT = "ssh-silent"
+    SSH_FAILED = "ssh-failed"
+    HOST_KEY_UNKNOWN = "host-key-unknown"
+    HOST_KEY_CHANGED = "host-key-changed"
+    HOST_KEY_REVOKED = "host-key-revoked"
+    HOST_CERTIFICATE = "host-certificate"
+    LOGIN_REFUSED = "login-refused"
+    LOGIN_THROTTLED = "login-throttled"
+    KEY_ENCRYPTED = "key-encrypted"
+    KEY_MISSING = "key-missing"
+    # The session.
+    SESSION_LOST = "session-lost"
+    TIMEOUT = "timeout"
+    SUDO_PASSWORD = "sudo-password"  # noqa: S105 (a code)
+    SUDO_PASSWORD_WRONG = "sudo-password-wrong"  # noqa: S105 (a code)
+    SUDO_REFUSED = "sudo-refused"
+    ANSWER_TOO_LARGE = "answer-too-large"
+    ANSWER_INCOMPLETE = "answer-incomplete"
+    ANSWER_UNREADABLE = "answer-unreadable"
+    # The host.
+    NOT_ROOT = "not-root"
+    NO_SYSTEMD = "no-systemd"
+    NOT_IPROUTE2 = "not-iproute2"
+    ROUTES_UNREADABLE = "routes-unreadable"
+    FIREWALL_UNREADABLE = "firewall-unreadable"
+    FIREWALL_INCOMPATIBLE = "firewall-incompatible"
+    DOCKER_MISSING = "docker-missing"
+    DOCKER_STOPPED = "docker-stopped"
+    DOCKER_SNAP = "docker-snap"
+    DOCKER_NOT_A_UNIT = "docker-not-a-unit"
+    JOINED_WITH_DOCKER = "joined-with-docker"
+    CHANGE_PENDING = "change-pending"
+    FILE_UNREADABLE = "file-unreadable"
+    FILE_TOO_LARGE = "file-too-large"
+    FILE_NOT_TEXT = "file-not-text"
+    RECORD_UNREADABLE = "record-unreadable"
+    # An end of a trace or of an explanation.
+    NO_CONTAINER = "no-container"
+    NO_CONTAINER_ADDRESS = "no-container-address"
+    CAPTURE_FAILED = "capture-failed"
+    CAPTURE_ENDED = "capture-ended"
+    # Several hosts.
+    HOSTS_UNREAD = "hosts-unread"
+    NO_HOST_LEFT = "no-host-left"
+    POOL_EXHAUSTED = "pool-exhausted"
+    STALE_PLAN = "stale-plan"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFailure:
+    """Why a host failed, as a value in a result. `code` is a HostErrorCode, or what a run found by probing the host."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        """The message."""
+        return self.message
+
+
 class HostError(DockmeshError):
     """One host failed, was refused or could not be reached; the text names cause and remedy."""
 
     exit_status = 3
 
+    def __init__(self, message: str, *, code: HostErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @property
+    def failure(self) -> HostFailure:
+        """The error as a value."""
+        return HostFailure(self.code, str(self))
+
 
 class UnreachableError(HostError):
     """No SSH session to the host came about, or it was lost."""
 
+    def __init__(self, message: str, *, code: HostErrorCode = HostErrorCode.UNREACHABLE) -> None:
+        super().__init__(message, code=code)
+
 
 class NoDockerError(HostError):
     """The host can be worked with, but has no Docker."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=HostErrorCode.DOCKER_MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class StaleReason:
+    """One thing that differs from what a saved plan was made from. `host` is None where it concerns the whole fleet."""
+
+    code: Literal["inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"]
+    host: str | None
+    message: str
+
+
+class StalePlanError(HostError):
+    """A saved plan no longer holds; carries every reason."""
+
+    def __init__(self, message: str, *, file: str, reasons: Sequence[StaleReason]) -> None:
+        super().__init__(message, code=HostErrorCode.STALE_PLAN)
+        self.file = file
+        self.reasons = tuple(reasons)
 
 
 class LabError(DockmeshError):

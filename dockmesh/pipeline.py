@@ -16,7 +16,7 @@ from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
-from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.plan import Conflict, HostPlan, Outcome, OutcomeCode, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.reach.choice import Pair
 from dockmesh.core.rollout import Rollout, batches
@@ -25,7 +25,7 @@ from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.model import Question as Traced
 from dockmesh.core.uplinks import Narrowest, narrowest
-from dockmesh.errors import HostError, UnreachableError
+from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.capture import capture
 from dockmesh.remote.commit import Committer
@@ -94,7 +94,7 @@ class Pipeline:
         self._prober = Prober(self._executor, request.forks, self._verifying, TEXTS, request.offset, request.timeout_s)
         self._facts: dict[str, HostFacts] = {}
         self._underway: set[str] = set()
-        self._lost: dict[str, str] = {}
+        self._lost: dict[str, HostFailure] = {}
         self._judged: list[Report] = []
 
     def __enter__(self) -> Self:
@@ -122,9 +122,8 @@ class Pipeline:
         read = self.facts()
         self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
         narrow = narrowest(self._request.fleet, self._facts)
-        planned = Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
-        self._lost = {each.host: each.error or "" for each in planned.hosts if each.unreachable}
-        return planned
+        self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
+        return Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
 
     def foresee(self, plan: Plan) -> Outlook | None:
         """Who reaches whom now and after `plan`, without asking anybody again.
@@ -156,7 +155,8 @@ class Pipeline:
             results = committer.commit({each.host: each for each in batch}, self._facts, trusted)
             failed += sum(not outcome.ok for outcome in results.values())
             outcomes |= results
-        self._lost |= {each.host: each.error or "" for each in outcomes.values() if each.status == "unreachable"}
+        unreachable = (each for each in outcomes.values() if each.status == "unreachable")
+        self._lost |= {each.host: HostFailure(each.code or "", each.error or "") for each in unreachable}
         if not all(each.ok for each in outcomes.values()):
             self._judged.clear()
         ends = tuple(outcomes[each.host] for each in plan.hosts)
@@ -234,16 +234,19 @@ class Pipeline:
 
 
 def _unplanned(host: Host, error: HostError) -> HostPlan:
-    return HostPlan(host.name, error=str(error), unreachable=isinstance(error, UnreachableError))
+    unreachable = isinstance(error, UnreachableError)
+    return HostPlan(host.name, error=str(error), unreachable=unreachable, code=error.code)
 
 
 def _untouched(plan: HostPlan) -> Outcome:
     if plan.error is not None:
-        return Outcome(plan.host, "unreachable" if plan.unreachable else "refused", plan.error)
+        return Outcome(plan.host, "unreachable" if plan.unreachable else "refused", plan.code, plan.error)
     if plan.conflicts:
-        return Outcome(plan.host, "refused", "; ".join(f"{each.key} {each.message}" for each in plan.conflicts))
+        told = "; ".join(f"{each.key} {each.message}" for each in plan.conflicts)
+        return Outcome(plan.host, "refused", OutcomeCode.CONFLICT, told)
     return Outcome(plan.host, "unchanged")
 
 
 def _not_begun(plan: HostPlan, failed: int) -> Outcome:
-    return Outcome(plan.host, "refused", f"not begun, since {failed} failed before it: see --max-fail")
+    told = f"not begun, since {failed} failed before it: see --max-fail"
+    return Outcome(plan.host, "refused", OutcomeCode.NOT_BEGUN, told)

@@ -10,6 +10,8 @@ DISARMED=$STATE/disarmed
 UNITS=/etc/systemd/system
 REVERT=dockmesh-revert
 CHANGE_S=300
+# The exit status of a step that Docker failed in; no program that steps call ends with it.
+DOCKER_FAILED=77
 stale=
 
 # --- one resource each ----------------------------------------------------------------------------------------------
@@ -130,16 +132,16 @@ is_admitting() { [ -z "$5" ] || [ "$(docker_admits)" = "$5" ]; }
 # that ran before.
 restart_docker() {
   if ! { is_docker_on "$@" && is_admitting "$@"; }; then
-    renew_bridge && settle_bridge6 "$2" || return 1
+    renew_bridge && settle_bridge6 "$2" || return "$DOCKER_FAILED"
     is_docker_on "$@" || {
       echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)', pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
-      return 1
+      return "$DOCKER_FAILED"
     }
   fi
   # systemd stops these with Docker, but starts them with nothing.
   # shellcheck disable=SC2086
-  [ -z "$DEPENDENTS" ] || systemctl start $DEPENDENTS || return 1
-  restart_containers
+  [ -z "$DEPENDENTS" ] || systemctl start $DEPENDENTS || return "$DOCKER_FAILED"
+  restart_containers || return "$DOCKER_FAILED"
 }
 
 # The active units that systemd stops when Docker is stopped.
@@ -194,11 +196,20 @@ restart_containers() {
 
 # --- the transaction ------------------------------------------------------------------------------------------------
 
-# outcome STATUS ERROR
+# outcome STATUS CODE ERROR
 outcome() {
   error=
-  [ -z "$2" ] || error=$(printf '%s' "$2" | head -c 4000 | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
-  section outcome printf '{"status": "%s", "error": "%s"}\n' "$1" "$error"
+  [ -z "$3" ] || error=$(printf '%s' "$3" | head -c 4000 | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
+  section outcome printf '{"status": "%s", "code": "%s", "error": "%s"}\n' "$1" "$2" "$error"
+}
+
+# code_of STATUS TEXT: the code of a step that failed so. What the kernel says of the disk explains what came of it.
+code_of() {
+  case "$2" in
+    *'No space left on device'* | *'Disk quota exceeded'*) echo no-space ;;
+    *'Read-only file system'*) echo read-only ;;
+    *) if [ "$1" = "$DOCKER_FAILED" ]; then echo docker-failed; else echo step-failed; fi ;;
+  esac
 }
 
 # lock OPTION... of flock. The lock is on the file that has the name now: its holder may have removed the one that was
@@ -214,10 +225,14 @@ lock() {
   return 1
 }
 
-# Why lock failed.
+# unlocked STATUS: the outcome where lock failed.
 unlocked() {
-  [ ! -s "$STATE/lock" ] || { echo "locked by $(cat "$STATE/lock")"; return; }
-  echo "cannot write to $STATE: $(touch "$STATE/lock" 2>&1)"
+  if [ -s "$STATE/lock" ]; then
+    outcome "$1" locked "locked by $(cat "$STATE/lock")"
+  else
+    problem=$(touch "$STATE/lock" 2>&1)
+    outcome "$1" "$(code_of 1 "$problem")" "cannot write to $STATE: $problem"
+  fi
 }
 
 # Leaves no trace where dockmesh has nothing to remember on this host.
@@ -279,9 +294,9 @@ disarm() {
 
 change() {
   if [ -e "$PENDING" ]; then
-    outcome refused "a change waits for its confirmation, or takes itself back soon: by $(cat "$PENDING/run")"
+    outcome refused change-pending "a change waits for its confirmation, or takes itself back soon: by $(cat "$PENDING/run")"
   elif look; [ "$(fingerprint "$(read_basis)")" != "$BASIS" ]; then
-    outcome refused 'the host is no longer as the plan found it: plan again'
+    outcome refused stale-plan 'the host is no longer as the plan found it: plan again'
   else
     RUNNING=
     DEPENDENTS=
@@ -291,28 +306,29 @@ change() {
     fi
     if ! problem=$(arm 2>&1); then
       disarm
-      outcome refused "$problem"
+      outcome refused "$(code_of 1 "$problem")" "$problem"
       return
     fi
     # What is left to the controller counts from the end of the change, however long Docker took.
     if problem=$({ go_forward && systemctl stop "$REVERT.timer" && start_timer "$CONFIRM_S"; } 2>&1); then
-      outcome changed ''
+      outcome changed '' ''
     else
-      take_back "$problem"
+      failed=$?
+      take_back "$(code_of "$failed" "$problem")" "$problem"
     fi
   fi
 }
 
-# take_back WHY
+# take_back CODE WHY
 take_back() {
   if back=$(go_back 2>&1); then
     disarm
-    outcome reverted "$1"
+    outcome reverted "$1" "$2"
   else
     # What the way back needs stays: it is gone again in a minute, and at the next boot.
     systemctl stop "$REVERT.timer" 2>/dev/null
     start_timer 60
-    outcome failed "$1; and on the way back: $back"
+    outcome failed revert-failed "$2; and on the way back: $back"
   fi
 }
 
@@ -325,7 +341,7 @@ transact() {
     change
     unlock
   else
-    outcome refused "$(unlocked)"
+    unlocked refused
   fi
 }
 
@@ -333,15 +349,15 @@ transact() {
 confirm() {
   trap '' HUP PIPE
   if ! lock -w 30; then
-    outcome failed "$(unlocked)"
+    unlocked failed
     return
   fi
   if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then
     [ "$REMEMBER" = no ] || mv -f "$PENDING/previous.json" "$STATE/previous.json"
     disarm
-    outcome confirmed ''
+    outcome confirmed '' ''
   else
-    outcome reverted 'no confirmation reached the host in time, and it took the change back'
+    outcome reverted not-confirmed 'no confirmation reached the host in time, and it took the change back'
   fi
   unlock
 }
@@ -353,9 +369,9 @@ revert() {
   if [ -e "$PENDING/run" ]; then
     RUNNING=$(cat "$PENDING/running")
     DEPENDENTS=$(cat "$PENDING/dependents")
-    take_back 'not confirmed'
+    take_back not-confirmed 'not confirmed'
   else
-    outcome reverted ''
+    outcome reverted '' ''
   fi
   unlock
 }

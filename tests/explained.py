@@ -12,6 +12,7 @@ from dockmesh.core.explain.sight import sight
 from dockmesh.core.explain.walk import explain
 from dockmesh.core.model import Fleet
 from dockmesh.core.sections import Sections, split
+from dockmesh.errors import HostErrorCode, HostFailure
 
 DATA = Path(__file__).parent / "data" / "explain"
 LOST = "PING 10.128.32.2 (10.128.32.2) from 10.128.0.2 : 56(84) bytes of data.\n\n3 packets transmitted, 0 received"
@@ -50,7 +51,7 @@ def evidence(
     for end in asked.ends:
         name = end.host.name
         if name in lost:
-            sides.append(Side(end, error=lost[name]))
+            sides.append(Side(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
             continue
         stood = script.stood(end, said(f"{name}-find", changed.get(f"{name}-find")))
         seen = sight(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)

@@ -16,7 +16,7 @@ from builders import Call, Said, calls, listed, recorded, said_in, section
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import Bridge, Chain, File, Pool, Resource, Route, SourceNat, Unit, key_of
-from dockmesh.errors import UnreachableError
+from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 
 _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")
@@ -199,7 +199,7 @@ class FakeLan:
 
     def connect(self, host: Host) -> "FakeSession":
         if self.hosts[host.name].down:
-            raise UnreachableError(f"{host.login.address} does not answer")
+            raise UnreachableError(f"{host.login.address} does not answer", code=HostErrorCode.CONNECT_TIMEOUT)
         self.opened += 1
         return FakeSession(self, self.hosts[host.name])
 
@@ -238,7 +238,7 @@ class FakeHeld:
         assert timeout_s > 0
         self.at.held -= 1
         if self.at.down:
-            raise UnreachableError("the SSH session was lost")
+            raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         return section("seen", (127, "")) + section("end", "")
 
 
@@ -271,7 +271,7 @@ class FakeSession:
         ):
             if call in own:
                 if self.at.down or self.at.lost_in == call.split()[0]:
-                    raise UnreachableError("the SSH session was lost")
+                    raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
                 return answer(own)
         raise AssertionError(own)
 
@@ -286,13 +286,13 @@ class FakeSession:
     def _transacted(self, own: str) -> str:
         values = _values(own)
         if self.at.pending:
-            return _outcome("refused", "a change waits for its confirmation") + self._read(own)
+            return _outcome("refused", "change-pending", "a change waits for its confirmation") + self._read(own)
         if self.at.sections(self.lan.peers(self.at))["basis"] != values["BASIS"]:
-            return _outcome("refused", "the host is no longer as the plan found it: plan again") + self._read(own)
+            return _outcome("refused", "stale-plan", "the host is no longer as the plan found it") + self._read(own)
         back = tuple(calls(own, "go_back"))
         if problem := self.at.make(calls(own, "go_forward")):
             self.at.make(back)
-            return _outcome("reverted", problem) + self._read(own)
+            return _outcome("reverted", "docker-failed", problem) + self._read(own)
         previous = next(given for words, given in calls(own, "write_pending") if words[1].endswith("previous.json"))
         self.at.pending = Pending(values["RUN"], back, _text(previous))
         return _outcome("changed") + self._read(own)
@@ -300,7 +300,7 @@ class FakeSession:
     def _confirmed(self, own: str) -> str:
         values, pending = _values(own), self.at.pending
         if pending is None or pending.run != values["RUN"]:
-            return _outcome("reverted", "no confirmation reached the host in time") + section("end", "")
+            return _outcome("reverted", "not-confirmed", "no confirmation came in time") + section("end", "")
         if values["REMEMBER"] == "yes":
             self.at.previous = pending.previous
         self.at.pending = None
@@ -310,7 +310,7 @@ class FakeSession:
         if self.at.pending:
             self.at.make(self.at.pending.back)
             self.at.pending = None
-        return _outcome("reverted", "not confirmed") + section("end", "")
+        return _outcome("reverted", "not-confirmed", "not confirmed") + section("end", "")
 
     def _target(self, _own: str) -> str:
         said = self.at.sections([])
@@ -366,8 +366,8 @@ def _file(resource: Resource | None) -> str:
     return f"{mode}\n{b64encode(resource.text.encode()).decode()}"
 
 
-def _outcome(status: str, error: str = "") -> str:
-    return section("outcome", json.dumps({"status": status, "error": error}))
+def _outcome(status: str, code: str = "", error: str = "") -> str:
+    return section("outcome", json.dumps({"status": status, "code": code, "error": error}))
 
 
 def _values(own: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dockmesh.core.reach import Reachability, Report
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.results.model import Result
 from dockmesh.core.results.reading import result_of
+from dockmesh.errors import HostErrorCode, HostFailure
 from dockmesh.report.document import status_document
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -46,7 +47,7 @@ def report(
     among: Fleet, *, cut: Collection[str] = (), silent: Mapping[str, str] | None = None, cause: str | None = None
 ) -> Report:
     """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked."""
-    errors = silent or {}
+    errors = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (silent or {}).items()}
     answers = (
         _answer(Reachability(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
         for at, each in enumerate(probes(among, among.hosts))
@@ -54,7 +55,9 @@ def report(
     return Report(tuple(host.name for host in among.hosts), tuple(answers), errors)
 
 
-def _answer(well: Reachability, cut: Collection[str], silent: Mapping[str, str], cause: str | None) -> Reachability:
+def _answer(
+    well: Reachability, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
+) -> Reachability:
     source, target = well.probe.source, well.probe.target
     if source in silent:
         return Reachability(well.probe, reason=f"{source} could not be asked: {silent[source]}", probed=False)

@@ -52,6 +52,10 @@ def run(lan: FakeLan, goal: Goal = JOIN, rollout: Rollout | None = None) -> dict
         return {outcome.host: outcome for outcome in pipeline.apply(pipeline.plan())}
 
 
+def codes(outcomes: dict[str, Outcome]) -> list[str | None]:
+    return [outcome.code for outcome in outcomes.values()]
+
+
 def statuses(outcomes: dict[str, Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes.values()]
 
@@ -139,10 +143,11 @@ def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
     before = having(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "unreachable", "confirmed"]
-    assert outcomes["host2"].error == "192.168.18.129 does not answer"
+    assert codes(outcomes) == [None, "connect-timeout", None]
+    assert "192.168.18.129" in (outcomes["host2"].error or "")
     assert having(lan)["host2"] == before
     report = probed(lan)
-    assert set(report.errors) == {"host2"}
+    assert {host: error.code for host, error in report.errors.items()} == {"host2": "connect-timeout"}
     assert {answer.probe.target for answer in report.failed if answer.probe.source != "host2"} == {"host2"}
     lan.hosts["host2"].down = False
     assert statuses(run(lan)) == ["unchanged", "confirmed", "unchanged"]
@@ -162,7 +167,8 @@ def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
         before = tried.count("host2"), tried.count("host3")
         report = pipeline.status()
     assert (tried.count("host2"), tried.count("host3")) == before
-    assert set(report.errors) == {"host2", "host3"}
+    errors = {host: error.code for host, error in report.errors.items()}
+    assert errors == {"host2": "connect-timeout", "host3": "session-lost"}
     assert {answer.probe.target for answer in report.answers if answer.ok} == {"host1"}
     bridges = {answer.probe.target for answer in report.failed if answer.probed}
     assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
@@ -173,7 +179,8 @@ def test_a_host_with_a_conflict_is_left_alone_and_the_others_are_joined(lan: Fak
     before = having(lan)["host1"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
-    assert "/etc/docker/daemon.json sets bridge to 'br0'" in (outcomes["host1"].error or "")
+    assert codes(outcomes) == ["conflict", None, None]
+    assert DAEMON_JSON in (outcomes["host1"].error or "")
     assert having(lan)["host1"] == before
 
 
@@ -185,7 +192,8 @@ def test_a_broken_daemon_json_is_a_conflict_without_changes_wherever_the_run_lea
     plan = planned(lan, replace(REQUEST, goal=goal)).hosts[0]
     assert plan.changes == ()
     assert [conflict.key for conflict in plan.conflicts] == [DAEMON_JSON]
-    assert run(lan, goal)["host1"].status == "refused"
+    outcome = run(lan, goal)["host1"]
+    assert (outcome.status, outcome.code) == ("refused", "conflict")
     assert having(lan)["host1"] == before
 
 
@@ -194,7 +202,8 @@ def test_a_host_whose_docker_does_not_come_up_is_as_before_and_the_others_stay(l
     before = having(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
-    assert "start request repeated too quickly" in (outcomes["host2"].error or "")
+    assert codes(outcomes) == [None, "docker-failed", None]
+    assert outcomes["host2"].error == "docker.service: start request repeated too quickly", "as the host has it"
     assert having(lan)["host2"] == before
 
 
@@ -203,7 +212,8 @@ def test_a_host_that_breaks_the_mesh_is_taken_back_and_the_others_stay(lan: Fake
     before = having(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
-    assert "probes failed after the change" in (outcomes["host2"].error or "")
+    assert codes(outcomes) == [None, "probes-failed", None]
+    assert "host2" in (outcomes["host2"].error or "")
     assert having(lan)["host2"] == before
     assert lan.hosts["host2"].pending is None
 
@@ -213,7 +223,7 @@ def test_after_too_many_failures_the_rest_is_not_begun(lan: FakeLan) -> None:
     before = having(lan)
     outcomes = run(lan, rollout=Rollout(serial=1, max_fail=0))
     assert statuses(outcomes) == ["reverted", "refused", "refused"]
-    assert "not begun, since 1 failed before it" in (outcomes["host3"].error or "")
+    assert codes(outcomes) == ["docker-failed", "not-begun", "not-begun"]
     assert having(lan) == before
 
 
@@ -224,7 +234,7 @@ def test_a_host_changed_since_the_plan_is_refused(lan: FakeLan) -> None:
         changed = having(lan)["host3"]
         outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
     assert statuses(outcomes) == ["confirmed", "confirmed", "refused"]
-    assert "plan again" in (outcomes["host3"].error or "")
+    assert codes(outcomes) == [None, None, "stale-plan"]
     assert having(lan)["host3"] == changed
 
 
@@ -233,7 +243,8 @@ def test_a_change_of_somebody_else_that_waits_is_not_touched(lan: FakeLan) -> No
     before = having(lan)["host1"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
-    assert "by ann@desk" in (outcomes["host1"].error or "")
+    assert codes(outcomes) == ["conflict", None, None]
+    assert "ann@desk" in (outcomes["host1"].error or "")
     assert having(lan)["host1"] == before
 
 
@@ -242,7 +253,10 @@ def test_a_host_lost_before_its_confirmation_keeps_the_change_pending_for_itself
     before = having(lan)["host3"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "confirmed", "unreachable"]
-    assert "takes back by itself" in (outcomes["host3"].error or "")
+    assert codes(outcomes) == [None, None, "session-lost"]
+    error = outcomes["host3"].error or ""
+    assert f"{FLEET.settings.confirm_within_s} s" in error
+    assert "--limit host3" in error
     waiting = lan.hosts["host3"].pending
     assert waiting is not None
     lan.hosts["host3"].make(waiting.back)
@@ -305,5 +319,22 @@ def test_a_host_whose_record_is_unreadable_is_left_alone_and_the_others_are_plan
     lan.hosts["host3"].resources.pop(("route", "10.128.0.0/20"))
     first, second, third = planned(lan).hosts
     assert not first.changes
+    assert (second.code, second.unreachable) == ("record-unreadable", False)
     assert ORIGINAL_JSON in (second.error or "")
+    assert (first.code, third.code) == (None, None)
     assert [change.action for change in third.changes] == ["add"]
+
+
+def test_a_change_that_comes_while_the_host_is_asked_to_change_is_refused(lan: FakeLan) -> None:
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, Quiet()) as pipeline:
+        plan = pipeline.plan()
+        lan.hosts["host1"].pending = Pending("ann@desk", (), "")
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+    assert codes(outcomes) == ["change-pending", None, None]
+
+
+def test_every_host_that_is_not_as_wanted_has_a_code_and_no_other(lan: FakeLan) -> None:
+    lan.hosts["host1"].stubborn = True
+    lan.hosts["host2"].down = True
+    for outcome in run(lan).values():
+        assert (outcome.code is None) == (outcome.error is None) == outcome.ok

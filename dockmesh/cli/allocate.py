@@ -15,7 +15,7 @@ from dockmesh.core import ipam
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.occupied import occupied
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import HostError, HostErrorCode, UsageError
 from dockmesh.report.console import console, counted
 from dockmesh.report.document import allocate_document
 from dockmesh.report.proposal import print_allocations
@@ -72,11 +72,12 @@ def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[i
         told = "".join(f"\n  {each}" for each in failed)
         raise HostError(
             f"no prefix is drawn and nothing is written, for the networks of {counted(len(failed), 'host')} are not "
-            f"known:{told}\nMend these, or allocate without --probe and let plan find what overlaps."
+            f"known:{told}\nMend these, or allocate without --probe and let plan find what overlaps.",
+            code=HostErrorCode.HOSTS_UNREAD,
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
     try:
         return ipam.allocate(fleet, chosen, file=options.named(), clear_of=occupied(fleet, facts))
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
-        raise HostError(str(error)) from error
+        raise HostError(str(error), code=HostErrorCode.POOL_EXHAUSTED) from error

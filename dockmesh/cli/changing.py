@@ -19,7 +19,7 @@ from dockmesh.core.plan import Outcome, Plan
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.sections import quoted
-from dockmesh.errors import HostError, UsageCode, UsageError
+from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
 from dockmesh.report import document, wording
 from dockmesh.report.console import console, print_outcomes
@@ -176,8 +176,9 @@ def _saved_plan(file: Path) -> dict[str, Any]:
 
 def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
     if moved := list(saved.moved(kept, now)):
-        told = "".join(f"\n  {quoted(each)}" for each in moved)
-        raise HostError(f"{file} is stale, and nothing was changed: plan again{told}")
+        told = "".join(f"\n  {quoted(each.message)}" for each in moved)
+        message = f"{file} is stale, and nothing was changed: plan again{told}"
+        raise StalePlanError(message, file=file, reasons=moved)
 
 
 def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:

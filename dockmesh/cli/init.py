@@ -21,7 +21,15 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.starting.candidates import Candidate, Place, Value
 from dockmesh.core.starting.proposal import Proposed, after_reading, unasked
 from dockmesh.core.starting.written import SCHEMA, written
-from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageCode, UsageError
+from dockmesh.errors import (
+    HostError,
+    HostErrorCode,
+    InvalidValueError,
+    InventoryError,
+    NoDockerError,
+    UsageCode,
+    UsageError,
+)
 from dockmesh.report.console import console, counted
 from dockmesh.report.document import init_document
 from dockmesh.report.proposal import print_proposed
@@ -86,7 +94,9 @@ def init(
     lost = [each for each in proposed if each.why and not each.meant]
     if not any(each.host for each in proposed):
         told = "".join(f"\n  {each.name}: {each.why}" for each in proposed)
-        raise HostError(f"no host is left to begin with, and nothing was written:{told}")
+        raise HostError(
+            f"no host is left to begin with, and nothing was written:{told}", code=HostErrorCode.NO_HOST_LEFT
+        )
     text = written(found, proposed, settings, given)
     parse(text, file=str(out))
     _write(out, text, force=force)
@@ -123,7 +133,7 @@ def _asked(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tup
         return after_reading(hosts, read, settings, file="init")
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
-        raise HostError(f"{error}; here: --pool") from error
+        raise HostError(f"{error}; here: --pool", code=HostErrorCode.POOL_EXHAUSTED) from error
 
 
 def _read(options: Options, hosts: tuple[Host, ...]) -> dict[str, HostFacts | HostError]:

@@ -13,7 +13,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.owned import owned, policy, text_of
 from dockmesh.core.sections import ABSENT, Section, Sections, file_of, quoted, reading, split
 from dockmesh.core.state import File, HostState
-from dockmesh.errors import HostError, NoDockerError
+from dockmesh.errors import HostError, HostErrorCode, NoDockerError
 
 # How `tables` of facts.sh ends where there is no iptables, and where it does not tell all.
 _NO_IPTABLES, _INCOMPATIBLE = 127, 3
@@ -101,24 +101,36 @@ def _lines(sections: Sections, name: str) -> Iterator[str]:
 
 def _refuse_unsupported(host: Host, sections: Sections) -> None:
     if sections["user"].text != "0":
-        raise HostError(f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo")
+        raise HostError(
+            f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo",
+            code=HostErrorCode.NOT_ROOT,
+        )
     if sections["systemd"].status != 0:
         runs = quoted(sections["systemd"].text) or "another init"
         raise HostError(
             f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
-            "OpenRC are not supported: leave it out of the inventory"
+            "OpenRC are not supported: leave it out of the inventory",
+            code=HostErrorCode.NO_SYSTEMD,
         )
     version = sections["version"].text if "version" in sections else None
     if version is not None and "iproute2" not in version:
-        raise HostError(f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host")
+        raise HostError(
+            f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host",
+            code=HostErrorCode.NOT_IPROUTE2,
+        )
     if sections["routes"].status != 0:
-        raise HostError("ip did not tell all of its addresses, routes and ways: try again")
+        raise HostError(
+            "ip did not tell all of its addresses, routes and ways: try again", code=HostErrorCode.ROUTES_UNREADABLE
+        )
     for family in FAMILIES:
         _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
     if host.docker:
         _refuse_without_docker(sections)
     elif file_of(sections, "original.json"):
-        raise HostError("was joined with its Docker: destroy it with docker: true first, then say docker: false")
+        raise HostError(
+            "was joined with its Docker: destroy it with docker: true first, then say docker: false",
+            code=HostErrorCode.JOINED_WITH_DOCKER,
+        )
 
 
 def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
@@ -126,25 +138,35 @@ def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
     if tables.status == _INCOMPATIBLE:
         raise HostError(
             f"{quoted(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its rules; "
-            "move that rule to a table of its own (nft list ruleset shows it)"
+            "move that rule to a table of its own (nft list ruleset shows it)",
+            code=HostErrorCode.FIREWALL_INCOMPATIBLE,
         )
     if needed and tables.status not in {0, _NO_IPTABLES}:
-        raise HostError(f"its firewall cannot be read: {quoted(tables.text)}")
+        raise HostError(f"its firewall cannot be read: {quoted(tables.text)}", code=HostErrorCode.FIREWALL_UNREADABLE)
 
 
 def _refuse_without_docker(sections: Sections) -> None:
     info = sections.get("info", ABSENT)
     unit = sections["unit"].text
     if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
-        raise HostError("Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce")
+        raise HostError(
+            "Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce",
+            code=HostErrorCode.DOCKER_SNAP,
+        )
     if info is ABSENT:
         raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
     if why := silent(info):
         if by := _pending(sections):
-            raise HostError(f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end")
-        raise HostError(f"Docker does not answer ({why}): systemctl start docker")
+            raise HostError(
+                f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end",
+                code=HostErrorCode.CHANGE_PENDING,
+            )
+        raise HostError(f"Docker does not answer ({why}): systemctl start docker", code=HostErrorCode.DOCKER_STOPPED)
     if "LoadState=loaded" not in unit:
-        raise HostError("Docker does not run as docker.service of systemd, which dockmesh restarts it by")
+        raise HostError(
+            "Docker does not run as docker.service of systemd, which dockmesh restarts it by",
+            code=HostErrorCode.DOCKER_NOT_A_UNIT,
+        )
 
 
 def _pending(sections: Sections) -> str | None:

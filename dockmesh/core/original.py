@@ -12,6 +12,7 @@ from dockmesh.core.facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.sections import reading
 from dockmesh.core.state import Bridge, File, Forwarding, HostState
+from dockmesh.errors import HostErrorCode
 
 _FORMAT = "dockmesh/original/1"
 
@@ -81,7 +82,7 @@ def load(state: HostState) -> Original | None:
 @lru_cache(maxsize=64)
 def _loaded(text: str) -> Original:
     """A host's is asked for time and again."""
-    with reading(ORIGINAL_JSON):
+    with reading(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
         document = json.loads(text)
         daemon.load(daemon_json := document["daemon_json"])
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None

@@ -39,7 +39,7 @@ from dockmesh.core.state import (
     Unit,
     nft_family,
 )
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 _FILE_BYTES = 1 << 20
 # What has a line for every peer.
@@ -156,11 +156,16 @@ def _own_files(sections: Sections, paths: Iterable[str]) -> tuple[File, ...]:
 def _decoded(path: str, content: bytes) -> str:
     most = _LARGE.get(path, _FILE_BYTES)
     if len(content) > most:
-        raise HostError(f"{path} is larger than {most >> 20} MiB: that is none dockmesh or Docker wrote")
+        raise HostError(
+            f"{path} is larger than {most >> 20} MiB: that is none dockmesh or Docker wrote",
+            code=HostErrorCode.FILE_TOO_LARGE,
+        )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise HostError(f"{path} is not UTF-8 text (byte {error.start}): mend it") from error
+        raise HostError(
+            f"{path} is not UTF-8 text (byte {error.start}): mend it", code=HostErrorCode.FILE_NOT_TEXT
+        ) from error
 
 
 def _units(sections: Sections) -> tuple[Unit, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from dockmesh.core.change import Change, difference, explained
@@ -29,7 +30,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing."""
+    """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing.
+
+    `code` is the kind of the error, a HostErrorCode.
+    """
 
     host: str
     changes: Sequence[Change] = ()
@@ -38,6 +42,7 @@ class HostPlan:
     basis: str = ""
     error: str | None = None
     unreachable: bool = False
+    code: str | None = None
 
     @property
     def applyable(self) -> bool:
@@ -67,12 +72,33 @@ class Plan:
         return tuple(host for host in self.hosts if host.applyable)
 
 
+class OutcomeCode(StrEnum):
+    """Why a host is not as the plan wanted it, where that is not a HostErrorCode. Scripts may rely on the words."""
+
+    # The controller's.
+    CONFLICT = "conflict"
+    NOT_BEGUN = "not-begun"
+    READ_BACK = "read-back"
+    PROBES_FAILED = "probes-failed"
+    # The transaction's: templates/transaction.sh writes these.
+    LOCKED = "locked"
+    CHANGE_PENDING = "change-pending"
+    STALE_PLAN = "stale-plan"
+    NO_SPACE = "no-space"
+    READ_ONLY = "read-only"
+    DOCKER_FAILED = "docker-failed"
+    STEP_FAILED = "step-failed"
+    NOT_CONFIRMED = "not-confirmed"
+    REVERT_FAILED = "revert-failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one host in a run."""
+    """What came of one host in a run. `code`: an OutcomeCode or a HostErrorCode; None where the host is `ok`."""
 
     host: str
     status: Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
+    code: str | None = None
     error: str | None = None
 
     @property

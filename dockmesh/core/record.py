@@ -23,6 +23,7 @@ from dockmesh.core.state import (
     Unit,
     route,
 )
+from dockmesh.errors import HostErrorCode
 
 _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}
@@ -39,7 +40,7 @@ def load(text: str) -> HostState:
     Raises:
         HostError: the text is not what `dump` writes.
     """
-    with reading("the record of the state before"):
+    with reading("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
         return HostState(load_resources(json.loads(text)["resources"]))
 
 

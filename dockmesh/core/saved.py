@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from dockmesh.core.texts import Texts
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.errors import StaleReason, UsageCode, UsageError
 
 _FORMAT = "dockmesh/plan/1"
 
@@ -38,19 +38,22 @@ def load(text: str, *, file: str) -> dict[str, Any]:
     return document
 
 
-def moved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def moved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[StaleReason]:
     """What is no longer as the saved plan took it; nothing where it may be carried out."""
-    for what in ("inventory", "templates"):
-        if saved.get(what) != now[what]:
-            yield f"the {what} changed"
-    then = {row.get("host"): row for row in _rows(saved)}
+    if saved.get("inventory") != now["inventory"]:
+        yield StaleReason("inventory-changed", None, "the inventory changed")
+    if saved.get("templates") != now["templates"]:
+        yield StaleReason("templates-changed", None, "the templates changed")
+    then = {str(row.get("host")): row for row in _rows(saved)}
     for row in _rows(now):
-        before = then.pop(row["host"], None)
+        host = row["host"]
+        before = then.pop(host, None)
         if before is None:
-            yield f"{row['host']}: not in the saved plan (is --limit the same?)"
+            yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (is --limit the same?)")
         elif before != row:
-            yield f"{row['host']}: {_difference(before, row)}"
-    yield from (f"{host}: only in the saved plan (is --limit the same?)" for host in then)
+            yield StaleReason("host-changed", host, f"{host}: {_difference(before, row)}")
+    for host in then:
+        yield StaleReason("only-in-plan", host, f"{host}: only in the saved plan (is --limit the same?)")
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

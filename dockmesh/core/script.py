@@ -33,24 +33,29 @@ from dockmesh.core.state import (
     nft_family,
 )
 from dockmesh.core.texts import Texts
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 _END = "END_OF_INPUT"
 _REVERSAL = """said=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
 case "$said" in
   *@outcome*) printf '%s\\n' "$said" ;;
-  *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "error": ""}' ;;
+  *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;
 esac"""
 # The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
 _OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nat ip6|change_routes 6) ")
+_CODE = re.compile(r"(?:[a-z][a-z0-9-]{0,39})?")
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a script made of the host: changed and waiting, confirmed, reverted, refused or failed; and why."""
+    """What a script made of the host: changed and waiting, confirmed, reverted, refused or failed; and why.
+
+    `code` is the kind of the error, an OutcomeCode as `templates/transaction.sh` writes it.
+    """
 
     status: Status
+    code: str | None
     error: str | None
 
 
@@ -139,10 +144,15 @@ def answer(section: Section) -> Answer:
     """
     with reading("outcome"):
         document = json.loads(section.text)
-        status, error = document["status"], document["error"]
+        status, code, error = document["status"], document["code"], document["error"]
+        if not _CODE.fullmatch(code):
+            raise ValueError(code)
     if status not in get_args(Status):
-        raise HostError(f"the transaction ended as {quoted(str(status))!r}, which dockmesh does not know")
-    return Answer(status, quoted(str(error)) or None)
+        raise HostError(
+            f"the transaction ended as {quoted(str(status))!r}, which dockmesh does not know",
+            code=HostErrorCode.ANSWER_UNREADABLE,
+        )
+    return Answer(status, code or None, quoted(str(error)) or None)
 
 
 def _peers(peers: Iterable[Address]) -> str:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dockmesh.core.addresses import SUFFIX, Family
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 _HEAD = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
@@ -42,7 +42,9 @@ class Sections(dict[str, Section]):
 
     def __missing__(self, name: str) -> Section:
         """Raise HostError: the script writes this section, the host did not."""
-        raise HostError(f"the host's answer lacks {name!r}, which dockmesh asked for")
+        raise HostError(
+            f"the host's answer lacks {name!r}, which dockmesh asked for", code=HostErrorCode.ANSWER_UNREADABLE
+        )
 
     def lines_of(self, name: str, family: Family) -> list[str]:
         """The lines of a section of which each family has its own."""
@@ -79,7 +81,9 @@ def split(output: str) -> Sections:
             noise += f" @{part}"
     if "end" not in sections:
         said = quoted(noise.replace(_LINE, " ")) or "nothing"
-        raise HostError(f"the script did not run to its end on the host, which said: {said}")
+        raise HostError(
+            f"the script did not run to its end on the host, which said: {said}", code=HostErrorCode.ANSWER_INCOMPLETE
+        )
     return sections
 
 
@@ -91,16 +95,20 @@ def _text(body: str) -> str:
 
 
 def _unknown(line: str) -> HostError:
-    return HostError(f"answered in a form dockmesh does not know: {quoted(line)!r}")
+    return HostError(
+        f"answered in a form dockmesh does not know: {quoted(line)!r}", code=HostErrorCode.ANSWER_UNREADABLE
+    )
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
+def reading(what: str, code: HostErrorCode = HostErrorCode.ANSWER_UNREADABLE) -> Iterator[None]:
     """Turn what goes wrong inside, while a host's answer is taken apart, into a HostError naming `what`."""
     try:
         yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, Base64Error) as error:
-        raise HostError(f"{what}: the host answered what dockmesh cannot read ({quoted(str(error))})") from error
+        raise HostError(
+            f"{what}: the host answered what dockmesh cannot read ({quoted(str(error))})", code=code
+        ) from error
 
 
 def file_of(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
@@ -108,7 +116,8 @@ def file_of(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | N
     section = sections[name]
     if section.status != 0:
         raise HostError(
-            f"{quoted(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})"
+            f"{quoted(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})",
+            code=HostErrorCode.FILE_UNREADABLE,
         )
     lines = section.lines()
     if lines == ["absent"]:

@@ -6,7 +6,7 @@ from typing import Self
 from paramiko import Channel
 
 from dockmesh.core.sections import quoted
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 from dockmesh.remote.secret import Secret
 
 # sudo's prompt tells, in any language, whether a password is wanted; what is not asked for is never sent.
@@ -39,7 +39,11 @@ class Shell:
             HostError: it is sudo's own, which let no script run.
         """
         if self.command == _WITHOUT_PASSWORD and answer.startswith("sudo:") and "\n@" not in answer:
-            raise HostError(f"{quoted(answer)}: where sudo wants a password, -K asks for it")
+            wants_password = "password" in answer
+            raise HostError(
+                f"{quoted(answer)}: where sudo wants a password, -K asks for it",
+                code=HostErrorCode.SUDO_PASSWORD if wants_password else HostErrorCode.SUDO_REFUSED,
+            )
         return answer
 
     def enter(self, channel: Channel, deadline: float) -> None:
@@ -52,7 +56,9 @@ class Shell:
         if self._password is None:
             return
         if self._refused:
-            raise HostError("sudo refused the password before, and was not asked again")
+            raise HostError(
+                "sudo refused the password before, and was not asked again", code=HostErrorCode.SUDO_PASSWORD_WRONG
+            )
         said, sent = bytearray(), False
         while not said.endswith(_READY):
             asked = said.count(_PROMPT)
@@ -61,7 +67,7 @@ class Shell:
                 sent = True
             self._refused = asked > 1
             if self._refused:
-                raise HostError("sudo refuses the password; it was tried once")
+                raise HostError("sudo refuses the password; it was tried once", code=HostErrorCode.SUDO_PASSWORD_WRONG)
             said += _heard(channel, said, deadline)
 
 
@@ -71,5 +77,5 @@ def _heard(channel: Channel, before: bytearray, deadline: float) -> bytes:
     chunk = channel.recv(1)
     if not chunk or len(before) > _PRELUDE_BYTES:
         said = quoted(bytes(before).replace(_PROMPT, b"").decode(errors="replace")) or "nothing"
-        raise HostError(f"sudo does not let us in, and says: {said}")
+        raise HostError(f"sudo does not let us in, and says: {said}", code=HostErrorCode.SUDO_REFUSED)
     return chunk

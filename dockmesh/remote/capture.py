@@ -11,7 +11,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.sections import Sections, split
 from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Capture, Captured, Found, Point, Question
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.verify import Prober
 
@@ -32,7 +32,7 @@ def capture(prober: Prober, question: Question, done: Callable[[str, str | None]
     finally:
         captures = run.both(run.collect)
     for host in run.hosts:
-        done(host.name, run.errors.get(host.name))
+        done(host.name, str(run.errors[host.name]) if host.name in run.errors else None)
     outwards = (*captures.get(run.hosts[0].name, ()), *reversed(captures.get(run.hosts[1].name, ())))
     return Captured(question, run.found, outwards, said, run.errors)
 
@@ -45,7 +45,7 @@ class _Run:
     question: Question
     found: dict[str, Found] = field(default_factory=dict)
     points: dict[str, tuple[Point, ...]] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, HostFailure] = field(default_factory=dict)
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -57,7 +57,7 @@ class _Run:
         results = {}
         for host, result in fan_out(self.prober.executor, self.hosts, job):
             if isinstance(result, HostError):
-                self.errors.setdefault(host.name, str(result))
+                self.errors.setdefault(host.name, result.failure)
             else:
                 results[host.name] = result
         return results
@@ -82,7 +82,7 @@ class _Run:
             asked = script.ping_script(self.question, self.found, self.prober.texts)
             return self._said(source, asked, more_s=script.PING_S)["ping"].text
         except HostError as error:
-            self.errors.setdefault(source.name, str(error))
+            self.errors.setdefault(source.name, error.failure)
             return ""
 
     def collect(self, host: Host) -> tuple[Capture, ...]:

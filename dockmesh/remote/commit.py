@@ -7,12 +7,12 @@ from typing import Literal
 from dockmesh.core.change import Change, unmade
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.plan import HostPlan, Outcome
+from dockmesh.core.plan import HostPlan, Outcome, OutcomeCode
 from dockmesh.core.reach import Report
 from dockmesh.core.rollout import concerned
 from dockmesh.core.script import Answer
 from dockmesh.core.state import key_of
-from dockmesh.errors import HostError, UnreachableError
+from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.apply import Changer
 from dockmesh.remote.fanout import Watched
 from dockmesh.remote.sessions import Sessions
@@ -78,12 +78,13 @@ class Committer:
         answer, after = self.changer.change(session, host, plan, before)
         if answer.status != "changed":
             self.underway.discard(host.name)
-            return Outcome(host.name, answer.status, answer.error)
+            return Outcome(host.name, answer.status, answer.code, answer.error)
         if left := unmade(plan.changes, after.actual):
-            return self._end(host, plan, f"read back, the host was not as planned in: {_named(left[0])}")
+            message = f"read back, the host was not as planned in: {_named(left[0])}"
+            return self._end(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
 
-    def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, str]:
+    def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, HostFailure]:
         """What speaks against the changed hosts that must be taken back.
 
         Only pairs of hosts that should stand now are asked: one that was down before is no reason to undo the others.
@@ -96,13 +97,14 @@ class Committer:
         self.judged[:] = [report] if len(names) == len(self.fleet.hosts) else []
         return {name: _complaint(name, report) for name in concerned(report, names)}
 
-    def _end(self, host: Host, plan: HostPlan, against: str | None = None) -> Outcome:
+    def _end(self, host: Host, plan: HostPlan, against: HostFailure | None = None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
             outcome = _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)
         else:
             answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
-            outcome = Outcome(host.name, "failed" if answer.status == "changed" else answer.status, answer.error)
+            status = "failed" if answer.status == "changed" else answer.status
+            outcome = Outcome(host.name, status, answer.code, answer.error)
         self.underway.discard(host.name)
         return outcome
 
@@ -115,7 +117,7 @@ def _outcome(host: Host, result: Outcome | HostError | None, within_s: int) -> O
             f"what was changed there, the host takes back by itself, {within_s} s after the change; when that time is "
             f"over, run this again for it (--limit {host.name})"
         )
-        return Outcome(host.name, status, f"{result}; {next_}")
+        return Outcome(host.name, status, result.code, f"{result}; {next_}")
     assert result is not None  # noqa: S101 (a changed host has an end)
     return result
 
@@ -124,18 +126,19 @@ def _named(change: Change) -> str:
     return " ".join(key_of(change.resource))
 
 
-def _taken_back(host: Host, answer: Answer, why: str) -> Outcome:
+def _taken_back(host: Host, answer: Answer, why: HostFailure) -> Outcome:
     if answer.status == "reverted":
-        return Outcome(host.name, "reverted", why)
-    return Outcome(host.name, "failed", f"{why}; and on the way back: {answer.error}")
+        return Outcome(host.name, "reverted", why.code, why.message)
+    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and on the way back: {answer.error}")
 
 
-def _complaint(name: str, report: Report) -> str:
+def _complaint(name: str, report: Report) -> HostFailure:
     if name in report.errors:
         return report.errors[name]
     failed = [answer for answer in report.lost if name in {answer.probe.source, answer.probe.target}]
     first = failed[0].probe
-    return (
+    return HostFailure(
+        OutcomeCode.PROBES_FAILED,
         f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "
-        f"{failed[0].reason}"
+        f"{failed[0].reason}",
     )

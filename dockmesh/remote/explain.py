@@ -12,7 +12,7 @@ from dockmesh.core.explain.script import Pinged, Stood
 from dockmesh.core.explain.sight import Sight, sight
 from dockmesh.core.model import Host
 from dockmesh.core.sections import Sections, split
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.verify import Prober
 
@@ -27,7 +27,8 @@ def look(prober: Prober, question: Question, done: Callable[[str, str | None], N
     # Also where the probe went wrong: it releases what was made for it.
     sights = run.both(run.look)
     for end in question.ends:
-        done(end.host.name, run.errors.get(end.host.name))
+        name = end.host.name
+        done(name, str(run.errors[name]) if name in run.errors else None)
     source, target = (run.side(number, sights) for number in (0, 1))
     return Evidence(question, source, target, pinged)
 
@@ -39,7 +40,7 @@ class _Run:
     prober: Prober
     question: Question
     stood: dict[str, Stood] = field(default_factory=dict)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, HostFailure] = field(default_factory=dict)
 
     def both(self, job: Callable[[Host], T]) -> Mapping[str, T]:
         """What came of a job on both hosts at once, by name."""
@@ -47,7 +48,7 @@ class _Run:
         hosts = [end.host for end in self.question.ends if end.host.name not in self.errors]
         for host, result in fan_out(self.prober.executor, hosts, job):
             if isinstance(result, HostError):
-                self.errors[host.name] = str(result)
+                self.errors[host.name] = result.failure
             else:
                 results[host.name] = result
         return results
@@ -73,7 +74,7 @@ class _Run:
         try:
             return script.pinged(self._said(source, asked, more_s=script.PROBE_S))
         except HostError as error:
-            self.errors[source.name] = str(error)
+            self.errors[source.name] = error.failure
             return Pinged(0)
 
     def look(self, host: Host) -> Sight:

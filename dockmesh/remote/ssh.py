@@ -13,7 +13,7 @@ from paramiko import BadHostKeyException, Channel, ChannelException, SSHExceptio
 
 from dockmesh.core.model import Host, Login
 from dockmesh.core.sections import HELD, quoted
-from dockmesh.errors import HostError, UnreachableError
+from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
 from dockmesh.remote.become import Shell
 from dockmesh.remote.configuration import Configuration
 from dockmesh.remote.connections import Connections
@@ -132,11 +132,12 @@ class SshTransport:
         except (SSHException, EOFError, OSError, ValueError, TypeError) as error:
             if connection is not None:
                 connection.client.close()
-            raise UnreachableError(self._told(error, host.login, connection)) from error
+            failure = self._told(error, host.login, connection)
+            raise UnreachableError(failure.message, code=HostErrorCode(failure.code)) from error
         shell = Shell.of(host.login.become, self._password)
         return SshSession(connection, shell, partial(self.connect, host))
 
-    def _told(self, error: Exception, login: Login, connection: Connection | None) -> str:
+    def _told(self, error: Exception, login: Login, connection: Connection | None) -> HostFailure:
         keeper = None
         if connection is not None and isinstance(error, BadHostKeyException):
             error.hostname, keeper = self._connections.changed(connection, login, error)
@@ -150,11 +151,11 @@ def _losses_told(timeout_s: float) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise UnreachableError(
-            f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout"
+            f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout", code=HostErrorCode.TIMEOUT
         ) from error
     except (SSHException, EOFError, OSError) as error:
         cause = quoted(str(error)) or type(error).__name__
-        raise UnreachableError(f"the SSH session was lost ({cause})") from error
+        raise UnreachableError(f"the SSH session was lost ({cause})", code=HostErrorCode.SESSION_LOST) from error
 
 
 def _send(channel: Channel, script: str) -> None:
@@ -185,5 +186,8 @@ def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> s
         if until and answer.endswith(until):
             break
         if len(answer) > _ANSWER_BYTES:
-            raise HostError(f"answered with more than {_ANSWER_BYTES >> 20} MiB, and was cut off")
+            raise HostError(
+                f"answered with more than {_ANSWER_BYTES >> 20} MiB, and was cut off",
+                code=HostErrorCode.ANSWER_TOO_LARGE,
+            )
     return answer.decode(errors="replace")

@@ -16,7 +16,7 @@ from dockmesh.core.reach.sources import sourced
 from dockmesh.core.reach.targets import HOLD_S, offer_script, target, unread
 from dockmesh.core.sections import ABSENT, split
 from dockmesh.core.texts import Texts
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Held
@@ -82,7 +82,7 @@ def verify(
     *,
     about: Collection[str] | None = None,
     pairs: Collection[Pair] | None = None,
-    lost: Mapping[str, str] | None = None,
+    lost: Mapping[str, HostFailure] | None = None,
     observe: bool = False,
 ) -> Report:
     """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
@@ -114,14 +114,14 @@ def verify(
 
 
 def _each(
-    prober: Prober, hosts: Iterable[Host], job: Callable[[Host], T], errors: dict[str, str], done: Done
+    prober: Prober, hosts: Iterable[Host], job: Callable[[Host], T], errors: dict[str, HostFailure], done: Done
 ) -> dict[str, T]:
     """What came of the job on each host; where nothing did, `errors` has why."""
     results = {}
     for host, result in fan_out(prober.executor, hosts, job):
         if isinstance(result, HostError):
-            errors[host.name] = str(result)
+            errors[host.name] = result.failure
         else:
             results[host.name] = result
-        done(host.name, errors.get(host.name))
+        done(host.name, str(errors[host.name]) if host.name in errors else None)
     return results

@@ -35,7 +35,7 @@ def comparison_document(found: Comparison, after: Result) -> dict[str, Any]:
         "hosts": {
             "new": list(found.came),
             "gone": list(found.left),
-            "lost": [{"host": host, "error": after.errors[host]} for host in found.silent],
+            "lost": [{"host": host, "code": after.codes[host], "error": after.errors[host]} for host in found.silent],
             "mended": list(found.heard),
         },
         "rtt_ms": {"before": before_ms, "after": after_ms},

@@ -1,6 +1,6 @@
 """Results as JSON documents: what users script against, versioned by `format`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +27,7 @@ from dockmesh.core.state import (
     Unit,
     key_of,
 )
-from dockmesh.errors import DockmeshError, InventoryError, Problem
+from dockmesh.errors import DockmeshError, HostError, HostFailure, InventoryError, Problem, StalePlanError, StaleReason
 from dockmesh.report.foreseen import differences_document, outlook_document
 
 PLAN = "dockmesh/plan/1"
@@ -120,9 +120,27 @@ def _proposed(each: Proposed) -> dict[str, Any]:
 
 def problems_document(error: DockmeshError) -> dict[str, Any]:
     """Why a call came to nothing: every problem of the inventory with its place, or the one thing wrong elsewhere."""
+    if isinstance(error, StalePlanError):
+        return {"format": PROBLEMS, "problems": [_stale(error.file, each) for each in error.reasons]}
     found = error.problems if isinstance(error, InventoryError) else ()
     elsewhere = {"file": None, "line": None, "column": None, "code": error.code, "message": str(error)}
     return {"format": PROBLEMS, "problems": [_problem(each) for each in found] or [elsewhere]}
+
+
+def _stale(file: str, reason: StaleReason) -> dict[str, Any]:
+    return {
+        "file": file,
+        "line": None,
+        "column": None,
+        "code": reason.code,
+        "host": reason.host,
+        "message": reason.message,
+    }
+
+
+def errors_document(errors: Mapping[str, HostFailure]) -> list[dict[str, Any]]:
+    """The hosts that failed, each with the kind of its error."""
+    return [{"host": host, "code": each.code, "error": each.message} for host, each in errors.items()]
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -186,6 +204,7 @@ def _host_plan(plan: HostPlan) -> dict[str, Any]:
         "changes": [_change(change) for change in plan.changes],
         "conflicts": [asdict(conflict) for conflict in plan.conflicts],
         "notes": [asdict(note) for note in plan.notes],
+        "code": plan.code,
         "error": plan.error,
     }
 
@@ -202,10 +221,11 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _host(host: Host, error: str | None) -> dict[str, Any]:
+def _host(host: Host, failure: HostFailure | None) -> dict[str, Any]:
     return {
         "host": host.name,
-        "error": error,
+        "code": failure.code if failure else None,
+        "error": failure.message if failure else None,
         "underlay": str(host.underlay),
         "prefix": str(host.prefix) if host.prefix else None,
         "underlay6": str(host.ipv6.underlay) if host.ipv6 else None,

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.explain.model import Explained, Step
+from dockmesh.report.document import errors_document
 
 EXPLAIN = "dockmesh/explain/1"
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
@@ -25,6 +26,7 @@ def explain_document(explained: Explained) -> dict[str, Any]:
             {"host": step.host, "way": step.way, "check": step.check, "ok": step.ok, "detail": step.detail}
             for step in explained.steps
         ],
+        "errors": errors_document(explained.errors),
         "fault": fault.name if fault else None,
         "cause": fault.cause if fault else None,
         "remedy": fault.remedy if fault else None,

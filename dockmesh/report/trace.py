@@ -9,6 +9,7 @@ from rich.text import Text
 
 from dockmesh.core.trace.verdict import verdict
 from dockmesh.core.trace.way import Hop, Leg, Traced
+from dockmesh.report.document import errors_document
 
 TRACE = "dockmesh/trace/1"
 _HOPS_SHOWN = 24
@@ -23,6 +24,7 @@ def trace_document(traced: Traced) -> dict[str, Any]:
         "reached": traced.reached,
         "request": [_hop(hop) for hop in traced.request.hops],
         "reply": [_hop(hop) for hop in traced.reply.hops],
+        "errors": errors_document(traced.captured.errors),
         "verdict": verdict(traced),
     }
 

@@ -16,7 +16,7 @@ from dockmesh.cli import contact
 from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
 from dockmesh.core.state import Bridge, Pool
-from dockmesh.errors import HostError, NoDockerError
+from dockmesh.errors import HostError, HostErrorCode, NoDockerError
 
 WRITTEN = {
     "mesh": {"name": "mesh", "pool": "10.128.0.0/12", "prefix_length": 20},
@@ -157,7 +157,9 @@ def test_without_a_probe_nobody_is_contacted_and_every_host_gets_a_prefix(run: R
 
 
 def test_a_host_that_cannot_be_read_stays_in_the_file_as_a_comment(run: Run, lan: Lan) -> None:
-    lan.refusing["docker-2"] = HostError("not root there (uid '1000'): log in as root\nor set become: sudo")
+    lan.refusing["docker-2"] = HostError(
+        "not root there (uid '1000'): log in as root\nor set become: sudo", code=HostErrorCode.NOT_ROOT
+    )
     status, out, _ = run("init", "docker1", "docker_2")
     assert status == 3
     *hosts, total = out.splitlines()
@@ -170,11 +172,18 @@ def test_a_host_that_cannot_be_read_stays_in_the_file_as_a_comment(run: Run, lan
 
 
 def test_where_no_host_can_be_read_nothing_is_written(run: Run, lan: Lan) -> None:
-    lan.refusing["docker1"] = HostError("not root there")
+    lan.refusing["docker1"] = HostError("not root there", code=HostErrorCode.NOT_ROOT)
     status, out, err = run("init", "docker1")
     assert (status, out) == (3, "")
     assert err.endswith("docker1: not root there\n")
     assert not Path("mesh.yml").exists()
+
+
+def test_with_json_a_call_that_comes_to_nothing_has_its_code(run: Run, lan: Lan) -> None:
+    lan.refusing["docker1"] = HostError("not root there", code=HostErrorCode.NOT_ROOT)
+    status, out, _ = run("init", "docker1", "--json")
+    assert status == 3
+    assert [each["code"] for each in json.loads(out)["problems"]] == ["no-host-left"]
 
 
 def test_a_machine_with_two_names_is_written_once(run: Run, lan: Lan) -> None:

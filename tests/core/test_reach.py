@@ -15,7 +15,7 @@ from dockmesh.core.reach.rows import answers, duration_s, report, row_script
 from dockmesh.core.reach.targets import offer_script, target, target_script, unread
 from dockmesh.core.sections import Section, Sections
 from dockmesh.core.standing import Standing
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostFailure
 from dockmesh.pipeline import TEXTS
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
@@ -256,12 +256,13 @@ def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_flee
         "host3": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
         "host1": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
     }
-    found = report(FLEET, questions, rows, {"host2": "is down"})
+    lost = {"host2": HostFailure("timeout", "is down")}
+    found = report(FLEET, questions, rows, lost)
     assert found.hosts == ("host1", "host2", "host3")
     assert list(dict.fromkeys(answer.probe.source for answer in found.answers)) == ["host1", "host2", "host3"]
     assert {answer.probe.source for answer in found.failed} == {"host2"}
     assert {answer.reason for answer in found.failed} == {"host2 could not be asked: is down"}
-    assert found.errors == {"host2": "is down"}
+    assert found.errors == lost
     assert not found.ok
 
 

@@ -1,10 +1,13 @@
 """What runs on a host: the shell gets every value as it is meant, whatever is in it."""
 
 import json
+import re
 from base64 import b64decode
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
 from itertools import groupby
+from pathlib import Path
+from shlex import quote
 
 import pytest
 from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
@@ -16,7 +19,7 @@ from dockmesh.core import record, script
 from dockmesh.core.change import Change, difference, ordered
 from dockmesh.core.firewall import nft
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
-from dockmesh.core.plan import HostPlan
+from dockmesh.core.plan import HostPlan, OutcomeCode
 from dockmesh.core.sections import Section, split
 from dockmesh.core.state import Bridge, Chain, File, Forwarding, HostState, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import HostError
@@ -255,19 +258,92 @@ def test_the_reader_asks_for_the_way_to_every_peer() -> None:
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ('{"status": "changed", "error": ""}', script.Answer("changed", None)),
-        ('{"status": "reverted", "error": "no\\u001b[31m space"}', script.Answer("reverted", "no space")),
-        ('{"status": "refused", "error": "locked by ann", "more": 1}', script.Answer("refused", "locked by ann")),
+        ('{"status": "changed", "code": "", "error": ""}', script.Answer("changed", None, None)),
+        (
+            '{"status": "reverted", "code": "no-space", "error": "no\\u001b[31m space"}',
+            script.Answer("reverted", "no-space", "no space"),
+        ),
+        (
+            '{"status": "refused", "code": "locked", "error": "locked by ann", "more": 1}',
+            script.Answer("refused", "locked", "locked by ann"),
+        ),
     ],
 )
 def test_an_outcome_is_read(said: str, answer: script.Answer) -> None:
     assert script.answer(Section(0, said)) == answer
 
 
-@pytest.mark.parametrize("said", ["", "[]", "{}", '{"status": "fine", "error": ""}', '{"status": [], "error": 1}', "{"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        "{}",
+        "{",
+        '{"status": "fine", "code": "", "error": ""}',
+        '{"status": [], "code": "", "error": 1}',
+        '{"status": "changed", "error": ""}',
+        '{"status": "failed", "code": null, "error": ""}',
+        '{"status": "failed", "code": "a b", "error": ""}',
+        '{"status": "failed", "code": "Locked", "error": ""}',
+        '{"status": "failed", "code": "locked\\n", "error": ""}',
+        '{"status": "failed", "code": "a123456789012345678901234567890123456789-", "error": ""}',
+    ],
+)
 def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said: str) -> None:
-    with pytest.raises(HostError):
+    with pytest.raises(HostError) as raised:
         script.answer(Section(0, said))
+    assert raised.value.code == "answer-unreadable"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (1, "sh: write error: No space left on device", "no-space"),
+        (77, "dockerd: write /var/lib/docker: No space left on device", "no-space"),
+        (1, "mktemp: Disk quota exceeded", "no-space"),
+        (1, "mktemp: failed to create file: Read-only file system", "read-only"),
+        (77, "docker.service: start request repeated too quickly", "docker-failed"),
+        (1, "ip ended early", "step-failed"),
+        (1, "", "step-failed"),
+    ],
+)
+def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: str) -> None:
+    assert outcome_of(f'outcome reverted "$(code_of {status} {quote(text)})" {quote(text)}') == script.Answer(
+        "reverted", code, text or None
+    )
+
+
+def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    state = f"STATE={quote(str(tmp_path))}"
+    (tmp_path / "lock").write_text("ann@desk since noon\n")
+    assert outcome_of(f"{state}; unlocked refused") == script.Answer(
+        "refused", "locked", "locked by ann@desk since noon"
+    )
+    (tmp_path / "lock").unlink()
+    tmp_path.rmdir()
+    found = outcome_of(f"{state}; unlocked failed")
+    assert (found.status, found.code) == ("failed", "step-failed")
+    assert str(tmp_path) in (found.error or "")
+
+
+def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> None:
+    fixed = re.findall(
+        r"\b(?:outcome (?:reverted|refused|failed)|take_back) ([a-z-]+) |\boutcome \"\$1\" ([a-z-]+) ",
+        TEXTS.transaction,
+    )
+    told = {code for each in fixed for code in each if code} | set(re.findall(r"echo ([a-z-]+)(?: ;;|;)", CODE_OF))
+    assert told <= set(OutcomeCode)
+    assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed"}
+
+
+CODE_OF = TEXTS.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
+
+
+def outcome_of(call: str) -> script.Answer:
+    """What a call of the transaction's comes to, in a shell."""
+    texts = (TEXTS.sections, TEXTS.verbs, TEXTS.transaction, call, "section end true")
+    return script.answer(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
 @given(STATES)

@@ -11,7 +11,7 @@ from builders import FLEET, section
 
 from dockmesh.core.model import Host
 from dockmesh.core.trace.model import Captured, question
-from dockmesh.errors import UnreachableError
+from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 from dockmesh.remote.capture import capture
 from dockmesh.remote.sessions import Sessions
@@ -57,7 +57,7 @@ class OneHost:
         line = script.splitlines()[-2]
         step = next(step for step in ("container", "points", "ping", "collect") if f"{step} " in line)
         if (self.name, step) in self.both.fails:
-            raise UnreachableError("the SSH session was lost")
+            raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         with self.both.lock:
             return "".join(section(*said) for said in self._answer(step)) + section("end", "")
 
@@ -83,6 +83,10 @@ def captured(hosts: TwoHosts) -> tuple[Captured, list[tuple[str, str | None]]]:
         return capture(prober, ASKED, lambda host, error: told.append((host, error))), told
 
 
+def codes(found: Captured) -> dict[str, str]:
+    return {host: failure.code for host, failure in found.errors.items()}
+
+
 def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
     hosts = TwoHosts()
     found, told = captured(hosts)
@@ -101,13 +105,13 @@ def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_
     found, told = captured(hosts)
     assert hosts.pinged_among == []
     assert hosts.capturing <= hosts.ended
-    assert found.errors == {host: "the SSH session was lost"}
-    assert dict(told)[host] == "the SSH session was lost"
+    assert codes(found) == {host: "session-lost"}
+    assert dict(told)[host] == found.errors[host].message
 
 
 @pytest.mark.parametrize("step", ["ping", "collect"])
 def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
     found, _told = captured(hosts)
-    assert found.errors == {"host1": "the SSH session was lost"}
+    assert codes(found) == {"host1": "session-lost"}
     assert "host3" in hosts.ended

@@ -17,6 +17,7 @@ from paramiko.ssh_exception import (
 )
 
 from dockmesh.core.model import Login
+from dockmesh.errors import HostErrorCode
 from dockmesh.remote.failures import explain
 from dockmesh.remote.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
 
@@ -32,68 +33,86 @@ def while_reading_the_banner(cause: Exception) -> SSHException:
 
 
 @pytest.mark.parametrize(
-    ("error", "login", "parts"),
+    ("error", "login", "code", "parts"),
     [
-        (TimeoutError("timed out"), LOGIN, ["192.0.2.1 does not answer", "is it up", "firewall"]),
-        (socket.gaierror(-2, "Name or service not known"), Login("nowhere"), ["nowhere: no such name"]),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), Login("h"), ["h: nobody tells", "/etc/resolv.conf"]),
-        (EOFError(), Login("192.0.2.1", port=80), ["192.0.2.1:80 broke the connection off", "SSH server?"]),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), LOGIN, ["refuses the connection", "sshd running", "port"]),
-        (OSError(errno.EHOSTUNREACH, "x"), LOGIN, ["cannot be reached", "address right"]),
-        (OSError(errno.ENETUNREACH, "x"), LOGIN, ["no route to it"]),
+        (TimeoutError("timed out"), LOGIN, "connect-timeout", ["192.0.2.1"]),
+        (socket.gaierror(-2, "Name or service not known"), Login("nowhere"), "name-not-found", ["nowhere"]),
         (
-            FileNotFoundError(errno.ENOENT, "x", "/keys/id"),
-            LOGIN,
-            ["the key /keys/id is not there", "identity_file"],
+            socket.gaierror(socket.EAI_AGAIN, "Temporary failure"),
+            Login("h"),
+            "resolver-failed",
+            ["h", "/etc/resolv.conf"],
         ),
-        (FileNotFoundError(errno.ENOENT, "x", "/run/netns/a"), LOGIN, ["no network namespace /run/netns/a", "netns"]),
-        (PermissionError(errno.EPERM, "x"), Login("h", netns="lab"), ["needs root"]),
-        (AuthenticationException("no"), Login("h", user="ann"), ["h does not let us in as ann", "identity_file"]),
-        (AuthenticationException("no"), LOGIN, ["does not let us in: check user"]),
-        (PasswordRequiredException("x"), LOGIN, ["encrypted", "ssh-add"]),
-        (SSHException("Private key file needs a password"), LOGIN, ["encrypted", "ssh-add"]),
-        (SSHException("Incompatible version\x1b[31m"), LOGIN, ["no SSH session", "Incompatible version)"]),
-        (while_reading_the_banner(EOFError()), LOGIN, ["192.0.2.1 ends the connection", "PerSourcePenalties", "Wait"]),
-        (while_reading_the_banner(TimeoutError()), LOGIN, ["192.0.2.1 takes the connection", "says nothing", "frozen"]),
-        (SSHException("No existing session"), LOGIN, ["says nothing", "frozen"]),
-        (AuthenticationException("Authentication timeout."), LOGIN, ["says nothing", "frozen"]),
-        (AuthenticationException("transport shut down or saw EOF"), LOGIN, ["ends the connection", "MaxStartups"]),
-        (SSHException(), LOGIN, ["no SSH session with 192.0.2.1 (SSHException)"]),
-        (ValueError("bad key"), LOGIN, ["no SSH session with 192.0.2.1 (bad key)"]),
-        (NoValidConnectionsError({("h", 22): OSError(1)}), LOGIN, ["no SSH session with 192.0.2.1"]),
+        (EOFError(), Login("192.0.2.1", port=80), "not-ssh", ["192.0.2.1:80"]),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "x"), LOGIN, "connection-refused", ["192.0.2.1", "sshd"]),
+        (OSError(errno.EHOSTUNREACH, "x"), LOGIN, "unreachable", ["192.0.2.1"]),
+        (OSError(errno.ENETUNREACH, "x"), LOGIN, "no-route", ["192.0.2.1"]),
+        (FileNotFoundError(errno.ENOENT, "x", "/keys/id"), LOGIN, "key-missing", ["/keys/id", "identity_file"]),
+        (FileNotFoundError(errno.ENOENT, "x", "/run/netns/a"), LOGIN, "netns-missing", ["/run/netns/a", "netns"]),
+        (PermissionError(errno.EPERM, "x"), Login("h", netns="lab"), "netns-not-permitted", ["h", "root"]),
+        (AuthenticationException("no"), Login("h", user="ann"), "login-refused", ["h", "ann", "identity_file"]),
+        (AuthenticationException("no"), LOGIN, "login-refused", ["192.0.2.1", "user"]),
+        (PasswordRequiredException("x"), LOGIN, "key-encrypted", ["192.0.2.1", "ssh-add"]),
+        (SSHException("Private key file needs a password"), LOGIN, "key-encrypted", ["192.0.2.1", "ssh-add"]),
+        (SSHException("Incompatible version\x1b[31m"), LOGIN, "ssh-failed", ["192.0.2.1", "Incompatible version)"]),
+        (
+            while_reading_the_banner(EOFError()),
+            LOGIN,
+            "login-throttled",
+            ["192.0.2.1", "PerSourcePenalties", "MaxStartups", "journalctl"],
+        ),
+        (while_reading_the_banner(TimeoutError()), LOGIN, "ssh-silent", ["192.0.2.1"]),
+        (SSHException("No existing session"), LOGIN, "ssh-silent", ["192.0.2.1"]),
+        (AuthenticationException("Authentication timeout."), LOGIN, "ssh-silent", ["192.0.2.1"]),
+        (
+            AuthenticationException("transport shut down or saw EOF"),
+            LOGIN,
+            "login-throttled",
+            ["192.0.2.1", "MaxStartups"],
+        ),
+        (SSHException(), LOGIN, "ssh-failed", ["192.0.2.1", "SSHException"]),
+        (ValueError("bad key"), LOGIN, "ssh-failed", ["192.0.2.1", "bad key"]),
+        (NoValidConnectionsError({("h", 22): OSError(1)}), LOGIN, "ssh-failed", ["192.0.2.1"]),
         (
             UnknownHostKeyError("192.0.2.1", KEY),
             LOGIN,
-            [KEY.fingerprint, "is not known", "ssh-keyscan 192.0.2.1 >> ~/'.ssh/known_hosts'"],
+            "host-key-unknown",
+            [KEY.fingerprint, "192.0.2.1", "ssh-keyscan 192.0.2.1 >> ~/'.ssh/known_hosts'"],
         ),
         (
             UnknownHostKeyError("[192.0.2.1]:2222", KEY),
             Login("192.0.2.1", port=2222, known_hosts="/my keys/known; reboot"),
-            ["[192.0.2.1]:2222 is not known", "ssh-keyscan -p 2222 192.0.2.1 >> '/my keys/known; reboot'"],
+            "host-key-unknown",
+            ["[192.0.2.1]:2222", "ssh-keyscan -p 2222 192.0.2.1 >> '/my keys/known; reboot'"],
         ),
         (
             BadHostKeyException("192.0.2.1", KEY, OTHER),
             LOGIN,
-            ["has CHANGED", KEY.fingerprint, OTHER.fingerprint, "ssh-keygen -R 192.0.2.1", "someone is in between"],
+            "host-key-changed",
+            [KEY.fingerprint, OTHER.fingerprint, "ssh-keygen -R 192.0.2.1"],
         ),
     ],
 )
-def test_a_failure_names_the_cause_and_the_remedy_in_one_line(error: Exception, login: Login, parts: list[str]) -> None:
-    said = explain(error, login)
-    assert [part for part in parts if part not in said] == []
-    assert said.isprintable()
+def test_a_failure_has_a_code_and_names_place_and_remedy_in_one_line(
+    error: Exception, login: Login, code: str, parts: list[str]
+) -> None:
+    failure = explain(error, login)
+    assert failure.code == code
+    assert [part for part in parts if part not in failure.message] == []
+    assert failure.message.isprintable()
 
 
 @pytest.mark.parametrize("code", sorted(errno.errorcode))
 def test_any_error_of_a_socket_is_explained(code: int) -> None:
-    said = explain(OSError(code, os.strerror(code)), LOGIN)
-    assert said.startswith(("192.0.2.1 ", "no SSH session with 192.0.2.1"))
+    failure = explain(OSError(code, os.strerror(code)), LOGIN)
+    assert failure.code in set(HostErrorCode)
+    assert "192.0.2.1" in failure.message
 
 
 @pytest.mark.parametrize("file", ["~/.ssh/known_hosts", "/a b", "~/a'b; reboot"])
 def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
-    said = explain(UnknownHostKeyError("h", KEY), Login("h", known_hosts=file))
-    *_, target = shlex.split(said.split("then: ")[1])
+    failure = explain(UnknownHostKeyError("h", KEY), Login("h", known_hosts=file))
+    *_, target = shlex.split(failure.message[failure.message.index("ssh-keyscan") :])
     assert target == file
 
 
@@ -109,24 +128,31 @@ def test_a_changed_key_is_removed_from_the_file_that_has_it_under_the_name_it_ha
     name: str, file: Path | None, remedy: list[str]
 ) -> None:
     keeper = Line(file, 7, (name,), OTHER) if file else None
-    said = explain(BadHostKeyException(name, KEY, OTHER), Login("other", known_hosts="/unlike"), keeper)
-    assert said.startswith(f"the host key of {name} has CHANGED")
-    assert shlex.split(said.partition("then: ")[2].partition("), or")[0]) == remedy
-    assert (f"{file}:7 has {OTHER.fingerprint}" in said) == (file is not None)
+    failure = explain(BadHostKeyException(name, KEY, OTHER), Login("other", known_hosts="/unlike"), keeper)
+    said = failure.message
+    assert (failure.code, name in said) == ("host-key-changed", True)
+    assert shlex.split(said[said.index("ssh-keygen") :].partition(")")[0]) == remedy
+    assert (f"{file}:7" in said) == (file is not None)
+    assert OTHER.fingerprint in said
 
 
 def test_a_changed_key_under_a_pattern_is_mended_by_hand() -> None:
     keeper = Line(Path("/known"), 7, ("*.lan",), OTHER)
-    assert "mend line 7 of /known" in explain(BadHostKeyException("a.lan", KEY, OTHER), LOGIN, keeper)
+    failure = explain(BadHostKeyException("a.lan", KEY, OTHER), LOGIN, keeper)
+    assert failure.code == "host-key-changed"
+    assert "line 7 of /known" in failure.message
+    assert "ssh-keygen" not in failure.message
 
 
 def test_a_revoked_key_and_a_certificate_authority_are_named_with_their_lines() -> None:
     line = Line(Path("/known"), 7, ("*.lan",), KEY)
-    assert "REVOKED by /known:7" in explain(RevokedHostKeyError("a.lan", KEY, line), LOGIN)
-    said = explain(UnknownHostKeyError("a.lan", KEY, authority=line), LOGIN)
-    assert "/known:7 trusts a @cert-authority" in said
+    revoked = explain(RevokedHostKeyError("a.lan", KEY, line), LOGIN)
+    assert (revoked.code, "/known:7" in revoked.message) == ("host-key-revoked", True)
+    certified = explain(UnknownHostKeyError("a.lan", KEY, authority=line), LOGIN)
+    assert (certified.code, "/known:7" in certified.message) == ("host-certificate", True)
 
 
 def test_a_key_is_learnt_under_the_alias_from_where_the_host_is() -> None:
-    said = explain(UnknownHostKeyError("web", KEY, "[192.0.2.1]:2222"), LOGIN)
-    assert "ssh-keyscan -p 2222 192.0.2.1 | sed 's/^[^ ]*/web/' >> " in said
+    failure = explain(UnknownHostKeyError("web", KEY, "[192.0.2.1]:2222"), LOGIN)
+    assert failure.code == "host-key-unknown"
+    assert "ssh-keyscan -p 2222 192.0.2.1 | sed 's/^[^ ]*/web/' >> " in failure.message

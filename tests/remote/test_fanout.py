@@ -8,7 +8,7 @@ import pytest
 from builders import host
 
 from dockmesh.core.model import Host
-from dockmesh.errors import HostError, UnreachableError
+from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
 from dockmesh.remote.fanout import Watched, fan_out
 
 HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]
@@ -39,7 +39,8 @@ def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
     with ThreadPoolExecutor(4) as executor:
         results = {one.name: result for one, result in fan_out(executor, HOSTS, job)}
     assert {name for name, result in results.items() if isinstance(result, HostError)} == {"h3", "h9"}
-    assert str(results["h9"]) == "h9 is down"
+    assert isinstance(results["h9"], HostError)
+    assert results["h9"].failure == HostFailure(HostErrorCode.UNREACHABLE, "h9 is down")
     assert {result for result in results.values() if isinstance(result, str)} == set(results) - {"h3", "h9"}
 
 
@@ -112,7 +113,7 @@ def test_a_run_left_early_does_not_begin_the_rest() -> None:
 def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
     def job(one: Host) -> None:
         if one is HOSTS[1]:
-            raise HostError("no")
+            raise HostError("no", code=HostErrorCode.NOT_ROOT)
 
     log = Log()
     with ThreadPoolExecutor(2) as executor:
@@ -120,6 +121,7 @@ def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
     assert log.said[0] == ("read", 3)
     assert set(log.said[1:]) == {("h0", None), ("h1", "no"), ("h2", None)}
     assert isinstance(results["h1"], HostError)
+    assert results["h1"].code == HostErrorCode.NOT_ROOT
 
 
 def test_no_hosts_are_no_work() -> None:

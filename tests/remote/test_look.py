@@ -11,7 +11,7 @@ from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import question
 from dockmesh.core.explain.walk import explain
 from dockmesh.core.model import Host
-from dockmesh.errors import UnreachableError
+from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 from dockmesh.remote.explain import look
 from dockmesh.remote.sessions import Sessions
@@ -50,7 +50,7 @@ class OneHost:
         step = "probe" if "full_size" in last else "look" if last.startswith("look ") else "find"
         self.both.asked.append((self.name, step))
         if (self.name, step) in self.both.lost:
-            raise UnreachableError("the SSH session was lost")
+            raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         return (DATA / f"{self.name}-{step}.txt").read_text(encoding="utf-8")
 
 
@@ -83,6 +83,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
     assert found.fault is not None
     assert found.fault.name == "no login"
     assert lost[0] in found.fault.cause
+    assert {host: error.code for host, error in found.errors.items()} == {lost[0]: "session-lost"}
 
 
 def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> None:
@@ -90,4 +91,4 @@ def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> No
     assert (found.reached, found.fault) == (True, None)
     (login,) = (step for step in found.steps if step.host == "host3" and step.check == "login")
     assert login.ok is None
-    assert "the SSH session was lost" in login.detail
+    assert {host: error.code for host, error in found.errors.items()} == {"host3": "session-lost"}

@@ -75,7 +75,7 @@ def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
     assert document["hosts"] == {
         "new": [],
         "gone": [],
-        "lost": [{"host": "host2", "error": "no login"}],
+        "lost": [{"host": "host2", "code": "unreachable", "error": "no login"}],
         "mended": [],
     }
     assert set(document["rtt_ms"]) == {"before", "after"}

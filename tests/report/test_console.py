@@ -19,6 +19,7 @@ from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
 from dockmesh.core.reach.whole import Whole
 from dockmesh.core.state import Chain, File, Route, SourceNat
+from dockmesh.errors import HostErrorCode, HostFailure
 from dockmesh.report.console import console, print_line, print_outcomes
 from dockmesh.report.differing import difference
 from dockmesh.report.plans import print_plan
@@ -64,7 +65,8 @@ def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str]
         if a != b
         for kind, ttl in EXPECTED_TTL.items()
     )
-    return Report(hosts, tuple(answers), errors or {})
+    failures = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (errors or {}).items()}
+    return Report(hosts, tuple(answers), failures)
 
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
@@ -108,7 +110,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
     assert [line for line in plans.lines if line in {"down", "odd", "well"}] == ["well", "down", "odd"]
     ends = Paper(width)
     statuses = ("failed", "confirmed", "refused", "unchanged", "reverted", "unreachable")
-    print_outcomes(ends.out, [Outcome(f"h{at}", status, "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
+    print_outcomes(ends.out, [Outcome(f"h{at}", status, "x", "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
     assert [line.split()[:2] for line in ends.lines] == [
         *(["h1", "confirmed"], ["h3", "unchanged"]),
         ["6", "hosts:"],
@@ -118,7 +120,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
 
 def test_an_error_is_one_line_however_long() -> None:
     paper = Paper()
-    print_outcomes(paper.out, [Outcome("a", "failed", "word " * 500), Outcome("b", "confirmed")])
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")])
     assert len(paper.lines) == 3
 
 
@@ -285,7 +287,10 @@ def test_failures_do_not_flood() -> None:
     paper = Paper()
     report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
     odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.answers))
-    print_report(paper.out, replace(report, answers=tuple(odd), errors={"host1": "is down"}))
+    print_report(
+        paper.out,
+        replace(report, answers=tuple(odd), errors={"host1": HostFailure(HostErrorCode.UNREACHABLE, "is down")}),
+    )
     told = [line for line in paper.lines if line.startswith("✗ ")]
     assert told[-1] == "✗ host1 is down"
     assert f"  … and {len(report.answers) - 40} more; --json has them all" in paper.lines
@@ -298,7 +303,7 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
     chain = Change(Chain("raw", "X", None, (EVIL,)), None)
     print_plan(paper.out, Plan((HostPlan("a", (change, chain), (Conflict(EVIL, EVIL),), error=EVIL),)))
-    print_outcomes(paper.out, [Outcome("a", "failed", EVIL)])
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
     print_report(paper.out, Report(("a",), (Reachability(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL}))
     flat = " ".join(paper.text.split())
     assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 8
@@ -319,7 +324,7 @@ def test_a_hostile_hosts_plan_is_plain() -> None:
 def test_whatever_an_error_says_is_plain(text: str) -> None:
     paper = Paper()
     print_plan(paper.out, Plan((HostPlan("a", error=text),)))
-    print_outcomes(paper.out, [Outcome("a", "failed", text)])
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", text)])
     assert "a" in paper.text
 
 

@@ -14,10 +14,11 @@ from dockmesh.core.change import Change, difference
 from dockmesh.core.plan import Conflict, HostPlan, Note, Outcome, Plan
 from dockmesh.core.reach import Probe, Reachability, Report
 from dockmesh.core.state import File
+from dockmesh.errors import HostFailure
 from dockmesh.report.document import apply_document, plan_document, status_document
 
 PLAN_KEYS = {"format", "hosts", "summary", "foreseen"}
-HOST_KEYS = {"host", "changes", "conflicts", "notes", "error"}
+HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
 KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
@@ -87,12 +88,12 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
 
 def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
-    outcomes = [Outcome("a", "reverted", "no")]
+    outcomes = [Outcome("a", "reverted", "locked", "no")]
     document = apply_document(plan, outcomes, status_document(Report(("host1",), ()), FLEET, at=AT))
     assert set(document) == {"format", "plan", "outcomes", "status", "differences"}
     assert document["format"] == "dockmesh/apply/1"
     as_contracted(document["plan"])
-    assert document["outcomes"] == [{"host": "a", "status": "reverted", "error": "no"}]
+    assert document["outcomes"] == [{"host": "a", "status": "reverted", "code": "locked", "error": "no"}]
     assert document["status"]["format"] == "dockmesh/status/1"
     assert apply_document(plan, outcomes, None)["status"] is None
 
@@ -100,14 +101,17 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
 def test_a_status_has_every_probe_and_every_host() -> None:
     good = Reachability(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
     bad = Reachability(Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, "the reply's TTL is 62")
-    document = status_document(Report(("host1", "host2"), (good, bad), {"host2": "is down"}), FLEET, at=AT)
+    document = status_document(
+        Report(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
+    )
     assert set(document) == {"format", "mesh", "time", "probes", "hosts", "summary"}
     assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")
     assert all(set(probe) == PROBE_KEYS for probe in document["probes"])
     host1, host2 = document["hosts"]
-    assert (host1["host"], host1["error"]) == ("host1", None)
+    assert (host1["host"], host1["code"], host1["error"]) == ("host1", None, None)
     assert host2 == {
         "host": "host2",
+        "code": "timeout",
         "error": "is down",
         "underlay": "192.168.18.129",
         "prefix": "10.128.16.0/20",

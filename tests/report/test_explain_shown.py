@@ -23,9 +23,10 @@ def shown(found: Explained, *, width: int = 160, verbose: bool = False) -> list[
 
 def test_the_document_is_the_contracts_and_more() -> None:
     document = json.loads(json.dumps(explain_document(explained(STOPPED))))
-    assert list(document) == ["format", "source", "target", "reached", "steps", "fault", "cause", "remedy"]
+    assert list(document) == ["format", "source", "target", "reached", "steps", "errors", "fault", "cause", "remedy"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/explain/1", "host1", "host3")
     assert (document["reached"], document["fault"]) == (False, "docker stopped")
+    assert document["errors"] == []
     assert document["cause"] == "Docker is not running on host3"
     assert document["remedy"] == "on host3: systemctl start docker"
     (step,) = (step for step in document["steps"] if step["ok"] is False and step["check"] == "docker")
@@ -36,6 +37,11 @@ def test_the_document_is_the_contracts_and_more() -> None:
         "ok": False,
         "detail": "Docker is not running on host3",
     }
+
+
+def test_the_document_has_the_errors_of_hosts_that_were_not_looked_at() -> None:
+    document = explain_document(explained(errors={"host3": "is down"}))
+    assert document["errors"] == [{"host": "host3", "code": "unreachable", "error": "is down"}]
 
 
 def test_where_all_is_well_there_is_no_cause() -> None:

@@ -9,6 +9,7 @@ from traces import POINTS, captured, without
 
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.way import follow
+from dockmesh.errors import HostFailure
 from dockmesh.report.console import console
 from dockmesh.report.trace import print_trace, trace_document
 
@@ -25,7 +26,7 @@ def shown(found: Captured, width: int | None = None) -> list[str]:
 
 def test_the_document_is_the_contracts() -> None:
     document = json.loads(json.dumps(trace_document(follow(captured("translated")))))
-    assert list(document) == ["format", "source", "target", "reached", "request", "reply", "verdict"]
+    assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "verdict"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
     assert document["reached"] is True
     assert len(document["request"]) == len(document["reply"]) == 6
@@ -41,9 +42,10 @@ def test_the_document_is_the_contracts() -> None:
 
 
 def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_why() -> None:
-    failed = replace(captured("joined"), captures=(), errors={"host3": "no tcpdump"})
+    failed = replace(captured("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
     document = trace_document(follow(failed))
     assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
+    assert document["errors"] == [{"host": "host3", "code": "capture-failed", "error": "no tcpdump"}]
     assert document["verdict"] == "host3: no tcpdump"
 
 

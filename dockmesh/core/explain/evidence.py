@@ -11,6 +11,7 @@ from dockmesh.core.iproute import Way as Decision
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.trace.model import Endpoint
+from dockmesh.errors import HostFailure
 
 _TTL = 64
 
@@ -22,7 +23,7 @@ class Side:
     end: Endpoint
     stood: Stood | None = None
     sight: Sight | None = None
-    error: str | None = None
+    error: HostFailure | None = None
 
     @property
     def host(self) -> Host:
@@ -47,7 +48,9 @@ class Side:
     @property
     def missing(self) -> str | None:
         """Why there is no end."""
-        return self.stood.missing if self.stood else self.error
+        if self.stood:
+            return self.stood.missing
+        return self.error.message if self.error else None
 
     @property
     def uplink(self) -> str | None:

@@ -1,13 +1,14 @@
 """What an explanation is made of: the question, the steps of the way, and the fault that is named."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dockmesh.core.explain.catalogue import FaultName
 from dockmesh.core.inventory.wording import quoted
 from dockmesh.core.model import Fleet
 from dockmesh.core.trace.model import Endpoint, endpoint
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.errors import HostFailure, UsageCode, UsageError
 
 Way = Literal["there", "back"]
 
@@ -54,13 +55,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All steps, whether the probe came home, and what is to blame if anything is."""
+    """All steps, whether the probe came home, and what is to blame if anything is.
+
+    `errors` are those of hosts that could not be looked at.
+    """
 
     source: str
     target: str
     reached: bool
     steps: tuple[Step, ...]
     fault: Fault | None
+    errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
 def question(fleet: Fleet, source: str, target: str) -> Question:

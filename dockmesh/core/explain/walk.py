@@ -17,7 +17,9 @@ def explain(seen: Evidence) -> Explained:
     fault = _cause(steps)
     if fault is None and not seen.reached:
         fault = _unexplained(seen)
-    return Explained(str(seen.source.end), str(seen.target.end), seen.reached, (*steps, _probe(seen)), fault)
+    errors = {side.name: side.error for side in (seen.source, seen.target) if side.error}
+    ends = str(seen.source.end), str(seen.target.end)
+    return Explained(*ends, seen.reached, (*steps, _probe(seen)), fault, errors)
 
 
 def _steps(seen: Evidence) -> Iterator[Step]:

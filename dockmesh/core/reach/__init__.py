@@ -9,6 +9,7 @@ from dockmesh.core.addresses import IPV4, Address, Family
 from dockmesh.core.links import Link
 from dockmesh.core.reach.whole import Whole
 from dockmesh.core.standing import Standing
+from dockmesh.errors import HostFailure
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
 # No reply, one by another way, packets of full size lost, a wrong source seen; or it could not be asked.
@@ -131,7 +132,7 @@ class Report:
 
     hosts: tuple[str, ...]
     answers: tuple[Reachability, ...]
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, HostFailure] = field(default_factory=dict)
     tags: Mapping[str, Collection[str]] = field(default_factory=dict)
     part: bool = False
 

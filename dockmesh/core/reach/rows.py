@@ -11,6 +11,7 @@ from dockmesh.core.reach.sources import payload
 from dockmesh.core.reach.whole import HEADERS_BYTES, Whole, lost, whole
 from dockmesh.core.sections import Section, quoted
 from dockmesh.core.texts import Texts
+from dockmesh.errors import HostFailure
 
 _COUNT = 3
 _INTERVAL_S = 0.2
@@ -88,7 +89,7 @@ def report(
     fleet: Fleet,
     questions: Mapping[str, Sequence[Probe]],
     rows: Mapping[str, Sequence[Reachability]],
-    errors: Mapping[str, str],
+    errors: Mapping[str, HostFailure],
 ) -> Report:
     """All rows as one report, in the fleet's order; the questions of a host without a row count as failed."""
     names = tuple(host.name for host in fleet.hosts)

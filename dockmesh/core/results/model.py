@@ -19,6 +19,7 @@ _LONGEST = 4000
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
 Kind = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
+Code = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,39}$")]
 Line = Annotated[str, AfterValidator(lambda text: printable(text[:_LONGEST]))]
 Address = Annotated[addresses.Address, PlainValidator(lambda text: ip_address(str(text)))]
 Prefix = Annotated[addresses.Network, PlainValidator(lambda text: ip_network(str(text)))]
@@ -82,7 +83,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host, with the error that kept it from being asked, if any, and what the inventory says of it."""
+    """One host, with the error that kept it from being asked, if any, and what the inventory says of it.
+
+    `code` is the kind of that error, a HostErrorCode.
+    """
 
     host: Name
     error: Line | None = None
@@ -92,6 +96,7 @@ class HostRow:
     tags: tuple[Tag, ...] = ()
     underlay6: Address | None = None
     prefix6: Prefix | None = None
+    code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,11 @@ class Result:
     def errors(self) -> dict[str, str]:
         """Why hosts could not be asked, by their names."""
         return {each.host: each.error for each in self.hosts if each.error is not None}
+
+    @cached_property
+    def codes(self) -> dict[str, str | None]:
+        """The kinds of these errors; None where the document has none."""
+        return {each.host: each.code for each in self.hosts if each.error is not None}
 
     @cached_property
     def failing(self) -> tuple[Row, ...]:

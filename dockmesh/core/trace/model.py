@@ -8,7 +8,7 @@ from typing import Literal
 
 from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Fleet, Host
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.errors import HostFailure, UsageCode, UsageError
 
 Place = Literal["container", "bridge", "uplink"]
 
@@ -88,7 +88,7 @@ class Captured:
     found: Mapping[str, Found] = field(default_factory=dict)
     captures: tuple[Capture, ...] = ()
     said: str = ""
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
 def endpoint(fleet: Fleet, text: str) -> Endpoint:

@@ -29,7 +29,7 @@ from dpkt.pcap import DLT_EN10MB, DLT_LINUX_SLL, DLT_RAW, Reader
 from dpkt.sll import SLL
 
 from dockmesh.core.sections import reading
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 Kind = Literal["request", "reply", "error"]
 
@@ -81,7 +81,9 @@ def sightings(pcap: bytes) -> tuple[Sighting, ...]:
         with reading("capture"):
             return tuple(_sightings(pcap))
     except DpktError as error:
-        raise HostError(f"capture: the host answered what is none ({type(error).__name__})") from error
+        raise HostError(
+            f"capture: the host answered what is none ({type(error).__name__})", code=HostErrorCode.ANSWER_UNREADABLE
+        ) from error
 
 
 def _sightings(pcap: bytes) -> Iterator[Sighting]:

@@ -11,7 +11,7 @@ from dockmesh.core.reach import targets
 from dockmesh.core.sections import Section, Sections, quoted, reading
 from dockmesh.core.texts import Texts
 from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 # One ping of three is shown: the first one may wait for a neighbour to be found, or be lost by chance.
 COUNT = 3
@@ -50,7 +50,7 @@ def found(end: Endpoint, sections: Sections) -> Found:
     if not end.host.docker:
         return Found(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:
-        raise HostError(offered.error or "the inventory gives it no bridge")
+        raise HostError(offered.error or "the inventory gives it no bridge", code=HostErrorCode.NO_CONTAINER)
     return Found(offered.container, offered.pid, offered.held)
 
 
@@ -65,11 +65,11 @@ def begin_script(question: Question, found: Mapping[str, Found], host: Host, tex
 
 def points(host: Host, sections: Sections) -> tuple[Point, ...]:
     """Read the answer of `begin_script`: the points of a host, from its container to its uplinks."""
-    section = _done(sections["points"], "it cannot capture")
+    section = _done(sections["points"], "it cannot capture", HostErrorCode.CAPTURE_FAILED)
     with reading("points"):
         found = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
     if all(point.error for point in found):
-        raise HostError(f"it cannot capture: {found[0].error}")
+        raise HostError(f"it cannot capture: {found[0].error}", code=HostErrorCode.CAPTURE_FAILED)
     return found
 
 
@@ -98,7 +98,10 @@ def captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
             continue
         name = f"capture.{number}"
         if name not in sections:
-            raise HostError(f"the captures had ended before they were asked for, after {CAPTURE_S} s: trace again")
+            raise HostError(
+                f"the captures had ended before they were asked for, after {CAPTURE_S} s: trace again",
+                code=HostErrorCode.CAPTURE_ENDED,
+            )
         with reading(name):
             yield Capture(point, b64decode("".join(sections[name].lines()), validate=True))
 
@@ -115,21 +118,21 @@ def _script(texts: Texts, line: str) -> str:
     return f"{texts.sections}\n{texts.probe}\n{texts.trace}\n{line}\nsection end true\n"
 
 
-def _done(section: Section, what: str) -> Section:
+def _done(section: Section, what: str, code: HostErrorCode) -> Section:
     if section.status != 0:
-        raise HostError(f"{what}: {quoted(section.text) or f'status {section.status}'}")
+        raise HostError(f"{what}: {quoted(section.text) or f'status {section.status}'}", code=code)
     return section
 
 
 def _container(end: Endpoint, section: Section) -> Found:
-    _done(section, "nothing to trace")
+    _done(section, "nothing to trace", HostErrorCode.NO_CONTAINER)
     with reading("container"):
         pid, *listed = section.lines()
         if int(pid) == 0:
             return Found(end.host.underlay)
         addresses = [IPv4Address(address) for address in listed]
     if not addresses:
-        raise HostError(f"container {end.container} has no address")
+        raise HostError(f"container {end.container} has no address", code=HostErrorCode.NO_CONTAINER_ADDRESS)
     prefix = end.host.prefix
     return Found(next((each for each in addresses if prefix and each in prefix), addresses[0]), int(pid))
 

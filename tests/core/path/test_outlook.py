@@ -106,14 +106,14 @@ def test_what_was_to_be_reached_and_was_not_is_a_difference() -> None:
 
 
 def test_what_was_taken_back_is_foreseen_as_it_was_before() -> None:
-    found = differing(measured(), Outcome("host3", "reverted", "no"))
+    found = differing(measured(), Outcome("host3", "reverted", "probes-failed", "no"))
     assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
     assert found["host1", "host3", "host-bridge"] == "failing: host3 does not have 10.128.32.1"
 
 
 @pytest.mark.parametrize("status", ["failed", "unreachable"])
 def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["failed", "unreachable"]) -> None:
-    assert differing(measured(host3="no reply"), Outcome("host3", status, "no")) == {}
+    assert differing(measured(host3="no reply"), Outcome("host3", status, "timeout", "no")) == {}
 
 
 def test_a_probe_that_could_not_be_made_tells_nothing() -> None:

@@ -13,7 +13,7 @@ from refusals import lacking
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Host, Login, Settings
 from dockmesh.core.starting.proposal import Proposed, after_reading
-from dockmesh.errors import HostError
+from dockmesh.errors import HostError, HostErrorCode
 
 _NETWORK = (
     '["{name}","bridge",{{"com.docker.network.bridge.name":"{device}"}},[{{"Subnet":"{prefix}"}}],"98ed32b737e6"]'
@@ -160,7 +160,7 @@ def test_whatever_docker0_hosts_have_their_prefixes_are_apart_and_who_stays_is_a
 
 
 def test_who_could_not_be_read_is_left_out_with_the_reason_and_keeps_nobody_from_theirs() -> None:
-    lost = (host("b", "192.168.18.2"), HostError("does not answer"))
+    lost = (host("b", "192.168.18.2"), HostError("does not answer", code=HostErrorCode.CONNECT_TIMEOUT))
     found = proposed(read("a", "192.168.18.1/20", "172.17.0.1/16"), lost)
     assert (found["b"].host, found["b"].why) == (None, "does not answer")
     assert found["a"].stays

@@ -10,6 +10,7 @@ from traces import HOST1, POINTS, QUESTION, WEB1, WEB3, captured, pcap, without
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.verdict import verdict
 from dockmesh.core.trace.way import Leg, Traced, follow
+from dockmesh.errors import HostFailure
 
 PLACES = [f"{point.host} {point.place}" for point in POINTS]
 ELSEWHERE = "goes to another machine: to 02:00:c0:a8:12:81, where host3 is 02:00:c0:a8:12:82"
@@ -137,7 +138,7 @@ def test_a_ping_that_never_left_is_told_in_pings_own_words() -> None:
 
 
 def test_the_errors_of_both_hosts_are_the_verdict_where_there_are_any() -> None:
-    failed = Captured(QUESTION, errors={"host1": "a", "host3": "b"})
+    failed = Captured(QUESTION, errors={"host1": HostFailure("timeout", "a"), "host3": HostFailure("timeout", "b")})
     traced = follow(failed)
     assert traced == Traced(failed)
     assert not traced.reached
