@@ -295,6 +295,7 @@ def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh,
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
+        assert outcome["code"] == "docker-failed", outcome
         assert "no-such-key" in outcome["error"]
         assert said(lab, HOST, *started) == before
     settle(lab, found)

@@ -18,15 +18,16 @@ SUDOERS = "/etc/sudoers.d/admin"
 PENDING, PENALTY_S = 2, 60
 
 
-def error_of(answer: Done, host: str) -> str:
-    """Why a plan could not be made for the host; all others were read."""
-    errors = {each["host"]: each["error"] for each in answer.document["hosts"]}
-    error = errors.pop(host)
-    assert set(errors.values()) <= {None}
+def error_of(answer: Done, host: str) -> tuple[str, str]:
+    """Why a plan could not be made for the host, its code first; all others were read."""
+    errors = {each["host"]: (each["code"], each["error"]) for each in answer.document["hosts"]}
+    code, error = errors.pop(host)
+    assert set(errors.values()) <= {(None, None)}
     assert answer.status == 3
     assert answer.document["summary"]["errors"] == 1
+    assert isinstance(code, str)
     assert isinstance(error, str)
-    return error
+    return code, error
 
 
 @pytest.mark.usefixtures("fresh")
@@ -34,8 +35,9 @@ def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, t
     key = tmp_path / "id_other"
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
     fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
-    error = error_of(fleet.dockmesh("plan", "--json"), "host2")
-    assert error == "192.168.18.129 does not let us in as root: check user and identity_file, or try ssh itself"
+    code, error = error_of(fleet.dockmesh("plan", "--json"), "host2")
+    assert code == "login-refused"
+    assert [part for part in ("192.168.18.129", "root", "identity_file") if part not in error] == []
 
 
 @pytest.mark.usefixtures("fresh")
@@ -44,7 +46,7 @@ def test_accept_new_learns_a_host_key_once_and_strict_is_content_with_it(lab: La
     keys = {"known_hosts": str(learnt)}
     accepting = mesh.write(lab, tmp_path, {"host1": {**keys, "host_key_policy": "accept-new"}})
     strict = mesh.write(lab, tmp_path, {"host1": keys}, name="strict.yml")
-    assert "is not known" in strict.dockmesh("plan", "--json").document["hosts"][0]["error"]
+    assert error_of(strict.dockmesh("plan", "--json"), "host1")[0] == "host-key-unknown"
     assert not learnt.exists()
     assert [accepting.dockmesh("plan").status for _ in range(2)] == [2, 2]
     public = said(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[1]
@@ -61,10 +63,12 @@ def test_known_hosts_counts_as_openssh_reads_it_and_is_named_by_its_line(lab: La
     known.write_text(f"# mine\n192.168.18.* {public}\n")
     assert fleet.dockmesh("plan").status == PENDING
     known.write_text(f"# mine\n192.168.18.128 {other}\n")
-    changed = error_of(fleet.dockmesh("plan", "--json"), "host1")
-    assert [part for part in ("CHANGED", f"{known}:2", "SHA256:", f"-f {known}") if part not in changed] == []
+    code, changed = error_of(fleet.dockmesh("plan", "--json"), "host1")
+    assert code == "host-key-changed"
+    assert [part for part in (f"{known}:2", "SHA256:", f"-f {known}") if part not in changed] == []
     known.write_text(f"192.168.18.128 {public}\n@revoked * {public}\n")
-    assert f"REVOKED by {known}:2" in error_of(fleet.dockmesh("plan", "--json"), "host1")
+    code, revoked = error_of(fleet.dockmesh("plan", "--json"), "host1")
+    assert (code, f"{known}:2" in revoked) == ("host-key-revoked", True)
 
 
 @pytest.mark.usefixtures("fresh")
@@ -72,8 +76,10 @@ def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tm
     fleet = mesh.write(lab, tmp_path, {"host1": {}, "host3": {"user": "admin", "become": "sudo"}})
     assert fleet.dockmesh("plan").status == 2
     with file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
-        error = error_of(fleet.dockmesh("plan", "--json"), "host3")
-    assert "sudo: a password is required: where sudo wants a password, -K asks for it" in error
+        code, error = error_of(fleet.dockmesh("plan", "--json"), "host3")
+    assert code == "sudo-password"
+    assert "sudo: a password is required" in error, "quoted"
+    assert "-K" in error
 
 
 @pytest.mark.usefixtures("fresh")
@@ -100,7 +106,7 @@ def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried
             answer = fleet.dockmesh("plan", "--json", "-K")
             assert (answer.status, asked.read_text()) == (status, "\n"), answer
             assert password not in answer.stdout + answer.stderr
-    assert "sudo refuses the password; it was tried once" in error_of(answer, "host3")
+    assert error_of(answer, "host3")[0] == "sudo-password-wrong"
 
 
 @pytest.mark.usefixtures("fresh")
@@ -112,8 +118,9 @@ def test_the_passphrase_of_a_key_is_asked_for_and_where_nobody_tells_it_ssh_add_
     subprocess.run(("ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(key)), check=True)
     fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
     monkeypatch.delenv("SSH_ASKPASS", raising=False)
-    error = error_of(fleet.dockmesh("plan", "--json"), "host2")
-    assert [word for word in (str(key), "encrypted", "ssh-add") if word not in error] == []
+    code, error = error_of(fleet.dockmesh("plan", "--json"), "host2")
+    assert code == "key-encrypted"
+    assert [word for word in (str(key), "ssh-add") if word not in error] == []
     askpass.write_text("#!/bin/sh\necho open sesame\n")
     askpass.chmod(0o700)
     monkeypatch.setenv("SSH_ASKPASS", str(askpass))
@@ -138,7 +145,9 @@ def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fr
         began = time.monotonic()
         answer = fresh.dockmesh("plan", "--json", "--timeout", "3")
         took_s = time.monotonic() - began
-    assert "192.168.18.129" in error_of(answer, "host2")
+    code, error = error_of(answer, "host2")
+    assert code in {"ssh-silent", "connect-timeout"}
+    assert "192.168.18.129" in error
     assert took_s < 15
 
 

@@ -126,7 +126,9 @@ def test_status_shows_people_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> N
 def test_apply_reports_every_host_confirmed_in_one_document(story: Story) -> None:
     document = story.done.document
     assert document["format"] == "dockmesh/apply/1"
-    assert document["outcomes"] == [{"host": host, "status": "confirmed", "error": None} for host in HOSTS]
+    assert document["outcomes"] == [
+        {"host": host, "status": "confirmed", "code": None, "error": None} for host in HOSTS
+    ]
     assert document["plan"]["format"] == "dockmesh/plan/1"
     assert document["plan"]["summary"]["restart"] == 3
 

@@ -144,6 +144,17 @@ class Said:
         rows = self.document.get("outcomes") or self.document["hosts"]
         return {row["host"]: row["error"] or "" for row in rows}
 
+    @property
+    def codes(self) -> dict[str, str | None]:
+        """The kind of each host's error, of `apply --json` or `plan --json`."""
+        rows = self.document.get("outcomes") or self.document["hosts"]
+        return {row["host"]: row["code"] for row in rows}
+
+    @property
+    def problems(self) -> list[tuple[str, str | None]]:
+        """Code and host of each reason why a saved plan is stale."""
+        return [(each["code"], each["host"]) for each in self.document["problems"]]
+
     def expect(self, status: int) -> "Said":
         """Itself, where the exit status is that."""
         assert self.status == status, f"exit {self.status}, not {status}\n{self.out[-4000:]}\n{self.err[-4000:]}"
