@@ -314,6 +314,32 @@ def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: 
     )
 
 
+STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 awake=
+look() { :; }; read_basis() { :; }; fingerprint() { echo b; }
+arm() { :; }; disarm() { :; }; systemctl() { :; }; start_timer() { :; }"""
+
+
+@pytest.mark.parametrize(
+    ("forward", "back", "answer"),
+    [
+        ("true", "true", script.Answer("changed", None, None)),
+        ("echo no; return 77", "true", script.Answer("reverted", "docker-failed", "no")),
+        ("echo no; return 1", "true", script.Answer("reverted", "step-failed", "no")),
+        ("echo 'a: Read-only file system'; return 1", "true", script.Answer("reverted", "read-only", None)),
+        ("echo no; return 77", "return 1", script.Answer("failed", "revert-failed", None)),
+    ],
+)
+def test_a_change_ends_with_the_code_of_the_step_that_failed(forward: str, back: str, answer: script.Answer) -> None:
+    found = outcome_of(f"{STUBS}\ngo_forward() {{ {forward}; }}\ngo_back() {{ {back}; }}\nchange")
+    assert (found.status, found.code) == (answer.status, answer.code)
+    assert answer.error in {None, found.error}
+
+
+def test_a_host_that_is_not_as_the_plan_found_it_refuses_the_change() -> None:
+    found = outcome_of(f"{STUBS}\nBASIS=other\nchange")
+    assert (found.status, found.code) == ("refused", "stale-plan")
+
+
 def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     state = f"STATE={quote(str(tmp_path))}"
     (tmp_path / "lock").write_text("ann@desk since noon\n")
