@@ -277,6 +277,7 @@ class HostError(DockmeshError):
     """One host failed, was refused or could not be reached; the text names cause and remedy."""
 
     exit_status = 3
+    code: HostErrorCode
 
     def __init__(self, message: str, *, code: HostErrorCode) -> None:
         super().__init__(message)

@@ -27,7 +27,7 @@ from dockmesh.core.state import (
     Unit,
     key_of,
 )
-from dockmesh.errors import DockmeshError, HostError, HostFailure, InventoryError, Problem, StalePlanError, StaleReason
+from dockmesh.errors import DockmeshError, HostFailure, InventoryError, Problem, StalePlanError, StaleReason
 from dockmesh.report.foreseen import differences_document, outlook_document
 
 PLAN = "dockmesh/plan/1"
