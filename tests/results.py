@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Any
 
 from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
-from dockmesh.core.reach import Reachability, Report
+from dockmesh.core.reach import FailureCode, Reachability, Report
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.results.model import Result
 from dockmesh.core.results.reading import result_of
@@ -60,11 +60,14 @@ def _answer(
 ) -> Reachability:
     source, target = well.probe.source, well.probe.target
     if source in silent:
-        return Reachability(well.probe, reason=f"{source} could not be asked: {silent[source]}", probed=False)
+        reason = f"{source} could not be asked: {silent[source]}"
+        return Reachability(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
     if target in silent and well.probe.kind != "host-bridge":
-        return Reachability(well.probe, reason=f"{target} could not be asked for it", probed=False)
+        reason = f"{target} could not be asked for it"
+        return Reachability(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
     if target in silent or (source != target and {source, target} & set(cut)):
-        return replace(well, received=0, ttl=None, rtt_ms=None, reason=cause or "no reply", cause=cause is not None)
+        lost = replace(well, received=0, ttl=None, rtt_ms=None, cause=cause is not None)
+        return replace(lost, code=FailureCode.NOT_JOINED if cause else FailureCode.NO_REPLY, reason=cause or "no reply")
     return well
 
 

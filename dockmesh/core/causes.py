@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.folding import folded
 from dockmesh.core.model import Fleet
-from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach import Failure, FailureCode, Probe, Reachability, Report, Target
 from dockmesh.core.standing import Standing, unjoined
 
 _NAMED = 6
@@ -27,7 +27,7 @@ def explained(report: Report, fleet: Fleet, targets: Mapping[str, Target]) -> Re
     return replace(
         report,
         answers=tuple(
-            replace(answer, reason=cause, cause=True)
+            answer.failed(cause, cause=True)
             if not answer.ok
             and answer.probed
             and (
@@ -41,16 +41,17 @@ def explained(report: Report, fleet: Fleet, targets: Mapping[str, Target]) -> Re
     )
 
 
-def _narrow(answer: Reachability, targets: Mapping[str, Target]) -> str | None:
+def _narrow(answer: Reachability, targets: Mapping[str, Target]) -> Failure | None:
     """Which of the two hosts has an uplink that packets of full size are too large for."""
     ends = ((name, targets[name].uplink) for name in (answer.probe.source, answer.probe.target) if name in targets)
     links = [(link.mtu, name, link.name) for name, link in ends if link]
     if not answer.whole or not links or min(links)[0] >= answer.whole.size:
         return None
     mtu, name, device = min(links)
-    return (
+    return Failure(
+        FailureCode.UPLINK_TOO_SMALL,
         f"packets of {answer.whole.size} bytes do not get to and from {name}, whose {device} takes {mtu}: dockmesh "
-        "apply, which gives docker0 that MTU"
+        "apply, which gives docker0 that MTU",
     )
 
 
@@ -75,19 +76,23 @@ def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
     return dict.fromkeys(apart, f"{names}: {len(apart)} hosts have not joined the mesh: dockmesh apply")
 
 
-def _cause(probe: Probe, lacking: _Lacking) -> str | None:
+def _cause(probe: Probe, lacking: _Lacking) -> Failure | None:
     return next(_causes(probe, lacking), None)
 
 
-def _causes(probe: Probe, lacking: _Lacking) -> Iterator[str]:
+def _causes(probe: Probe, lacking: _Lacking) -> Iterator[Failure]:
     ends = ((probe.source, probe.target), (probe.target, probe.source))
     strangers = lacking.strangers
-    yield from (lacking.apart[one] for _other, one in ends if one in lacking.apart)
+    apart = (lacking.apart[one] for _other, one in ends if one in lacking.apart)
+    yield from (Failure(FailureCode.NOT_JOINED, why) for why in apart)
     yield from (_unknown(one, strangers[one]) for other, one in ends if other in strangers.get(one, ()))
 
 
-def _unknown(name: str, to: list[str]) -> str:
+def _unknown(name: str, to: list[str]) -> Failure:
     why = f"no route to {name} (it is new there, or the route was lost)"
     if len(to) > _NAMED:
-        return f"{len(to)} hosts have {why}: dockmesh apply"
-    return f"{', '.join(to)} {'has' if len(to) == 1 else 'have'} {why}: dockmesh apply --limit {','.join(to)}"
+        reason = f"{len(to)} hosts have {why}: dockmesh apply"
+    else:
+        have = "has" if len(to) == 1 else "have"
+        reason = f"{', '.join(to)} {have} {why}: dockmesh apply --limit {','.join(to)}"
+    return Failure(FailureCode.ROUTE_MISSING, reason)

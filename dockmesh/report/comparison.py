@@ -121,6 +121,7 @@ def _row(row: Row) -> dict[str, Any]:
         "target": row.target,
         "kind": row.kind,
         "family": row.family,
+        "code": None if row.ok else row.code,
         "reason": None if row.ok else row.why,
     }
 

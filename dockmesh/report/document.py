@@ -252,5 +252,6 @@ def _probe(answer: Reachability) -> dict[str, Any]:
         "loss": answer.loss,
         "mtu_ok": answer.mtu_ok,
         "source_seen": str(answer.source_seen) if answer.source_seen else None,
+        "code": answer.code,
         "reason": answer.reason,
     }

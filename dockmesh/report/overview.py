@@ -7,12 +7,18 @@ from rich.text import Text
 
 from dockmesh.core.addresses import FAMILIES
 from dockmesh.core.blame import blamed
-from dockmesh.core.reach import EXPECTED_TTL, Flaw, Kind, Reachability, Report
+from dockmesh.core.reach import EXPECTED_TTL, FailureKind, Kind, Reachability, Report
 from dockmesh.report.console import counted
 
 _HOSTS = 12
 _NAMES: dict[Kind, str] = {kind: kind.replace("-", "→") for kind in EXPECTED_TTL}
-_FLAWS: dict[Flaw, str] = {"reply": "silent", "ttl": "ttl", "mtu": "mtu", "source": "src", "unmade": "unmade"}
+_FLAWS = {
+    FailureKind.REPLY: "silent",
+    FailureKind.TTL: "ttl",
+    FailureKind.MTU: "mtu",
+    FailureKind.SOURCE: "src",
+    FailureKind.UNMADE: "unmade",
+}
 _LEGEND = "silent: no reply; ttl: another way; mtu: large packets lost; src: wrong source"
 
 
@@ -28,8 +34,8 @@ def overview(report: Report, *, verbose: bool) -> Iterator[Table | Text]:
 
 def _by_kind(title: str, answers: list[Reachability]) -> Table:
     """How many were asked, how many failed for what, and how long and lossy the way was."""
-    unmade = any(answer.flaw == "unmade" for answer in answers)
-    shown = {flaw: name for flaw, name in _FLAWS.items() if unmade or flaw != "unmade"}
+    unmade = any(answer.flaw == FailureKind.UNMADE for answer in answers)
+    shown = {flaw: name for flaw, name in _FLAWS.items() if unmade or flaw != FailureKind.UNMADE}
     table = _table(title, "probe")
     for name in ("asked", *shown.values(), "min/avg/max ms", "lost"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -40,7 +46,7 @@ def _by_kind(title: str, answers: list[Reachability]) -> Table:
     return table
 
 
-def _count(answers: Iterable[Reachability], flaw: Flaw) -> Text:
+def _count(answers: Iterable[Reachability], flaw: FailureKind) -> Text:
     count = sum(answer.flaw == flaw for answer in answers)
     return Text(str(count), style="bold red") if count else Text("-", style="dim")
 

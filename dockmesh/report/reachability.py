@@ -8,14 +8,17 @@ from rich.text import Text
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.inventory.wording import listed
-from dockmesh.core.reach import Flaw, Reachability, Report
+from dockmesh.core.reach import FailureKind, Reachability, Report
 from dockmesh.report.console import PLAIN_WIDTH, counted, folded_lines
 from dockmesh.report.failing import failures
 from dockmesh.report.overview import overview
 
 _MATRIX_HOSTS = 12
 _NAMED = 6
-_MARKED: dict[Flaw, str] = {"mtu": "✗mtu packets of full size are lost", "source": "✗src it comes from a wrong source"}
+_MARKED = {
+    FailureKind.MTU: "✗mtu packets of full size are lost",
+    FailureKind.SOURCE: "✗src it comes from a wrong source",
+}
 
 
 def print_report(
@@ -129,11 +132,11 @@ def _style(answer: Reachability) -> str:
 def _behind(answer: Reachability) -> str:
     """The TTL of the reply, right or wrong; or what else is wrong."""
     match answer.flaw:
-        case None | "ttl":
+        case None | FailureKind.TTL:
             return str(answer.ttl)
-        case "mtu":
+        case FailureKind.MTU:
             return "mtu"
-        case "source":
+        case FailureKind.SOURCE:
             return "src"
         case _:
             return ""

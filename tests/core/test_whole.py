@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dockmesh.core.causes import explained
 from dockmesh.core.links import Link
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach import FailureCode, FailureKind, Probe, Reachability, Report, Target
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.reach.rows import answers, row_script
 from dockmesh.core.reach.whole import Whole, whole
@@ -112,8 +112,9 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
     assert answer.arrives
     assert answer.ok is (ok is not False)
     if ok is False:
-        assert (answer.reason or "").startswith("packets of 1500 bytes do not get there")
-        assert ("1400 at most" in (answer.reason or "")) == bool(found and found.told_mtu)
+        assert (answer.code, answer.flaw) == (FailureCode.MTU, FailureKind.MTU)
+        assert "1500" in (answer.reason or "")
+        assert ("1400" in (answer.reason or "")) == bool(found and found.told_mtu)
 
 
 def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
@@ -125,22 +126,23 @@ def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small
 
 def test_where_nothing_arrives_size_is_no_question() -> None:
     answer = answered("3 packets transmitted, 0 received|", DROPPED)
-    assert (answer.mtu_ok, answer.reason, answer.arrives) == (None, "no reply", False)
+    assert (answer.mtu_ok, answer.code, answer.arrives) == (None, FailureCode.NO_REPLY, False)
 
 
 def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = answered(SMALL, DROPPED)
     report = explained(Report(("host1", "host2"), (answer,)), FLEET, targets)
-    assert report.answers[0].cause
-    told = "packets of 1500 bytes do not get to and from host1, whose eth0 takes 1400: dockmesh apply"
-    assert report.answers[0].reason == f"{told}, which gives docker0 that MTU"
+    (told,) = report.answers
+    assert (told.cause, told.code, told.flaw) == (True, FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
+    assert all(each in (told.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
+    assert "host2" not in (told.reason or "")
     between = explained(Report(("host1", "host2"), (answer,)), FLEET, {each.name: target(each) for each in FLEET.hosts})
     assert between.answers == (answer,), "it is lost between the hosts"
 
 
 def test_large_packets_that_are_lost_take_no_change_back() -> None:
-    lost = Reachability(Probe("host2", "host1", "host-bridge"), 3, 0, reason="no reply")
+    lost = Reachability(Probe("host2", "host1", "host-bridge"), 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
     small = answered(SMALL, DROPPED)
     assert concerned(Report(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
     assert concerned(Report(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}

@@ -73,6 +73,11 @@ def whole(status: Done) -> dict[tuple[str, str], bool]:
     return {(each["source"], each["target"]): each["mtu_ok"] for each in probes}
 
 
+def codes(status: Done) -> dict[tuple[str, str], str]:
+    """Why probes fail, by their hosts."""
+    return {(each["source"], each["target"]): each["code"] for each in status.document["probes"] if each["code"]}
+
+
 def lost(status: Done) -> set[tuple[str, str]]:
     return {pair for pair, passes in whole(status).items() if not passes}
 
@@ -101,10 +106,10 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
         assert broken.status == shown.status == 3
         assert lost(broken) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host1" in {a, b}}
         assert all(each["reached"] for each in broken.document["probes"])
-        told = "packets of 1500 bytes do not get to and from host1, whose eth0 takes 1400: dockmesh apply"
-        assert [line for line in shown.stdout.splitlines() if line.startswith("✗ ")] == [
-            f"✗ {told}, which gives docker0 that MTU (4 probes)"
-        ]
+        assert codes(broken) == dict.fromkeys(lost(broken), "uplink-too-small")
+        (told,) = (line for line in shown.stdout.splitlines() if line.startswith("✗ "))
+        assert all(word in told for word in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
+        assert told.endswith("(4 probes)")
         plan = joined.dockmesh("plan")
         assert plan.status == 2
         assert plan.words.count("docker0 sends 1400 bytes at most, as eth0 of host1 takes no more") == 3
@@ -162,14 +167,12 @@ def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs
 def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(fresh: Mesh, lab: Lab) -> None:
     with narrow_between(lab, "host2"):
         applied = fresh.dockmesh("apply", "--yes", "--serial", "100%", "--json")
-        shown = fresh.dockmesh("status")
+        status = fresh.dockmesh("status", "--json")
     assert [each["status"] for each in applied.document["outcomes"]] == ["confirmed"] * 3
-    assert applied.status == shown.status == 3
-    assert (
-        "→ host2 container-container: packets of 1500 bytes do not get there: ask for an MTU of 1500 on all"
-        in shown.words
-    )
-    assert "host2 → host1, host3 container-container: packets of 1500 bytes do not get there" in shown.words
+    assert applied.status == status.status == 3
+    assert lost(status) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host2" in {a, b}}
+    assert codes(status) == dict.fromkeys(lost(status), "mtu")
+    assert all("1500" in each["reason"] for each in status.document["probes"] if each["code"])
     assert fresh.dockmesh("status").status == 0
 
 

@@ -104,7 +104,10 @@ def test_a_partitioned_host_fails_with_its_reason_and_the_rows_of_the_others_are
     assert reached(document, "host1", "host3") == reached(document, "host3", "host1") == {True}
     assert reached(document, "host1", "host1") == {True}
     assert reached(document, "host1", "host2") == reached(document, "host2", "host1") == {False}
-    assert all(each["reason"] for each in document["probes"] if not each["reached"])
+    codes = {(each["source"], each["target"], each["kind"]): each["code"] for each in document["probes"]}
+    assert codes["host1", "host2", "host-bridge"] == "no-reply"
+    assert codes["host1", "host2", "host-container"] == codes["host2", "host1", "host-bridge"] == "not-asked"
+    assert all(bool(each["reason"]) == bool(each["code"]) == (not each["reached"]) for each in document["probes"])
     failed = sum(not each["reached"] for each in document["probes"])
     assert document["summary"] == {"probes": 21, "reached": 21 - failed, "failed": failed}
 
@@ -116,7 +119,7 @@ def test_people_read_of_the_failed_host_last(joined: Mesh, lab: Lab) -> None:
     *_, cause, total = answer.stdout.strip().splitlines()
     assert re.fullmatch(r"✗ host1 \S.*(does not answer|cannot be reached).*", cause)
     assert total == "Of 21 probes, 2 failed and 11 could not be made."
-    assert "✗ host2, host3 → host1 host-bridge: no reply" in answer.stdout
+    assert "✗ host2, host3 → host1 host-bridge: " in answer.stdout
     assert answer.stdout.count("✓64 ✓63 ✓62") == 2
 
 
@@ -134,11 +137,14 @@ def test_a_host_that_is_frozen_holds_status_up_no_longer_than_the_timeout(joined
 
 def test_where_docker_is_stopped_status_says_so_in_one_line(joined: Mesh, lab: Lab) -> None:
     with docker_stopped(lab, "host2"):
-        answer = joined.dockmesh("status")
+        answer, document = joined.dockmesh("status"), joined.dockmesh("status", "--json").document
     assert answer.status == 3
     assert "nsenter" not in answer.stdout
-    told = [line for line in answer.stdout.splitlines() if line.startswith("✗ ")]
-    assert told == ["✗ Docker is not running on host2: systemctl start docker (7 probes not made)"]
+    (told,) = (line for line in answer.stdout.splitlines() if line.startswith("✗ "))
+    assert "host2" in told
+    assert "systemctl start docker" in told
+    assert told.endswith("(7 probes not made)")
+    assert [each["code"] for each in document["probes"] if each["code"]] == ["docker-stopped"] * 7
 
 
 def test_a_lost_route_fails_its_probes_alone_and_names_who_lacks_it(joined: Mesh, lab: Lab) -> None:
@@ -154,9 +160,9 @@ def test_a_lost_route_fails_its_probes_alone_and_names_who_lacks_it(joined: Mesh
     assert answer.status == 3
     assert reached(answer.document, "host1", "host3") == {False}
     assert reached(answer.document, "host1", "host2") == reached(answer.document, "host3", "host2") == {True}
-    reasons = {each["reason"] for each in answer.document["probes"] if not each["reached"]}
-    (reason,) = reasons
-    assert re.fullmatch(r"host1 has no route to host3 .*: dockmesh apply --limit host1", reason)
+    ((code, reason),) = {(each["code"], each["reason"]) for each in answer.document["probes"] if not each["reached"]}
+    assert code == "route-missing"
+    assert re.fullmatch(r"host1 .*host3 .*: dockmesh apply --limit host1", reason)
 
 
 def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, lab: Lab) -> None:

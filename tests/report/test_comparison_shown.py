@@ -67,11 +67,13 @@ def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
         name: len(document[name]) for name in ("lost", "broken", "still_failing", "mended", "new", "gone", "changed")
     }
     assert document["summary"]["lost"] == len(found.lost) > 0
-    assert all(set(probe) == {"source", "target", "kind", "family", "reason"} for probe in document["lost"])
-    assert {probe["reason"] for probe in document["lost"] if probe["target"] == "host2"} == {
-        *("no reply", "host2 could not be asked for it", "host2 could not be asked: no login"),
+    assert all(set(probe) == {"source", "target", "kind", "family", "code", "reason"} for probe in document["lost"])
+    assert {(probe["code"], probe["reason"]) for probe in document["lost"] if probe["target"] == "host2"} == {
+        ("no-reply", "no reply"),
+        ("not-asked", "host2 could not be asked for it"),
+        ("not-asked", "host2 could not be asked: no login"),
     }
-    assert {probe["reason"] for probe in document["mended"]} == {None}
+    assert {(probe["code"], probe["reason"]) for probe in document["mended"]} == {(None, None)}
     assert document["hosts"] == {
         "new": [],
         "gone": [],

@@ -12,7 +12,7 @@ from strategies import STATES
 
 from dockmesh.core.change import Change, difference
 from dockmesh.core.plan import Conflict, HostPlan, Note, Outcome, Plan
-from dockmesh.core.reach import Probe, Reachability, Report
+from dockmesh.core.reach import FailureCode, Probe, Reachability, Report
 from dockmesh.core.state import File
 from dockmesh.errors import HostFailure
 from dockmesh.report.document import apply_document, plan_document, status_document
@@ -25,7 +25,7 @@ KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
 PROBE_KEYS = {
     *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
     *("rtt_min_ms", "rtt_max_ms", "loss"),
-    *("source_seen", "reason"),
+    *("source_seen", "code", "reason"),
 }
 CONFLICTS = st.lists(st.builds(Conflict, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple)
 PLANS = st.lists(
@@ -100,7 +100,9 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
 
 def test_a_status_has_every_probe_and_every_host() -> None:
     good = Reachability(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
-    bad = Reachability(Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, "the reply's TTL is 62")
+    bad = Reachability(
+        Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, FailureCode.TTL, "the reply's TTL is 62"
+    )
     document = status_document(
         Report(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
     )
@@ -123,4 +125,9 @@ def test_a_status_has_every_probe_and_every_host() -> None:
     assert document["summary"] == {"probes": 2, "reached": 1, "failed": 1}
     assert document["probes"][1]["reached"] is True
     assert document["probes"][1]["expected_ttl"] == 63
+    assert [(probe["code"], probe["reason"]) for probe in document["probes"]] == [
+        (None, None),
+        ("ttl", "the reply's TTL is 62"),
+    ]
+    assert list(document["probes"][0])[-2:] == ["code", "reason"]
     assert json.loads(json.dumps(document)) == document

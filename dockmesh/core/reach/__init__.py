@@ -1,9 +1,10 @@
 """Who reaches whom: what is asked of the mesh, and what comes of it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dockmesh.core.addresses import IPV4, Address, Family
 from dockmesh.core.links import Link
@@ -12,8 +13,50 @@ from dockmesh.core.standing import Standing
 from dockmesh.errors import HostFailure
 
 Kind = Literal["host-bridge", "host-container", "container-container"]
-# No reply, one by another way, packets of full size lost, a wrong source seen; or it could not be asked.
-Flaw = Literal["reply", "ttl", "mtu", "source", "unmade"]
+
+
+class FailureKind(StrEnum):
+    """The coarse class of a failure. `unmade`: no packet was sent."""
+
+    REPLY = "reply"
+    TTL = "ttl"
+    MTU = "mtu"
+    SOURCE = "source"
+    UNMADE = "unmade"
+
+
+class FailureCode(StrEnum):
+    """Why a probe failed, for scripts and tests. Values are stable; the sentences next to them may change."""
+
+    # Ping sent packets, and no reply came.
+    NO_REPLY = "no-reply"
+    NEXT_HOP_DEAD = "next-hop-dead"
+    ICMP_ERROR = "icmp-error"
+    # Replies came, and something about the packets is wrong.
+    TTL = "ttl"
+    MTU = "mtu"
+    UPLINK_TOO_SMALL = "uplink-too-small"
+    SOURCE = "source"
+    MASQUERADED = "masqueraded"
+    NOT_MASQUERADED = "not-masqueraded"
+    # A host lacks something, which explains all probes that fail for it.
+    NOT_JOINED = "not-joined"
+    ROUTE_MISSING = "route-missing"
+    # No packet was sent.
+    NOT_ASKED = "not-asked"
+    NO_ADDRESS = "no-address"
+    NO_CONTAINER = "no-container"
+    DOCKER_STOPPED = "docker-stopped"
+    NO_PING = "no-ping"
+    PING_FAILED = "ping-failed"
+
+
+class Failure(NamedTuple):
+    """Why a probe is not as it should be: the code for scripts, and a sentence for people."""
+
+    code: FailureCode
+    reason: str
+
 
 # What a reply's TTL is when the packet takes the way it should: 64 where the replying address is the peer host's own,
 # one less for each host that forwards the reply.
@@ -26,7 +69,7 @@ class Target:
     """What a host offers to be probed, and where probes from a container of its own start (`pid`).
 
     `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
-    says why. `standing` is None where the host could not be read. `mtu` is the container's, `uplink` the host's
+    gives the reason. `standing` is None where the host could not be read. `mtu` is the container's, `uplink` the host's
     interface for its peers, `own` all addresses of the host.
     """
 
@@ -34,7 +77,7 @@ class Target:
     container: IPv4Address | None = None
     pid: int | None = None
     held: bool = False
-    error: str | None = None
+    error: Failure | None = None
     standing: Standing | None = None
     bridge6: IPv6Address | None = None
     container6: IPv6Address | None = None
@@ -66,7 +109,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Reachability:
-    """The answer to a probe. `reason` is None where all is well; `probed` is False where it could not be made.
+    """The answer to a probe. `code` and `reason` are None where all is well; `probed` is False where it was not sent.
 
     `whole`: what came of a packet of full size, None where none was sent. `source_seen`: where it came from in the eyes
     of the target, None where that was not observed. `cause`: the reason is what a host lacks, and the same for all the
@@ -78,6 +121,7 @@ class Reachability:
     received: int = 0
     ttl: int | None = None
     rtt_ms: float | None = None
+    code: FailureCode | None = None
     reason: str | None = None
     probed: bool = True
     cause: bool = False
@@ -112,15 +156,19 @@ class Reachability:
         return self.reason is None
 
     @property
-    def flaw(self) -> Flaw | None:
-        """What of it is not as it should be; None where all is."""
+    def flaw(self) -> FailureKind | None:
+        """The kind of failure; None where all is well."""
         if self.ok:
             return None
         if not self.probed:
-            return "unmade"
+            return FailureKind.UNMADE
         if not self.arrives:
-            return "ttl" if self.reached else "reply"
-        return "mtu" if self.mtu_ok is False else "source"
+            return FailureKind.TTL if self.reached else FailureKind.REPLY
+        return FailureKind.MTU if self.mtu_ok is False else FailureKind.SOURCE
+
+    def failed(self, failure: Failure, *, cause: bool = False) -> "Reachability":
+        """The same answer, failed for that reason."""
+        return replace(self, code=failure.code, reason=failure.reason, cause=cause)
 
 
 @dataclass(frozen=True, slots=True)

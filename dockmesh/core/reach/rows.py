@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dockmesh.core.addresses import Address
 from dockmesh.core.links import Link
 from dockmesh.core.model import Fleet
-from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach import Failure, FailureCode, Probe, Reachability, Report, Target
 from dockmesh.core.reach.sources import payload
 from dockmesh.core.reach.whole import HEADERS_BYTES, Whole, lost, whole
 from dockmesh.core.sections import Section, quoted
@@ -24,6 +24,8 @@ _MS = r"(\d{1,8}(?:\.\d{1,6})?)"
 _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
 # As a host says it of its next hop, when nobody has answered for that one's address; in IPv4 and in IPv6.
 _UNREACHABLE = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
+# As shells and nsenter report a missing program.
+_MISSING = re.compile(r"\bping: (?:command )?not found\b|failed to execute ping\b")
 _COMPLAINT = re.compile(
     r"From (\S+).*?"
     r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
@@ -63,7 +65,7 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
     for question in questions:
         asked = _asked(question, targets)
         if asked is None:
-            yield Reachability(question, reason=_lack(question, targets), probed=False)
+            yield Reachability(question, probed=False).failed(_lack(question, targets))
         else:
             size = sizes.get(question)
             large = whole(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
@@ -76,7 +78,8 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
 
 def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
     """The answers of a host that could not be asked."""
-    return (Reachability(question, reason=error, probed=False) for question in questions)
+    failure = Failure(FailureCode.NOT_ASKED, error)
+    return (Reachability(question, probed=False).failed(failure) for question in questions)
 
 
 def duration_s(questions: Sequence[Probe]) -> float:
@@ -106,11 +109,12 @@ def report(
     )
 
 
-def _lack(question: Probe, targets: Mapping[str, Target]) -> str:
+def _lack(question: Probe, targets: Mapping[str, Target]) -> Failure:
     """Why a question is not asked."""
     ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
     errors = (targets[name].error for name in ends if name in targets)
-    return next((error for error in errors if error), f"{question.target} has no address to probe")
+    nothing = Failure(FailureCode.NO_ADDRESS, f"{question.target} has no address to probe")
+    return next((error for error in errors if error), nothing)
 
 
 def _asked(question: Probe, targets: Mapping[str, Target]) -> Address | None:
@@ -155,39 +159,39 @@ def _mtu(link: Link | None) -> int | None:
 def _reachability(question: Probe, said: str, large: Whole | None, own: Collection[Address]) -> Reachability:
     counts = _COUNTS.search(said)
     if counts is None:
-        return Reachability(question, reason=quoted(said.replace("|", " ")) or "the host ran no ping for it")
+        return Reachability(question).failed(_unsent(said))
     sent, received = int(counts[1]), int(counts[2])
     ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
     ttl = int(ttl_found[1]) if ttl_found else None
     least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
-    return Reachability(
-        question,
-        sent,
-        received,
-        ttl,
-        average,
-        _reason(question, received=received, ttl=ttl, said=said, large=large, own=own),
-        whole=large,
-        rtt_min_ms=least,
-        rtt_max_ms=most,
-    )
+    answer = Reachability(question, sent, received, ttl, average, whole=large, rtt_min_ms=least, rtt_max_ms=most)
+    failure = _failure(answer, said, own)
+    return answer.failed(failure) if failure else answer
 
 
-def _complaint(question: Probe, said: str, own: Collection[Address]) -> str:
+def _unsent(said: str) -> Failure:
+    words = quoted(said.replace("|", " "))
+    if not words:
+        return Failure(FailureCode.NO_PING, "the host ran no ping for it")
+    return Failure(FailureCode.NO_PING if _MISSING.search(words) else FailureCode.PING_FAILED, words)
+
+
+def _complaint(question: Probe, said: str, own: Collection[Address]) -> Failure:
     complaint = _COMPLAINT.search(said)
     if complaint is None:
-        return "no reply"
+        return Failure(FailureCode.NO_REPLY, "no reply")
     if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
-        return f"next hop dead: nothing on the LAN answers for {question.target}"
-    return f"{quoted(complaint[2])}, says {quoted(complaint[1])}"
+        dead = f"next hop dead: nothing on the LAN answers for {question.target}"
+        return Failure(FailureCode.NEXT_HOP_DEAD, dead)
+    return Failure(FailureCode.ICMP_ERROR, f"{quoted(complaint[2])}, says {quoted(complaint[1])}")
 
 
-def _reason(
-    question: Probe, *, received: int, ttl: int | None, said: str, large: Whole | None, own: Collection[Address]
-) -> str | None:
-    if received == 0:
-        return _complaint(question, said, own)
-    if ttl != question.expected_ttl:
-        why = "a nearer machine has that address" if (ttl or 0) > question.expected_ttl else "it took a longer way"
-        return f"the reply's TTL is {ttl}, not {question.expected_ttl}: {why}"
-    return lost(large) if large and not large.received else None
+def _failure(answer: Reachability, said: str, own: Collection[Address]) -> Failure | None:
+    ttl, expected = answer.ttl, answer.probe.expected_ttl
+    if not answer.reached:
+        return _complaint(answer.probe, said, own)
+    if ttl != expected:
+        why = "a nearer machine has that address" if (ttl or 0) > expected else "it took a longer way"
+        return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")
+    large = answer.whole
+    return Failure(FailureCode.MTU, lost(large)) if large and not large.received else None

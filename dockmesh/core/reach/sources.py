@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import IPV4, IPV6, Address
 from dockmesh.core.model import Fleet
-from dockmesh.core.reach import Probe, Reachability, Report, Target
+from dockmesh.core.reach import Failure, FailureCode, Probe, Reachability, Report, Target
 from dockmesh.core.reach.seen import Seen
 
 # ping's own, and room for so many sources before two share a size.
@@ -67,7 +67,7 @@ class _Judge:
         if not answer.ok or not right:
             return wrong
         masked = probe.kind == "container-container" and self.owners.get(source) == probe.source
-        return replace(wrong, reason=self._masked(probe) if masked else self._odd(probe, source, right), cause=masked)
+        return wrong.failed(self._masked(probe) if masked else self._odd(probe, source, right), cause=masked)
 
     def _right(self, probe: Probe) -> frozenset[Address]:
         """The addresses that the probe may come from."""
@@ -81,20 +81,21 @@ class _Judge:
         # Docker before 27 hides nothing behind a host's IPv6 unless it is told to.
         return source.own | inside if probe.family == IPV6 else source.own
 
-    def _masked(self, probe: Probe) -> str:
+    def _masked(self, probe: Probe) -> Failure:
         wanted = self.fleet.settings.source_nat
         does = "does not masquerade" if wanted else "masquerades"
         spite = f"in spite of source_nat: {str(wanted).lower()}"
-        return f"{probe.source} {does} towards its peers, {spite}: dockmesh apply --limit {probe.source}"
+        code = FailureCode.NOT_MASQUERADED if wanted else FailureCode.MASQUERADED
+        reason = f"{probe.source} {does} towards its peers, {spite}: dockmesh apply --limit {probe.source}"
+        return Failure(code, reason)
 
-    def _odd(self, probe: Probe, source: Address, right: Iterable[Address]) -> str:
+    def _odd(self, probe: Probe, source: Address, right: Iterable[Address]) -> Failure:
         owner = self.owners.get(source)
         whose = f", an address of {owner}" if owner else ""
         wanted = ", ".join(map(str, sorted(right, key=int)))
-        return (
-            f"{probe.target} sees {source}{whose}, not {wanted}: see where it is translated by dockmesh trace "
-            f"{probe.source} {probe.target}"
-        )
+        sees = f"{probe.target} sees {source}{whose}, not {wanted}"
+        look = f"see where it is translated by dockmesh trace {probe.source} {probe.target}"
+        return Failure(FailureCode.SOURCE, f"{sees}: {look}")
 
 
 def _by_destination(pings: Iterable[Seen]) -> dict[tuple[Address, int], frozenset[Address]]:

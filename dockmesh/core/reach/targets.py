@@ -10,7 +10,7 @@ from dockmesh.core.addresses import Address, Interface
 from dockmesh.core.iproute import address_of
 from dockmesh.core.links import Link, links
 from dockmesh.core.model import Host
-from dockmesh.core.reach import Target
+from dockmesh.core.reach import Failure, FailureCode, Target
 from dockmesh.core.sections import Section, quoted, reading
 from dockmesh.core.standing import SCRIPT, standing
 from dockmesh.core.texts import Texts
@@ -94,7 +94,8 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
 
 def unread(host: Host) -> Target:
     """What a host that could not be asked offers all the same: the bridge that the inventory gives it."""
-    return replace(_bridges(host, Target()), error=f"{host.name} could not be asked for it")
+    error = Failure(FailureCode.NOT_ASKED, f"{host.name} could not be asked for it")
+    return replace(_bridges(host, Target()), error=error)
 
 
 def _bridges(host: Host, itself: Target) -> Target:
@@ -103,10 +104,11 @@ def _bridges(host: Host, itself: Target) -> Target:
     return replace(itself, bridge=host.bridge.ip if host.bridge else None, bridge6=own6)
 
 
-def _no_container(host: Host, section: Section) -> str:
+def _no_container(host: Host, section: Section) -> Failure:
     if section.text == "docker.service is not active":
-        return f"Docker is not running on {host.name}: systemctl start docker"
-    return f"{host.name} has no container to probe: {quoted(section.text)}"
+        reason = f"Docker is not running on {host.name}: systemctl start docker"
+        return Failure(FailureCode.DOCKER_STOPPED, reason)
+    return Failure(FailureCode.NO_CONTAINER, f"{host.name} has no container to probe: {quoted(section.text)}")
 
 
 def _without_docker(host: Host, itself: Target) -> Target:

@@ -45,6 +45,7 @@ class Row:
     rtt_ms: Milliseconds | None = None
     mtu_ok: bool | None = None
     source_seen: Line | None = None
+    code: Code | None = None
     reason: Line | None = None
     family: Family = IPV4
 

@@ -50,7 +50,9 @@ def found(end: Endpoint, sections: Sections) -> Found:
     if not end.host.docker:
         return Found(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:
-        raise HostError(offered.error or "the inventory gives it no bridge", code=HostErrorCode.NO_CONTAINER)
+        raise HostError(
+            offered.error.reason if offered.error else "the inventory gives it no bridge", code=HostErrorCode.NO_CONTAINER
+        )
     return Found(offered.container, offered.pid, offered.held)
 
 

@@ -17,6 +17,7 @@ ROWS = st.lists(
         reached=st.just(False),
         sent=st.integers(0, 3),
         received=st.just(0),
+        code=st.sampled_from(("no-reply", None)),
         reason=st.sampled_from(("x", "y", None)),
         family=st.sampled_from((4, 6)),
     ),
@@ -28,10 +29,10 @@ ROWS = st.lists(
 def test_a_host_that_cannot_be_asked_is_the_cause_of_all_that_could_not_be_probed_for_it() -> None:
     first, second = causes(results.result(4, silent={"host3": "is down"}))
     assert (first.host, first.reason) == ("host3", "is down")
-    assert {row.state for row in first.rows} == {"unmade"}
+    assert {(row.state, row.code) for row in first.rows} == {("unmade", "not-asked")}
     assert all("host3" in (row.source, row.target) for row in first.rows)
-    assert (second.host, second.reason) == (None, "no reply")
-    assert {(row.target, row.kind) for row in second.rows} == {("host3", "host-bridge")}
+    assert second.host is None
+    assert {(row.target, row.kind, row.code) for row in second.rows} == {("host3", "host-bridge", "no-reply")}
 
 
 def test_a_host_that_cannot_be_asked_is_named_though_no_probe_failed_for_it() -> None:
@@ -54,9 +55,10 @@ def test_spans_tell_every_row_once_and_none_that_is_not_there(rows: list[Row]) -
 def test_rows_that_fail_alike_are_told_in_one_span_a_direction() -> None:
     result = results.result(5, cut=["host2"])
     containers = [row for row in result.failing if "host5" not in (row.source, row.target)]
+    (why,) = {row.why for row in containers}
     assert list(spans(containers)) == [
-        Span(("host1", "host3", "host4"), ("host2",), ALL, "no reply"),
-        Span(("host2",), ("host1", "host3", "host4"), ALL, "no reply"),
+        Span(("host1", "host3", "host4"), ("host2",), ALL, why),
+        Span(("host2",), ("host1", "host3", "host4"), ALL, why),
     ]
 
 

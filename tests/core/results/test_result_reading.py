@@ -44,6 +44,10 @@ def test_a_result_says_what_its_document_says() -> None:
     assert states["host1", "host1"] == "reached"
     assert states["host1", "host2"] == "failed"
     assert states["host3", "host1"] == "unmade"
+    codes = {(row.source, row.target): row.code for row in result.rows if row.kind == "host-container"}
+    assert codes["host1", "host1"] is None
+    assert codes["host1", "host2"] == "no-reply"
+    assert codes["host3", "host1"] == "not-asked"
     assert not result.ok
 
 
@@ -60,7 +64,7 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         file="a",
     )
     (row,) = result.rows
-    assert (row.ok, row.ttl, row.rtt_ms, row.reason) == (True, None, None, None)
+    assert (row.ok, row.ttl, row.rtt_ms, row.code, row.reason) == (True, None, None, None, None)
     assert row.loss == pytest.approx(1 / 3)
     assert (result.mesh, result.time, result.hosts[0].underlay) == (None, None, None)
 
@@ -80,6 +84,9 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         (altered(probes_rtt_ms=float("nan")), "probes[0].rtt_ms"),
         (altered(probes_kind="<b>"), "probes[0].kind"),
         (altered(probes_ttl=256), "probes[0].ttl"),
+        (altered(probes_code="No Reply"), "probes[0].code"),
+        (altered(probes_code="x" * 41), "probes[0].code"),
+        (altered(probes_code=""), "probes[0].code"),
         (altered(hosts_host="a\n"), "hosts[0].host"),
         (altered(hosts_underlay="1.2.3"), "hosts[0].underlay"),
         (altered(time="yesterday"), "time"),
