@@ -125,8 +125,8 @@ def _roff(text: str) -> str:
 
 
 def _causes() -> str:
-    rows = (f"| {name} | {entry.meaning} | {entry.remedy} |" for name, entry in CATALOGUE.items())
-    return "\n".join(("\n| `fault` | what it means | remedy |", "|---|---|---|", *rows)) + "\n"
+    rows = (f"| `{code}` | {entry.meaning} | {entry.remedy} |" for code, entry in CATALOGUE.items())
+    return "\n".join(("\n| `code` | what it means | remedy |", "|---|---|---|", *rows)) + "\n"
 
 
 def _templates() -> str:

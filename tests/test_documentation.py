@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import click
 import pytest
@@ -12,7 +11,7 @@ import yaml
 
 from dockmesh.cli import cli
 from dockmesh.core.explain import catalogue
-from dockmesh.core.explain.catalogue import CATALOGUE, FaultName
+from dockmesh.core.explain.catalogue import CATALOGUE, FaultCode
 from docs.generate import FOLDER, generated
 
 ROOT = FOLDER.parent
@@ -78,10 +77,11 @@ def test_what_is_made_from_the_code_is_up_to_date() -> None:
 
 
 def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:
-    assert set(CATALOGUE) == set(get_args(FaultName))
+    assert set(CATALOGUE) == set(FaultCode)
     folder = Path(catalogue.__file__).parent
     code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.stem != "catalogue")
-    assert [name for name in CATALOGUE if f'"{name}"' not in code] == [], "named by nothing any more"
+    assert [each for each in FaultCode if f"FaultCode.{each.name}" not in code] == [], "named by nothing any more"
+    assert all(re.fullmatch("[a-z0-9-]{1,40}", each) for each in FaultCode)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

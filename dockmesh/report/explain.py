@@ -27,7 +27,7 @@ def explain_document(explained: Explained) -> dict[str, Any]:
             for step in explained.steps
         ],
         "errors": errors_document(explained.errors),
-        "fault": fault.name if fault else None,
+        "code": fault.code if fault else None,
         "cause": fault.cause if fault else None,
         "remedy": fault.remedy if fault else None,
     }
@@ -43,7 +43,7 @@ def print_explained(out: Console, explained: Explained, *, verbose: bool = False
     verdict = f"{source} reaches {target}" if reached else f"{source} does not reach {target}"
     out.print(Text(verdict, style="bold green" if reached and not fault else "bold yellow" if reached else "bold red"))
     if fault:
-        out.print(Text.assemble(("cause   ", "dim"), f"{fault.name}: {fault.cause}"))
+        out.print(Text.assemble(("cause   ", "dim"), f"{fault.code}: {fault.cause}"))
         out.print(Text.assemble(("remedy  ", "dim"), (fault.remedy, "bold")))
 
 

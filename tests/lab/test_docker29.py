@@ -186,11 +186,11 @@ def test_what_is_not_allowed_is_dropped_and_published_ports_are_left_to_docker(
 
 
 @pytest.mark.parametrize(
-    ("key", "fault"),
-    [("allow-direct-routing", "direct routing refused"), ("bridge-accept-fwmark", "mark not let in")],
+    ("key", "code"),
+    [("allow-direct-routing", "direct-routing-refused"), ("bridge-accept-fwmark", "mark-not-accepted")],
 )
 def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mended(
-    joined: Mesh, lab: Lab, key: str, fault: str
+    joined: Mesh, lab: Lab, key: str, code: str
 ) -> None:
     address, text = container_address(lab, HOST), said(lab, HOST, "cat", DAEMON_JSON)
     keys = {name: value for name, value in json.loads(text).items() if name != key}
@@ -199,7 +199,7 @@ def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mend
     assert ttl(lab, "host1", address, container="web") is None
     assert ttl(lab, HOST, address) == 64
     explained = joined.dockmesh("explain", "host1", HOST, "--json")
-    assert explained.document["fault"] == fault
+    assert explained.document["code"] == code
     assert explained.document["remedy"] == f"dockmesh apply --limit {HOST}"
     traced = joined.dockmesh("trace", "host1", HOST, "--json").document
     assert "lost inside host3" in traced["verdict"]

@@ -124,8 +124,9 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
         assert joined.dockmesh("plan").status == 0
         assert lost(joined.dockmesh("status", "--json")) == set()
         explained = joined.dockmesh("explain", "host1", "host3", "--json")
-        assert (explained.status, explained.document["fault"]) == (0, None), explained
-        assert "1400 bytes get through" in str(explained.document["steps"])
+        assert (explained.status, explained.document["code"]) == (0, None), explained
+        (sent,) = (step for step in explained.document["steps"] if step["check"] == "mtu")
+        assert (sent["ok"], "1400" in sent["detail"]) == (True, True)
         with networks(lab, "after") as after:
             assert after == {"host1": 1500} | dict.fromkeys(KNOWING, 1400)
             assert joined.dockmesh("plan", "--limit", "host1").words.count(f"--opt {MTU}=1400") == 2

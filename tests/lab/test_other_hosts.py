@@ -153,7 +153,7 @@ def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: 
 def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) -> None:
     said(lab, "host1", "sh", "-c", FORGET)
     broken = three.dockmesh("explain", "host2", "host1", "--json")
-    assert (broken.status, broken.document["fault"]) == (3, "firewalld refuses"), broken
+    assert (broken.status, broken.document["code"]) == (3, "firewalld-refuses"), broken
     said(lab, "host1", "sh", "-c", broken.document["remedy"].removeprefix("on host1: "))
     assert three.dockmesh("explain", "host2", "host1", "--json").status == 0
     ((_, remedy),) = let_through(three, lab)

@@ -7,6 +7,7 @@ import pytest
 from builders import FLEET
 from explained import DATA
 
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import question
 from dockmesh.core.explain.walk import explain
@@ -81,7 +82,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
     found = explain(seen(hosts))
     assert sorted(" ".join(each) for each in hosts.asked) == asked
     assert found.fault is not None
-    assert found.fault.name == "no login"
+    assert found.fault.code == FaultCode.NO_LOGIN
     assert lost[0] in found.fault.cause
     assert {host: error.code for host, error in found.errors.items()} == {lost[0]: "session-lost"}
 

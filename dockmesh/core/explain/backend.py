@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dockmesh.core.explain.catalogue import FaultName
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Side, apply, not_joined
 from dockmesh.core.explain.model import Fault
 from dockmesh.core.explain.rules import Packet, in_chain
@@ -15,7 +15,7 @@ from dockmesh.core.sections import quoted
 def early(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
     """Why Docker dropped it for its mere destination."""
     refused = _refused(seen, packets, DOCKERS, "raw-PREROUTING")
-    return _by_docker(at, "direct routing refused", "allow-direct-routing", refused)
+    return _by_docker(at, FaultCode.DIRECT_ROUTING_REFUSED, "allow-direct-routing", refused)
 
 
 def late(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
@@ -23,9 +23,9 @@ def late(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
     others = next((each for each in _refused(seen, packets, OWN, "forward") if "ip saddr !=" in each.text), None)
     if others is not None:
         cause = f"the table {OWN} of {at.name} has no mark for how it comes in, and drops it: {quoted(others.text)}"
-        return Fault("not let in", cause, apply(at))
+        return Fault(FaultCode.NOT_ACCEPTED, cause, apply(at))
     refused = _refused(seen, packets, DOCKERS, f"filter-forward-in__{at.bridge}")
-    return _by_docker(at, "mark not let in", "bridge-accept-fwmark", refused)
+    return _by_docker(at, FaultCode.MARK_NOT_ACCEPTED, "bridge-accept-fwmark", refused)
 
 
 def unmarked(at: Side, seen: Sight) -> Fault | None:
@@ -33,7 +33,7 @@ def unmarked(at: Side, seen: Sight) -> Fault | None:
     if in_chain(seen.rules, "filter", FORWARD_CHAIN):
         return None
     cause = f"the table {OWN} of {at.name} marks nothing any more, by which peers are let in: it was flushed"
-    return Fault("marks missing", cause, apply(at))
+    return Fault(FaultCode.MARKS_MISSING, cause, apply(at))
 
 
 def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> Iterator[Refusal]:
@@ -41,11 +41,11 @@ def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> 
         yield from (each for each in refused_in(table, *seen.rulesets, packet) if each.chain == chain)
 
 
-def _by_docker(at: Side, name: FaultName, key: str, refused: Iterator[Refusal]) -> Fault | None:
+def _by_docker(at: Side, code: FaultCode, key: str, refused: Iterator[Refusal]) -> Fault | None:
     first = next(refused, None)
     if first is None:
         return None
     if not at.joined:
         return not_joined(at)
     cause = f"Docker on {at.name} runs without {key}, and drops what peers send: {quoted(first.text)}"
-    return Fault(name, cause, apply(at))
+    return Fault(code, cause, apply(at))

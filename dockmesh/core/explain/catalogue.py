@@ -1,44 +1,46 @@
-"""What every fault means and what mends it, for people who meet its name: docs/troubleshooting.md is made from this."""
+"""What every fault means and what mends it, for people who meet its code: docs/troubleshooting.md is made from this."""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-FaultName = Literal[
-    "no login",
-    "link down",
-    "docker stopped",
-    "no docker",
-    "bridge missing",
-    "bridge address wrong",
-    "no container",
-    "container without default route",
-    "ip_forward off",
-    "not joined",
-    "peer not in the inventory",
-    "underlay missing",
-    "route missing",
-    "wrong next hop",
-    "foreign route wins",
-    "routing rule",
-    "no way",
-    "no neighbour",
-    "stale neighbour",
-    "strict rp_filter",
-    "raw accepts missing",
-    "raw drop",
-    "DOCKER-USER flushed",
-    "FORWARD flushed",
-    "host firewall drop",
-    "firewalld refuses",
-    "not let in",
-    "direct routing refused",
-    "mark not let in",
-    "marks missing",
-    "masqueraded",
-    "MTU too small",
-    "no answer",
-    "lost between the hosts",
-]
+
+class FaultCode(StrEnum):
+    """The faults that `explain` names, for scripts and tests. Values are stable."""
+
+    NO_LOGIN = "no-login"
+    LINK_DOWN = "link-down"
+    DOCKER_STOPPED = "docker-stopped"
+    NO_DOCKER = "no-docker"
+    BRIDGE_MISSING = "bridge-missing"
+    BRIDGE_ADDRESS_WRONG = "bridge-address-wrong"
+    NO_CONTAINER = "no-container"
+    CONTAINER_WITHOUT_DEFAULT_ROUTE = "container-without-default-route"
+    IP_FORWARD_OFF = "ip-forward-off"
+    NOT_JOINED = "not-joined"
+    PEER_NOT_IN_INVENTORY = "peer-not-in-inventory"
+    UNDERLAY_MISSING = "underlay-missing"
+    ROUTE_MISSING = "route-missing"
+    WRONG_NEXT_HOP = "wrong-next-hop"
+    FOREIGN_ROUTE_WINS = "foreign-route-wins"
+    ROUTING_RULE = "routing-rule"
+    NO_ROUTE = "no-route"
+    NO_NEIGHBOUR = "no-neighbour"
+    STALE_NEIGHBOUR = "stale-neighbour"
+    STRICT_RP_FILTER = "strict-rp-filter"
+    RAW_ACCEPTS_MISSING = "raw-accepts-missing"
+    RAW_DROP = "raw-drop"
+    DOCKER_USER_FLUSHED = "docker-user-flushed"
+    FORWARD_FLUSHED = "forward-flushed"
+    HOST_FIREWALL_DROP = "host-firewall-drop"
+    FIREWALLD_REFUSES = "firewalld-refuses"
+    NOT_ACCEPTED = "not-accepted"
+    DIRECT_ROUTING_REFUSED = "direct-routing-refused"
+    MARK_NOT_ACCEPTED = "mark-not-accepted"
+    MARKS_MISSING = "marks-missing"
+    MASQUERADED = "masqueraded"
+    MTU_TOO_SMALL = "mtu-too-small"
+    NO_ANSWER = "no-answer"
+    LOST_BETWEEN = "lost-between"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,86 +53,96 @@ class Entry:
 
 _APPLY = "`dockmesh apply --limit HOST`"
 
-CATALOGUE: dict[FaultName, Entry] = {
-    "no login": Entry(
+CATALOGUE: dict[FaultCode, Entry] = {
+    FaultCode.NO_LOGIN: Entry(
         "the host cannot be looked at: SSH refuses, or nothing answers", "`ssh ADDRESS`, and what the cause says"
     ),
-    "link down": Entry(
+    FaultCode.LINK_DOWN: Entry(
         "an interface on the way is off: the uplink, docker0, the container's own, or its leg in the bridge; or a "
         "cable is out",
         "`ip link set DEVICE up`; where the host is off the LAN, on its console",
     ),
-    "docker stopped": Entry("Docker does not run", "`systemctl start docker`"),
-    "no docker": Entry(
+    FaultCode.DOCKER_STOPPED: Entry("Docker does not run", "`systemctl start docker`"),
+    FaultCode.NO_DOCKER: Entry(
         "Docker is not installed, and the inventory says nothing of that",
         "`docker: false` for that host, or install it",
     ),
-    "bridge missing": Entry("Docker runs, and docker0 is gone", "`systemctl restart docker`"),
-    "bridge address wrong": Entry("docker0 has another address than in the inventory", _APPLY),
-    "no container": Entry("there is nothing to reach: no such container, or it does not run", "`docker ps --all`"),
-    "container without default route": Entry(
+    FaultCode.BRIDGE_MISSING: Entry("Docker runs, and docker0 is gone", "`systemctl restart docker`"),
+    FaultCode.BRIDGE_ADDRESS_WRONG: Entry("docker0 has another address than in the inventory", _APPLY),
+    FaultCode.NO_CONTAINER: Entry(
+        "there is nothing to reach: no such container, or it does not run", "`docker ps --all`"
+    ),
+    FaultCode.CONTAINER_WITHOUT_DEFAULT_ROUTE: Entry(
         "the container sends its replies nowhere, or to somebody else", "`nsenter … ip route replace default via …`"
     ),
-    "ip_forward off": Entry(
+    FaultCode.IP_FORWARD_OFF: Entry(
         "the host forwards nothing, or nothing that comes in by that interface",
         "`sysctl -w net.ipv4.ip_forward=1`; then see who switches it off, in /etc/sysctl.d",
     ),
-    "not joined": Entry("nothing of dockmesh's is on the host", _APPLY),
-    "peer not in the inventory": Entry(
+    FaultCode.NOT_JOINED: Entry("nothing of dockmesh's is on the host", _APPLY),
+    FaultCode.PEER_NOT_IN_INVENTORY: Entry(
         "the host was last joined by an inventory without the other one",
         "`dockmesh apply --limit HOST`, by one with it",
     ),
-    "underlay missing": Entry(
+    FaultCode.UNDERLAY_MISSING: Entry(
         "no interface has the address that the peers send to",
         "correct `address` or `underlay` in the inventory, or give the host that address",
     ),
-    "route missing": Entry("the route to the other's prefix was removed", _APPLY),
-    "wrong next hop": Entry("the route leads to another machine", _APPLY),
-    "foreign route wins": Entry(
+    FaultCode.ROUTE_MISSING: Entry("the route to the other's prefix was removed", _APPLY),
+    FaultCode.WRONG_NEXT_HOP: Entry("the route leads to another machine", _APPLY),
+    FaultCode.FOREIGN_ROUTE_WINS: Entry(
         "a route of somebody else's is more specific, or has the better metric",
         "`ip route del …`, and where it comes from",
     ),
-    "routing rule": Entry("`ip rule` sends it past the main table", "`ip rule del pref …`, and where it comes from"),
-    "no way": Entry("the kernel knows no way to the other end", "`ip route get ADDRESS` says what it would do"),
-    "no neighbour": Entry("the two hosts share no LAN", "`arping -c 3 ADDRESS`; dockmesh needs one LAN"),
-    "stale neighbour": Entry(
+    FaultCode.ROUTING_RULE: Entry(
+        "`ip rule` sends it past the main table", "`ip rule del pref …`, and where it comes from"
+    ),
+    FaultCode.NO_ROUTE: Entry(
+        "the kernel knows no way to the other end", "`ip route get ADDRESS` says what it would do"
+    ),
+    FaultCode.NO_NEIGHBOUR: Entry("the two hosts share no LAN", "`arping -c 3 ADDRESS`; dockmesh needs one LAN"),
+    FaultCode.STALE_NEIGHBOUR: Entry(
         "frames go to another card than the other host's: an old entry, one made by hand, or two machines with one "
         "address",
         "`ip neigh del ADDRESS dev DEVICE`",
     ),
-    "strict rp_filter": Entry(
+    FaultCode.STRICT_RP_FILTER: Entry(
         "the host would answer by another interface, and therefore refuses the packet",
         "`sysctl -w net.ipv4.conf.DEVICE.rp_filter=2`; in /etc/sysctl.d to keep it",
     ),
-    "raw accepts missing": Entry("Docker's own rules in table raw drop it; the accept before them is gone", _APPLY),
-    "raw drop": Entry("somebody's rule in table raw, or in PREROUTING, drops it", "`iptables -t raw -D …`"),
-    "DOCKER-USER flushed": Entry("the jump by which peers are let in was removed", _APPLY),
-    "FORWARD flushed": Entry("as before, on a host without Docker", _APPLY),
-    "host firewall drop": Entry(
+    FaultCode.RAW_ACCEPTS_MISSING: Entry(
+        "Docker's own rules in table raw drop it; the accept before them is gone", _APPLY
+    ),
+    FaultCode.RAW_DROP: Entry("somebody's rule in table raw, or in PREROUTING, drops it", "`iptables -t raw -D …`"),
+    FaultCode.DOCKER_USER_FLUSHED: Entry("the jump by which peers are let in was removed", _APPLY),
+    FaultCode.FORWARD_FLUSHED: Entry("as before, on a host without Docker", _APPLY),
+    FaultCode.HOST_FIREWALL_DROP: Entry(
         "a rule or policy of the host's own firewall drops it (iptables, nft, ufw)",
         "`iptables -D …`, `nft delete rule …`; for good, in that firewall's configuration",
     ),
-    "firewalld refuses": Entry(
+    FaultCode.FIREWALLD_REFUSES: Entry(
         "its table of nft refuses what iptables has accepted: Docker before 27 does not have it let anything through "
         "to containers; or Docker was started before firewalld; or pings are blocked",
         "a policy of its own for peers, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
     ),
-    "not let in": Entry("no rule of dockmesh's lets it in by the interface it comes by", _APPLY),
-    "direct routing refused": Entry("Docker with nftables runs without `allow-direct-routing`", _APPLY),
-    "mark not let in": Entry("Docker with nftables runs without `bridge-accept-fwmark`", _APPLY),
-    "marks missing": Entry("the table that marks what peers send, where Docker uses nftables, was flushed", _APPLY),
-    "masqueraded": Entry(
+    FaultCode.NOT_ACCEPTED: Entry("no rule of dockmesh's lets it in by the interface it comes by", _APPLY),
+    FaultCode.DIRECT_ROUTING_REFUSED: Entry("Docker with nftables runs without `allow-direct-routing`", _APPLY),
+    FaultCode.MARK_NOT_ACCEPTED: Entry("Docker with nftables runs without `bridge-accept-fwmark`", _APPLY),
+    FaultCode.MARKS_MISSING: Entry(
+        "the table that marks what peers send, where Docker uses nftables, was flushed", _APPLY
+    ),
+    FaultCode.MASQUERADED: Entry(
         "peers see the host's address instead of the container's, though `source_nat` is false; packets get through",
         "`dockmesh apply --limit HOST`; where another rule comes first, `nft list ruleset` finds it",
     ),
-    "MTU too small": Entry(
+    FaultCode.MTU_TOO_SMALL: Entry(
         "packets of full size do not fit an uplink, or what is between the hosts; small ones get through",
         "`ip link set DEVICE mtu …`, or `dockmesh apply`, which gives docker0 the smaller one",
     ),
-    "no answer": Entry(
+    FaultCode.NO_ANSWER: Entry(
         "it is handed to the container, which does not answer: a firewall of its own, perhaps", "`dockmesh trace A B`"
     ),
-    "lost between the hosts": Entry(
+    FaultCode.LOST_BETWEEN: Entry(
         "it leaves the one host and does not come to the other, as in a cloud that checks source and destination",
         "`dockmesh trace A B`; in a cloud, see [guides/cloud.md](guides/cloud.md)",
     ),

@@ -6,9 +6,9 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from dockmesh.core.explain import backend
-from dockmesh.core.explain.catalogue import FaultName
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
-from dockmesh.core.explain.model import Fault, Step, Way
+from dockmesh.core.explain.model import Check, Fault, Step, Way
 from dockmesh.core.explain.roads import known
 from dockmesh.core.explain.rules import Packet, Rule, in_chain, jumps, refusing
 from dockmesh.core.explain.sight import Sight
@@ -25,9 +25,9 @@ def sending(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: 
     """The firewall of the host that sends: nothing shall refuse."""
     refused = _refused(seen, packets)
     if refused:
-        yield bad(at, way, "firewall", _by_others(at, other, refused[0]))
+        yield bad(at, way, Check.FIREWALL, _by_others(at, other, refused[0]))
     else:
-        yield good(at, way, "firewall", "refuses nothing that leaves")
+        yield good(at, way, Check.FIREWALL, "refuses nothing that leaves")
     yield from _tables(at, other, seen, packets, way)
 
 
@@ -35,9 +35,9 @@ def receiving(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way
     """The firewall of the host that receives: the table raw first, then filter."""
     dropped = next((rule for rule in _refused(seen, packets) if _early(rule)), None)
     if fault := _raw(at, other, seen, dropped) if dropped else backend.early(at, seen, packets):
-        yield bad(at, way, "raw", fault)
+        yield bad(at, way, Check.RAW, fault)
     else:
-        yield good(at, way, "raw", "refuses nothing")
+        yield good(at, way, Check.RAW, "refuses nothing")
     yield from _filter(at, other, seen, packets, way)
     yield from _tables(at, other, seen, packets, way)
 
@@ -52,21 +52,21 @@ def _early(rule: Rule) -> bool:
 
 def _raw(at: Side, other: Side, seen: Sight, rule: Rule) -> Fault:
     if not rule.dockers:
-        return _by_others(at, other, rule, "raw drop")
+        return _by_others(at, other, rule, FaultCode.RAW_DROP)
     if not at.joined:
         return not_joined(at)
     if jumps(seen.rules, "raw", "PREROUTING", RAW_CHAIN) and not known(seen, other):
         return unknown_peer(at, other)
     cause = f"{RAW_CHAIN} of {at.name} lets nothing in any more, and Docker's own rule drops it: {_said(rule)}"
-    return Fault("raw accepts missing", cause, apply(at))
+    return Fault(FaultCode.RAW_ACCEPTS_MISSING, cause, apply(at))
 
 
 def _filter(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
     if fault := _filtered(at, other, seen, packets, way):
-        yield bad(at, way, "filter", fault)
+        yield bad(at, way, Check.FILTER, fault)
     else:
         by = "the table ip dockmesh" if seen.nftables else FORWARD_CHAIN
-        yield good(at, way, "filter", f"{by} lets {other.name} in" if at.pid else "refuses nothing")
+        yield good(at, way, Check.FILTER, f"{by} lets {other.name} in" if at.pid else "refuses nothing")
 
 
 def _filtered(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Fault | None:
@@ -97,24 +97,24 @@ def _flushed(at: Side, seen: Sight) -> Fault | None:
     if jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN):
         return None
     cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in: it was flushed"
-    return Fault("DOCKER-USER flushed" if at.host.docker else "FORWARD flushed", cause, apply(at))
+    return Fault(FaultCode.DOCKER_USER_FLUSHED if at.host.docker else FaultCode.FORWARD_FLUSHED, cause, apply(at))
 
 
 def _by_docker(at: Side, rule: Rule) -> Fault:
     cause = f"a rule of Docker's on {at.name} drops it, for {FORWARD_CHAIN} has none for how it comes in: {_said(rule)}"
-    return Fault("not let in", cause, apply(at))
+    return Fault(FaultCode.NOT_ACCEPTED, cause, apply(at))
 
 
-def _by_others(at: Side, other: Side, rule: Rule, name: FaultName = "host firewall drop") -> Fault:
+def _by_others(at: Side, other: Side, rule: Rule, code: FaultCode = FaultCode.HOST_FIREWALL_DROP) -> Fault:
     if not rule.text:
         cause = f"the firewall of {at.name} drops it by policy: {_said(rule)}"
         source = other.host.prefix or other.host.underlay
         letting = f"iptables -t {rule.table} -I {rule.chain} -s {source} -j ACCEPT"
-        return Fault(name, cause, on(at, letting))
+        return Fault(code, cause, on(at, letting))
     cause = f"a rule in the firewall of {at.name} drops it: {_said(rule)}"
     table = "" if rule.table == "filter" else f"-t {rule.table} "
     # Words taken apart and put together again: nothing in a comment is for a shell.
-    return Fault(name, cause, on(at, f"iptables {table}-D {rule.chain} {shlex.join(shlex.split(rule.text))}"))
+    return Fault(code, cause, on(at, f"iptables {table}-D {rule.chain} {shlex.join(shlex.split(rule.text))}"))
 
 
 def _said(rule: Rule) -> str:
@@ -128,9 +128,9 @@ def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: 
         for each in refusals(*seen.rulesets, packet):
             fault = _in_table(at, other, each)
             if each.took:
-                yield bad(at, way, "nft", fault)
+                yield bad(at, way, Check.NFT, fault)
             else:
-                yield unsure(at, way, "nft", f"{fault.cause}; it has no counter", fault)
+                yield unsure(at, way, Check.NFT, f"{fault.cause}; it has no counter", fault)
             return
 
 
@@ -144,7 +144,9 @@ def _firewalld(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], wa
         for refused in firewalld.refusals(chains, packet.hook, flow, far.all):
             fault = _by_firewalld(at, other, packet, chains, refused)
             told = f"it may be that {fault.cause}"
-            yield bad(at, way, "firewalld", fault) if refused.sure else unsure(at, way, "firewalld", told, fault)
+            yield (
+                bad(at, way, Check.FIREWALLD, fault) if refused.sure else unsure(at, way, Check.FIREWALLD, told, fault)
+            )
             return
 
 
@@ -156,7 +158,7 @@ def _by_firewalld(at: Side, other: Side, packet: Packet, chains: Ruleset, refuse
     else:
         rule = f"rule priority=-1 family=ipv4 source address={networks[-1]} protocol value=icmp accept"
         remedy = f"firewall-cmd --permanent --add-rich-rule={shlex.quote(rule)}; firewall-cmd --reload"
-    return Fault("firewalld refuses", cause, on(at, remedy))
+    return Fault(FaultCode.FIREWALLD_REFUSES, cause, on(at, remedy))
 
 
 def _in_table(at: Side, other: Side, each: Refusal) -> Fault:
@@ -164,6 +166,6 @@ def _in_table(at: Side, other: Side, each: Refusal) -> Fault:
     if not each.text or each.handle is None:
         source = other.host.prefix or other.host.underlay
         cause = f"the policy of chain {where} of nft on {at.name} drops it"
-        return Fault("host firewall drop", cause, on(at, f"nft insert rule {where} ip saddr {source} accept"))
+        return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on(at, f"nft insert rule {where} ip saddr {source} accept"))
     cause = f"a rule in chain {where} of nft on {at.name} drops it: {quoted(each.text)}"
-    return Fault("host firewall drop", cause, on(at, f"nft delete rule {where} handle {each.handle}"))
+    return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on(at, f"nft delete rule {where} handle {each.handle}"))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from dockmesh.core.explain.model import Fault, Question, Step, Way
+from dockmesh.core.explain.catalogue import FaultCode
+from dockmesh.core.explain.model import Check, Fault, Question, Step, Way
 from dockmesh.core.explain.rules import Packet
 from dockmesh.core.explain.script import Pinged, Stood, stand_in
 from dockmesh.core.explain.sight import Sight
@@ -111,17 +112,17 @@ def coming(at: Side, other: Side) -> tuple[Packet, ...]:
     return tuple(Packet(source, at.address, at.uplink, at.bridge) for source in sources)
 
 
-def good(at: Side, way: Way, check: str, detail: str) -> Step:
+def good(at: Side, way: Way, check: Check, detail: str) -> Step:
     """It is as it should be."""
     return Step(at.name, way, check, ok=True, detail=detail)
 
 
-def unsure(at: Side, way: Way, check: str, detail: str, fault: Fault | None = None) -> Step:
+def unsure(at: Side, way: Way, check: Check, detail: str, fault: Fault | None = None) -> Step:
     """It cannot be said; with a fault, that is what it may be."""
     return Step(at.name, way, check, ok=None, detail=detail, fault=fault)
 
 
-def bad(at: Side, way: Way, check: str, fault: Fault) -> Step:
+def bad(at: Side, way: Way, check: Check, fault: Fault) -> Step:
     """It is what breaks the way, unless something before it does."""
     return Step(at.name, way, check, ok=False, detail=fault.cause, fault=fault)
 
@@ -138,10 +139,10 @@ def apply(at: Side) -> str:
 
 def not_joined(at: Side) -> Fault:
     """Nothing of dockmesh's is on the host."""
-    return Fault("not joined", f"{at.name} has not joined the mesh", apply(at))
+    return Fault(FaultCode.NOT_JOINED, f"{at.name} has not joined the mesh", apply(at))
 
 
 def unknown_peer(at: Side, other: Side) -> Fault:
     """The host was joined by an inventory without the other one."""
     cause = f"{at.name} does not know {other.name}: the inventory it was last joined with had no such host"
-    return Fault("peer not in the inventory", cause, apply(at))
+    return Fault(FaultCode.PEER_NOT_IN_INVENTORY, cause, apply(at))

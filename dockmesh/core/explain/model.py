@@ -2,15 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
-from dockmesh.core.explain.catalogue import FaultName
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.inventory.wording import quoted
 from dockmesh.core.model import Fleet
 from dockmesh.core.trace.model import Endpoint, endpoint
 from dockmesh.errors import HostFailure, UsageCode, UsageError
 
 Way = Literal["there", "back"]
+
+
+class Check(StrEnum):
+    """What a step looks at, for scripts and tests. Values are stable."""
+
+    LOGIN = "login"
+    DOCKER = "docker"
+    BRIDGE = "bridge"
+    CONTAINER = "container"
+    FORWARDING = "forwarding"
+    UPLINK = "uplink"
+    ROUTE = "route"
+    NEIGHBOUR = "neighbour"
+    RP_FILTER = "rp-filter"
+    FIREWALL = "firewall"
+    RAW = "raw"
+    FILTER = "filter"
+    NFT = "nft"
+    FIREWALLD = "firewalld"
+    SOURCE = "source"
+    MTU = "mtu"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +52,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What breaks the way: its name, which scripts may rely on; what it is; and what mends it.
+    """What breaks the way: its code, which scripts may rely on; what it is; and what mends it.
 
     `remedy` is a command, behind `on HOST: ` where it is for that host's shell. `blocks` is False for what lets the
     probe pass and is not as it should be all the same.
     """
 
-    name: FaultName
+    code: FaultCode
     cause: str
     remedy: str
     blocks: bool = True
@@ -47,7 +70,7 @@ class Step:
 
     host: str
     way: Way
-    check: str
+    check: Check
     ok: bool | None
     detail: str
     fault: Fault | None = None

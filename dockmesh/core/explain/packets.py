@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from shlex import quote
 
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Evidence, Side, apply, bad, good, on, unsure
-from dockmesh.core.explain.model import Fault, Step
+from dockmesh.core.explain.model import Check, Fault, Step
 from dockmesh.core.explain.rules import in_chain, jumps, took
 from dockmesh.core.explain.sight import Sight
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN
@@ -23,14 +24,14 @@ def source_address(seen: Evidence) -> Iterator[Step]:
     kept = _keeps(at.sight)
     if masked and not own:
         cause = f"{other.name} sees {at.host.underlay}, not {at.address}: {at.name} masquerades towards its peer"
-        yield bad(at, "there", "source", _masked(at, cause, kept=kept))
+        yield bad(at, "there", Check.SOURCE, _masked(at, cause, kept=kept))
     elif not kept:
         cause = f"{at.name} will masquerade towards its peers: what keeps containers' addresses there was removed"
-        yield bad(at, "there", "source", _masked(at, cause, kept=False))
+        yield bad(at, "there", Check.SOURCE, _masked(at, cause, kept=False))
     elif own:
-        yield good(at, "there", "source", f"{other.name} sees {at.address}")
+        yield good(at, "there", Check.SOURCE, f"{other.name} sees {at.address}")
     else:
-        yield unsure(at, "there", "source", f"{other.name} counted nothing from {at.address}")
+        yield unsure(at, "there", Check.SOURCE, f"{other.name} counted nothing from {at.address}")
 
 
 def _keeps(seen: Sight) -> bool:
@@ -42,7 +43,7 @@ def _keeps(seen: Sight) -> bool:
 def _masked(at: Side, cause: str, *, kept: bool) -> Fault:
     why = "another rule of it comes before dockmesh's" if kept else "its nft table ip dockmesh is gone or altered"
     remedy = on(at, "nft list ruleset | grep -e 'hook postrouting' -e masquerade -e snat") if kept else apply(at)
-    return Fault("masqueraded", f"{cause}, in spite of source_nat: false; {why}", remedy, blocks=False)
+    return Fault(FaultCode.MASQUERADED, f"{cause}, in spite of source_nat: false; {why}", remedy, blocks=False)
 
 
 def largest(seen: Evidence) -> Iterator[Step]:
@@ -54,21 +55,23 @@ def largest(seen: Evidence) -> Iterator[Step]:
     legs = [side.sight.leg.link.mtu for side in (at, other) if side.sight and side.sight.leg]
     least, narrow = min(uplinks, key=lambda each: each[0], default=(0, at))
     if uplinks and legs and max(legs) > least:
-        yield bad(narrow, "there", "mtu", _narrow(narrow, least, max(legs)))
+        yield bad(narrow, "there", Check.MTU, _narrow(narrow, least, max(legs)))
     elif not seen.reached or (sent := seen.pinged.whole) is None:
-        yield unsure(at, "there", "mtu", "no packet of full size was sent")
+        yield unsure(at, "there", Check.MTU, "no packet of full size was sent")
     elif sent.remembered:
         detail = f"the container still goes by {sent.told_mtu} bytes, which it was told within the last ten minutes"
-        yield unsure(at, "there", "mtu", detail)
+        yield unsure(at, "there", Check.MTU, detail)
     elif not sent.received:
         told = f", {sent.told_mtu} at most" if sent.told_mtu else ""
         cause = f"packets of {sent.size} bytes do not get from {at.name} to {other.name}{told}"
         remedy = f"ask for an MTU of {sent.size} on all that is between the hosts"
-        yield bad(at, "there", "mtu", Fault("MTU too small", cause, remedy, blocks=False))
+        yield bad(at, "there", Check.MTU, Fault(FaultCode.MTU_TOO_SMALL, cause, remedy, blocks=False))
     else:
-        yield good(at, "there", "mtu", f"{sent.size} bytes get through")
+        yield good(at, "there", Check.MTU, f"{sent.size} bytes get through")
 
 
 def _narrow(at: Side, mtu: int, wanted: int) -> Fault:
     cause = f"{at.uplink} of {at.name} takes {mtu} bytes, and containers send up to {wanted}"
-    return Fault("MTU too small", cause, on(at, f"ip link set {quote(at.uplink or '')} mtu {wanted}"), blocks=False)
+    return Fault(
+        FaultCode.MTU_TOO_SMALL, cause, on(at, f"ip link set {quote(at.uplink or '')} mtu {wanted}"), blocks=False
+    )

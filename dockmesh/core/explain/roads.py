@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from shlex import quote
 
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, on, unknown_peer, unsure
-from dockmesh.core.explain.model import Fault, Step, Way
+from dockmesh.core.explain.model import Check, Fault, Step, Way
 from dockmesh.core.explain.sight import ListedRoute, Sight
 from dockmesh.core.iproute import Way as Decision
 from dockmesh.core.names import FORWARD_CHAIN
@@ -21,15 +22,17 @@ def uplink(at: Side, seen: Sight, way: Way) -> Iterator[Step]:
     if device is None or link is None:
         cause = f"no interface of {at.name} has {at.host.underlay}, which its peers send to"
         remedy = f"set underlay of {at.name} in the inventory to an address that it has, or give it that one"
-        yield bad(at, way, "uplink", Fault("underlay missing", cause, remedy))
+        yield bad(at, way, Check.UPLINK, Fault(FaultCode.UNDERLAY_MISSING, cause, remedy))
     elif not link.up:
         cause = f"{device} of {at.name} is down"
-        yield bad(at, way, "uplink", Fault("link down", cause, on(at, f"ip link set {quote(device)} up")))
+        yield bad(at, way, Check.UPLINK, Fault(FaultCode.LINK_DOWN, cause, on(at, f"ip link set {quote(device)} up")))
     elif not link.carrier:
         cause = f"{device} of {at.name} has no carrier: nothing is at the other end of its cable"
-        yield bad(at, way, "uplink", Fault("link down", cause, on(at, f"ip -s link show dev {quote(device)}")))
+        yield bad(
+            at, way, Check.UPLINK, Fault(FaultCode.LINK_DOWN, cause, on(at, f"ip -s link show dev {quote(device)}"))
+        )
     else:
-        yield good(at, way, "uplink", f"{device} {at.host.underlay}")
+        yield good(at, way, Check.UPLINK, f"{device} {at.host.underlay}")
 
 
 def right_way(at: Side, other: Side) -> bool:
@@ -44,9 +47,9 @@ def right_way(at: Side, other: Side) -> bool:
 def route(at: Side, other: Side, seen: Sight, way: Way) -> Iterator[Step]:
     """Which way the kernel sends a packet to the other end, and whose doing that is."""
     if right_way(at, other) and isinstance(seen.way_out, Decision):
-        yield good(at, way, "route", f"{other.address} via {other.host.underlay} dev {seen.way_out.device}")
+        yield good(at, way, Check.ROUTE, f"{other.address} via {other.host.underlay} dev {seen.way_out.device}")
     else:
-        yield bad(at, way, "route", _route_fault(at, other, seen))
+        yield bad(at, way, Check.ROUTE, _route_fault(at, other, seen))
 
 
 def _route_fault(at: Side, other: Side, seen: Sight) -> Fault:
@@ -58,16 +61,20 @@ def _route_fault(at: Side, other: Side, seen: Sight) -> Fault:
         return not_joined(other)
     if best is not None and best in own and best.route.next_hop != other.host.underlay:
         cause = f"{at.name} sends what is for {other.name} to another machine: {best.words}"
-        return Fault("wrong next hop", f"{cause}, not via {other.host.underlay}", apply(at))
+        return Fault(FaultCode.WRONG_NEXT_HOP, f"{cause}, not via {other.host.underlay}", apply(at))
     if best is not None and best not in own and best.route.prefix.prefixlen > 0:
         cause = f"a route of somebody else's takes what {at.name} sends to {other.name}: {best.words}"
-        return Fault("foreign route wins", cause, on(at, f"ip route del {best.words}"))
+        return Fault(FaultCode.FOREIGN_ROUTE_WINS, cause, on(at, f"ip route del {best.words}"))
     if seen.policy:
         cause = f"a routing rule of {at.name} sends what is for {other.name} past the main table: {seen.policy[0]}"
-        return Fault("routing rule", cause, on(at, f"ip rule del pref {quote(seen.policy[0].split(':', 1)[0])}"))
+        return Fault(
+            FaultCode.ROUTING_RULE, cause, on(at, f"ip rule del pref {quote(seen.policy[0].split(':', 1)[0])}")
+        )
     said = seen.way_out if isinstance(seen.way_out, str) else f"dev {seen.way_out.device}"
     return Fault(
-        "no way", f"{at.name} knows no way to {other.address}: {said}", on(at, f"ip route get {other.address}")
+        FaultCode.NO_ROUTE,
+        f"{at.name} knows no way to {other.address}: {said}",
+        on(at, f"ip route get {other.address}"),
     )
 
 
@@ -77,7 +84,7 @@ def _routeless(at: Side, other: Side, seen: Sight) -> Fault:
     if not known(seen, other) and any(rule.chain == FORWARD_CHAIN for rule in seen.rules):
         return unknown_peer(at, other)
     cause = f"{at.name} has no route to {other.host.prefix}, the prefix of {other.name}: it was removed"
-    return Fault("route missing", cause, apply(at))
+    return Fault(FaultCode.ROUTE_MISSING, cause, apply(at))
 
 
 def known(seen: Sight, other: Side) -> bool:
@@ -99,14 +106,14 @@ def neighbour(at: Side, other: Side, seen: Sight, way: Way) -> Iterator[Step]:
     found = seen.neighbours.get(address)
     its = other.sight.links.get(other.uplink or "") if other.sight else None
     if found is not None and found.mac and its is not None and its.mac and found.mac != its.mac:
-        yield bad(at, way, "neighbour", _stale(at, other, found.state, (found.device, found.mac, its.mac)))
+        yield bad(at, way, Check.NEIGHBOUR, _stale(at, other, found.state, (found.device, found.mac, its.mac)))
     elif seen.lan or (found is not None and found.mac):
-        yield good(at, way, "neighbour", f"{address} is {found.mac if found and found.mac else 'there'}")
+        yield good(at, way, Check.NEIGHBOUR, f"{address} is {found.mac if found and found.mac else 'there'}")
     elif other.sight is None or its is None or not its.up:
-        yield unsure(at, way, "neighbour", f"{address} does not answer")
+        yield unsure(at, way, Check.NEIGHBOUR, f"{address} does not answer")
     else:
         cause = f"{at.name} gets no answer from {address}, though {other.name} has that address: they share no LAN"
-        yield bad(at, way, "neighbour", Fault("no neighbour", cause, on(at, f"arping -c 3 {address}")))
+        yield bad(at, way, Check.NEIGHBOUR, Fault(FaultCode.NO_NEIGHBOUR, cause, on(at, f"arping -c 3 {address}")))
 
 
 def _stale(at: Side, other: Side, state: str, where: tuple[str, str, str]) -> Fault:
@@ -116,7 +123,7 @@ def _stale(at: Side, other: Side, state: str, where: tuple[str, str, str]) -> Fa
         "an entry made by hand" if state == "PERMANENT" else "an entry that is out of date, or another machine answers"
     )
     remedy = on(at, f"ip neigh del {other.host.underlay} dev {quote(device)}")
-    return Fault("stale neighbour", f"{cause}: {why}", remedy)
+    return Fault(FaultCode.STALE_NEIGHBOUR, f"{cause}: {why}", remedy)
 
 
 def entry(at: Side, other: Side, seen: Sight, way: Way) -> Iterator[Step]:
@@ -124,16 +131,16 @@ def entry(at: Side, other: Side, seen: Sight, way: Way) -> Iterator[Step]:
     decided, device = seen.way_in, at.uplink
     if isinstance(decided, str):
         if device is not None and right_way(at, other) and (seen.filtered > 0 or _strict(seen, device)):
-            yield bad(at, way, "rp_filter", _filtered(at, other, seen, device))
+            yield bad(at, way, Check.RP_FILTER, _filtered(at, other, seen, device))
         else:
-            yield unsure(at, way, "rp_filter", f"the kernel refuses what comes in from {other.address}: {decided}")
+            yield unsure(at, way, Check.RP_FILTER, f"the kernel refuses what comes in from {other.address}: {decided}")
     elif at.bridge is not None and decided.device != at.bridge:
         best = _best(seen, at.address)
         words = best.words if best else f"dev {decided.device}"
         cause = f"a route of somebody else's takes what is for {at.address} on {at.name}: {words}"
-        yield bad(at, way, "rp_filter", Fault("foreign route wins", cause, on(at, f"ip route del {words}")))
+        yield bad(at, way, Check.RP_FILTER, Fault(FaultCode.FOREIGN_ROUTE_WINS, cause, on(at, f"ip route del {words}")))
     else:
-        yield good(at, way, "rp_filter", f"what comes in from {other.address} is taken")
+        yield good(at, way, Check.RP_FILTER, f"what comes in from {other.address} is taken")
 
 
 def _strict(seen: Sight, device: str) -> bool:
@@ -149,4 +156,6 @@ def _filtered(at: Side, other: Side, seen: Sight, device: str) -> Fault:
         f"{at.name} refuses what comes in from {other.address} by {device}, for it would answer by {back}, and its "
         "rp_filter is strict"
     )
-    return Fault("strict rp_filter", cause, on(at, f"sysctl -w {quote(f'net.ipv4.conf.{device}.rp_filter={_LOOSE}')}"))
+    return Fault(
+        FaultCode.STRICT_RP_FILTER, cause, on(at, f"sysctl -w {quote(f'net.ipv4.conf.{device}.rp_filter={_LOOSE}')}")
+    )

@@ -5,8 +5,9 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 from dockmesh.core.explain import doors, hosts, packets, roads
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.evidence import Evidence, Side, coming, leaving
-from dockmesh.core.explain.model import Explained, Fault, Step, Way
+from dockmesh.core.explain.model import Check, Explained, Fault, Step, Way
 from dockmesh.core.explain.rules import in_chain, took
 from dockmesh.core.names import FORWARD_CHAIN
 
@@ -100,15 +101,15 @@ def _unexplained(seen: Evidence) -> Fault:
     rules = in_chain(target.sight.rules, "filter", FORWARD_CHAIN) if target.sight else []
     if any(took(rules, network) for network in networks):
         cause = f"{target.name} hands it to {target.address}, which does not answer: a firewall of its own, perhaps"
-        return Fault("no answer", cause, trace)
+        return Fault(FaultCode.NO_ANSWER, cause, trace)
     cause = (
         f"{source.name} sends it the right way, and {target.name} lets nothing of it in: what is between them loses "
         "it, as a cloud does that checks source and destination"
     )
-    return Fault("lost between the hosts", cause, trace)
+    return Fault(FaultCode.LOST_BETWEEN, cause, trace)
 
 
 def _probe(seen: Evidence) -> Step:
     ttl = f" with TTL {seen.pinged.ttl}" if seen.pinged.ttl is not None else ""
     got = f"{seen.pinged.received} replies from {seen.target.address}{ttl}"
-    return Step(seen.source.name, "back", "probe", ok=seen.reached, detail=got)
+    return Step(seen.source.name, "back", Check.PROBE, ok=seen.reached, detail=got)

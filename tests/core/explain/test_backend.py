@@ -3,10 +3,13 @@
 The ruleset is that of the lab's stand-in for Docker 29, joined.
 """
 
+import re
+
 import pytest
 from builders import FLEET
 from explained import DATA, Changes, explained
 
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.model import Explained
 from dockmesh.core.model import Fleet
 
@@ -37,46 +40,48 @@ def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_misse
     assert good.fault is None
     assert all(step.ok for step in good.steps)
     details = {(step.host, step.way, step.check): step.detail for step in good.steps}
-    assert details["host3", "there", "filter"] == "the table ip dockmesh lets host1 in"
-    assert details["host1", "there", "source"] == "host3 sees 10.128.0.2"
+    assert all(name in details["host3", "there", "filter"] for name in ("ip dockmesh", "host1"))
+    assert all(name in details["host1", "there", "source"] for name in ("host3", "10.128.0.2"))
 
 
 @pytest.mark.parametrize(
-    ("after", "name", "words"),
+    ("after", "code", "names"),
     [
         (
             RULESET.replace(RAW, f"{RAW}\n\t\t{DIRECT.format(3)}"),
-            "direct routing refused",
-            "Docker on host3 runs without allow-direct-routing, and drops what peers send: ip daddr 10.128.32.2 ",
+            FaultCode.DIRECT_ROUTING_REFUSED,
+            ("host3", "allow-direct-routing", "ip daddr 10.128.32.2 "),
         ),
         (
             RULESET.replace(INTO, "").replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3)),
-            "mark not let in",
-            "Docker on host3 runs without bridge-accept-fwmark, and drops what peers send: drop comment",
+            FaultCode.MARK_NOT_ACCEPTED,
+            ("host3", "bridge-accept-fwmark", "drop comment"),
         ),
         (
             RULESET.replace(OWN, "").replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3)),
-            "marks missing",
-            "the table ip dockmesh of host3 marks nothing any more, by which peers are let in: it was flushed",
+            FaultCode.MARKS_MISSING,
+            ("host3", "ip dockmesh"),
         ),
         (
             RULESET.replace('iifname "eth0" ip saddr 192.168.18.128 ', 'iifname "eth0" ip saddr 192.168.18.131 '),
-            "peer not in the inventory",
-            "host3 does not know host1",
+            FaultCode.PEER_NOT_IN_INVENTORY,
+            ("host3", "host1"),
         ),
         (
             RULESET.replace(OTHERS.format(0), OTHERS.format(3)),
-            "not let in",
-            "the table ip dockmesh of host3 has no mark for how it comes in, and drops it: ip saddr != 10.128.32.0/20",
+            FaultCode.NOT_ACCEPTED,
+            ("host3", "ip dockmesh", "ip saddr != 10.128.32.0/20"),
         ),
     ],
 )
-def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(after: str, name: str, words: str) -> None:
+def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
+    after: str, code: FaultCode, names: tuple[str, ...]
+) -> None:
     assert after != RULESET
     fault = seen(after).fault
     assert fault is not None
-    assert fault.name == name, fault
-    assert words in fault.cause
+    assert fault.code == code, fault
+    assert all(name in fault.cause for name in names)
     assert fault.remedy == "dockmesh apply --limit host3"
 
 
@@ -90,14 +95,14 @@ def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
         }
     )
     assert found.fault is not None
-    assert found.fault.name == "no answer"
+    assert found.fault.code == FaultCode.NO_ANSWER
 
 
 def test_a_policy_that_iptables_was_left_with_is_not_dockers_any_more() -> None:
     fault = seen(RULESET, rules=NO_RULES.replace("FORWARD ACCEPT", "FORWARD DROP")).fault
     assert fault is not None
-    assert fault.name == "host firewall drop"
-    assert "iptables -P FORWARD DROP (it took 9 packets)" in fault.cause
+    assert fault.code == FaultCode.HOST_FIREWALL_DROP
+    assert re.search(r"iptables -P FORWARD DROP\b.*\b9\b", fault.cause)
 
 
 def test_a_rule_in_a_table_of_others_is_still_blamed_and_dockers_own_never() -> None:

@@ -1,11 +1,13 @@
 """The way of a probe recorded in the lab, and what is blamed when one thing on it is another."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from builders import FLEET
 from explained import Changes, evidence, explained, swapped, text
 
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.explain.model import question
 from dockmesh.core.explain.walk import explain
 from dockmesh.errors import HostError, UsageError
@@ -16,11 +18,11 @@ CHECKS = [
     (
         "host3",
         "there",
-        ["login", "uplink", "docker", "bridge", "container", "forwarding", "rp_filter", "raw", "filter"],
+        ["login", "uplink", "docker", "bridge", "container", "forwarding", "rp-filter", "raw", "filter"],
     ),
     ("host1", "there", ["source", "mtu"]),
     ("host3", "back", ["route", "firewall", "neighbour"]),
-    ("host1", "back", ["rp_filter", "raw", "filter", "probe"]),
+    ("host1", "back", ["rp-filter", "raw", "filter", "probe"]),
 ]
 
 
@@ -45,68 +47,66 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "remedy"),
+    ("changes", "code", "remedy"),
     [
         (
             host1(routes=WITHOUT_OWN, way_out=REFUSED),
-            "route missing",
+            FaultCode.ROUTE_MISSING,
             "dockmesh apply --limit host1",
         ),
         (
             host1(routes=HOST1_ROUTES.replace(OWN, OWN.replace(".130", ".129")), way_out=TO_GATEWAY),
-            "wrong next hop",
+            FaultCode.WRONG_NEXT_HOP,
             "dockmesh apply --limit host1",
         ),
         (
             host1(routes=f"{HOST1_ROUTES}\n10.128.32.0/24 dev x;$(x) scope link linkdown", way_out=TO_GATEWAY),
-            "foreign route wins",
+            FaultCode.FOREIGN_ROUTE_WINS,
             "on host1: ip route del 10.128.32.0/24 dev 'x;$(x)' scope link",
         ),
         (
             host1(policy="90:\tfrom all lookup 7", way_out=TO_GATEWAY),
-            "routing rule",
+            FaultCode.ROUTING_RULE,
             "on host1: ip rule del pref 90",
         ),
-        (host1(way_out=REFUSED), "no way", "on host1: ip route get 10.128.32.2"),
-        (host1(docker="stopped"), "docker stopped", "on host1: systemctl start docker"),
-        (host1(docker="absent"), "no docker", "docker: false for host1 in the inventory"),
+        (host1(way_out=REFUSED), FaultCode.NO_ROUTE, "on host1: ip route get 10.128.32.2"),
+        (host1(docker="stopped"), FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker"),
+        (host1(docker="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
         (
             {"host1-look": swapped("host1-look", "switches", "all 0 1", "all 0 0")},
-            "ip_forward off",
+            FaultCode.IP_FORWARD_OFF,
             "on host1: sysctl -w net.ipv4.ip_forward=1",
         ),
         (
             {"host3-look": swapped("host3-look", "switches", "eth0 0 1", "eth0 0 0")},
-            "ip_forward off",
+            FaultCode.IP_FORWARD_OFF,
             "on host3: sysctl -w net.ipv4.conf.eth0.forwarding=1",
         ),
         (
             {"host1-look": swapped("host1-look", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")},
-            "stale neighbour",
+            FaultCode.STALE_NEIGHBOUR,
             "on host1: ip neigh del 192.168.18.130 dev eth0",
         ),
         (
             {"host3-look": swapped("host3-look", "addresses", "192.168.18.130/20", "192.168.18.99/20")},
-            "underlay missing",
-            "set underlay of host3 in the inventory to an address that it has, or give it that one",
+            FaultCode.UNDERLAY_MISSING,
+            "*underlay*host3*",
         ),
         (
             {"host3-look": {"container.routes": "10.128.32.0/24 dev eth0 proto kernel scope link"}},
-            "container without default route",
+            FaultCode.CONTAINER_WITHOUT_DEFAULT_ROUTE,
             "on host3: nsenter --target * --net ip route replace default via 10.128.32.1",
         ),
-        ({"host3-look": {"docker": "stopped"}}, "docker stopped", "on host3: systemctl start docker"),
+        ({"host3-look": {"docker": "stopped"}}, FaultCode.DOCKER_STOPPED, "on host3: systemctl start docker"),
     ],
 )
 def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
-    changes: dict[str, Changes], name: str, remedy: str
+    changes: dict[str, Changes], code: FaultCode, remedy: str
 ) -> None:
     found = explained(changes)
     assert found.fault is not None
-    assert found.fault.name == name, found.fault
-    start, _, rest = remedy.partition("*")
-    assert found.fault.remedy.startswith(start)
-    assert found.fault.remedy.endswith(rest)
+    assert found.fault.code == code, found.fault
+    assert re.fullmatch(re.escape(remedy).replace(r"\*", ".*"), found.fault.remedy), found.fault
 
 
 def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> None:
@@ -115,20 +115,20 @@ def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> No
     changes = swapped("host3-look", "after.rules", jump, f"[7:588] {rule}\n{jump}")
     found = explained({"host3-look": changes})
     assert found.fault is not None
-    assert found.fault.name == "host firewall drop"
+    assert found.fault.code == FaultCode.HOST_FIREWALL_DROP
     assert found.fault.remedy == f"on host3: iptables {rule.replace('-A', '-D')}"
     # What it took before the probe is not the probe's.
     before = swapped("host3-find", "before.rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
     quiet = explained({"host3-look": changes, "host3-find": before})
     assert quiet.fault is not None
-    assert quiet.fault.name == "no answer"
+    assert quiet.fault.code == FaultCode.NO_ANSWER
 
 
 def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well() -> None:
     found = explained({"host3-look": {"docker": "stopped"}, **host1(docker="stopped")})
     assert found.fault is not None
-    assert found.fault.cause == "Docker is not running on host1"
-    stopped = [step.host for step in found.steps if step.fault and step.fault.name == "docker stopped"]
+    assert (found.fault.code, found.fault.remedy) == (FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker")
+    stopped = [step.host for step in found.steps if step.fault and step.fault.code == FaultCode.DOCKER_STOPPED]
     assert stopped == ["host1", "host3"]
 
 
@@ -137,8 +137,8 @@ def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
     found = explained(stale, lost=False)
     assert (found.reached, found.fault) == (True, None)
     (step,) = (step for step in found.steps if step.host == "host1" and step.check == "neighbour")
-    assert step.ok is None
-    assert step.detail.endswith("; the probe passed all the same")
+    assert (step.ok, step.fault) == (None, None)
+    assert "02:00:00:00:00:07" in step.detail
 
 
 def test_a_nearer_machine_with_that_address_is_not_the_one_that_was_meant() -> None:
@@ -150,13 +150,15 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
     errors = {"host3": "192.168.18.130 does not answer"}
     frozen = explained(errors=errors)
     assert frozen.fault is not None
-    assert frozen.fault.name == "no login"
+    assert frozen.fault.code == FaultCode.NO_LOGIN
     gone = explained(host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
     assert gone.fault is not None
-    assert gone.fault.name == "link down"
+    assert gone.fault.code == FaultCode.LINK_DOWN
     both = explained(errors=errors | {"host1": "no key"})
     assert both.fault is not None
-    assert both.fault.cause == "host1 cannot be looked at: no key"
+    assert both.fault.code == FaultCode.NO_LOGIN
+    assert both.fault.cause.startswith("host1 ")
+    assert both.fault.cause.endswith("no key")
 
 
 def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
@@ -166,7 +168,7 @@ def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
     )
     found = explained({"host3-look": hidden}, lost=False)
     assert found.fault is not None
-    assert (found.reached, found.fault.name) == (True, "masqueraded")
+    assert (found.reached, found.fault.code) == (True, FaultCode.MASQUERADED)
     wanted = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))
     assert explain(evidence({"host3-look": hidden}, fleet=wanted)).fault is None
 
@@ -176,8 +178,8 @@ def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> 
     refused = f"size 1500\nFrom 10.128.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1400)\n{none}"
     found = explain(evidence({"host1-probe": {"full": (1, refused)}}))
     assert found.fault is not None
-    assert (found.fault.name, found.reached) == ("MTU too small", True)
-    assert "1400 at most" in found.fault.cause
+    assert (found.fault.code, found.reached) == (FaultCode.MTU_TOO_SMALL, True)
+    assert all(size in found.fault.cause for size in ("1500", "1400"))
     local = f"size 1500\nping: local error: message too long, mtu=1400\n{none}"
     assert explain(evidence({"host1-probe": {"full": (1, local)}})).fault is None
 

@@ -10,6 +10,7 @@ from explained import explained
 from grounds import Changes, between, grounds, missed
 
 from dockmesh.core.conflicts import conflicts
+from dockmesh.core.explain.catalogue import FaultCode
 from dockmesh.core.path.firewalld import Hook, own, refusals, ruleset
 from dockmesh.core.path.flow import Far, Flow
 
@@ -198,8 +199,8 @@ def test_it_is_named_where_it_refuses_with_what_mends_it() -> None:
     ruled = {"after.ruleset": TABLES["docker26"]}
     found = explained({"host3-look": ruled})
     assert found.fault
-    assert (found.fault.name, POLICY in found.fault.remedy) == ("firewalld refuses", True)
-    assert found.fault.cause.startswith("host3 refuses it in table inet firewalld filter_FORWARD_POLICIES: ")
+    assert (found.fault.code, POLICY in found.fault.remedy) == (FaultCode.FIREWALLD_REFUSES, True)
+    assert all(name in found.fault.cause for name in ("host3", "inet firewalld filter_FORWARD_POLICIES"))
     # On the host that sends, it lets pass what leaves, and what is answered.
     assert explained({"host1-look": ruled}, lost=False).fault is None
     first = explained({"host3-look": {"after.ruleset": TABLES["docker-first"]}})
