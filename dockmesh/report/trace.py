@@ -17,6 +17,7 @@ _HOPS_SHOWN = 24
 
 def trace_document(traced: Traced) -> dict[str, Any]:
     """The hops there and back. `translated`: an address is another one than at the hop before."""
+    code, text = verdict(traced)
     return {
         "format": TRACE,
         "source": str(traced.question.source),
@@ -25,7 +26,8 @@ def trace_document(traced: Traced) -> dict[str, Any]:
         "request": [_hop(hop) for hop in traced.request.hops],
         "reply": [_hop(hop) for hop in traced.reply.hops],
         "errors": errors_document(traced.captured.errors),
-        "verdict": verdict(traced),
+        "code": code,
+        "verdict": text,
     }
 
 
@@ -38,7 +40,7 @@ def print_trace(out: Console, traced: Traced, *, brief: bool = False) -> None:
     ):
         if leg.hops and not brief:
             out.print(_table(f"{name}: {way}", leg))
-    out.print(Text(verdict(traced), style="bold green" if traced.reached else "bold red"))
+    out.print(Text(verdict(traced).text, style="bold green" if traced.reached else "bold red"))
 
 
 def _hop(hop: Hop) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from traces import POINTS, captured, without
 
 from dockmesh.core.trace.model import Captured
+from dockmesh.core.trace.verdict import verdict
 from dockmesh.core.trace.way import follow
 from dockmesh.errors import HostFailure
 from dockmesh.report.console import console
@@ -26,9 +27,9 @@ def shown(found: Captured, width: int | None = None) -> list[str]:
 
 def test_the_document_is_the_contracts() -> None:
     document = json.loads(json.dumps(trace_document(follow(captured("translated")))))
-    assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "verdict"]
+    assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "code", "verdict"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
-    assert document["reached"] is True
+    assert (document["reached"], document["code"]) == (True, "source-rewritten")
     assert len(document["request"]) == len(document["reply"]) == 6
     assert document["request"][2] == {
         "host": "host1",
@@ -46,7 +47,7 @@ def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_wh
     document = trace_document(follow(failed))
     assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
     assert document["errors"] == [{"host": "host3", "code": "capture-failed", "error": "no tcpdump"}]
-    assert document["verdict"] == "host3: no tcpdump"
+    assert (document["code"], document["verdict"]) == ("not-captured", "host3: no tcpdump")
 
 
 @pytest.mark.parametrize("width", [80, 160, None])
@@ -66,7 +67,7 @@ def test_people_see_where_the_packet_was_not_seen_any_more(width: int | None) ->
     missed = [line for line in lines if "✗" in line]
     assert [line.split() for line in missed] == [["host3", "docker0", "✗", "not", "seen", "here"]]
     assert not any(line.startswith("reply") for line in lines)
-    assert "the request is lost inside host3" in " ".join(lines)
+    assert verdict(follow(captured("refused"))).text in " ".join(lines)
 
 
 def test_a_packet_that_circles_is_shown_in_part() -> None:

@@ -35,6 +35,7 @@ Kind = Literal["request", "reply", "error"]
 
 _PACKETS = 1000
 _KINDS: Mapping[int, Kind] = {ICMP_ECHO: "request", ICMP_ECHOREPLY: "reply"}
+TTL_EXCEEDED = "time to live exceeded"
 _REASONS = {
     ICMP_UNREACH_NET: "network unreachable",
     ICMP_UNREACH_HOST: "host unreachable",
@@ -109,7 +110,7 @@ def _sighting(packet: IP, icmp: ICMP) -> Sighting | None:
     if icmp.type in _KINDS:
         return _echo(packet, icmp, _KINDS[icmp.type], None)
     if icmp.type in {ICMP_UNREACH, ICMP_TIMEXCEED} and isinstance(quoted, IP) and isinstance(quoted.data, ICMP):
-        says = "time to live exceeded" if icmp.type == ICMP_TIMEXCEED else _REASONS.get(icmp.code, "unreachable")
+        says = TTL_EXCEEDED if icmp.type == ICMP_TIMEXCEED else _REASONS.get(icmp.code, "unreachable")
         return _echo(packet, quoted.data, "error", says)
     return None
 

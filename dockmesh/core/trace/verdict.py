@@ -1,35 +1,78 @@
-"""What a trace comes to, in one sentence."""
+"""What a trace comes to: a code for scripts, and one sentence for people."""
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from itertools import groupby
+from typing import NamedTuple
 
 from dockmesh.core.trace.model import Point
-from dockmesh.core.trace.way import Hop, Leg, Traced
+from dockmesh.core.trace.way import Leg, Traced
 
 
-def verdict(traced: Traced) -> str:
+class VerdictCode(StrEnum):
+    """What a trace comes to, for scripts and tests. Values are stable; the sentences next to them may change."""
+
+    # A reply came back to the source.
+    REACHED = "reached"
+    SOURCE_REWRITTEN = "source-rewritten"
+    DESTINATION_REWRITTEN = "destination-rewritten"
+    # A packet was lost.
+    NOT_SENT = "not-sent"
+    LOST_INSIDE = "lost-inside"
+    LOST_AT_BRIDGE = "lost-at-bridge"
+    LOST_UNSEEN = "lost-unseen"
+    LOST_BETWEEN = "lost-between"
+    WRONG_NEXT_HOP = "wrong-next-hop"
+    REJECTED = "rejected"
+    LOOP = "loop"
+    NO_ANSWER = "no-answer"
+    OTHER_ANSWERS = "other-answers"
+    # A host did not do its part.
+    NOT_CAPTURED = "not-captured"
+
+
+class Verdict(NamedTuple):
+    """The result of a trace."""
+
+    code: VerdictCode
+    text: str
+
+
+def verdict(traced: Traced) -> Verdict:
     """The way of the ping, or where it ends."""
     if traced.captured.errors:
-        return "; ".join(f"{host}: {error}" for host, error in traced.captured.errors.items())
+        errors = "; ".join(f"{host}: {error}" for host, error in traced.captured.errors.items())
+        return Verdict(VerdictCode.NOT_CAPTURED, errors)
     if traced.reached:
-        return _good(traced)
-    return f"{_bad(traced)}{f'; {traced.complaint}' if traced.complaint else ''}"
+        return Verdict(_reached(traced), _good(traced))
+    code, text = _bad(traced)
+    return Verdict(code, f"{text}{f'; {traced.complaint}' if traced.complaint else ''}")
 
 
-def _bad(traced: Traced) -> str:
+def _reached(traced: Traced) -> VerdictCode:
+    if any(hop.was_source for hop in traced.request.hops):
+        return VerdictCode.SOURCE_REWRITTEN
+    if any(hop.translated for leg in (traced.request, traced.reply) for hop in leg.hops):
+        return VerdictCode.DESTINATION_REWRITTEN
+    return VerdictCode.REACHED
+
+
+def _bad(traced: Traced) -> Verdict:
     source, target = traced.question.ends
     request, reply = traced.request, traced.reply
     if not request.hops:
-        return f"no ping left {source}"
+        return Verdict(VerdictCode.NOT_SENT, f"no ping left {source}")
     if request.circles:
-        return f"the request circles: {_circle(request)} pass it to each other until its TTL is used up"
+        return _loop("request", request)
     if not request.arrived:
-        answered = ", and what answers is another machine" if reply.hops else ""
-        return f"{_lost('request', request, traced)}{answered}"
+        lost = _lost("request", request, traced)
+        if reply.hops:
+            return Verdict(VerdictCode.OTHER_ANSWERS, f"{lost.text}, and what answers is another machine")
+        return lost
     if not reply.hops:
-        return f"the request arrives at {target}, which does not answer"
+        return Verdict(VerdictCode.NO_ANSWER, f"the request arrives at {target}, which does not answer")
     if reply.circles:
-        return f"the reply circles: {_circle(reply)} pass it to each other until its TTL is used up"
+        return _loop("reply", reply)
     return _lost("reply", reply, traced)
 
 
@@ -64,30 +107,40 @@ def _losses(traced: Traced) -> Iterator[str]:
         yield f"of the pings sent, {traced.lost} did not come home"
 
 
-def _lost(what: str, leg: Leg, traced: Traced) -> str:
+def _lost(what: str, leg: Leg, traced: Traced) -> Verdict:
+    """Where a packet is lost. A host that reports that it cannot deliver the packet has rejected it."""
+    found = _lost_between(what, leg) if leg.hops[-1].point.host != leg.missed[0].host else _lost_on(what, leg, traced)
+    return Verdict(VerdictCode.REJECTED, found.text) if traced.rejected else found
+
+
+def _lost_on(what: str, leg: Leg, traced: Traced) -> Verdict:
     last, missed = leg.hops[-1], leg.missed
-    if last.point.host != missed[0].host:
-        return f"the {what} leaves {last.point.host} by {last.point.interface} and {_between(last, missed)}"
     if missed[0].error:
-        return f"the {what} is lost on {last.point.host} after {last.point.interface}: {missed[0].error}"
+        text = f"the {what} is lost on {last.point.host} after {last.point.interface}: {missed[0].error}"
+        return Verdict(VerdictCode.LOST_UNSEEN, text)
     where = f"between {last.point.interface} and {' or '.join(point.interface for point in missed)}"
     if "container" in {last.point.place, missed[0].place}:
-        return f"the {what} is lost on {last.point.host} at the bridge, {where}"
+        return Verdict(VerdictCode.LOST_AT_BRIDGE, f"the {what} is lost on {last.point.host} at the bridge, {where}")
     guess = "" if traced.complaint else ": no route leads on, rp_filter refuses it, or the firewall drops it"
-    return f"the {what} is lost inside {last.point.host}, {where}{guess}"
+    return Verdict(VerdictCode.LOST_INSIDE, f"the {what} is lost inside {last.point.host}, {where}{guess}")
 
 
-def _between(last: Hop, missed: Sequence[Point]) -> str:
-    """Whom the frame was for tells a wrong next hop from a network that loses packets."""
+def _lost_between(what: str, leg: Leg) -> Verdict:
+    """The recipient of the frame distinguishes a wrong next hop from a network that loses packets."""
+    last, missed = leg.hops[-1], leg.missed
+    leaves = f"the {what} leaves {last.point.host} by {last.point.interface}"
     macs = {point.mac for point in missed} - {None}
     if last.recipient and macs and last.recipient not in macs:
         whose = " or ".join(sorted(mac for mac in macs if mac))
-        return f"goes to another machine: to {last.recipient}, where {missed[0].host} is {whose}"
-    return f"never comes in at {' or '.join(map(str, missed))}: the network between them loses it"
+        other = f"goes to another machine: to {last.recipient}, where {missed[0].host} is {whose}"
+        return Verdict(VerdictCode.WRONG_NEXT_HOP, f"{leaves} and {other}")
+    never = f"never comes in at {' or '.join(map(str, missed))}: the network between them loses it"
+    return Verdict(VerdictCode.LOST_BETWEEN, f"{leaves} and {never}")
 
 
-def _circle(leg: Leg) -> str:
-    return " and ".join(dict.fromkeys(hop.point.host for hop in leg.hops))
+def _loop(what: str, leg: Leg) -> Verdict:
+    hosts = " and ".join(dict.fromkeys(hop.point.host for hop in leg.hops))
+    return Verdict(VerdictCode.LOOP, f"the {what} circles: {hosts} pass it to each other until its TTL is used up")
 
 
 def _listed(points: Sequence[Point]) -> str:

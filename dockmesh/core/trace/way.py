@@ -11,7 +11,7 @@ from itertools import groupby
 
 from dockmesh.core.sections import quoted
 from dockmesh.core.trace.model import Captured, Point, Question
-from dockmesh.core.trace.pcap import Sighting, sightings
+from dockmesh.core.trace.pcap import TTL_EXCEEDED, Sighting, sightings
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,16 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """One ping's way there and back. `complaint` is the ICMP error that came of it, or ping's own."""
+    """One ping's way there and back. `complaint` is the ICMP error that came of it, or ping's own.
+
+    `rejected`: a host reports that it cannot deliver the ping.
+    """
 
     captured: Captured
     request: Leg = Leg()
     reply: Leg = Leg()
     complaint: str | None = None
+    rejected: bool = False
     lost: int = 0
 
     @property
@@ -90,13 +94,13 @@ def follow(captured: Captured) -> Traced:
     taken = (capture for capture in captured.captures if not capture.point.error)
     seen = [(at.point, each) for at in taken for each in sightings(at.pcap) if not _overheard(at.point, each)]
     stages = _stages(capture.point for capture in captured.captures)
-    complaint = _complaint(captured, seen)
+    complaint, rejected = _complaint(captured, seen)
     own = _own(captured, stages, seen)
     ways = [_way(captured, stages, own, sequence) for sequence in sorted({each.sequence for _point, each in own})]
     if not ways:
-        return Traced(captured, complaint=complaint)
+        return Traced(captured, complaint=complaint, rejected=rejected)
     best = max(ways, key=lambda way: (way.reached, len(way.request.hops) + len(way.reply.hops)))
-    return replace(best, complaint=complaint, lost=sum(not way.reached for way in ways))
+    return replace(best, complaint=complaint, rejected=rejected, lost=sum(not way.reached for way in ways))
 
 
 def _stages(points: Iterable[Point]) -> Stages:
@@ -154,12 +158,12 @@ def _marked(hops: Sequence[Hop]) -> Iterator[Hop]:
         )
 
 
-def _complaint(captured: Captured, seen: Seen) -> str | None:
-    """The first error about a ping; without one, what ping itself could not do."""
+def _complaint(captured: Captured, seen: Seen) -> tuple[str | None, bool]:
+    """The first ICMP error about a ping, else ping's own; and whether a host rejected the ping."""
     for _point, each in seen:
         if each.says:
             hosts = (end.host for end in captured.question.ends)
             names = [host.name for host in hosts if each.source in {host.underlay, host.bridge and host.bridge.ip}]
-            return f"{names[0] if names else each.source} says: {each.says}"
+            return f"{names[0] if names else each.source} says: {each.says}", each.says != TTL_EXCEEDED
     lines = [line for line in captured.said.splitlines() if line.startswith("ping: ")]
-    return quoted(lines[0]) if lines else None
+    return (quoted(lines[0]) if lines else None), False
