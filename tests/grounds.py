@@ -33,7 +33,7 @@ def swapped(name: str, section: str, old: str, new: str) -> Changes:
 
 
 def told(hosts: Sequence[Ground]) -> dict[Question, str]:
-    """Of every probe, `reached` or what keeps it, with `?` before what may."""
+    """Of every probe, `reached` or the code and the reason of what keeps it, with `?` before what may."""
     forecast = Forecast(hosts)
     answers: dict[Question, str] = {}
     for place, name in enumerate(forecast.names):
@@ -42,13 +42,21 @@ def told(hosts: Sequence[Ground]) -> dict[Question, str]:
                 for target in members(some):
                     why = forecast.why(place, target, kind)
                     assert (why is None) is (state == "reached")
-                    answers[name, forecast.names[target], kind] = f"{'?' * (state == 'unknown')}{why or state}"
+                    answers[name, forecast.names[target], kind] = (
+                        f"{'?' * (state == 'unknown')}{f'{why.code}: {why.text}' if why else state}"
+                    )
     return answers
 
 
 def missed(hosts: Sequence[Ground]) -> dict[Question, str]:
     """As `told`, without those that are reached."""
     return {key: what for key, what in told(hosts).items() if what != "reached"}
+
+
+def kept(what: str, code: str, *names: str) -> bool:
+    """Whether that keeps a probe, as `told` has it, for a reason that names all these things."""
+    found, _, text = what.partition(": ")
+    return found == code and all(name in text for name in names)
 
 
 def between(ends: Iterable[tuple[str, str]], kinds: str) -> set[Question]:

@@ -1,7 +1,6 @@
 """What is foreseen of reachability, and what came otherwise: for scripts and for people."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -34,6 +33,7 @@ def differences_document(differing: Iterable[Difference]) -> list[dict[str, Any]
             "kind": each.probe.kind,
             "foreseen": each.foreseen,
             "measured": _state(each),
+            "code": each.code,
             "reason": each.why,
         }
         for each in differing
@@ -64,15 +64,24 @@ def print_differences(out: Console, differing: Iterable[Difference]) -> None:
 
 
 def _row(shift: Shift) -> dict[str, Any]:
-    row = asdict(shift)
-    return {("reason" if key == "why" else key): value for key, value in row.items()}
+    code, text = shift.why or (None, None)
+    return {
+        "source": shift.source,
+        "kind": shift.kind,
+        "targets": list(shift.targets),
+        "before": shift.before,
+        "after": shift.after,
+        "code": code,
+        "reason": text,
+    }
 
 
 def _lines(shifts: Iterable[Shift]) -> Iterator[str]:
     """Hosts from which the same is foreseen of the same kinds to the same hosts share a line."""
     kinds: dict[tuple[str, tuple[str, ...], str | None], list[str]] = {}
     for shift in shifts:
-        kinds.setdefault((shift.source, shift.targets, shift.why), []).append(_kind(shift.kind))
+        why = shift.why.text if shift.why else None
+        kinds.setdefault((shift.source, shift.targets, why), []).append(_kind(shift.kind))
     for (source, targets, why), named in kinds.items():
         more = f" and {len(targets) - _NAMED} more" if len(targets) > _NAMED else ""
         yield f"{source} → {', '.join(targets[:_NAMED])}{more}, {', '.join(named)}{f': {why}' if why else ''}"

@@ -29,6 +29,7 @@ def test_a_plan_document_counts_before_and_after_and_names_the_probes(run: Run, 
         "targets": ["host2", "host3"],
         "before": "failing",
         "after": "reached",
+        "code": None,
         "reason": None,
     }
     assert found["lost"] == found["failing"] == found["unknown"] == []
@@ -41,6 +42,7 @@ def test_of_hosts_that_the_limit_leaves_out_nothing_is_foreseen(run: Run, lan: F
     unknown = json.loads(run("plan", "--limit", "host1", "--json")[1])["foreseen"]["unknown"]
     assert ("host1", ["host2"]) in [(each["source"], each["targets"]) for each in unknown]
     assert {each["after"] for each in unknown} == {"unknown"}
+    assert {row["code"] for row in unknown} == {"not-read"}
 
 
 def test_what_destroy_loses_is_said_before_anything_is_touched(run: Run, lan: FakeLan) -> None:
@@ -83,6 +85,7 @@ def test_what_was_measured_otherwise_is_told_and_changes_no_exit_code(run: Run, 
         "kind": "host-bridge",
         "foreseen": "reached",
         "measured": "failing",
+        "code": "no-reply",
         "reason": "no reply",
     }
 

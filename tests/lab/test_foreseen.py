@@ -221,6 +221,9 @@ def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, la
     block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
     with done(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
         ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")
-        assert {row["source"] for row in ended.document["plan"]["foreseen"]["unknown"]} == {"host1", "host2"}
+        assert {(row["source"], row["code"]) for row in ended.document["plan"]["foreseen"]["unknown"]} == {
+            ("host1", "firewall-drop"),
+            ("host2", "firewall-drop"),
+        }
         assert ended.document["differences"] == []
     assert fresh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0

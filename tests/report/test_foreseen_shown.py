@@ -4,7 +4,8 @@ from rich.text import Text
 from test_console import Paper
 
 from dockmesh.core.path.outlook import Outlook, Shift
-from dockmesh.report.foreseen import print_outlook
+from dockmesh.core.path.sieve import Reason, ReasonCode
+from dockmesh.report.foreseen import outlook_document, print_outlook
 
 COUNTS = {"reached": 1, "failing": 0, "unknown": 0}
 
@@ -20,9 +21,16 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
     assert told(
         Shift("a", "host-bridge", ("b", "c"), "failing", "reached"),
         Shift("a", "host-container", ("b", "c"), "failing", "reached"),
-        Shift("b", "host-bridge", tuple("cdefghij"), "reached", "failing", "b has no route there"),
-        Shift("c", "host-bridge", ("a",), "failing", "failing", "c [red]drops it"),
-        Shift("c", "host-bridge", ("b",), "unknown", "reached", "b may drop it"),
+        Shift(
+            "b",
+            "host-bridge",
+            tuple("cdefghij"),
+            "reached",
+            "failing",
+            Reason(ReasonCode.NO_ROUTE, "b has no route there"),
+        ),
+        Shift("c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")),
+        Shift("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
     ) == [
         "Foreseen: 1 of 1 probe reached after this, 0 now.",
         "  ✗ lost b → c, d, e, f, g, h and 2 more, host → bridge: b has no route there",
@@ -30,6 +38,18 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
         "  ✗ as before c → a, host → bridge: c [red]drops it",
         "  + gained a → b, c, host → bridge, host → container",
     ]
+
+
+def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
+    shifts = (
+        Shift("a", "host-bridge", ("b",), "failing", "reached"),
+        Shift("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
+    )
+    document = outlook_document(Outlook(COUNTS, COUNTS, shifts))
+    keys = ["source", "kind", "targets", "before", "after", "code", "reason"]
+    assert [list(row) for row in (*document["gained"], *document["lost"])] == [keys, keys]
+    assert [(row["code"], row["reason"]) for row in document["gained"]] == [(None, None)]
+    assert [(row["code"], row["reason"]) for row in document["lost"]] == [("no-route", "b has none")]
 
 
 def test_many_lines_are_counted() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dockmesh.core.iptables import TABLES, saved
 from dockmesh.core.path.flow import Flow
 from dockmesh.core.path.rules import Rule, compiled
-from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.path.sieve import Reason, ReasonCode, Sieve
 from dockmesh.core.state import Chain
 
 DROPS = frozenset({"DROP", "REJECT"})
@@ -78,10 +78,11 @@ def through(wall: Firewall, hook: str, flow: Flow, sieve: Sieve, at: str) -> Non
         walk.begin(hook, sieve.left)
         for hosts, rule in walk.taken:
             if nat:
-                sieve.doubt(hosts, f"{at} may translate it: iptables {rule}")
+                sieve.doubt(hosts, Reason(ReasonCode.TRANSLATED, f"{at} may translate it: iptables {rule}"))
             else:
-                sieve.stop(hosts & ~walk.passed, f"{at} drops it: iptables {rule}")
-                sieve.doubt(hosts & walk.passed, f"{at} may drop it: iptables {rule}")
+                drop = ReasonCode.FIREWALL_DROP
+                sieve.stop(hosts & ~walk.passed, Reason(drop, f"{at} drops it: iptables {rule}"))
+                sieve.doubt(hosts & walk.passed, Reason(drop, f"{at} may drop it: iptables {rule}"))
 
 
 def masqueraded(wall: Firewall, flow: Flow, hosts: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Literal
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.flow import Book, Far, Role, members, union
 from dockmesh.core.path.ground import Ground
-from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.path.sieve import Reason, Sieve
 from dockmesh.core.path.site import Site
 from dockmesh.core.reach import Kind
 
@@ -34,7 +34,7 @@ class Forecast:
         self.states = cache(self._states)
         self._columns = cache(self._columned)
 
-    def why(self, place: int, target: int, kind: Kind) -> str | None:
+    def why(self, place: int, target: int, kind: Kind) -> Reason | None:
         """The first thing on the way that stops a probe which fails, or that may."""
         sure = bool(self.states(place, kind)["failing"] >> target & 1)
         found = (leg.why(at, sure=sure) for leg, at in self._legs(place, target, kind))

@@ -12,6 +12,7 @@ from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.firewall import Firewall
 from dockmesh.core.path.firewalld import Ruleset
 from dockmesh.core.path.flow import Span
+from dockmesh.core.path.sieve import Reason
 from dockmesh.core.state import SourceNat
 
 _OFF = Switches(0, forwarding=False)
@@ -35,7 +36,7 @@ class Ground:
     """
 
     host: Host
-    unclear: str | None
+    unclear: Reason | None
     bridge: IPv4Address | None = None
     container: IPv4Address | None = None
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()

@@ -10,9 +10,10 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.path.flow import members
 from dockmesh.core.path.forecast import WAYS, Forecast, State
 from dockmesh.core.path.ground import Ground
+from dockmesh.core.path.sieve import Reason, ReasonCode
 from dockmesh.core.path.survey import ground, unread
 from dockmesh.core.plan import HostPlan, Outcome
-from dockmesh.core.reach import Kind, Probe, Report
+from dockmesh.core.reach import FailureCode, Kind, Probe, Report
 
 # Of so many hosts at most: all pairs of 300 are walked in two seconds.
 FORESEEN = 300
@@ -32,7 +33,7 @@ class Shift:
     targets: tuple[str, ...]
     before: State
     after: State
-    why: str | None = None
+    why: Reason | None = None
 
     @property
     def turn(self) -> Turn:
@@ -55,11 +56,12 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A probe that came otherwise than foreseen; `why` it should have failed, or does."""
+    """A probe that came otherwise than foreseen. `code` and `why`: the reason it should have failed, or does."""
 
     probe: Probe
     foreseen: State
     reached: bool
+    code: ReasonCode | FailureCode | None
     why: str | None
 
 
@@ -93,7 +95,8 @@ def differences(
             continue
         foreseen = next(state for state, hosts in now.states(place, probe.kind).items() if hosts >> target & 1)
         if foreseen != "unknown" and (foreseen == "reached") is not answer.arrives:
-            yield Difference(probe, foreseen, answer.arrives, now.why(place, target, probe.kind) or answer.reason)
+            code, why = now.why(place, target, probe.kind) or (answer.code, answer.reason)
+            yield Difference(probe, foreseen, answer.arrives, code, why)
 
 
 def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:
@@ -124,7 +127,7 @@ def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterato
 
 def _alike(told: Forecast, place: int, kind: Kind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
     """By what stops them."""
-    found: dict[str | None, list[str]] = {}
+    found: dict[Reason | None, list[str]] = {}
     for target in members(hosts):
         why = None if states == ("failing", "reached") else told.why(place, target, kind)
         found.setdefault(why, []).append(told.names[target])

@@ -7,12 +7,12 @@ from dockmesh.core.iproute import KernelRoute
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.path.flow import Far, Role, Span, span
 from dockmesh.core.path.ground import Ground, Road
+from dockmesh.core.path.sieve import Reason, ReasonCode
 
 # The interface and the source that the host's own packets leave by; addresses as numbers.
 Exit = tuple[str, int | None]
 _Own = tuple[str, Span, int]
 _HERE, _NOWHERE = "here", "nowhere"
-INSIDE = "has that address in the network of its own docker0"
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class Led:
     """
 
     exits: dict[Exit, int] = field(default_factory=dict)
-    stops: list[tuple[int, str]] = field(default_factory=list)
-    astray: list[tuple[int, str]] = field(default_factory=list)
-    doubts: list[tuple[int, str]] = field(default_factory=list)
+    stops: list[tuple[int, Reason]] = field(default_factory=list)
+    astray: list[tuple[int, Reason]] = field(default_factory=list)
+    doubts: list[tuple[int, Reason]] = field(default_factory=list)
     ways: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
 
@@ -37,12 +37,17 @@ def led(at: Ground, far: Far, hosts: int, owners: Mapping[int, int], to: Role) -
         key = (road, None) if isinstance(road, str) else (road.route.kind, road.route.device)
         found.ways[key] = found.ways.get(key, 0) | some
         if isinstance(road, str):
-            why = "has that address itself" if road == _HERE else "has no route there"
-            found.stops.append((some, f"{at.host.name} {why}"))
+            found.stops.append((some, _routeless(at.host.name, road)))
         else:
             right = some & owners.get(road.hop, 0) if road.hop is not None else some * _answered(at, road, to)
             _sort(found, at.host.name, road, (some, right), own)
     return found
+
+
+def _routeless(name: str, road: str) -> Reason:
+    if road == _HERE:
+        return Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has that address itself")
+    return Reason(ReasonCode.NO_ROUTE, f"{name} has no route there")
 
 
 def _found(at: Ground, far: Far, left: int) -> Iterator[tuple[Road | str, int]]:
@@ -72,14 +77,19 @@ def _sort(found: Led, name: str, road: Road, hosts: tuple[int, int], own: Sequen
         found.exits[way] = found.exits.get(way, 0) | right
     if wrong := some & ~right:
         into = found.doubts if kind == "multipath" else found.stops if road.hop is None else found.astray
-        into.append((wrong, f"{name} {_wrong(road.route)}"))
+        into.append((wrong, _wrong(name, road.route)))
 
 
-def _wrong(route: KernelRoute) -> str:
+def _wrong(name: str, route: KernelRoute) -> Reason:
     if route.device == DOCKER_BRIDGE and route.next_hop is None:
-        return INSIDE
+        return inside_bridge(name)
     how = f"via {route.next_hop}" if route.next_hop else f"dev {route.device}" if route.device else route.kind
-    return f"sends it by another route: {route.prefix} {how}"
+    return Reason(ReasonCode.OTHER_ROUTE, f"{name} sends it by another route: {route.prefix} {how}")
+
+
+def inside_bridge(name: str) -> Reason:
+    """A host takes an address of another one for one on its own docker0."""
+    return Reason(ReasonCode.INSIDE_BRIDGE, f"{name} has that address in the network of its own docker0")
 
 
 def _source(road: Road, own: Sequence[_Own]) -> int | None:
@@ -95,12 +105,14 @@ def _source(road: Road, own: Sequence[_Own]) -> int | None:
     return first
 
 
-def unlike(roads: Led, device: str, check: int) -> Iterator[tuple[int, str, bool]]:
+def unlike(roads: Led, name: str, device: str, check: int) -> Iterator[tuple[int, Reason, bool]]:
     """Whose packets `device` does not take with that rp_filter, 1 being strict: who, why, and whether that is sure."""
     for (kind, back), hosts in roads.ways.items():
         if kind == _HERE:
-            yield hosts, "has the address of the sender itself", True
+            yield hosts, Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has the address of the sender itself"), True
         elif check and kind == _NOWHERE:
-            yield hosts, "knows no way back, and its rp_filter is on", True
+            why = f"{name} knows no way back, and its rp_filter is on"
+            yield hosts, Reason(ReasonCode.RP_FILTER, why), True
         elif check and (kind != "unicast" or (check == 1 and back != device)):
-            yield hosts, f"would answer by {back or kind}, and its rp_filter is strict", kind != "multipath"
+            why = f"{name} would answer by {back or kind}, and its rp_filter is strict"
+            yield hosts, Reason(ReasonCode.RP_FILTER, why), kind != "multipath"

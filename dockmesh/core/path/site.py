@@ -12,8 +12,8 @@ from dockmesh.core.path.firewalld import Hook, refusals
 from dockmesh.core.path.flow import Book, Far, Flow, Role, Span, merged, span
 from dockmesh.core.path.ground import Ground
 from dockmesh.core.path.others import concerned
-from dockmesh.core.path.roads import INSIDE, Exit, Led, led, unlike
-from dockmesh.core.path.sieve import Leaving, Sieve
+from dockmesh.core.path.roads import Exit, Led, inside_bridge, led, unlike
+from dockmesh.core.path.sieve import Leaving, Reason, ReasonCode, Sieve
 from dockmesh.core.sections import quoted
 
 
@@ -37,8 +37,7 @@ class Site:
         if begin == "container":
             self._container(sieve, DOCKER_BRIDGE)
             if docker0 := self._ground.docker0:
-                inside = self._book.far[to][span(docker0.network)]
-                sieve.stop(inside, f"{self.name} {INSIDE}")
+                sieve.stop(self._book.far[to][span(docker0.network)], inside_bridge(self.name))
         for (device, source), hosts in self._lead(sieve, to, reply=reply).items():
             self._wire(sieve, device, hosts)
             self._leave(leaving, (device, source), hosts & sieve.left, (begin, to), reply=reply)
@@ -50,13 +49,15 @@ class Site:
         if at.unclear:
             return sieve
         if device is None:
-            sieve.stop(sieve.left, f"no interface of {self.name} has {at.host.underlay}")
+            why = f"no interface of {self.name} has {at.host.underlay}"
+            sieve.stop(sieve.left, Reason(ReasonCode.UNDERLAY_MISSING, why))
             return sieve
         self._wire(sieve, device, sieve.left)
         if end == "container":
             self._container(sieve, device)
         elif end == "bridge" and all(each.ip != at.bridge for _, each in at.addresses):
-            sieve.stop(sieve.left, f"{self.name} does not have {at.bridge or 'an address in its prefix'}")
+            why = f"{self.name} does not have {at.bridge or 'an address in its prefix'}"
+            sieve.stop(sieve.left, Reason(ReasonCode.BRIDGE_ADDRESS_WRONG, why))
         self._senders(sieve, source, device)
         near = int(self._address(end) or 0)
         local = end != "container"
@@ -71,7 +72,7 @@ class Site:
         """The host's probe of its own container."""
         at, sieve = self._ground, Sieve(self._own)
         if at.unclear:
-            sieve.doubt(self._own, f"{self.name}: {at.unclear}")
+            sieve.doubt(self._own, self._unclear(at.unclear))
             return sieve
         for hosts, why in self._doubts:
             sieve.doubt(hosts, why)
@@ -88,17 +89,21 @@ class Site:
     def _sieve(self, role: Role) -> Sieve:
         sieve = Sieve(self._book.far[role].all & ~self._own)
         if self._ground.unclear:
-            sieve.doubt(sieve.left, f"{self.name}: {self._ground.unclear}")
+            sieve.doubt(sieve.left, self._unclear(self._ground.unclear))
         for hosts, why in self._doubts:
             sieve.doubt(hosts, why)
         return sieve
 
-    def _doubted(self) -> Iterator[tuple[int, str]]:
+    def _unclear(self, why: Reason) -> Reason:
+        return Reason(why.code, f"{self.name}: {why.text}")
+
+    def _doubted(self) -> Iterator[tuple[int, Reason]]:
         """What rules that are not walked may be about: where they name this host, all packets."""
         for rule in self._ground.others:
             hosts = concerned(rule, self._book.far.values())
             every = hosts is None or bool(hosts & self._own)
-            yield -1 if every else hosts or 0, f"{self.name} may refuse it by nft: {quoted(rule)}"
+            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may refuse it by nft: {quoted(rule)}")
+            yield -1 if every else hosts or 0, why
 
     def _address(self, role: Role) -> IPv4Address | None:
         at = self._ground
@@ -109,7 +114,7 @@ class Site:
     def _wire(self, sieve: Sieve, device: str, hosts: int) -> None:
         link = self._ground.links.get(device)
         if link is None or not (link.up and link.carrier):
-            sieve.stop(hosts, f"{device} of {self.name} is down")
+            sieve.stop(hosts, Reason(ReasonCode.LINK_DOWN, f"{device} of {self.name} is down"))
 
     def _container(self, sieve: Sieve, came_in: str | None) -> None:
         """Whether there is one, and the host forwards to it or from it what comes in there."""
@@ -117,11 +122,13 @@ class Site:
         link = at.links.get(DOCKER_BRIDGE)
         road = next((each for each in at.roads if at.container and at.container in each.route.prefix), None)
         if at.container is None or (link and not link.up):
-            sieve.stop(sieve.left, f"{self.name} has no container on its docker0")
+            sieve.stop(sieve.left, Reason(ReasonCode.NO_CONTAINER, f"{self.name} has no container on its docker0"))
         elif road is None or (road.route.device, road.hop) != (DOCKER_BRIDGE, None):
-            sieve.stop(sieve.left, f"{self.name} does not lead what is for {at.container} to docker0")
+            why = f"{self.name} does not lead what is for {at.container} to docker0"
+            sieve.stop(sieve.left, Reason(ReasonCode.CONTAINER_ROUTE_WRONG, why))
         if came_in and not at.switch(came_in).forwarding:
-            sieve.stop(sieve.left, f"{self.name} forwards nothing that comes in by {came_in}")
+            why = f"{self.name} forwards nothing that comes in by {came_in}"
+            sieve.stop(sieve.left, Reason(ReasonCode.IP_FORWARD_OFF, why))
 
     # --- roads --------------------------------------------------------------------------------------------------------
 
@@ -146,8 +153,8 @@ class Site:
     def _senders(self, sieve: Sieve, source: Role, device: str) -> None:
         """Whether the kernel takes what comes in from there."""
         check = max(self._ground.switch(each).rp_filter for each in ("all", device))
-        for hosts, why, sure in unlike(self._roads(source), device, check):
-            (sieve.stop if sure else sieve.doubt)(hosts, f"{self.name} {why}")
+        for hosts, why, sure in unlike(self._roads(source), self.name, device, check):
+            (sieve.stop if sure else sieve.doubt)(hosts, why)
 
     # --- through the firewall -----------------------------------------------------------------------------------------
 
@@ -157,7 +164,8 @@ class Site:
         through(at.firewall, hook, flow, sieve, self.name)
         for refused in refusals(at.firewalld, hook, flow, sieve.left):
             told = f"{self.name} {'refuses' if refused.sure else 'may refuse'} it by firewalld: {quoted(refused.rule)}"
-            (sieve.stop if refused.sure else sieve.doubt)(refused.hosts, told)
+            why = Reason(ReasonCode.FIREWALLD_REFUSES, told)
+            (sieve.stop if refused.sure else sieve.doubt)(refused.hosts, why)
 
     # --- out through the firewall -------------------------------------------------------------------------------------
 
@@ -177,7 +185,8 @@ class Site:
         masked = self._masked(part, flow) if inside and not reply else 0
         if source != int(at.host.underlay):
             odd = masked or (part.left if begin == "underlay" else 0)
-            part.doubt(odd, f"{self.name} sends from {IPv4Address(source or 0)}")
+            why = f"{self.name} sends from {IPv4Address(source or 0)}"
+            part.doubt(odd, Reason(ReasonCode.OTHER_SOURCE, why))
             leaving.odd |= odd
         leaving.masked |= masked
         leaving.sieve.take(part)
@@ -188,7 +197,7 @@ class Site:
         if keeps and keeps.prefix and any(first <= flow.near <= last for first, last in _spans([keeps.prefix])):
             kept = flow.far.among(merged(_spans(keeps.peers)))
         masked, maybe = masqueraded(self._ground.firewall, flow, sieve.left & ~kept)
-        sieve.doubt(maybe, f"{self.name} may masquerade it")
+        sieve.doubt(maybe, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade it"))
         return masked
 
 

@@ -14,6 +14,7 @@ from dockmesh.core.path.firewall import Firewall, firewall, with_chain, without_
 from dockmesh.core.path.flow import span
 from dockmesh.core.path.ground import Ground, Road
 from dockmesh.core.path.restart import restarted
+from dockmesh.core.path.sieve import Reason, ReasonCode
 from dockmesh.core.state import Bridge, Chain, HostState, Route, SourceNat, key_of
 
 # Of a network with a bridge and something in it.
@@ -23,7 +24,8 @@ _FEWEST = 4
 def unread(host: Host, why: str) -> Ground:
     """A host of which nothing is known but what it should be."""
     first = next(host.prefix.hosts()) if host.prefix else None
-    return Ground(host, why, host.bridge.ip if host.bridge else first, _free(host.bridge))
+    unclear = Reason(ReasonCode.NOT_READ, why)
+    return Ground(host, unclear, host.bridge.ip if host.bridge else first, _free(host.bridge))
 
 
 def ground(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> Ground:
@@ -61,12 +63,13 @@ def _after(state: HostState, changes: Sequence[Change]) -> HostState:
     return HostState(tuple(each for each in now.values() if each is not None))
 
 
-def _unclear(facts: HostFacts, state: HostState) -> str | None:
+def _unclear(facts: HostFacts, state: HostState) -> Reason | None:
     if facts.nftables:
-        return "its Docker writes its rules with nftables itself"
+        return Reason(ReasonCode.UNPREDICTABLE, "its Docker writes its rules with nftables itself")
     if facts.docker and not (state.bridge and state.bridge.address):
-        return "the address that docker0 gets is not known"
-    return facts.kernel.unclear
+        return Reason(ReasonCode.UNPREDICTABLE, "the address that docker0 gets is not known")
+    unclear = facts.kernel.unclear
+    return Reason(ReasonCode.UNPREDICTABLE, unclear) if unclear else None
 
 
 def _bridge(at: Ground) -> IPv4Address | None:

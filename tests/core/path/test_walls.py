@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dockmesh.core.path.firewall import Firewall, masqueraded, through, with_chain, without_chain
 from dockmesh.core.path.flow import Far, Flow
 from dockmesh.core.path.rules import parsed
-from dockmesh.core.path.sieve import Sieve
+from dockmesh.core.path.sieve import Reason, ReasonCode, Sieve
 from dockmesh.core.state import Chain
 
 ADDRESSES = {place: int(IPv4Address(f"10.128.{16 * place}.2")) for place in range(4)}
@@ -81,9 +81,16 @@ def walked(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> Sieve
 
 
 def fates(found: Sieve) -> dict[int, str]:
-    """By host: what stops it, `?` before what may."""
-    sure = {host: why for hosts, why in found.stops for host in ADDRESSES if hosts >> host & 1}
-    return {host: f"?{why}" for hosts, why in reversed(found.doubts) for host in ADDRESSES if hosts >> host & 1} | sure
+    """By host: the rule that stops it, `?` before one that may."""
+    assert {why.code for _hosts, why in (*found.stops, *found.doubts)} <= {ReasonCode.FIREWALL_DROP}
+    sure = {host: rule(why) for hosts, why in found.stops for host in ADDRESSES if hosts >> host & 1}
+    doubts = [(f"?{rule(why)}", hosts) for hosts, why in reversed(found.doubts)]
+    return {host: why for why, hosts in doubts for host in ADDRESSES if hosts >> host & 1} | sure
+
+
+def rule(why: Reason) -> str:
+    """The rule that a reason quotes."""
+    return why.text.partition("iptables ")[2]
 
 
 _NETWORKS = st.sampled_from(["", "-s 10.128.0.0/20 ", "! -s 10.128.16.0/20 ", "-s 10.128.0.0/18 ", "-d 10.128.0.0/20 "])
@@ -142,7 +149,7 @@ def test_what_is_said_for_sure_is_so_whatever_the_doubtful_rules_mean(drawn: Cha
 
 def test_a_rule_that_may_send_back_leaves_what_follows_in_doubt() -> None:
     found = walked({"FORWARD": ("-j A", "-j ACCEPT"), "A": (f"{DOUBT}-j RETURN", "-s 10.128.0.0/20 -j DROP")})
-    assert fates(found) == {0: "?host1 may drop it: iptables -A A -s 10.128.0.0/20 -j DROP"}
+    assert fates(found) == {0: "?-A A -s 10.128.0.0/20 -j DROP"}
 
 
 def test_a_doubtful_rule_is_no_matter_where_both_its_meanings_come_to_the_same() -> None:
@@ -152,7 +159,9 @@ def test_a_doubtful_rule_is_no_matter_where_both_its_meanings_come_to_the_same()
 
 def test_the_policy_takes_what_the_rules_leave() -> None:
     found = walked({"FORWARD": ("-s 10.128.0.0/20 -j ACCEPT",)}, "DROP")
-    assert found.stops == [(0b1110, "host1 drops it: iptables -P FORWARD DROP")]
+    ((hosts, why),) = found.stops
+    assert (hosts, why.code, rule(why)) == (0b1110, ReasonCode.FIREWALL_DROP, "-P FORWARD DROP")
+    assert why.text.startswith("host1 ")
 
 
 def test_chains_that_lead_to_each_other_end_in_doubt_and_not_in_a_loop() -> None:
