@@ -156,6 +156,25 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         between(INTO3, "b") | between([*INTO3, *FROM3], "x") | between([*INTO3, *OWN3], "c"),
         ("bridge-address-wrong", "host3", "10.128.32.1"),
     ),
+    "docker0 in the network of another host": (
+        swapped("forky_joined", "addresses", "10.128.32.1/24", "10.128.0.1/24")
+        | swapped("forky_joined", "routes", "10.128.32.0/24 dev docker0", "10.128.0.0/24 dev docker0"),
+        between(INTO3, "b") | between([*INTO3, *FROM3], "x") | between([*INTO3, *OWN3], "c") | between(BACK, "bc"),
+        ("address-taken", "host3"),
+    ),
+    "a container in the network of another host": (
+        {"routes": f"{ROUTES}\n10.128.0.0/24 dev docker0 scope link"},
+        between(BACK, "bcx") | between(ONLY, "x"),
+        ("inside-bridge", "host3", "docker0"),
+    ),
+    "perhaps masqueraded": (
+        swapped(
+            "forky_joined", "rules", "10.128.32.0/24 ! -o docker0 -j MASQ", "10.128.32.0/24 -m mark --mark 1 -j MASQ"
+        )
+        | {"nft": (1, "")},
+        between(FROM3, "x"),
+        ("?masqueraded", "host3"),
+    ),
     "no carrier": (
         swapped("forky_joined", "links", "eth0@if5: <BROADCAST,MULTICAST,UP,LOWER_UP>", "eth0@if5: <BROADCAST>"),
         between([*INTO3, *FROM3], "bcx"),

@@ -166,6 +166,21 @@ def test_a_ping_of_the_same_size_with_another_identifier_is_somebody_elses() -> 
     assert traced.reply == follow(captured("joined")).reply
 
 
+def test_a_packet_lost_between_a_bridge_and_its_container_is_lost_at_the_bridge() -> None:
+    empty = pcap("wrong_next_hop", POINTS[3])
+    traced = follow(captured("mute", {POINTS[5]: empty}))
+    assert (len(traced.request.hops), traced.request.missed) == (5, (POINTS[5],))
+    assert verdict(traced).code == VerdictCode.LOST_AT_BRIDGE
+
+
+def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
+    files = {point: changed(pcap("joined", point), {33: 9}, kind=8) for point in POINTS[:2]}
+    traced = follow(captured("joined", files))
+    assert traced.reached
+    assert [hop.was_destination for hop in traced.request.hops if hop.translated] == [IPv4Address("10.128.32.9")]
+    assert verdict(traced).code == VerdictCode.DESTINATION_REWRITTEN
+
+
 def test_a_router_between_the_hosts_shows_in_the_ttl() -> None:
     routed = {POINTS[3]: 62, POINTS[4]: 61, POINTS[5]: 61}
     files = {point: changed(pcap("joined", point), {22: ttl}, kind=8) for point, ttl in routed.items()}
