@@ -50,9 +50,8 @@ def found(end: Endpoint, sections: Sections) -> Found:
     if not end.host.docker:
         return Found(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:
-        raise HostError(
-            offered.error.reason if offered.error else "the inventory gives it no bridge", code=HostErrorCode.NO_CONTAINER
-        )
+        why = offered.error.reason if offered.error else "the inventory gives it no bridge"
+        raise HostError(why, code=HostErrorCode.NO_CONTAINER)
     return Found(offered.container, offered.pid, offered.held)
 
 
