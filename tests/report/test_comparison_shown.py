@@ -1,60 +1,110 @@
 """What tells two results apart, as scripts and people get it."""
 
 import json
-from io import StringIO
+import re
+from dataclasses import replace
+from datetime import timedelta
 
 import results
+from printed import Line, Paper, figures, line, mark
 
 from dockmesh.core.results.comparison import compare
 from dockmesh.core.results.model import Result
 from dockmesh.report.comparison import comparison_document, print_comparison
-from dockmesh.report.console import console
+
+KINDS = ("host-bridge", "host-container", "container-container")
 
 
-def shown(before: Result, after: Result) -> list[str]:
-    stream = StringIO()
-    print_comparison(console(stream), compare(before, after), before, after)
-    assert "\x1b" not in stream.getvalue()
-    return stream.getvalue().splitlines()
+def printed(before: Result, after: Result) -> Paper:
+    paper = Paper()
+    print_comparison(paper.out, compare(before, after), before, after)
+    return paper
+
+
+def coloured(before: Result, after: Result) -> list[tuple[str, set[str]]]:
+    """The lines on a wide terminal, and the colours of each."""
+    paper = Paper(1000, terminal=True)
+    print_comparison(paper.out, compare(before, after), before, after)
+    return list(zip(paper.lines, paper.colours, strict=True))
+
+
+def later(result: Result) -> Result:
+    """An hour later, and each round trip a millisecond slower."""
+    rows = tuple(replace(row, rtt_ms=None if row.rtt_ms is None else row.rtt_ms + 1) for row in result.rows)
+    return replace(result, rows=rows, time=results.AT + timedelta(hours=1))
+
+
+def round_trips(text: str) -> list[str]:
+    return re.findall(r"(\d+\.\d) ms", text)
 
 
 def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
-    before, after = results.result(4), results.result(4, cut=["host2"], cause="host2 has not joined")
-    lines = shown(before, after)
-    assert (
-        lines[0]
-        == "2026-01-02 03:04:05 UTC, 30 of 30 probes reached → 2026-01-02 03:04:05 UTC, 15 of 30 probes reached"
-    )
-    kinds = "host-bridge, host-container, container-container (host2 has not joined)"
-    assert lines[1] == f"✗ host1, host3 → host2 lost: {kinds}"
-    assert lines[-1] == "Probes: 15 lost. Median round trip: 0.4 ms, now 0.4 ms."
-    assert shown(after, before)[1] == lines[1].replace("✗", "✓").replace("lost", "reached again").split(" (")[0]
+    before, after = results.result(4), later(results.result(4, cut=["host2"], cause="host2 has not joined"))
+    paper = printed(before, after)
+    lines = paper.lines
+    sides = lines[0].split(" → ")
+    assert [re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", side) for side in sides] == [
+        ["2026-01-02 03:04:05"],
+        ["2026-01-02 04:04:05"],
+    ]
+    assert [figures(side) for side in sides] == [["30", "30"], ["15", "30"]]
+    assert line(lines[1]) == Line("✗", ("host1", "host3"), ("host2",), KINDS, ())
+    assert line(lines[2]) == Line("✗", ("host2",), ("host1", "host3"), KINDS, ())
+    assert paper.text.count("host2 has not joined") == len(lines) - 2
+    assert round_trips(lines[-1]) == ["0.4", "1.4"]
+    assert paper.verdict == ({"red"}, ["0.4", "1.4", "15"])
+    back = printed(after, before)
+    assert line(back.lines[1]) == replace(line(lines[1]), mark="✓")
+    assert "host2 has not joined" not in back.text
+    assert round_trips(back.lines[-1]) == ["1.4", "0.4"]
+    assert back.verdict == ({"green"}, ["0.4", "1.4", "15"])
 
 
 def test_hosts_are_told_before_their_probes() -> None:
-    lines = shown(results.result(3), results.result(3, silent={"host3": "no login"}))
-    assert lines[1:3] == [
-        "✗ host3 cannot be asked any more: no login (4 probes not made)",
-        "✗ host1, host2 → host3 lost: host-bridge (no reply)",
+    lines = printed(results.result(3), results.result(3, silent={"host3": "no login"})).lines
+    assert len(lines) == 4
+    assert lines[1].startswith("✗ host3 ")
+    assert "no login" in lines[1]
+    assert figures(lines[1]) == ["4"]
+    assert line(lines[2]) == Line("✗", ("host1", "host2"), ("host3",), KINDS[:1], ())
+    assert "no reply" in lines[2]
+
+
+def test_a_new_host_is_named_apart_from_the_probes_that_fail_with_it() -> None:
+    found = coloured(results.result(3), results.result(4, cut=["host4"]))
+    assert [(mark(text), shade) for text, shade in found if "host4" in text] == [
+        *([("✗", {"red"})] * 2),
+        ("+", {"cyan"}),
     ]
-    lines = shown(results.result(3), results.result(4, cut=["host4"]))
-    assert "+ host4 is new" in lines
-    assert any(line.startswith("✗ host1, host2, host3 → host4 new, and fails: ") for line in lines)
+    lines = [text for text, _shade in found]
+    assert line(lines[1]) == Line("✗", ("host1", "host2", "host3"), ("host4",), KINDS[:1], ())
+    (new,) = (text for text in lines if text.startswith("+"))
+    assert new.startswith("+ host4")
+    assert "→" not in new
 
 
 def test_nothing_that_differs_is_said_in_a_word() -> None:
-    assert shown(results.result(2), results.result(2))[1:] == [
-        "Nothing differs. Median round trip: 0.4 ms, now 0.4 ms."
-    ]
+    same = printed(results.result(2), results.result(2))
+    assert len(same.lines) == 2
+    assert same.verdict == ({"green"}, ["0.4", "0.4"])
     cut = results.result(2, cut=["host1"])
-    assert shown(cut, cut)[-1].startswith("Nothing differs, and nothing that failed is mended.")
+    still = printed(cut, cut)
+    assert [line(text) for text in still.lines[1:-1]] == [
+        Line("✗", ("host1",), ("host2",), KINDS, ()),
+        Line("✗", ("host2",), ("host1",), KINDS, ()),
+    ]
+    assert still.verdict == ({"green"}, ["0.1", "0.1"]), "it is not worse"
+    words = [paper.lines[-1].partition(".")[0] for paper in (same, still)]
+    assert words[0] != words[1], "a failure that stays is not passed over"
 
 
 def test_a_flood_of_differences_ends() -> None:
     silent = {f"host{number}": f"down {number}" for number in range(1, 91)}
-    lines = shown(results.result(100), results.result(100, silent=silent))
+    lines = printed(results.result(100), results.result(100, silent=silent)).lines
     assert len(lines) == 43
-    assert lines[-2].endswith("--json has them all")
+    assert [text.split()[1] for text in lines[1:41]] == [f"host{number}" for number in range(1, 41)]
+    assert figures(lines[-2]) == ["51"]
+    assert "--json" in lines[-2]
 
 
 def test_the_document_lists_every_probe_by_what_became_of_it() -> None:

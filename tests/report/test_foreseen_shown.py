@@ -1,43 +1,43 @@
 """What is foreseen, for people: what is lost first, in few lines."""
 
+from printed import Line, Paper, figures, line
 from rich.text import Text
-from test_console import Paper
 
 from dockmesh.core.path.outlook import Outlook, Shift
 from dockmesh.core.path.sieve import Reason, ReasonCode
 from dockmesh.report.foreseen import outlook_document, print_outlook
 
-COUNTS = {"reached": 1, "failing": 0, "unknown": 0}
 
-
-def told(*shifts: Shift) -> list[str]:
-    paper = Paper(None)
-    print_outlook(paper.out, Outlook({**COUNTS, "reached": 0}, COUNTS, shifts))
-    assert isinstance(paper.lines[0], str)
-    return paper.lines
+def printed(*shifts: Shift) -> Paper:
+    """On a terminal that folds nothing, for the sake of the colours."""
+    paper = Paper(1000, terminal=True)
+    after = {"reached": 7, "failing": 2, "unknown": 1}
+    print_outlook(paper.out, Outlook({**after, "reached": 3}, after, shifts))
+    return paper
 
 
 def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_lost_comes_first() -> None:
-    assert told(
+    paper = printed(
         Shift("a", "host-bridge", ("b", "c"), "failing", "reached"),
         Shift("a", "host-container", ("b", "c"), "failing", "reached"),
-        Shift(
-            "b",
-            "host-bridge",
-            tuple("cdefghij"),
-            "reached",
-            "failing",
-            Reason(ReasonCode.NO_ROUTE, "b has no route there"),
-        ),
+        Shift("b", "host-bridge", tuple("cdefghij"), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has no route there")),
         Shift("c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")),
         Shift("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
-    ) == [
-        "Foreseen: 1 of 1 probe reached after this, 0 now.",
-        "  ✗ lost b → c, d, e, f, g, h and 2 more, host → bridge: b has no route there",
-        "  ? unknown c → b, host → bridge: b may drop it",
-        "  ✗ as before c → a, host → bridge: c [red]drops it",
-        "  + gained a → b, c, host → bridge, host → container",
+    )
+    gist, *lines = paper.lines
+    assert figures(gist) == ["7", "10", "3"], "after it, of how many, and now"
+    bridge, both = ("host-bridge",), ("host-bridge", "host-container")
+    assert [line(each) for each in lines] == [
+        Line("✗", ("b",), tuple("cdefgh"), bridge, ("2",)),
+        Line("?", ("c",), ("b",), bridge, ()),
+        Line("✗", ("c",), ("a",), bridge, ()),
+        Line("+", ("a",), ("b", "c"), both, ()),
     ]
+    assert paper.colours[1:] == [{"red"}, {"yellow"}, set(), {"green"}], "what failed before is not alarming"
+    assert all(each.startswith("  ") for each in lines)
+    whys = ("b has no route there", "b may drop it", "c [red]drops it")
+    assert all(each.endswith(f": {why}") for each, why in zip(lines, whys, strict=False))
+    assert [paper.text.count(why) for why in whys] == [1, 1, 1]
 
 
 def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
@@ -45,7 +45,8 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
         Shift("a", "host-bridge", ("b",), "failing", "reached"),
         Shift("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
     )
-    document = outlook_document(Outlook(COUNTS, COUNTS, shifts))
+    counts = {"reached": 1, "failing": 0, "unknown": 0}
+    document = outlook_document(Outlook(counts, counts, shifts))
     keys = ["source", "kind", "targets", "before", "after", "code", "reason"]
     assert [list(row) for row in (*document["gained"], *document["lost"])] == [keys, keys]
     assert [(row["code"], row["reason"]) for row in document["gained"]] == [(None, None)]
@@ -53,13 +54,16 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
 
 
 def test_many_lines_are_counted() -> None:
-    lines = told(*(Shift(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20)))
+    lines = printed(*(Shift(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
     assert len(lines) == 14
-    assert lines[-1] == "  + gained: 8 more lines, which --json has"
+    assert [line(each).sources for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
+    assert lines[-1].startswith("  + ")
+    assert figures(lines[-1]) == ["8"]
+    assert "--json" in lines[-1]
 
 
 def test_where_nothing_is_foreseen_nothing_is_said() -> None:
-    paper = Paper(None)
+    paper = Paper()
     paper.out.print(Text("-"))
     print_outlook(paper.out, None)
     assert paper.lines == ["-"]
