@@ -55,16 +55,37 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.within: list[str] = []
+        self.verdict, self.title = "", ""
+        self._into: str | None = None
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
         if tag in {"script", "style"}:
             self.within.append("")
+        if tag == "title" or "verdict" in (dict(attrs).get("class") or "").split():
+            self._into = "title" if tag == "title" else "verdict"
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in {"title", "p"}:
+            self._into = None
 
     def handle_data(self, data: str) -> None:
         if self.cdata_elem:
             self.within[-1] += data
+        elif self._into == "title":
+            self.title += data
+        elif self._into == "verdict":
+            self.verdict += data
+
+    @property
+    def good(self) -> bool:
+        """Whether the verdict at its head is a good one, by its class."""
+        (classes,) = (
+            (attrs["class"] or "").split() for _tag, attrs in self.elements if "verdict" in (attrs.get("class") or "")
+        )
+        assert len({"good", "bad"} & set(classes)) == 1
+        return "good" in classes
 
     @property
     def data(self) -> dict[str, Any]:

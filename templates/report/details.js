@@ -3,8 +3,15 @@
 const details = d3.select("#details");
 const LISTED = 300;
 
+// `data-view` and `data-of` say what is shown in a form that no wording changes.
 function drawDetails() {
-  details.classed("open", Object.keys(chosen).length).selectAll("*").remove();
+  const view = chosen.cause !== undefined ? "cause" : chosen.source !== undefined ? "pair" : "host";
+  details
+    .classed("open", Object.keys(chosen).length)
+    .attr("data-view", Object.keys(chosen).length ? view : "hosts")
+    .attr("data-of", chosen.cause ?? fragment())
+    .selectAll("*")
+    .remove();
   if (chosen.host !== undefined) ofHost(chosen.host);
   else if (chosen.source !== undefined) ofPair(chosen.source, chosen.target);
   else if (chosen.cause !== undefined) ofCause(chosen.cause);
@@ -39,10 +46,10 @@ function link(parent, text, next) {
 function facts(pairs) {
   const list = details.append("dl");
   pairs
-    .filter(([, value]) => value !== null && value !== "")
-    .forEach(([name, value, bad]) => {
+    .filter(([, , value]) => value !== null && value !== "")
+    .forEach(([fact, name, value, bad]) => {
       list.append("dt").text(name);
-      list.append("dd").classed("bad", Boolean(bad)).text(value);
+      list.append("dd").attr("data-fact", fact).classed("bad", Boolean(bad)).text(value);
     });
 }
 
@@ -91,13 +98,13 @@ function ofHost(host) {
   head(name);
   const { leaving, arriving } = touching(host);
   facts([
-    ["could not be asked", error, true],
-    ["underlay", underlays.join(", ")],
-    ["prefix", prefixes.join(", ")],
-    ["Docker", docker === false ? "none" : null],
-    ["tags", tags.join(", ")],
-    ["reached from it", share(leaving), bad(leaving)],
-    ["reach it", share(arriving), bad(arriving)],
+    ["error", "could not be asked", error, true],
+    ["underlay", "underlay", underlays.join(", ")],
+    ["prefix", "prefix", prefixes.join(", ")],
+    ["docker", "Docker", docker === false ? "none" : null],
+    ["tags", "tags", tags.join(", ")],
+    ["from", "reached from it", share(leaving), bad(leaving)],
+    ["to", "reach it", share(arriving), bad(arriving)],
   ]);
   const lines = order.map((peer) => ({ peer, to: between(host, peer), back: between(peer, host) }));
   const asked = lines.filter(({ to, back }) => to.length + back.length);
@@ -129,14 +136,21 @@ function probesOf(source, target) {
     details
       .append("h4")
       .attr("class", row.state)
+      .attr("data-pair", `${hosts[source].name}/${hosts[target].name}`)
+      .attr("data-kind", row.kind)
+      .attr("data-family", row.family)
       .text(`${MARKS[row.state]} ${named(row)}`);
     facts([
-      ["", row.reason, true],
-      ["replies", row.sent ? `${row.received} of ${row.sent}` : null],
-      ["TTL", row.ttl === null ? null : `${row.ttl}${row.ttl === row.expected ? "" : `, expected ${row.expected}`}`],
-      ["round trip", told(row.ms)],
-      ["large packets", row.mtu === null ? null : row.mtu ? "pass" : "do not pass", row.mtu === false],
-      ["seen as", row.seen],
+      ["reason", "", row.reason, true],
+      ["replies", "replies", row.sent ? `${row.received} of ${row.sent}` : null],
+      [
+        "ttl",
+        "TTL",
+        row.ttl === null ? null : `${row.ttl}${row.ttl === row.expected ? "" : `, expected ${row.expected}`}`,
+      ],
+      ["rtt", "round trip", told(row.ms)],
+      ["mtu", "large packets", row.mtu === null ? null : row.mtu ? "pass" : "do not pass", row.mtu === false],
+      ["seen", "seen as", row.seen],
     ]);
   });
 }

@@ -74,7 +74,10 @@ let isDark = null;
 function dress() {
   const now = isDark ?? dark.matches;
   document.documentElement.style.colorScheme = isDark === null ? "" : now ? "dark" : "light";
-  theme.text(now ? "Light" : "Dark").attr("aria-label", now ? "Light colours" : "Dark colours");
+  theme
+    .attr("data-to", now ? "light" : "dark")
+    .text(now ? "Light" : "Dark")
+    .attr("aria-label", now ? "Light colours" : "Dark colours");
 }
 
 theme.on("click", () => {

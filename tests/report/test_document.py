@@ -1,6 +1,7 @@
 """The documents users script against: their keys are the contract's, all of them and no others."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -82,8 +83,12 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
     assert changes["docker"]["before"] == "docker0 172.17.0.1/16"
     assert changes["docker"]["action"] == "restart"
     assert changes["/etc/docker/daemon.json"]["after"].startswith(f'{{\n  "bip": "{me.bridge}",\n  "default-address')
-    assert changes["ip dockmesh"]["after"].startswith(f"{me.prefix} keeps its addresses towards 10.128.")
-    assert changes["raw/DOCKMESH-RAW"]["after"].startswith("jump from PREROUTING\n! -d ")
+    others = [each for each in FLEET.hosts if each != me]
+    peers = [*(str(each.prefix) for each in others), *(f"{each.underlay}/32" for each in others)]
+    assert re.findall(r"\d+(?:\.\d+){3}/\d+", changes["ip dockmesh"]["after"]) == [str(me.prefix), *peers]
+    jump, first, *_rules = changes["raw/DOCKMESH-RAW"]["after"].splitlines()
+    assert jump.split()[-1] == "PREROUTING"
+    assert first.startswith(f"! -d {me.prefix} ")
 
 
 def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:

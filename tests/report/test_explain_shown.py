@@ -1,9 +1,11 @@
 """An explanation as scripts and people get it."""
 
 import json
+import re
 from io import StringIO
 
 from explained import explained
+from printed import Paper
 
 from dockmesh.core.explain.model import Explained
 from dockmesh.report.console import console
@@ -22,20 +24,24 @@ def shown(found: Explained, *, width: int = 160, verbose: bool = False) -> list[
 
 
 def test_the_document_is_the_contracts_and_more() -> None:
-    document = json.loads(json.dumps(explain_document(explained(STOPPED))))
+    found = explained(STOPPED)
+    document = json.loads(json.dumps(explain_document(found)))
     assert list(document) == ["format", "source", "target", "reached", "steps", "errors", "code", "cause", "remedy"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/explain/1", "host1", "host3")
     assert (document["reached"], document["code"]) == (False, "docker-stopped")
-    assert document["errors"] == []
+    assert found.fault is not None
+    assert (document["cause"], document["remedy"]) == (found.fault.cause, found.fault.remedy)
     assert "host3" in document["cause"]
-    assert document["remedy"] == "on host3: systemctl start docker"
+    assert document["remedy"].endswith("systemctl start docker")
+    assert document["errors"] == []
+    assert len(document["steps"]) == len(found.steps)
     (step,) = (step for step in document["steps"] if step["ok"] is False and step["check"] == "docker")
     assert step == {
         "host": "host3",
         "way": "there",
         "check": "docker",
         "ok": False,
-        "detail": document["cause"],
+        "detail": found.fault.cause,
     }
 
 
@@ -47,20 +53,29 @@ def test_the_document_has_the_errors_of_hosts_that_were_not_looked_at() -> None:
 def test_where_all_is_well_there_is_no_cause() -> None:
     document = explain_document(explained(lost=False))
     assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
-    assert shown(explained(lost=False))[-1] == "host1 reaches host3"
+    paper = Paper()
+    print_explained(paper.out, explained(lost=False))
+    assert paper.verdict == ({"green"}, [])
+    assert re.findall(r"host\d", paper.lines[-1]) == ["host1", "host3"]
+    assert not re.search("[✗?]", paper.text)
 
 
 def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
     found = explained(STOPPED)
     assert found.fault is not None
-    lines = shown(found)
-    assert lines[-4:] == [
-        f"✗  host3  docker      {found.fault.cause}",
-        "host1 does not reach host3",
-        f"cause   docker-stopped: {found.fault.cause}",
-        f"remedy  {found.fault.remedy}",
-    ]
-    assert len(shown(explained(STOPPED), verbose=True)) > len(lines)
+    paper = Paper(160)
+    print_explained(paper.out, found)
+    broken, verdict, cause, remedy = paper.lines[-4:]
+    assert broken.split()[:3] == ["✗", "host3", "docker"]
+    assert broken.endswith(f" {found.fault.cause}")
+    assert re.findall(r"host\d", verdict) == ["host1", "host3"]
+    assert paper.colours[-3] == {"red"}
+    assert found.fault.code in cause
+    assert cause.endswith(f": {found.fault.cause}")
+    assert remedy.endswith(f" {found.fault.remedy}")
+    marks = [each[0] for each in paper.lines[:-3] if each[0] in "✓✗?"]
+    assert marks.count("✗") == 1, "nothing behind the break is judged"
+    assert len(shown(found, verbose=True)) > len(paper.lines)
 
 
 def test_on_80_columns_long_details_go_on_below() -> None:

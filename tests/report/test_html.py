@@ -4,15 +4,18 @@ import re
 from base64 import b64encode
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 import results
 from formats import Page
+from printed import figures
 
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import HostRow, Result
 from dockmesh.report.html import render
 
+LICENCE = Path(__file__).parents[2] / "templates" / "report" / "d3" / "LICENSE"
 KEYS = {"kind", "family", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause"}
 
 
@@ -81,17 +84,24 @@ def test_a_page_of_100_hosts_is_small_enough_to_send_by_mail() -> None:
 
 def test_the_licence_of_what_draws_goes_with_it() -> None:
     script = Page(render(results.result(2))).within[2]
-    assert "Permission to use, copy, modify, and/or distribute this software" in script
+    assert LICENCE.read_text(encoding="utf-8") in script
     assert script.count("Mike Bostock") >= 5
 
 
 @pytest.mark.parametrize(
-    ("result", "told"),
+    ("result", "good", "told"),
     [
-        (results.result(3), "All 14 probes reached"),
-        (results.result(100, cut=["host7"]), "Of 29,502 probes, 591 failed"),
-        (Result((), ()), "Nothing to probe"),
+        (results.result(3), True, {"14"}),
+        (results.result(100, cut=["host7"]), False, {"29,502", "591"}),
+        (results.result(3, cut=["host2"], silent={"host3": "no login"}), False, {"14", "8", "4"}),
+        (Result((HostRow("host1", "no login"),), ()), False, {"1"}),
+        (Result((), ()), True, set()),
     ],
 )
-def test_the_heading_says_how_it_is(result: Result, told: str) -> None:
-    assert told in render(result)
+def test_the_heading_says_how_it_is(result: Result, good: bool, told: set[str]) -> None:
+    page = Page(render(result))
+    assert page.good is good
+    assert page.verdict.startswith("✓" if good else "✗")
+    assert set(figures(page.verdict)) == told
+    assert page.title.startswith("lab" if result.mesh else "mesh")
+    assert set(figures(page.title)) == told

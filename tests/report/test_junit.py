@@ -62,5 +62,6 @@ def test_nothing_a_host_says_gets_out_of_its_text() -> None:
 def test_any_text_that_prints_makes_valid_xml(reason: str, error: str) -> None:
     row = Row("a", "a", "host-bridge", reached=False, sent=3, received=0, reason=reason)
     found = cases(junit(render(Result((HostRow("a", error),), (row,)))))
-    assert found["a to a"][0].attrib["message"] == (reason or "no reply")
+    assert found["a to a"][0].attrib["message"] == row.why
+    assert not reason or row.why == reason
     assert found["a can be asked"][0].text or not error

@@ -1,5 +1,6 @@
 """Results as Markdown, read back by a CommonMark parser with tables."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from formats import shown, tokens
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it.token import Token
+from printed import Line, figures, line
 
 from dockmesh.core.results.model import Result
 from dockmesh.report.markdown import render, text
@@ -30,41 +32,72 @@ def table(markdown: str) -> list[list[str]]:
     return rows
 
 
+def heading(markdown: str) -> tuple[str, str, set[str]]:
+    """Of the heading: its mark, the name of the mesh, and the figures."""
+    found = tokens(markdown)
+    (text,) = (after.content for token, after in pairwise(found) if token.type == "heading_open")
+    return (*text.replace(":", " ").split()[:2], set(figures(text)))  # type: ignore[return-value]
+
+
+def points(markdown: str) -> list[str]:
+    """What the points of its list say."""
+    found = tokens(markdown)
+    starts = [at for at, token in enumerate(found) if token.type == "list_item_open"]
+    return ["".join(child.content for child in found[at + 2].children or ()) for at in starts]
+
+
 def test_a_small_mesh_is_a_heading_and_a_table_of_pairs() -> None:
     markdown = render(results.result(3))
-    assert shown(markdown).splitlines()[:2] == ["✅ lab: all 14 probes reached", "2026-01-02 03:04:05 UTC"]
+    assert heading(markdown) == ("✅", "lab", {"14"})
+    assert "2026-01-02 03:04:05" in shown(markdown).splitlines()[1]
+    assert points(markdown) == []
     rows = table(markdown)
-    assert rows[0] == ["from \\ to", "host1", "host2", "host3"]
+    assert rows[0][1:] == ["host1", "host2", "host3"]
     assert [row[0] for row in rows[1:]] == ["host1", "host2", "host3"]
     assert rows[1][2].startswith("✓64 ✓63 ✓62 ")
     assert rows[3][3] == "-"
 
 
 def test_each_family_has_a_table_and_failures_name_ipv6() -> None:
-    lines = shown(render(results.result(3, dual=True))).splitlines()
-    assert [line for line in lines if line.startswith("Over")] == ["Over IPv4:", "Over IPv6:"]
-    rows = table(render(results.result(3, dual=True)))
-    assert [row[0] for row in rows] == ["from \\ to", "host1", "host2", "host3"] * 2
+    whole = render(results.result(3, dual=True))
+    parts = [each.content if each.type == "inline" else each.type for each in tokens(whole)]
+    order = [part for text in parts for part in re.findall(r"IPv\d|table_open", text)]
+    assert order == ["IPv4", "table_open", "IPv6", "table_open"]
+    rows = table(whole)
+    assert [row[0] for row in rows if row[1:] != ["host1", "host2", "host3"]] == ["host1", "host2", "host3"] * 2
+    assert rows[0] == rows[4]
     assert rows[2][1].startswith("✓64 ✓63 ✓62 ")
     assert rows[6] == ["host2", "-", "✓64 0.3 ms", "✓64 0.5 ms"]
     markdown = render(results.result(3, dual=True, silent={"host3": "no login"}))
-    assert "host2 → host3 (host-bridge, host-bridge (IPv6))" in shown(markdown)
+    (of_host2,) = re.findall(r"host2 → host3 [^;]*", points(markdown)[-1])
+    assert line(of_host2) == Line("", ("host2",), ("host3",), ("host-bridge", "host-bridge (IPv6)"), ())
 
 
 def test_what_failed_is_a_point_per_cause_with_its_pairs() -> None:
     markdown = render(results.result(3, cut=["host2"], silent={"host3": "no login"}))
-    lines = shown(markdown).splitlines()
-    assert lines[0] == "❌ lab: of 14 probes, 8 failed and 4 could not be made; 1 host could not be asked"
-    assert lines[2] == "host3: no login (4 probes not made)"
-    assert lines[3].startswith("no reply (8 probes): host1 → host2 (host-bridge, host-container, container-container)")
-    assert [token.type for token in tokens(markdown)].count("list_item_open") == 2
+    assert heading(markdown) == ("❌", "lab", {"14", "8", "4", "1"})
+    silent, lost = points(markdown)
+    assert re.match(r"host3\b.* no login\b", silent)
+    assert figures(silent) == ["4"]
+    assert lost.startswith("no reply")
+    assert figures(lost) == ["8"]
+    kinds = ("host-bridge", "host-container", "container-container")
+    assert [line(each) for each in lost.split(": ", 1)[1].split("; ")] == [
+        Line("", ("host1",), ("host2",), kinds, ()),
+        Line("", ("host1", "host2"), ("host3",), kinds[:1], ()),
+        Line("", ("host2",), ("host1",), kinds, ()),
+    ]
     assert table(markdown)[1] == ["host1", "✓64 0.1 ms", "❌ ❌ ❌", "❌"]
 
 
 @pytest.mark.parametrize(("count", "cut"), [(100, ["host7"]), (40, ["host7", "host9"])])
 def test_of_a_large_mesh_only_what_the_failures_have_in_common_is_shown(count: int, cut: list[str]) -> None:
-    markdown = render(results.result(count, cut=cut))
-    assert [row[0] for row in table(markdown)] == ["host", *cut]
+    result = results.result(count, cut=cut)
+    markdown = render(result)
+    assert [row[0] for row in table(markdown)][1:] == cut
+    lost = {host: sum(host in {row.source, row.target} for row in result.failing) for host in cut}
+    shares = [[share.split("/") for share in row[1:]] for row in table(markdown)[1:]]
+    assert [sum(int(asked) - int(reached) for reached, asked in each) for each in shares] == list(lost.values())
     assert len(markdown) < 5000
     assert table(render(results.result(count))) == []
 
@@ -73,11 +106,15 @@ def test_many_causes_do_not_flood() -> None:
     silent = {f"host{number}": f"is down {number}" for number in range(1, 91)}
     markdown = render(results.result(100, silent=silent))
     assert len(markdown) < 20_000
-    assert "… and 51 more causes" in shown(markdown)
+    *named, rest = points(markdown)
+    assert [re.match(r"host\d+\b", each)[0] for each in named] == [f"host{number}" for number in range(1, 41)]  # type: ignore[index]
+    assert figures(rest) == ["51"]
 
 
 def test_nothing_to_probe_is_no_failure() -> None:
-    assert shown(render(Result((), ()))) == "✅ mesh: nothing to probe"
+    markdown = render(Result((), ()))
+    assert heading(markdown) == ("✅", "mesh", set())
+    assert len(shown(markdown).splitlines()) == 1
 
 
 def test_nothing_a_host_says_is_markup() -> None:

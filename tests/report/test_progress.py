@@ -5,33 +5,50 @@ import time
 from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
+from printed import figures
 
 from dockmesh.report.console import console
 from dockmesh.report.progress import Display
 
 
 def told(phase: str, *done: tuple[str, str | None]) -> str:
-    """The line of a phase, without its time."""
+    """The line of a phase, without its time at the end."""
     stream = StringIO()
     with Display(console(stream)) as display:
         display.phase(phase, len(done))
         for host, error in done:
             display.done(host, error)
     (line,) = stream.getvalue().splitlines()
-    return re.sub(r"\d+\.\d s$", "", line)
+    found = re.fullmatch(r"(.*\D)\d+\.\d s", line)
+    assert found, line
+    return found[1]
+
+
+def hosts(line: str) -> list[tuple[str, bool]]:
+    """The hosts in their order, and whether something is said of each: that it failed."""
+    return [(name, bool(said)) for name, said in re.findall(r"\b(h\d)\b( [^,:]+)?", line)]
 
 
 def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
-    assert told("change", ("host2", None), ("host1", None)) == "changing host1, host2: "
-    assert told("read", ("host1", None), ("host2", "is down")) == "reading host2 (failed), host1: "
+    assert hosts(told("change", ("h2", None), ("h1", None))) == [("h1", False), ("h2", False)]
+    assert hosts(told("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
+
+
+def test_each_phase_has_a_name_of_its_own() -> None:
+    phases = ("read", "change", "probe", "confirm", "capture", "look")
+    named = {told(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
+    assert len(named - {""}) == len(phases)
 
 
 def test_a_host_that_is_done_twice_in_a_phase_is_named_once() -> None:
-    assert told("probe", ("a", None), ("b", None), ("a", "lost"), ("b", None)) == "probing a (failed), b: "
+    line = told("probe", ("h1", None), ("h2", None), ("h1", "lost"), ("h2", None))
+    assert hosts(line) == [("h1", True), ("h2", False)]
 
 
 def test_of_many_hosts_the_first_are_named_and_the_rest_counted() -> None:
-    assert told("probe", *((f"h{at}", None) for at in range(1, 10))) == "probing h1, h2, h3, h4, 5 more: "
+    line = told("probe", *((f"h{at}", None) for at in range(1, 10)))
+    assert hosts(line) == [(f"h{at}", False) for at in range(1, 5)]
+    assert figures(line) == ["5"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])
@@ -46,13 +63,14 @@ def test_on_a_terminal_busy_hosts_have_a_line_each_and_nothing_is_left_of_it(wid
             display.begun(f"host{at}", "script" if at else "login", "")
         display.done("host99", "is down")
         until = time.monotonic() + 10
-        while "14 hosts more" not in (shown := stream.text()) and time.monotonic() < until:
+        while not re.search(r"\b14\b", shown := stream.text()) and time.monotonic() < until:
             time.sleep(0.05)
-    frame = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).rpartition("confirming")[2].splitlines()
-    assert re.search(r" +1/1000 +0\.\d s 1 failed *$", frame[0])
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
+    frame = lines[max(at for at, line in enumerate(lines) if "1/1000" in line) :]
+    assert re.search(r" +1/1000 +0\.\d s \D*\b1\b\D*$", frame[0]), "done, since when, and how many failed"
     assert [line.split()[1] for line in frame[1:7]] == [f"host{at}" for at in range(6)]
-    assert frame[1].rstrip().endswith("logging in")
-    assert frame[7].strip().endswith("and 14 hosts more")
+    assert [bool(line.partition(" s ")[2].strip()) for line in frame[1:7]] == [True, *[False] * 5], "host0 logs in"
+    assert figures(frame[7]) == ["14"]
     assert all(len(line) <= width for line in frame[1:])
     assert encoding == "utf-8" or shown.isascii()
     assert stream.text().endswith("\x1b[?25h\r\x1b[1A\x1b[2K" + "\x1b[1A\x1b[2K" * 7)
