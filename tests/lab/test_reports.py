@@ -5,6 +5,7 @@ from pathlib import Path
 from breaking import partitioned
 from formats import Page, cases, gauges, junit, shown, values
 from mesh import Done, Mesh
+from printed import Line, figures, line
 
 from dockmesh.lab.running import Lab
 
@@ -29,7 +30,9 @@ def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Me
     found = junit(xml)
     assert len(cases(found)) == 3 * 3 + 3
     assert not [*found.iter("failure"), *found.iter("error")]
-    assert "all 21 probes reached" in shown(markdown)
+    heading = shown(markdown).splitlines()[0]
+    assert heading.startswith("✅ ")
+    assert figures(heading) == ["21"]
     metrics = gauges(prometheus)
     assert values(metrics["dockmesh_status_ok"]) == {(): 1}
     assert values(metrics["dockmesh_host_up"], "host") == {("host1",): 1, ("host2",): 1, ("host3",): 1}
@@ -56,16 +59,20 @@ def test_of_a_host_that_is_cut_off_every_report_tells_why_and_diff_what_was_lost
     assert set(failing) == {"host3 can be asked", *to_it, *from_it}
     assert failing["host3 can be asked"].attrib["message"] == error
     assert all(error in (failing[name].text or "") for name in (*to_it, *from_it))
-    assert f"host3: {error}" in shown(markdown)
+    (point,) = (each for each in shown(markdown).splitlines() if each.startswith("host3") and error in each)
+    assert figures(point.replace(error, "")) == ["11"]
     assert values(gauges(prometheus)["dockmesh_host_up"], "host")["host3",] == 0
     assert {"host": "host3", "reason": error} in Page(html).data["causes"]
 
     lost = joined.dockmesh("diff", str(tmp_path / "whole.json"), str(tmp_path / "cut.json"))
     assert lost.status == 3
     lines = lost.stdout.splitlines()
-    assert lines[1] == f"✗ host3 cannot be asked any more: {error} (11 probes not made)"
-    assert lines[2].startswith("✗ host1, host2 → host3 lost: host-bridge (")
-    assert lines[3].startswith("Probes: 13 lost.")
+    assert lines[1].startswith("✗ host3 ")
+    assert error in lines[1]
+    assert figures(lines[1].replace(error, "")) == ["11"]
+    lost_line = lines[2].partition(" (")[0]
+    assert line(lost_line) == Line("✗", ("host1", "host2"), ("host3",), ("host-bridge",), ())
+    assert figures(lines[3])[0] == "13"
     back = joined.dockmesh("diff", str(tmp_path / "cut.json"), str(tmp_path / "whole.json"))
     assert back.status == 0
-    assert "✓ host3 can be asked again" in back.stdout
+    assert any(each.startswith("✓ host3 ") and "→" not in each for each in back.stdout.splitlines())
