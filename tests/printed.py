@@ -1,4 +1,4 @@
-"""Text for people, taken apart into names, figures, marks and colours: tests assert on these, not on sentences."""
+"""Parse printed text into names, figures, marks and colours, so that tests do not depend on its wording."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from typing import cast
 
 from dockmesh.report.console import console
 
-# A number by itself: no part of a name, an address, a date or a share such as 3/5.
+# A number by itself, outside names, addresses, dates and shares such as 3/5.
 _FIGURE = re.compile(r"(?<![\w.:/-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:/-]|[.,]\d)")
 _MARKS = "✓✗?≠+-~!·"
 _KIND = r"host-bridge|host-container|container-container"
@@ -18,7 +18,7 @@ _COLOURS = {"31": "red", "32": "green", "33": "yellow", "36": "cyan"}
 
 
 class Paper:
-    """A console that keeps what is printed. It is no terminal, and has a given width or its own; or is a terminal."""
+    """A console that keeps its output: plain text of any or a given width, or text on a terminal."""
 
     def __init__(self, width: int | None = None, *, terminal: bool = False) -> None:
         self._stream = _Terminal() if terminal else StringIO()
@@ -29,7 +29,7 @@ class Paper:
 
     @property
     def text(self) -> str:
-        """What is printed, without colours: nothing that would steer a terminal or cannot be encoded is in it."""
+        """The output without colours. Raises AssertionError if it has control codes or cannot be encoded."""
         terminal = self._stream.isatty()
         text = self.out.export_text(clear=False) if terminal else self._stream.getvalue()
         assert not [c for c in text if c not in {"\n", "\t"} and unicodedata.category(c) in {"Cc", "Cs"}]
@@ -39,12 +39,12 @@ class Paper:
 
     @property
     def lines(self) -> list[str]:
-        """The lines, without blanks at their ends."""
+        """The lines without trailing blanks."""
         return [line.rstrip() for line in self.text.splitlines()]
 
     @property
     def colours(self) -> list[set[str]]:
-        """The colours of each line. Without a terminal, lines of plain text are not among them; the last one is."""
+        """The colours of each line. Plain consoles record only lines that rich prints; the last line is one."""
         return [colours(line) for line in self.out.export_text(clear=False, styles=True).splitlines()]
 
     @property
@@ -60,7 +60,7 @@ class _Terminal(StringIO):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line about probes: its mark, the hosts on either side of the arrow, the kinds of probes, the figures."""
+    """A line about probes: its mark, the hosts on each side of the arrow, the kinds of probes, the figures."""
 
     mark: str
     sources: tuple[str, ...]
@@ -70,7 +70,7 @@ class Line:
 
 
 def line(text: str) -> Line:
-    """A line with an arrow, taken apart."""
+    """Parse a line with an arrow. Raises AssertionError if it has none."""
     plain = _plain_kinds(text)
     found = re.search(rf"({_NAMES}) → ({_NAMES})", plain)
     assert found, text
@@ -79,13 +79,13 @@ def line(text: str) -> Line:
 
 
 def mark(text: str) -> str:
-    """The mark that a line begins with, behind its indent; empty where it has none."""
+    """The mark at the start of a line, after its indent. Empty if it has none."""
     first = text.lstrip()[:1]
     return first if first in _MARKS else ""
 
 
 def figures(text: str) -> list[str]:
-    """The numbers in their order, in digits as they are printed."""
+    """The numbers of a text, as printed, in order."""
     return cast("list[str]", _FIGURE.findall(text))
 
 
@@ -95,14 +95,14 @@ def number(figure: str) -> float:
 
 
 def kinds(text: str) -> tuple[str, ...]:
-    """The kinds of probes that are named, in their order, whatever arrow they are written with."""
+    """The kinds of probes that a text names, in order, written with a hyphen or an arrow."""
     return tuple(
         found[0] for found in re.finditer(rf"(?<![\w-])(?:{_KIND})(?![\w-])(?: \(IPv6\))?", _plain_kinds(text))
     )
 
 
 def colours(styled: str) -> set[str]:
-    """The colours that a styled text has."""
+    """The colours in a text with SGR codes."""
     codes = {code for found in _SGR.findall(styled) for code in found.split(";")}
     return {name for code, name in _COLOURS.items() if code in codes}
 

@@ -3,7 +3,7 @@
 const details = d3.select("#details");
 const LISTED = 300;
 
-// `data-view` and `data-of` say what is shown in a form that no wording changes.
+// Tests read the selection from `data-view` and `data-of`, which do not depend on the wording.
 function drawDetails() {
   const view = chosen.cause !== undefined ? "cause" : chosen.source !== undefined ? "pair" : "host";
   details

@@ -36,7 +36,7 @@ def heading(markdown: str) -> tuple[str, str, set[str]]:
     """Of the heading: its mark, the name of the mesh, and the figures."""
     found = tokens(markdown)
     (text,) = (after.content for token, after in pairwise(found) if token.type == "heading_open")
-    return (*text.replace(":", " ").split()[:2], set(figures(text)))  # type: ignore[return-value]
+    return (*text.replace(":", " ").split()[:2], set(figures(text)))
 
 
 def points(markdown: str) -> list[str]:
@@ -107,7 +107,7 @@ def test_many_causes_do_not_flood() -> None:
     markdown = render(results.result(100, silent=silent))
     assert len(markdown) < 20_000
     *named, rest = points(markdown)
-    assert [re.match(r"host\d+\b", each)[0] for each in named] == [f"host{number}" for number in range(1, 41)]  # type: ignore[index]
+    assert [re.match(r"host\d+\b", each)[0] for each in named] == [f"host{number}" for number in range(1, 41)]
     assert figures(rest) == ["51"]
 
 

@@ -23,7 +23,7 @@ def printed(found: Captured, width: int | None = None) -> Paper:
 
 def titles(lines: list[str]) -> list[tuple[str, str]]:
     """The ends that each table is about, in the order of the way."""
-    return [found.groups() for line in lines if (found := re.search(r"(host\d) → (host\d)$", line))]  # type: ignore[misc]
+    return [found.groups() for line in lines if (found := re.search(r"(host\d) → (host\d)$", line))]
 
 
 def hops(lines: list[str]) -> list[tuple[str, ...]]:
