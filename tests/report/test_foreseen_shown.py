@@ -20,7 +20,14 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
     paper = printed(
         Shift("a", "host-bridge", ("b", "c"), "failing", "reached"),
         Shift("a", "host-container", ("b", "c"), "failing", "reached"),
-        Shift("b", "host-bridge", tuple("cdefghij"), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has no route there")),
+        Shift(
+            "b",
+            "host-bridge",
+            tuple("cdefghij"),
+            "reached",
+            "failing",
+            Reason(ReasonCode.NO_ROUTE, "b has no route there"),
+        ),
         Shift("c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")),
         Shift("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
     )

@@ -9,7 +9,6 @@ from printed import Paper, figures
 from traces import POINTS, captured, without
 
 from dockmesh.core.trace.model import Captured
-from dockmesh.core.trace.verdict import verdict
 from dockmesh.core.trace.way import follow
 from dockmesh.errors import HostFailure
 from dockmesh.report.trace import print_trace, trace_document
