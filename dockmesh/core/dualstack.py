@@ -10,7 +10,7 @@ from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import iptables
 from dockmesh.core.model import Host
 from dockmesh.core.plan import Conflict
-from dockmesh.core.state import FORWARDING, Forwarding
+from dockmesh.core.state import FORWARDING
 
 _ROUTER_ADVERTISEMENT = "ra"
 
@@ -19,7 +19,7 @@ def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Every conflict of `host` with what the inventory says of its IPv6; none where it says nothing."""
     if host.ipv6 is None:
         return
-    switch = next(iter(facts.actual.of(Forwarding)), None)
+    switch = facts.actual.forwarding(IPV6)
     if switch is None:
         yield Conflict("ipv6", "is not in the kernel of the host: take underlay6 and prefix6 out of the inventory")
     elif host.ipv6.prefix and not host.docker and not switch.on:

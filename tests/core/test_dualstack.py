@@ -276,6 +276,16 @@ def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
     ]
 
 
+@pytest.mark.parametrize(("forwarding6", "missing"), [("", True), ("0", False)])
+def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: str, missing: bool) -> None:
+    me = DUAL.host("host3")
+    assert me.ipv6
+    said: dict[str, Said] = {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "forwarding6": forwarding6}
+    found = facts("nftables_fresh", said, of=me)
+    assert found.actual.forwarding(4)
+    assert ("ipv6" in {each.key for each in conflicts(DUAL, me, found, WIDE)}) is missing
+
+
 def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
     found = joined("forky")
     assert found.docker
