@@ -159,7 +159,7 @@ def _without_docker(host: Host) -> Host:
 
 def _settings(pool: str) -> Settings:
     try:
-        network = addresses.prefix(pool)
+        network = addresses.pool(pool)
     except InvalidValueError as why:
         raise InventoryError([Place("--pool").problem(why.code, str(why))]) from why
     return Settings(pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.NARROWEST)))

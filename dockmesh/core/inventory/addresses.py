@@ -20,14 +20,15 @@ _UNROUTABLE: Final = (
     (IPv4Network("224.0.0.0/4"), "multicast"),
     (IPv4Network("240.0.0.0/4"), "reserved"),
 )
+_NO_IPV6: Final = "use an IPv4 address or a name"
 
 
-def ipv4(text: str) -> IPv4Address:
-    """One IPv4 address."""
+def ipv4(text: str, *, for_ipv6: str = _NO_IPV6) -> IPv4Address:
+    """One IPv4 address. `for_ipv6`: the advice for an IPv6 address."""
     try:
         return IPv4Address(text)
     except ValueError:
-        refuse_ipv6(text)
+        refuse_ipv6(text, for_ipv6)
     bare = text.partition("/")[0]
     hint = f"; an address has no length: {bare}" if "/" in text and _is_ipv4(bare) else ""
     raise InvalidValueError(ProblemCode.BAD_ADDRESS, f"{quoted(text)} is not an IPv4 address{hint}")
@@ -35,7 +36,7 @@ def ipv4(text: str) -> IPv4Address:
 
 def underlay(text: str) -> IPv4Address:
     """An address peers can use as a next hop."""
-    return next_hop(ipv4(text))
+    return next_hop(ipv4(text, for_ipv6="write it as underlay6"))
 
 
 def next_hop(found: IPv4Address) -> IPv4Address:
@@ -48,7 +49,15 @@ def next_hop(found: IPv4Address) -> IPv4Address:
 
 def prefix(text: str) -> IPv4Network:
     """A prefix that may be routed: no host bits, /8 to /30, nothing that is special."""
-    given, length = _with_length(text, "a prefix")
+    return _routable(*_with_length(text, "a prefix", for_ipv6="write it as prefix6"))
+
+
+def pool(text: str) -> IPv4Network:
+    """A prefix out of which others are drawn: as `prefix`, but with no key for IPv6."""
+    return _routable(*_with_length(text, "a prefix", for_ipv6="use an IPv4 prefix"))
+
+
+def _routable(given: IPv4Address, length: int) -> IPv4Network:
     network = IPv4Network((int(given), length), strict=False)
     if network.network_address != given:
         raise InvalidValueError(ProblemCode.HOST_BITS, f"{given}/{length} has host bits set; did you mean {network}?")
@@ -70,7 +79,7 @@ def prefix(text: str) -> IPv4Network:
 
 def bridge(text: str) -> IPv4Interface:
     """A bridge's own address with the length of its network."""
-    given, length = _with_length(text, "a bridge")
+    given, length = _with_length(text, "a bridge", for_ipv6="write it as bridge6")
     found = IPv4Interface((int(given), length))
     if length > NARROWEST:
         raise InvalidValueError(
@@ -89,11 +98,11 @@ def bridge(text: str) -> IPv4Interface:
     return found
 
 
-def _with_length(text: str, what: str) -> tuple[IPv4Address, int]:
+def _with_length(text: str, what: str, *, for_ipv6: str) -> tuple[IPv4Address, int]:
     parts = re.fullmatch(WITH_LENGTH, text)
     if parts and _is_ipv4(parts[1]):
         return IPv4Address(parts[1]), int(parts[2])
-    refuse_ipv6(text)
+    refuse_ipv6(text, for_ipv6)
     if _is_ipv4(text):
         raise InvalidValueError(ProblemCode.MISSING_LENGTH, f"{text} lacks its length; write {what} as {text}/24, say")
     code = ProblemCode.BAD_BRIDGE if what == "a bridge" else ProblemCode.BAD_PREFIX
@@ -110,12 +119,12 @@ def _is_ipv4(text: str) -> bool:
     return True
 
 
-def refuse_ipv6(text: str) -> None:
-    """Say so where `text` is an address of the other family."""
+def refuse_ipv6(text: str, advice: str = _NO_IPV6) -> None:
+    """Refuse an address or prefix of IPv6 with `advice`."""
     if ":" not in text:
         return
     try:
         IPv6Address(text.partition("/")[0].partition("%")[0].strip("[]"))
     except ValueError:
         return
-    raise InvalidValueError(ProblemCode.WRONG_FAMILY, f"{quoted(text)} is IPv6, which is not supported yet; use IPv4")
+    raise InvalidValueError(ProblemCode.WRONG_FAMILY, f"{quoted(text)} is IPv6; {advice}")

@@ -20,6 +20,7 @@ from dockmesh.core.inventory.fields import (
     MeshName,
     Netns,
     Policy,
+    Pool,
     PoolSize,
     Port,
     Prefix,
@@ -68,7 +69,7 @@ class MeshKeys(_Keys):
     """What holds for the whole mesh."""
 
     name: MeshName = Field(default=_DEFAULTS.name, description="Name of the mesh.")
-    pool: Prefix = Field(
+    pool: Pool = Field(
         default=None, description="Prefix out of which `allocate` draws prefixes for hosts that lack one."
     )
     prefix_length: PrefixLength = Field(

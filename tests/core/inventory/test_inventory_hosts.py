@@ -39,7 +39,13 @@ def problems(text: str) -> tuple[Problem, ...]:
         ("prefix: «127.1.0.0/16", "unroutable", "prefix 127.1.0.0/16 127.0.0.0/8"),
         ("prefix: «0.1.0.0/16", "unroutable", "prefix 0.1.0.0/16 0.0.0.0/8"),
         ("prefix: «239.0.0.0/8", "unroutable", "prefix 239.0.0.0/8 224.0.0.0/4"),
-        ("prefix: «'fd00::/64'", "wrong-family", "prefix fd00::/64"),
+        ("prefix: «'fd00::/64'", "wrong-family", "prefix fd00::/64 prefix6"),
+        ("underlay: «fd00::1", "wrong-family", "underlay fd00::1 underlay6"),
+        (
+            "address: 10.0.0.1, prefix: 10.9.0.0/24, bridge: «'fd00::1/64'",
+            "wrong-family",
+            "bridge fd00::1/64 bridge6",
+        ),
         ("prefix: «10.0.0.0/24", "covers-underlay", "prefix 10.0.0.0/24 a 10.0.0.1"),
         (
             "address: 10.0.0.1, prefix: 10.9.0.0/24, bridge: «10.8.0.1/24",

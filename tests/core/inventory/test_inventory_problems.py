@@ -63,6 +63,7 @@ def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
         ("mesh: «[]", "wrong-type", "mesh name pool"),
         ("mesh: {name: «Lab One}", "bad-name", "name Lab One lab-one 63"),
         ("mesh: {pool: «10.0.0.1/8}", "host-bits", "pool 10.0.0.1/8 10.0.0.0/8"),
+        ("mesh: {pool: «'fd00::/48'}", "wrong-family", "pool fd00::/48"),
         (
             "mesh: {pool: 10.0.0.0/20, prefix_length: «18}",
             "wider-than-pool",
