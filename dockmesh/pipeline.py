@@ -10,11 +10,11 @@ from dockmesh.assets import template
 from dockmesh.core import daemon
 from dockmesh.core.conflicts import conflicts, notes, pending
 from dockmesh.core.desired import desired, previous, undone
+from dockmesh.core.docker_conflicts import invalid_daemon_json
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
 from dockmesh.core.plan import Conflict, HostPlan, Outcome, OutcomeCode, Plan, plan_host
 from dockmesh.core.reach import Report
@@ -211,8 +211,8 @@ class Pipeline:
             outside = notes(host, facts, narrow) if goal.meshed else ()
             return plan_host(facts, goal.wanted(fleet, host, facts, narrow), narrow, against, outside)
         except daemon.DaemonJsonError as error:
-            broken = Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
-            return HostPlan(host.name, conflicts=tuple(dict.fromkeys((*against, broken))), basis=facts.basis)
+            found = dict.fromkeys((*against, invalid_daemon_json(error)))
+            return HostPlan(host.name, conflicts=tuple(found), basis=facts.basis)
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
@@ -242,8 +242,7 @@ def _untouched(plan: HostPlan) -> Outcome:
     if plan.error is not None:
         return Outcome(plan.host, "unreachable" if plan.unreachable else "refused", plan.code, plan.error)
     if plan.conflicts:
-        told = "; ".join(f"{each.key} {each.message}" for each in plan.conflicts)
-        return Outcome(plan.host, "refused", OutcomeCode.CONFLICT, told)
+        return Outcome(plan.host, "refused", OutcomeCode.CONFLICT, "; ".join(map(str, plan.conflicts)))
     return Outcome(plan.host, "unchanged")
 
 

@@ -1,6 +1,6 @@
-"""What speaks against changing a host, found before anything is touched: every reason, with its remedy."""
+"""Conflicts and notes of a host, found before anything changes: every fact, with its remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dockmesh.core import mtu
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
@@ -11,9 +11,10 @@ from dockmesh.core.iproute import METRIC, KernelRoute
 from dockmesh.core.model import Fleet, Host, Stack
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.peers import Peers, peers
-from dockmesh.core.plan import Conflict, Note
+from dockmesh.core.plan import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.prefixes import Prefixes
 from dockmesh.core.routing import common_way, on_link
+from dockmesh.core.state import FORWARDING
 from dockmesh.core.uplinks import Narrowest
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
@@ -30,26 +31,40 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> 
     if facts.docker:
         yield from against_docker(fleet, host, facts, facts.docker, narrow)
     elif host.prefix and not facts.ip_forward:
-        yield Conflict("ip_forward", f"is 0, so {host.prefix} cannot be reached: sysctl -w net.ipv4.ip_forward=1")
+        yield Conflict(
+            ConflictCode.IP_FORWARD_OFF,
+            "ip_forward",
+            f"the host does not forward IPv4, so peers cannot reach {host.prefix}",
+            f"sysctl -w {FORWARDING[IPV4]}=1",
+        )
 
 
 def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
-    """What of the host stays outside the mesh, or is left to its admin."""
+    """Every note of `host`: what stays outside the mesh, or is left to its admin."""
     if host.prefix and not host.docker and "iptables" not in facts.tools:
-        yield Note("iptables", "is not installed: if the host's firewall drops what it forwards, let the peers in")
+        yield Note(
+            NoteCode.IPTABLES_MISSING,
+            "iptables",
+            "it is not installed, so dockmesh cannot accept what peers send",
+            "if the host's firewall drops forwarded packets, accept the peers there",
+        )
     if facts.nftables and facts.forward_drops:
         yield Note(
+            NoteCode.FORWARD_POLICY_DROP,
             "FORWARD",
-            "of iptables has the policy DROP, left by Docker perhaps from before it used nftables: what no rule there "
-            "accepts does not reach containers; iptables -P FORWARD ACCEPT",
+            "the policy of this iptables chain is DROP, perhaps left by Docker from before it used nftables; packets "
+            "that no rule of the chain accepts do not reach containers",
+            "iptables -P FORWARD ACCEPT",
         )
     for network in facts.docker.networks if facts.docker else ():
         for prefix in network.prefixes:
             own = host.stack(family_of(prefix))
             if own and own.prefix and network.device != DOCKER_BRIDGE and not within(prefix, own.prefix):
                 yield Note(
+                    NoteCode.NETWORK_OUTSIDE_PREFIX,
                     f"network {network.name}",
-                    f"({prefix}) is outside {own.prefix}, so peers cannot reach it: {_remedy(own)}",
+                    f"{prefix} is outside {own.prefix}, so peers cannot reach it",
+                    _remedy(own),
                 )
     if facts.docker:
         yield from mtu.notes(facts, facts.docker, narrow)
@@ -57,17 +72,18 @@ def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
 
 def _remedy(own: Stack) -> str:
     if own.bridge and own.bridge.network == own.prefix:
-        return "docker0 takes all of that; give it a bridge of its own that leaves room, and make the network anew"
-    return "make it anew, and Docker gives it a prefix of the host's (with Compose: down, then up)"
+        return "set bridge to a part of the prefix, as docker0 has all of it; then create the network again"
+    return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
 
 
 def pending(facts: HostFacts) -> Iterator[Conflict]:
-    """What speaks against any change, wherever it leads."""
+    """Conflicts with any change of the host, also with one that removes it from the mesh."""
     if facts.pending is not None:
         yield Conflict(
+            ConflictCode.CHANGE_PENDING,
             "/etc/dockmesh/pending",
-            f"a change waits for its confirmation, by {facts.pending}: wait; if that run has died, the host takes "
-            "the change back by itself within minutes",
+            f"a change by {facts.pending} waits for its confirmation",
+            "wait; if that run was killed, the host reverts the change by itself within minutes",
         )
 
 
@@ -76,9 +92,10 @@ def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
     for stack in filter(None, map(host.stack, FAMILIES)):
         if stack.underlay not in own:
             yield Conflict(
+                ConflictCode.UNDERLAY_MISSING,
                 str(stack.underlay),
-                "is on no interface of the host, so peers cannot use it as next hop: set "
-                f"{'underlay' if family_of(stack.underlay) == IPV4 else 'underlay6'} to the host's address",
+                "no interface of the host has this address, so peers cannot use it as next hop",
+                f"set {'underlay' if family_of(stack.underlay) == IPV4 else 'underlay6'} to an address of the host",
             )
 
 
@@ -97,15 +114,26 @@ def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Co
         way = facts.ways.get(there.underlay)
         key = str(there.underlay)
         if way is None:
-            yield Conflict(key, f"the kernel knows no way to {peer.name}: both hosts need an address in one LAN")
+            yield Conflict(
+                ConflictCode.NO_PATH_TO_PEER,
+                key,
+                f"the kernel has no path to {peer.name}",
+                "give both hosts an underlay address in one LAN",
+            )
         elif way.local:
-            yield Conflict(key, f"is the underlay of {peer.name} but an address of this host: mend the inventory")
+            yield Conflict(
+                ConflictCode.UNDERLAY_IS_OWN_ADDRESS,
+                key,
+                f"the inventory gives this address to {peer.name}, but it belongs to this host",
+                f"correct the underlay of {peer.name} in the inventory",
+            )
         elif way.next_hop is not None and there.prefix:
             yield Conflict(
+                ConflictCode.NEXT_HOP_OFF_LINK,
                 key,
                 f"the underlay of {peer.name} is off-link (via {way.next_hop} dev {way.device}), and a next hop must "
-                f"be on-link: give both hosts an underlay address in one LAN, or put the route to {there.prefix} on "
-                f"{way.next_hop}",
+                "be on-link",
+                f"give both hosts an underlay address in one LAN, or add the route to {there.prefix} on {way.next_hop}",
             )
 
 
@@ -127,14 +155,15 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         if network.device != DOCKER_BRIDGE
         for prefix in network.prefixes
     ]
-    there = [*here, *docker]
-    for whose, prefix in _prefixes(fleet, host).overlapping([network for _name, network in there]):
-        yield from _overlaps(prefix, f"prefix of {whose}", there)
+    there = [network for _name, network in (*here, *docker)]
+    for whose, prefix in _prefixes(fleet, host).overlapping(there):
+        yield from _overlaps(ConflictCode.PREFIX_OVERLAP, prefix, f"the prefix of {whose}", here)
+        yield from _overlaps(ConflictCode.DOCKER_NETWORK_OVERLAP, prefix, f"the prefix of {whose}", docker)
     for prefix in own:
-        yield from _overlaps(prefix, "the host's own prefix", here)
+        yield from _overlaps(ConflictCode.OWN_PREFIX_OVERLAP, prefix, "the host's own prefix", here)
     for stack in stacks:
         if stack.bridge:
-            yield from _overlaps(stack.bridge.network, "the network of docker0", docker)
+            yield from _overlaps(ConflictCode.BRIDGE_OVERLAP, stack.bridge.network, "the network of docker0", docker)
 
 
 def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
@@ -142,12 +171,16 @@ def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
     return Prefixes(fleet, host.name, tuple(filter(host.stack, FAMILIES)))
 
 
-def _overlaps(prefix: Network, whose: str, there: list[tuple[str, Network]]) -> Iterator[Conflict]:
+def _overlaps(
+    code: ConflictCode, prefix: Network, whose: str, there: Iterable[tuple[str, Network]]
+) -> Iterator[Conflict]:
     for name, network in there:
         if prefix.overlaps(network):
             yield Conflict(
+                code,
                 str(prefix),
-                f"{whose} overlaps {name}: choose another prefix, or remove or move what is there",
+                f"{whose} overlaps {name}",
+                "choose another prefix, or remove or renumber that network",
             )
 
 
@@ -163,15 +196,17 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
         for route in routes:
             if _wins(route, prefix):
                 yield Conflict(
+                    ConflictCode.FOREIGN_ROUTE_WINS,
                     str(prefix),
-                    f"a foreign route ({_told(route)}) would win over the one to {peer}: "
+                    f"a foreign route ({_told(route)}) takes precedence over the route to {peer}",
                     f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
                 )
             elif _loses(route, prefix):
                 yield Conflict(
+                    ConflictCode.INSIDE_FOREIGN_NETWORK,
                     str(prefix),
-                    f"the prefix of {peer} lies in a network of others, a VPN's perhaps ({_told(route)}): "
-                    f"choose another prefix, or narrow that route",
+                    f"the prefix of {peer} is inside a foreign network, perhaps of a VPN ({_told(route)})",
+                    "choose another prefix, or narrow that route",
                 )
 
 

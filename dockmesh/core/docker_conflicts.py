@@ -1,4 +1,4 @@
-"""What of a host's Docker, and of what has a say in its firewall, speaks against changing the host."""
+"""Conflicts of a host with its Docker and its firewall."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
@@ -14,7 +14,7 @@ from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.path import firewalld
 from dockmesh.core.path.flow import Far, Flow, members, union
 from dockmesh.core.peers import peers
-from dockmesh.core.plan import Conflict
+from dockmesh.core.plan import Conflict, ConflictCode
 from dockmesh.core.uplinks import Narrowest
 
 _DIRECT = f'{{"{daemon.DIRECT}": true}}'
@@ -29,16 +29,44 @@ def against_docker(
     yield from _firewalld(fleet, host, facts)
 
 
+def invalid_daemon_json(error: daemon.DaemonJsonError) -> Conflict:
+    """The host's daemon.json cannot be edited, so there is nothing to plan from."""
+    return Conflict(
+        ConflictCode.DAEMON_JSON_INVALID,
+        DAEMON_JSON,
+        f"the file is {error}",
+        "correct the file; dockmesh keeps the keys that are not its own",
+    )
+
+
 def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
     if docker.rootless:
-        yield Conflict("docker", "is rootless: its networks are no networks of the host; use the system's Docker")
+        yield Conflict(
+            ConflictCode.DOCKER_ROOTLESS,
+            "docker",
+            "Docker is rootless, so its networks are not networks of the host",
+            "use the Docker of the system",
+        )
     if docker.swarm:
-        yield Conflict("docker", "is in a swarm, which moves containers as Docker restarts: leave it, or docker: false")
+        yield Conflict(
+            ConflictCode.DOCKER_SWARM,
+            "docker",
+            "Docker is in a swarm, which moves containers when Docker restarts",
+            "docker swarm leave, or set docker: false in the inventory",
+        )
     if not docker.nftables and not docker.firewall_backend.startswith("iptables"):
-        yield Conflict("docker", f"uses the firewall backend {docker.firewall_backend}, which is not supported")
+        yield Conflict(
+            ConflictCode.FIREWALL_BACKEND_UNKNOWN,
+            "docker",
+            f"Docker uses the firewall backend {docker.firewall_backend}, which dockmesh does not support",
+            "set firewall-backend to iptables or nftables",
+        )
     if docker.nftables and "nft" not in facts.tools:
         yield Conflict(
-            "nft", "is not installed, by which peers are let in where Docker uses nftables: install nftables"
+            ConflictCode.NFT_MISSING,
+            "nft",
+            "it is not installed, and dockmesh needs it to accept peers where Docker uses nftables",
+            "install nftables",
         )
     yield from _flags(docker)
     yield from _daemon_json(facts, docker, narrow)
@@ -58,8 +86,10 @@ def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
     if refused:
         remedy = firewalld.mending(chains, DOCKER_BRIDGE, map(networks.__getitem__, members(refused)))
         yield Conflict(
+            ConflictCode.FIREWALLD_REJECTS,
             "firewalld",
-            f"refuses what peers send in by {uplink} to containers, whatever iptables accepts: {remedy}",
+            f"it rejects what peers send to containers through {uplink}, regardless of what iptables accepts",
+            remedy,
         )
 
 
@@ -72,10 +102,11 @@ def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Confl
         outside = [each for each in network.prefixes if host.prefix and not within(each, host.prefix)]
         if network.device != DOCKER_BRIDGE and outside:
             yield Conflict(
+                ConflictCode.NETWORK_EXPOSED,
                 f"network {network.name}",
-                f"({', '.join(map(str, outside))}) is outside {host.prefix}, and {daemon.DIRECT}, which peers need of "
-                "Docker's nftables, would open the ports it publishes to whoever has a route: remove it, join, and "
-                "make it anew (with Compose: down, dockmesh apply, up)",
+                f"{', '.join(map(str, outside))} is outside {host.prefix}, and {daemon.DIRECT}, which peers need where "
+                "Docker uses nftables, opens its published ports to everyone who has a route",
+                "remove the network, dockmesh apply, and create it again (with Compose: down, dockmesh apply, up)",
             )
 
 
@@ -87,7 +118,10 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     elsewhere = docker.flag("--config-file")
     if elsewhere not in {None, DAEMON_JSON}:
         yield Conflict(
-            "docker", f"reads its configuration from {elsewhere}: take --config-file out, and move it to {DAEMON_JSON}"
+            ConflictCode.DOCKER_CONFIG_FILE,
+            "docker",
+            f"dockerd reads its configuration from {elsewhere}",
+            f"remove --config-file, and move the file to {DAEMON_JSON}",
         )
 
 
@@ -100,12 +134,17 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
     named = keys.get(daemon.FWMARK)
     if named is not None and not (isinstance(named, str) and mark.parse(named)):
         yield Conflict(
+            ConflictCode.DAEMON_JSON_FWMARK,
             DAEMON_JSON,
-            f"sets {daemon.FWMARK} to {named!r}, which no packet bears or every one: say {mark.OWN!r}, or take it out",
+            f"{daemon.FWMARK} is {named!r}, which matches no packet or every one",
+            f"set it to {mark.OWN!r}, or remove the key",
         )
     if keys.get(daemon.DIRECT) is False:
         yield Conflict(
-            DAEMON_JSON, f"sets {daemon.DIRECT} to false: Docker then drops what peers send; take the key out"
+            ConflictCode.DAEMON_JSON_DIRECT_ROUTING,
+            DAEMON_JSON,
+            f"{daemon.DIRECT} is false, so Docker drops what peers send",
+            "remove the key",
         )
 
 
@@ -114,14 +153,29 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> It
     try:
         keys = daemon.load(file.text if file else None)
     except daemon.DaemonJsonError as error:
-        yield Conflict(DAEMON_JSON, f"{error}: mend it, dockmesh keeps what is not its own")
+        yield invalid_daemon_json(error)
         return
     if "bridge" in keys:
-        yield Conflict(DAEMON_JSON, f"sets bridge to {keys['bridge']!r}, which excludes bip: take the key out")
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_BRIDGE,
+            DAEMON_JSON,
+            f"bridge is {keys['bridge']!r}, which excludes bip",
+            "remove the key",
+        )
     if docker.nftables:
         yield from _nftables_keys(keys)
     if keys.get("iptables") is False:
-        yield Conflict(DAEMON_JSON, "sets iptables to false: Docker then keeps no rules of its own; take the key out")
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_IPTABLES,
+            DAEMON_JSON,
+            "iptables is false, so Docker keeps no rules of its own",
+            "remove the key",
+        )
     elif IPV4 not in facts.docker_user and docker.firewall_backend.startswith("iptables"):
-        yield Conflict("DOCKER-USER", "is gone, and Docker's other rules with it: systemctl restart docker")
+        yield Conflict(
+            ConflictCode.DOCKER_USER_MISSING,
+            "DOCKER-USER",
+            "this chain is missing, and Docker's other rules with it",
+            "systemctl restart docker",
+        )
     yield from mtu.conflicts(facts, docker, narrow)

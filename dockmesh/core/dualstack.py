@@ -1,4 +1,4 @@
-"""What speaks against IPv6 on a host that shall have a part in the mesh of it."""
+"""IPv6 conflicts of a host."""
 
 from collections.abc import Iterator
 from ipaddress import IPv6Interface
@@ -9,7 +9,7 @@ from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.firewall import iptables
 from dockmesh.core.model import Host
-from dockmesh.core.plan import Conflict
+from dockmesh.core.plan import Conflict, ConflictCode
 from dockmesh.core.state import FORWARDING
 
 _ROUTER_ADVERTISEMENT = "ra"
@@ -21,10 +21,20 @@ def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
         return
     switch = facts.actual.forwarding(IPV6)
     if switch is None:
-        yield Conflict("ipv6", "is not in the kernel of the host: take underlay6 and prefix6 out of the inventory")
+        yield Conflict(
+            ConflictCode.IPV6_MISSING,
+            "ipv6",
+            "the kernel of the host has no IPv6",
+            "remove underlay6 and prefix6 of the host from the inventory",
+        )
     elif host.ipv6.prefix and not host.docker and not switch.on:
         key = FORWARDING[IPV6]
-        yield Conflict(key, f"is 0, so {host.ipv6.prefix} cannot be reached: sysctl -w {key}=1")
+        yield Conflict(
+            ConflictCode.IPV6_FORWARDING_OFF,
+            key,
+            f"the host does not forward IPv6, so peers cannot reach {host.ipv6.prefix}",
+            f"sysctl -w {key}=1",
+        )
     if isinstance(host.ipv6.bridge, IPv6Interface) and facts.docker:
         yield from _docker0(host.ipv6.bridge, facts, facts.docker)
         if switch and not switch.on:
@@ -34,9 +44,10 @@ def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
 def overriding(argument: str, docker: DockerFacts) -> Conflict:
     """Dockerd is started with an argument about what daemon.json shall say."""
     return Conflict(
+        ConflictCode.DOCKER_FLAG,
         "docker",
-        f"dockerd is started with {argument}, which daemon.json cannot override: take the flag out of "
-        f"{docker.fragment or 'its unit'} or its drop-ins",
+        f"dockerd is started with {argument}, which daemon.json cannot override",
+        f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
     )
 
 
@@ -45,16 +56,27 @@ def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> It
         if argument.split("=")[0].removeprefix("--") in IPV6_KEYS:
             yield overriding(argument, docker)
     if docker.nftables:
-        yield Conflict("docker", "writes its rules with nftables, with which dockmesh joins hosts by IPv4 alone so far")
+        yield Conflict(
+            ConflictCode.IPV6_WITH_NFTABLES,
+            "docker",
+            "Docker uses nftables, with which dockmesh joins hosts by IPv4 only",
+            "remove underlay6 and prefix6 of the host from the inventory",
+        )
     first = first_of(bridge.network)
     if docker.major < BIP6 and bridge != first:
         yield Conflict(
+            ConflictCode.BRIDGE6_NOT_FIRST,
             str(bridge),
-            f"cannot be docker0's: before version {BIP6}, Docker gives it the first address of its network: "
+            f"docker0 cannot have this address, since Docker before {BIP6} gives it the first of its network",
             f"set bridge6 to {first}",
         )
     if iptables(IPV6) not in facts.tools:
-        yield Conflict(iptables(IPV6), "is not installed, and nothing would keep others out: install iptables")
+        yield Conflict(
+            ConflictCode.IP6TABLES_MISSING,
+            iptables(IPV6),
+            "it is not installed, so dockmesh cannot drop what hosts outside the mesh send",
+            "install iptables",
+        )
 
 
 def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
@@ -65,7 +87,9 @@ def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
             # With slashes, since the name of a VLAN's interface has a dot in it.
             key = f"net/ipv6/conf/{route.device}/accept_ra"
             yield Conflict(
+                ConflictCode.ACCEPT_RA_TOO_LOW,
                 key,
-                "is 1: as soon as Docker forwards IPv6, the host would lose its default route, which comes by router "
-                f"advertisements: sysctl -w {key}=2, and the same in /etc/sysctl.d",
+                "it is 1, so the host loses its default route, which comes from router advertisements, as soon as "
+                "Docker forwards IPv6",
+                f"sysctl -w {key}=2, and the same in /etc/sysctl.d",
             )

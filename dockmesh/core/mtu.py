@@ -14,7 +14,7 @@ from dockmesh.core.dockerd import DockerFacts
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.original import found
-from dockmesh.core.plan import Conflict, Note
+from dockmesh.core.plan import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.state import DEFAULT_MTU, Bridge
 from dockmesh.core.uplinks import Narrowest
 
@@ -85,9 +85,11 @@ def conflicts(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Itera
         value = docker.flag(_FLAGS[path])
         if value is not None:
             yield Conflict(
+                ConflictCode.DOCKER_MTU_FLAG,
                 "docker",
-                f"dockerd is started with {_FLAGS[path]}={value}, and {narrow.device} of {narrow.host} takes "
-                f"{narrow.mtu} bytes at most: take the flag out of {docker.fragment or 'its unit'} or its drop-ins",
+                f"dockerd is started with {_FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
+                f"{narrow.mtu}",
+                f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
             )
 
 
@@ -96,15 +98,25 @@ def notes(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[
     given = found(facts).given_mtu
     limit = narrow.limit(given)
     remedy = (
-        f"make it anew, and Docker gives it {limit} (with Compose: down, then up)"
+        f"create the network again; Docker gives it {limit} (with Compose: down, then up)"
         if docker.major >= _NETWORKS_SINCE
-        else f"make it anew with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
+        else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
     )
     for network in docker.networks:
         if network.driver == "bridge" and network.device != DOCKER_BRIDGE and network.mtu > limit:
-            yield Note(f"network {network.name}", f"sends up to {network.mtu} bytes, the mesh takes {limit}: {remedy}")
+            yield Note(
+                NoteCode.NETWORK_MTU_TOO_LARGE,
+                f"network {network.name}",
+                f"its MTU is {network.mtu}, that of the mesh is {limit}",
+                remedy,
+            )
     if given is not None and limit < narrow.mtu:
-        yield Note("mtu", f"stays {given}, since a host that was not read may take no more")
+        yield Note(
+            NoteCode.MTU_KEPT,
+            "mtu",
+            f"docker0 keeps {given}, since the uplink of a host that was not read may be no larger",
+            "dockmesh apply without --limit, once every host can be read",
+        )
 
 
 def _daemon_json(facts: HostFacts) -> str | None:

@@ -79,9 +79,9 @@ def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
     for change in plan.changes:
         yield from _change_lines(change, verbose=verbose)
     for conflict in plan.conflicts:
-        yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f" {conflict.message}")
+        yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f": {conflict.advice}")
     for note in plan.notes:
-        yield Text.assemble(("· ", "yellow"), (note.key, "bold"), f" {note.message}")
+        yield Text.assemble(("· ", "yellow"), (note.key, "bold"), f": {note.advice}")
     if plan.error is not None:
         yield Text.assemble(("✗ ", "bold red"), plan.error)
 

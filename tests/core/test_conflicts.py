@@ -1,6 +1,7 @@
 """What keeps a host from being changed: both sides named, and what to do."""
 
 import json
+import re
 from base64 import b64encode
 from ipaddress import IPv4Address
 
@@ -15,7 +16,7 @@ from dockmesh.core.dockerd import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.iproute import Way, Ways
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.plan import Conflict
+from dockmesh.core.plan import Conflict, ConflictCode, NoteCode
 from dockmesh.core.state import Bridge, HostState
 
 FRESH = "trixie_fresh"
@@ -89,69 +90,91 @@ def _lan(me: Host) -> object:
     return host("lan", "1.1.1.1", bridge=f"{me.underlay}/16").bridge
 
 
-CONFLICTS: dict[str, tuple[dict[str, Said], str, list[str]]] = {
+# What was done to the host, the code and the key, and what the message and the remedy name besides.
+CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
     "underlay on no interface": (
         {"addresses": "2: eth0    inet 192.168.18.29/20 scope global eth0"},
+        "underlay-missing",
         "192.168.18.129",
-        ["on no interface", "set underlay"],
+        [],
+        ["underlay "],
     ),
-    "no way to a peer": (
+    "no path to a peer": (
         {"ways": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
+        "no-path-to-peer",
         "192.168.18.128",
-        ["no way to host1", "address in one LAN"],
+        ["host1"],
+        [],
     ),
     "own address as a peer's underlay": (
         adding("ways", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
+        "underlay-is-own-address",
         "192.168.18.128",
-        ["underlay of host1", "an address of this host", "mend the inventory"],
+        ["host1"],
+        ["host1"],
     ),
     "off-link next hop": (
         adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
+        "next-hop-off-link",
         "192.168.18.128",
-        ["underlay of host1 is off-link (via 192.168.16.1 dev eth0)", "in one LAN, or put the route to 10.128.0.0/20"],
+        ["host1", "192.168.16.1", "eth0"],
+        ["10.128.0.0/20", "192.168.16.1"],
     ),
     "another LAN inside a peer's prefix": (
         adding("addresses", "3: eth1    inet 10.128.3.7/24 scope global eth1"),
+        "prefix-overlap",
         "10.128.0.0/20",
-        ["prefix of host1 overlaps 10.128.3.0/24 on eth1", "choose another prefix"],
+        ["host1", "10.128.3.0/24", "eth1"],
+        [],
     ),
     "a VPN around a peer's prefix, by address": (
         adding("addresses", "5: wg0    inet 10.128.40.9/19 scope global wg0"),
+        "prefix-overlap",
         "10.128.32.0/20",
-        ["prefix of host3 overlaps 10.128.32.0/19 on wg0"],
+        ["host3", "10.128.32.0/19", "wg0"],
+        [],
     ),
     "a Docker network inside a peer's prefix": (
         network("app", "10.128.4.0/24"),
+        "docker-network-overlap",
         "10.128.0.0/20",
-        ["prefix of host1 overlaps Docker network app (10.128.4.0/24)", "remove or move"],
+        ["host1", "app", "10.128.4.0/24"],
+        [],
     ),
     "a Docker network where docker0 is to be": (
         network("app", "10.128.16.0/24"),
+        "bridge-overlap",
         "10.128.16.0/24",
-        ["network of docker0 overlaps Docker network app (10.128.16.0/24)"],
+        ["docker0", "app", "10.128.16.0/24"],
+        [],
     ),
     "a LAN inside the own prefix": (
         adding("addresses", "3: eth1    inet 10.128.17.7/24 scope global eth1"),
+        "own-prefix-overlap",
         "10.128.16.0/20",
-        ["host's own prefix overlaps 10.128.17.0/24 on eth1"],
+        ["10.128.17.0/24", "eth1"],
+        [],
     ),
     "a foreign route as specific, with a metric that wins": (
         adding("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
+        "foreign-route-wins",
         "10.128.0.0/20",
-        [
-            "10.128.0.0/20 via 192.168.16.9 dev eth0, proto static, metric 100",
-            "would win over the one to host1: ip route del 10.128.0.0/20 metric 100",
-        ],
+        ["10.128.0.0/20 via 192.168.16.9 dev eth0, proto static, metric 100", "host1"],
+        ["ip route del 10.128.0.0/20 metric 100"],
     ),
     "a more specific foreign route, whatever its metric": (
         adding("routes", "10.128.1.0/24 dev tun0 metric 9999 "),
+        "foreign-route-wins",
         "10.128.0.0/20",
-        ["10.128.1.0/24 dev tun0, proto boot, metric 9999", "would win over the one to host1"],
+        ["10.128.1.0/24 dev tun0, proto boot, metric 9999", "host1"],
+        ["ip route del 10.128.1.0/24 metric 9999"],
     ),
     "a discarding route inside a peer's prefix": (
         adding("routes", "blackhole 10.128.1.0/24 "),
+        "foreign-route-wins",
         "10.128.0.0/20",
-        ["10.128.1.0/24, proto boot, metric 0", "would win"],
+        ["10.128.1.0/24, proto boot, metric 0", "host1"],
+        ["ip route del 10.128.1.0/24 metric 0"],
     ),
     "a backend of another day": (
         {
@@ -160,60 +183,93 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, list[str]]] = {
                 body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'),
             )
         },
+        "firewall-backend-unknown",
         "docker",
-        ["firewall backend ebpf", "not supported"],
+        ["ebpf"],
+        ["firewall-backend"],
     ),
     "a swarm": (
         {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
+        "docker-swarm",
         "docker",
-        ["swarm", "leave it"],
+        [],
+        ["docker swarm leave", "docker: false"],
     ),
     "rootless": (
         {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},
+        "docker-rootless",
         "docker",
-        ["rootless", "use the system's Docker"],
+        [],
+        [],
     ),
     "bip as a flag": (
         adding("daemon_arguments", "--bip=10.1.0.1/24"),
+        "docker-flag",
         "docker",
-        ["started with --bip=10.1.0.1/24", "daemon.json cannot override", "docker.service or its drop-ins"],
+        ["--bip=10.1.0.1/24", "daemon.json"],
+        ["docker.service"],
     ),
     "bip as a flag in two words": (
         adding("daemon_arguments", "--bip", "10.1.0.1/24"),
+        "docker-flag",
         "docker",
-        ["started with --bip"],
+        ["--bip"],
+        ["docker.service"],
     ),
-    "bridge as a flag": (adding("daemon_arguments", "-b", "br0"), "docker", ["started with -b,", "take the flag out"]),
-    "iptables off as a flag": (adding("daemon_arguments", "--iptables=false"), "docker", ["--iptables=false"]),
+    "bridge as a flag": (
+        adding("daemon_arguments", "-b", "br0"),
+        "docker-flag",
+        "docker",
+        [" -b,"],
+        ["docker.service"],
+    ),
+    "iptables off as a flag": (
+        adding("daemon_arguments", "--iptables=false"),
+        "docker-flag",
+        "docker",
+        ["--iptables=false"],
+        ["docker.service"],
+    ),
     "another configuration file": (
         adding("daemon_arguments", "--config-file", "/etc/d.json"),
+        "docker-config-file",
         "docker",
-        ["reads its configuration from /etc/d.json", "move it to /etc/docker/daemon.json"],
+        ["/etc/d.json"],
+        ["--config-file", "/etc/docker/daemon.json"],
     ),
     "bridge as a key": (
         daemon_json('{"bridge": "none"}'),
+        "daemon-json-bridge",
         "/etc/docker/daemon.json",
-        ["sets bridge to 'none'", "excludes bip", "take the key out"],
+        ["'none'", "bip"],
+        [],
     ),
     "iptables off as a key": (
         daemon_json('{"iptables": false}'),
+        "daemon-json-iptables",
         "/etc/docker/daemon.json",
-        ["sets iptables to false", "take the key out"],
+        ["iptables", "false"],
+        [],
     ),
     "broken daemon.json": (
         daemon_json('{"debug": tru'),
+        "daemon-json-invalid",
         "/etc/docker/daemon.json",
-        ["not valid JSON: Expecting value: line 1 column 11", "mend it"],
+        ["JSON", "line 1 column 11"],
+        [],
     ),
 }
 
 
 @pytest.mark.parametrize("kind", CONFLICTS)
 def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
-    changes, key, parts = CONFLICTS[kind]
+    changes, code, key, named, remedies = CONFLICTS[kind]
     (found,) = against(changes)
-    assert found.key == key
-    assert [part for part in parts if part not in found.message] == []
+    assert (found.code, found.key) == (code, key)
+    assert [part for part in named if part not in found.message] == []
+    assert [part for part in remedies if part not in found.remedy] == []
+    assert found.remedy
+    assert str(found) == f"{found.key}: {found.message}. Fix: {found.remedy}"
 
 
 @pytest.mark.parametrize(
@@ -221,12 +277,15 @@ def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
 )
 def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(route: str) -> None:
     found = against(adding("routes", route))
-    assert [each.key for each in found] == ["10.128.0.0/20", "10.128.32.0/20"]
+    assert [(each.code, each.key) for each in found] == [
+        ("inside-foreign-network", "10.128.0.0/20"),
+        ("inside-foreign-network", "10.128.32.0/20"),
+    ]
     prefix, _dev, device, *_ = route.split()
-    assert (
-        f"the prefix of host1 lies in a network of others, a VPN's perhaps ({prefix} dev {device}, " in found[0].message
-    )
-    assert "choose another prefix" in found[0].message
+    for each, peer in zip(found, ("host1", "host3"), strict=True):
+        assert peer in each.message
+        assert f"({prefix} dev {device}, " in each.message
+        assert each.remedy
 
 
 @pytest.mark.parametrize(
@@ -267,40 +326,68 @@ def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> N
         | daemon_json('{"bridge": "br0", "iptables": false}')
     )
     found = against(changes)
-    assert [each.key for each in found] == [
-        *["10.128.0.0/20", "10.128.32.0/20", "10.128.16.0/24"],
-        *["10.128.0.0/20"] * 2,
-        *["/etc/docker/daemon.json"] * 2,
+    assert [(each.code, each.key) for each in found] == [
+        ("docker-network-overlap", "10.128.0.0/20"),
+        ("docker-network-overlap", "10.128.32.0/20"),
+        ("bridge-overlap", "10.128.16.0/24"),
+        ("foreign-route-wins", "10.128.0.0/20"),
+        ("foreign-route-wins", "10.128.0.0/20"),
+        ("daemon-json-bridge", "/etc/docker/daemon.json"),
+        ("daemon-json-iptables", "/etc/docker/daemon.json"),
     ]
     assert found == against(changes)
 
 
 def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
     (found,) = pending(facts(FRESH, {"pending": "ann@desk since noon"}))
-    assert found.key == "/etc/dockmesh/pending"
-    assert "by ann@desk since noon: wait" in found.message
+    assert (found.code, found.key) == ("change-pending", "/etc/dockmesh/pending")
+    assert "ann@desk since noon" in found.message
+    assert found.remedy
 
 
 @pytest.mark.parametrize(
-    ("prefix", "changes", "keys"),
+    ("prefix", "changes", "expected"),
     [
-        (None, {}, []),
-        (None, {"ip_forward": "0"}, []),
-        ("10.9.0.0/24", {}, []),
-        ("10.9.0.0/24", {"ip_forward": "0"}, ["ip_forward"]),
-        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: virbr0    inet 10.9.0.1/24 scope global virbr0"}, []),
-        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: eth1    inet 10.9.0.1/16 scope global eth1"}, ["10.9.0.0/24"]),
-        (None, {"addresses": f"{LAN}\n3: virbr0    inet 10.128.1.1/24 scope global virbr0"}, ["10.128.0.0/20"]),
-        (None, {"addresses": f"{LAN}\n3: docker0    inet 10.128.1.1/24 scope global docker0"}, ["10.128.0.0/20"]),
-        (None, {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"}, ["192.168.18.128"]),
+        (None, {}, None),
+        (None, {"ip_forward": "0"}, None),
+        ("10.9.0.0/24", {}, None),
+        ("10.9.0.0/24", {"ip_forward": "0"}, ("ip-forward-off", "ip_forward")),
+        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: virbr0    inet 10.9.0.1/24 scope global virbr0"}, None),
+        (
+            "10.9.0.0/24",
+            {"addresses": f"{LAN}\n3: eth1    inet 10.9.0.1/16 scope global eth1"},
+            ("own-prefix-overlap", "10.9.0.0/24"),
+        ),
+        (
+            None,
+            {"addresses": f"{LAN}\n3: virbr0    inet 10.128.1.1/24 scope global virbr0"},
+            ("prefix-overlap", "10.128.0.0/20"),
+        ),
+        (
+            None,
+            {"addresses": f"{LAN}\n3: docker0    inet 10.128.1.1/24 scope global docker0"},
+            ("prefix-overlap", "10.128.0.0/20"),
+        ),
+        (
+            None,
+            {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
+            ("next-hop-off-link", "192.168.18.128"),
+        ),
     ],
 )
 def test_a_host_without_docker_has_the_conflicts_of_its_networks(
-    prefix: str | None, changes: dict[str, Said], keys: list[str]
+    prefix: str | None, changes: dict[str, Said], expected: tuple[str, str] | None
 ) -> None:
     me = host("host2", "192.168.18.129", prefix, docker=False)
     found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me), WIDE)
-    assert [each.key for each in found] == keys
+    assert [(each.code, each.key) for each in found] == ([expected] if expected else [])
+
+
+def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
+    me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    (found,) = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", {"ip_forward": "0"}, of=me), WIDE)
+    assert "10.9.0.0/24" in found.message
+    assert found.remedy == "sysctl -w net.ipv4.ip_forward=1"
 
 
 def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
@@ -313,29 +400,51 @@ def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
 def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
     said = {"daemon_arguments": "/usr/sbin/dockerd\n--default-address-pool=base=10.0.0.0/8,size=24"}
     (conflict,) = against(said)
-    assert "dockerd is started with --default-address-pool" in conflict.message
+    assert (conflict.code, conflict.key) == ("docker-flag", "docker")
+    assert "--default-address-pool=base=10.0.0.0/8,size=24" in conflict.message
+    assert "docker.service" in conflict.remedy
 
 
 def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> None:
     (conflict,) = against({"filter": ":FORWARD ACCEPT [0:0]"})
-    assert (conflict.key, conflict.message.split(": ")[1]) == ("DOCKER-USER", "systemctl restart docker")
+    assert (conflict.code, conflict.key, conflict.remedy) == (
+        "docker-user-missing",
+        "DOCKER-USER",
+        "systemctl restart docker",
+    )
 
 
 def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
     (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
-    assert (note.key, note.message.split(" is ")[0]) == ("network app", "(172.19.0.0/16)")
-    assert "make it anew" in note.message
+    assert (note.code, note.key) == ("network-outside-prefix", "network app")
+    assert "172.19.0.0/16" in note.message
+    assert "10.128.16.0/20" in note.message
+    assert note.remedy
     assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")), WIDE)) == []
 
 
 def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy_alone() -> None:
     full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
     (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full), WIDE)
-    assert "docker0 takes all of that" in note.message
+    (roomy,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
+    assert (note.code, note.key) == (roomy.code, roomy.key)
+    assert "docker0" in note.remedy
+    assert "docker0" not in roomy.remedy
 
 
 def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
-    assert [note.key for note in notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)] == [
-        "iptables"
-    ]
+    (note,) = notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)
+    assert (note.code, note.key) == ("iptables-missing", "iptables")
+    assert note.remedy
+
+
+def test_codes_are_words_with_hyphens_and_each_is_of_one_kind() -> None:
+    for kind in (ConflictCode, NoteCode):
+        assert [each for each in kind if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)+", each)] == []
+        assert len(kind) == len(kind.__members__), "no member is another name of an earlier one"
+    assert {*ConflictCode}.isdisjoint(NoteCode)
+
+
+def test_what_has_no_remedy_promises_none() -> None:
+    assert str(Conflict(ConflictCode.DOCKER_SWARM, "docker", "it is so", "")) == "docker: it is so"

@@ -20,6 +20,7 @@ from dockmesh.core.firewall import chains, source_nat
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, REASSERT
 from dockmesh.core.peers import peers
+from dockmesh.core.plan import Conflict
 from dockmesh.core.reach.questions import probes
 from dockmesh.core.routing import mesh_routes, underlays
 from dockmesh.core.standing import Standing, unjoined
@@ -55,10 +56,10 @@ def keys(state: HostState) -> dict[str, object]:
     return daemon.load(found.text) if isinstance(found, File) else {}
 
 
-def against(changes: Mapping[str, Said], *, generation: str = "forky", of: Host | None = None) -> list[str]:
+def against(changes: Mapping[str, Said], *, generation: str = "forky", of: Host | None = None) -> list[Conflict]:
     me = of or DUAL.host(GENERATIONS[generation])
     found = facts(f"{generation}_fresh", _lan(generation) | dict(changes), of=me)
-    return [f"{each.key} {each.message}" for each in conflicts(DUAL, me, found, WIDE)]
+    return list(conflicts(DUAL, me, found, WIDE))
 
 
 def _lan(generation: str) -> dict[str, Said]:
@@ -225,29 +226,65 @@ def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "code", "key", "named", "remedy"),
     [
-        ({"forwarding6": ""}, "ipv6 is not in the kernel"),
-        ({"addresses6": ""}, "fd00:18::c0a8:1282 is on no interface of the host"),
-        ({"ways6": ""}, "fd00:18::c0a8:1280 the kernel knows no way to host1"),
+        ({"forwarding6": ""}, "ipv6-missing", "ipv6", [], ["underlay6", "prefix6"]),
+        ({"addresses6": ""}, "underlay-missing", "fd00:18::c0a8:1282", [], ["underlay6"]),
+        ({"ways6": ""}, "no-path-to-peer", "fd00:18::c0a8:1280", ["host1"], []),
         (
             {"ways6": "fd00:18::c0a8:1280 from :: via fd00:18::1 dev eth0 src fd00:18::c0a8:1282 metric 1024"},
-            "the underlay of host1 is off-link (via fd00:18::1 dev eth0)",
+            "next-hop-off-link",
+            "fd00:18::c0a8:1280",
+            ["host1", "fd00:18::1", "eth0"],
+            ["fd00:10:128::/56", "fd00:18::1"],
         ),
         (
             {"routes6": "fd00:10:128:100::/64 via fd00:18::9 dev eth0 proto static metric 1024 pref medium"},
-            "ip -6 route del fd00:10:128:100::/64 metric 1024",
+            "foreign-route-wins",
+            "fd00:10:128:100::/56",
+            ["host2", "fd00:10:128:100::/64 via fd00:18::9 dev eth0"],
+            ["ip -6 route del fd00:10:128:100::/64 metric 1024"],
         ),
         (
             {"routes6": "default via fe80::1 dev eth0 proto ra metric 1024 pref medium", "accept_ra": "eth0 1"},
-            "net/ipv6/conf/eth0/accept_ra is 1: as soon as Docker forwards IPv6",
+            "accept-ra-too-low",
+            "net/ipv6/conf/eth0/accept_ra",
+            ["1"],
+            ["sysctl -w net/ipv6/conf/eth0/accept_ra=2"],
         ),
-        ({"tools": "/usr/sbin/ip\n/usr/sbin/iptables\n/usr/bin/docker"}, "ip6tables is not installed"),
-        ({"daemon_arguments": "dockerd\n--ipv6\n--fixed-cidr-v6=fd00::/64"}, "dockerd is started with --ipv6"),
+        (
+            {"tools": "/usr/sbin/ip\n/usr/sbin/iptables\n/usr/bin/docker"},
+            "ip6tables-missing",
+            "ip6tables",
+            [],
+            ["install iptables"],
+        ),
+        (
+            {"daemon_arguments": "dockerd\n--ipv6\n--fixed-cidr-v6=fd00::/64"},
+            "docker-flag",
+            "docker",
+            ["--ipv6"],
+            ["docker.service"],
+        ),
+        (
+            {"daemon_arguments": "dockerd\n--ipv6\n--fixed-cidr-v6=fd00::/64"},
+            "docker-flag",
+            "docker",
+            ["--fixed-cidr-v6=fd00::/64"],
+            ["docker.service"],
+        ),
     ],
 )
-def test_what_speaks_against_ipv6_is_named_with_its_remedy(changes: Mapping[str, Said], said: str) -> None:
-    assert any(said in each for each in against(changes)), against(changes)
+def test_what_speaks_against_ipv6_is_named_with_its_remedy(
+    changes: Mapping[str, Said], code: str, key: str, named: list[str], remedy: list[str]
+) -> None:
+    found = against(changes)
+    assert any(
+        (each.code, each.key) == (code, key)
+        and all(part in each.message for part in named)
+        and all(part in each.remedy for part in remedy)
+        for each in found
+    ), found
 
 
 @pytest.mark.parametrize("value", ["eth0 2", "eth0 0", "eth1 1", ""])
@@ -264,16 +301,18 @@ def test_another_address_of_docker0_takes_docker_28() -> None:
 
     assert against({}, of=odd(2)) == []
     (told,) = against({}, generation="trixie", of=odd(1))
-    assert "set bridge6 to fd00:10:128:100::1/64" in told
+    assert (told.code, told.key) == ("bridge6-not-first", "fd00:10:128:100::7/64")
+    assert "28" in told.message
+    assert "bridge6 to fd00:10:128:100::1/64" in told.remedy
 
 
 def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
     kvm = dual(host("kvm", "192.168.18.129", docker=False), "fd00:18::c0a8:1281", "fd00:9::/64")
     found = facts("no_docker", {"addresses6": "2: eth0    inet6 fd00:18::c0a8:1281/64"}, of=kvm)
-    told = [f"{each.key} {each.message}" for each in conflicts(fleet(kvm), kvm, found, WIDE)]
-    assert told == [
-        "net.ipv6.conf.all.forwarding is 0, so fd00:9::/64 cannot be reached: sysctl -w net.ipv6.conf.all.forwarding=1"
-    ]
+    (told,) = conflicts(fleet(kvm), kvm, found, WIDE)
+    assert (told.code, told.key) == ("ipv6-forwarding-off", "net.ipv6.conf.all.forwarding")
+    assert "fd00:9::/64" in told.message
+    assert told.remedy == "sysctl -w net.ipv6.conf.all.forwarding=1"
 
 
 @pytest.mark.parametrize(("forwarding6", "missing"), [("", True), ("0", False)])
@@ -283,7 +322,9 @@ def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: s
     said: dict[str, Said] = {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "forwarding6": forwarding6}
     found = facts("nftables_fresh", said, of=me)
     assert found.actual.forwarding(4)
-    assert ("ipv6" in {each.key for each in conflicts(DUAL, me, found, WIDE)}) is missing
+    told = {(each.code, each.key) for each in conflicts(DUAL, me, found, WIDE)}
+    assert (("ipv6-missing", "ipv6") in told) is missing
+    assert ("ipv6-with-nftables", "docker") in told
 
 
 def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
@@ -292,7 +333,9 @@ def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
     odd = DockerNetwork("old", "bridge", "br-old", (IPv6Network("fd00:77::/64"),))
     crowded = replace(found, docker=replace(found.docker, networks=(*found.docker.networks, odd)))
     (note,) = notes(HOST3, crowded, WIDE)
-    assert (note.key, "(fd00:77::/64) is outside fd00:10:128:200::/56" in note.message) == ("network old", True)
+    assert (note.code, note.key) == ("network-outside-prefix", "network old")
+    assert "fd00:77::/64" in note.message
+    assert "fd00:10:128:200::/56" in note.message
 
 
 def test_a_host_that_joined_without_ipv6_is_told_so() -> None:

@@ -1,6 +1,7 @@
 """Packets of full size: status finds those that are lost, apply lowers docker0 to the smallest uplink, and back."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,10 +111,15 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
         (told,) = (line for line in shown.stdout.splitlines() if line.startswith("✗ "))
         assert all(word in told for word in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
         assert told.endswith("(4 probes)")
-        plan = joined.dockmesh("plan")
+        plan = joined.dockmesh("plan", "--json")
         assert plan.status == 2
-        assert plan.words.count("docker0 sends 1400 bytes at most, as eth0 of host1 takes no more") == 3
-        assert plan.words.count("network before sends up to 1500 bytes, the mesh takes 1400: make it anew") == 3
+        rows = plan.document["hosts"]
+        reasons = [change["reason"] for row in rows for change in row["changes"] if change["action"] == "restart"]
+        assert [all(part in each for part in ("docker0", "1400", "eth0", "host1")) for each in reasons] == [True] * 3
+        large = [each for row in rows for each in row["notes"] if each["code"] == "network-mtu-too-large"]
+        assert [each["key"] for each in large] == ["network before"] * 3
+        assert [re.findall(r"\d+", each["message"]) for each in large] == [["1500", "1400"]] * 3
+        assert all("1400" in each["remedy"] for each in large)
         assert set(before.values()) == {1500}
 
         move(joined, "apply")

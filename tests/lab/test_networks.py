@@ -219,8 +219,13 @@ def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: M
         with done(lab, host, do=["docker network create new"], undo=["docker network rm new"]):
             subnet = said(lab, host, "docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "new")
             assert subnet not in {"172.17.0.0/16", "172.18.0.0/16"}
-            assert tutorial.dockmesh("plan").status == 0
-            assert re.findall(_NETWORK, noted(tutorial, "new", host)) == [subnet, hosts[host]["prefix"]]
+            plan = tutorial.dockmesh("plan", "--json")
+            assert plan.status == 0
+            ((note,),) = (row["notes"] for row in plan.document["hosts"] if row["host"] == host)
+            assert (note["code"], note["key"]) == ("network-outside-prefix", "network new")
+            assert subnet in note["message"]
+            assert hosts[host]["prefix"] in note["message"]
+            assert note["remedy"]
     assert tutorial.dockmesh("destroy", "--yes").status == 0
     assert fresh.hosts == HOSTS
 

@@ -80,8 +80,8 @@ def let_through(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
     """Do as the plan says where firewalld refuses peers: on which hosts, and the commands."""
     plan = asked.dockmesh("plan", "--json").document
     told = [(row["host"], each) for row in plan["hosts"] for each in row["conflicts"]]
-    assert {each["key"] for _, each in told} <= {"firewalld"}, told
-    remedies = [(host, each["message"].partition("whatever iptables accepts: ")[2]) for host, each in told]
+    assert {(each["code"], each["key"]) for _, each in told} <= {("firewalld-rejects", "firewalld")}, told
+    remedies = [(host, each["remedy"]) for host, each in told]
     for host, remedy in remedies:
         said(lab, host, "sh", "-c", remedy)
     return remedies

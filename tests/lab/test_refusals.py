@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import mesh
 import pytest
@@ -35,7 +36,7 @@ def seen(lab: Lab) -> dict[str, sight.Sight]:
 def refused(answer: mesh.Done, host: str) -> str:
     """Why the plan leaves that host alone: its error and its conflicts."""
     assert answer.status == 3, answer
-    row = next(row for row in answer.document["hosts"] if row["host"] == host)
+    row = row_of(answer, host)
     return " ".join([row["error"] or "", *(f"{each['key']} {each['message']}" for each in row["conflicts"])])
 
 
@@ -44,6 +45,20 @@ def code_of(answer: mesh.Done, host: str) -> str | None:
     assert answer.status == 3, answer
     code: str | None = next(row["code"] for row in answer.document["hosts"] if row["host"] == host)
     return code
+
+
+def row_of(answer: mesh.Done, host: str) -> dict[str, Any]:
+    """What a plan has of a host."""
+    row: dict[str, Any] = next(row for row in answer.document["hosts"] if row["host"] == host)
+    return row
+
+
+def conflict_of(answer: mesh.Done, host: str) -> dict[str, str]:
+    """The one conflict for which the plan leaves that host alone."""
+    assert answer.status == 3, answer
+    conflict: dict[str, str]
+    (conflict,) = row_of(answer, host)["conflicts"]
+    return conflict
 
 
 def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, stand: Stand, lab: Lab) -> None:
@@ -107,15 +122,20 @@ def test_all_conflicts_of_a_host_are_told_at_once_with_a_remedy_each_and_after_t
         answer = fresh.dockmesh("plan")
     assert answer.status == 3
     assert [bool(host["changes"]) for host in document["hosts"]][1:] == [True, True]
-    conflicts = [f"{each['key']} {each['message']}" for each in document["hosts"][0]["conflicts"]]
-    for words in (
-        ["10.128.16.0/20 prefix of host2 overlaps 10.128.17.0/24 on lan0", "choose another prefix"],
-        ["10.128.32.0/20 prefix of host3 overlaps Docker network app (10.128.33.0/24)", "remove or move"],
-        ["10.128.16.0/20 a foreign route", "would win", "host2", "ip route del 10.128.16.0/20 metric 7"],
-        ["192.168.18.129 the underlay of host2 is off-link (via 192.168.18.130", "in one LAN"],
-        [f"{DAEMON_JSON} not valid JSON: Expecting value: line 1 column 11", "mend it"],
-    ):
-        assert [all(word in each for word in words) for each in conflicts].count(True) == 1, (words, conflicts)
+    conflicts = document["hosts"][0]["conflicts"]
+    expected: dict[tuple[str, str], tuple[list[str], list[str]]] = {
+        ("prefix-overlap", "10.128.16.0/20"): (["host2", "10.128.17.0/24", "lan0"], []),
+        ("docker-network-overlap", "10.128.32.0/20"): (["host3", "app", "10.128.33.0/24"], []),
+        ("foreign-route-wins", "10.128.16.0/20"): (["host2"], ["ip route del 10.128.16.0/20 metric 7"]),
+        ("next-hop-off-link", "192.168.18.129"): (["host2", "via 192.168.18.130"], ["10.128.16.0/20"]),
+        ("daemon-json-invalid", DAEMON_JSON): (["JSON", "line 1 column 11"], []),
+    }
+    assert sorted((each["code"], each["key"]) for each in conflicts) == sorted(expected)
+    for each in conflicts:
+        named, remedies = expected[each["code"], each["key"]]
+        assert all(part in each["message"] for part in named), each
+        assert all(part in each["remedy"] for part in remedies), each
+        assert each["remedy"]
     told = answer.stdout.split("\nForeseen: ")[0]
     assert len(conflicts) == document["summary"]["conflicts"] == told.count("✗ ") == 5
     assert [line for line in answer.stdout.splitlines() if line in HOSTS] == ["host2", "host3", "host1"]
@@ -124,20 +144,24 @@ def test_all_conflicts_of_a_host_are_told_at_once_with_a_remedy_each_and_after_t
 def test_a_bip_given_as_a_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, lab: Lab) -> None:
     text = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --bip=172.17.0.1/16\n"
     with docker_drop_in(lab, "host1", text, restart=True):
-        assert "--bip=172.17.0.1/16" in refused(fresh.dockmesh("plan", "--json"), "host1")
+        conflict = conflict_of(fresh.dockmesh("plan", "--json"), "host1")
+    assert (conflict["code"], conflict["key"]) == ("docker-flag", "docker")
+    assert "--bip=172.17.0.1/16" in conflict["message"]
+    assert "docker.service" in conflict["remedy"]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ('["debug"]', "not a JSON object"),
-        ('{"bridge": "br0"}', "excludes bip: take the key out"),
-        ('{"iptables": false}', "take the key out"),
-    ],
-)
+UNFIT = {
+    "daemon-json-invalid": ('["debug"]', ["JSON"]),
+    "daemon-json-bridge": ('{"bridge": "br0"}', ["'br0'", "bip"]),
+    "daemon-json-iptables": ('{"iptables": false}', ["iptables", "false"]),
+}
+
+
+@pytest.mark.parametrize("code", UNFIT)
 def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
-    fresh: Mesh, lab: Lab, tmp_path: Path, text: str, words: str
+    fresh: Mesh, lab: Lab, tmp_path: Path, code: str
 ) -> None:
+    text, named = UNFIT[code]
     assert fresh.hosts == HOSTS
     one = mesh.write(lab, tmp_path, {"host1": {}})
     with file_in_place(lab, "host1", DAEMON_JSON, text):
@@ -146,7 +170,10 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
         assert applied.status == 3
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "refused"
-        assert words in outcome["error"]
+        ((conflict,),) = (row["conflicts"] for row in applied.document["plan"]["hosts"])
+        assert (conflict["code"], conflict["key"]) == (code, DAEMON_JSON)
+        assert all(part in conflict["message"] for part in named), conflict
+        assert all(conflict[part] in outcome["error"] for part in ("key", "message", "remedy")), outcome
         assert difference(before, {"host1": sight.look(lab, "host1")}) == ""
 
 
@@ -159,7 +186,8 @@ def test_a_foreign_route_that_loses_is_no_conflict(fresh: Mesh, lab: Lab) -> Non
 def test_an_underlay_that_is_not_the_hosts_own_is_a_conflict(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
     wrong = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"underlay": "192.168.18.200"}})
-    assert "192.168.18.200 is on no interface of the host" in refused(wrong.dockmesh("plan", "--json"), "host2")
+    conflict = conflict_of(wrong.dockmesh("plan", "--json"), "host2")
+    assert (conflict["code"], conflict["key"]) == ("underlay-missing", "192.168.18.200")
 
 
 def test_a_login_that_fails_says_why_and_what_to_do(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:

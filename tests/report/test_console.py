@@ -17,7 +17,7 @@ from rich.text import Text
 
 from dockmesh.core.change import Change
 from dockmesh.core.conflicts import conflicts
-from dockmesh.core.plan import Conflict, HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan, plan_host
 from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
 from dockmesh.core.reach.whole import Whole
 from dockmesh.core.state import Chain, File, Route, SourceNat
@@ -100,8 +100,27 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
     assert len(paper.lines) == 1
     assert paper.verdict == ({"green"}, ["2"])
     refused = Paper()
-    print_plan(refused.out, Plan((HostPlan("b", conflicts=(Conflict("x", "y: z"),)), HostPlan("a", error="is down"))))
-    assert refused.lines[:-1] == ["b", "  ✗ x y: z", "a", "  ✗ is down"]
+    print_plan(
+        refused.out,
+        Plan(
+            (
+                HostPlan(
+                    "b",
+                    conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),),
+                    notes=(Note(NoteCode.MTU_KEPT, "n", "m", "r"), Note(NoteCode.MTU_KEPT, "n", "m", "")),
+                ),
+                HostPlan("a", error="is down"),
+            )
+        ),
+    )
+    assert refused.lines[:-1] == [
+        "b",
+        "  ✗ x: y. Fix: z",
+        "  · n: m. Fix: r",
+        "  · n: m",
+        "a",
+        "  ✗ is down",
+    ]
     assert refused.verdict == ({"red"}, ["1", "1", "1"])
 
 
@@ -111,7 +130,13 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
     plans = Paper(width)
     print_plan(
         plans.out,
-        Plan((HostPlan("down", error="e"), HostPlan("odd", (add,), (Conflict("k", "m"),)), HostPlan("well", (add,)))),
+        Plan(
+            (
+                HostPlan("down", error="e"),
+                HostPlan("odd", (add,), (Conflict(ConflictCode.DOCKER_SWARM, "k", "m", "r"),)),
+                HostPlan("well", (add,)),
+            )
+        ),
     )
     assert [line for line in plans.lines if line in {"down", "odd", "well"}] == ["well", "down", "odd"]
     ends = Paper(width)
@@ -323,11 +348,16 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
     paper = Paper(width)
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
     chain = Change(Chain("raw", "X", None, (EVIL,)), None)
-    print_plan(paper.out, Plan((HostPlan("a", (change, chain), (Conflict(EVIL, EVIL),), error=EVIL),)))
+    conflicts = (Conflict(ConflictCode.DOCKER_SWARM, EVIL, EVIL, EVIL),)
+    notes = (Note(NoteCode.MTU_KEPT, EVIL, EVIL, EVIL),)
+    print_plan(
+        paper.out,
+        Plan((HostPlan("a", (change, chain), conflicts, notes, error=EVIL),)),
+    )
     print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
     print_report(paper.out, Report(("a",), (Reachability(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL}))
     flat = " ".join(paper.text.split())
-    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 8
+    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 12
 
 
 def test_a_hostile_hosts_plan_is_plain() -> None:

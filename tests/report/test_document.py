@@ -12,7 +12,7 @@ from results import AT
 from strategies import STATES
 
 from dockmesh.core.change import Change, difference
-from dockmesh.core.plan import Conflict, HostPlan, Note, Outcome, Plan
+from dockmesh.core.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan
 from dockmesh.core.reach import FailureCode, Probe, Reachability, Report
 from dockmesh.core.state import File
 from dockmesh.errors import HostFailure
@@ -28,14 +28,15 @@ PROBE_KEYS = {
     *("rtt_min_ms", "rtt_max_ms", "loss"),
     *("source_seen", "code", "reason"),
 }
-CONFLICTS = st.lists(st.builds(Conflict, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple)
+TEXTS = (st.text(max_size=3),) * 3
+CONFLICTS = st.lists(st.builds(Conflict, st.sampled_from(ConflictCode), *TEXTS), max_size=2).map(tuple)
 PLANS = st.lists(
     st.builds(
         HostPlan,
         st.text(max_size=3),
         st.builds(difference, STATES, STATES),
         CONFLICTS,
-        st.lists(st.builds(Note, st.text(max_size=3), st.text(max_size=3)), max_size=2).map(tuple),
+        st.lists(st.builds(Note, st.sampled_from(NoteCode), *TEXTS), max_size=2).map(tuple),
         st.just("basis"),
         st.none() | st.text(max_size=3),
     ),
@@ -49,7 +50,9 @@ def as_contracted(document: dict[str, Any]) -> dict[str, Any]:
     assert set(document["summary"]) == SUMMARY_KEYS
     for each in document["hosts"]:
         assert set(each) == HOST_KEYS
-        assert all(set(conflict) == {"key", "message"} for conflict in each["conflicts"])
+        for found in (*each["conflicts"], *each["notes"]):
+            assert list(found) == ["code", "key", "message", "remedy"]
+            assert all(isinstance(value, str) for value in found.values())
         for change in each["changes"]:
             assert set(change) == CHANGE_KEYS
             assert change["kind"] in KINDS

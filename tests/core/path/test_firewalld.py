@@ -172,14 +172,15 @@ def test_a_host_of_which_it_is_sure_to_keep_peers_out_is_left_alone_with_the_rem
 ) -> None:
     me = FLEET.host(GENERATIONS["trixie"])
     found = list(conflicts(FLEET, me, facts(f"trixie_{state}", firewalld(table)), WIDE))
-    assert [each.key for each in found] == ["firewalld"] * bool(remedy)
-    assert all(remedy in each.message for each in found)
+    assert [(each.code, each.key) for each in found] == [("firewalld-rejects", "firewalld")] * bool(remedy)
+    assert all(remedy in each.remedy for each in found)
+    assert all("eth0" in each.message for each in found)
 
 
 def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_for_the_others() -> None:
     host1, me = FLEET.host("host1"), FLEET.host(GENERATIONS["trixie"])
     (conflict,) = conflicts(FLEET, me, facts("trixie_joined", firewalld("docker26-peers")), WIDE)
-    entries = re.findall(r"--add-entry (\S+?);? ", conflict.message)
+    entries = re.findall(r"--add-entry (\S+?);? ", conflict.remedy)
     assert entries == [str(host1.underlay), str(host1.prefix)]
     found = missed(grounds("joined", host2=firewalld("docker26-peers")))
     assert found.keys() == between([("host1", "host2")], "cx")

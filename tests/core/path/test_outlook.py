@@ -11,7 +11,7 @@ from grounds import read, swapped
 from dockmesh.core.desired import undone
 from dockmesh.core.path.outlook import Outlook, Shift, differences, outlook
 from dockmesh.core.path.sieve import ReasonCode
-from dockmesh.core.plan import Conflict, HostPlan, Outcome, plan_host
+from dockmesh.core.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
 from dockmesh.core.reach import Failure, FailureCode, Probe, Reachability, Report
 from dockmesh.core.reach.questions import probes
 
@@ -62,7 +62,7 @@ def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
 
 
 def test_hosts_with_conflicts_stay_as_they_are() -> None:
-    stuck = replace(plans()["host3"], conflicts=(Conflict("x", "y"),))
+    stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
     assert turns(outlook(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, assert_same, dockmesh, eventually, started, write
+from faultlab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, Said, assert_same, dockmesh, eventually, started, write
 
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"
@@ -236,6 +236,16 @@ SHAPES = {
 }
 
 
+# Text, and not too much of it; else the host cannot be read at all.
+NOT_JSON = ("broken", "not an object")
+
+
+def conflicts_of(done: Said, host: str) -> list[tuple[str, str]]:
+    """Code and key of each conflict of a host in the plan of an apply."""
+    (row,) = (row for row in done.document["plan"]["hosts"] if row["host"] == host)
+    return [(each["code"], each["key"]) for each in row["conflicts"]]
+
+
 @pytest.mark.parametrize("what", SHAPES)
 def test_a_daemon_json_that_is_none_is_a_conflict_and_is_left_alone(mesh: Mesh, what: str) -> None:
     script, code = SHAPES[what]
@@ -245,6 +255,8 @@ def test_a_daemon_json_that_is_none_is_a_conflict_and_is_left_alone(mesh: Mesh, 
         assert done.outcomes["host1"] == "refused"
         assert done.codes["host1"] == code, done.errors
         assert "daemon.json" in done.errors["host1"]
+        if what in NOT_JSON:
+            assert conflicts_of(done, "host1") == [("daemon-json-invalid", DAEMON_JSON)]
         assert_same(mesh.states(), damaged)
 
 
@@ -304,5 +316,7 @@ def test_a_foreign_route_that_would_win_is_a_conflict_and_stays(mesh: Mesh) -> N
         mesh.on("host1", "ip route del 10.128.16.0/21 metric 50")
     assert done.outcomes == {"host1": "refused", "host2": "confirmed", "host3": "confirmed"}
     assert done.codes == {"host1": "conflict", "host2": None, "host3": None}
-    assert "a foreign route" in done.errors["host1"]
+    assert conflicts_of(done, "host1") == [("foreign-route-wins", "10.128.16.0/20")]
+    assert "10.128.16.0/21 via 192.168.18.129 dev eth0, proto static, metric 50" in done.errors["host1"]
+    assert "ip route del 10.128.16.0/21 metric 50" in done.errors["host1"]
     mesh.join()

@@ -161,5 +161,7 @@ def test_the_plan_shows_what_drifted_on_the_host_and_what_belongs_to_others(mesh
         (each["action"], each["kind"], each["key"]) for each in plan["changes"]
     }
     (conflict,) = plan["conflicts"]
-    assert "a foreign route (10.128.32.0/21 via 192.168.18.130 dev eth0, proto static, metric 7)" in conflict["message"]
+    assert (conflict["code"], conflict["key"]) == ("foreign-route-wins", "10.128.32.0/20")
+    assert "10.128.32.0/21 via 192.168.18.130 dev eth0, proto static, metric 7" in conflict["message"]
+    assert conflict["remedy"] == "ip route del 10.128.32.0/21 metric 7"
     dockmesh("apply", mesh.inventory()).expect(0)
