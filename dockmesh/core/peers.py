@@ -29,9 +29,9 @@ class Peers(Iterable[Host]):
     ) -> Rows[T]:
         """What `make` makes of every peer, one after another, or sorted by `key`: no two peers have the same then.
 
-        `what` stands for both functions, in this fleet.
+        `what` stands for `make`, in this fleet; `key` must be the same function for all hosts, not one made for each.
         """
-        made, name = self._fleet.made, ("in order", what) if key else what
+        made, name = self._fleet.made, ("peers", what, key)
         if name not in made:
             made[name] = _tabled([tuple(make(host)) for host in self._fleet.hosts], key)
         table, places = made[name]

@@ -1,0 +1,183 @@
+"""Hosts of a fleet share what is made for all of them. No host gets what was made under the same name otherwise."""
+
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from ipaddress import ip_network
+from itertools import product
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from builders import FLEET, WIDE, dual, facts
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import fleets
+
+from dockmesh.core.addresses import FAMILIES, Family, Network, order
+from dockmesh.core.desired import desired
+from dockmesh.core.facts import HostFacts
+from dockmesh.core.firewall import chains, source_nat
+from dockmesh.core.iproute import Way, Ways
+from dockmesh.core.model import Allow, Fleet, Host, Settings
+from dockmesh.core.peers import peers
+from dockmesh.core.plan import plan_host
+from dockmesh.core.prefixes import Prefixes
+from dockmesh.core.routing import mesh_routes, underlays
+from dockmesh.core.script import transaction
+from dockmesh.core.state import HostState, SourceNat
+from dockmesh.pipeline import TEXTS
+
+ALLOWED = (None, (), (Allow("tcp", 80, 80),))
+HOSTS = tuple(
+    replace(
+        dual(me, f"fd00:18::c0a8:{0x1280 + at:x}", f"fd00:10:128:{at * 256:x}::/56", f"fd00:10:128:{at * 256:x}::1/64"),
+        allow=allow,
+    )
+    for at, (me, allow) in enumerate(zip(FLEET.hosts, ALLOWED, strict=True))
+)
+# One object for each way there is, as facts have it: by that a host knows that one leads to all.
+LINKS = {device: Way(device, None, local=False) for device in ("eth0", "eth1", "eth2")}
+RECORDED = ("bookworm_dual", "trixie_dual", "forky_dual", "nftables_joined")
+TOOLS = (frozenset({"nft", "iptables", "ip6tables"}), frozenset({"iptables", "ip6tables"}), frozenset({"iptables"}))
+
+
+def mesh(settings: Settings | None = None) -> Fleet:
+    """The fleet, of which nothing has been made yet."""
+    return Fleet(settings or Settings(), HOSTS)
+
+
+def found(me: Host, recorded: str, device: str | None, tools: frozenset[str]) -> HostFacts:
+    """A host that has its peers on that interface; None: each on another one."""
+    ways = Ways(
+        *(
+            [
+                (stack.underlay, LINKS[device or f"eth{at}"])
+                for at, peer in enumerate(HOSTS)
+                if peer != me and (stack := peer.stack(family))
+            ]
+            for family in FAMILIES
+        )
+    )
+    return replace(facts(recorded, of=me), ways=ways, tools=tools)
+
+
+CASES = [
+    (me, found(me, recorded, device, tools))
+    for me, recorded, device, tools in product(HOSTS, RECORDED, ("eth0", "eth1", None), TOOLS)
+]
+
+
+def outcome(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
+    """All that is made for a host, on the way there and back."""
+    wanted = desired(among, me, read, WIDE, TEXTS)
+    plan = plan_host(read, wanted, WIDE)
+    back = plan_host(read, HostState(), WIDE)
+    routes = [tuple(each) for each in mesh_routes(among, me, read.ways).runs("device", lambda route: route.device)]
+    scripts = [
+        transaction(each, read.actual, TEXTS, underlays(among, me), run="r", confirm_within_s=60)
+        for each in (plan, back)
+    ]
+    return {
+        "resources": tuple(wanted.resources),
+        "changes": tuple(plan.changes),
+        "way back": tuple(back.changes),
+        "underlays": tuple(underlays(among, me)),
+        "routes": routes,
+        "scripts": scripts,
+    }
+
+
+@pytest.mark.parametrize("source_nat", [False, True])
+def test_a_host_gets_the_same_whatever_was_made_for_others_before(source_nat: bool) -> None:
+    settings = Settings(source_nat=source_nat)
+    shared = mesh(settings)
+    for me, read in CASES:
+        got, alone = outcome(shared, me, read), outcome(mesh(settings), me, read)
+        # Named, not shown: they are long.
+        assert [what for what in alone if got[what] != alone[what]] == []
+
+
+def makes(host: Host) -> list[str]:
+    """None, one or two of a host, which begin with its own number but sort otherwise."""
+    number = int(host.name.removeprefix("h"))
+    return [f"{number}{'ba'[each]}{9 - number}" for each in range(number % 3)]
+
+
+def by_end(text: str) -> tuple[str, str]:
+    return text[1:], text
+
+
+def backwards(text: str) -> tuple[int, ...]:
+    return tuple(-ord(letter) for letter in text)
+
+
+BY_NAME = itemgetter(1)
+KEYS: list[Callable[[str], Any] | None] = [None, by_end, backwards]
+
+
+@given(fleets(), st.lists(st.sampled_from(KEYS), min_size=1, max_size=4), st.data())
+def test_of_each_peer_is_had_what_is_made_of_it_in_the_order_asked_for(
+    among: Fleet, keys: list[Callable[[str], Any] | None], data: st.DataObject
+) -> None:
+    for key in keys:
+        own = data.draw(st.sampled_from([*(host.name for host in among.hosts), "none of them"]))
+        whole = [text for host in among.hosts if host.name != own for text in makes(host)]
+        me = replace(HOSTS[0], name=own)
+        assert peers(among, me).each("made", makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
+
+
+def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
+    names: list[Hashable] = ["x", ("in order", "x"), ("peers", "x"), ("peers", "x", None), ("prefixes", 4), ()]
+    among = mesh()
+    others = peers(among, HOSTS[0])
+
+    def numbered(at: int) -> Callable[[Host], list[tuple[int, str]]]:
+        return lambda host: [(at, host.name)]
+
+    for _again, (at, name) in product(range(2), enumerate(names)):
+        plain = others.each(name, numbered(at))
+        ordered = others.each(name, numbered(at), key=BY_NAME)
+        assert plain == ordered == ((at, "host2"), (at, "host3"))
+    overlapping = Prefixes(among, "host1", FAMILIES).overlapping(filter(None, (host.prefix for host in HOSTS)))
+    assert [name for name, _prefix in overlapping] == ["host2", "host3"]
+
+
+def networks_of(me: Host, family: Family) -> list[Network]:
+    """The underlay address and the prefix of every peer."""
+    stacks = [stack for peer in HOSTS if peer != me and (stack := peer.stack(family))]
+    return [each for stack in stacks for each in (ip_network(stack.underlay), stack.prefix) if each]
+
+
+def test_families_and_devices_are_names_of_their_own() -> None:
+    among = mesh()
+    for device, me in product(("eth0", "eth1", "eth0"), HOSTS):
+        read, others = found(me, RECORDED[0], device, TOOLS[0]), peers(among, me)
+        networks = {family: networks_of(me, family) for family in FAMILIES}
+        assert [ip_network(each) for each in underlays(among, me)] == [*networks[4][::2], *networks[6][::2]]
+        assert {(each.prefix, each.device) for each in mesh_routes(among, me, read.ways)} == {
+            (each, device) for each in (*networks[4][1::2], *networks[6][1::2])
+        }
+        for nat in source_nat(me, others, read):
+            assert isinstance(nat, SourceNat)
+            assert nat.peers == tuple(sorted(networks[nat.family], key=order))
+        raw = {each.family: each.rules for each in chains(me, others, read) if each.table == "raw"}
+        for family in FAMILIES:
+            sources = [f"-s {each} -i {device} -j ACCEPT" for each in networks[family]]
+            assert raw[family] == (f"! -d {prefix_of(me, family)} -j RETURN", *sources)
+        overlapping = Prefixes(among, me.name, FAMILIES).overlapping((*networks[4], *networks[6]))
+        assert [*overlapping] == [
+            (peer.name, prefix_of(peer, family)) for family in FAMILIES for peer in HOSTS if peer != me
+        ]
+
+
+def prefix_of(host: Host, family: Family) -> Network | None:
+    stack = host.stack(family)
+    return stack.prefix if stack else None
+
+
+def test_another_fleet_has_nothing_of_what_was_made_of_one() -> None:
+    one = mesh()
+    assert peers(one, HOSTS[0]).each("x", lambda host: [host.name]) == ("host2", "host3")
+    assert peers(mesh(), HOSTS[0]).each("x", lambda host: [host.allow]) == ALLOWED[1:]
+    fewer = replace(one, hosts=HOSTS[:2])
+    assert peers(fewer, HOSTS[0]).each("x", lambda host: [host.allow]) == ALLOWED[1:2]
