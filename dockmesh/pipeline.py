@@ -16,7 +16,7 @@ from dockmesh.core.explain.model import Question
 from dockmesh.core.facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
-from dockmesh.core.plan import Conflict, HostPlan, Outcome, OutcomeCode, Plan, plan_host
+from dockmesh.core.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
 from dockmesh.core.reach import Report
 from dockmesh.core.reach.choice import Pair
 from dockmesh.core.rollout import Rollout, batches
