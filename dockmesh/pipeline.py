@@ -7,34 +7,34 @@ from types import TracebackType
 from typing import Self
 
 from dockmesh.assets import template
-from dockmesh.core import daemon
-from dockmesh.core.conflicts import conflicts, notes, pending
-from dockmesh.core.desired import desired, previous, undone
-from dockmesh.core.docker_conflicts import invalid_daemon_json
+from dockmesh.core.desired.host_state import desired, previous, undone
+from dockmesh.core.desired.uplinks import Narrowest, narrowest
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
-from dockmesh.core.facts import HostFacts
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.forecast.impact import FORESEEN, Difference, Outlook, differences, outlook
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.path.outlook import FORESEEN, Difference, Outlook, differences, outlook
-from dockmesh.core.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
-from dockmesh.core.reach import Report
-from dockmesh.core.reach.choice import Pair
+from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
+from dockmesh.core.probes.model import Report
+from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.rollout import Rollout, batches
-from dockmesh.core.state import HostState
-from dockmesh.core.texts import Texts
+from dockmesh.core.state import daemon_json
+from dockmesh.core.state.resources import HostState
+from dockmesh.core.templates import Texts
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.model import Question as Traced
-from dockmesh.core.uplinks import Narrowest, narrowest
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.apply import Changer
-from dockmesh.remote.capture import capture
 from dockmesh.remote.commit import Committer
-from dockmesh.remote.explain import look
 from dockmesh.remote.fanout import Observer, Watched
 from dockmesh.remote.gather import gather
+from dockmesh.remote.hosts import Changer
+from dockmesh.remote.pair_explain import look
+from dockmesh.remote.pair_trace import capture
+from dockmesh.remote.probe import Prober, verify
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
-from dockmesh.remote.verify import Prober, verify
 
 TEXTS = Texts(
     sections=template("sections.sh"),
@@ -210,7 +210,7 @@ class Pipeline:
         try:
             outside = notes(host, facts, narrow) if goal.meshed else ()
             return plan_host(facts, goal.wanted(fleet, host, facts, narrow), narrow, against, outside)
-        except daemon.DaemonJsonError as error:
+        except daemon_json.DaemonJsonError as error:
             found = dict.fromkeys((*against, invalid_daemon_json(error)))
             return HostPlan(host.name, conflicts=tuple(found), basis=facts.basis)
 

@@ -11,10 +11,10 @@ import click
 from dockmesh import __version__
 from dockmesh.assets import VARIABLE, replaceable
 from dockmesh.cli import cli
-from dockmesh.core.explain.catalogue import CATALOGUE
+from dockmesh.core.explain.faults import CATALOGUE
 
 FOLDER = Path(__file__).parent
-_MARK = "<!-- from here on: made by `make docs` from dockmesh/core/explain/catalogue.py -->\n"
+_MARK = "<!-- from here on: made by `make docs` from dockmesh/core/explain/faults.py -->\n"
 _HEADS = "<!-- from here on: made by `make docs` from the first lines of the templates -->\n"
 _EXAMPLE = "Example: "
 _STATUS = (

@@ -8,13 +8,13 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dockmesh.core.desired import desired
-from dockmesh.core.facts import HostFacts, parse
+from dockmesh.core.desired.host_state import desired
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.host_facts import HostFacts, parse
+from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
-from dockmesh.core.plan import HostPlan, plan_host
-from dockmesh.core.sections import split
-from dockmesh.core.state import SourceNat, nft_family
-from dockmesh.core.uplinks import Narrowest
+from dockmesh.core.planning.plan import HostPlan, plan_host
+from dockmesh.core.state.resources import SourceNat, nft_family
 from dockmesh.pipeline import TEXTS
 
 DATA = Path(__file__).parent / "data" / "facts"

@@ -15,7 +15,7 @@ from builders import Call, Said, calls, listed, recorded, said_in, section
 
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
-from dockmesh.core.state import Bridge, Chain, File, Pool, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.state.resources import Bridge, Chain, File, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 

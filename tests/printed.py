@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import cast
 
-from dockmesh.report.console import console
+from dockmesh.report.console.terminal import console
 
 # A number by itself, outside names, addresses, dates and shares such as 3/5.
 _FIGURE = re.compile(r"(?<![\w.:/-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w:/-]|[.,]\d)")

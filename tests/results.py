@@ -7,12 +7,12 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Any
 
 from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
-from dockmesh.core.reach import FailureCode, Reachability, Report
-from dockmesh.core.reach.questions import probes
+from dockmesh.core.probes.model import FailureCode, Reachability, Report
+from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.results.load import result_of
 from dockmesh.core.results.model import Result
-from dockmesh.core.results.reading import result_of
 from dockmesh.errors import HostErrorCode, HostFailure
-from dockmesh.report.document import status_document
+from dockmesh.report.json_documents import status_document
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # What a host may say, made to break out of every form that reports have.

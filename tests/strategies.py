@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
-from dockmesh.core.state import (
+from dockmesh.core.state.resources import (
     Admission,
     Bridge,
     Chain,

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from dockmesh.cli import cli
-from dockmesh.core.explain import catalogue
-from dockmesh.core.explain.catalogue import CATALOGUE, FaultCode
+from dockmesh.core.explain import faults
+from dockmesh.core.explain.faults import CATALOGUE, FaultCode
 from docs.generate import FOLDER, generated
 
 ROOT = FOLDER.parent
@@ -78,7 +78,7 @@ def test_what_is_made_from_the_code_is_up_to_date() -> None:
 
 def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:
     assert set(CATALOGUE) == set(FaultCode)
-    folder = Path(catalogue.__file__).parent
+    folder = Path(faults.__file__).parent
     code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.stem != "catalogue")
     assert [each for each in FaultCode if f"FaultCode.{each.name}" not in code] == [], "named by nothing any more"
 

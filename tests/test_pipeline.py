@@ -8,10 +8,10 @@ from builders import FLEET
 from fakehosts import FakeHost, FakeLan, Pending
 
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
-from dockmesh.core.plan import Outcome, Plan
-from dockmesh.core.reach import Report
+from dockmesh.core.planning.plan import Outcome, Plan
+from dockmesh.core.probes.model import Report
 from dockmesh.core.rollout import Rollout
-from dockmesh.core.state import File, Resource, Route
+from dockmesh.core.state.resources import File, Resource, Route
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from dockmesh.cli.contact import contact
-from dockmesh.cli.inventories import read_all, text_of
+from dockmesh.cli.atomic_write import rewrite
+from dockmesh.cli.inventory_files import read_all, text_of
+from dockmesh.cli.open_run import contact
 from dockmesh.cli.options import Options, common
-from dockmesh.cli.rewriting import rewrite
-from dockmesh.core import ipam
+from dockmesh.core.allocation import prefixes
+from dockmesh.core.allocation.used_networks import occupied
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.occupied import occupied
 from dockmesh.errors import HostError, HostErrorCode, UsageError
-from dockmesh.report.console import console, counted
-from dockmesh.report.document import allocate_document
-from dockmesh.report.proposal import print_allocations
+from dockmesh.report.console.proposal import print_allocations
+from dockmesh.report.console.terminal import console, counted
+from dockmesh.report.json_documents import allocate_document
 
 
 @click.command
@@ -39,10 +39,12 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
     fleet = fleet_of(*documents, prefixes_required=False)
     chosen = options.hosts(fleet)
     # Without the hosts first: what is wrong with the pool itself is told before anyone is contacted.
-    drawn = ipam.allocate(fleet, chosen, file=options.named())
+    drawn = prefixes.allocate(fleet, chosen, file=options.named())
     if probe and drawn:
         drawn = _probed(options, fleet, chosen)
-    changed = _changed(texts, ipam.recorded(tuple(texts.values()), documents, fleet, drawn)) if write and drawn else {}
+    changed = (
+        _changed(texts, prefixes.recorded(tuple(texts.values()), documents, fleet, drawn)) if write and drawn else {}
+    )
     for file, text in changed.items():
         rewrite(file, texts[file], text)
     written = bool(changed)
@@ -63,7 +65,7 @@ def _named(files: Iterable[Path]) -> str:
     return ", ".join(map(str, files))
 
 
-def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[ipam.Allocation, ...]:
+def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[prefixes.Allocation, ...]:
     """Prefixes that are clear of what the hosts have; all of them are asked, for all will have routes to each."""
     with contact(options, whole=fleet) as pipeline:
         read = pipeline.facts()
@@ -77,7 +79,7 @@ def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[i
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
     try:
-        return ipam.allocate(fleet, chosen, file=options.named(), clear_of=occupied(fleet, facts))
+        return prefixes.allocate(fleet, chosen, file=options.named(), clear_of=occupied(fleet, facts))
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
         raise HostError(str(error), code=HostErrorCode.POOL_EXHAUSTED) from error

@@ -3,13 +3,13 @@
 import click
 
 from dockmesh.cli.completion import hosts
-from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common
+from dockmesh.core.explain.diagnose import explain as walk
 from dockmesh.core.explain.model import question
-from dockmesh.core.explain.walk import explain as walk
 from dockmesh.errors import HostError, UsageCode, UsageError
-from dockmesh.report.console import console
-from dockmesh.report.explain import explain_document, print_explained
+from dockmesh.report.console.explain import explain_document, print_explained
+from dockmesh.report.console.terminal import console
 
 
 @click.command

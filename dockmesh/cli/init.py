@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
-from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.atomic_write import put
+from dockmesh.cli.init_sources import addresses_of, candidates
+from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, without_inventory
-from dockmesh.cli.rewriting import put
-from dockmesh.cli.sources import addresses_of, candidates
-from dockmesh.core.facts import HostFacts
+from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.inventory import addresses, parse
-from dockmesh.core.inventory.faults import validate
+from dockmesh.core.inventory.invalid import check_schema
 from dockmesh.core.inventory.schema import ConnectionKeys, json_schema
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.starting.candidates import Candidate, Place, Value
-from dockmesh.core.starting.proposal import Proposed, after_reading, unasked
-from dockmesh.core.starting.written import SCHEMA, written
+from dockmesh.core.onboarding.candidates import Candidate, Place, Value
+from dockmesh.core.onboarding.propose import Proposed, after_reading, unasked
+from dockmesh.core.onboarding.render import SCHEMA, written
 from dockmesh.errors import (
     HostError,
     HostErrorCode,
@@ -30,9 +30,9 @@ from dockmesh.errors import (
     UsageCode,
     UsageError,
 )
-from dockmesh.report.console import console, counted
-from dockmesh.report.document import init_document
-from dockmesh.report.proposal import print_proposed
+from dockmesh.report.console.proposal import print_proposed
+from dockmesh.report.console.terminal import console, counted
+from dockmesh.report.json_documents import init_document
 
 _LENGTH = 20
 # Sixteen hosts at least.
@@ -167,7 +167,7 @@ def _settings(pool: str) -> Settings:
 
 def _connection(given: tuple[str, ...]) -> dict[str, Value]:
     words = dict(each.partition("=")[::2] for each in given)
-    keys, faults = validate({"connection": words})
+    keys, faults = check_schema({"connection": words})
     if faults:
         raise InventoryError([Place("--connection").problem(fault.code, fault.message) for fault in faults])
     return {key: getattr(keys.connection, key) for key in words if key in ConnectionKeys.model_fields}

@@ -12,9 +12,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.lab import faults, inside, lifecycle
+from dockmesh.lab import faults, host_exec, lifecycle
 from dockmesh.lab.topology import RELEASES
-from dockmesh.report.console import console, spinning
+from dockmesh.report.console.terminal import console, spinning
 
 _NAME = click.option("--name", default="demo", show_default=True, metavar="NAME", help="Which lab.")
 
@@ -107,7 +107,7 @@ def exec_(context: click.Context, name: str, host_name: str, argv: tuple[str, ..
     Example: dockmesh lab exec host1 -- ip route
     """
     handle = lifecycle.find(name).topology.host(host_name).handle
-    ended = subprocess.run(inside.enter(handle, argv), check=False).returncode
+    ended = subprocess.run(host_exec.enter(handle, argv), check=False).returncode
     context.exit(ended if ended >= 0 else 128 - ended)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import click
 
 from dockmesh import assets
-from dockmesh.cli.inventories import found, read_all, text_of
+from dockmesh.cli.inventory_files import found, read_all, text_of
 from dockmesh.core.inventory import fleet_of
-from dockmesh.core.inventory.marked import Document
+from dockmesh.core.inventory.selection import select
+from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.selection import select
 from dockmesh.errors import DockmeshError, UsageCode, UsageError
-from dockmesh.report.document import problems_document
+from dockmesh.report.json_documents import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
 

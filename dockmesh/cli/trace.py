@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.completion import hosts
-from dockmesh.cli.contact import contact, print_json
+from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import Captured, question
-from dockmesh.core.trace.way import follow
+from dockmesh.core.trace.reconstruct import follow
 from dockmesh.errors import HostError, UsageCode, UsageError
-from dockmesh.report.console import console
-from dockmesh.report.trace import print_trace, trace_document
+from dockmesh.report.console.terminal import console
+from dockmesh.report.console.trace import print_trace, trace_document
 
 # Payloads that nobody else's ping has: neither the usual 56 bytes nor what fills a packet.
 _SIZES = range(100, 1100)

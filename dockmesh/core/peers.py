@@ -9,7 +9,7 @@ from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
 
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.rows import Rows, Table
+from dockmesh.core.shared import Rows, Table
 
 T = TypeVar("T")
 

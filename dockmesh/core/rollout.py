@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dockmesh.core.blame import blamed
-from dockmesh.core.plan import HostPlan, restarts_docker
-from dockmesh.core.reach import Report
+from dockmesh.core.planning.plan import HostPlan, restarts_docker
+from dockmesh.core.probes.culprits import blamed
+from dockmesh.core.probes.model import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from threading import Event
 
 from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup
-from dockmesh.lab.command import ENVIRONMENT, poll
 from dockmesh.lab.mirror import mirror
+from dockmesh.lab.process import ENVIRONMENT, poll
 from dockmesh.lab.topology import RELEASES
 
 _WITHIN_S = 1200.0

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from dockmesh.errors import LabCode, LabError
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 
 _WITHIN_S = 20.0
 _CONTAIN = Path(__file__).with_name("contain.sh")

@@ -1,6 +1,6 @@
 """Faults on purpose, and their end."""
 
-from dockmesh.lab import cgroup, inside, network
+from dockmesh.lab import cgroup, host_exec, network
 from dockmesh.lab.topology import LabHost
 
 KINDS = ("link-flap", "partition", "heal", "docker-stop", "pause")
@@ -21,7 +21,7 @@ def inject(kind: str, fabric: str, target: LabHost) -> None:
         case "pause":
             cgroup.freeze(target.handle, on=True)
         case "docker-stop":
-            inside.run(target.handle, ("sh", "-c", _STOP), check=True)
+            host_exec.run(target.handle, ("sh", "-c", _STOP), check=True)
         case "heal":
             _heal(fabric, target)
         case _:
@@ -35,7 +35,7 @@ def present(fabric: str, target: LabHost) -> tuple[str, ...]:
         "pause": paused,
         "partition": not network.port_is_up(fabric, target),
         # A frozen host would not answer.
-        "docker-stop": not paused and inside.run(target.handle, _IS_DOCKER_UP).returncode != 0,
+        "docker-stop": not paused and host_exec.run(target.handle, _IS_DOCKER_UP).returncode != 0,
     }
     return tuple(kind for kind, there in found.items() if there)
 
@@ -44,6 +44,6 @@ def _heal(fabric: str, target: LabHost) -> None:
     cgroup.freeze(target.handle, on=False)
     network.set_port(fabric, target, up=True)
     # Docker's unit refuses its fourth start within a minute.
-    inside.run(target.handle, ("systemctl", "reset-failed", "docker.service"))
-    inside.run(target.handle, ("systemctl", "start", "docker.service"), check=True)
-    inside.run(target.handle, ("sh", "-c", _START_AGAIN), check=True)
+    host_exec.run(target.handle, ("systemctl", "reset-failed", "docker.service"))
+    host_exec.run(target.handle, ("systemctl", "start", "docker.service"), check=True)
+    host_exec.run(target.handle, ("sh", "-c", _START_AGAIN), check=True)

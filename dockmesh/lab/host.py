@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockmesh.errors import LabCode, LabError
-from dockmesh.lab import cgroup, inside
-from dockmesh.lab.command import ENVIRONMENT, poll, run
+from dockmesh.lab import cgroup, host_exec
+from dockmesh.lab.process import ENVIRONMENT, poll, run
 
 READY_WITHIN_S = 120.0
 _BOOT = Path(__file__).with_name("boot.sh")
@@ -151,9 +151,9 @@ def _nspawn(machine: Machine, merged: Path) -> tuple[str, ...]:
 
 
 def _booted(machine: Machine) -> bool:
-    if not inside.is_running(machine.handle):
+    if not host_exec.is_running(machine.handle):
         return False
-    state = inside.run(machine.handle, ("systemctl", "is-system-running", "--wait"), within_s=READY_WITHIN_S)
+    state = host_exec.run(machine.handle, ("systemctl", "is-system-running", "--wait"), within_s=READY_WITHIN_S)
     return state.stdout.strip() in {"running", "degraded"}
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from threading import Event
 
 from dockmesh.errors import LabError
-from dockmesh.lab import cgroup, host, inside, layer
+from dockmesh.lab import cgroup, host, host_exec, network_layer
 from dockmesh.lab.bootstrap import UnknownReleaseError, bootstrap, packages
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 
 CACHE = Path("/var/cache/dockmesh/lab")
 Say = Callable[[str], None]
@@ -36,7 +36,7 @@ class Image:
     @property
     def varied(self) -> Path:
         """What some hosts have above the root: programs that other hosts do without."""
-        return self.folder / f"varied-{layer.fingerprint(self.release)}"
+        return self.folder / f"varied-{network_layer.fingerprint(self.release)}"
 
     @property
     def docker(self) -> Path:
@@ -76,7 +76,7 @@ def build_varied(release: str, say: Say, given_up: Event) -> None:
             if mine and not wanted.varied.is_dir():
                 say("building the image: other packages …")
                 _clear(release)
-                layer.add(release, wanted.root, _partial(release), _group(release), given_up)
+                network_layer.add(release, wanted.root, _partial(release), _group(release), given_up)
                 (_partial(release) / "upper").rename(wanted.varied)
                 _clear(release)
         given_up.wait(0 if mine else _POLL_S)
@@ -118,7 +118,7 @@ def _bake(release: str, partial: Path) -> None:
     host.boot(machine)
     try:
         host.wait_booted(machine)
-        inside.run(machine.handle, ("sh", "-s"), text=(_HERE / "bake.sh").read_text(), check=True)
+        host_exec.run(machine.handle, ("sh", "-s"), text=(_HERE / "bake.sh").read_text(), check=True)
     finally:
         cgroup.remove(machine.handle)
     (folder / "docker").rename(partial / "docker")

@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Event
 
 from dockmesh.errors import LabCode, LabError
-from dockmesh.lab import cgroup, host, image, inside, machine, network, start, state
-from dockmesh.lab.access import create_key
+from dockmesh.lab import cgroup, host, host_exec, image, network, preflight, startup, state
 from dockmesh.lab.inventory import folder, inventory, known_hosts
 from dockmesh.lab.running import Lab
+from dockmesh.lab.ssh_keys import create_key
 from dockmesh.lab.topology import RELEASES, LabHost, Topology, check_name, fabric, is_handle, topology
 
 # Hears (host, lab or release; what of it). More is to come where the text ends in an ellipsis.
@@ -37,7 +37,7 @@ def up(
     varied: bool = False,
 ) -> Lab:
     """The lab with every host running: left alone if so, its dead hosts booted, or all of it made anew."""
-    machine.check()
+    preflight.check()
     wanted = topology(name, hosts, tuple(releases), light=light, varied=varied)
     with state.locked(name, partial(on_progress, name, "waiting for another command on this lab …")):
         lab = _standing(wanted)
@@ -56,7 +56,7 @@ def build_images(
     releases: Sequence[str] = RELEASES, on_progress: Observer = _silent, *, varied: Sequence[str] = ()
 ) -> None:
     """Build what hosts of these releases boot from, side by side, where it is not there yet; `varied` as well."""
-    machine.check()
+    preflight.check()
     given_up = Event()
     builds = [
         partial(build, release, partial(on_progress, release), given_up)
@@ -70,7 +70,7 @@ def build_images(
 def down(name: str = "demo") -> bool:
     """End the lab and remove all of it; whether there was anything to end. Needs nothing but the name."""
     check_name(name)
-    machine.check()
+    preflight.check()
     with state.locked(name):
         there = folder(name).exists() or bool(_handles(name)) or network.exists(fabric(name))
         _clear(name)
@@ -82,7 +82,7 @@ def down(name: str = "demo") -> bool:
 def find(name: str = "demo") -> Lab:
     """A lab that is up; LabError where there is none."""
     check_name(name)
-    machine.check()
+    preflight.check()
     found = state.State.read(name)
     if found is None or not found.complete:
         raise LabError(f"lab {name} is not up: `dockmesh lab up --name {name}` starts it", code=LabCode.NOT_UP)
@@ -101,7 +101,7 @@ def reboot(name: str, host_name: str, on_progress: Observer = _silent, *, bare: 
         host.shut_down(each.handle)
         network.create_host(lab.topology.fabric, each, bare=bare)
         begun = time.monotonic()
-        start.boot(lab, each, partial(on_progress, each.name))
+        startup.boot(lab, each, partial(on_progress, each.name))
         on_progress(each.name, f"up after {time.monotonic() - begun:.1f} s")
 
 
@@ -121,7 +121,7 @@ def _standing(wanted: Topology) -> Lab | None:
 
 
 def _complete(lab: Lab, on_progress: Observer) -> None:
-    dead = [each for each in lab.topology.hosts if not inside.is_running(each.handle)]
+    dead = [each for each in lab.topology.hosts if not host_exec.is_running(each.handle)]
     if dead:
         _start(lab, dead, on_progress)
     else:
@@ -129,7 +129,7 @@ def _complete(lab: Lab, on_progress: Observer) -> None:
 
 
 def _build(wanted: Topology, on_progress: Observer) -> Lab:
-    changed = machine.make_room()
+    changed = preflight.make_room()
     if changed:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
@@ -149,7 +149,7 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
 def _lay_out(lab: Lab, home: Path) -> None:
     wanted = lab.topology
     key = create_key(home / "id_ed25519", f"dockmesh lab {wanted.name}")
-    public_keys = {each.name: start.lay_out(lab, each, key) for each in wanted.hosts}
+    public_keys = {each.name: startup.lay_out(lab, each, key) for each in wanted.hosts}
     (home / "known_hosts").write_text(known_hosts(wanted, public_keys))
     (home / "mesh.yml").write_text(inventory(wanted))
     (home / "dual.yml").write_text(inventory(wanted, ipv6=True))
@@ -158,7 +158,7 @@ def _lay_out(lab: Lab, home: Path) -> None:
 def _start(lab: Lab, hosts: Sequence[LabHost], on_progress: Observer) -> None:
     for each in hosts:
         network.create_host(lab.topology.fabric, each)
-    starts = [partial(start.start, lab, each, partial(on_progress, each.name)) for each in hosts]
+    starts = [partial(startup.start, lab, each, partial(on_progress, each.name)) for each in hosts]
     _at_once(starts, give_up=lambda: _kill(each.handle for each in hosts))
 
 

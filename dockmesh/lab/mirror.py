@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dockmesh.errors import LabCode, LabError
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 
 _FIELDS = "$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"
 _OS_RELEASE = Path("/etc/os-release")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 from dockmesh.lab.topology import CONTROLLER, CONTROLLER6, SECOND, LabHost, mac
 
 NAMESPACES = Path("/run/netns")

@@ -6,10 +6,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 from dockmesh.errors import LabCode, LabError
-from dockmesh.lab import faults, host, inside, network
-from dockmesh.lab.command import WITHIN_S, run
+from dockmesh.lab import faults, host, host_exec, network
 from dockmesh.lab.image import Image
 from dockmesh.lab.inventory import folder
+from dockmesh.lab.process import WITHIN_S, run
 from dockmesh.lab.topology import LabHost, Topology
 
 
@@ -35,7 +35,7 @@ class Lab:
         within_s: float = WITHIN_S,
     ) -> CompletedProcess[str]:
         """Run a command as root on the host, past SSH and network. With `check`, a failure is a LabError."""
-        return inside.run(self.topology.host(name).handle, argv, text=text, check=check, within_s=within_s)
+        return host_exec.run(self.topology.host(name).handle, argv, text=text, check=check, within_s=within_s)
 
     def run_controller(self, argv: Sequence[str], *, text: str = "", check: bool = False) -> CompletedProcess[str]:
         """Run a command of this machine where the controller is: on the hosts' switch."""
@@ -44,7 +44,7 @@ class Lab:
     def inject(self, kind: str, name: str) -> None:
         """Do one of `faults.KINDS` to the host, which must be running."""
         target = self.topology.host(name)
-        if not inside.is_running(target.handle):
+        if not host_exec.is_running(target.handle):
             raise LabError(
                 f"{name} is not running; `dockmesh lab up --name {self.topology.name}` starts it",
                 code=LabCode.NOT_RUNNING,
@@ -69,7 +69,7 @@ class Lab:
 
     def is_running(self, name: str) -> bool:
         """Whether the host has booted and not died."""
-        return inside.is_running(self.topology.host(name).handle)
+        return host_exec.is_running(self.topology.host(name).handle)
 
     def image(self, each: LabHost) -> Image:
         """What is under the host."""

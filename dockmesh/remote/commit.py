@@ -4,19 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dockmesh.core.change import Change, unmade
-from dockmesh.core.facts import HostFacts
+from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.plan import HostPlan, Outcome, OutcomeCode
-from dockmesh.core.reach import Report
+from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
+from dockmesh.core.planning.transaction import Answer
+from dockmesh.core.probes.model import Report
 from dockmesh.core.rollout import concerned
-from dockmesh.core.script import Answer
-from dockmesh.core.state import key_of
+from dockmesh.core.state.diff import Change, unmade
+from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.apply import Changer
 from dockmesh.remote.fanout import Watched
+from dockmesh.remote.hosts import Changer
+from dockmesh.remote.probe import Prober, verify
 from dockmesh.remote.sessions import Sessions
-from dockmesh.remote.verify import Prober, verify
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from dockmesh.assets import source, template
-from dockmesh.core.results.causes import Cause, causes
+from dockmesh.core.results.group import Cause, causes
 from dockmesh.core.results.model import HostRow, Result, Row, count
 from dockmesh.errors import UsageCode, UsageError
-from dockmesh.report.console import counted
+from dockmesh.report.console.terminal import counted
 from dockmesh.report.spans import told
 
 _LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import Family
-from dockmesh.core.results.causes import Cause, causes, suspects
+from dockmesh.core.results.group import Cause, causes, suspects
 from dockmesh.core.results.model import Result, Row, count, slowest_ms
-from dockmesh.report.console import counted
+from dockmesh.report.console.terminal import counted
 from dockmesh.report.spans import told
 
 _MATRIX_HOSTS = 12

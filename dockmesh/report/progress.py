@@ -11,9 +11,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.inventory.wording import listed
-from dockmesh.report.console import counted, spinning
-from dockmesh.report.listening import Listener
+from dockmesh.core.text import listed
+from dockmesh.report.console.terminal import counted, spinning
+from dockmesh.report.events import Listener
 
 _WORDS = {
     "read": "reading",

@@ -6,8 +6,8 @@ from threading import Lock
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.report.listening import Listener
-from dockmesh.report.secrets import kept
+from dockmesh.report.events import Listener
+from dockmesh.report.redaction import kept
 
 
 class Scripts(Listener):

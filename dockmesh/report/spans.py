@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from dockmesh.core.inventory.wording import listed
-from dockmesh.core.results.causes import Span, spans, suspects
+from dockmesh.core.results.group import Span, spans, suspects
 from dockmesh.core.results.model import Row
+from dockmesh.core.text import listed
 
 _NAMED = 6
 _MOST = 3

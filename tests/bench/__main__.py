@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dockmesh.errors import LabError
-from dockmesh.lab import lifecycle, machine
+from dockmesh.lab import lifecycle, preflight
 from dockmesh.lab.running import Lab
 from tests.bench import far, job, startup
 from tests.bench.core import measure as measure_core
@@ -30,7 +30,7 @@ from tests.bench.table import table
 def main() -> None:
     """Measure, write bench.json and bench.svg, print the table: also of what was measured before a run broke off."""
     options = parse(sys.argv[1:])
-    machine.check()
+    preflight.check()
     began = startup.measure()
     core, absent = measure_core(options.core) if options.core else ({}, {})
     taken: list[Sample] = []

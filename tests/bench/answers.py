@@ -10,13 +10,13 @@ from base64 import encodebytes
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.desired import desired
-from dockmesh.core.facts import parse
+from dockmesh.core.desired.host_state import desired
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.host_facts import parse
+from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse as parse_inventory
-from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.state import Bridge, Chain, File, HostState, Route, SourceNat, Unit
-from dockmesh.core.uplinks import Narrowest
+from dockmesh.core.state.resources import Bridge, Chain, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEXTS
 from tests.builders import Said, listed, recorded
 

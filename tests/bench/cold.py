@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from dockmesh.lab import cgroup
-from dockmesh.lab.command import ENVIRONMENT
+from dockmesh.lab.process import ENVIRONMENT
 
 _GROUP = "dockmesh-bench-controller"
 _LAUNCH = Path(__file__).with_name("launch.py")

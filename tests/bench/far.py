@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 from dockmesh.lab import network
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import CONTROLLER
 

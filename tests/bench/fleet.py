@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse
-from dockmesh.core.iproute import METRIC, PROTOCOL
 from dockmesh.core.peers import peers
-from dockmesh.core.script import reader
-from dockmesh.lab.command import run
+from dockmesh.core.planning.transaction import reader
 from dockmesh.lab.network import NIC
+from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import LabHost
 from dockmesh.pipeline import TEXTS

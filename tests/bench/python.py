@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from dockmesh.errors import LabCode, LabError
 from dockmesh.lab import cgroup
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 
 INTERPRETER = "/opt/bench-python/usr/bin/python3"

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from dockmesh.core.conflicts import conflicts, notes, pending
-from dockmesh.core.desired import desired
-from dockmesh.core.facts import HostFacts, parse
+from dockmesh.core.desired.host_state import desired
+from dockmesh.core.desired.uplinks import Narrowest, narrowest
+from dockmesh.core.facts.host_facts import HostFacts, parse
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.plan import HostPlan, plan_host
-from dockmesh.core.uplinks import Narrowest, narrowest
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.plan import HostPlan, plan_host
 from dockmesh.pipeline import TEXTS
 from tests.bench.answers import CONVERGED, inventory
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import results
-from browsing import Page, Show
+from browser_page import Page, Show
 from printed import figures
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys

@@ -10,7 +10,7 @@ import pytest
 from builders import FLEET
 from fakehosts import FakeHost, FakeLan
 
-from dockmesh.cli import changing, contact, main
+from dockmesh.cli import apply, main, open_run
 
 Run = Callable[..., tuple[int, str, str]]
 Refused = Callable[..., list[dict[str, Any]]]
@@ -66,9 +66,9 @@ def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
     assert mesh.exists()
     hosts = FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
     monkeypatch.setattr(
-        contact,
+        open_run,
         "SshTransport",
         lambda _configuration, *, timeout_s, password, **_: hosts if timeout_s > 0 and not password else None,
     )
-    monkeypatch.setattr(changing, "terminal", lambda: True)
+    monkeypatch.setattr(apply, "terminal", lambda: True)
     return hosts

@@ -9,7 +9,7 @@ from conftest import Refused, Run
 from fakehosts import FakeHost, FakeLan
 from refusals import lacking
 
-from dockmesh.cli import contact
+from dockmesh.cli import open_run
 
 TEXT = """\
 mesh: {pool: 10.128.0.0/16, prefix_length: 20}   # the pool
@@ -138,7 +138,7 @@ def lan(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
     hosts = FakeLan(
         {each.name: FakeHost(each) for each in (host("docker1", "192.168.18.1"), host("d2", "192.168.18.3"))}
     )
-    monkeypatch.setattr(contact, "SshTransport", lambda *_, **__: hosts)
+    monkeypatch.setattr(open_run, "SshTransport", lambda *_, **__: hosts)
     return hosts
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from conftest import Refused, Run
-from explained import LOST, Changes, evidence
+from explanations import LOST, Changes, evidence
 from fakehosts import FakeLan
 
 from dockmesh.core.explain.evidence import Evidence

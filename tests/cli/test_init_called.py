@@ -12,10 +12,10 @@ from conftest import Refused, Run
 from fakehosts import FakeHost, FakeLan, FakeSession
 from refusals import lacking
 
-from dockmesh.cli import contact
+from dockmesh.cli import open_run
 from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
-from dockmesh.core.state import Bridge, Pool
+from dockmesh.core.state.resources import Bridge, Pool
 from dockmesh.errors import HostError, HostErrorCode, NoDockerError
 
 WRITTEN = {
@@ -91,7 +91,7 @@ def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
         "Host docker3\n HostName docker3.invalid\nHost *\n User root\n"
     )
     monkeypatch.setattr(
-        contact,
+        open_run,
         "SshTransport",
         lambda _configuration, *, timeout_s, password, **_: hosts if timeout_s > 0 and not password else None,
     )

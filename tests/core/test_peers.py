@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.addresses import FAMILIES, Family, Network, order
-from dockmesh.core.desired import desired
-from dockmesh.core.facts import HostFacts
-from dockmesh.core.firewall import chains, source_nat
-from dockmesh.core.iproute import Way, Ways
+from dockmesh.core.desired.firewall import chains, source_nat
+from dockmesh.core.desired.host_state import desired
+from dockmesh.core.desired.routing import mesh_routes, underlays
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import Way, Ways
 from dockmesh.core.model import Allow, Fleet, Host, Settings
 from dockmesh.core.peers import peers
-from dockmesh.core.plan import plan_host
-from dockmesh.core.prefixes import Prefixes
-from dockmesh.core.routing import mesh_routes, underlays
-from dockmesh.core.script import transaction
-from dockmesh.core.state import HostState, SourceNat
+from dockmesh.core.planning.plan import plan_host
+from dockmesh.core.planning.prefix_index import Prefixes
+from dockmesh.core.planning.transaction import transaction
+from dockmesh.core.state.resources import HostState, SourceNat
 from dockmesh.pipeline import TEXTS
 
 ALLOWED = (None, (), (Allow("tcp", 80, 80),))

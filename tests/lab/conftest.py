@@ -10,8 +10,8 @@ import evidence
 import labs
 import mesh
 import pytest
+from lab_state import Stand, Story
 from mesh import Mesh
-from stand import Stand, Story
 
 from dockmesh.lab.running import Lab
 

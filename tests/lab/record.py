@@ -8,20 +8,20 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import standin
-from breaking import is_idle
+import docker29_host
+from accidents import is_idle
 from mesh import Mesh
 
+from dockmesh.core.desired.routing import underlays
+from dockmesh.core.host_output import split
 from dockmesh.core.inventory import parse
-from dockmesh.core.routing import underlays
-from dockmesh.core.script import reader
-from dockmesh.core.sections import split
+from dockmesh.core.planning.transaction import reader
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import RELEASES
 from dockmesh.pipeline import TEXTS
-from dockmesh.remote.configuration import Configuration
-from dockmesh.remote.ssh import SshTransport
+from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.session import SshTransport
 
 FOLDER = Path(__file__).parents[1] / "data" / "facts"
 LAB = "-".join(filter(None, ("record", os.environ.get("DOCKMESH_LABS"))))
@@ -60,7 +60,7 @@ def _dual() -> Recordings:
 
 def _nftables() -> Recordings:
     with _fresh_lab() as lab:
-        standin.put_up(lab, NFTABLES)
+        docker29_host.put_up(lab, NFTABLES)
         mesh = Mesh(lab, lab.inventory)
         fresh = _answers(mesh)[NFTABLES]
         _join(mesh)

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import host_view
 import mesh
 import pytest
-import sight
 import yaml
-from breaking import done, partitioned
+from accidents import done, partitioned
+from lab_state import difference
 from mesh import Mesh
-from stand import difference
 
 from dockmesh.lab.running import Lab
 
@@ -41,14 +41,14 @@ def prefixes(inventory: Path) -> list[str | None]:
 
 
 def test_drawn_prefixes_avoid_lans_docker_networks_and_routes_of_every_host(pooled: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, _HOSTS)
+    before = host_view.look_at(lab, _HOSTS)
     blind = pooled.dockmesh("allocate", "--json").document["allocations"]
     assert [each["prefix"] for each in blind] == ["10.160.16.0/20", "10.160.32.0/20"]
     ended = pooled.dockmesh("allocate", "--probe", "--write", "--json")
     assert ended.status == 0, ended
     assert ended.document["written"] is True
     assert prefixes(pooled.file) == ["10.160.0.0/20", "10.160.48.0/20", "10.160.80.0/20"]
-    assert difference(before, sight.look_at(lab, _HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, _HOSTS)) == ""
     planned = pooled.dockmesh("plan", "--json")
     assert planned.status == 2, planned
     assert [host["conflicts"] for host in planned.document["hosts"]] == [[], [], []]

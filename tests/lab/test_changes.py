@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import (
+from accidents import (
     DAEMON_JSON,
     container_address,
     container_stopped,
@@ -19,8 +19,8 @@ from breaking import (
     said,
     ttl,
 )
+from lab_state import difference
 from mesh import Mesh
-from stand import difference
 
 from dockmesh.lab.running import Lab
 
@@ -52,9 +52,9 @@ def connections_accepted(lab: Lab) -> dict[str, str]:
 def test_plan_exits_2_where_there_is_something_to_do_and_changes_nothing_on_any_host(
     fresh: Mesh, lab: Lab, words: tuple[str, ...]
 ) -> None:
-    before = sight.look_at(lab, EVERY_HOST)
+    before = host_view.look_at(lab, EVERY_HOST)
     assert fresh.dockmesh(*words).status == 2
-    assert difference(before, sight.look_at(lab, EVERY_HOST)) == ""
+    assert difference(before, host_view.look_at(lab, EVERY_HOST)) == ""
 
 
 def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_change(fresh: Mesh) -> None:
@@ -124,8 +124,8 @@ def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
 
 
 def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fresh: Mesh, lab: Lab) -> None:
-    others = sight.look_at(lab, ("host1", "host3", "host4"))
-    found = sight.lasting(sight.look(lab, "host2"))
+    others = host_view.look_at(lab, ("host1", "host3", "host4"))
+    found = host_view.lasting(host_view.look(lab, "host2"))
     applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host2")
     assert applied.document["outcomes"] == [{"host": "host2", "status": "confirmed", "code": None, "error": None}]
     assert {each["source"] for each in applied.document["status"]["probes"]} == {"host2"}
@@ -135,9 +135,9 @@ def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fres
     assert "10.128.32.0/20 via 192.168.18.130" in routes
 
     assert fresh.dockmesh("destroy", "--yes", "--limit", "host2").status == 0
-    assert difference({"host2": found}, {"host2": sight.lasting(sight.look(lab, "host2"))}) == ""
+    assert difference({"host2": found}, {"host2": host_view.lasting(host_view.look(lab, "host2"))}) == ""
     assert failed_units(lab, "host2") == ""
-    assert difference(others, sight.look_at(lab, others)) == ""
+    assert difference(others, host_view.look_at(lab, others)) == ""
 
 
 def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def mixed(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
 
 def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Mesh, lab: Lab) -> None:
     assert mixed.hosts == ("host1", "host3", "host4")
-    found = {host: sight.lasting(seen) for host, seen in sight.look_at(lab, mixed.hosts).items()}
+    found = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, mixed.hosts).items()}
     plan = mixed.dockmesh("plan", "--json")
     assert plan.status == 2
     kinds = {
@@ -244,7 +244,7 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Me
     assert mixed.dockmesh("plan").status == 0
 
     assert mixed.dockmesh("destroy", "--yes").status == 0
-    left = {host: sight.lasting(seen) for host, seen in sight.look_at(lab, mixed.hosts).items()}
+    left = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, mixed.hosts).items()}
     assert difference(found, left) == ""
 
 
@@ -256,13 +256,13 @@ def test_a_host_whose_docker_does_not_start_with_the_new_file_takes_it_back_and_
     one = mesh.write(lab, tmp_path, {"host2": {}})
     containers = containers_of(lab, "host2")
     with docker_drop_in(lab, "host2", NO_BIP, restart=False):
-        before = {"host2": sight.lasting(sight.look(lab, "host2"))}
+        before = {"host2": host_view.lasting(host_view.look(lab, "host2"))}
         applied = one.dockmesh("apply", "--yes", "--json")
         assert applied.status == 3
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
         assert outcome["code"] == "docker-failed", outcome
-        assert difference(before, {"host2": sight.lasting(sight.look(lab, "host2"))}) == ""
+        assert difference(before, {"host2": host_view.lasting(host_view.look(lab, "host2"))}) == ""
         assert containers_of(lab, "host2") == containers
         assert failed_units(lab, "host2") == ""
     assert one.dockmesh("apply", "--yes").status == 0
@@ -342,17 +342,17 @@ def test_json_is_one_document_on_stdout_and_nothing_else(fresh: Mesh, words: tup
 
 
 def test_a_terminal_shows_the_question_and_an_n_changes_nothing(fresh: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, EVERY_HOST)
+    before = host_view.look_at(lab, EVERY_HOST)
     ended = fresh.on_a_terminal("apply", answer="n")
     assert "Change 3 hosts? [y/N]: n" in ended.stdout
     assert ended.status == 130
     assert "nothing was changed" in ended.stdout
-    assert difference(before, sight.look_at(lab, EVERY_HOST)) == ""
+    assert difference(before, host_view.look_at(lab, EVERY_HOST)) == ""
 
 
 def test_destroy_of_hosts_that_have_not_met_dockmesh_does_nothing(fresh: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, HOSTS)
+    before = host_view.look_at(lab, HOSTS)
     destroyed = fresh.dockmesh("destroy", "--yes", "--json")
     assert destroyed.status == 0
     assert [outcome["status"] for outcome in destroyed.document["outcomes"]] == ["unchanged"] * 3
-    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, HOSTS)) == ""

@@ -12,7 +12,7 @@ from typing import Any
 
 import mesh
 import yaml
-from breaking import partitioned
+from accidents import partitioned
 from formats import cases, junit, shown
 from mesh import Mesh
 

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import docker29_host
+import host_view
 import labs
 import mesh
 import pytest
-import sight
-import standin
-from breaking import DAEMON_JSON, container_address, docker_drop_in, done, file_in_place, said, ttl
+from accidents import DAEMON_JSON, container_address, docker_drop_in, done, file_in_place, said, ttl
+from lab_state import difference
 from mesh import Mesh
-from stand import difference
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 HOST = "host3"
@@ -33,14 +33,14 @@ APPLY = ("apply", "--yes", "--serial", "100%")
 DESTROY = ("destroy", "--yes", "--serial", "100%")
 SERVER = "httpd -p 80 -h /www; httpd -p 81 -h /www; exec httpd -f -p 82 -h /www"
 NO_BIP = "[Service]\nExecStartPre=/bin/sh -c 'if grep -q bip /etc/docker/daemon.json; then exit 3; fi'\n"
-Sights = dict[str, sight.Sight]
+Sights = dict[str, host_view.Sight]
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Three hosts, the last with Docker 29 and nftables; in place of the session's lab."""
     with labs.standing("nft", len(HOSTS)) as standing:
-        standin.put_up(standing, HOST)
+        docker29_host.put_up(standing, HOST)
         yield standing
 
 
@@ -58,7 +58,7 @@ def found(lab: Lab) -> Sights:
 @pytest.fixture
 def fresh(three: Mesh, found: Sights) -> Mesh:
     """The mesh with its hosts as they were found."""
-    standin.start_container(three.lab, HOST)
+    docker29_host.start_container(three.lab, HOST)
     assert three.dockmesh(*DESTROY).status == 0
     settle(three.lab, found)
     return three
@@ -68,14 +68,14 @@ def fresh(three: Mesh, found: Sights) -> Mesh:
 def joined(three: Mesh, found: Sights) -> Mesh:
     """The mesh, joined; where a test has failed amid a change, once the host has taken that back by itself."""
     assert found
-    standin.start_container(three.lab, HOST)
+    docker29_host.start_container(three.lab, HOST)
     assert poll(lambda: three.dockmesh(*APPLY).status == 0, TAKEN_BACK_WITHIN_S)
     return three
 
 
 def lasting(lab: Lab) -> Sights:
     """What lasts of the hosts, nft's tables in an order that does not tell which was made anew."""
-    sights = {host: sight.lasting(seen) for host, seen in sight.look_at(lab, HOSTS).items()}
+    sights = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, HOSTS).items()}
     for seen in sights.values():
         seen["nftables"] = "\n}\n".join(sorted(seen["nftables"].split("\n}\n")))
     return sights
@@ -98,7 +98,7 @@ def forwards(lab: Lab) -> str:
 
 def restart_docker(lab: Lab) -> None:
     said(lab, HOST, "systemctl", "restart", "docker")
-    standin.start_container(lab, HOST)
+    docker29_host.start_container(lab, HOST)
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def server(lab: Lab, host: str = HOST) -> Iterator[str]:
     said(lab, host, "docker", "run", "-d", "--init", "--name", "server", *published, "busybox", "sh", "-c", SERVER)
     try:
         address = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "server")
-        standin.catch_up(lab, host)
+        docker29_host.catch_up(lab, host)
         assert poll(lambda: lab.run(host, connects(82, address)).returncode == 0, 10)
         yield address
     finally:
@@ -144,7 +144,7 @@ def test_hosts_of_every_generation_reach_it_and_its_other_networks_and_it_reache
     ):
         address = said(lab, HOST, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.app.IPAddress}}", "app")
         assert address.startswith("10.128.33.")
-        standin.catch_up(lab, HOST)
+        docker29_host.catch_up(lab, HOST)
         assert ttl(lab, "host1", address, container="web") == 62
         for other in ("host1", "host2"):
             assert ttl(lab, HOST, container_address(lab, other), container="app") == 62
@@ -261,7 +261,7 @@ def test_restarts_of_docker_and_of_the_host_leave_the_mesh_whole(joined: Mesh, l
     restart_docker(lab)
     settle(lab, before)
     assert joined.dockmesh("status").status == 0
-    standin.reboot(lab, HOST)
+    docker29_host.reboot(lab, HOST)
     settle(lab, before)
     assert forwards(lab) == "1"
     assert joined.dockmesh("status").status == 0
@@ -270,7 +270,7 @@ def test_restarts_of_docker_and_of_the_host_leave_the_mesh_whole(joined: Mesh, l
 
 def test_destroy_and_rollback_leave_the_host_as_it_was_found(fresh: Mesh, lab: Lab, found: Sights) -> None:
     assert forwards(lab) == "0"
-    assert said(lab, HOST, "cat", DAEMON_JSON) == standin.NFTABLES
+    assert said(lab, HOST, "cat", DAEMON_JSON) == docker29_host.NFTABLES
     for verb in ("rollback", "destroy"):
         assert fresh.dockmesh(*APPLY).status == 0
         assert forwards(lab) == "1"
@@ -291,7 +291,7 @@ def test_a_change_that_docker_does_not_start_with_is_taken_back_and_forwarding_w
 
 def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh, lab: Lab, found: Sights) -> None:
     started = ("systemctl", "show", "docker.service", "-p", "ExecMainStartTimestampMonotonic")
-    refusing = standin.NFTABLES.replace("}", ', "no-such-key": 1}')
+    refusing = docker29_host.NFTABLES.replace("}", ', "no-such-key": 1}')
     with file_in_place(lab, HOST, DAEMON_JSON, refusing):
         before = said(lab, HOST, *started)
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
@@ -304,9 +304,9 @@ def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh,
 
 
 def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: Lab, found: Sights) -> None:
-    text = standin.NFTABLES.replace("}", ', "bridge-accept-fwmark": "2/0xff", "allow-direct-routing": true}')
+    text = docker29_host.NFTABLES.replace("}", ', "bridge-accept-fwmark": "2/0xff", "allow-direct-routing": true}')
     try:
-        standin.configure(lab, HOST, text)
+        docker29_host.configure(lab, HOST, text)
         assert fresh.dockmesh(*APPLY).status == 0
         assert "meta mark set meta mark & 0xffffff02 | 0x00000002" in said(lab, HOST, "nft", "list", "ruleset")
         with server(lab) as address, routed_stranger(lab):
@@ -316,7 +316,7 @@ def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: L
         assert fresh.dockmesh(*DESTROY).status == 0
         assert said(lab, HOST, "cat", DAEMON_JSON) == text
     finally:
-        standin.configure(lab, HOST, standin.NFTABLES)
+        docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
     settle(lab, found)
 
 
@@ -332,31 +332,31 @@ def test_a_host_that_forwarded_until_its_next_boot_comes_up_forwarding_and_its_d
         restart_docker(lab)
         assert fresh.dockmesh(*APPLY).status == 0
         joined = lasting(lab)
-        standin.reboot(lab, HOST)
+        docker29_host.reboot(lab, HOST)
         settle(lab, joined)
         assert fresh.dockmesh("status").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
         assert forwards(lab) == "1", "as it was found"
     finally:
-        standin.configure(lab, HOST, standin.NFTABLES)
+        docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
     settle(lab, found)
 
 
 def test_a_joined_host_may_change_to_nftables_and_back(fresh: Mesh, lab: Lab, found: Sights) -> None:
     try:
-        standin.configure(lab, HOST, "{}")
+        docker29_host.configure(lab, HOST, "{}")
         assert fresh.dockmesh(*APPLY).status == 0
         assert "DOCKMESH-FORWARD" in said(lab, HOST, "iptables-save")
 
         keys = json.loads(said(lab, HOST, "cat", DAEMON_JSON))
-        standin.configure(lab, HOST, json.dumps(keys | json.loads(standin.NFTABLES)))
+        docker29_host.configure(lab, HOST, json.dumps(keys | json.loads(docker29_host.NFTABLES)))
         assert ttl(lab, "host1", container_address(lab, HOST), container="web") is None
         assert fresh.dockmesh(*APPLY).status == 0
         assert "DOCKMESH" not in said(lab, HOST, "iptables-save")
         assert fresh.dockmesh("plan").status == 0
 
         keys = json.loads(said(lab, HOST, "cat", DAEMON_JSON))
-        standin.configure(lab, HOST, json.dumps({key: keys[key] for key in keys if key != "firewall-backend"}))
+        docker29_host.configure(lab, HOST, json.dumps({key: keys[key] for key in keys if key != "firewall-backend"}))
         assert fresh.dockmesh(*APPLY).status == 0
         assert "DOCKMESH-RAW" in said(lab, HOST, "iptables-save")
         assert "mark" not in said(lab, HOST, "nft", "list", "table", "ip", "dockmesh")
@@ -364,5 +364,5 @@ def test_a_joined_host_may_change_to_nftables_and_back(fresh: Mesh, lab: Lab, fo
         assert fresh.dockmesh("plan").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
     finally:
-        standin.configure(lab, HOST, standin.NFTABLES)
+        docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
     settle(lab, found)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import container_stopped, done, partitioned, paused, said
+from accidents import container_stopped, done, partitioned, paused, said
+from lab_state import difference
 from mesh import Done, Mesh
-from stand import difference
 
 from dockmesh.lab import network
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
@@ -475,9 +475,9 @@ def test_a_host_that_has_left_is_the_cause_where_the_other_one_still_has_its_rou
 
 
 def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, HOSTS)
+    before = host_view.look_at(lab, HOSTS)
     assert joined.dockmesh("explain", "host2", "host3").status == 0
-    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
 
 
 def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:

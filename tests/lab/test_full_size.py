@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import mesh
-from breaking import DAEMON_JSON, done, file_in_place, said
+from accidents import DAEMON_JSON, done, file_in_place, said
+from lab_state import Stand
 from mesh import Done, Mesh
-from stand import Stand
 
-from dockmesh.lab.command import run
+from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")

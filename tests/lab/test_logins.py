@@ -8,10 +8,10 @@ from pathlib import Path
 import mesh
 import pytest
 import yaml
-from breaking import done, file_in_place, paused, said
+from accidents import done, file_in_place, paused, said
 from mesh import Done, Mesh
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 SUDOERS = "/etc/sudoers.d/admin"

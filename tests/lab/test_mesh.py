@@ -5,13 +5,13 @@ import re
 from itertools import permutations
 from pathlib import Path
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import container_address, done, said, ttl
+from accidents import container_address, done, said, ttl
+from lab_state import ODD_JSON, Stand, Story, difference
 from mesh import Mesh
 from printed import figures, mark
-from stand import ODD_JSON, Stand, Story, difference
 
 from dockmesh.lab.running import Lab
 
@@ -28,11 +28,11 @@ OWN_FILES = (
 )
 
 
-def etc_of_others(seen: sight.Sight) -> list[str]:
+def etc_of_others(seen: host_view.Sight) -> list[str]:
     return [line for line in seen["etc"].splitlines() if not re.search(OWN_FILES, line)]
 
 
-def rules_of(seen: sight.Sight, table: str, chain: str) -> list[str]:
+def rules_of(seen: host_view.Sight, table: str, chain: str) -> list[str]:
     text = seen["iptables"].partition(f"*{table}\n")[2].partition("COMMIT")[0]
     return [line for line in text.splitlines() if line.startswith(f"-A {chain} ")]
 
@@ -46,7 +46,7 @@ def to(host: str) -> str:
 
 
 def docker_starts(lab: Lab) -> dict[str, str]:
-    return {host: sight.look(lab, host)["docker"] for host in HOSTS}
+    return {host: host_view.look(lab, host)["docker"] for host in HOSTS}
 
 
 def summary_of(words: str) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def test_ip_route_shows_a_route_to_every_peer_by_its_underlay_address(lab: Lab, 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_very_containers_that_ran_before_run_again(story: Story, host: str) -> None:
-    before, after = (sight.lasting(seen[host])["containers"] for seen in (story.before, story.after))
+    before, after = (host_view.lasting(seen[host])["containers"] for seen in (story.before, story.after))
     assert after == before
     assert after.endswith("/web running")
 
@@ -171,8 +171,8 @@ def test_rules_of_others_stay_as_they_were(story: Story) -> None:
     assert rules_of(after, "filter", "DOCKER-USER")[1:] == rules_of(before, "filter", "DOCKER-USER")
     assert any("203.0.113.8/32" in rule for rule in rules_of(before, "filter", "FORWARD"))
     assert rules_of(after, "filter", "FORWARD") == rules_of(before, "filter", "FORWARD")
-    own = sight.lasting(after)["nftables"].partition("table ip dockmesh ")[0]
-    assert own == sight.lasting(before)["nftables"] != ""
+    own = host_view.lasting(after)["nftables"].partition("table ip dockmesh ")[0]
+    assert own == host_view.lasting(before)["nftables"] != ""
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -185,30 +185,30 @@ def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(st
 
 
 def test_a_second_apply_says_there_is_nothing_to_do_and_does_nothing(joined: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, HOSTS)
+    before = host_view.look_at(lab, HOSTS)
     done = joined.dockmesh("apply", "--yes")
     assert done.status == 0
     assert figures(done.stdout.splitlines()[0]) == ["3"]
     assert not [each for each in done.stdout.splitlines() if mark(each) in CHANGED]
     assert summary_of(done.stdout) == tuple((host, "unchanged") for host in HOSTS)
-    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
 
 
 def test_plan_on_a_mesh_that_stands_exits_0_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
-    before = sight.look_at(lab, HOSTS)
+    before = host_view.look_at(lab, HOSTS)
     done = joined.dockmesh("plan")
     assert done.status == 0
     assert [figures(each) for each in done.stdout.splitlines()] == [["3"]]
     assert not [each for each in done.stdout.splitlines() if mark(each) in CHANGED]
     document = joined.dockmesh("plan", "--json").document
     assert [host["changes"] for host in document["hosts"]] == [[], [], []]
-    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
 
 
 def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_is_back_they_have_it_again(
     joined: Mesh, without_host3: Mesh, lab: Lab
 ) -> None:
-    started, host3 = docker_starts(lab), sight.look(lab, "host3")
+    started, host3 = docker_starts(lab), host_view.look(lab, "host3")
     remote = container_address(lab, "host3")
 
     assert without_host3.dockmesh("plan").status == 2
@@ -221,10 +221,10 @@ def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_i
     assert mesh_routes(lab, "host1") == {to("host2")}
     assert mesh_routes(lab, "host2") == {to("host1")}
     for host in ("host1", "host2"):
-        assert PREFIX["host3"] not in sight.look(lab, host)["iptables"]
-        assert UNDERLAY["host3"] not in sight.look(lab, host)["iptables"]
+        assert PREFIX["host3"] not in host_view.look(lab, host)["iptables"]
+        assert UNDERLAY["host3"] not in host_view.look(lab, host)["iptables"]
     assert ttl(lab, "host1", remote) is None
-    assert difference({"host3": host3}, {"host3": sight.look(lab, "host3")}) == ""
+    assert difference({"host3": host3}, {"host3": host_view.look(lab, "host3")}) == ""
 
     back = joined.dockmesh("apply", "--yes", "--json")
     assert back.status == 0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import mesh
 import pytest
-from breaking import done, said
+from accidents import done, said
+from lab_state import Stand
 from mesh import Mesh
-from stand import Stand
 
 from dockmesh.lab import lifecycle
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import LabHost
 

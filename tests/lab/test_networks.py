@@ -9,12 +9,12 @@ from pathlib import Path
 
 import mesh
 import pytest
-from breaking import container_address, done, said
+from accidents import container_address, done, said
+from lab_state import Stand
 from mesh import Mesh
-from stand import Stand
 
 from dockmesh.lab import lifecycle
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")

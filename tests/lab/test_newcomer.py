@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from breaking import done, said
+from accidents import done, said
 from mesh import Mesh
 from terminal import YES_OR_NO, conversation
 

@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import host_view
 import labs
 import mesh
 import pytest
-import sight
-from breaking import container_address, done, said, ttl
+from accidents import container_address, done, said, ttl
+from lab_state import difference
 from mesh import Mesh
-from setups import IFUPDOWN, NETWORK_MANAGER, NETWORKD, reboot, set_up
-from stand import difference
+from network_setups import IFUPDOWN, NETWORK_MANAGER, NETWORKD, reboot, set_up
 from test_networks import talks
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import CONTROLLER
 
@@ -71,7 +71,7 @@ def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 
 @pytest.fixture(scope="module")
-def found(lab: Lab) -> Mapping[str, sight.Sight]:
+def found(lab: Lab) -> Mapping[str, host_view.Sight]:
     """How they looked before anything was done to them."""
     return looks(lab)
 
@@ -87,12 +87,12 @@ def let_through(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
     return remedies
 
 
-def looks(lab: Lab) -> dict[str, sight.Sight]:
+def looks(lab: Lab) -> dict[str, host_view.Sight]:
     """What lasts of them. NetworkManager writes resolv.conf whenever a card comes up, and has firewalld put containers'
     cards into a zone, by new names each time; firewalld writes its rules in the order in which cards came, and keeps
     what was deleted as *.old. Docker0 is told to be down for a moment after its container has started.
     """
-    seen = {host: sight.lasting(each) for host, each in sight.look_at(lab, SETUPS).items()}
+    seen = {host: host_view.lasting(each) for host, each in host_view.look_at(lab, SETUPS).items()}
     return {host: {name: _told(name, text) for name, text in each.items()} for host, each in seen.items()}
 
 
@@ -122,7 +122,7 @@ def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
 
 
 def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
-    three: Mesh, lab: Lab, found: Mapping[str, sight.Sight]
+    three: Mesh, lab: Lab, found: Mapping[str, host_view.Sight]
 ) -> None:
     assert found.keys() == SETUPS.keys()
     assert three.dockmesh("plan").status == 3
@@ -202,7 +202,7 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
     assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
 
 
-def test_destroy_leaves_all_of_theirs_as_it_was(three: Mesh, lab: Lab, found: Mapping[str, sight.Sight]) -> None:
+def test_destroy_leaves_all_of_theirs_as_it_was(three: Mesh, lab: Lab, found: Mapping[str, host_view.Sight]) -> None:
     said(lab, "host1", "sh", "-c", FORGET)
     assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0, "though peers are refused again"
     poll(lambda: looks(lab) == found, SETTLES_WITHIN_S)

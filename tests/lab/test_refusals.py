@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import (
+from accidents import (
     DAEMON_JSON,
     container_address,
     docker_drop_in,
@@ -18,8 +18,8 @@ from breaking import (
     partitioned,
     ttl,
 )
+from lab_state import Stand, difference
 from mesh import Mesh
-from stand import Stand, difference
 
 from dockmesh.lab.running import Lab
 
@@ -28,9 +28,9 @@ HOSTS = ("host1", "host2", "host3")
 APPLY = ("apply", "--yes", "--serial", "100%")
 
 
-def seen(lab: Lab) -> dict[str, sight.Sight]:
+def seen(lab: Lab) -> dict[str, host_view.Sight]:
     """All of the hosts that a test may compare."""
-    return sight.look_at(lab, HOSTS)
+    return host_view.look_at(lab, HOSTS)
 
 
 def refused(answer: mesh.Done, host: str) -> str:
@@ -63,7 +63,7 @@ def conflict_of(answer: mesh.Done, host: str) -> dict[str, str]:
 
 def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, stand: Stand, lab: Lab) -> None:
     assert joined.dockmesh("destroy", "--yes").status == 0
-    assert {host: sight.lasting(each) for host, each in seen(lab).items()} == {
+    assert {host: host_view.lasting(each) for host, each in seen(lab).items()} == {
         host: stand.found[host] for host in HOSTS
     }
     assert joined.dockmesh("destroy", "--yes").words.startswith("Nothing to do")
@@ -77,7 +77,7 @@ def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(
     assert two.dockmesh(*APPLY).status == 0
     for _ in range(2):
         assert two.dockmesh("rollback", "--yes").status == 0
-        assert {host: sight.lasting(each) for host, each in seen(lab).items()} == {
+        assert {host: host_view.lasting(each) for host, each in seen(lab).items()} == {
             host: stand.found[host] for host in HOSTS
         }
 
@@ -165,7 +165,7 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
     assert fresh.hosts == HOSTS
     one = mesh.write(lab, tmp_path, {"host1": {}})
     with file_in_place(lab, "host1", DAEMON_JSON, text):
-        before = {"host1": sight.look(lab, "host1")}
+        before = {"host1": host_view.look(lab, "host1")}
         applied = one.dockmesh("apply", "--yes", "--json")
         assert applied.status == 3
         (outcome,) = applied.document["outcomes"]
@@ -174,7 +174,7 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
         assert (conflict["code"], conflict["key"]) == (code, DAEMON_JSON)
         assert all(part in conflict["message"] for part in named), conflict
         assert all(conflict[part] in outcome["error"] for part in ("key", "message", "remedy")), outcome
-        assert difference(before, {"host1": sight.look(lab, "host1")}) == ""
+        assert difference(before, {"host1": host_view.look(lab, "host1")}) == ""
 
 
 def test_a_foreign_route_that_loses_is_no_conflict(fresh: Mesh, lab: Lab) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from breaking import partitioned
+from accidents import partitioned
 from formats import Page, cases, gauges, junit, shown, values
 from mesh import Done, Mesh
 from printed import Line, figures, line

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import container_address, done, eventually, paused, said
+from accidents import container_address, done, eventually, paused, said
+from lab_state import difference
 from mesh import Done, Mesh
-from stand import difference
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
@@ -60,7 +60,7 @@ def nothing_left(lab: Lab) -> bool:
 
 def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(joined: Mesh, lab: Lab) -> None:
     containers = {host: container_address(lab, host) for host in HOSTS}
-    before = sight.look_at(lab, HOSTS)
+    before = host_view.look_at(lab, HOSTS)
     status = joined.dockmesh("status", "--json")
     assert status.status == 0
     assert sources(status, "container-container") == pairs(containers)
@@ -73,7 +73,7 @@ def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(jo
         assert 0 < each["rtt_min_ms"] <= each["rtt_ms"] <= each["rtt_max_ms"]
         assert each["loss"] == 0
     assert nothing_left(lab)
-    assert difference(before, sight.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
 
 
 def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joined: Mesh, lab: Lab) -> None:

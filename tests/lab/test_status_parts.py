@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from breaking import done, said
+from accidents import done, said
 from mesh import Mesh
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")

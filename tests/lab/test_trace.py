@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import host_view
 import mesh
 import pytest
-import sight
-from breaking import container_address, container_stopped, done, said
+from accidents import container_address, container_stopped, done, said
+from lab_state import Stand, difference
 from mesh import Done, Mesh
-from stand import Stand, difference
 
-from dockmesh.lab.command import poll
+from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 THERE = [
@@ -206,9 +206,9 @@ def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, 
 
 def test_a_trace_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
     hosts = ("host1", "host2", "host3")
-    before = sight.look_at(lab, hosts)
+    before = host_view.look_at(lab, hosts)
     assert joined.dockmesh("trace", "host2", "host3").status == 0
-    assert difference(before, sight.look_at(lab, hosts)) == ""
+    assert difference(before, host_view.look_at(lab, hosts)) == ""
 
 
 def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dockmesh.errors import LabError
-from dockmesh.lab import machine, requirements
+from dockmesh.lab import preflight, requirements
 from dockmesh.lab.mirror import choose, codename
 
 TARGETS = """\
@@ -51,9 +51,9 @@ def test_the_missing_packages_are_printed_for_apt_get(tmp_path: Path) -> None:
 
 def test_a_machine_without_the_programs_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(machine, "missing", lambda: ("debootstrap", "systemd-container"))
+    monkeypatch.setattr(preflight, "missing", lambda: ("debootstrap", "systemd-container"))
     with pytest.raises(LabError) as caught:
-        machine.check()
+        preflight.check()
     assert caught.value.code == "missing-programs"
     assert "apt-get install debootstrap systemd-container" in str(caught.value)
 
@@ -61,6 +61,6 @@ def test_a_machine_without_the_programs_is_told_the_command(monkeypatch: pytest.
 def test_a_user_is_told_that_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(LabError) as caught:
-        machine.check()
+        preflight.check()
     assert caught.value.code == "needs-root"
     assert "sudo dockmesh lab" in str(caught.value)

@@ -7,8 +7,8 @@ import fabric
 import pytest
 
 from dockmesh.core.model import Login
-from dockmesh.remote.configuration import Configuration
-from dockmesh.remote.connections import Connections
+from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.connect import Connections
 
 
 def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_opened_alone(
@@ -35,7 +35,7 @@ def far(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         called.update(how)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("dockmesh.remote.sockets.connect", connect)
+    monkeypatch.setattr("dockmesh.remote.ssh.sockets.connect", connect)
     return called
 
 

@@ -7,7 +7,7 @@ import pytest
 from paramiko import ECDSAKey, PKey, SSHClient
 from paramiko.hostkeys import HostKeys
 
-from dockmesh.remote.hostkeys import AcceptNew, KnownHosts, RevokedHostKeyError, Strict, UnknownHostKeyError
+from dockmesh.remote.ssh.hostkeys import AcceptNew, KnownHosts, RevokedHostKeyError, Strict, UnknownHostKeyError
 
 ONE, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
 NAME = "192.168.18.128"

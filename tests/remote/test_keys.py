@@ -8,9 +8,9 @@ import pytest
 from paramiko import AuthenticationException, PasswordRequiredException
 
 from dockmesh.errors import UsageError
-from dockmesh.remote.identity import Identity
-from dockmesh.remote.keys import Keys
-from dockmesh.remote.secret import Secret
+from dockmesh.remote.ssh.identity import Identity
+from dockmesh.remote.ssh.keys import Keys
+from dockmesh.remote.ssh.secret import Secret
 
 
 @pytest.fixture(autouse=True)

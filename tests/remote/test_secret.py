@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dockmesh.errors import UsageError
-from dockmesh.remote import secret
-from dockmesh.remote.secret import Secret, ask
+from dockmesh.remote.ssh import secret
+from dockmesh.remote.ssh.secret import Secret, ask
 
 
 def test_a_secret_shows_itself_in_no_text() -> None:

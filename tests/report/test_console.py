@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from printed import Line, Paper, figures, kinds, line
 from rich.text import Text
 
-from dockmesh.core.change import Change
-from dockmesh.core.conflicts import conflicts
-from dockmesh.core.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan, plan_host
-from dockmesh.core.reach import EXPECTED_TTL, Kind, Probe, Reachability, Report
-from dockmesh.core.reach.whole import Whole
-from dockmesh.core.state import Chain, File, Route, SourceNat
+from dockmesh.core.planning.conflicts.network import conflicts
+from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan, plan_host
+from dockmesh.core.probes.full_size import Whole
+from dockmesh.core.probes.model import EXPECTED_TTL, Kind, Probe, Reachability, Report
+from dockmesh.core.state.diff import Change
+from dockmesh.core.state.resources import Chain, File, Route, SourceNat
 from dockmesh.errors import HostErrorCode, HostFailure
-from dockmesh.report.console import console, print_line, print_outcomes
-from dockmesh.report.differing import difference
-from dockmesh.report.plans import print_plan
-from dockmesh.report.reachability import print_report
+from dockmesh.report.console.plan import print_plan
+from dockmesh.report.console.probes import print_report
+from dockmesh.report.console.resource_diff import difference
+from dockmesh.report.console.terminal import console, print_line, print_outcomes
 
 WIDTHS = (80, 160)
 EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"

@@ -6,7 +6,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.report.console import console, spinning
+from dockmesh.report.console.terminal import console, spinning
 
 LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
 

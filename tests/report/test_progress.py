@@ -7,7 +7,7 @@ from io import BytesIO, StringIO, TextIOWrapper
 import pytest
 from printed import figures
 
-from dockmesh.report.console import console
+from dockmesh.report.console.terminal import console
 from dockmesh.report.progress import Display
 
 

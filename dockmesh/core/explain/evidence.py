@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from dockmesh.core.explain.catalogue import FaultCode
+from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Question, Step, Way
-from dockmesh.core.explain.rules import Packet
 from dockmesh.core.explain.script import Pinged, Stood, stand_in
-from dockmesh.core.explain.sight import Sight
-from dockmesh.core.iproute import Way as Decision
+from dockmesh.core.explain.snapshot import Sight
+from dockmesh.core.facts.iproute import Way as Decision
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.netfilter.counters import Packet
 from dockmesh.core.trace.model import Endpoint
 from dockmesh.errors import HostFailure
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from dockmesh.core.explain.catalogue import FaultCode
-from dockmesh.core.inventory.wording import quoted
+from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.model import Fleet
+from dockmesh.core.text import quoted
 from dockmesh.core.trace.model import Endpoint, endpoint
 from dockmesh.errors import HostFailure, UsageCode, UsageError
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from shlex import join
 
+from dockmesh.core.host_output import Sections
 from dockmesh.core.model import Host
-from dockmesh.core.reach import targets
-from dockmesh.core.reach.whole import Whole, whole
-from dockmesh.core.sections import Sections
-from dockmesh.core.texts import Texts
+from dockmesh.core.probes import targets
+from dockmesh.core.probes.full_size import Whole, whole
+from dockmesh.core.templates import Texts
 from dockmesh.core.trace.model import Endpoint, Found
 from dockmesh.core.trace.script import found
 from dockmesh.errors import HostError

@@ -5,12 +5,12 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any
 
-from dockmesh.core.inventory import yamldoc
-from dockmesh.core.inventory.checks import check, underlay_of
-from dockmesh.core.inventory.faults import Fault, unread, validate
-from dockmesh.core.inventory.marked import Document
+from dockmesh.core.inventory import yaml_reader
+from dockmesh.core.inventory.invalid import Fault, check_schema, unread
+from dockmesh.core.inventory.multi_file import doubled, holder, merged, place
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
-from dockmesh.core.inventory.several import doubled, holder, merged, place
+from dockmesh.core.inventory.validate import check, underlay_of
+from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
 from dockmesh.errors import InventoryError, Problem
 
@@ -28,12 +28,12 @@ def parse(text: str, *, file: str, prefixes_required: bool = True) -> Fleet:
     Raises:
         InventoryError: all that is wrong, in the file's order.
     """
-    return fleet_of(yamldoc.read(text, file=file), prefixes_required=prefixes_required)
+    return fleet_of(yaml_reader.read(text, file=file), prefixes_required=prefixes_required)
 
 
 def fleet_of(*documents: Document, prefixes_required: bool = True) -> Fleet:
     """The fleet that the documents describe together; arguments and errors as those of `parse`."""
-    read = [validate(document.root) for document in documents]
+    read = [check_schema(document.root) for document in documents]
     each = [keys for keys, _faults in read]
     keys = merged(documents, each)
     unreadable = unread([fault for _keys, faults in read for fault in faults])

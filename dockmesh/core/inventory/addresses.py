@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import Final
 
-from dockmesh.core.inventory.wording import quoted
+from dockmesh.core.text import quoted
 from dockmesh.errors import InvalidValueError, ProblemCode
 
 WIDEST: Final = 8

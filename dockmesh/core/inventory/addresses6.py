@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import Final
 
-from dockmesh.core.inventory.wording import quoted
+from dockmesh.core.text import quoted
 from dockmesh.errors import InvalidValueError, ProblemCode
 
 WIDEST: Final = 16

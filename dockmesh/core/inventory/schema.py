@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dockmesh.core.inventory.fields import (
+from dockmesh.core.inventory.key_types import (
     EMPTY_IF_NULL,
     Address,
     Allowed,

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, AwareDatetime, Field, PlainValidator
 
 from dockmesh.core import addresses
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family
-from dockmesh.core.inventory.values import NAME, TAG
-from dockmesh.core.sections import printable
+from dockmesh.core.host_output import printable
+from dockmesh.core.inventory.scalars import NAME, TAG
 
 _LONGEST = 4000
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Literal
 
-from dockmesh.core.inventory.wording import did_you_mean, quoted
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import HostFailure, UsageCode, UsageError
 
 Place = Literal["container", "bridge", "uplink"]

@@ -28,7 +28,7 @@ from dpkt.ip import IP
 from dpkt.pcap import DLT_EN10MB, DLT_LINUX_SLL, DLT_RAW, Reader
 from dpkt.sll import SLL
 
-from dockmesh.core.sections import reading
+from dockmesh.core.host_output import reading
 from dockmesh.errors import HostError, HostErrorCode
 
 Kind = Literal["request", "reply", "error"]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from shlex import join
 
+from dockmesh.core.host_output import Section, Sections, quoted, reading
 from dockmesh.core.model import Host
-from dockmesh.core.reach import targets
-from dockmesh.core.sections import Section, Sections, quoted, reading
-from dockmesh.core.texts import Texts
+from dockmesh.core.probes import targets
+from dockmesh.core.templates import Texts
 from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
 from dockmesh.errors import HostError, HostErrorCode
 

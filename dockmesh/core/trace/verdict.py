@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from dockmesh.core.trace.model import Point
-from dockmesh.core.trace.way import Leg, Traced
+from dockmesh.core.trace.reconstruct import Leg, Traced
 
 
 class VerdictCode(StrEnum):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dockmesh.core.iproute import METRIC, PROTOCOL
+from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from tests.bench.fleet import Fleet
 from tests.bench.python import INTERPRETER
 from tests.bench.rivals.openssh import write_config

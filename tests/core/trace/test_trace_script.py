@@ -8,7 +8,7 @@ import pytest
 from builders import FLEET, HOST1, HOST3, fleet, host, section, shell
 from traces import FOUND, POINTS, QUESTION, WEB1
 
-from dockmesh.core.sections import split
+from dockmesh.core.host_output import split
 from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Endpoint, Found, endpoint, question
 from dockmesh.errors import HostError, UsageError

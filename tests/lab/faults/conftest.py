@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import labs
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same
 
 from dockmesh.lab.running import Lab
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, dockmesh, eventually, started, until_line, write
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, dockmesh, eventually, started, until_line, write
 
 from dockmesh.lab import lifecycle
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, Said, assert_same, dockmesh, eventually, started, write
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, Said, assert_same, dockmesh, eventually, started, write
 
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"

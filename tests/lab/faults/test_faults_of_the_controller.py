@@ -15,7 +15,7 @@ from threading import Event
 
 import labs
 import pytest
-from faultlab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, differing, dockmesh
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, differing, dockmesh
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming")

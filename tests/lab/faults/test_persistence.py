@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from faultlab import MENDED_WITHIN_S, Mesh, assert_same, dockmesh, eventually, write
+from fault_lab import MENDED_WITHIN_S, Mesh, assert_same, dockmesh, eventually, write
 
 from dockmesh.lab import lifecycle
 

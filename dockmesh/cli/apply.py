@@ -1,0 +1,205 @@
+"""The verbs that change the hosts: plan, ask, change, tell."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dockmesh.cli.confirm import agreed, left
+from dockmesh.cli.open_run import contact, print_json
+from dockmesh.cli.options import Options, common, terminal
+from dockmesh.cli.report_files import Views, unwritten, views
+from dockmesh.core.forecast.impact import Difference
+from dockmesh.core.host_output import quoted
+from dockmesh.core.planning import saved_plan
+from dockmesh.core.planning.plan import Outcome, Plan
+from dockmesh.core.probes.model import Report
+from dockmesh.core.rollout import Rollout
+from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
+from dockmesh.report import goal_text, json_documents
+from dockmesh.report.console.forecast import print_differences, print_outlook
+from dockmesh.report.console.plan import print_plan
+from dockmesh.report.console.probes import print_report
+from dockmesh.report.console.terminal import console, print_outcomes
+from dockmesh.report.goal_text import Wording
+
+_INTERRUPTED = 130
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_SERIAL = click.option(
+    "--serial", default="1", show_default=True, metavar="N|N%", help="Hosts whose Docker restarts at the same time."
+)
+_MAX_FAIL = click.option(
+    "--max-fail",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Hosts that may fail before the rest is left alone.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a verb asks of the pipeline, and in which words it tells of it."""
+
+    goal: Goal
+    words: Wording
+    rollout: Rollout
+    yes: bool
+    file: Path | None = None
+    views: Views = field(default_factory=Views)
+
+
+def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return _SERIAL(_MAX_FAIL(_YES(verb)))
+
+
+@click.command
+@common
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@_changing
+@click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested.")
+@views
+def apply(
+    options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: Views
+) -> int:
+    """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
+
+    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
+    again; the plan names them. Hosts do so one after the other, and the rest is left alone after the first that fails.
+
+    With FILE, a plan that `plan --out` saved, only if planning anew comes to the very same.
+    A host whose change does not stand the test of the mesh takes it back; one that hears nothing does so by itself.
+
+    Example: dockmesh apply -i mesh.yml --yes
+    """
+    rollout = _rollout(serial, max_fail, confirm=confirm)
+    return _carry_out(options, _Run(JOIN, goal_text.JOINED, rollout, yes, file, views))
+
+
+@click.command
+@common
+@_changing
+def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
+    """Put each host back to what it was before the last apply that changed it.
+
+    That is per host, not per run: a host that the last run left as it was goes back to before an earlier one, which
+    for a host changed only once means out of the mesh. Choose the hosts with --limit, and read the plan, which is
+    shown before the question. There is one step back, not more, and none after a destroy.
+
+    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
+    again.
+
+    Example: dockmesh rollback -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, _Run(ROLLBACK, goal_text.ROLLED_BACK, _rollout(serial, max_fail), yes))
+
+
+@click.command
+@common
+@_changing
+def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
+    """Remove all that dockmesh owns on the hosts, and give each its daemon.json and docker0 back.
+
+    Docker restarts on each host whose docker0 moves back, which stops its containers and starts them again.
+
+    Example: dockmesh destroy -i mesh.yml --limit docker128
+    """
+    return _carry_out(options, _Run(DESTROY, goal_text.REMOVED, _rollout(serial, max_fail), yes))
+
+
+def _carry_out(options: Options, run: _Run) -> int:
+    # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
+    kept = _saved_plan(run.file) if run.file else None
+    if not run.yes and not terminal():
+        raise UsageError(
+            "this asks before it changes anything, and there is no terminal to ask on: add --yes",
+            code=UsageCode.NEEDS_YES,
+        )
+    try:
+        return _carried_out(options, run, kept)
+    except KeyboardInterrupt as interrupt:
+        # The bars have gone, and would have taken these words with them.
+        if interrupt.args:
+            click.echo(str(interrupt), err=True)
+        raise
+
+
+def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
+    with contact(options, run.goal, run.rollout) as pipeline:
+        planned = pipeline.plan()
+        foreseen = pipeline.foresee(planned)
+        if kept is not None:
+            now = saved_plan.sealed(json_documents.plan_document(planned), options.inventory_text(), TEXTS)
+            _refuse_stale(f"{run.file}", kept, now)
+        # Who is asked sees what about.
+        if not options.json and not (options.quiet and run.yes):
+            print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
+            print_outlook(console(color=options.color), foreseen)
+        if planned.applyable and not run.yes and not agreed(planned, run.rollout):
+            click.echo("nothing was changed", err=True)
+            return _INTERRUPTED
+        outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
+        report = pipeline.status() if run.goal.meshed else None
+    differing = pipeline.differences(planned, outcomes, report) if report else ()
+    status = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
+    if options.json:
+        print_json(json_documents.apply_document(planned, outcomes, status, foreseen, differing))
+    else:
+        _show(options, run.words, outcomes, report, differing)
+    unsaved = unwritten(run.views.write_document(status)) if status else 0
+    well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
+    return unsaved if well else HostError.exit_status
+
+
+def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
+    try:
+        return pipeline.apply(planned)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(left(pipeline.underway, within_s)) from None
+
+
+def _saved_plan(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UsageError(
+            f"{file}: {error.strerror}: the saved plan cannot be read", code=UsageCode.CANNOT_READ
+        ) from error
+    return saved_plan.load(text, file=str(file))
+
+
+def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
+    if moved := list(saved_plan.moved(kept, now)):
+        told = "".join(f"\n  {quoted(each.message)}" for each in moved)
+        message = f"{file} is stale, and nothing was changed: plan again{told}"
+        raise StalePlanError(message, file=file, reasons=moved)
+
+
+def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
+    number = serial.removesuffix("%")
+    if not number.isdecimal() or int(number) < 1:
+        raise UsageError(
+            f"--serial {serial}: give a count of hosts, or a share of them such as 25%", code=UsageCode.BAD_OPTION
+        )
+    return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
+
+
+def _show(
+    options: Options,
+    words: Wording,
+    outcomes: tuple[Outcome, ...],
+    report: Report | None,
+    differing: tuple[Difference, ...],
+) -> None:
+    out = console(sys.stdout, color=options.color)
+    if report:
+        told = [each.host for each in outcomes if each.status == "unreachable"]
+        print_report(out, report, told=told, brief=options.quiet)
+    print_differences(out, differing)
+    print_outcomes(out, outcomes, words, brief=options.quiet)

@@ -1,0 +1,52 @@
+"""The verbs that contact nobody."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from dockmesh.cli.options import Options, offline
+from dockmesh.core.inventory.schema import json_schema
+from dockmesh.core.model import Host
+from dockmesh.core.text import listed, quoted
+from dockmesh.report.console.terminal import counted
+
+
+@click.command
+@offline
+def validate(options: Options) -> None:
+    """Check the inventory without contacting anyone; list every problem with line and column.
+
+    Example: dockmesh validate -i inventory/example.yml
+    """
+    fleet = options.fleet()
+    chosen = options.hosts(fleet)
+    if options.json:
+        names = [host.name for host in chosen]
+        click.echo(json.dumps({"format": "dockmesh/validate/1", "file": options.named(), "hosts": names}))
+        return
+    joined = sum(host.prefix is not None for host in chosen)
+    click.echo(f"valid: {counted(len(chosen), 'host')}, {joined} with a prefix, in {options.named()}")
+    for note in _absent_keys(chosen):
+        click.echo(note, err=True)
+
+
+def _absent_keys(hosts: tuple[Host, ...]) -> Iterator[str]:
+    """Keys that the inventory names and this machine has not; the one that applies may have them."""
+    users: dict[str, list[str]] = {}
+    for host in hosts:
+        if host.login.identity_file is not None:
+            users.setdefault(host.login.identity_file, []).append(host.name)
+    for file, names in users.items():
+        if not Path(file).expanduser().exists():
+            yield f"note: identity_file {quoted(file)} is not there, and logs in to {listed(names)}"
+
+
+@click.command
+def schema() -> None:
+    """Print the inventory's JSON Schema, for editors that complete and check.
+
+    Example: dockmesh schema > mesh.schema.json
+    """
+    click.echo(json.dumps(json_schema(), indent=2))

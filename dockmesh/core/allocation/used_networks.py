@@ -1,0 +1,52 @@
+"""The networks hosts have already: a drawn prefix must overlap none, for every peer will have a route to it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dockmesh.core.addresses import Network, within
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import KernelRoute
+from dockmesh.core.model import Fleet
+from dockmesh.core.names import DOCKER_BRIDGE
+
+_HALF_DEFAULT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """A network that is somebody's; `what` says whose, for people."""
+
+    network: Network
+    what: str
+
+
+def occupied(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[Occupied, ...]:
+    """What of `mesh.pool` the hosts in `facts` are in, have a Docker network in, or have a route of others into."""
+    pool = fleet.settings.pool
+    if pool is None:
+        return ()
+    found: dict[Network, Occupied] = {}
+    for host in (host for host in fleet.hosts if host.name in facts):
+        for each in _of(host.name, facts[host.name], pool, docker=host.docker):
+            if each.network.overlaps(pool):
+                found.setdefault(each.network, each)
+    return tuple(found.values())
+
+
+def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[Occupied]:
+    """Docker's docker0 is left out: it moves into the prefix. dockmesh's own routes come and go with the inventory."""
+    for device, address in host.addresses:
+        if not (docker and device == DOCKER_BRIDGE):
+            yield Occupied(address.network, f"{address.network} on {device} of {name}")
+    for network in host.docker.networks if host.docker else ():
+        if network.device != DOCKER_BRIDGE:
+            yield from (Occupied(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
+    for route in host.foreign_routes:
+        if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
+            yield Occupied(route.prefix, f"{route.prefix}, to which {name} has a route")
+
+
+def leads_out(route: KernelRoute, pool: Network) -> bool:
+    """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
+    on_link = route.device is not None and route.next_hop is None
+    return route.prefix.prefixlen <= _HALF_DEFAULT or (within(pool, route.prefix) and not on_link)

@@ -1,0 +1,81 @@
+"""Docker's pools for new networks: inside the host's own prefix, or at least outside everybody's.
+
+Docker's own choice avoids networks the host is itself in, not those it has a route to via a next hop (moby,
+`libnetwork/ipams/defaultipam`): with a mesh it would sooner or later take a peer's prefix.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Interface, IPv6Network, collapse_addresses
+
+from dockmesh.core.addresses import N, Network
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.state.resources import Bridge, Pool
+
+# moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
+_BUILT_IN = (
+    *(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)),
+    *IPv4Network("192.168.0.0/16").subnets(new_prefix=20),
+)
+_SIZE6 = 64
+# Docker before 27 lists all networks of its pools as it starts; a /48 has 65,536 of them.
+_WIDEST6 = 48
+
+
+def pools(fleet: Fleet, host: Host, facts: HostFacts, found: Bridge | None = None) -> tuple[Pool, ...]:
+    """The pools `host` shall have.
+
+    Of IPv6, where it takes no part in the mesh of that, those it has, or if it leaves it those it was `found` with.
+    """
+    has = facts.actual.bridge.pools if facts.actual.bridge else ()
+    if host.prefix is None or host.bridge is None:
+        return has
+    own = tuple(_beside(host.prefix, host.bridge.network, fleet.settings.pool_size))
+    return (*(own or _elsewhere(fleet, facts, has)), *_pools6(host, found.pools if found else has))
+
+
+def _pools6(host: Host, has: Iterable[Pool]) -> Iterator[Pool]:
+    match host.ipv6 and (host.ipv6.prefix, host.ipv6.bridge):
+        case IPv6Network() as prefix, IPv6Interface() as bridge:
+            for pool in _beside(prefix, bridge.network, _SIZE6):
+                length = max(pool.base.prefixlen, _WIDEST6)
+                yield Pool(IPv6Network((pool.base.network_address, length)), pool.size)
+        case _:
+            yield from (pool for pool in has if isinstance(pool.base, IPv6Network))
+
+
+def _beside(prefix: N, docker0: N, size: int) -> Iterator[Pool]:
+    """What the prefix has beside docker0's network, where a network of that size fits."""
+    if docker0 == prefix:
+        return
+    for base in sorted(prefix.address_exclude(docker0)):
+        if base.prefixlen <= size:
+            yield Pool(base, size)
+
+
+def _elsewhere(fleet: Fleet, facts: HostFacts, has: Iterable[Pool]) -> tuple[Pool, ...]:
+    """Docker's built-in pools without what the mesh and the host use; pools that are clear of that stay.
+
+    That they stay spares a restart of Docker whenever a host joins the mesh from elsewhere.
+    """
+    used: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
+    used += [IPv4Network(host.underlay) for host in fleet.hosts]
+    used += [address.network for device, address in facts.addresses if device not in _docker_devices(facts)]
+    present = tuple(pool for pool in has if isinstance(pool.base, IPv4Network))
+    if present and not any(pool.base.overlaps(each) for pool in present for each in used):
+        return present
+    free = [network for network in _BUILT_IN if not _overlaps(network, used)]
+    sizes = sorted({network.prefixlen for network in free})
+    return tuple(
+        Pool(base, size) for size in sizes for base in collapse_addresses(n for n in free if n.prefixlen == size)
+    )
+
+
+def _overlaps(network: IPv4Network, used: Iterable[Network]) -> bool:
+    return any(network.overlaps(each) for each in used)
+
+
+def _docker_devices(facts: HostFacts) -> set[str]:
+    networks = facts.docker.networks if facts.docker else ()
+    return {DOCKER_BRIDGE, *(network.device for network in networks)}

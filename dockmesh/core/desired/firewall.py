@@ -1,0 +1,263 @@
+"""What each host lets in: from its peers, by the uplink they come in on, to its own prefix; nothing else.
+
+Docker drops this traffic twice: by the policy of filter FORWARD (1.13 and later; its DOCKER-USER chain comes before)
+and, from 28.2 on, by a drop per container address in raw PREROUTING, which it appends, so that an accept in front of
+them wins. The raw accepts are set on every generation: the upgrade to 28 then cuts nobody off.
+
+Docker with nftables (29 and later, where asked to) heeds no accept in anybody's chain. It lets in what bears a mark
+that its daemon.json names, and drops nothing before that if told so there (`Admission`). The same rules mark then.
+
+Before 27 Docker has no rules for IPv6, and leaves containers open to everybody who has a route to them. There the chain
+is dockmesh's alone: it stands in FORWARD, and closes the prefix to all but the peers.
+
+And Docker masquerades what leaves its networks, on a change of bip and for a new network with a rule in front of all
+others. What lasts is a source NAT to the very same address, in a chain before the one of iptables: the kernel binds a
+connection's source once.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from sys import intern
+from typing import Any, Literal
+
+from dockmesh.core import fwmark
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, alone, order, remembered, the_same
+from dockmesh.core.desired.routing import common_way
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import Ways
+from dockmesh.core.model import Allow, Host
+from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
+from dockmesh.core.peers import Peers
+from dockmesh.core.shared import Rows
+from dockmesh.core.state.resources import Chain, Mark, SourceNat, nft_family
+
+Of = Allow | Literal["icmp", "replies", "unpublished"] | None
+_ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
+_IPTABLES = {
+    None: "",
+    "replies": " -m conntrack --ctstate RELATED,ESTABLISHED",
+    "unpublished": " -m conntrack ! --ctstate DNAT",
+}
+_NFT = {
+    None: "",
+    "icmp": " ip protocol icmp",
+    "replies": " ct state established,related",
+    "unpublished": " ct status ! dnat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What becomes of packets from `source` that come in by `device`, if they are what `of` says; None: any.
+
+    "replies" are of known connections; "unpublished" is what Docker has not sent on from a port of the host's.
+    """
+
+    source: Network
+    device: str
+    of: Of
+
+    @property
+    def accepted(self) -> bool:
+        """Else dropped."""
+        return self.of != "unpublished"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mesh:
+    """A host with a prefix of a family, and its peers of that one."""
+
+    family: Family
+    prefix: Network
+    peers: Peers
+    ways: Ways
+
+    def networks(self, *, key: Callable[[Network], Any] | None = None) -> Rows[Network]:
+        """All that is the peers', peer by peer, or sorted by `key`."""
+        return self.peers.each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
+
+    def told(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
+        """What is told of each network of each peer and the device it comes in by. `what` stands for that telling."""
+        way, family = common_way(self.peers, self.family, self.ways), self.family
+        if way:
+            device = way.device
+            return self.peers.each(
+                ("told", what, family, device),
+                lambda peer: (text for network in _networks(peer, family) for text in tell(network, device)),
+            )
+        ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.stack(family)))
+        sources = ((network, way.device) for peer, way in ways if way for network in _networks(peer, family))
+        return (text for network, device in sources for text in tell(network, device))
+
+
+def iptables(family: Family) -> str:
+    """The command for the tables of a family."""
+    return "iptables" if family == IPV4 else "ip6tables"
+
+
+def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
+    """The chains `host` shall have.
+
+    None of a family in which it has no prefix, or for which it has no iptables; none with a Docker that heeds none.
+    """
+    if facts.nftables:
+        return ()
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables(mesh.family) in facts.tools]
+    return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
+
+
+def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed: bool) -> Sequence[str]:
+    """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
+
+    `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
+    are published, on 127.0.0.1 perhaps.
+    """
+    mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
+    if mesh is None:
+        return ()
+    rules = mesh.told(
+        ("mark", host.allow, admitting),
+        lambda source, device: (_marking(Rule(source, device, of), admitting) for of in _every(host.allow)),
+    )
+    others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
+    return Rows.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
+
+
+def with_marks(tables: Sequence[SourceNat | Chain], rules: Sequence[str]) -> tuple[SourceNat | Chain, ...]:
+    """What keeps sources, with `rules` in the same table."""
+    if not rules:
+        return tuple(tables)
+    of_ipv4 = (each for each in tables or (SourceNat(),) if isinstance(each, SourceNat) and each.family == IPV4)
+    return tuple(replace(each, marks=rules) for each in of_ipv4)
+
+
+def source_nat(host: Host, peers: Peers, facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
+    """What lets the host's containers keep their addresses towards the peers, by nft where the host has it."""
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.networks()]
+    return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
+
+
+def nft(nat: SourceNat) -> str:
+    """The table for `nft -f`, in the words in which nft lists it.
+
+    Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
+    of either for what is forwarded at 0.
+    """
+    ip = nft_family(nat.family)
+    blocks: list[tuple[str, ...]] = []
+    if nat.prefix:
+        peers = Rows.of(nat.peers).written("nft", lambda network: f", {_address(network)}").removeprefix(", ")
+        blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
+    if nat.marks:
+        blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
+    if nat.prefix:
+        hook = "type nat hook postrouting priority 99; policy accept;"
+        blocks += [("chain source", hook, f"{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr")]
+    return "\n".join((f"table {ip} dockmesh {{", *(_block(*block) for block in blocks), "}", ""))
+
+
+def _block(name: str, *lines: str) -> str:
+    return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
+
+
+@remembered
+def _address(network: Network) -> str:
+    """As nft lists it."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_Mesh]:
+    for family in FAMILIES:
+        own = host.stack(family)
+        if own and own.prefix:
+            yield _Mesh(family, own.prefix, peers, facts.ways)
+
+
+def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
+    elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
+    rules = Rows.of(elsewhere, _accepts(mesh, host.allow))
+    if not host.docker:
+        # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", Rows.of(_accepts_out(mesh), rules), mesh.family)
+        return
+    if mesh.family == IPV4 or mesh.family in facts.docker_user:
+        yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
+    else:
+        closed = Rows.of(_accepts_out(mesh), rules, _closing(mesh))
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
+    # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
+    yield Chain("raw", RAW_CHAIN, "PREROUTING", Rows.of(elsewhere, _accepts(mesh, None)), mesh.family)
+
+
+def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
+    if "nft" in facts.tools:
+        yield SourceNat(mesh.prefix, mesh.networks(key=order), mesh.family)
+    elif iptables(mesh.family) in facts.tools:
+        rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
+        yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
+
+
+def _networks(peer: Host, family: Family) -> Iterator[Network]:
+    """A peer's own address counts as well as its prefix: its host's probes, and whatever it masquerades, bear it."""
+    if stack := peer.stack(family):
+        yield the_same(alone(stack.underlay))
+        if stack.prefix:
+            yield the_same(stack.prefix)
+
+
+def _accepts(mesh: _Mesh, allow: tuple[Allow, ...] | None) -> Iterable[str]:
+    """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
+    return mesh.told(
+        ("accept", allow),
+        lambda source, device: (_accepting(Rule(source, device, of), mesh.family) for of in _every(allow)),
+    )
+
+
+def _every(allow: tuple[Allow, ...] | None) -> tuple[Of, ...]:
+    """What rules for peers' packets are of. ICMP stays open: dockmesh probes by it, and connections need its errors.
+
+    Narrowed, the rest is dropped but for published ports, on which Docker decides.
+    """
+    return (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
+
+
+def _accepting(rule: Rule, family: Family) -> str:
+    """The rule as iptables prints it."""
+    if rule.of == "icmp":
+        of = f" -p {_ICMP[family]}"
+    else:
+        of = _allowed(rule.of) if isinstance(rule.of, Allow) else _IPTABLES[rule.of]
+    # As facts do with what hosts have: texts that are the same object are compared at a glance.
+    return intern(f"-s {rule.source} -i {rule.device}{of} -j {'ACCEPT' if rule.accepted else 'DROP'}")
+
+
+def _allowed(allow: Allow) -> str:
+    ports = "" if allow.first is None else f" -m {allow.protocol} --dport {_ports(allow, ':')}"
+    return f" -p {allow.protocol}{ports}"
+
+
+def _marking(rule: Rule, admitting: Mark) -> str:
+    """The rule as nft prints it, what is accepted being marked."""
+    of = _admitted(rule.of) if isinstance(rule.of, Allow) else _NFT[rule.of]
+    verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
+    return f'iifname "{rule.device}" ip saddr {_address(rule.source)}{of} counter {verdict}'
+
+
+def _admitted(allow: Allow) -> str:
+    every = f" ip protocol {allow.protocol}"
+    return every if allow.first is None else f" {allow.protocol} dport {_ports(allow, '-')}"
+
+
+def _ports(allow: Allow, to: str) -> str:
+    return str(allow.first) if allow.first == allow.last else f"{allow.first}{to}{allow.last}"
+
+
+def _accepts_out(mesh: _Mesh) -> Iterator[str]:
+    told = mesh.told("out", lambda network, device: [f"-d {network} -o {device} -j ACCEPT"])
+    return (f"-s {mesh.prefix} {text}" for text in told)
+
+
+def _closing(mesh: _Mesh) -> Iterator[str]:
+    """Answers come in, and nothing else from outside. What the host's own networks may do stays with Docker."""
+    yield "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    yield f"! -s {mesh.prefix} -j DROP"

@@ -1,0 +1,227 @@
+"""What a host shall have: from the fleet and the host's facts, and for `destroy` from what it was found with."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from ipaddress import IPv6Interface
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from dockmesh.core.addresses import IPV4, IPV6
+from dockmesh.core.desired import docker_nftables, mtu, original
+from dockmesh.core.desired.docker_pools import pools
+from dockmesh.core.desired.firewall import chains, marks, source_nat, with_marks
+from dockmesh.core.desired.routing import mesh_routes
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.docker import DockerFacts
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DAEMON_JSON, REASSERT
+from dockmesh.core.peers import Peers, peers
+from dockmesh.core.planning import transaction
+from dockmesh.core.shared import Rows
+from dockmesh.core.state import codec, daemon_json
+from dockmesh.core.state.resources import (
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Pool,
+    Resource,
+    SourceNat,
+    Unit,
+    key_of,
+)
+from dockmesh.core.templates import Texts
+
+_REASSERT_S = 25
+
+
+def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts: Texts) -> HostState:
+    """The state that joins `host` to the mesh.
+
+    Raises:
+        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        HostError: the record of what the host was found with is unreadable.
+    """
+    others = peers(fleet, host)
+    sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
+    own: Sequence[Resource] = facts.actual.of(Forwarding)
+    if facts.docker:
+        own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
+    fades = HostState(
+        Rows.of(
+            (Forwarding(IPV4, on=True),) if facts.nftables else (),
+            chains(host, others, facts),
+            with_marks(sources, _marks(host, others, facts, HostState(own))),
+            mesh_routes(fleet, host, facts.ways),
+        )
+    )
+    return HostState(Rows.of(own, fades.resources, _persistence(host, fades, texts)))
+
+
+def previous(facts: HostFacts) -> HostState:
+    """The state before the last confirmed apply; the present one where there is no record of another.
+
+    Of daemon.json only the own keys go back: what others have changed in it since then stays.
+
+    Raises:
+        HostError: the record is unreadable.
+    """
+    if facts.previous is None:
+        return facts.actual
+    state = docker_nftables.adapted(codec.load(facts.previous), facts)
+    resources = {key_of(each): each for each in state.resources if not isinstance(each, Forwarding)}
+    of_ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
+    switch = (*of_ipv4, *_given_back(facts, state.of(Forwarding)))
+    if facts.docker is None:
+        return HostState((*resources.values(), *switch))
+    resources.pop(("service", "docker"), None)
+    then = resources.pop(("file", DAEMON_JSON), None)
+    before = then.text if isinstance(then, File) else None
+    given = mtu.given_in(before, _given_mtu(state))
+    return HostState((*resources.values(), *_returned(facts, before, state.bridge or Bridge(None), given), *switch))
+
+
+def undone(facts: HostFacts) -> HostState:
+    """The state without dockmesh: daemon.json and docker0 as they were found, nothing else.
+
+    Raises:
+        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        HostError: the record of what was found is unreadable.
+    """
+    found = original.load(facts.actual)
+    if found is None:
+        there = (facts.file(DAEMON_JSON), facts.actual.bridge, *facts.actual.of(Forwarding))
+        return HostState(tuple(resource for resource in there if resource))
+    own = _returned(facts, found.daemon_json, found.bridge)
+    return HostState((*own, *docker_nftables.forwarding(facts), *_given_back(facts, found.forwarding)))
+
+
+def _returned(
+    facts: HostFacts, before: str | None, then: Bridge, also: Collection[daemon_json.Path] = ()
+) -> tuple[Resource, ...]:
+    """daemon.json with its own keys, and the places of `also`, as in the text `before`, and docker0 as it was then.
+
+    Its MTU is what the file says: what an admin wrote into it since stays.
+    """
+    file = facts.file(DAEMON_JSON)
+    now = file.text if file else None
+    ours = {(key,) for key in docker_nftables.owned(original.load(facts.actual))}
+    text = daemon_json.restore(now, before, {*mtu.given_in(now, _given_mtu(facts.actual)), *ours, *also})
+    admission = daemon_json.admission(text, nftables=facts.nftables)
+    bridge = replace(then, mtu=mtu.of_docker0(facts, text), admission=admission)
+    bridge = replace(bridge, way_in=daemon_json.naming(text, bridge))
+    return (bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge)
+
+
+def _given_mtu(state: HostState) -> int | None:
+    found = original.load(state)
+    return found.given_mtu if found else None
+
+
+def own_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Texts) -> dict[str, Any]:
+    """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
+    rendered = _template(texts.daemon_json).render(
+        bridge=host.bridge,
+        bridge6=host.ipv6.bridge if host.ipv6 else None,
+        bip6=facts.docker is not None and facts.docker.major >= daemon_json.BIP6,
+        pools=pools,
+    )
+    keys: dict[str, Any] = json.loads(rendered)
+    return keys
+
+
+@cache
+def _template(text: str) -> Template:
+    """Compiled once a run: that takes longer than all else that is planned for a host."""
+    environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON and units, not HTML)
+    return environment.from_string(text)
+
+
+def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
+    """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
+    return (File(REASSERT, partial(transaction.reassertion, fades, texts), "700"), *_units(texts, docker=host.docker))
+
+
+@cache
+def _units(texts: Texts, *, docker: bool) -> tuple[Unit, ...]:
+    service = _template(texts.service).render(script=REASSERT, docker=docker)
+    return (
+        Unit("dockmesh.service", service),
+        Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
+    )
+
+
+def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Sequence[str]:
+    """What an admin has opened to everybody stays open."""
+    admission = docker.bridge.admission if docker.bridge else None
+    if not facts.nftables or admission is None or admission.mark is None:
+        return ()
+    closed = daemon_json.DIRECT in docker_nftables.owned(original.load(docker))
+    return marks(host, others, facts, admission.mark, closed=closed)
+
+
+def _docker_resources(
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: Narrowest, texts: Texts
+) -> tuple[Resource, ...]:
+    file = facts.file(DAEMON_JSON)
+    text = file.text if file else None
+    joins = host.ipv6 is not None and host.ipv6.bridge is not None
+    kept = docker_nftables.noted(original.found(facts), facts)
+    # What a host was found with counts where it leaves the mesh of IPv6.
+    found = kept if not joins and _ipv6_is_ours(facts) else None
+    given = pools(fleet, host, facts, found.bridge if found else None)
+    keys = daemon_json.merge(
+        text,
+        own_keys(host, facts, given, texts) | docker_nftables.keys(facts),
+        lapsed=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.lapsed(facts)),
+        original=kept.daemon_json,
+    )
+    fitted = mtu.fitted(facts, docker, narrow)
+    keys = daemon_json.put(keys, fitted.values)
+    bridge = Bridge(
+        host.bridge,
+        given,
+        address6=_address6(host, facts, found),
+        mtu=mtu.of_docker0(facts, keys),
+        admission=daemon_json.admission(keys, nftables=facts.nftables),
+    )
+    return (
+        original.dump(replace(kept, given_mtu=fitted.given), facts),
+        File(DAEMON_JSON, keys, file.mode if file else "644"),
+        mtu.settled(facts, bridge, keys, narrow),
+        *_switch(facts, found, on=joins),
+    )
+
+
+def _address6(host: Host, facts: HostFacts, found: original.Original | None) -> IPv6Interface | None:
+    """docker0's; where the host takes no part in the mesh of IPv6, the one it has, or the one it was found with."""
+    if host.ipv6 and isinstance(host.ipv6.bridge, IPv6Interface):
+        return host.ipv6.bridge
+    bridge = found.bridge if found else facts.actual.bridge
+    return bridge.address6 if bridge else None
+
+
+def _switch(facts: HostFacts, found: original.Original | None, *, on: bool) -> tuple[Forwarding, ...]:
+    """Docker forwards IPv6 once it has a network of it; that is planned, so that it can be taken back."""
+    switches = found.forwarding if found else facts.actual.of(Forwarding)
+    return tuple(replace(each, on=each.on or on) for each in switches if each.family == IPV6)
+
+
+def _given_back(facts: HostFacts, then: Sequence[Forwarding]) -> tuple[Forwarding, ...]:
+    """The switch of IPv6 as it was; as it is, where it was not for the mesh that it was switched on."""
+    switches = then if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
+    return tuple(each for each in switches if each.family == IPV6)
+
+
+def _ipv6_is_ours(facts: HostFacts) -> bool:
+    """Whether dockmesh has brought IPv6 to the host: nothing else tells its keys of daemon.json from an admin's."""
+    ours: Rows[Chain | SourceNat] = Rows.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
+    families = {each.family for each in ours}
+    kept = facts.file(REASSERT)
+    # Rules may have been flushed a moment ago; what puts them back is there.
+    return IPV6 in families or (kept is not None and transaction.puts_back_ipv6(kept.text))

@@ -1,0 +1,130 @@
+"""How large packets may be: Docker makes none that the smallest uplink of the mesh does not take.
+
+Nobody tells a container of a smaller uplink on the far side of the wire, where what is too large is lost in silence.
+So docker0, and networks made later, get the MTU of that uplink where they would have a larger one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dockmesh.core.desired.original import found
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.docker import DockerFacts
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
+from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.state import daemon_json
+from dockmesh.core.state.resources import DEFAULT_MTU, Bridge
+
+_DOCKER0: daemon_json.Path = ("mtu",)
+_NETWORKS: daemon_json.Path = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
+# The flags of dockerd for the same, which it refuses to start with beside the key in its file.
+_FLAGS = {_DOCKER0: "--mtu", _NETWORKS: "--default-network-opt"}
+_FLAGGED = re.compile(r"(?:^|\.driver\.mtu=)(\d{1,6})$")
+# An older dockerd does not start on a key that it does not know.
+_NETWORKS_SINCE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What daemon.json shall have of MTUs, None for nothing. `given`: what dockmesh sets, at the places `lowered`."""
+
+    values: Mapping[daemon_json.Path, Any]
+    given: int | None
+    lowered: frozenset[daemon_json.Path]
+
+
+def fitted(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Fitted:
+    """MTUs that no uplink is too small for: lowered where the admin's own, or Docker's, are too large, and only there.
+
+    Raises:
+        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        HostError: the record of what the host was found with is unreadable.
+    """
+    text, before = _daemon_json(facts), found(facts)
+    limit = narrow.limit(before.given_mtu)
+    values = {path: daemon_json.get(text, path) for path in _FLAGS}
+    values |= {path: daemon_json.get(before.daemon_json, path) for path in given_in(text, before.given_mtu)}
+    known = (_DOCKER0, *([_NETWORKS] if docker.major >= _NETWORKS_SINCE else []))
+    sizes = {path: daemon_json.size_of(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
+    lowered = frozenset(path for path, size in sizes.items() if size > limit)
+    values |= {path: limit if path == _DOCKER0 else str(limit) for path in lowered}
+    return Fitted(values, limit if lowered else None, lowered)
+
+
+def given_in(text: str | None, given: int | None) -> set[daemon_json.Path]:
+    """Where in a daemon.json the MTU stands that dockmesh gave."""
+    return {path for path in _FLAGS if given is not None and daemon_json.size_of(daemon_json.get(text, path)) == given}
+
+
+def of_docker0(facts: HostFacts, text: str | None) -> int:
+    """The MTU of docker0 when Docker has started with `text` for its daemon.json."""
+    named, names = (daemon_json.size_of(daemon_json.get(each, _DOCKER0)) for each in (text, _daemon_json(facts)))
+    # Where the file names none, it is Docker's own, or that of a flag.
+    running = facts.actual.bridge if names is None else None
+    return named or (running.mtu if running else DEFAULT_MTU)
+
+
+def settled(facts: HostFacts, wanted: Bridge, text: str, narrow: Narrowest) -> Bridge:
+    """`wanted`, or what runs where that differs in nothing but an MTU of the admin's own, and is not too large.
+
+    When what they wrote into the file takes effect is theirs to say.
+    """
+    now = facts.actual.bridge
+    if now is None or replace(now, mtu=wanted.mtu) != wanted:
+        return wanted
+    theirs = daemon_json.get(text, _DOCKER0) == daemon_json.get(_daemon_json(facts), _DOCKER0)
+    return now if theirs and now.mtu <= narrow.mtu else wanted
+
+
+def conflicts(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+    """Flags of dockerd in the place of an MTU that must be set."""
+    for path in sorted(fitted(facts, docker, narrow).lowered):
+        value = docker.flag(_FLAGS[path])
+        if value is not None:
+            yield Conflict(
+                ConflictCode.DOCKER_MTU_FLAG,
+                "docker",
+                f"dockerd is started with {_FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
+                f"{narrow.mtu}",
+                f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
+            )
+
+
+def notes(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Note]:
+    """Networks that are too large, which only their admin can make anew; and an MTU that cannot be raised yet."""
+    given = found(facts).given_mtu
+    limit = narrow.limit(given)
+    remedy = (
+        f"create the network again; Docker gives it {limit} (with Compose: down, then up)"
+        if docker.major >= _NETWORKS_SINCE
+        else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
+    )
+    for network in docker.networks:
+        if network.driver == "bridge" and network.device != DOCKER_BRIDGE and network.mtu > limit:
+            yield Note(
+                NoteCode.NETWORK_MTU_TOO_LARGE,
+                f"network {network.name}",
+                f"its MTU is {network.mtu}, that of the mesh is {limit}",
+                remedy,
+            )
+    if given is not None and limit < narrow.mtu:
+        yield Note(
+            NoteCode.MTU_KEPT,
+            "mtu",
+            f"docker0 keeps {given}, since the uplink of a host that was not read may be no larger",
+            "dockmesh apply without --limit, once every host can be read",
+        )
+
+
+def _daemon_json(facts: HostFacts) -> str | None:
+    file = facts.file(DAEMON_JSON)
+    return file.text if file else None
+
+
+def _started_with(docker: DockerFacts, path: daemon_json.Path) -> int | None:
+    """The MTU that dockerd has by a flag."""
+    said = _FLAGGED.search(docker.flag(_FLAGS[path]) or "")
+    return int(said[1]) if said else None

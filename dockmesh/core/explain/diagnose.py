@@ -1,0 +1,115 @@
+"""The way of the probe, step by step there and back, and what is to blame."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+from dockmesh.core.explain.evidence import Evidence, Side, coming, leaving
+from dockmesh.core.explain.faults import FaultCode
+from dockmesh.core.explain.model import Check, Explained, Fault, Step, Way
+from dockmesh.core.explain.steps import firewall, host, packets, routing
+from dockmesh.core.names import FORWARD_CHAIN
+from dockmesh.core.netfilter.counters import in_chain, took
+
+
+def explain(seen: Evidence) -> Explained:
+    """Go the way; of several faults the first one on it is the cause."""
+    steps = tuple(_judged(step, reached=seen.reached) for step in _steps(seen))
+    fault = _cause(steps)
+    if fault is None and not seen.reached:
+        fault = _unexplained(seen)
+    errors = {side.name: side.error for side in (seen.source, seen.target) if side.error}
+    ends = str(seen.source.end), str(seen.target.end)
+    return Explained(*ends, seen.reached, (*steps, _probe(seen)), fault, errors)
+
+
+def _steps(seen: Evidence) -> Iterator[Step]:
+    source, target = seen.source, seen.target
+    yield from _begin(source, target)
+    yield from _arrive(target, source)
+    yield from packets.source_address(seen)
+    yield from packets.largest(seen)
+    yield from _answer(target, source, masked=seen.masked)
+    yield from _come_home(source, target)
+
+
+def _begin(at: Side, other: Side) -> Iterator[Step]:
+    way: Way = "there"
+    yield from host.login(at, other, way)
+    if at.sight is None:
+        return
+    yield from host.docker(at, at.sight, way)
+    yield from host.bridge(at, at.sight, way)
+    yield from host.container(at, at.sight, way)
+    yield from host.forwarding(at, at.sight, way, at.bridge)
+    yield from routing.uplink(at, at.sight, way)
+    yield from routing.route(at, other, at.sight, way)
+    yield from firewall.sending(at, other, at.sight, leaving(at, other), way)
+    yield from routing.neighbour(at, other, at.sight, way)
+
+
+def _arrive(at: Side, other: Side) -> Iterator[Step]:
+    way: Way = "there"
+    yield from host.login(at, other, way)
+    if at.sight is None:
+        return
+    yield from routing.uplink(at, at.sight, way)
+    yield from host.docker(at, at.sight, way)
+    yield from host.bridge(at, at.sight, way)
+    yield from host.container(at, at.sight, way)
+    yield from host.forwarding(at, at.sight, way, at.uplink)
+    yield from routing.entry(at, other, at.sight, way)
+    yield from firewall.receiving(at, other, at.sight, coming(at, other), way)
+
+
+def _answer(at: Side, other: Side, *, masked: bool) -> Iterator[Step]:
+    way: Way = "back"
+    if at.sight is None:
+        return
+    if not masked:
+        yield from routing.route(at, other, at.sight, way)
+    yield from firewall.sending(at, other, at.sight, leaving(at, other), way)
+    yield from routing.neighbour(at, other, at.sight, way)
+
+
+def _come_home(at: Side, other: Side) -> Iterator[Step]:
+    way: Way = "back"
+    if at.sight is None:
+        return
+    yield from routing.entry(at, other, at.sight, way)
+    yield from firewall.receiving(at, other, at.sight, coming(at, other), way)
+
+
+def _judged(step: Step, *, reached: bool) -> Step:
+    """The probe has the last word: what let it pass did not break the way."""
+    if reached and step.fault is not None and step.fault.blocks:
+        return replace(step, ok=None, fault=None, detail=f"{step.detail}; the probe passed all the same")
+    return step
+
+
+def _cause(steps: Sequence[Step]) -> Fault | None:
+    broken = [step.fault for step in steps if step.ok is False and step.fault]
+    maybe = [step.fault for step in steps if step.ok is None and step.fault]
+    return next((fault for fault in broken if fault.blocks), None) or next(iter((*maybe, *broken)), None)
+
+
+def _unexplained(seen: Evidence) -> Fault:
+    """All is as it should be, and the probe is lost: the counters tell on which side of the wire."""
+    source, target = seen.source, seen.target
+    trace = f"dockmesh trace {source.end} {target.end}"
+    networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
+    rules = in_chain(target.sight.rules, "filter", FORWARD_CHAIN) if target.sight else []
+    if any(took(rules, network) for network in networks):
+        cause = f"{target.name} hands it to {target.address}, which does not answer: a firewall of its own, perhaps"
+        return Fault(FaultCode.NO_ANSWER, cause, trace)
+    cause = (
+        f"{source.name} sends it the right way, and {target.name} lets nothing of it in: what is between them loses "
+        "it, as a cloud does that checks source and destination"
+    )
+    return Fault(FaultCode.LOST_BETWEEN, cause, trace)
+
+
+def _probe(seen: Evidence) -> Step:
+    ttl = f" with TTL {seen.pinged.ttl}" if seen.pinged.ttl is not None else ""
+    got = f"{seen.pinged.received} replies from {seen.target.address}{ttl}"
+    return Step(seen.source.name, "back", Check.PROBE, ok=seen.reached, detail=got)

@@ -1,0 +1,150 @@
+"""What a host shows of the way, as `look` of `templates/explain.sh` tells it, parsed strictly."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from shlex import join
+
+from dockmesh.core.addresses import Address, Interface
+from dockmesh.core.facts.iproute import KernelRoute, Way, address_of, kernel_route, way
+from dockmesh.core.facts.links import Link, links
+from dockmesh.core.facts.owned import source_nats
+from dockmesh.core.facts.settings import Switches, switch
+from dockmesh.core.host_output import Section, Sections, quoted, reading
+from dockmesh.core.netfilter.counters import Rule, counted
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, marked
+from dockmesh.core.state.resources import SourceNat
+
+_OWN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Which machine the host takes for the owner of an address. No MAC: none answered."""
+
+    device: str
+    mac: str | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRoute:
+    """A route of the main table, and the words by which `ip route del` takes it."""
+
+    route: KernelRoute
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A container's interface, the bridge its other end is in, and the container's default gateway."""
+
+    link: Link
+    bridge: str | None
+    gateway: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A host. `way_out` and `way_in` are the kernel's decisions, or its words where it refuses.
+
+    `docker` is a version, `stopped` or `absent`; `policy` the routing rules that are not in every Linux; `lan` whether
+    the peer's host answers on the LAN; `rules` are those of iptables, and dockmesh's marks as the accepts that these
+    stand for; `filtered` how many packets rp_filter refused during the probe.
+    """
+
+    docker: str
+    addresses: tuple[tuple[str, Interface], ...]
+    links: Mapping[str, Link]
+    neighbours: Mapping[IPv4Address, Neighbour]
+    routes: tuple[ListedRoute, ...]
+    policy: tuple[str, ...]
+    switches: Mapping[str, Switches]
+    lan: bool
+    way_out: Way | str
+    way_in: Way | str
+    leg: Leg | None
+    rules: tuple[Rule, ...]
+    source_nat: SourceNat | None
+    rulesets: tuple[Section, Section]
+    filtered: int
+
+    @property
+    def nftables(self) -> bool:
+        """Whether Docker writes its rules with nftables itself."""
+        return any(line.startswith(f"table {DOCKERS} ") for line in self.rulesets[1].lines())
+
+    def device_with(self, address: IPv4Address) -> str | None:
+        """The interface that bears an address."""
+        return next((device for device, each in self.addresses if each.ip == address), None)
+
+
+def sight(sections: Sections, before: Sections) -> Sight:
+    """Read the answer of `look`; `before` has the rules as they were before the probe.
+
+    Raises:
+        HostError: it is not what the script writes.
+    """
+    with reading("what the host shows"):
+        rulesets = before["before.ruleset"], sections["after.ruleset"]
+        return Sight(
+            docker=quoted(sections["docker"].text),
+            addresses=tuple(map(address_of, sections["addresses"].lines())),
+            links=links(sections["links"].lines()),
+            neighbours=dict(_neighbours(sections["neighbours"])),
+            routes=tuple(ListedRoute(kernel_route(line), _words(line)) for line in sections["routes"].lines()),
+            policy=tuple(map(quoted, sections["policy"].lines())),
+            switches=dict(map(switch, sections["switches"].lines())),
+            lan=sections["lan"].status == 0,
+            way_out=_decided(sections["way_out"]),
+            way_in=_decided(sections["way_in"]),
+            leg=_leg(sections) if "leg" in sections else None,
+            rules=(*counted(before["before.rules"], sections["after.rules"]), *marked(*rulesets)),
+            source_nat=next(source_nats(sections["source_nat"]), None),
+            rulesets=rulesets,
+            filtered=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
+        )
+
+
+def _number_in(section: Section) -> int:
+    """0 where the kernel has no such counter."""
+    return int(section.text) if section.text.isdecimal() else 0
+
+
+def _neighbours(section: Section) -> Iterator[tuple[IPv4Address, Neighbour]]:
+    """`ADDRESS dev DEVICE [lladdr MAC] [ref N …] STATE`."""
+    for line in section.lines():
+        address, _dev, device, *rest = line.split()
+        found = _OWN_MAC.fullmatch(rest[rest.index("lladdr") + 1]) if "lladdr" in rest else None
+        yield (
+            IPv4Address(address),
+            Neighbour(quoted(device), found and found[0], quoted(rest[-1])),
+        )
+
+
+def _words(line: str) -> str:
+    """A route as it is listed is what `ip route del` takes, but for what the kernel remarks on it."""
+    said = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
+    return join(quoted(said).split())
+
+
+def _decided(section: Section) -> Way | str:
+    lines = section.lines()
+    if section.status != 0:
+        return quoted(lines[0]) if lines else f"status {section.status}"
+    return way(lines[0].split("\\", 1)[0])[1]
+
+
+def _leg(sections: Sections) -> Leg | None:
+    name, bridge = sections["leg"].text.split()
+    link = links(sections["container.links"].lines()).get(name)
+    if link is None:
+        return None
+    return Leg(link, None if bridge == _NONE else quoted(bridge), _gateway(sections["container.routes"].lines()))
+
+
+def _gateway(lines: Sequence[str]) -> Address | None:
+    routes = [kernel_route(line) for line in lines]
+    return next((each.next_hop for each in routes if each.prefix.prefixlen == 0 and each.next_hop), None)

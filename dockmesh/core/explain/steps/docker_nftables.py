@@ -1,0 +1,51 @@
+"""What Docker's nftables backend does to a packet that comes in, and whether dockmesh marks it as let in."""
+
+from collections.abc import Iterator, Sequence
+
+from dockmesh.core.explain.evidence import Side, apply, not_joined
+from dockmesh.core.explain.faults import FaultCode
+from dockmesh.core.explain.model import Fault
+from dockmesh.core.explain.snapshot import Sight
+from dockmesh.core.host_output import quoted
+from dockmesh.core.names import FORWARD_CHAIN
+from dockmesh.core.netfilter.counters import Packet, in_chain
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, OWN, Refusal, refused_in
+
+
+def early(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
+    """Why Docker dropped it for its mere destination."""
+    refused = _refused(seen, packets, DOCKERS, "raw-PREROUTING")
+    return _by_docker(at, FaultCode.DIRECT_ROUTING_REFUSED, "allow-direct-routing", refused)
+
+
+def late(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
+    """Why it was not let into the bridge, by dockmesh's own table or then by Docker."""
+    others = next((each for each in _refused(seen, packets, OWN, "forward") if "ip saddr !=" in each.text), None)
+    if others is not None:
+        cause = f"the table {OWN} of {at.name} has no mark for how it comes in, and drops it: {quoted(others.text)}"
+        return Fault(FaultCode.NOT_ACCEPTED, cause, apply(at))
+    refused = _refused(seen, packets, DOCKERS, f"filter-forward-in__{at.bridge}")
+    return _by_docker(at, FaultCode.MARK_NOT_ACCEPTED, "bridge-accept-fwmark", refused)
+
+
+def unmarked(at: Side, seen: Sight) -> Fault | None:
+    """Where nothing is marked that could be let in."""
+    if in_chain(seen.rules, "filter", FORWARD_CHAIN):
+        return None
+    cause = f"the table {OWN} of {at.name} marks nothing any more, by which peers are let in: it was flushed"
+    return Fault(FaultCode.MARKS_MISSING, cause, apply(at))
+
+
+def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> Iterator[Refusal]:
+    for packet in packets:
+        yield from (each for each in refused_in(table, *seen.rulesets, packet) if each.chain == chain)
+
+
+def _by_docker(at: Side, code: FaultCode, key: str, refused: Iterator[Refusal]) -> Fault | None:
+    first = next(refused, None)
+    if first is None:
+        return None
+    if not at.joined:
+        return not_joined(at)
+    cause = f"Docker on {at.name} runs without {key}, and drops what peers send: {quoted(first.text)}"
+    return Fault(code, cause, apply(at))

@@ -1,0 +1,141 @@
+"""What a running Docker daemon says of itself, its networks and its containers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, ip_network
+from typing import Any
+
+from dockmesh.core.addresses import Network
+from dockmesh.core.host_output import Section, quoted, reading
+from dockmesh.core.state import daemon_json
+from dockmesh.core.state.resources import DEFAULT_MTU, Pool
+
+# How Go prints a netip.Prefix that is none.
+_NO_PREFIX = "invalid Prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerNetwork:
+    """One of Docker's networks, with its prefixes of both families. `device` is the bridge's interface."""
+
+    name: str
+    driver: str
+    device: str
+    prefixes: tuple[Network, ...]
+    mtu: int = DEFAULT_MTU
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A running container. `address` is the one it has on docker0, if any."""
+
+    id: str
+    name: str
+    auto_remove: bool
+    address: IPv4Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFacts:
+    """The running Docker daemon."""
+
+    version: str
+    firewall_backend: str
+    live_restore: bool
+    rootless: bool
+    swarm: bool
+    fragment: str
+    arguments: tuple[str, ...]
+    networks: tuple[DockerNetwork, ...]
+    containers: tuple[Container, ...]
+
+    @property
+    def major(self) -> int:
+        """The first number of the version; 0 where it has none."""
+        first = self.version.split(".", 1)[0]
+        return int(first) if first.isdecimal() else 0
+
+    @property
+    def nftables(self) -> bool:
+        """Whether it writes its rules with nftables itself, not by iptables (29 and later, where asked to)."""
+        return self.firewall_backend.startswith("nftables")
+
+    def flag(self, name: str) -> str | None:
+        """What dockerd is started with: behind `=` in the same argument, or in the next one; None without the flag."""
+        for at, argument in enumerate(self.arguments):
+            flag, equals, value = argument.partition("=")
+            if flag == name:
+                return value if equals else "".join(self.arguments[at + 1 : at + 2])
+        return None
+
+
+def silent(info: Section) -> str | None:
+    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10, 26.1): the JSON has it."""
+    said = info.text.split("\n")[-1]
+    if info.status != 0:
+        return quoted(said) or "it says nothing"
+    with reading("docker info"):
+        errors = json.loads(said).get("ServerErrors")
+    return quoted(" ".join(map(str, errors))) if errors else None
+
+
+def _info(section: Section) -> dict[str, Any]:
+    """`docker info` as JSON; the client's warnings come before it."""
+    info: dict[str, Any] = json.loads(section.text.split("\n")[-1])
+    return info
+
+
+def pools_of(info: Section, text: str | None) -> tuple[Pool, ...]:
+    """The pools of the running daemon; none where it has Docker's own.
+
+    Docker 28.5 forgets their bases in `docker info` when its file is read again (systemctl reload): what the file names
+    stands for them then.
+    """
+    with reading("docker info"):
+        rows = _info(info).get("DefaultAddressPools") or ()
+        if any(row["Base"] == _NO_PREFIX for row in rows):
+            return daemon_json.pools(text)
+        return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
+
+
+def docker_facts(sections: Mapping[str, Section]) -> DockerFacts:
+    """The daemon as the answer of `templates/facts.sh` has it.
+
+    Raises:
+        HostError: that is unreadable.
+    """
+    with reading("docker info"):
+        info = _info(sections["info"])
+        unit = dict(line.split("=", 1) for line in sections["unit"].lines())
+        backend = info.get("FirewallBackend") or {}
+        return DockerFacts(
+            version=str(info["ServerVersion"]),
+            firewall_backend=str(backend.get("Driver") or "iptables"),
+            live_restore=bool(info["LiveRestoreEnabled"]),
+            rootless=any("rootless" in option for option in info["SecurityOptions"] or ()),
+            swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
+            fragment=unit["FragmentPath"],
+            arguments=tuple(sections["daemon_arguments"].lines()[1:]),
+            networks=tuple(_docker_network(json.loads(line)) for line in sections["networks"].lines()),
+            containers=tuple(_container(json.loads(line)) for line in sections["containers"].lines()),
+        )
+
+
+def _docker_network(row: list[Any]) -> DockerNetwork:
+    name, driver, options, ranges, identity = row
+    prefixes = tuple(ip_network(entry["Subnet"]) for entry in ranges or ())
+    device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
+    mtu = int((options or {}).get("com.docker.network.driver.mtu") or 0) or DEFAULT_MTU
+    return DockerNetwork(str(name), str(driver), str(device), prefixes, mtu)
+
+
+def _container(row: list[Any]) -> Container:
+    identity, name, auto_remove, networks = row
+    address = networks.get("bridge", {}).get("IPAddress")
+    return Container(
+        str(identity),
+        str(name).removeprefix("/"),
+        bool(auto_remove),
+        IPv4Address(address) if address else None,
+    )

@@ -1,0 +1,175 @@
+"""What a host is: the facts one run of `templates/facts.sh` reads, and the strict parser of its answer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from dockmesh.core.addresses import FAMILIES, IPV4, SUFFIX, Family, Interface
+from dockmesh.core.facts.docker import DockerFacts, docker_facts, silent
+from dockmesh.core.facts.iproute import KernelRoute, Ways, address_of, kernel_route, way
+from dockmesh.core.facts.links import Link, links
+from dockmesh.core.facts.owned import owned, policy, text_of
+from dockmesh.core.facts.settings import Kernel, kernel
+from dockmesh.core.host_output import ABSENT, Section, Sections, file_of, quoted, reading, split
+from dockmesh.core.model import Host
+from dockmesh.core.state.resources import File, HostState
+from dockmesh.errors import HostError, HostErrorCode, NoDockerError
+
+# How `tables` of facts.sh ends where there is no iptables, and where it does not tell all.
+_NO_IPTABLES, _INCOMPATIBLE = 127, 3
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """A host as one exec found it.
+
+    `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
+    others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
+    `forward_drops`: iptables drops what is forwarded and no rule of its own accepts. `kernel` is no part of what a plan
+    is made from; it is for foreseeing what becomes of packets.
+    """
+
+    host: str
+    basis: str
+    tools: frozenset[str]
+    ip_forward: bool
+    addresses: tuple[tuple[str, Interface], ...]
+    foreign_routes: tuple[KernelRoute, ...]
+    ways: Ways
+    links: Mapping[str, Link]
+    docker: DockerFacts | None
+    previous: str | None
+    pending: str | None
+    docker_user: frozenset[Family]
+    actual: HostState
+    takes_ra: frozenset[str] = frozenset()
+    forward_drops: bool = False
+    kernel: Kernel = field(default_factory=Kernel)
+
+    @property
+    def nftables(self) -> bool:
+        """Whether the host's Docker writes its rules with nftables itself."""
+        return self.docker is not None and self.docker.nftables
+
+    def file(self, path: str) -> File | None:
+        """The file at `path` among those dockmesh reads, None where the host has none."""
+        return self.actual.file(path)
+
+
+def parse(host: Host, output: str) -> HostFacts:
+    """Read the answer of `templates/facts.sh`.
+
+    Raises:
+        HostError: the host is not one dockmesh works with (the message has the remedy), or its answer is unreadable.
+    """
+    sections = split(output)
+    _refuse_unsupported(host, sections)
+    with reading("addresses"):
+        addresses = tuple(map(address_of, _lines(sections, "addresses")))
+    with reading("routes"):
+        routes = [kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)]
+    with reading("ways to the peers"):
+        ways = Ways(*(map(way, sections.lines_of("ways", family)) for family in FAMILIES))
+    with reading("interfaces"):
+        interfaces = links(sections["links"].lines())
+    docker = docker_facts(sections) if host.docker else None
+    ip_forward = sections["ip_forward"].text == "1"
+    return HostFacts(
+        host=host.name,
+        basis=sections["basis"].text,
+        tools=frozenset(line.rsplit("/", 1)[-1] for line in sections["tools"].lines()),
+        ip_forward=ip_forward,
+        addresses=addresses,
+        foreign_routes=tuple(route for route in routes if not route.owned),
+        ways=ways,
+        links=interfaces,
+        docker=docker,
+        previous=text_of(sections, "previous.json"),
+        pending=_pending(sections),
+        docker_user=frozenset(family for family in FAMILIES if policy(sections, family, "DOCKER-USER")),
+        takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
+        forward_drops=policy(sections, IPV4, "FORWARD") == "DROP",
+        kernel=kernel(sections),
+        actual=HostState(owned(sections, addresses, docker, ip_forward=ip_forward)),
+    )
+
+
+def _lines(sections: Sections, name: str) -> Iterator[str]:
+    """Those of both families."""
+    return chain.from_iterable(sections.lines_of(name, family) for family in FAMILIES)
+
+
+def _refuse_unsupported(host: Host, sections: Sections) -> None:
+    if sections["user"].text != "0":
+        raise HostError(
+            f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo",
+            code=HostErrorCode.NOT_ROOT,
+        )
+    if sections["systemd"].status != 0:
+        runs = quoted(sections["systemd"].text) or "another init"
+        raise HostError(
+            f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
+            "OpenRC are not supported: leave it out of the inventory",
+            code=HostErrorCode.NO_SYSTEMD,
+        )
+    version = sections["version"].text if "version" in sections else None
+    if version is not None and "iproute2" not in version:
+        raise HostError(
+            f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host",
+            code=HostErrorCode.NOT_IPROUTE2,
+        )
+    if sections["routes"].status != 0:
+        raise HostError(
+            "ip did not tell all of its addresses, routes and ways: try again", code=HostErrorCode.ROUTES_UNREADABLE
+        )
+    for family in FAMILIES:
+        _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
+    if host.docker:
+        _refuse_without_docker(sections)
+    elif file_of(sections, "original.json"):
+        raise HostError(
+            "was joined with its Docker: destroy it with docker: true first, then say docker: false",
+            code=HostErrorCode.JOINED_WITH_DOCKER,
+        )
+
+
+def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
+    """A firewall of which dockmesh cannot tell what is its own: it would set that anew, or leave it behind."""
+    if tables.status == _INCOMPATIBLE:
+        raise HostError(
+            f"{quoted(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its rules; "
+            "move that rule to a table of its own (nft list ruleset shows it)",
+            code=HostErrorCode.FIREWALL_INCOMPATIBLE,
+        )
+    if needed and tables.status not in {0, _NO_IPTABLES}:
+        raise HostError(f"its firewall cannot be read: {quoted(tables.text)}", code=HostErrorCode.FIREWALL_UNREADABLE)
+
+
+def _refuse_without_docker(sections: Sections) -> None:
+    info = sections.get("info", ABSENT)
+    unit = sections["unit"].text
+    if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
+        raise HostError(
+            "Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce",
+            code=HostErrorCode.DOCKER_SNAP,
+        )
+    if info is ABSENT:
+        raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
+    if why := silent(info):
+        if by := _pending(sections):
+            raise HostError(
+                f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end",
+                code=HostErrorCode.CHANGE_PENDING,
+            )
+        raise HostError(f"Docker does not answer ({why}): systemctl start docker", code=HostErrorCode.DOCKER_STOPPED)
+    if "LoadState=loaded" not in unit:
+        raise HostError(
+            "Docker does not run as docker.service of systemd, which dockmesh restarts it by",
+            code=HostErrorCode.DOCKER_NOT_A_UNIT,
+        )
+
+
+def _pending(sections: Sections) -> str | None:
+    """Whose change waits on the host for its confirmation."""
+    run = sections["pending"]
+    return quoted(run.text) if run.status == 0 else None

@@ -1,0 +1,173 @@
+"""What iproute2 prints, read strictly: routes, the ways the kernel takes, addresses.
+
+Text output is read, not JSON: it is the same from iproute2 3 to 6.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_interface, ip_network
+from itertools import chain, pairwise, repeat
+
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered, the_address
+from dockmesh.core.state.resources import Route, route
+
+PROTOCOL = "201"
+
+
+METRIC = 4201
+
+
+_ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
+
+
+_EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRoute:
+    """A route of the main table, whoever made it. No next hop: on-link. No device: `kind` is multipath or a discard.
+
+    `source`: what the host itself sends by it from, where the route names that.
+    """
+
+    prefix: Network
+    next_hop: Address | None
+    device: str | None
+    protocol: str
+    metric: int
+    kind: str = "unicast"
+    source: Address | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether it bears dockmesh's mark: the protocol number and the metric."""
+        return self.protocol == PROTOCOL and self.metric == METRIC
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
+
+    device: str
+    next_hop: Address | None
+    local: bool
+
+
+class Ways(Mapping[Address, Way]):
+    """The ways to a host's peers, as they were asked for: those of one family after those of the other."""
+
+    __slots__ = ("_asked", "_found")
+
+    def __init__(self, *asked: Iterable[tuple[Address, Way]]) -> None:
+        self._asked = [_Asked(tuple(pairs)) for pairs in asked]
+        self._found: dict[Address, Way] | None = None
+
+    def __getitem__(self, address: Address) -> Way:
+        if self._found is None:
+            self._found = dict(chain.from_iterable(map(_Asked.pairs, self._asked)))
+        return self._found[address]
+
+    def __iter__(self) -> Iterator[Address]:
+        return chain.from_iterable(each.addresses for each in self._asked)
+
+    def __len__(self) -> int:
+        return sum(len(each.addresses) for each in self._asked)
+
+    def distinct(self) -> Iterable[Way]:
+        """Each way there is, once."""
+        return {id(way): way for each in self._asked for way in each.ways}.values()
+
+    def common(self, asked: Sequence[Address]) -> Way | None:
+        """The way that leads to every one of the addresses, if one does.
+
+        They are those that were asked for, as a rule: then nothing is looked up.
+        """
+        for each in self._asked:
+            if each.addresses == asked:
+                # What all hosts share is compared at a glance the next time, and takes no room for each.
+                each.addresses = asked
+                return each.sole
+        ways = tuple(map(self.get, asked))
+        return ways[0] if len(set(map(id, ways))) == 1 else None
+
+
+class _Asked:
+    """What was asked for, and the way to each; one alone where it leads to all."""
+
+    __slots__ = ("addresses", "ways")
+
+    def __init__(self, pairs: Sequence[tuple[Address, Way]]) -> None:
+        ways = tuple(way for _address, way in pairs)
+        self.addresses: Sequence[Address] = tuple(address for address, _way in pairs)
+        self.ways = ways[:1] if len(set(map(id, ways))) == 1 else ways
+
+    @property
+    def sole(self) -> Way | None:
+        return self.ways[0] if len(self.ways) == 1 else None
+
+    def pairs(self) -> Iterator[tuple[Address, Way]]:
+        return zip(self.addresses, repeat(self.ways[0]) if self.sole else self.ways)  # noqa: B905 (repeated)
+
+
+def _fields(words: list[str]) -> dict[str, str]:
+    return dict(pairwise(words))
+
+
+def _network(text: str, family: Family) -> Network:
+    return ip_network(_EVERYWHERE[family] if text == "default" else text)
+
+
+@remembered
+def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
+    """A line of `ip -o route show` of that family."""
+    words, kind = line.split(), "unicast"
+    if words[0] in _ROUTE_TYPES:
+        kind, *words = words
+    if "nexthop" in words:  # what follows is said of each of its ways
+        words, kind = words[: words.index("nexthop")], "multipath"
+    fields = _fields(words[1:])
+    next_hop = fields.get("via")
+    return KernelRoute(
+        prefix=_network(words[0], family),
+        next_hop=ip_address(next_hop) if next_hop and next_hop != "inet6" else None,
+        device=fields.get("dev"),
+        protocol=fields.get("proto", "boot"),
+        metric=int(fields.get("metric", "0")),
+        kind=kind,
+        source=ip_address(fields["src"]) if "src" in fields else None,
+    )
+
+
+@remembered
+def own_route(line: str, family: Family) -> Route | None:
+    """The route of such a line, if it is dockmesh's own."""
+    found = kernel_route(line, family)
+    return (
+        route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
+    )
+
+
+@remembered
+def way(line: str) -> tuple[Address, Way]:
+    """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
+    words = line.split()
+    local = words[0] == "local"
+    if words[0] in _ROUTE_TYPES:
+        words = words[1:]
+    fields = _fields(words[1:])
+    next_hop = fields.get("via")
+    return the_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+
+
+@remembered
+def _way(device: str, next_hop: Address | None, *, local: bool) -> Way:
+    """One object for each way there is."""
+    return Way(device, next_hop, local)
+
+
+def address_of(line: str) -> tuple[str, Interface]:
+    """A line of `ip -o addr show`: the interface and its address."""
+    _number, device, inet, address, *_ = line.split()
+    if inet not in {"inet", "inet6"}:
+        raise ValueError(line)
+    return device, ip_interface(address)

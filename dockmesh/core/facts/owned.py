@@ -1,0 +1,211 @@
+"""What of dockmesh's a host has: the sections of its answer that tell of files, units, chains, tables and routes."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from itertools import product
+from sys import intern
+
+from dockmesh.core import fwmark
+from dockmesh.core.addresses import (
+    FAMILIES,
+    IPV4,
+    IPV6,
+    SUFFIX,
+    Family,
+    Interface,
+    Network,
+    network,
+    order,
+    remembered,
+)
+from dockmesh.core.facts.docker import DockerFacts, pools_of
+from dockmesh.core.facts.iproute import own_route
+from dockmesh.core.host_output import Section, Sections, file_of, reading
+from dockmesh.core.names import CHAINS, DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.shared import Rows
+from dockmesh.core.state import daemon_json
+from dockmesh.core.state.resources import (
+    DEFAULT_MTU,
+    Admission,
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    nft_family,
+)
+from dockmesh.errors import HostError, HostErrorCode
+
+_FILE_BYTES = 1 << 20
+# What has a line for every peer.
+_LARGE = {REASSERT: 8 << 20, "previous.json": 8 << 20}
+# As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
+_TABLE = re.compile(
+    r"table (?P<ip>ip6?) dockmesh \{\n"
+    r"(?:set peers \{\ntype ipv[46]_addr\nflags interval\nelements = \{ (?P<peers>[\da-f:./,\s]+) \}\n\}\n)?"
+    r"(?:chain forward \{\ntype filter hook forward priority (?:filter - 1|-1); policy accept;\n"
+    r"(?P<marks>(?:ip [^\n{}]+\n|iifname [^\n{}]+\n)+)\}\n)?"
+    r"(?:chain source \{\ntype nat hook postrouting priority (?:srcnat - 1|99); policy accept;\n"
+    r"(?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr\n\}\n)?"
+    r"\}"
+)
+
+
+def owned(
+    sections: Sections, addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts | None, *, ip_forward: bool
+) -> Rows[Resource]:
+    """What dockmesh owns of a host, where it runs `docker` or does not."""
+    return Rows.of(
+        _docker_resources(sections, addresses, docker) if docker else (),
+        (Forwarding(IPV4, ip_forward),) if docker and docker.nftables else (),
+        _own(sections),
+        *(_routes(sections, family) for family in FAMILIES),
+    )
+
+
+def policy(sections: Sections, family: Family, name: str) -> str | None:
+    """The policy of a chain of the table filter, `-` where it has none; None where there is no such chain."""
+    lines = sections.lines_of("filter", family)
+    return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
+
+
+def text_of(sections: Sections, name: str) -> str | None:
+    """The text of a file; None where the host has no such file.
+
+    Raises:
+        HostError: it is too large for one that dockmesh or Docker wrote, or no text.
+    """
+    file = file_of(sections, name)
+    return _decoded(name, file[1]) if file else None
+
+
+def _own(sections: Sections) -> Iterator[Resource]:
+    yield from _own_files(sections, [REASSERT])
+    yield from _units(sections)
+    yield from _forwarding(sections)
+    yield from _chains(sections)
+    for family in FAMILIES:
+        yield from source_nats(sections[f"nft{SUFFIX[family]}"], family)
+
+
+def _routes(sections: Sections, family: Family) -> Iterator[Route]:
+    return filter(None, (own_route(line, family) for line in sections.lines_of("routes", family)))
+
+
+def _forwarding(sections: Sections) -> Iterator[Forwarding]:
+    """Of IPv6 alone: that of IPv4 Docker needs anyway. None where the kernel has no IPv6."""
+    if value := sections["forwarding6"].text:
+        yield Forwarding(IPV6, value != "0", policy(sections, IPV6, "FORWARD"))
+
+
+def docker0(
+    addresses: Iterable[tuple[str, Interface]],
+) -> tuple[IPv4Interface | None, IPv6Interface | None]:
+    """The addresses of docker0, the first of each family."""
+    own = [address for device, address in addresses if device == DOCKER_BRIDGE]
+    return (
+        next((address for address in own if isinstance(address, IPv4Interface)), None),
+        next((address for address in own if isinstance(address, IPv6Interface)), None),
+    )
+
+
+def _bridge(docker: DockerFacts, addresses: Iterable[tuple[str, Interface]]) -> Bridge:
+    """Docker leaves an address of IPv6 on docker0 that it had before: of its network it is only where that has IPv6."""
+    networks = [network for network in docker.networks if network.device == DOCKER_BRIDGE]
+    prefixes = {prefix for network in networks for prefix in network.prefixes}
+    address, address6 = docker0(addresses)
+    mtu = networks[0].mtu if networks else DEFAULT_MTU
+    return Bridge(address, address6=address6 if address6 and address6.network in prefixes else None, mtu=mtu)
+
+
+def _docker_resources(
+    sections: Sections, addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts
+) -> tuple[Resource, ...]:
+    files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
+    bridge = _bridge(docker, addresses)
+    text = next((file.text for file in files if file.path == DAEMON_JSON), None)
+    # A broken file is a conflict, and no change is made that would have to be undone.
+    with suppress(daemon_json.DaemonJsonError):
+        bridge = replace(bridge, pools=pools_of(sections["info"], text))
+        filed = daemon_json.admission(text, nftables=docker.nftables)
+        admission = _admission(sections["admission"], filed) if docker.nftables and filed else filed
+        return *files, replace(bridge, way_in=daemon_json.naming(text, bridge), admission=admission)
+    return *files, bridge
+
+
+def _admission(section: Section, filed: Admission) -> Admission:
+    """What the running daemon lets in by its own rules. What these do not tell is as the file has it."""
+    with reading("Docker's rules"):
+        borne, direct = section.text.split()
+        return Admission(
+            mark={"?": filed.mark, "none": None}[borne] if borne in {"?", "none"} else fwmark.parse(borne),
+            direct={"no": False, "?": filed.direct}[direct],
+        )
+
+
+def _own_files(sections: Sections, paths: Iterable[str]) -> tuple[File, ...]:
+    found = ((path, file_of(sections, path.rsplit("/", 1)[-1])) for path in paths)
+    return tuple(File(path, _decoded(path, file[1]), file[0]) for path, file in found if file)
+
+
+def _decoded(path: str, content: bytes) -> str:
+    most = _LARGE.get(path, _FILE_BYTES)
+    if len(content) > most:
+        raise HostError(
+            f"{path} is larger than {most >> 20} MiB: that is none dockmesh or Docker wrote",
+            code=HostErrorCode.FILE_TOO_LARGE,
+        )
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise HostError(
+            f"{path} is not UTF-8 text (byte {error.start}): mend it", code=HostErrorCode.FILE_NOT_TEXT
+        ) from error
+
+
+def _units(sections: Sections) -> tuple[Unit, ...]:
+    """Of a unit that is not there, systemctl says nothing but that it is inactive."""
+    states = sections["enabled"].lines()
+    active = sorted(states) == ["active", "enabled", "enabled"]
+    texts = ((name, text_of(sections, name)) for name in UNITS)
+    return tuple(Unit(name, text, active) for name, text in texts if text is not None)
+
+
+def _chains(sections: Sections) -> Iterator[Chain]:
+    for family, (name, table) in product(FAMILIES, CHAINS.items()):
+        lines = sections.lines_of(table, family)
+        if any(line.startswith(f":{name} ") for line in lines):
+            hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
+            mark = f"-A {name} "
+            rules = (intern(line[len(mark) :]) for line in lines if line.startswith(mark))
+            yield Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules), family)
+
+
+def source_nats(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
+    """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
+    if listed.status == 0:
+        found = _TABLE.fullmatch("\n".join(filter(None, map(str.strip, listed.lines()))))
+        with reading(f"table {nft_family(family)} dockmesh"):
+            yield _table(found.groupdict(default=""), family) if found else SourceNat(family=family)
+
+
+def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
+    marks = tuple(parts["marks"].splitlines())
+    if not parts["peers"] or not parts["prefix"]:
+        whole = parts["peers"] == parts["prefix"]
+        return SourceNat(family=family, marks=marks if whole else ())
+    peers = sorted(map(_element, parts["peers"].split(",")))
+    return SourceNat(ip_network(parts["prefix"]), tuple(peer for _order, peer in peers), family, marks)
+
+
+@remembered
+def _element(text: str) -> tuple[tuple[int, int, int], Network]:
+    """A network of a set, behind what it is sorted by."""
+    found = network(text.strip())
+    return order(found), found

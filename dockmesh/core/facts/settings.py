@@ -1,0 +1,58 @@
+"""What a host's kernel goes by besides its addresses and routes, whoever set it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dockmesh.core.host_output import Sections, quoted, reading
+from dockmesh.core.netfilter.firewalld import Ruleset, own, ruleset
+
+# What templates/facts.sh leaves out has this in its place.
+_MORE = "# more"
+# What decides about packets in a line of nft.
+_DECIDES = re.compile(r"\b(?:drop|reject|[sd]nat|masquerade|redirect|queue|tproxy|notrack)\b|^iptables-legacy ")
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What /proc/sys has of an interface."""
+
+    rp_filter: int
+    forwarding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """`rules` are those of iptables as they are saved, but for dockmesh's own chains.
+
+    `others`: what refuses or translates packets in tables that are neither iptables' nor dockmesh's, nor `firewalld`'s.
+    `unclear`: what decides as well and is not read; None where there is nothing of the kind.
+    """
+
+    switches: Mapping[str, Switches] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unclear: str | None = None
+    firewalld: Ruleset = field(default_factory=dict)
+
+
+def kernel(sections: Sections) -> Kernel:
+    """Read it out of the answer of `templates/facts.sh`."""
+    with reading("switches"):
+        switches = dict(map(switch, sections["switches"].lines()))
+    tables = sections["tables"].lines()
+    others = tuple(line for line in own(tables, others=True) if _DECIDES.search(line))
+    return Kernel(switches, tuple(sections["rules"].lines()), others, _unclear(sections), ruleset(tables))
+
+
+def switch(line: str) -> tuple[str, Switches]:
+    """A line `DEVICE RP_FILTER FORWARDING`. Raises ValueError where it is none."""
+    device, rp_filter, forwarding = line.split()
+    return device, Switches(int(rp_filter), forwarding == "1")
+
+
+def _unclear(sections: Sections) -> str | None:
+    if rule := sections["policy"].text:
+        return f"it has a routing rule: {quoted(rule)}"
+    more = any(_MORE in sections[name].lines() for name in ("rules", "tables"))
+    return "it has more rules than are read" if more else None

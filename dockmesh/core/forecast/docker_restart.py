@@ -1,0 +1,44 @@
+"""What a restart of Docker makes of a host: docker0 is new, containers have other addresses, and rules follow them."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface
+
+from dockmesh.core.addresses import alone
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.netfilter.iptables_tables import Firewall
+
+
+def restarted(at: Ground, facts: HostFacts, bridge: IPv4Interface) -> tuple[Ground, list[IPv4Address]]:
+    """The host with docker0 on that address, and the addresses of the containers that are there then."""
+    running = [each for each in (facts.docker.containers if facts.docker else ()) if each.address]
+    stay = [each.address for each in running if each.address and not each.auto_remove]
+    free = (address for address in bridge.network.hosts() if address != bridge.ip)
+    moved = dict(zip(stay, free, strict=False))
+    words = {str(alone(old)): str(alone(new)) for old, new in moved.items()}
+    if at.docker0:
+        words[str(at.docker0.network)] = str(bridge.network)
+    gone = {str(alone(each.address)) for each in running if each.address and each.address not in moved}
+    chains = {place: tuple(_followed(rules, words, gone)) for place, rules in at.firewall.chains.items()}
+    others = tuple(each for each in at.addresses if each[0] != DOCKER_BRIDGE)
+    now = replace(at, addresses=(*others, (DOCKER_BRIDGE, bridge)), firewall=Firewall(chains, at.firewall.policies))
+    return now if at.switch("all").forwarding else _opened(now), list(moved.values())
+
+
+def _opened(at: Ground) -> Ground:
+    """Docker lets a host forward that did not, and closes it then."""
+    policies = {**at.firewall.policies, ("filter", "FORWARD"): "DROP"}
+    switches = {device: replace(each, forwarding=True) for device, each in at.switches.items()}
+    return replace(at, switches=switches, firewall=Firewall(at.firewall.chains, policies))
+
+
+def _followed(rules: Sequence[str], words: Mapping[str, str], gone: Collection[str]) -> Iterator[str]:
+    """Docker's rules name docker0's network and its containers; those about a container that is gone go."""
+    for rule in rules:
+        parts = rule.split(" ")
+        if DOCKER_BRIDGE not in parts:
+            yield rule
+        elif not any(part in gone for part in parts):
+            yield " ".join(words.get(part, part) for part in parts)

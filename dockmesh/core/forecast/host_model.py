@@ -1,0 +1,63 @@
+"""A host as packets find it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface
+
+from dockmesh.core.facts.iproute import KernelRoute
+from dockmesh.core.facts.links import Link
+from dockmesh.core.facts.settings import Switches
+from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.netfilter.firewalld import Ruleset
+from dockmesh.core.netfilter.flow import Span
+from dockmesh.core.netfilter.iptables_tables import Firewall
+from dockmesh.core.netfilter.verdicts import Reason
+from dockmesh.core.state.resources import SourceNat
+
+_OFF = Switches(0, forwarding=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A route, ready to be compared: `hop` is its next hop as a number."""
+
+    route: KernelRoute
+    span: Span
+    hop: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A host as packets of IPv4 find it. `unclear`: why nothing can be said of it.
+
+    `bridge` and `container` are what probes of it ask for. `others`: rules that are not walked. Roads come in the order
+    in which the kernel prefers them.
+    """
+
+    host: Host
+    unclear: Reason | None
+    bridge: IPv4Address | None = None
+    container: IPv4Address | None = None
+    addresses: tuple[tuple[str, IPv4Interface], ...] = ()
+    links: Mapping[str, Link] = field(default_factory=dict)
+    switches: Mapping[str, Switches] = field(default_factory=dict)
+    roads: tuple[Road, ...] = ()
+    firewall: Firewall = field(default_factory=Firewall)
+    keeps: SourceNat | None = None
+    others: tuple[str, ...] = ()
+    firewalld: Ruleset = field(default_factory=dict)
+
+    @property
+    def docker0(self) -> IPv4Interface | None:
+        """The address of docker0."""
+        return next((each for device, each in self.addresses if device == DOCKER_BRIDGE), None)
+
+    @property
+    def uplink(self) -> str | None:
+        """The interface with the address that peers have as next hop."""
+        return next((device for device, each in self.addresses if each.ip == self.host.underlay), None)
+
+    def switch(self, device: str) -> Switches:
+        """The switches of an interface; of one that is new, those it will get."""
+        return self.switches.get(device) or self.switches.get("default", _OFF)

@@ -1,0 +1,135 @@
+"""What a plan does to reachability, and what came otherwise than was foreseen."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dockmesh.core.addresses import IPV4
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.forecast.build_model import ground, unread
+from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.forecast.predict import WAYS, Forecast, State
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.netfilter.flow import members
+from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
+from dockmesh.core.planning.plan import HostPlan, Outcome
+from dockmesh.core.probes.model import FailureCode, Kind, Probe, Report
+
+# Of so many hosts at most: all pairs of 300 are walked in two seconds.
+FORESEEN = 300
+Turn = Literal["gained", "lost", "failing", "unknown"]
+TURNS: tuple[Turn, ...] = ("gained", "lost", "failing", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """Probes of a kind from one host that are not reached all along, and of which the same is foreseen.
+
+    `why`: what stops them, or may; None for what is gained.
+    """
+
+    source: str
+    kind: Kind
+    targets: tuple[str, ...]
+    before: State
+    after: State
+    why: Reason | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """What the plan does to them; `failing`: nothing."""
+        if "unknown" in {self.before, self.after}:
+            return "unknown"
+        if self.after == "reached":
+            return "gained"
+        return "lost" if self.before == "reached" else "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How many probes are `before` and `after` a plan in which state, and all those not reached in both."""
+
+    before: Mapping[State, int]
+    after: Mapping[State, int]
+    shifts: tuple[Shift, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A probe that came otherwise than foreseen. `code` and `why`: the reason it should have failed, or does."""
+
+    probe: Probe
+    foreseen: State
+    reached: bool
+    code: ReasonCode | FailureCode | None
+    why: str | None
+
+
+def outlook(
+    fleet: Fleet, asking: Iterable[Host], facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
+) -> Outlook:
+    """What the asking hosts would find now, and after the plans."""
+    names = {host.name for host in asking}
+    places = [place for place, host in enumerate(fleet.hosts) if host.name in names]
+    before = _forecast(fleet, facts, {})
+    after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applyable})
+    return Outlook(_counts(before, places), _counts(after, places), tuple(_shifts(before, after, places)))
+
+
+def differences(
+    fleet: Fleet,
+    facts: Mapping[str, HostFacts],
+    plans: Mapping[str, HostPlan],
+    outcomes: Iterable[Outcome],
+    report: Report,
+) -> Iterator[Difference]:
+    """Where `report` is not as foreseen for what came of the hosts: as planned, as before, or nobody knows how."""
+    came = {each.host: each for each in outcomes}
+    known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
+    now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applyable and came[name].ok})
+    places = {name: place for place, name in enumerate(now.names)}
+    for answer in report.answers:
+        probe = answer.probe
+        place, target = places[probe.source], places[probe.target]
+        if not answer.probed or probe.family != IPV4:
+            continue
+        foreseen = next(state for state, hosts in now.states(place, probe.kind).items() if hosts >> target & 1)
+        if foreseen != "unknown" and (foreseen == "reached") is not answer.arrives:
+            code, why = now.why(place, target, probe.kind) or (answer.code, answer.reason)
+            yield Difference(probe, foreseen, answer.arrives, code, why)
+
+
+def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:
+    return Forecast([_ground(host, facts.get(host.name), plans.get(host.name)) for host in fleet.hosts])
+
+
+def _ground(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> Ground:
+    return ground(host, facts, plan.changes if plan else ()) if facts else unread(host, "it was not read")
+
+
+def _counts(forecast: Forecast, places: Iterable[int]) -> Mapping[State, int]:
+    counts: dict[State, int] = {"reached": 0, "failing": 0, "unknown": 0}
+    for place in places:
+        for kind in WAYS:
+            for state, hosts in forecast.states(place, kind).items():
+                counts[state] += hosts.bit_count()
+    return counts
+
+
+def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterator[Shift]:
+    for place in places:
+        for kind in WAYS:
+            for was, had in before.states(place, kind).items():
+                for now, has in after.states(place, kind).items():
+                    if (hosts := had & has) and (was, now) != ("reached", "reached"):
+                        yield from _alike(after if now != "reached" else before, place, kind, hosts, (was, now))
+
+
+def _alike(told: Forecast, place: int, kind: Kind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
+    """By what stops them."""
+    found: dict[Reason | None, list[str]] = {}
+    for target in members(hosts):
+        why = None if states == ("failing", "reached") else told.why(place, target, kind)
+        found.setdefault(why, []).append(told.names[target])
+    for why, targets in found.items():
+        yield Shift(told.names[place], kind, tuple(targets), *states, why)

@@ -1,0 +1,116 @@
+"""Who will reach whom: the probes of a status, walked there and back over what their hosts are. IPv4 alone."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Literal
+
+from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.forecast.host_path import Site
+from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.netfilter.flow import Book, Far, Role, members, union
+from dockmesh.core.netfilter.verdicts import Reason, Sieve
+from dockmesh.core.probes.model import Kind
+
+State = Literal["reached", "failing", "unknown"]
+# Where the probes of a kind begin, and where they end.
+WAYS: Mapping[Kind, tuple[Role, Role]] = {
+    "host-bridge": ("underlay", "bridge"),
+    "host-container": ("underlay", "container"),
+    "container-container": ("container", "container"),
+}
+
+
+class Forecast:
+    """The prediction for hosts that are so, in the fleet's order. Sets are of their places."""
+
+    def __init__(self, grounds: Sequence[Ground]) -> None:
+        self.names = tuple(each.host.name for each in grounds)
+        book = _book(grounds)
+        self._sites = tuple(Site(each, place, book) for place, each in enumerate(grounds))
+        self._offers = {
+            "bridge": _places(each.host.prefix is not None for each in grounds),
+            "container": _places(each.host.docker for each in grounds),
+        }
+        self.states = cache(self._states)
+        self._columns = cache(self._columned)
+
+    def why(self, place: int, target: int, kind: Kind) -> Reason | None:
+        """The first thing on the way that stops a probe which fails, or that may."""
+        sure = bool(self.states(place, kind)["failing"] >> target & 1)
+        found = (leg.why(at, sure=sure) for leg, at in self._legs(place, target, kind))
+        return next(filter(None, found), None)
+
+    def _states(self, place: int, kind: Kind) -> Mapping[State, int]:
+        """What is foreseen of a host's probes of a kind."""
+        (begin, end), site = WAYS[kind], self._sites[place]
+        asked = self._asked(place, kind)
+        own = [site.out(begin, end).sieve, *([site.own()] if begin != end == "container" else [])]
+        stops, doubts = (union(getattr(each, what) for each in own) for what in ("stopped", "doubted"))
+        for hosts, source, home in self._seen(site, begin, end) if asked else ():
+            stopping, doubting = self._columns(end, source)
+            stops |= hosts & (home.stopped | stopping[place])
+            doubts |= hosts & (home.doubted | doubting[place])
+        failing = asked & stops
+        unknown = asked & doubts & ~failing
+        return {"reached": asked & ~failing & ~unknown, "failing": failing, "unknown": unknown}
+
+    def _asked(self, place: int, kind: Kind) -> int:
+        """Whom a host asks for, as `reach.questions.probes` has it."""
+        begin, end = WAYS[kind]
+        if begin == "container" and not self._offers["container"] >> place & 1:
+            return 0
+        return self._offers[end] & ~(0 if kind == "host-container" else 1 << place)
+
+    @staticmethod
+    def _seen(site: Site, begin: Role, end: Role) -> Iterator[tuple[int, Role, Sieve]]:
+        """By which address the others see a host's probes, and how their answers come home to it.
+
+        Of what comes from an address that the fleet does not know the host by, nothing more is said.
+        """
+        leaving = site.out(begin, end)
+        masked = leaving.masked & ~leaving.odd
+        yield ~(leaving.masked | leaving.odd), begin, site.into(begin, end, reply=True)
+        if masked:
+            yield masked, "underlay", site.into(begin, end, reply=True, masked=True)
+
+    def _columned(self, end: Role, source: Role) -> tuple[list[int], list[int]]:
+        """For each source, the targets that do not take its probe in or answer it, and those that may not."""
+        stops, doubts = [0] * len(self._sites), [0] * len(self._sites)
+        for target in members(self._offers[end]):
+            for leg in self._there(target, end, source):
+                for found, hosts in ((stops, leg.stopped), (doubts, leg.doubted)):
+                    for place in members(hosts):
+                        found[place] |= 1 << target
+        return stops, doubts
+
+    def _there(self, target: int, end: Role, source: Role) -> tuple[Sieve, Sieve]:
+        site = self._sites[target]
+        return site.into(end, source), site.out(end, source, reply=True).sieve
+
+    def _legs(self, place: int, target: int, kind: Kind) -> Iterator[tuple[Sieve, int]]:
+        """The way of one probe, and whose packet in each part of it is its own."""
+        (begin, end), site = WAYS[kind], self._sites[place]
+        if place == target:
+            yield site.own(), place
+            return
+        yield site.out(begin, end).sieve, target
+        for hosts, source, home in self._seen(site, begin, end):
+            if hosts >> target & 1:
+                yield from ((leg, place) for leg in self._there(target, end, source))
+                yield home, target
+
+
+def _book(grounds: Sequence[Ground]) -> Book:
+    underlays = {place: int(each.host.underlay) for place, each in enumerate(grounds)}
+    bridges = {place: int(each.bridge) for place, each in enumerate(grounds) if each.bridge}
+    containers = {place: int(each.container) for place, each in enumerate(grounds) if each.container}
+    owners = {address: 1 << place for place, address in underlays.items()}
+    for place, each in enumerate(grounds):
+        for device, address in each.addresses:
+            if device != DOCKER_BRIDGE:
+                owners.setdefault(int(address.ip), 1 << place)
+    return Book({"underlay": Far(underlays), "bridge": Far(bridges), "container": Far(containers)}, owners)
+
+
+def _places(each: Iterable[bool]) -> int:
+    return sum(1 << place for place, there in enumerate(each) if there)

@@ -1,0 +1,80 @@
+"""Prefixes written into an inventory's text, of which everything else stays byte for byte."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Final, cast
+
+from dockmesh.core.inventory.yaml_document import Document, Mapping, Mark
+from dockmesh.core.inventory.yaml_reader import BREAK, BYTE_ORDER_MARK
+from dockmesh.errors import InventoryError, ProblemCode
+
+_AFTER: Final = ("underlay", "address")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Insertion:
+    """What goes into the text before its character `at`."""
+
+    at: int
+    text: str
+
+
+class _Lines:
+    """A text by lines, which are counted from 1 as in marks."""
+
+    def __init__(self, text: str) -> None:
+        breaks = list(BREAK.finditer(text))
+        self.text = text
+        self._starts = [0, *(found.end() for found in breaks)]
+        self._breaks = [found.group() for found in breaks] or ["\n"]
+
+    def offset(self, mark: Mark) -> int:
+        line, column = mark
+        return self._starts[line - 1] + column - 1
+
+    def below(self, line: int, entry: str) -> _Insertion:
+        """`entry` as a line of its own below `line`; a last line without a break stays without one."""
+        if line < len(self._starts):
+            return _Insertion(self._starts[line], entry + self._breaks[line - 1])
+        return _Insertion(len(self.text), self._breaks[-1] + entry)
+
+
+def insert_prefixes(text: str, document: Document, prefixes: dict[str, IPv4Network]) -> str:
+    """`text` with a key `prefix` for each of the hosts in `prefixes`, behind its underlay, or else its address.
+
+    Args:
+        text: the inventory, of which `document` was read without a problem.
+        document: it says where things stand.
+        prefixes: by host; none of these has one of its own.
+
+    Raises:
+        InventoryError: a host takes over its very address by `<<`, and has no place to write beside.
+    """
+    body = text.removeprefix(BYTE_ORDER_MARK)
+    lines = _Lines(body)
+    pieces, done = [text[: len(text) - len(body)]], 0
+    for new in sorted(_insertion(lines, document, host, str(prefix)) for host, prefix in prefixes.items()):
+        pieces += body[done : new.at], new.text
+        done = new.at
+    return "".join((*pieces, body[done:]))
+
+
+def _insertion(lines: _Lines, document: Document, host: str, prefix: str) -> _Insertion:
+    keys = _keys(document, host)
+    beside = next((key for key in _AFTER if key in keys.ends_at), None)
+    if beside is None:
+        why = f"{host} takes over its address by <<; write prefix: {prefix} by hand"
+        raise InventoryError([document.problem(("hosts", host), ProblemCode.INHERITED_ADDRESS, why, at_key=True)])
+    key_at, (line, column) = keys.keys_at[beside], keys.ends_at[beside]
+    # JSON is YAML too, and shall stay JSON.
+    quote = '"' if lines.text.startswith('"', lines.offset(key_at)) else ""
+    entry = f"{quote}prefix{quote}: {quote}{prefix}{quote}"
+    if keys.flow:
+        return _Insertion(lines.offset((line, column)), f", {entry}")
+    # A value written as a block (`>-`) reaches to the start of the line behind it.
+    return lines.below(line - 1 if column == 1 else line, " " * (key_at[1] - 1) + entry)
+
+
+def _keys(document: Document, host: str) -> Mapping:
+    hosts = cast(Mapping, document.root["hosts"])
+    return cast(Mapping, hosts[host])

@@ -1,0 +1,73 @@
+"""The types of the inventory's keys: how each is read from text, and what editors are told about it."""
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
+
+from dockmesh.core.inventory import addresses, addresses6, scalars
+from dockmesh.core.model import Allow
+from dockmesh.core.text import did_you_mean, quoted
+from dockmesh.errors import InvalidValueError, ProblemCode
+
+_T = TypeVar("_T")
+_STRING: Final = {"type": "string"}
+
+
+def _scalar(read: Callable[[str], _T]) -> PlainValidator:
+    def validate(value: object) -> _T:
+        if isinstance(value, str):
+            return read(value)
+        if value is None:
+            raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
+        raise InvalidValueError(ProblemCode.WRONG_TYPE, "takes one value, not several")
+
+    return PlainValidator(validate)
+
+
+def _choice(*known: str) -> tuple[PlainValidator, WithJsonSchema]:
+    def choose(text: str) -> str:
+        if text in known:
+            return text
+        raise InvalidValueError(
+            ProblemCode.UNKNOWN_VALUE, f"{quoted(text)} is unknown; use {' or '.join(known)}{did_you_mean(text, known)}"
+        )
+
+    return _scalar(choose), WithJsonSchema({"enum": list(known)})
+
+
+def _matching(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema(_STRING | {"pattern": f"^{pattern}$"})
+
+
+def _between(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
+    limits = {"type": "integer", "minimum": low, "maximum": high}
+    return _scalar(partial(scalars.whole, low=low, high=high)), WithJsonSchema(limits)
+
+
+# None stands for a key that is absent: a key that is there and empty does not pass _scalar.
+MeshName = Annotated[str, _scalar(scalars.name), _matching(scalars.NAME)]
+HostName = Annotated[str, _matching(scalars.NAME)]
+Tag = Annotated[str, _scalar(scalars.tag), _matching(scalars.TAG)]
+Allowed = Annotated[Allow, _scalar(scalars.allow), _matching("(tcp|udp)(/[0-9]+(-[0-9]+)?)?")]
+Word = Annotated[str | None, _scalar(scalars.word), _matching(scalars.WORD)]
+Jump = Annotated[str | None, _scalar(scalars.jump), _matching(scalars.WORD)]
+Netns = Annotated[str | None, _scalar(scalars.netns), _matching(scalars.NETNS)]
+Address = Annotated[IPv4Address | str | None, _scalar(scalars.address), _matching(scalars.ADDRESS)]
+Underlay = Annotated[IPv4Address | None, _scalar(addresses.underlay), WithJsonSchema(_STRING | {"format": "ipv4"})]
+Prefix = Annotated[IPv4Network | None, _scalar(addresses.prefix), _matching(addresses.WITH_LENGTH)]
+Pool = Annotated[IPv4Network | None, _scalar(addresses.pool), _matching(addresses.WITH_LENGTH)]
+Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(addresses.WITH_LENGTH)]
+Underlay6 = Annotated[IPv6Address | None, _scalar(addresses6.underlay6), WithJsonSchema(_STRING | {"format": "ipv6"})]
+Prefix6 = Annotated[IPv6Network | None, _scalar(addresses6.prefix6), _matching(addresses6.WITH_LENGTH)]
+Bridge6 = Annotated[IPv6Interface | None, _scalar(addresses6.bridge6), _matching(addresses6.WITH_LENGTH)]
+Truth = Annotated[bool, _scalar(scalars.truth), WithJsonSchema({"type": "boolean"})]
+Port = Annotated[int | None, *_between(1, 65535)]
+PrefixLength = Annotated[int, *_between(16, 30)]
+PoolSize = Annotated[int, *_between(16, 29)]
+Seconds = Annotated[int, *_between(10, 3600)]
+Policy = Annotated[Literal["strict", "accept-new"] | None, *_choice("strict", "accept-new")]
+Become = Annotated[Literal["none", "sudo"] | None, *_choice("none", "sudo")]
+EMPTY_IF_NULL: Final = BeforeValidator(lambda value: {} if value is None else value)

@@ -1,0 +1,134 @@
+"""Text of the inventory -> names, words and numbers, each with its reason for people where it is none.
+
+Every function raises InvalidValueError; its message starts with the value, for the name of the key to go before it.
+"""
+
+import re
+from ipaddress import IPv4Address
+from typing import Final, Literal
+
+from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
+from dockmesh.core.model import Allow
+from dockmesh.core.text import quoted
+from dockmesh.errors import InvalidValueError, ProblemCode
+
+NAME: Final = "[a-z0-9][a-z0-9.-]{0,62}"
+TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
+NETNS: Final = "[A-Za-z0-9._][A-Za-z0-9._-]{0,254}"
+WORD: Final = r"[^\s-]\S*"
+ADDRESS: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
+_HOP = re.compile("(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>.*))?")
+_ALLOW = re.compile("(?P<protocol>tcp|udp)(?:/(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?)?")
+_TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def name(text: str) -> str:
+    """The name of a host or of the mesh."""
+    if re.fullmatch(NAME, text):
+        return text
+    raise InvalidValueError(
+        ProblemCode.BAD_NAME,
+        f"{quoted(text)} is not a name: 1 to 63 of a-z, 0-9, '.' and '-', the first a letter or a digit"
+        + _suggestion(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")[:63], text),
+    )
+
+
+def tag(text: str) -> str:
+    """A tag, as `--limit tag:NAME` takes it."""
+    if re.fullmatch(TAG, text):
+        return text
+    raise InvalidValueError(
+        ProblemCode.BAD_TAG,
+        f"{quoted(text)} is not a tag: 1 to 63 of letters, digits, '_', '.' and '-', no '.' or '-' first",
+    )
+
+
+def word(text: str) -> str:
+    """Text that may stand as one argument and can never be taken for an option."""
+    if not text:
+        raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
+    if text.startswith("-"):
+        raise InvalidValueError(
+            ProblemCode.OPTION_LIKE, f"{quoted(text)} starts with '-' and could be taken for an option"
+        )
+    if not all(letter.isprintable() and not letter.isspace() for letter in text):
+        raise InvalidValueError(ProblemCode.BAD_CHARACTER, f"{quoted(text)} holds white space or control characters")
+    return text
+
+
+def netns(text: str) -> str:
+    """The name of a network namespace: one path component below /run/netns."""
+    if re.fullmatch(NETNS, text) and text not in {".", ".."}:
+        return text
+    raise InvalidValueError(
+        ProblemCode.BAD_NETNS,
+        f"{quoted(text)} is not the name of a network namespace: letters, digits, '.', '_', '-', no '-' first",
+    )
+
+
+def address(text: str) -> IPv4Address | str:
+    """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
+    word(text)
+    refuse_ipv6(text)
+    if re.fullmatch("[0-9.]+", text):
+        return ipv4(text)
+    if re.fullmatch(ADDRESS, text):
+        return text
+    hint = "; write user and port as keys of their own" if re.search("[@:]", text) else ""
+    raise InvalidValueError(ProblemCode.BAD_ADDRESS, f"{quoted(text)} is neither an IPv4 address nor a host name{hint}")
+
+
+def jump(text: str) -> str:
+    """Hosts to go through, as ssh -J takes them: `[USER@]HOST[:PORT]`, comma-separated; or `none`."""
+    word(text)
+    for hop in text.split(","):
+        parts = _HOP.fullmatch(hop)
+        if not parts:
+            raise InvalidValueError(
+                ProblemCode.BAD_JUMP, f"{quoted(text)} is not USER@HOST:PORT (user and port may be left out)"
+            )
+        address(parts["host"])
+        if parts["user"]:
+            word(parts["user"])
+        if parts["port"] is not None:
+            whole(parts["port"], 1, 65535)
+    return text
+
+
+def whole(text: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`, written in decimal."""
+    if not _NUMBER.fullmatch(text):
+        raise InvalidValueError(ProblemCode.NOT_A_NUMBER, f"{quoted(text)} is not a whole number; use {low} to {high}")
+    number = int(text)
+    if not low <= number <= high:
+        raise InvalidValueError(ProblemCode.OUT_OF_RANGE, f"{number} is out of range; use {low} to {high}")
+    return number
+
+
+def truth(text: str) -> bool:
+    """`true` or `false`, or YAML's other words for them."""
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    raise InvalidValueError(ProblemCode.NOT_A_BOOLEAN, f"{quoted(text)} is neither true nor false")
+
+
+def allow(text: str) -> Allow:
+    """What peers may reach: `tcp`, `udp/53`, `tcp/8000-8099`."""
+    parts = _ALLOW.fullmatch(text)
+    if not parts:
+        raise InvalidValueError(
+            ProblemCode.BAD_PORTS, f"{quoted(text)} is none of tcp, udp, tcp/PORT and tcp/FIRST-LAST"
+        )
+    protocol: Literal["tcp", "udp"] = "tcp" if parts["protocol"] == "tcp" else "udp"
+    if parts["first"] is None:
+        return Allow(protocol)
+    first = whole(parts["first"], 1, 65535)
+    last = whole(parts["last"], 1, 65535) if parts["last"] else first
+    if last < first:
+        raise InvalidValueError(ProblemCode.REVERSED_RANGE, f"{quoted(text)} ends before it begins")
+    return Allow(protocol, first, last)
+
+
+def _suggestion(better: str, text: str) -> str:
+    return f"; did you mean {better!r}?" if better != text and re.fullmatch(NAME, better) else ""

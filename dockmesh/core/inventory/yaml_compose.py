@@ -1,0 +1,199 @@
+"""YAML's events -> the document, without recursion and bounded in depth and in what aliases unfold to."""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from yaml import events as ev
+
+from dockmesh.core.inventory.yaml_document import Mapping, Mark, Sequence, Value
+from dockmesh.core.text import quoted
+from dockmesh.errors import ProblemCode
+
+DEPTH: Final = 32
+UNFOLDED: Final = 500_000
+INVENTORY: Final = "an inventory is a mapping with the keys mesh, connection and hosts"
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_CORE: Final = "tag:yaml.org,2002:"
+_TAGS: Final = {
+    ev.ScalarEvent: {"!", *(_CORE + kind for kind in ("str", "int", "bool", "float", "null"))},
+    ev.MappingStartEvent: {"!", _CORE + "map"},
+    ev.SequenceStartEvent: {"!", _CORE + "seq"},
+}
+
+
+class StopError(Exception):
+    """A fault beyond which nothing sensible can be read."""
+
+    def __init__(self, mark: Mark, code: ProblemCode, why: str) -> None:
+        self.fault = (mark, code, why)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A collection that is still open; `key` waits for its value."""
+
+    container: Mapping | Sequence
+    mark: Mark
+    anchor: str | None
+    size_before: int
+    key: str | None = None
+    key_at: Mark = (1, 1)
+    merging: bool = False
+    merges: list[Mapping] = field(default_factory=list)
+
+    def wants_key(self) -> bool:
+        return self.key is None and isinstance(self.container, Mapping)
+
+
+class Composer:
+    """Takes the events of a stream one by one; `faults` are those that did not stop it.
+
+    Args:
+        keys: what is to be read, for people: `an inventory is a mapping with the keys ...`.
+        any_tag: tags are passed over, as in the files of others.
+    """
+
+    def __init__(self, keys: str = INVENTORY, *, any_tag: bool = False) -> None:
+        self._keys, self._any_tag = keys, any_tag
+        self.faults: list[tuple[Mark, ProblemCode, str]] = []
+        self._root: Value = None
+        self._root_at: Mark = (1, 1)
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, tuple[Value, int]] = {}
+        self._documents = 0
+        self._size = 0
+        self._aliased = 0
+
+    def take(self, event: ev.Event) -> None:
+        """Add what `event` says."""
+        match event:
+            case ev.ScalarEvent():
+                self._scalar(event)
+            case ev.MappingStartEvent():
+                self._start(event, Mapping(flow=bool(event.flow_style)))
+            case ev.SequenceStartEvent():
+                self._start(event, Sequence())
+            case ev.CollectionEndEvent():
+                self._end()
+            case ev.AliasEvent():
+                self._alias(event)
+            case ev.DocumentStartEvent():
+                self._start_document(event)
+
+    def mapping(self) -> Mapping:
+        """The finished document."""
+        if self._root is None:
+            raise StopError((1, 1), ProblemCode.EMPTY_FILE, f"the file is empty; {self._keys}")
+        if not isinstance(self._root, Mapping):
+            raise StopError(self._root_at, ProblemCode.NOT_A_MAPPING, self._keys)
+        return self._root
+
+    def _start_document(self, event: ev.DocumentStartEvent) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            why = "a second document starts here; an inventory is one document"
+            raise StopError(_mark(event), ProblemCode.SECOND_DOCUMENT, why)
+
+    def _scalar(self, event: ev.ScalarEvent) -> None:
+        mark, plain = _mark(event), event.implicit[0]
+        value = None if event.value in _NULLS and (plain or event.tag == _CORE + "null") else event.value
+        if event.tag is not None:
+            self._check_tag(event, mark)
+        self._size += 1
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, 1)
+        if self._stack and self._stack[-1].wants_key():
+            self._key(event.value, mark, merging=plain and event.value == "<<")
+        else:
+            self._put(value, mark, _end_mark(event))
+
+    def _alias(self, event: ev.AliasEvent) -> None:
+        mark, name = _mark(event), event.anchor
+        if any(frame.anchor == name for frame in self._stack):
+            raise StopError(mark, ProblemCode.CYCLE, f"*{name} stands inside &{name}: it would contain itself")
+        if name not in self._anchors:
+            why = f"*{name} refers to &{name}, which does not stand before it"
+            raise StopError(mark, ProblemCode.UNKNOWN_ANCHOR, why)
+        value, size = self._anchors[name]
+        self._size += size
+        self._aliased += size
+        if self._aliased > UNFOLDED:
+            raise StopError(mark, ProblemCode.TOO_LARGE, f"aliases unfold to more than {UNFOLDED:,} values")
+        if not self._stack[-1].wants_key():
+            self._put(value, mark, _end_mark(event))
+        elif isinstance(value, str):
+            self._key(value, mark, merging=False)
+        else:
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text")
+
+    def _start(self, event: ev.CollectionStartEvent, container: Mapping | Sequence) -> None:
+        mark = _mark(event)
+        if event.tag is not None:
+            self._check_tag(event, mark)
+        if len(self._stack) == DEPTH:
+            raise StopError(mark, ProblemCode.TOO_DEEP, f"nested more than {DEPTH} levels deep")
+        if self._stack and self._stack[-1].wants_key():
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text; put quotes around what starts with { or [")
+        self._stack.append(_Frame(container, mark, event.anchor, self._size))
+        self._size += 1
+
+    def _end(self) -> None:
+        frame = self._stack.pop()
+        if isinstance(frame.container, Mapping):
+            for merged in frame.merges:
+                frame.container.absorb(merged)
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = (frame.container, self._size - frame.size_before)
+        self._put(frame.container, frame.mark)
+
+    def _key(self, text: str, mark: Mark, *, merging: bool) -> None:
+        frame = self._stack[-1]
+        frame.key, frame.key_at, frame.merging = text, mark, merging
+
+    def _put(self, value: Value, mark: Mark, end: Mark | None = None) -> None:
+        if not self._stack:
+            self._root, self._root_at = value, mark
+            return
+        frame = self._stack[-1]
+        if isinstance(frame.container, Sequence):
+            frame.container.append(value)
+            frame.container.items_at.append(mark)
+        elif frame.merging:
+            self._merge(frame, value, mark)
+        elif frame.key is not None:
+            self._enter(frame.container, frame.key, value, key_at=frame.key_at, value_at=mark, end_at=end)
+        frame.key = None
+
+    def _enter(
+        self, container: Mapping, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None
+    ) -> None:
+        if key in container:
+            why = f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"
+            self.faults.append((key_at, ProblemCode.DUPLICATE_KEY, why))
+        else:
+            container.enter(key, value, key_at=key_at, value_at=value_at, end_at=end_at)
+
+    def _merge(self, frame: _Frame, value: Value, mark: Mark) -> None:
+        for source in value if isinstance(value, Sequence) else [value]:
+            if isinstance(source, Mapping):
+                frame.merges.append(source)
+            else:
+                why = "<< takes a mapping or a list of mappings, as in <<: *defaults"
+                self.faults.append((mark, ProblemCode.BAD_MERGE, why))
+
+    def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Mark) -> None:
+        tag = event.tag or "!"
+        if not self._any_tag and tag not in _TAGS[type(event)]:
+            shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
+            why = f"tag {quoted(shown)} means nothing here; remove it"
+            self.faults.append((mark, ProblemCode.UNKNOWN_YAML_TAG, why))
+
+
+def _mark(event: ev.Event) -> Mark:
+    start: Any = event.start_mark  # the stubs allow for None; a parser's events always have it
+    return start.line + 1, start.column + 1
+
+
+def _end_mark(event: ev.Event) -> Mark:
+    end: Any = event.end_mark
+    return end.line + 1, end.column + 1

@@ -1,0 +1,77 @@
+"""A YAML document of text as it was written, whose every key and value knows its place."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from dockmesh.core.text import one_line
+from dockmesh.errors import Problem, ProblemCode
+
+Mark: TypeAlias = tuple[int, int]
+Path: TypeAlias = tuple[str | int, ...]
+Value: TypeAlias = "str | Mapping | Sequence | None"
+
+
+class Mapping(dict[str, "Value"]):
+    """A mapping by the raw text of its keys; marks are (line, column), counted from 1.
+
+    `ends_at` is right behind a value, for the mapping's own keys that have one word or alias as value;
+    `flow` says that it is written in braces.
+    """
+
+    __slots__ = ("ends_at", "flow", "keys_at", "values_at")
+
+    def __init__(self, *, flow: bool = False) -> None:
+        super().__init__()
+        self.flow = flow
+        self.keys_at: dict[str, Mark] = {}
+        self.values_at: dict[str, Mark] = {}
+        self.ends_at: dict[str, Mark] = {}
+
+    def enter(self, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None = None) -> None:
+        """Set `key` and remember where it stands."""
+        self[key], self.keys_at[key], self.values_at[key] = value, key_at, value_at
+        if end_at is not None:
+            self.ends_at[key] = end_at
+
+    def absorb(self, other: "Mapping") -> None:
+        """Take over what `other` has and this one lacks, as `<<` does."""
+        for key, value in other.items():
+            if key not in self:
+                self.enter(key, value, key_at=other.keys_at[key], value_at=other.values_at[key])
+
+
+class Sequence(list["Value"]):
+    """A list with the marks of its items."""
+
+    __slots__ = ("items_at",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items_at: list[Mark] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document whose root is a mapping, and what is wrong with it as YAML: duplicate keys, tags."""
+
+    file: str
+    root: Mapping
+    problems: tuple[Problem, ...]
+
+    def problem(self, path: Path, code: ProblemCode, message: str, *, at_key: bool = False) -> Problem:
+        """A problem at `place(path)`."""
+        return Problem(self.file, *self.place(path, at_key=at_key), code, one_line(message))
+
+    def place(self, path: Path, *, at_key: bool = False) -> Mark:
+        """Where the value of `path` is, or its key; where there is none, the key of what lacks it."""
+        node: Value = self.root
+        key_at = value_at = (1, 1)
+        for part in path:
+            if isinstance(node, Mapping) and isinstance(part, str) and part in node:
+                key_at, value_at, node = node.keys_at[part], node.values_at[part], node[part]
+            elif isinstance(node, Sequence) and isinstance(part, int) and part < len(node):
+                key_at = value_at = node.items_at[part]
+                node = node[part]
+            else:
+                return key_at
+        return key_at if at_key else value_at

@@ -1,0 +1,82 @@
+"""YAML text -> document, by PyYAML's parser in C where there is one.
+
+Every scalar stays the text it is: what it means is for the schema to say, so that a host called `no`, `130`
+or `1e3` is a name and `port: 022` is no octal number. Built from the parser's events, since the composer in C
+recurses without bound and takes the process down on deep nesting; events are the faster way as well.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import yaml
+from yaml.events import Event
+
+from dockmesh.core.inventory.yaml_compose import INVENTORY, Composer, StopError
+from dockmesh.core.inventory.yaml_document import Document, Mark
+from dockmesh.errors import InventoryError, Problem, ProblemCode
+
+BYTE_ORDER_MARK: Final = "\ufeff"
+BREAK: Final = re.compile("\r\n|\r|\n")
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What YAML allows, less the marks and separators that editors do not show and count lines by differently.
+_UNFIT: Final = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
+
+
+def read(text: str, *, file: str, keys: str = INVENTORY, any_tag: bool = False) -> Document:
+    """The one document of `text`; `keys` and `any_tag` are the composer's.
+
+    Raises:
+        InventoryError: `text` is no YAML, or no single mapping.
+    """
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    composer = Composer(keys, any_tag=any_tag)
+    try:
+        _refuse_unfit_characters(text)
+        for event in _events(text):
+            composer.take(event)
+        root = composer.mapping()
+    except StopError as stop:
+        faults = [*composer.faults, stop.fault]
+        raise InventoryError([Problem(file, *mark, code, why) for mark, code, why in sorted(faults)]) from None
+    return Document(file, root, tuple(Problem(file, *mark, code, why) for mark, code, why in composer.faults))
+
+
+def _events(text: str) -> Iterator[Event]:
+    loader = _LOADER(text)
+    try:
+        while (event := loader.get_event()) is not None:
+            yield event
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_fault(error, text) from None
+    finally:
+        loader.dispose()
+
+
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
+    lines = BREAK.split(text)
+    at = error.problem_mark or error.context_mark
+    line, column = (at.line, at.column) if at and at.line < len(lines) else (len(lines) - 1, len(lines[-1]))
+    problem = error.problem or "it cannot be read"
+    if "tab character" in problem or lines[line][column : column + 1] == "\t":
+        return StopError((line + 1, column + 1), ProblemCode.TAB, "a tab cannot indent YAML; use spaces")
+    context = f" {error.context}" if error.context else ""
+    return StopError((line + 1, column + 1), ProblemCode.SYNTAX, f"not valid YAML: {problem}{context}")
+
+
+def _refuse_unfit_characters(text: str) -> None:
+    found = _UNFIT.search(text)
+    if not found:
+        return
+    code = ord(found.group())
+    if code in _ESCAPED_BYTES:
+        why = f"byte 0x{code - 0xDC00:02x} is not UTF-8; save the file as UTF-8"
+        raise StopError(_place(text, found.start()), ProblemCode.NOT_UTF8, why)
+    why = f"character U+{code:04X} has no place in an inventory"
+    raise StopError(_place(text, found.start()), ProblemCode.BAD_CHARACTER, why)
+
+
+def _place(text: str, index: int) -> Mark:
+    before = BREAK.split(text[:index])
+    return len(before), len(before[-1]) + 1

@@ -1,0 +1,127 @@
+"""The rules of a firewall with their counters, and which of them took a packet of the probe."""
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
+
+from dockmesh.core.host_output import Section, reading
+from dockmesh.core.netfilter.iptables_save import TABLES, Key, is_named, saved
+
+_REFUSE = frozenset({"DROP", "REJECT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet of the probe on one host. No interface: it comes from the host itself, or is for it."""
+
+    source: IPv4Address
+    destination: IPv4Address
+    came_in: str | None
+    goes_out: str | None
+
+    @property
+    def hook(self) -> Literal["INPUT", "FORWARD", "OUTPUT"]:
+        """The chain that decides in the table filter."""
+        return "INPUT" if self.goes_out is None else "OUTPUT" if self.came_in is None else "FORWARD"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule, or a chain's policy where `text` is empty, and how many packets it took during the probe."""
+
+    table: str
+    chain: str
+    text: str
+    target: str
+    took: int
+
+    @property
+    def dockers(self) -> bool:
+        """Whether Docker made it, and its drops come behind what dockmesh lets in."""
+        own = self.chain.startswith("DOCKER") and self.chain != "DOCKER-USER"
+        per_container = self.table == "raw" and re.fullmatch(r"-d \S+ ! -i \S+ -j DROP", self.text) is not None
+        return own or per_container or (self.chain == "FORWARD" and not self.text)
+
+    def __str__(self) -> str:
+        """As iptables writes it."""
+        table = "" if self.table == "filter" else f"-t {self.table} "
+        return f"{table}-A {self.chain} {self.text}" if self.text else f"{table}-P {self.chain} {self.target}"
+
+
+def counted(before: Section, after: Section) -> tuple[Rule, ...]:
+    """The rules of two outputs of `iptables-save -c`, with what each took in between.
+
+    Raises:
+        HostError: that is no such output.
+    """
+    with reading("firewall"):
+        had = Counter[Key]()
+        for key, packets in saved(before.lines()):
+            had[key] += packets
+        has = Counter[Key]()
+        for key, packets in saved(after.lines()):
+            has[key] += packets
+        return tuple(_rule(key, max(0, packets - had[key])) for key, packets in has.items())
+
+
+def refusing(rules: Sequence[Rule], packet: Packet) -> Iterator[Rule]:
+    """Those that refuse such a packet and took some during the probe, in the order in which it meets their tables."""
+    for table in TABLES:
+        for rule in rules:
+            if rule.table == table and rule.target in _REFUSE and rule.took and _takes(rule, packet):
+                yield rule
+
+
+def jumps(rules: Sequence[Rule], table: str, hook: str, chain: str) -> bool:
+    """Whether the chain is called where it should be."""
+    return any((rule.table, rule.chain, rule.text) == (table, hook, f"-j {chain}") for rule in rules)
+
+
+def in_chain(rules: Sequence[Rule], table: str, chain: str) -> list[Rule]:
+    """The rules of a chain."""
+    return [rule for rule in rules if rule.text and (rule.table, rule.chain) == (table, chain)]
+
+
+def took(rules: Sequence[Rule], source: IPv4Network) -> int:
+    """How many packets rules took that are for this very source."""
+    return sum(rule.took for rule in rules if f"-s {source} " in f"{rule.text} ")
+
+
+def _rule(key: Key, packets: int) -> Rule:
+    table, chain, text = key
+    if text.startswith("policy "):
+        return Rule(table, chain, "", text.removeprefix("policy "), packets)
+    words = shlex.split(text)
+    target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-j", "-g"}), "")
+    return Rule(table, chain, text, target, packets)
+
+
+def _takes(rule: Rule, packet: Packet) -> bool:
+    """Whether the rule may be about such a packet; of what it says about other things the counter decides."""
+    if not rule.text:
+        return rule.chain in {packet.hook, "PREROUTING", "POSTROUTING"}
+    words = shlex.split(rule.text)
+    for at, word in enumerate(words[:-1]):
+        no = at > 0 and words[at - 1] == "!"
+        if (said := _fits(word, words[at + 1], packet)) is not None and said is no:
+            return False
+    return True
+
+
+def _fits(flag: str, value: str, packet: Packet) -> bool | None:
+    match flag:
+        case "-s":
+            return packet.source in IPv4Network(value)
+        case "-d":
+            return packet.destination in IPv4Network(value)
+        case "-i":
+            return is_named(packet.came_in, value)
+        case "-o":
+            return is_named(packet.goes_out, value)
+        case "-p":
+            return value in {"icmp", "all", "1", "0"}
+    return None

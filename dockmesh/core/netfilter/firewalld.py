@@ -1,0 +1,216 @@
+"""firewalld's table of nft, walked: what becomes there of pings that a host forwards, takes in or sends.
+
+What iptables accepts goes through this table as well, and may be refused there. Docker puts its bridges into a zone
+`docker`. What comes in by another zone and is for that one firewalld refuses, from its 1.0 on, unless a policy lets it
+through. Docker 27 and later make one, `docker-forwarding`, for whatever comes in. With older ones it takes an admin to
+make one, and one for peers alone: what else keeps others from their containers is no more than a policy of iptables.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from shlex import quote
+from typing import Literal
+
+from dockmesh.core.host_output import printable
+from dockmesh.core.netfilter.flow import Flow, span
+from dockmesh.core.netfilter.iptables_tables import MOST_STEPS
+
+Hook = Literal["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
+# By chain, its rules; by `@` and the name of a set, its elements.
+Ruleset = Mapping[str, tuple[str, ...]]
+
+TABLE = "inet firewalld"
+# Docker puts its bridges into their zone as it starts, if firewalld runs by then.
+_INTO_ZONE = "systemctl restart docker"
+_IPSET = "firewall-cmd --permanent --new-ipset dockmesh --type hash:net; firewall-cmd --permanent --ipset dockmesh"
+_POLICY = "firewall-cmd --permanent --policy dockmesh"
+_LETTING = quote("rule family=ipv4 source ipset=dockmesh accept")
+_DEEPEST = 32
+_HANDLE = re.compile(r" # handle \d+$")
+_VERDICT = re.compile(r"(accept|drop|return|(?:jump|goto) \S+|reject(?: with [\w -]+)?)$")
+# What a rule asks of a packet, and what is said of it besides. A set stands in braces.
+_ASKS = re.compile(
+    r"(?P<device>[io]ifname) (?P<not_device>!= )?(?P<devices>\{[^}]*\}|\S+)"
+    r"|ip (?P<end>[sd]addr) (?P<not_address>!= )?(?P<addresses>\{[^}]*\}|\S+)"
+    r"|ct state (?P<states>\{[^}]*\}|\S+)"
+    r"|icmp type (?P<types>\{[^}]*\}|\S+)"
+    r"|(?:meta l4proto|ip protocol) (?P<protocols>\{[^}]*\}|\S+)"
+    r"|(?P<never>meta nfproto ipv6|ip6 \w+|icmpv6 \w+|(?:tcp|udp|sctp|dccp|th) \w+|ct status dnat)(?= )"
+    r"|(?P<always>meta nfproto ipv4|counter(?: packets \d+ bytes \d+)?|comment \"[^\"]*\"|limit [^\"]*)"
+    r"|(?P<unknown>\S+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Whose pings a rule of a chain refuses; or may, unless it is `sure`."""
+
+    hosts: int
+    chain: str
+    rule: str
+    sure: bool
+
+    def __str__(self) -> str:
+        """Where it stands."""
+        return f"{TABLE} {self.chain}: {self.rule}"
+
+
+def ruleset(lines: Iterable[str]) -> Ruleset:
+    """The chains and sets of firewalld's table among the tables that nft lists; none where it has none."""
+    found: dict[str, list[str]] = {}
+    block: list[str] = []
+    for line in own(lines):
+        words = line.split()
+        if words[:1] in (["chain"], ["set"]) and words[2:3] == ["{"]:
+            block = found.setdefault(f"{'@' * (words[0] == 'set')}{words[1]}", [])
+        elif line and line != "}":
+            block.append(_HANDLE.sub("", line))
+    return {name: _elements(text) if name.startswith("@") else tuple(text) for name, text in found.items()}
+
+
+def _elements(lines: Iterable[str]) -> tuple[str, ...]:
+    _, _, text = " ".join(lines).partition("elements = ")
+    return tuple(_listed(text)) if text else ()
+
+
+def own(lines: Iterable[str], *, others: bool = False) -> Iterator[str]:
+    """The lines of firewalld's table, or all the `others`."""
+    inside = False
+    for line in map(printable, lines):
+        if line.startswith("table "):
+            inside = line.startswith(f"table {TABLE} ")
+        if inside is not others:
+            yield line
+
+
+def refusals(chains: Ruleset, hook: Hook, flow: Flow, hosts: int) -> Iterator[Refusal]:
+    """What refuses pings of these hosts, or may."""
+    for name, rules in chains.items():
+        if rules and rules[0].startswith(f"type filter hook {hook.lower()} "):
+            walk = _Walk(chains, flow)
+            # firewalld's policies are to accept.
+            passed = walk.through(name, hosts, 0) | walk.accepted
+            for (chain, rule), taken in walk.refused.items():
+                for some, sure in ((taken & ~passed, True), (taken & passed, False)):
+                    if some:
+                        yield Refusal(some, chain, rule, sure)
+
+
+def mending(chains: Ruleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
+    """The commands by which firewalld lets peers through to the bridge. It names those that it has in a zone."""
+    if not any(f'"{bridge}"' in rule for rules in chains.values() for rule in rules):
+        return _INTO_ZONE
+    entries = " ".join(f"--add-entry {_entry(each)}" for each in peers)
+    return (
+        f"{_IPSET} {entries}; firewall-cmd --permanent --new-policy dockmesh; {_POLICY} --add-ingress-zone ANY; "
+        f"{_POLICY} --add-egress-zone docker; {_POLICY} --add-rich-rule {_LETTING}; firewall-cmd --reload"
+    )
+
+
+def _entry(network: IPv4Network) -> str:
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+class _Walk:
+    """All that may become of pings. A doubtful rule both takes one and leaves it where it is."""
+
+    def __init__(self, chains: Ruleset, flow: Flow) -> None:
+        self._chains, self._flow = chains, flow
+        self.accepted = self._steps = 0
+        self.refused: dict[tuple[str, str], int] = {}
+
+    def through(self, name: str, here: int, depth: int) -> int:
+        """Follow pings through a chain; those that may come out at its end."""
+        out = 0
+        for rule in self._chains.get(name, ()):
+            self._steps += 1
+            if self._steps > MOST_STEPS:
+                self.accepted |= here
+                self.refused[name, "too many rules"] = here
+                break
+            verdict = _VERDICT.search(rule)
+            took, sure = self._takes(rule[: verdict.start()], here) if verdict and here else (0, 0)
+            if verdict is None or not took:
+                continue
+            back = self._decide(verdict[1].partition(" "), took, (name, rule), depth)
+            here &= ~sure
+            if verdict[1].startswith("jump "):
+                here |= back
+            else:
+                out |= back
+        return out | here
+
+    def _decide(self, verdict: tuple[str, str, str], took: int, where: tuple[str, str], depth: int) -> int:
+        """What comes back of those that a rule takes."""
+        match verdict:
+            case ("jump" | "goto", _, chain):
+                return took if depth >= _DEEPEST else self.through(chain, took, depth + 1)
+            case ("return", _, _):
+                return took
+            case ("accept", _, _):
+                self.accepted |= took
+            case _:
+                self.refused[where] = self.refused.get(where, 0) | took
+        return 0
+
+    def _takes(self, asked: str, here: int) -> tuple[int, int]:
+        """Of those that are here, whom a rule may be about, and whom for sure."""
+        sure = here
+        for found in _ASKS.finditer(asked):
+            hosts = self._about(found)
+            if hosts is None:
+                sure = 0
+            else:
+                here &= hosts
+        return here, sure & here
+
+    def _about(self, found: re.Match[str]) -> int | None:
+        """Whose pings are as asked; None where that is not understood."""
+        if found.lastgroup == "addresses":
+            hosts = self._between(found)
+            return None if hosts is None else self._flow.far.all & ~hosts if found["not_address"] else hosts
+        holds = _holds(found, self._flow)
+        return None if holds is None else self._flow.far.all * holds
+
+    def _between(self, found: re.Match[str]) -> int | None:
+        flow, text = self._flow, found["addresses"]
+        listed = self._chains.get(text) if text.startswith("@") else _listed(text)
+        try:
+            spans = [span(IPv4Network(each, strict=False)) for each in listed or ()]
+        except ValueError:
+            return None
+        if listed is None:
+            return None
+        if (found["end"] == "saddr") is flow.inbound:
+            return flow.far.among(spans)
+        return flow.far.all * any(first <= flow.near <= last for first, last in spans)
+
+
+def _holds(found: re.Match[str], flow: Flow) -> bool | None:
+    match found.lastgroup:
+        case "devices":
+            device = flow.came_in if found["device"] == "iifname" else flow.goes_out
+            return any(_is(device, each) for each in _listed(found["devices"])) is not bool(found["not_device"])
+        case "states":
+            return ("established" if flow.reply else "new") in _listed(found["states"])
+        case "types":
+            return ("echo-reply" if flow.reply else "echo-request") in _listed(found["types"])
+        case "protocols":
+            return not {"icmp", "1"}.isdisjoint(_listed(found["protocols"]))
+        case "never":
+            return False
+        case "always":
+            return True
+    return None
+
+
+def _listed(text: str) -> list[str]:
+    return [each.strip(' "') for each in text.strip("{ }").split(",")]
+
+
+def _is(device: str | None, name: str) -> bool:
+    if device is None:
+        return False
+    return device.startswith(name[:-1]) if name.endswith("*") else device == name

@@ -1,0 +1,32 @@
+"""What iptables-save writes, with counters or without, taken apart."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from dockmesh.core.host_output import printable
+
+# In which a packet meets the tables, where it meets several in one place.
+TABLES = ("raw", "mangle", "nat", "filter", "security")
+# Table, chain, and the rule's text; of a chain's policy `policy TARGET`.
+Key = tuple[str, str, str]
+_POLICY = re.compile(r":(\S+) (\S+) \[(\d+):\d+\]")
+_RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) (.*)")
+
+
+def saved(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
+    """The rules and policies, each with the packets it took; what is neither is passed over."""
+    table = ""
+    for line in (line if line.isprintable() else printable(line) for line in lines):
+        if line.startswith("*"):
+            table = line[1:]
+        elif found := _POLICY.fullmatch(line):
+            yield (table, found[1], f"policy {found[2]}"), int(found[3])
+        elif found := _RULE.fullmatch(line):
+            yield (table, found[2], found[3]), int(found[1] or 0)
+
+
+def is_named(device: str | None, value: str) -> bool:
+    """Whether a rule's `-i` or `-o` is about an interface; None is none."""
+    if device is None:
+        return False
+    return device.startswith(value[:-1]) if value.endswith("+") else device == value

@@ -1,0 +1,133 @@
+"""Tables of nft that are not iptables': which of their rules may refuse a packet, and what dockmesh's own marks."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+
+from dockmesh.core.host_output import Section, printable, reading
+from dockmesh.core.names import FORWARD_CHAIN
+from dockmesh.core.netfilter import firewalld
+from dockmesh.core.netfilter.counters import Packet, Rule
+
+DOCKERS = "ip docker-bridges"
+OWN = "ip dockmesh"
+# iptables' own, where it is the one of nft; its rules are read from itself.
+_IPTABLES = frozenset({"ip filter", "ip nat", "ip raw", "ip mangle", "ip security"})
+_HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
+_COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
+_VERDICT = re.compile(r"\b(drop|reject)\b")
+_MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) .*\bcounter packets (\d+) .* accept\b')
+_ABOUT = re.compile(r"\bip ([sd])addr (!= )?([\d./]+)(?= )")
+_ALWAYS = {"prerouting", "postrouting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that drops or rejects, or a policy where `text` is empty. `took` is None where it has no counter.
+
+    `handle` is what nft deletes it by.
+    """
+
+    table: str
+    chain: str
+    text: str
+    took: int | None
+    handle: int | None = None
+
+
+def marked(before: Section, after: Section) -> tuple[Rule, ...]:
+    """The rules by which dockmesh's own table marks what peers send, told as the accepts of iptables they stand for.
+
+    Raises:
+        HostError: they are none.
+    """
+    had: dict[str, int] = dict(_marks(before))
+    return tuple(
+        Rule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, took - had.get(text, 0))) for text, took in _marks(after)
+    )
+
+
+def _marks(section: Section) -> Iterator[tuple[str, int]]:
+    for line in _tables(section).get(OWN, {}).get("forward", []):
+        if found := _MARKS.match(line):
+            with reading("table ip dockmesh"):
+                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3])
+
+
+def refusals(before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+    """What of others' tables may refuse such a packet: what counted one first, and of what does not count all."""
+    found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
+    return tuple(sorted(found, key=lambda each: each.took is None))
+
+
+def refused_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+    """What of a table has refused such packets."""
+    return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.took)
+
+
+def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
+    had = {(each.table, each.chain, each.text): each.took for each in _all(before, packet, of)}
+    for each in _all(after, packet, of):
+        took = None if each.took is None else each.took - (had.get((each.table, each.chain, each.text)) or 0)
+        if took is None or took > 0:
+            yield replace(each, took=took)
+
+
+def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
+    """Chains are followed to their hook only by their table: one that is jumped to counts where its table has one."""
+    for table, chains in _tables(section).items():
+        if not of(table):
+            continue
+        hooks = {hook for lines in chains.values() for hook in _hooks(lines)}
+        if not hooks & {packet.hook.lower(), *_ALWAYS}:
+            continue
+        for chain, lines in chains.items():
+            own = set(_hooks(lines))
+            if not own or own & {packet.hook.lower(), *_ALWAYS}:
+                yield from _in(table, chain, lines, packet)
+
+
+def _in(table: str, chain: str, lines: list[str], packet: Packet) -> Iterator[Refusal]:
+    for line in lines:
+        if line.startswith("type "):
+            if "policy drop" in line:
+                yield Refusal(table, chain, "", None)
+        elif _VERDICT.search(line) and all(_about(found, packet) for found in _ABOUT.finditer(line)):
+            counter = _COUNTER.search(line)
+            text, _, handle = _COUNTER.sub("", line).partition(" # handle ")
+            yield Refusal(table, chain, text, int(counter[1]) if counter else None, int(handle) if handle else None)
+
+
+def _about(found: re.Match[str], packet: Packet) -> bool:
+    address: IPv4Address = packet.source if found[1] == "s" else packet.destination
+    try:
+        return (address in IPv4Network(found[3], strict=False)) is not bool(found[2])
+    except ValueError:
+        return True
+
+
+def _hooks(lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        if found := _HOOK.match(line):
+            yield found[1]
+
+
+def _tables(section: Section) -> Mapping[str, Mapping[str, list[str]]]:
+    """By table and chain, the lines; sets and the like are passed over."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    chains: dict[str, list[str]] | None = None
+    chain: list[str] | None = None
+    for line in map(printable, section.lines()):
+        # What opens a block bears its handle behind the brace.
+        match line.split(" # handle ")[0].split() if "{ # handle " in line else line.split():
+            case ["table", family, name, "{"]:
+                chains = tables.setdefault(f"{family} {name}", {}) if family in {"ip", "inet"} else None
+                chain = None
+            case ["chain", name, "{"] if chains is not None:
+                chain = chains.setdefault(name, [])
+            case [_, _, "{"] | ["}"]:
+                chain = None
+            case _ if chain is not None and line:
+                chain.append(line)
+    return tables

@@ -1,0 +1,95 @@
+"""Hosts that an inventory shall begin with, as other tools' files or the user name them."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dockmesh.core.inventory import scalars
+from dockmesh.core.text import one_line, quoted
+from dockmesh.errors import InvalidValueError, Problem, ProblemCode
+
+Value = str | int
+_PORTS: Final = (1, 65535)
+_ARGUMENT = re.compile(r"(?:(?P<user>[^@]*)@)?(?P<host>[^@:\[\]]+)(?::(?P<port>[^:]*))?")
+_READ: Final[Mapping[str, Callable[[str], object]]] = {
+    "address": scalars.address,
+    "user": scalars.word,
+    "port": lambda text: scalars.whole(text, *_PORTS),
+    "identity_file": scalars.word,
+    "jump": scalars.jump,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is said; line and column count from 1, and are 0 of what was said on the command line."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def problem(self, code: ProblemCode, message: str) -> Problem:
+        """What is wrong there."""
+        return Problem(self.file, self.line, self.column, code, one_line(message))
+
+    def __str__(self) -> str:
+        """As in a message."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A host to begin with. `keys` are those of the inventory's `connection`, as far as something is said of them.
+
+    `apart`: why it can be no host of a mesh, whatever it is.
+    """
+
+    name: str
+    address: str
+    place: Place
+    keys: Mapping[str, Value] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    apart: str | None = None
+
+
+def name_of(text: str) -> str:
+    """What a host called `text` elsewhere is called here.
+
+    Raises:
+        InvalidValueError: nothing in it makes a name.
+    """
+    return scalars.name(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.") or text)
+
+
+def read(key: str, text: str) -> Value:
+    """The value of a key: of `connection`, or `address`.
+
+    Raises:
+        InvalidValueError: it is none.
+    """
+    found = _READ[key](text)
+    return found if isinstance(found, int) else text
+
+
+def named(argument: str) -> Candidate:
+    """A host as the command line names it: `[USER@]HOST[:PORT]`.
+
+    Raises:
+        InvalidValueError: it is none.
+    """
+    parts = _ARGUMENT.fullmatch(argument)
+    if not parts:
+        scalars.address(argument)
+        raise InvalidValueError(ProblemCode.BAD_HOST, f"{quoted(argument)} is not [USER@]HOST[:PORT]")
+    keys = {key: read(key, parts[key]) for key in ("user", "port") if parts[key] is not None}
+    return Candidate(name_of(parts["host"]), str(read("address", parts["host"])), Place(quoted(argument)), keys)
+
+
+def doubled(candidates: Iterable[Candidate]) -> Iterator[Problem]:
+    """Names that more than one host would have, each with the place of the first."""
+    first: dict[str, Candidate] = {}
+    for each in candidates:
+        before = first.setdefault(each.name, each)
+        if before is not each:
+            yield each.place.problem(ProblemCode.DUPLICATE, f"host {each.name} stands in {before.place} already")

@@ -1,0 +1,183 @@
+"""Conflicts of a host with its Docker and its firewall."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
+from typing import Any
+
+from dockmesh.core import fwmark
+from dockmesh.core.addresses import IPV4, within
+from dockmesh.core.desired import mtu
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.docker import DockerFacts
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
+from dockmesh.core.netfilter import firewalld
+from dockmesh.core.netfilter.flow import Far, Flow, members, union
+from dockmesh.core.peers import peers
+from dockmesh.core.planning.conflicts.ipv6 import overriding
+from dockmesh.core.planning.plan import Conflict, ConflictCode
+from dockmesh.core.state import daemon_json
+
+_DIRECT = f'{{"{daemon_json.DIRECT}": true}}'
+
+
+def against_docker(
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, narrow: Narrowest
+) -> Iterator[Conflict]:
+    """Every conflict of a host that has to do with its Docker, in a stable order."""
+    yield from _opened(host, facts, docker)
+    yield from _docker(facts, docker, narrow)
+    yield from _firewalld(fleet, host, facts)
+
+
+def invalid_daemon_json(error: daemon_json.DaemonJsonError) -> Conflict:
+    """The host's daemon.json cannot be edited, so there is nothing to plan from."""
+    return Conflict(
+        ConflictCode.DAEMON_JSON_INVALID,
+        DAEMON_JSON,
+        f"the file is {error}",
+        "correct the file; dockmesh keeps the keys that are not its own",
+    )
+
+
+def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+    if docker.rootless:
+        yield Conflict(
+            ConflictCode.DOCKER_ROOTLESS,
+            "docker",
+            "Docker is rootless, so its networks are not networks of the host",
+            "use the Docker of the system",
+        )
+    if docker.swarm:
+        yield Conflict(
+            ConflictCode.DOCKER_SWARM,
+            "docker",
+            "Docker is in a swarm, which moves containers when Docker restarts",
+            "docker swarm leave, or set docker: false in the inventory",
+        )
+    if not docker.nftables and not docker.firewall_backend.startswith("iptables"):
+        yield Conflict(
+            ConflictCode.FIREWALL_BACKEND_UNKNOWN,
+            "docker",
+            f"Docker uses the firewall backend {docker.firewall_backend}, which dockmesh does not support",
+            "set firewall-backend to iptables or nftables",
+        )
+    if docker.nftables and "nft" not in facts.tools:
+        yield Conflict(
+            ConflictCode.NFT_MISSING,
+            "nft",
+            "it is not installed, and dockmesh needs it to accept peers where Docker uses nftables",
+            "install nftables",
+        )
+    yield from _flags(docker)
+    yield from _daemon_json(facts, docker, narrow)
+
+
+def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Peers that it would keep from containers for sure, whatever iptables accepts."""
+    chains = facts.kernel.firewalld
+    uplink = next((device for device, address in facts.addresses if address.ip == host.underlay), None)
+    if not chains or host.bridge is None or uplink is None:
+        return
+    others = peers(fleet, host)
+    networks = [each for peer in others for each in (IPv4Network(peer.underlay), peer.prefix) if each]
+    far = Far({place: int(each.broadcast_address) for place, each in enumerate(networks)})
+    flow = Flow(far, int(host.bridge.ip), inbound=True, came_in=uplink, goes_out=DOCKER_BRIDGE)
+    refused = union(each.hosts for each in firewalld.refusals(chains, "FORWARD", flow, far.all) if each.sure)
+    if refused:
+        remedy = firewalld.mending(chains, DOCKER_BRIDGE, map(networks.__getitem__, members(refused)))
+        yield Conflict(
+            ConflictCode.FIREWALLD_REJECTS,
+            "firewalld",
+            f"it rejects what peers send to containers through {uplink}, regardless of what iptables accepts",
+            remedy,
+        )
+
+
+def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+    """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
+    file = facts.file(DAEMON_JSON)
+    if not docker.nftables or daemon_json.agreed(file.text if file else None, _DIRECT, [daemon_json.DIRECT]):
+        return
+    for network in docker.networks:
+        outside = [each for each in network.prefixes if host.prefix and not within(each, host.prefix)]
+        if network.device != DOCKER_BRIDGE and outside:
+            yield Conflict(
+                ConflictCode.NETWORK_EXPOSED,
+                f"network {network.name}",
+                f"{', '.join(map(str, outside))} is outside {host.prefix}, and {daemon_json.DIRECT}, which peers need "
+                "where Docker uses nftables, opens its published ports to everyone who has a route",
+                "remove the network, dockmesh apply, and create it again (with Compose: down, dockmesh apply, up)",
+            )
+
+
+def _flags(docker: DockerFacts) -> Iterator[Conflict]:
+    flags = {argument.split("=")[0]: argument for argument in docker.arguments}
+    for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables", *_nftables_flags(docker)):
+        if flag in flags and flags[flag] != "--iptables=true":
+            yield overriding(flags[flag], docker)
+    elsewhere = docker.flag("--config-file")
+    if elsewhere not in {None, DAEMON_JSON}:
+        yield Conflict(
+            ConflictCode.DOCKER_CONFIG_FILE,
+            "docker",
+            f"dockerd reads its configuration from {elsewhere}",
+            f"remove --config-file, and move the file to {DAEMON_JSON}",
+        )
+
+
+def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
+    return [f"--{key}" for key in daemon_json.NFTABLES_KEYS if docker.nftables]
+
+
+def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
+    """What an admin has said of the two keys that dockmesh needs, and will not say otherwise."""
+    named = keys.get(daemon_json.FWMARK)
+    if named is not None and not (isinstance(named, str) and fwmark.parse(named)):
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_FWMARK,
+            DAEMON_JSON,
+            f"{daemon_json.FWMARK} is {named!r}, which matches no packet or every one",
+            f"set it to {fwmark.OWN!r}, or remove the key",
+        )
+    if keys.get(daemon_json.DIRECT) is False:
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_DIRECT_ROUTING,
+            DAEMON_JSON,
+            f"{daemon_json.DIRECT} is false, so Docker drops what peers send",
+            "remove the key",
+        )
+
+
+def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+    file = facts.file(DAEMON_JSON)
+    try:
+        keys = daemon_json.load(file.text if file else None)
+    except daemon_json.DaemonJsonError as error:
+        yield invalid_daemon_json(error)
+        return
+    if "bridge" in keys:
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_BRIDGE,
+            DAEMON_JSON,
+            f"bridge is {keys['bridge']!r}, which excludes bip",
+            "remove the key",
+        )
+    if docker.nftables:
+        yield from _nftables_keys(keys)
+    if keys.get("iptables") is False:
+        yield Conflict(
+            ConflictCode.DAEMON_JSON_IPTABLES,
+            DAEMON_JSON,
+            "iptables is false, so Docker keeps no rules of its own",
+            "remove the key",
+        )
+    elif IPV4 not in facts.docker_user and docker.firewall_backend.startswith("iptables"):
+        yield Conflict(
+            ConflictCode.DOCKER_USER_MISSING,
+            "DOCKER-USER",
+            "this chain is missing, and Docker's other rules with it",
+            "systemctl restart docker",
+        )
+    yield from mtu.conflicts(facts, docker, narrow)

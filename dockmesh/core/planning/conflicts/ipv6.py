@@ -1,0 +1,95 @@
+"""IPv6 conflicts of a host."""
+
+from collections.abc import Iterator
+from ipaddress import IPv6Interface
+
+from dockmesh.core.addresses import IPV6
+from dockmesh.core.desired.firewall import iptables
+from dockmesh.core.facts.docker import DockerFacts
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.model import Host
+from dockmesh.core.planning.plan import Conflict, ConflictCode
+from dockmesh.core.state.daemon_json import BIP6, IPV6_KEYS, first_of
+from dockmesh.core.state.resources import FORWARDING
+
+_ROUTER_ADVERTISEMENT = "ra"
+
+
+def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Every conflict of `host` with what the inventory says of its IPv6; none where it says nothing."""
+    if host.ipv6 is None:
+        return
+    switch = facts.actual.forwarding(IPV6)
+    if switch is None:
+        yield Conflict(
+            ConflictCode.IPV6_MISSING,
+            "ipv6",
+            "the kernel of the host has no IPv6",
+            "remove underlay6 and prefix6 of the host from the inventory",
+        )
+    elif host.ipv6.prefix and not host.docker and not switch.on:
+        key = FORWARDING[IPV6]
+        yield Conflict(
+            ConflictCode.IPV6_FORWARDING_OFF,
+            key,
+            f"the host does not forward IPv6, so peers cannot reach {host.ipv6.prefix}",
+            f"sysctl -w {key}=1",
+        )
+    if isinstance(host.ipv6.bridge, IPv6Interface) and facts.docker:
+        yield from _docker0(host.ipv6.bridge, facts, facts.docker)
+        if switch and not switch.on:
+            yield from _router_advertisements(facts)
+
+
+def overriding(argument: str, docker: DockerFacts) -> Conflict:
+    """Dockerd is started with an argument about what daemon.json shall say."""
+    return Conflict(
+        ConflictCode.DOCKER_FLAG,
+        "docker",
+        f"dockerd is started with {argument}, which daemon.json cannot override",
+        f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
+    )
+
+
+def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+    for argument in docker.arguments:
+        if argument.split("=")[0].removeprefix("--") in IPV6_KEYS:
+            yield overriding(argument, docker)
+    if docker.nftables:
+        yield Conflict(
+            ConflictCode.IPV6_WITH_NFTABLES,
+            "docker",
+            "Docker uses nftables, with which dockmesh joins hosts by IPv4 only",
+            "remove underlay6 and prefix6 of the host from the inventory",
+        )
+    first = first_of(bridge.network)
+    if docker.major < BIP6 and bridge != first:
+        yield Conflict(
+            ConflictCode.BRIDGE6_NOT_FIRST,
+            str(bridge),
+            f"docker0 cannot have this address, since Docker before {BIP6} gives it the first of its network",
+            f"set bridge6 to {first}",
+        )
+    if iptables(IPV6) not in facts.tools:
+        yield Conflict(
+            ConflictCode.IP6TABLES_MISSING,
+            iptables(IPV6),
+            "it is not installed, so dockmesh cannot drop what hosts outside the mesh send",
+            "install iptables",
+        )
+
+
+def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
+    """A host that forwards passes router advertisements over, and so loses its way out (kernel, accept_ra)."""
+    for route in facts.foreign_routes:
+        out = route.prefix.version == IPV6 and route.prefix.prefixlen == 0
+        if out and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.takes_ra:
+            # With slashes, since the name of a VLAN's interface has a dot in it.
+            key = f"net/ipv6/conf/{route.device}/accept_ra"
+            yield Conflict(
+                ConflictCode.ACCEPT_RA_TOO_LOW,
+                key,
+                "it is 1, so the host loses its default route, which comes from router advertisements, as soon as "
+                "Docker forwards IPv6",
+                f"sysctl -w {key}=2, and the same in /etc/sysctl.d",
+            )

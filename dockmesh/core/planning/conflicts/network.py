@@ -1,0 +1,231 @@
+"""Conflicts and notes of a host, found before anything changes: every fact, with its remedy."""
+
+from collections.abc import Iterable, Iterator
+
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
+from dockmesh.core.desired import mtu
+from dockmesh.core.desired.routing import common_way, on_link
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import METRIC, KernelRoute
+from dockmesh.core.model import Fleet, Host, Stack
+from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.peers import Peers, peers
+from dockmesh.core.planning.conflicts.docker import against_docker
+from dockmesh.core.planning.conflicts.ipv6 import against_ipv6
+from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.prefix_index import Prefixes
+from dockmesh.core.state.resources import FORWARDING
+
+# OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
+_HALF_DEFAULT = 1
+
+
+def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Conflict]:
+    """Every conflict of `host`, in a stable order."""
+    yield from _underlay(host, facts)
+    yield from _next_hops(fleet, host, facts)
+    yield from _networks(fleet, host, facts)
+    yield from _foreign_routes(fleet, host, facts)
+    yield from against_ipv6(host, facts)
+    if facts.docker:
+        yield from against_docker(fleet, host, facts, facts.docker, narrow)
+    elif host.prefix and not facts.ip_forward:
+        yield Conflict(
+            ConflictCode.IP_FORWARD_OFF,
+            "ip_forward",
+            f"the host does not forward IPv4, so peers cannot reach {host.prefix}",
+            f"sysctl -w {FORWARDING[IPV4]}=1",
+        )
+
+
+def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
+    """Every note of `host`: what stays outside the mesh, or is left to its admin."""
+    if host.prefix and not host.docker and "iptables" not in facts.tools:
+        yield Note(
+            NoteCode.IPTABLES_MISSING,
+            "iptables",
+            "it is not installed, so dockmesh cannot accept what peers send",
+            "if the host's firewall drops forwarded packets, accept the peers there",
+        )
+    if facts.nftables and facts.forward_drops:
+        yield Note(
+            NoteCode.FORWARD_POLICY_DROP,
+            "FORWARD",
+            "the policy of this iptables chain is DROP, perhaps left by Docker from before it used nftables; packets "
+            "that no rule of the chain accepts do not reach containers",
+            "iptables -P FORWARD ACCEPT",
+        )
+    for network in facts.docker.networks if facts.docker else ():
+        for prefix in network.prefixes:
+            own = host.stack(family_of(prefix))
+            if own and own.prefix and network.device != DOCKER_BRIDGE and not within(prefix, own.prefix):
+                yield Note(
+                    NoteCode.NETWORK_OUTSIDE_PREFIX,
+                    f"network {network.name}",
+                    f"{prefix} is outside {own.prefix}, so peers cannot reach it",
+                    _remedy(own),
+                )
+    if facts.docker:
+        yield from mtu.notes(facts, facts.docker, narrow)
+
+
+def _remedy(own: Stack) -> str:
+    if own.bridge and own.bridge.network == own.prefix:
+        return "set bridge to a part of the prefix, as docker0 has all of it; then create the network again"
+    return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
+
+
+def pending(facts: HostFacts) -> Iterator[Conflict]:
+    """Conflicts with any change of the host, also with one that removes it from the mesh."""
+    if facts.pending is not None:
+        yield Conflict(
+            ConflictCode.CHANGE_PENDING,
+            "/etc/dockmesh/pending",
+            f"a change by {facts.pending} waits for its confirmation",
+            "wait; if that run was killed, the host reverts the change by itself within minutes",
+        )
+
+
+def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    own = {address.ip for _device, address in facts.addresses}
+    for stack in filter(None, map(host.stack, FAMILIES)):
+        if stack.underlay not in own:
+            yield Conflict(
+                ConflictCode.UNDERLAY_MISSING,
+                str(stack.underlay),
+                "no interface of the host has this address, so peers cannot use it as next hop",
+                f"set {'underlay' if family_of(stack.underlay) == IPV4 else 'underlay6'} to an address of the host",
+            )
+
+
+def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    others = peers(fleet, host)
+    for family in filter(host.stack, FAMILIES):
+        if not on_link(common_way(others, family, facts.ways)):
+            yield from _next_hops_of(family, others, facts)
+
+
+def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Conflict]:
+    for peer in peers:
+        there = peer.stack(family)
+        if there is None:
+            continue
+        way = facts.ways.get(there.underlay)
+        key = str(there.underlay)
+        if way is None:
+            yield Conflict(
+                ConflictCode.NO_PATH_TO_PEER,
+                key,
+                f"the kernel has no path to {peer.name}",
+                "give both hosts an underlay address in one LAN",
+            )
+        elif way.local:
+            yield Conflict(
+                ConflictCode.UNDERLAY_IS_OWN_ADDRESS,
+                key,
+                f"the inventory gives this address to {peer.name}, but it belongs to this host",
+                f"correct the underlay of {peer.name} in the inventory",
+            )
+        elif way.next_hop is not None and there.prefix:
+            yield Conflict(
+                ConflictCode.NEXT_HOP_OFF_LINK,
+                key,
+                f"the underlay of {peer.name} is off-link (via {way.next_hop} dev {way.device}), and a next hop must "
+                "be on-link",
+                f"give both hosts an underlay address in one LAN, or add the route to {there.prefix} on {way.next_hop}",
+            )
+
+
+def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
+    docker_networks = facts.docker.networks if facts.docker else ()
+    docker_devices = {DOCKER_BRIDGE, *(network.device for network in docker_networks)}
+    stacks = [stack for family in FAMILIES if (stack := host.stack(family))]
+    own = [stack.prefix for stack in stacks if stack.prefix]
+    here = [
+        (f"{address.network} on {device}", address.network)
+        for device, address in facts.addresses
+        if not (host.docker and device in docker_devices)
+        and not (not host.docker and any(within(address.network, prefix) for prefix in own))
+    ]
+    docker = [
+        (f"Docker network {network.name} ({prefix})", prefix)
+        for network in docker_networks
+        if network.device != DOCKER_BRIDGE
+        for prefix in network.prefixes
+    ]
+    there = [network for _name, network in (*here, *docker)]
+    for whose, prefix in _prefixes(fleet, host).overlapping(there):
+        yield from _overlaps(ConflictCode.PREFIX_OVERLAP, prefix, f"the prefix of {whose}", here)
+        yield from _overlaps(ConflictCode.DOCKER_NETWORK_OVERLAP, prefix, f"the prefix of {whose}", docker)
+    for prefix in own:
+        yield from _overlaps(ConflictCode.OWN_PREFIX_OVERLAP, prefix, "the host's own prefix", here)
+    for stack in stacks:
+        if stack.bridge:
+            yield from _overlaps(ConflictCode.BRIDGE_OVERLAP, stack.bridge.network, "the network of docker0", docker)
+
+
+def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
+    """The prefixes that the host shall have routes to."""
+    return Prefixes(fleet, host.name, tuple(filter(host.stack, FAMILIES)))
+
+
+def _overlaps(
+    code: ConflictCode, prefix: Network, whose: str, there: Iterable[tuple[str, Network]]
+) -> Iterator[Conflict]:
+    for name, network in there:
+        if prefix.overlaps(network):
+            yield Conflict(
+                code,
+                str(prefix),
+                f"{whose} overlaps {name}",
+                "choose another prefix, or remove or renumber that network",
+            )
+
+
+def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
+    """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins.
+
+    A default route, or half of one, takes nothing from the mesh, and has no addresses that it could take.
+    """
+    routes = [
+        each for each in facts.foreign_routes if each.protocol != "kernel" and each.prefix.prefixlen > _HALF_DEFAULT
+    ]
+    for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
+        for route in routes:
+            if _wins(route, prefix):
+                yield Conflict(
+                    ConflictCode.FOREIGN_ROUTE_WINS,
+                    str(prefix),
+                    f"a foreign route ({_told(route)}) takes precedence over the route to {peer}",
+                    f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
+                )
+            elif _loses(route, prefix):
+                yield Conflict(
+                    ConflictCode.INSIDE_FOREIGN_NETWORK,
+                    str(prefix),
+                    f"the prefix of {peer} is inside a foreign network, perhaps of a VPN ({_told(route)})",
+                    "choose another prefix, or narrow that route",
+                )
+
+
+def _ip(prefix: Network) -> str:
+    return "ip" if family_of(prefix) == IPV4 else "ip -6"
+
+
+def _told(route: KernelRoute) -> str:
+    via = f" via {route.next_hop}" if route.next_hop else ""
+    device = f" dev {route.device}" if route.device else ""
+    return f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}"
+
+
+def _wins(route: KernelRoute, prefix: Network) -> bool:
+    if route.prefix == prefix:
+        return route.metric <= METRIC
+    return within(route.prefix, prefix)
+
+
+def _loses(route: KernelRoute, prefix: Network) -> bool:
+    """Whether the mesh would take addresses that the host has on-link."""
+    return route.device is not None and route.next_hop is None and within(prefix, route.prefix)

@@ -1,0 +1,188 @@
+"""A plan: the difference of desired and actual, host by host, with the reason of every change."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.planning.reasons import reason
+from dockmesh.core.state.diff import Change, difference, explained
+from dockmesh.core.state.resources import HostState
+
+
+class ConflictCode(StrEnum):
+    """The kinds of conflicts, for scripts: a code keeps its meaning while messages and remedies change."""
+
+    CHANGE_PENDING = "change-pending"
+    UNDERLAY_MISSING = "underlay-missing"
+    NO_PATH_TO_PEER = "no-path-to-peer"
+    UNDERLAY_IS_OWN_ADDRESS = "underlay-is-own-address"
+    NEXT_HOP_OFF_LINK = "next-hop-off-link"
+    PREFIX_OVERLAP = "prefix-overlap"
+    DOCKER_NETWORK_OVERLAP = "docker-network-overlap"
+    OWN_PREFIX_OVERLAP = "own-prefix-overlap"
+    BRIDGE_OVERLAP = "bridge-overlap"
+    FOREIGN_ROUTE_WINS = "foreign-route-wins"
+    INSIDE_FOREIGN_NETWORK = "inside-foreign-network"
+    IP_FORWARD_OFF = "ip-forward-off"
+    IPV6_FORWARDING_OFF = "ipv6-forwarding-off"
+    IPV6_MISSING = "ipv6-missing"
+    IPV6_WITH_NFTABLES = "ipv6-with-nftables"
+    IP6TABLES_MISSING = "ip6tables-missing"
+    BRIDGE6_NOT_FIRST = "bridge6-not-first"
+    ACCEPT_RA_TOO_LOW = "accept-ra-too-low"
+    DOCKER_ROOTLESS = "docker-rootless"
+    DOCKER_SWARM = "docker-swarm"
+    FIREWALL_BACKEND_UNKNOWN = "firewall-backend-unknown"
+    NFT_MISSING = "nft-missing"
+    NETWORK_EXPOSED = "network-exposed"
+    DOCKER_FLAG = "docker-flag"
+    DOCKER_MTU_FLAG = "docker-mtu-flag"
+    DOCKER_CONFIG_FILE = "docker-config-file"
+    DAEMON_JSON_INVALID = "daemon-json-invalid"
+    DAEMON_JSON_BRIDGE = "daemon-json-bridge"
+    DAEMON_JSON_IPTABLES = "daemon-json-iptables"
+    DAEMON_JSON_FWMARK = "daemon-json-fwmark"
+    DAEMON_JSON_DIRECT_ROUTING = "daemon-json-direct-routing"
+    DOCKER_USER_MISSING = "docker-user-missing"
+    FIREWALLD_REJECTS = "firewalld-rejects"
+
+
+class NoteCode(StrEnum):
+    """The kinds of notes, for scripts, as `ConflictCode`."""
+
+    IPTABLES_MISSING = "iptables-missing"
+    FORWARD_POLICY_DROP = "forward-policy-drop"
+    NETWORK_OUTSIDE_PREFIX = "network-outside-prefix"
+    NETWORK_MTU_TOO_LARGE = "network-mtu-too-large"
+    MTU_KEPT = "mtu-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A fact about one thing on a host: `key` names the thing, `remedy` is a command or an action, '' for none."""
+
+    code: ConflictCode | NoteCode
+    key: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.advice}"
+
+    @property
+    def advice(self) -> str:
+        """What follows the key where a person reads it."""
+        return f"{self.message}. Fix: {self.remedy}" if self.remedy else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict(_Finding):
+    """Why a host must not be changed as it is."""
+
+    code: ConflictCode
+
+
+@dataclass(frozen=True, slots=True)
+class Note(_Finding):
+    """What the mesh does not do for a host, although nothing conflicts with a change of it."""
+
+    code: NoteCode
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing.
+
+    `code` is the kind of the error, a HostErrorCode.
+    """
+
+    host: str
+    changes: Sequence[Change] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    notes: tuple[Note, ...] = ()
+    basis: str = ""
+    error: str | None = None
+    unreachable: bool = False
+    code: str | None = None
+
+    @property
+    def applyable(self) -> bool:
+        """Whether apply may change this host."""
+        return bool(self.changes) and not self.conflicts and self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of a run, hosts in the fleet's order."""
+
+    hosts: tuple[HostPlan, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be changed anywhere."""
+        return not any(host.changes for host in self.hosts)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every host was read and none has a conflict."""
+        return not any(host.conflicts or host.error is not None for host in self.hosts)
+
+    @property
+    def applyable(self) -> tuple[HostPlan, ...]:
+        """The hosts that apply would change."""
+        return tuple(host for host in self.hosts if host.applyable)
+
+
+class OutcomeCode(StrEnum):
+    """Why a host is not as the plan wanted it, where that is not a HostErrorCode. Scripts may rely on the words."""
+
+    # The controller's.
+    CONFLICT = "conflict"
+    NOT_BEGUN = "not-begun"
+    READ_BACK = "read-back"
+    PROBES_FAILED = "probes-failed"
+    # The transaction's: templates/transaction.sh writes these.
+    LOCKED = "locked"
+    CHANGE_PENDING = "change-pending"
+    STALE_PLAN = "stale-plan"
+    NO_SPACE = "no-space"
+    READ_ONLY = "read-only"
+    DOCKER_FAILED = "docker-failed"
+    STEP_FAILED = "step-failed"
+    NOT_CONFIRMED = "not-confirmed"
+    REVERT_FAILED = "revert-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one host in a run. `code`: an OutcomeCode or a HostErrorCode; None where the host is `ok`."""
+
+    host: str
+    status: Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
+    code: str | None = None
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the host is as the plan wanted it."""
+        return self.status in {"confirmed", "unchanged"}
+
+
+def restarts_docker(plan: HostPlan) -> bool:
+    """Whether the plan restarts the host's Docker."""
+    return any(change.action == "restart" for change in plan.changes)
+
+
+def plan_host(
+    facts: HostFacts,
+    wanted: HostState,
+    narrow: Narrowest,
+    conflicts: Iterable[Conflict] = (),
+    notes: Iterable[Note] = (),
+) -> HostPlan:
+    """The plan of one host that could be read."""
+    changes = explained(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
+    return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)

@@ -1,0 +1,197 @@
+"""A row: all of one host's questions in one script, and what its answer says."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from dockmesh.core.addresses import Address
+from dockmesh.core.facts.links import Link
+from dockmesh.core.host_output import Section, quoted
+from dockmesh.core.model import Fleet
+from dockmesh.core.probes.full_size import HEADERS_BYTES, Whole, lost, whole
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
+from dockmesh.core.probes.source_check import payload
+from dockmesh.core.templates import Texts
+from dockmesh.errors import HostFailure
+
+_COUNT = 3
+_INTERVAL_S = 0.2
+_WAIT_S = 1
+_PARALLEL = 32
+
+_TTL = re.compile(r"\bttl=(\d{1,3})\b")
+_COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
+_MS = r"(\d{1,8}(?:\.\d{1,6})?)"
+_RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
+# As a host says it of its next hop, when nobody has answered for that one's address; in IPv4 and in IPv6.
+_UNREACHABLE = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
+# As shells and nsenter report a missing program.
+_MISSING = re.compile(r"\bping: (?:command )?not found\b|failed to execute ping\b")
+_COMPLAINT = re.compile(
+    r"From (\S+).*?"
+    r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
+)
+
+
+def row_script(
+    questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None, number: int
+) -> str:
+    """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
+    sizes = _sizes(questions, targets)
+    asked = "".join(
+        f"{question.kind} {address} {payload(question, number)} {_large(question, sizes)}\n"
+        for question in questions
+        if (address := _asked(question, targets))
+    )
+    row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
+    return "\n".join(
+        (
+            texts.sections,
+            texts.probe,
+            f"probes() {{ {row} <<'END'\n{asked}END\n}}",
+            "section probes probes",
+            "section end true",
+            "",
+        )
+    )
+
+
+def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: Section) -> Iterator[Reachability]:
+    """Read the answer of `row_script`: one Reachability per question, in their order."""
+    said, sizes = {}, _sizes(questions, targets)
+    for line in section.lines():
+        kind, _, rest = line.partition(" ")
+        address, _, text = rest.partition(" ")
+        said[kind, address] = text
+    for question in questions:
+        asked = _asked(question, targets)
+        if asked is None:
+            yield Reachability(question, probed=False).failed(_lack(question, targets))
+        else:
+            size = sizes.get(question)
+            large = whole(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
+            if large and large.remembered and not _is_narrow(question, targets, large.size):
+                # Of the way as it was some minutes ago; of today's, nothing was asked.
+                large = None
+            own = targets.get(question.source, Target()).own
+            yield _reachability(question, said.get((question.kind, str(asked)), ""), large, own)
+
+
+def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
+    """The answers of a host that could not be asked."""
+    failure = Failure(FailureCode.NOT_ASKED, error)
+    return (Reachability(question, probed=False).failed(failure) for question in questions)
+
+
+def duration_s(questions: Sequence[Probe]) -> float:
+    """How long a row may take on the host when no probe is answered, in seconds."""
+    rounds = -(-len(questions) // _PARALLEL)
+    return rounds * (_COUNT * max(_INTERVAL_S, _WAIT_S) + _WAIT_S)
+
+
+def report(
+    fleet: Fleet,
+    questions: Mapping[str, Sequence[Probe]],
+    rows: Mapping[str, Sequence[Reachability]],
+    errors: Mapping[str, HostFailure],
+) -> Report:
+    """All rows as one report, in the fleet's order; the questions of a host without a row count as failed."""
+    names = tuple(host.name for host in fleet.hosts)
+    answered = (
+        rows[name] if name in rows else unasked(questions[name], f"{name} could not be asked: {errors.get(name)}")
+        for name in names
+        if name in questions
+    )
+    return Report(
+        names,
+        tuple(answer for row in answered for answer in row),
+        {n: errors[n] for n in names if n in errors},
+        {host.name: host.tags for host in fleet.hosts if host.tags},
+    )
+
+
+def _lack(question: Probe, targets: Mapping[str, Target]) -> Failure:
+    """Why a question is not asked."""
+    ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
+    errors = (targets[name].error for name in ends if name in targets)
+    nothing = Failure(FailureCode.NO_ADDRESS, f"{question.target} has no address to probe")
+    return next((error for error in errors if error), nothing)
+
+
+def _asked(question: Probe, targets: Mapping[str, Target]) -> Address | None:
+    offered = targets.get(question.target, Target())
+    if question.kind == "container-container" and targets.get(question.source, Target()).pid is None:
+        return None
+    return offered.address(question)
+
+
+def _sizes(questions: Iterable[Probe], targets: Mapping[str, Target]) -> dict[Probe, int]:
+    """The bytes of a packet of full size, for the last question asked of each pair, which is the one that asks most."""
+    last = {(each.source, each.target, each.family): each for each in questions if _asked(each, targets)}
+    found = ((each, _size(each, targets)) for each in last.values())
+    return {each: size for each, size in found if size}
+
+
+def _large(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
+    return sizes[question] - HEADERS_BYTES[question.family] if question in sizes else "-"
+
+
+def _size(question: Probe, targets: Mapping[str, Target]) -> int | None:
+    """What both ends take: they agree on no more."""
+    source, target = targets.get(question.source, Target()), targets.get(question.target, Target())
+    ends = (
+        source.mtu if question.kind == "container-container" else _mtu(source.uplink),
+        _mtu(target.uplink) if question.kind == "host-bridge" else target.mtu,
+    )
+    known = [end for end in ends if end]
+    return min(known) if len(known) == len(ends) else None
+
+
+def _is_narrow(question: Probe, targets: Mapping[str, Target], size: int) -> bool:
+    """Whether an uplink of the two hosts is too small for that."""
+    uplinks = (targets.get(name, Target()).uplink for name in (question.source, question.target))
+    return any(uplink is not None and uplink.mtu < size for uplink in uplinks)
+
+
+def _mtu(link: Link | None) -> int | None:
+    return link.mtu if link else None
+
+
+def _reachability(question: Probe, said: str, large: Whole | None, own: Collection[Address]) -> Reachability:
+    counts = _COUNTS.search(said)
+    if counts is None:
+        return Reachability(question).failed(_unsent(said))
+    sent, received = int(counts[1]), int(counts[2])
+    ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
+    ttl = int(ttl_found[1]) if ttl_found else None
+    least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
+    answer = Reachability(question, sent, received, ttl, average, whole=large, rtt_min_ms=least, rtt_max_ms=most)
+    failure = _failure(answer, said, own)
+    return answer.failed(failure) if failure else answer
+
+
+def _unsent(said: str) -> Failure:
+    words = quoted(said.replace("|", " "))
+    if not words:
+        return Failure(FailureCode.NO_PING, "the host ran no ping for it")
+    return Failure(FailureCode.NO_PING if _MISSING.search(words) else FailureCode.PING_FAILED, words)
+
+
+def _complaint(question: Probe, said: str, own: Collection[Address]) -> Failure:
+    complaint = _COMPLAINT.search(said)
+    if complaint is None:
+        return Failure(FailureCode.NO_REPLY, "no reply")
+    if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
+        dead = f"next hop dead: nothing on the LAN answers for {question.target}"
+        return Failure(FailureCode.NEXT_HOP_DEAD, dead)
+    return Failure(FailureCode.ICMP_ERROR, f"{quoted(complaint[2])}, says {quoted(complaint[1])}")
+
+
+def _failure(answer: Reachability, said: str, own: Collection[Address]) -> Failure | None:
+    ttl, expected = answer.ttl, answer.probe.expected_ttl
+    if not answer.reached:
+        return _complaint(answer.probe, said, own)
+    if ttl != expected:
+        why = "a nearer machine has that address" if (ttl or 0) > expected else "it took a longer way"
+        return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")
+    large = answer.whole
+    return Failure(FailureCode.MTU, lost(large)) if large and not large.received else None

@@ -1,0 +1,53 @@
+"""How far a host has joined the mesh, as a run of probes reads it on the way."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from dockmesh.core.addresses import IPV4, Family, Interface, Network
+from dockmesh.core.facts.iproute import METRIC, address_of
+from dockmesh.core.host_output import Section
+from dockmesh.core.model import Host
+from dockmesh.core.names import DOCKER_BRIDGE
+
+# What of the script that looks for targets says how far the host has joined, and where it is.
+SCRIPT = f"whereabouts {METRIC}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """docker0's addresses, and the prefixes that the host has a route of dockmesh's to, of both families."""
+
+    docker0: frozenset[Interface] = frozenset()
+    routes: frozenset[Network] = frozenset()
+
+
+def standing(sections: Mapping[str, Section]) -> Standing:
+    """Read the sections `addresses`, `addresses6` and `mesh`. What is unreadable in them is passed over."""
+    docker0 = (*_docker0(sections["addresses"]), *_docker0(sections["addresses6"]))
+    return Standing(frozenset(docker0), frozenset(_prefixes(sections["mesh"])))
+
+
+def unjoined(host: Host, found: Standing, family: Family = IPV4) -> str | None:
+    """Why nothing of `host` can be reached in a family, where its docker0 is not the inventory's; else None."""
+    own = host.stack(family)
+    if own is None or own.bridge is None or own.bridge in found.docker0:
+        return None
+    its = min((str(each) for each in found.docker0 if each.version == family), default="without address")
+    wanted, what = own.bridge, "" if family == IPV4 else " with IPv6"
+    return f"{host.name} has not joined{what}: its docker0 is {its}, not {wanted} as in the inventory: dockmesh apply"
+
+
+def _docker0(section: Section) -> Iterator[Interface]:
+    for line in section.lines():
+        with suppress(ValueError):
+            device, address = address_of(line)
+            if device == DOCKER_BRIDGE:
+                yield address
+
+
+def _prefixes(section: Section) -> Iterator[Network]:
+    for line in section.lines():
+        with suppress(ValueError, IndexError):
+            yield ip_network(line.split()[0])

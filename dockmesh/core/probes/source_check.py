@@ -1,0 +1,114 @@
+"""From where probes come, as the hosts that they reach see it.
+
+A probe is told from others by its size: every source has one of its own for its host's pings and one for its
+container's, so that a packet has a sender also where somebody has put another address into it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from dockmesh.core.addresses import IPV4, IPV6, Address
+from dockmesh.core.model import Fleet
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
+from dockmesh.core.probes.observed import Seen
+
+# ping's own, and room for so many sources before two share a size.
+_PAYLOAD_BYTES = 56
+_SOURCES = 128
+
+
+def payload(question: Probe, number: int) -> int:
+    """The bytes a probe carries; `number` is its source's in the fleet."""
+    return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (question.kind == "container-container")
+
+
+def sourced(
+    report: Report, fleet: Fleet, targets: Mapping[str, Target], observed: Mapping[str, frozenset[Seen]]
+) -> Report:
+    """The report, and in each answer the source that its target saw; where that is a wrong one, it fails."""
+    numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
+    found = {name: _by_destination(pings) for name, pings in observed.items()}
+    judge = _Judge(fleet, targets, _owners(targets))
+    return replace(
+        report,
+        answers=tuple(
+            judge.judged(answer, found[answer.probe.target], payload(answer.probe, numbers[answer.probe.source]))
+            if answer.reached and answer.probe.target in found
+            else answer
+            for answer in report.answers
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What decides whether a source is the right one. `owners`: whose addresses are known, by address."""
+
+    fleet: Fleet
+    targets: Mapping[str, Target]
+    owners: Mapping[Address, str]
+
+    def judged(
+        self, answer: Reachability, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
+    ) -> Reachability:
+        """The answer with the source that was seen, if any."""
+        probe = answer.probe
+        destination = self.targets.get(probe.target, Target()).address(probe)
+        sources = found.get((destination, size), frozenset()) if destination else frozenset()
+        right = self._right(probe)
+        if known := sources & right:
+            return replace(answer, source_seen=min(known, key=int))
+        # Sources that share the size are there under addresses of their own.
+        left = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
+        if not left:
+            return answer
+        source = min(left, key=int)
+        wrong = replace(answer, source_seen=source)
+        if not answer.ok or not right:
+            return wrong
+        masked = probe.kind == "container-container" and self.owners.get(source) == probe.source
+        return wrong.failed(self._masked(probe) if masked else self._odd(probe, source, right), cause=masked)
+
+    def _right(self, probe: Probe) -> frozenset[Address]:
+        """The addresses that the probe may come from."""
+        source = self.targets.get(probe.source, Target())
+        container = source.container if probe.family == IPV4 else source.container6
+        inside = frozenset([container] if container else [])
+        if probe.kind != "container-container":
+            return source.own
+        if not self.fleet.settings.source_nat:
+            return inside
+        # Docker before 27 hides nothing behind a host's IPv6 unless it is told to.
+        return source.own | inside if probe.family == IPV6 else source.own
+
+    def _masked(self, probe: Probe) -> Failure:
+        wanted = self.fleet.settings.source_nat
+        does = "does not masquerade" if wanted else "masquerades"
+        spite = f"in spite of source_nat: {str(wanted).lower()}"
+        code = FailureCode.NOT_MASQUERADED if wanted else FailureCode.MASQUERADED
+        reason = f"{probe.source} {does} towards its peers, {spite}: dockmesh apply --limit {probe.source}"
+        return Failure(code, reason)
+
+    def _odd(self, probe: Probe, source: Address, right: Iterable[Address]) -> Failure:
+        owner = self.owners.get(source)
+        whose = f", an address of {owner}" if owner else ""
+        wanted = ", ".join(map(str, sorted(right, key=int)))
+        sees = f"{probe.target} sees {source}{whose}, not {wanted}"
+        look = f"see where it is translated by dockmesh trace {probe.source} {probe.target}"
+        return Failure(FailureCode.SOURCE, f"{sees}: {look}")
+
+
+def _by_destination(pings: Iterable[Seen]) -> dict[tuple[Address, int], frozenset[Address]]:
+    found: dict[tuple[Address, int], set[Address]] = {}
+    for ping in pings:
+        found.setdefault((ping.destination, ping.payload), set()).add(ping.source)
+    return {key: frozenset(sources) for key, sources in found.items()}
+
+
+def _owners(targets: Mapping[str, Target]) -> dict[Address, str]:
+    return {
+        address: name
+        for name, target in targets.items()
+        for address in (*target.own, target.container, target.container6)
+        if address
+    }

@@ -1,0 +1,141 @@
+"""A host's state as JSON text: what is kept on the host for `rollback` to come back to."""
+
+import json
+from collections.abc import Iterable
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
+from typing import Any
+
+from dockmesh.core.addresses import IPV4, IPV6, Family
+from dockmesh.core.host_output import reading
+from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.state.resources import (
+    Admission,
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Mark,
+    Pool,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    route,
+)
+from dockmesh.errors import HostErrorCode
+
+_FORMAT = "dockmesh/state/1"
+_POLICIES = {"ACCEPT", "DROP", None}
+
+
+def dump(state: HostState) -> str:
+    """The state as a document that `load` reads."""
+    return json.dumps({"format": _FORMAT, "resources": dump_resources(state.resources)}, indent=1) + "\n"
+
+
+def load(text: str) -> HostState:
+    """The state that `dump` wrote.
+
+    Raises:
+        HostError: the text is not what `dump` writes.
+    """
+    with reading("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
+        return HostState(load_resources(json.loads(text)["resources"]))
+
+
+def dump_resources(resources: Iterable[Resource]) -> list[list[Any]]:
+    """The resources as rows that `load_resources` reads."""
+    return [_row(each) for each in resources]
+
+
+def load_resources(rows: Iterable[Any]) -> tuple[Resource, ...]:
+    """The resources that `dump_resources` wrote. Raises ValueError and its like where it did not."""
+    return tuple(map(_resource, rows))
+
+
+def dump_pools(pools: Iterable[Pool]) -> list[list[Any]]:
+    """The pools as rows that `load_pools` reads."""
+    return [[str(pool.base), pool.size] for pool in pools]
+
+
+def load_pools(rows: Iterable[Any]) -> tuple[Pool, ...]:
+    """The pools that `dump_pools` wrote. Raises ValueError and its like where it did not."""
+    return tuple(Pool(ip_network(base), int(size)) for base, size in rows)
+
+
+def _row(resource: Resource) -> list[Any]:
+    match resource:
+        case Route(prefix, next_hop, device):
+            return ["route", str(prefix), str(next_hop), device]
+        case File(path, _, mode):
+            return ["file", path, resource.text, mode]
+        case Chain(table, name, hook, rules, family):
+            return ["chain", table, name, hook, list(rules), family]
+        case SourceNat(prefix, peers, family, marks):
+            return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family, list(marks)]
+        case Bridge():
+            return _bridge_row(resource)
+        case Unit(name, text, active):
+            return ["unit", name, text, active]
+        case Forwarding(family, on, policy):
+            return ["forwarding", family, on, policy]
+
+
+def _resource(row: list[Any]) -> Resource:
+    """Nothing but what dockmesh itself has on a host, whoever wrote the record."""
+    match row:
+        case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
+            return route(ip_network(prefix), ip_address(next_hop), device)
+        case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
+            return File(path, text, mode)
+        case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
+            return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
+        case ["nat", str() | None as prefix, [*peers], 4 | 6 as family, [*marks]]:
+            own = ip_network(prefix) if prefix else None
+            of: Family = IPV4 if family == IPV4 else IPV6
+            return SourceNat(own, tuple(map(ip_network, peers)), of, tuple(map(_rule, marks)))
+        case ["bridge", *columns]:
+            return _bridge(columns)
+        case ["unit", name, str(text), bool(active)] if name in UNITS:
+            return Unit(name, text, active)
+        case ["forwarding", 4 | 6 as family, bool(on), policy] if policy in _POLICIES:
+            return Forwarding(IPV4 if family == IPV4 else IPV6, on, policy)
+        case _:
+            raise ValueError(f"no resource: {row!r}")
+
+
+def _bridge_row(bridge: Bridge) -> list[Any]:
+    own, own6 = (str(each) if each else None for each in (bridge.address, bridge.address6))
+    admission = bridge.admission
+    mark = [admission.mark.value, admission.mark.mask] if admission and admission.mark else None
+    lets_in = [mark, admission.direct] if admission else None
+    return ["bridge", own, dump_pools(bridge.pools), bridge.way_in, own6, bridge.mtu, lets_in]
+
+
+def _bridge(columns: list[Any]) -> Bridge:
+    match columns:
+        case [str() | None as own, [*pools], str() | None as way_in, str() | None as own6, int(mtu), lets_in]:
+            address = IPv4Interface(own) if own else None
+            address6 = IPv6Interface(own6) if own6 else None
+            return Bridge(address, load_pools(pools), way_in, address6, mtu, _admission(lets_in))
+        case _:
+            raise ValueError(f"no bridge: {columns!r}")
+
+
+def _admission(row: list[Any] | None) -> Admission | None:
+    match row:
+        case None:
+            return None
+        case [None, bool(direct)]:
+            return Admission(None, direct)
+        case [[int(value), int(mask)], bool(direct)]:
+            return Admission(Mark(value, mask), direct)
+        case _:
+            raise ValueError(f"no admission: {row!r}")
+
+
+def _rule(rule: Any) -> str:
+    if not isinstance(rule, str) or "\n" in rule:
+        raise ValueError(f"no rule: {rule!r}")
+    return rule

@@ -1,0 +1,193 @@
+"""The transport over SSH: fabric connects, the work goes over paramiko's channels.
+
+fabric's own `run` feeds stdin a character per 10 ms.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from fabric import Connection
+from paramiko import BadHostKeyException, Channel, ChannelException, SSHException
+
+from dockmesh.core.host_output import HELD, quoted
+from dockmesh.core.model import Host, Login
+from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
+from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.connect import Connections
+from dockmesh.remote.ssh.errors import explain
+from dockmesh.remote.ssh.keys import Keys
+from dockmesh.remote.ssh.secret import Secret
+from dockmesh.remote.ssh.shell import Shell
+
+_ANSWER_BYTES = 16 << 20
+_CHUNK_BYTES = 1 << 16
+_HELD = f"{HELD}\n".encode()
+_UNTOLD = -1  # paramiko's word for a command whose end was not told
+
+
+class SshHeld:
+    """A script in a channel of its own; see `transport.Held`. Forgotten, it is let go."""
+
+    def __init__(self, channel: Channel, said: str) -> None:
+        self._channel = channel
+        self.said = said
+
+    def let_go(self, *, timeout_s: float) -> str:
+        """See `transport.Held`."""
+        deadline = time.monotonic() + timeout_s
+        with _losses_told(timeout_s), self._channel:
+            self._channel.shutdown_write()
+            return _read(self._channel, deadline)
+
+
+class SshSession:
+    """A session over one SSH connection, kept open from phase to phase. `again` opens another one to the host."""
+
+    def __init__(self, connection: Connection, shell: Shell, again: "Callable[[], SshSession]") -> None:
+        self._connection = connection
+        self._shell = shell
+        self._again = again
+        self._holds = False
+        self._beside: SshSession | None = None
+
+    def run(self, script: str, *, timeout_s: float) -> str:
+        """See `transport.Session`."""
+        deadline = time.monotonic() + timeout_s
+        with _losses_told(timeout_s):
+            try:
+                channel = self._begun(script, timeout_s)
+            except ChannelException:
+                # There are hosts whose sshd takes one channel per connection (MaxSessions 1).
+                if not self._holds:
+                    raise
+                self._beside = self._beside or self._again()
+                return self._beside.run(script, timeout_s=timeout_s)
+            with channel:
+                channel.shutdown_write()
+                return self._shell.heard(_read(channel, deadline))
+
+    def hold(self, script: str, *, timeout_s: float) -> SshHeld:
+        """See `transport.Session`."""
+        deadline = time.monotonic() + timeout_s
+        with _losses_told(timeout_s):
+            channel = self._begun(script, timeout_s)
+            self._holds = True
+            return SshHeld(channel, self._shell.heard(_read(channel, deadline, until=_HELD)))
+
+    def alive(self) -> bool:
+        """See `transport.Session`."""
+        return bool(self._connection.is_connected)
+
+    def close(self) -> None:
+        """See `transport.Session`."""
+        self._connection.close()
+        if self._beside:
+            self._beside.close()
+
+    def _begun(self, script: str, timeout_s: float) -> Channel:
+        """A shell that has been given the script and waits for more."""
+        channel: Channel = self._connection.transport.open_session(timeout=timeout_s)
+        channel.set_combine_stderr(True)
+        channel.settimeout(timeout_s)
+        channel.exec_command(self._shell.command)
+        self._shell.enter(channel, time.monotonic() + timeout_s)
+        _send(channel, script)
+        return channel
+
+
+class SshTransport:
+    """Logs in over SSH; see `transport.Transport`."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        timeout_s: float,
+        password: Secret | None = None,
+        keys: Keys | None = None,
+    ) -> None:
+        self._connections = Connections(configuration, timeout_s=timeout_s, keys=keys)
+        self._password = password
+
+    def connect(self, host: Host) -> SshSession:
+        """See `transport.Transport`. A connection that breaks off while it is made is tried once more."""
+        try:
+            return self._connect(host)
+        except UnreachableError as error:
+            if isinstance(error.__cause__, EOFError | ConnectionResetError):
+                return self._connect(host)
+            raise
+
+    def close(self) -> None:
+        """Close what connections share."""
+        self._connections.close()
+
+    def _connect(self, host: Host) -> SshSession:
+        connection = None
+        try:
+            connection = self._connections.prepare(host.login)
+            self._connections.open(connection, host.login)
+        except (SSHException, EOFError, OSError, ValueError, TypeError) as error:
+            if connection is not None:
+                connection.client.close()
+            failure = self._told(error, host.login, connection)
+            raise UnreachableError(failure.message, code=HostErrorCode(failure.code)) from error
+        shell = Shell.of(host.login.become, self._password)
+        return SshSession(connection, shell, partial(self.connect, host))
+
+    def _told(self, error: Exception, login: Login, connection: Connection | None) -> HostFailure:
+        keeper = None
+        if connection is not None and isinstance(error, BadHostKeyException):
+            error.hostname, keeper = self._connections.changed(connection, login, error)
+        return explain(error, login, keeper)
+
+
+@contextmanager
+def _losses_told(timeout_s: float) -> Iterator[None]:
+    """What may happen to a channel, as what it means."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout", code=HostErrorCode.TIMEOUT
+        ) from error
+    except (SSHException, EOFError, OSError) as error:
+        cause = quoted(str(error)) or type(error).__name__
+        raise UnreachableError(f"the SSH session was lost ({cause})", code=HostErrorCode.SESSION_LOST) from error
+
+
+def _send(channel: Channel, script: str) -> None:
+    """The script to the shell's stdin. A shell that ends before it has read it may have said why."""
+    try:
+        channel.sendall(script.encode())
+    except TimeoutError:
+        raise
+    except OSError:
+        if not channel.get_transport().is_active():
+            raise
+
+
+def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> str:
+    """All the channel has to say until it ends, or ends a line so, in bounded time and space."""
+    answer = bytearray()
+    while True:
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        channel.settimeout(left_s)
+        chunk = channel.recv(_CHUNK_BYTES)
+        if not chunk:
+            if channel.exit_status == _UNTOLD and not channel.get_transport().is_active():
+                raise EOFError("the host no longer answers")
+            break
+        answer += chunk
+        if until and answer.endswith(until):
+            break
+        if len(answer) > _ANSWER_BYTES:
+            raise HostError(
+                f"answered with more than {_ANSWER_BYTES >> 20} MiB, and was cut off",
+                code=HostErrorCode.ANSWER_TOO_LARGE,
+            )
+    return answer.decode(errors="replace")

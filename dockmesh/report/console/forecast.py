@@ -1,0 +1,95 @@
+"""What is foreseen of reachability, and what came otherwise: for scripts and for people."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from dockmesh.core.forecast.impact import TURNS, Difference, Outlook, Shift
+from dockmesh.report.console.terminal import counted, print_line
+
+_NAMED, _LINES = 6, 12
+_SIGNS = {
+    "lost": ("✗ lost", "bold red"),
+    "unknown": ("? unknown", "yellow"),
+    "failing": ("✗ as before", "bold"),
+    "gained": ("+ gained", "green"),
+}
+
+
+def outlook_document(seen: Outlook) -> dict[str, Any]:
+    """Counts before and after, and all probes that are not reached in both, by what the plan does to them."""
+    turns: dict[str, Any] = {turn: [_row(shift) for shift in seen.shifts if shift.turn == turn] for turn in TURNS}
+    return {"before": dict(seen.before), "after": dict(seen.after), **turns}
+
+
+def differences_document(differing: Iterable[Difference]) -> list[dict[str, Any]]:
+    """Each probe that came otherwise."""
+    return [
+        {
+            "source": each.probe.source,
+            "target": each.probe.target,
+            "kind": each.probe.kind,
+            "foreseen": each.foreseen,
+            "measured": _state(each),
+            "code": each.code,
+            "reason": each.why,
+        }
+        for each in differing
+    ]
+
+
+def print_outlook(out: Console, seen: Outlook | None) -> None:
+    """How many probes are reached before and after, and below what is lost, unknown, or failing, with its cause."""
+    if seen is None:
+        return
+    probes = counted(sum(seen.after.values()), "probe")
+    gist = f"Foreseen: {seen.after['reached']} of {probes} reached after this, {seen.before['reached']} now."
+    out.print(Text(gist, style="bold"))
+    for turn, (sign, style) in _SIGNS.items():
+        lines = list(_lines([shift for shift in seen.shifts if shift.turn == turn]))
+        for line in lines[:_LINES]:
+            print_line(out, Text.assemble((f"{sign} ", style), line), 2)
+        if len(lines) > _LINES:
+            print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
+
+
+def print_differences(out: Console, differing: Iterable[Difference]) -> None:
+    """What was measured otherwise than foreseen."""
+    for each in differing:
+        probe = each.probe
+        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.foreseen}, found {_state(each)}"
+        print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f' ({each.why})' if each.why else ''}"))
+
+
+def _row(shift: Shift) -> dict[str, Any]:
+    code, text = shift.why or (None, None)
+    return {
+        "source": shift.source,
+        "kind": shift.kind,
+        "targets": list(shift.targets),
+        "before": shift.before,
+        "after": shift.after,
+        "code": code,
+        "reason": text,
+    }
+
+
+def _lines(shifts: Iterable[Shift]) -> Iterator[str]:
+    """Hosts from which the same is foreseen of the same kinds to the same hosts share a line."""
+    kinds: dict[tuple[str, tuple[str, ...], str | None], list[str]] = {}
+    for shift in shifts:
+        why = shift.why.text if shift.why else None
+        kinds.setdefault((shift.source, shift.targets, why), []).append(_kind(shift.kind))
+    for (source, targets, why), named in kinds.items():
+        more = f" and {len(targets) - _NAMED} more" if len(targets) > _NAMED else ""
+        yield f"{source} → {', '.join(targets[:_NAMED])}{more}, {', '.join(named)}{f': {why}' if why else ''}"
+
+
+def _kind(kind: str) -> str:
+    return kind.replace("-", " → ")
+
+
+def _state(each: Difference) -> str:
+    return "reached" if each.reached else "failing"

@@ -1,0 +1,162 @@
+"""What a host shall have, and what it goes back to."""
+
+from base64 import b64encode
+from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST2, WIDE, Said, dual, facts, fleet, host, plan_of
+
+from dockmesh.core.desired.docker_pools import pools
+from dockmesh.core.desired.firewall import chains, source_nat
+from dockmesh.core.desired.host_state import desired, own_keys, previous, undone
+from dockmesh.core.desired.routing import mesh_routes
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.peers import peers
+from dockmesh.core.state import daemon_json
+from dockmesh.core.state.diff import difference
+from dockmesh.core.state.resources import Bridge, File, HostState, Pool, Unit, key_of
+from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
+
+DOCKER0 = IPv4Interface("172.17.0.1/16")
+
+
+def file(text: str, mode: str = "644") -> Said:
+    return f"{mode}\n{b64encode(text.encode()).decode()}"
+
+
+def joined(found: HostFacts) -> HostState:
+    return desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_joined_host_differs_from_the_wanted_state_in_rendered_texts_at_most(generation: str) -> None:
+    # The recorded host has the templates of its day.
+    rendered = {("file", REASSERT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
+    found = facts(f"{generation}_joined")
+    assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_back(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    me = FLEET.host(found.host)
+    wanted = joined(found).by_key()
+    assert wanted["service", "docker"] == Bridge(me.bridge, pools(FLEET, me, found))
+    file = wanted["file", DAEMON_JSON]
+    assert isinstance(file, File)
+    assert daemon_json.load(file.text) == own_keys(me, found, pools(FLEET, me, found), TEXTS)
+    assert set(wanted.values()) >= {
+        *mesh_routes(FLEET, me, found.ways),
+        *chains(me, peers(FLEET, me), found),
+        *source_nat(me, peers(FLEET, me), found),
+    }
+    script = wanted["file", REASSERT]
+    assert isinstance(script, File)
+    assert script.mode == "700"
+    assert {name for kind, name in wanted if kind == "unit"} == {"dockmesh.service", "dockmesh.timer"}
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{\n\t"debug": true\n}', '{"bip": "172.17.0.1/16", "z": 1}\n'])
+def test_what_a_host_was_found_with_is_what_destroy_gives_back(text: str | None) -> None:
+    fresh = facts("trixie_fresh", {"daemon.json": file(text, "640")} if text is not None else None)
+    as_joined = replace(fresh, actual=joined(fresh))
+    assert undone(as_joined).by_key() == fresh.actual.by_key()
+    assert joined(as_joined) == joined(fresh), "the record is kept, not made anew"
+
+
+def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -> None:
+    fresh = facts("trixie_fresh")
+    bridge = undone(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
+    assert isinstance(bridge, Bridge)
+    assert bridge.way_in is not None
+    assert daemon_json.load(bridge.way_in) == {"bip": str(DOCKER0)}
+
+
+def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
+    fresh = facts("trixie_fresh", {"daemon.json": file('{"debug": true}')})
+    assert undone(fresh).by_key() == fresh.actual.by_key()
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{", "{}", '{"docker0": 1, "daemon_json": 7}', '{"docker0": "x", "daemon_json": null}']
+)
+def test_a_record_dockmesh_did_not_write_is_a_failure_of_the_host(record: str) -> None:
+    with pytest.raises(HostError, match=ORIGINAL_JSON):
+        undone(facts("trixie_joined", {"original.json": file(record)}))
+
+
+def test_destroy_names_the_file_that_is_broken() -> None:
+    with pytest.raises((HostError, daemon_json.DaemonJsonError)) as caught:
+        undone(facts("trixie_joined", {"daemon.json": file("{")}))
+    assert ORIGINAL_JSON not in str(caught.value)
+
+
+def test_a_broken_daemon_json_is_not_written_over() -> None:
+    with pytest.raises(daemon_json.DaemonJsonError):
+        joined(facts("trixie_fresh", {"daemon.json": file("{")}))
+
+
+def test_a_host_that_never_applied_rolls_back_to_where_it_is() -> None:
+    fresh = facts("trixie_fresh")
+    assert previous(fresh) == fresh.actual
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> None:
+    back = previous(facts(f"{generation}_joined"))
+    assert back.by_key() == facts(f"{generation}_fresh").actual.by_key()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"resources": 1}',
+        '{"resources": [["file", "/etc/x"]]}',
+        '{"resources": [["file", 1, 2, 3]]}',
+        '{"resources": [["file", "/etc/passwd", "", "644"]]}',
+        '{"resources": [["unit", "sshd.service", "", true]]}',
+        '{"resources": [["route", "10.0.0.0/8", "x", "eth0"]]}',
+        '{"resources": [["route", "10.0.0.0/24", "10.1.0.1", "eth0\\nroute flush"]]}',
+        '{"resources": [["chain", "nat", "DOCKER", null, []]]}',
+        '{"resources": [["chain", "raw", "DOCKMESH-RAW", "PREROUTING", ["-j DROP\\nCOMMIT"]]]}',
+    ],
+)
+def test_a_state_before_that_dockmesh_did_not_write_is_a_failure_of_the_host(text: str) -> None:
+    with pytest.raises(HostError, match="the record of the state before"):
+        previous(facts("trixie_joined", {"previous.json": file(text)}))
+
+
+def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
+    me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    plan = plan_of(facts("no_docker", of=me), me, fleet(FLEET.hosts[0], me, FLEET.hosts[2]))
+    kinds = [key_of(change.resource) for change in plan.changes]
+    assert [key for key in kinds if key[0] not in {"unit", "file"}] == [
+        ("firewall", "filter/DOCKMESH-FORWARD"),
+        ("nat", "ip dockmesh"),
+        ("route", "10.128.0.0/20"),
+        ("route", "10.128.32.0/20"),
+    ]
+    assert ("file", DAEMON_JSON) not in kinds
+    unit = next(c.after for c in plan.changes if isinstance(c.after, Unit) and c.after.name == "dockmesh.service")
+    assert "WantedBy=multi-user.target\n" in unit.text
+
+
+def test_own_keys_are_docker0s_address_and_the_pools() -> None:
+    some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
+    assert own_keys(HOST2, facts("trixie_fresh"), some, TEXTS) == {
+        "bip": "10.128.16.1/24",
+        "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
+    }
+    dual_stack = dual(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
+    assert own_keys(dual_stack, facts("trixie_fresh"), (), TEXTS) == {
+        "bip": "10.128.16.1/24",
+        "ipv6": True,
+        "fixed-cidr-v6": "fd00:2::/64",
+        "default-address-pools": [],
+    }
+    assert set(own_keys(dual_stack, facts("forky_fresh"), (), TEXTS)) == set(daemon_json.OWN_KEYS)

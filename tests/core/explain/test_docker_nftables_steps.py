@@ -1,0 +1,117 @@
+"""What is blamed on a host whose Docker writes its rules with nftables: a recorded way to host3, with a ruleset of it.
+
+The ruleset is that of the lab's stand-in for Docker 29, joined.
+"""
+
+import re
+
+import pytest
+from builders import FLEET
+from explanations import DATA, Changes, explained
+
+from dockmesh.core.explain.faults import FaultCode
+from dockmesh.core.explain.model import Explained
+from dockmesh.core.model import Fleet
+
+RULESET = (DATA / "nftables-ruleset.txt").read_text(encoding="utf-8").rstrip("\n")
+DIRECT = (
+    'ip daddr 10.128.32.2 iifname != "docker0" counter packets {} bytes 0 drop comment "DROP DIRECT ACCESS" # handle 9'
+)
+RAW = "type filter hook prerouting priority raw; policy accept;"
+INTO = 'meta mark & 0x00001000 == 0x00001000 counter packets 11 bytes 2478 accept comment "ALLOW FW MARK" # handle 22'
+UNPUBLISHED = 'counter packets {} bytes 0 drop comment "UNPUBLISHED PORT DROP"'
+OTHERS = "ip saddr != 10.128.32.0/20 ct state new ct status ! dnat counter packets {} bytes 0 drop"
+FROM_HOST1 = "ip saddr 10.128.0.0/20 counter packets {} bytes 4926"
+OWN = RULESET[RULESET.index("table ip dockmesh") :]
+NO_RULES = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [9:756]\n:OUTPUT ACCEPT [0:0]\nCOMMIT"
+
+
+def seen(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explained:
+    before = RULESET.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
+    changes: dict[str, Changes] = {
+        "host3-find": {"before.rules": rules.replace("[9:756]", "[0:0]"), "before.ruleset": before},
+        "host3-look": {"after.rules": rules, "after.ruleset": after},
+    }
+    return explained(changes, lost=lost, fleet=fleet)
+
+
+def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_missed() -> None:
+    good = seen(RULESET, lost=False)
+    assert good.fault is None
+    assert all(step.ok for step in good.steps)
+    details = {(step.host, step.way, step.check): step.detail for step in good.steps}
+    assert all(name in details["host3", "there", "filter"] for name in ("ip dockmesh", "host1"))
+    assert all(name in details["host1", "there", "source"] for name in ("host3", "10.128.0.2"))
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "names"),
+    [
+        (
+            RULESET.replace(RAW, f"{RAW}\n\t\t{DIRECT.format(3)}"),
+            FaultCode.DIRECT_ROUTING_REFUSED,
+            ("host3", "allow-direct-routing", "ip daddr 10.128.32.2 "),
+        ),
+        (
+            RULESET.replace(INTO, "").replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3)),
+            FaultCode.MARK_NOT_ACCEPTED,
+            ("host3", "bridge-accept-fwmark", "drop comment"),
+        ),
+        (
+            RULESET.replace(OWN, "").replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3)),
+            FaultCode.MARKS_MISSING,
+            ("host3", "ip dockmesh"),
+        ),
+        (
+            RULESET.replace('iifname "eth0" ip saddr 192.168.18.128 ', 'iifname "eth0" ip saddr 192.168.18.131 '),
+            FaultCode.PEER_NOT_IN_INVENTORY,
+            ("host3", "host1"),
+        ),
+        (
+            RULESET.replace(OTHERS.format(0), OTHERS.format(3)),
+            FaultCode.NOT_ACCEPTED,
+            ("host3", "ip dockmesh", "ip saddr != 10.128.32.0/20"),
+        ),
+    ],
+)
+def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
+    after: str, code: FaultCode, names: tuple[str, ...]
+) -> None:
+    assert after != RULESET
+    fault = seen(after).fault
+    assert fault is not None
+    assert fault.code == code, fault
+    assert all(name in fault.cause for name in names)
+    assert fault.remedy == "dockmesh apply --limit host3"
+
+
+def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
+    dropped = RULESET.replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3))
+    before = dropped.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
+    found = explained(
+        {
+            "host3-find": {"before.rules": NO_RULES, "before.ruleset": before},
+            "host3-look": {"after.rules": NO_RULES, "after.ruleset": dropped},
+        }
+    )
+    assert found.fault is not None
+    assert found.fault.code == FaultCode.NO_ANSWER
+
+
+def test_a_policy_that_iptables_was_left_with_is_not_dockers_any_more() -> None:
+    fault = seen(RULESET, rules=NO_RULES.replace("FORWARD ACCEPT", "FORWARD DROP")).fault
+    assert fault is not None
+    assert fault.code == FaultCode.HOST_FIREWALL_DROP
+    assert re.search(r"iptables -P FORWARD DROP\b.*\b9\b", fault.cause)
+
+
+def test_a_rule_in_a_table_of_others_is_still_blamed_and_dockers_own_never() -> None:
+    theirs = "table inet fw {\n\tchain gate {\n\t\ttype filter hook forward priority 10; policy accept;\n"
+    rule = f"{theirs}\t\tip saddr 10.128.0.0/20 counter packets 3 bytes 252 drop # handle 7\n\t}}\n}}"
+    fault = seen(f"{RULESET}\n{rule}").fault
+    assert fault is not None
+    assert fault.remedy == "on host3: nft delete rule inet fw gate handle 7"
+
+
+def test_the_ruleset_recorded_has_what_these_tests_alter() -> None:
+    assert all(each in RULESET for each in (RAW, INTO, UNPUBLISHED.format(0), OTHERS.format(0), FROM_HOST1.format(20)))

@@ -1,0 +1,287 @@
+"""What is read of a host: recorded on three generations of Docker, and crafted where no host was at hand."""
+
+import json
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST2, HOST3, WIDE, Said, facts, host, recorded, said_in
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.desired.docker_pools import pools
+from dockmesh.core.desired.firewall import source_nat
+from dockmesh.core.desired.host_state import desired
+from dockmesh.core.facts.host_facts import parse
+from dockmesh.core.facts.iproute import KernelRoute, Way
+from dockmesh.core.names import DAEMON_JSON
+from dockmesh.core.peers import peers
+from dockmesh.core.state.resources import Bridge, File, Forwarding, Route
+from dockmesh.errors import HostError, NoDockerError
+from dockmesh.pipeline import TEXTS
+
+VERSIONS = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
+ETH0 = [("eth0", IPv4Interface("192.168.18.130/20"))]
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    assert found.docker is not None
+    assert found.docker.version.startswith(VERSIONS[generation])
+    assert found.docker.firewall_backend == "iptables"
+    assert not found.docker.rootless
+    assert [container.name for container in found.docker.containers] == ["web"]
+    assert {network.name for network in found.docker.networks} == {"bridge", "host", "none"}
+    assert found.actual.resources == (Bridge(IPv4Interface("172.17.0.1/16")), Forwarding(6, on=False))
+    assert all(way == Way("eth0", None, local=False) for way in found.ways.values())
+    assert {"ip", "iptables", "nft", "systemd-run", "flock"} <= found.tools
+    assert found.ip_forward
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str) -> None:
+    me = FLEET.host(GENERATIONS[generation])
+    found = facts(f"{generation}_joined")
+    routes = [resource for resource in found.actual.resources if isinstance(resource, Route)]
+    assert routes == [
+        Route(peer.prefix, peer.underlay, "eth0") for peer in FLEET.hosts if peer.prefix and peer is not me
+    ]
+    assert all(route.protocol == "kernel" for route in found.foreign_routes)
+    hooks = {key: chain.hook for key, chain in found.actual.by_key().items() if hasattr(chain, "hook")}
+    assert hooks == {
+        ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
+        ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
+    }
+    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEXTS).by_key()["file", DAEMON_JSON]
+    assert found.actual.bridge == Bridge(me.bridge, pools(FLEET, me, found))
+    assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
+
+
+def test_a_crowded_host_is_read_to_the_last_route() -> None:
+    found = facts("crowded", of=HOST3)
+    routes = {str(route.prefix): route for route in found.foreign_routes}
+    hop, eth0 = IPv4Address("192.168.18.128"), "eth0"
+    default = IPv4Network("0.0.0.0/0")
+    assert routes["0.0.0.0/0"] == KernelRoute(default, None, None, "static", 0, "multipath")
+    assert routes["10.70.0.0/16"] == KernelRoute(IPv4Network("10.70.0.0/16"), None, "br9", "boot", 0)
+    assert routes["10.72.0.0/16"] == KernelRoute(IPv4Network("10.72.0.0/16"), hop, eth0, "boot", 0)
+    own = IPv4Address("192.168.18.130")
+    assert routes["10.73.0.0/16"] == KernelRoute(IPv4Network("10.73.0.0/16"), hop, eth0, "bird", 32, source=own)
+    assert routes["10.74.0.0/16"].next_hop == hop
+    assert routes["10.67.0.0/16"] == KernelRoute(IPv4Network("10.67.0.0/16"), None, None, "boot", 5, "unreachable")
+    assert {"10.66.0.0/16", "10.68.0.0/16", "10.69.0.0/16", "10.71.0.1/32", "10.8.0.5/32"} <= set(routes)
+    assert set(found.addresses) >= {
+        *ETH0,
+        ("eth0", IPv4Interface("192.168.18.200/20")),
+        ("eth0", IPv4Interface("192.168.19.7/20")),
+        ("br9", IPv4Interface("10.8.0.6/32")),
+    }
+    assert found.docker is not None
+    assert [(each.name, each.auto_remove, each.address) for each in found.docker.containers] == [
+        ("passing", True, None),
+        ("web", False, IPv4Address("10.128.32.2")),
+    ]
+    app = next(network for network in found.docker.networks if network.name == "app")
+    assert (app.device, app.prefixes) == ("br-8e947a52e27d", (IPv4Network("172.17.0.0/16"),))
+    assert found.file(DAEMON_JSON) == File(
+        DAEMON_JSON,
+        '{\n    "debug": false,\n    "bip": "10.128.32.1/24",\n    "log-opts": {"max-size": "10m"}\n}\n',
+        "640",
+    )
+
+
+def test_old_iproute2_says_the_same_in_its_own_words() -> None:
+    old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
+    assert old.actual == new.actual
+    assert old.ways == new.ways
+    routes = {str(route.prefix): route for route in old.foreign_routes}
+    assert (routes["0.0.0.0/0"].next_hop, routes["0.0.0.0/0"].device) == (None, None)
+    assert routes["10.67.0.0/16"].metric == 5
+    assert routes["169.254.0.0/16"].metric == 1002
+    assert ("tun0", IPv4Interface("10.8.0.6/32")) in old.addresses
+    assert ("eth0", IPv4Interface("192.168.18.200/20")) in old.addresses
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("not_root", "not-root", ["65534", "become: sudo"]),
+        ("busybox_ip", "not-iproute2", ["BusyBox v1.35.0", "iproute2"]),
+        ("no_docker", "docker-missing", ["docker: false"]),
+        ("bookworm_stopped", "docker-stopped", ["docker.service is not active", "systemctl start docker"]),
+        ("trixie_stopped", "docker-stopped", ["docker.service is not active", "systemctl start docker"]),
+        ("forky_stopped", "docker-stopped", ["docker.service is not active", "systemctl start docker"]),
+        ("snap", "docker-snap", ["docker-ce"]),
+        ("snap_alone", "docker-snap", ["docker-ce"]),
+    ],
+)
+def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str, code: str, told: list[str]) -> None:
+    """What the host itself said is quoted, and the command or key to mend it is there."""
+    with pytest.raises(HostError) as raised:
+        facts(name)
+    assert raised.value.code == code
+    assert [part for part in told if part not in str(raised.value)] == []
+    assert isinstance(raised.value, NoDockerError) == (code == "docker-missing")
+
+
+DEAF = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        (0, json.dumps({"ServerErrors": [DEAF], "ClientInfo": {"Debug": False}})),  # Docker 20.10
+        (0, f"{DEAF}\n{json.dumps({'ID': '', 'Containers': 0, 'ServerErrors': [DEAF]})}"),  # Docker 26.1
+        (1, f"{json.dumps({'ID': '', 'Containers': 0})}\n{DEAF}"),  # Docker 28.5
+    ],
+)
+def test_an_active_docker_that_does_not_answer_is_refused(info: tuple[int, str]) -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_fresh", {"info": info})
+    assert raised.value.code == "docker-stopped"
+    assert DEAF in str(raised.value)
+
+
+@pytest.mark.parametrize("said", ["OpenRC", "runit", ""])
+def test_a_host_that_systemd_does_not_run_is_refused(said: str) -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_fresh", {"systemd": (1, said)})
+    assert raised.value.code == "no-systemd"
+    assert said in str(raised.value)
+
+
+def test_of_alpine_it_is_not_its_busybox_that_is_told_of() -> None:
+    with pytest.raises(HostError) as raised:
+        facts("busybox_ip", {"systemd": (1, "OpenRC")})
+    assert raised.value.code == "no-systemd"
+
+
+@pytest.mark.parametrize(
+    ("section", "said", "code"),
+    [
+        ("filter", (3, "iptables: table filter is incompatible"), "firewall-incompatible"),
+        ("filter6", (3, "ip6tables: table nat is incompatible"), "firewall-incompatible"),
+        ("filter", (1, "iptables-save: it is broken"), "firewall-unreadable"),
+    ],
+)
+def test_a_firewall_that_does_not_tell_all_is_never_taken_for_an_empty_one(
+    section: str, said: tuple[int, str], code: str
+) -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_joined", {section: said})
+    assert raised.value.code == code
+    assert said[1] in str(raised.value), "quoted"
+
+
+def test_where_ip_did_not_tell_all_the_host_is_refused() -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_joined", {"routes": (1, "")})
+    assert raised.value.code == "routes-unreadable"
+
+
+def test_a_host_joined_with_its_docker_is_refused_where_the_inventory_says_it_has_none() -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_joined", of=host("host2", "192.168.18.129", docker=False))
+    assert raised.value.code == "joined-with-docker"
+
+
+def test_without_a_part_in_ipv6_nobody_needs_its_tables() -> None:
+    assert facts("trixie_joined", {"filter6": (1, "can't initialize ip6tables")}).docker is not None
+
+
+def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_docker_advised() -> None:
+    with pytest.raises(HostError) as raised:
+        facts("forky_stopped", {"pending": "me@here since noon"})
+    assert raised.value.code == "change-pending"
+    assert "me@here since noon" in str(raised.value)
+    assert "systemctl" not in str(raised.value)
+
+
+def test_a_host_without_docker_is_read_where_none_is_asked_for() -> None:
+    found = facts("no_docker", of=host("host2", "192.168.18.129", docker=False))
+    assert found.docker is None
+    assert found.actual.resources == (Forwarding(6, on=False),)
+
+
+def test_rootless_docker_is_seen() -> None:
+    rootless = facts("rootless").docker
+    assert rootless is not None
+    assert rootless.rootless
+
+
+def test_section_heads_inside_a_hosts_text_stay_text() -> None:
+    found = facts("hostile")
+    assert found.basis == facts("trixie_fresh").basis
+    assert "\x1b[2J[red]evil[/red]" in {device for device, _address in found.addresses}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "hook"),
+    [
+        ("-A DOCKER-USER -j DOCKMESH-FORWARD", "DOCKER-USER"),
+        ("-A FORWARD -j DOCKER-USER", None),
+        ("-A DOCKER-USER -j DOCKMESH-FORWARD\n-A FORWARD -j DOCKMESH-FORWARD", None),
+    ],
+)
+def test_a_missing_or_doubled_jump_is_no_hook(hooks: str, hook: str | None) -> None:
+    rules = f":DOCKMESH-FORWARD - [0:0]\n{hooks}\n-A DOCKMESH-FORWARD -s 10.0.0.0/8 -j ACCEPT"
+    chain = facts("trixie_fresh", {"filter": rules}).actual.by_key()["firewall", "filter/DOCKMESH-FORWARD"]
+    assert getattr(chain, "hook", "") == hook
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("644\n/w==", "file-not-text", "byte 0"),
+        (f"644\n{'QUFB' * 350_000}", "file-too-large", "1 MiB"),
+        ("644\nno base64!", "answer-unreadable", ""),
+        ((1, "daemon.json leads to /dev/null"), "file-unreadable", "/dev/null"),
+    ],
+)
+def test_a_daemon_json_that_is_no_text_is_refused(said: Said, code: str, told: str) -> None:
+    with pytest.raises(HostError) as raised:
+        facts("trixie_fresh", {"daemon.json": said})
+    assert raised.value.code == code
+    assert "daemon.json" in str(raised.value)
+    assert told in str(raised.value)
+
+
+def test_what_has_a_line_for_every_peer_may_be_larger_than_other_files() -> None:
+    found = facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 700_000}"})
+    assert found.previous
+    assert len(found.previous) == 2_100_000
+    with pytest.raises(HostError) as raised:
+        facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 2_800_000}"})
+    assert raised.value.code == "file-too-large"
+    assert "previous.json" in str(raised.value)
+    assert "8 MiB" in str(raised.value)
+
+
+NAMES = [line.split()[0][1:] for line in recorded("trixie_joined").split("\n") if line.startswith("@")]
+WORDS = st.sampled_from(
+    ["via", "dev", "metric", "proto", "default", "10.0.0.0/8", "x", "9" * 5000, "[" * 3000, "{}", "-"]
+)
+
+
+@given(st.text() | st.lists(st.sampled_from(recorded("trixie_joined").split("\n"))).map("\n".join))
+def test_any_answer_is_facts_or_a_failure_of_the_host(output: str) -> None:
+    told(output)
+
+
+@given(st.sampled_from(NAMES), st.integers(0, 255), st.text() | st.lists(WORDS).map(" ".join))
+def test_any_section_gone_wrong_is_facts_or_a_failure_of_the_host(name: str, status: int, text: str) -> None:
+    told(recorded("trixie_joined", {name: (status, text)}))
+    told(recorded("trixie_joined", {name: None}))
+
+
+def told(output: str) -> None:
+    try:
+        parse(HOST2, output)
+    except HostError as error:
+        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+
+
+def test_after_a_reload_docker_28_has_forgotten_its_pools_and_its_file_tells_them() -> None:
+    info = json.loads(said_in("forky_joined", "info"))
+    info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
+    assert facts("forky_joined", {"info": json.dumps(info)}).actual == facts("forky_joined").actual

@@ -1,0 +1,99 @@
+"""The answers in tests/data/facts have the sections that templates/facts.sh writes today."""
+
+import re
+from pathlib import Path
+
+import pytest
+from builders import DATA, GENERATIONS, recorded, shell
+
+from dockmesh.core.planning.transaction import reader
+from dockmesh.pipeline import TEXTS
+
+RECORD_ANEW = "templates/facts.sh has changed: run make record"
+# The state of docker.service on each recorded host.
+RECORDINGS = {
+    **{f"{release}_{state}": "active" for release in GENERATIONS for state in ("fresh", "joined", "dual")},
+    **{f"{release}_stopped": "inactive" for release in GENERATIONS},
+    "nftables_fresh": "active",
+    "nftables_joined": "active",
+}
+# The same of crafted hosts; None without Docker. Only an ip that breaks off is asked for its version.
+CRAFTED = {
+    "busybox_ip": "active",
+    "crowded": "active",
+    "hostile": "active",
+    "no_docker": None,
+    "not_root": "active",
+    "old_iproute2": "active",
+    "rootless": "active",
+    "snap": "active",
+    "snap_alone": "inactive",
+}
+# The programs whose answers decide which sections there are.
+PROGRAMS = {
+    "ip": 'printf "%s: lo: <LOOPBACK>\\n" 1 1 1 1 1',
+    "docker": "echo {}",
+    "nft": ":",
+    "iptables-save": ":",
+    "ip6tables-save": ":",
+}
+# facts.sh uses `command` only as `command -v`.
+NO_DOCKER = 'command() { case "$2" in docker) return 1 ;; esac; type "$2" >/dev/null 2>&1; }'
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("programs")
+    for name, body in PROGRAMS.items():
+        _install(folder / name, body)
+    return folder
+
+
+def _install(program: Path, body: str) -> None:
+    program.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    program.chmod(0o755)
+
+
+def written(programs: Path, docker: str | None, facts: str = TEXTS.facts) -> list[str]:
+    """The sections that the script writes where docker.service is in that state, in order."""
+    _install(programs / "systemctl", f"printf 'LoadState=loaded\\nActiveState={docker}\\n\\n'")
+    script = reader(TEXTS, ()).replace(TEXTS.facts, facts)
+    return sections(shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
+
+
+def sections(answer: str) -> list[str]:
+    return re.findall(r"(?m)^@(\S+) \d+$", answer)
+
+
+def text(name: str) -> str:
+    return (DATA / f"{name}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "docker"), RECORDINGS.items())
+def test_a_recording_has_every_section_and_no_other(name: str, docker: str, programs: Path) -> None:
+    assert text(name).startswith("@"), "a recording is not edited"
+    assert sections(text(name)) == written(programs, docker), RECORD_ANEW
+
+
+@pytest.mark.parametrize(("name", "docker"), CRAFTED.items())
+def test_a_crafted_answer_has_every_section_and_no_other(name: str, docker: str | None, programs: Path) -> None:
+    asked = {"version"} if name == "busybox_ip" else set()
+    assert re.match(rf"# crafted over ({'|'.join(RECORDINGS)}): ", text(name))
+    assert set(sections(recorded(name))) == {*written(programs, docker), *asked}
+
+
+def test_every_answer_is_recorded_or_crafted() -> None:
+    assert {file.stem for file in DATA.iterdir()} == {*RECORDINGS, *CRAFTED}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  section end true\n", "  section news true\n  section end true\n"),
+        ("  section ip_forward switch /proc/sys/net/ipv4/ip_forward\n", ""),
+        ('sections("links policy rules")', 'sections("links rules")'),
+    ],
+)
+def test_a_changed_script_is_noticed(old: str, new: str, programs: Path) -> None:
+    assert TEXTS.facts.count(old) == 1
+    assert written(programs, "active", TEXTS.facts.replace(old, new)) != written(programs, "active")

@@ -1,0 +1,149 @@
+"""What a plan gains and loses, and what came otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+from builders import FLEET, HOST1, WIDE, plan_of
+from host_models import read, swapped
+
+from dockmesh.core.desired.host_state import undone
+from dockmesh.core.forecast.impact import Outlook, Shift, differences, outlook
+from dockmesh.core.netfilter.verdicts import ReasonCode
+from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report
+from dockmesh.core.probes.probe_plan import probes
+
+Question = tuple[str, str, str]
+STILL = {host.name: HostPlan(host.name) for host in FLEET.hosts}
+INTO3 = {
+    (source, "host3", kind)
+    for source in ("host1", "host2")
+    for kind in ("host-bridge", "host-container", "container-container")
+}
+FRESH = read("fresh")
+NO_REPLY = FailureCode.NO_REPLY
+
+
+def plans(**others: HostPlan) -> dict[str, HostPlan]:
+    """Those that join the fresh hosts."""
+    return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
+
+
+def turns(found: Outlook) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for each in found.shifts:
+        counts[each.turn] = counts.get(each.turn, 0) + len(each.targets)
+    return counts
+
+
+def test_a_plan_that_joins_all_gains_all_but_what_each_has_already() -> None:
+    found = outlook(FLEET, FLEET.hosts, FRESH, plans())
+    assert turns(found) == {"gained": 18}
+    assert (found.before["reached"], found.after["reached"]) == (3, 21)
+    assert all(each.why is None for each in found.shifts)
+
+
+def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
+    assert outlook(FLEET, FLEET.hosts, read("joined"), STILL).shifts == ()
+
+
+def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
+    joined = read("joined")
+    leaving = plan_host(joined["host3"], undone(joined["host3"]), WIDE)
+    found = outlook(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
+    assert turns(found) == {"lost": 12}
+    (shift,) = (each for each in found.shifts if (each.source, each.kind) == ("host3", "host-bridge"))
+    assert shift.why is not None
+    assert shift == Shift("host3", "host-bridge", ("host1", "host2"), "reached", "failing", shift.why)
+    assert shift.why.code == ReasonCode.NO_ROUTE
+    assert shift.why.text.startswith("host3 ")
+
+
+def test_hosts_with_conflicts_stay_as_they_are() -> None:
+    stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
+    assert turns(outlook(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
+
+
+def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway() -> None:
+    found = outlook(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
+    assert turns(found) == {"unknown": 6}
+    reasons = {each.why for each in found.shifts if each.why}
+    assert all(each.why for each in found.shifts)
+    assert {(each.code, each.text.partition(":")[0]) for each in reasons} == {
+        (ReasonCode.NOT_READ, "host2"),
+        (ReasonCode.NOT_READ, "host3"),
+    }
+    assert found.before == {"reached": 1, "failing": 6, "unknown": 0}
+    assert found.after == {"reached": 1, "failing": 0, "unknown": 6}
+
+
+def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
+    doubtful = swapped(
+        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
+    )
+    found = outlook(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
+    assert {(each.turn, each.before, each.after) for each in found.shifts} == {("unknown", "unknown", "unknown")}
+    assert {each.why and each.why.code for each in found.shifts} == {ReasonCode.FIREWALL_DROP}
+    assert all(each.why and "u32" in each.why.text for each in found.shifts)
+
+
+def measured(**failing: FailureCode) -> Report:
+    """Everything reached as it should be, but for the targets named, which fail with the code given."""
+    answers = [
+        Reachability(each, 3, 0, code=failing[each.target], reason="as measured")
+        if each.target in failing and each.target != each.source
+        else Reachability(each, 3, 3, each.expected_ttl, 0.1)
+        for each in probes(FLEET, FLEET.hosts)
+    ]
+    return Report(("host1", "host2", "host3"), tuple(answers))
+
+
+def differing(
+    report: Report, *others: Outcome, made: Mapping[str, HostPlan] | None = None
+) -> dict[Question, tuple[str, str | None]]:
+    """What was foreseen of a probe, and the code of the reason."""
+    came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
+    found = differences(FLEET, FRESH, plans() if made is None else made, came.values(), report)
+    return {(each.probe.source, each.probe.target, each.probe.kind): (each.foreseen, each.code) for each in found}
+
+
+def test_where_it_came_as_foreseen_there_is_no_difference() -> None:
+    assert differing(measured()) == {}
+
+
+def test_what_was_to_be_reached_and_was_not_is_a_difference() -> None:
+    assert differing(measured(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
+
+
+def test_what_was_taken_back_is_foreseen_as_it_was_before() -> None:
+    found = differing(measured(), Outcome("host3", "reverted", "probes-failed", "no"))
+    assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
+    assert found["host1", "host3", "host-bridge"] == ("failing", ReasonCode.BRIDGE_ADDRESS_WRONG)
+
+
+@pytest.mark.parametrize("status", ["failed", "unreachable"])
+def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["failed", "unreachable"]) -> None:
+    assert differing(measured(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
+
+
+def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
+    unmade = Reachability(Probe("host1", "host3", "host-container"), probed=False).failed(
+        Failure(FailureCode.NOT_ASKED, "no")
+    )
+    assert differing(replace(measured(), answers=(unmade,))) == {}
+
+
+def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
+    elsewhere = Reachability(Probe("host1", "host3", "host-container"), 3, 3, 64, 0.1, FailureCode.TTL, "64, not 63")
+    assert len(differing(replace(measured(), answers=(elsewhere,)))) == 1
+    assert differing(replace(measured(), answers=(elsewhere,)), made={}) == {}
+
+
+def test_large_packets_and_ipv6_are_another_matter() -> None:
+    odd = Reachability(
+        Probe("host1", "host3", "host-container"), 3, 3, 63, 0.1, FailureCode.MTU, "large packets are lost"
+    )
+    six = Reachability(Probe("host1", "host3", "host-container", 6), 3, 0, code=NO_REPLY, reason="no reply")
+    assert differing(replace(measured(), answers=(odd, six))) == {}

@@ -1,0 +1,215 @@
+"""firewalld's table as it was recorded on hosts of the lab, walked by pings: what it lets through, and what not."""
+
+import re
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+from builders import FLEET, GENERATIONS, WIDE, facts
+from explanations import explained
+from host_models import Changes, between, grounds, kept, missed
+
+from dockmesh.core.explain.faults import FaultCode
+from dockmesh.core.netfilter.firewalld import Hook, own, refusals, ruleset
+from dockmesh.core.netfilter.flow import Far, Flow
+from dockmesh.core.planning.conflicts.network import conflicts
+
+DATA = Path(__file__).parents[2] / "data" / "firewalld"
+# Docker 26.1 with firewalld 2.3: as it comes, with the policy that newer ones make, with one for the peers of host1 (so
+# not for host1), and started before firewalld; then Docker 28.5 with firewalld 2.5.
+TABLES = {
+    name: (DATA / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
+    for name in ("docker26", "docker26-open", "docker26-peers", "docker-first", "docker28")
+}
+INTO, OUT = ("eth0", "docker0"), ("docker0", "eth0")
+POLICY = "--policy dockmesh --add-egress-zone docker"
+
+
+SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
+
+
+def met(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
+    """The chains that refuse a ping from a peer; those that may, behind a `?`."""
+    flow = Flow(Far({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
+    found = refusals(ruleset(text.splitlines()), hook, flow, 1)
+    return [f"{'' if each.sure else '?'}{each.chain}" for each in found]
+
+
+def refused(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> str:
+    return " ".join(met(TABLES[table], hook, came_in, goes_out, reply=reply)[:1])
+
+
+@pytest.mark.parametrize(
+    ("table", "into", "out"),
+    [
+        ("docker26", "filter_FORWARD_POLICIES", ""),
+        ("docker26-open", "", ""),
+        ("docker26-peers", "filter_FORWARD_POLICIES", ""),
+        ("docker28", "", ""),
+        ("docker-first", "filter_FORWARD_POLICIES", ""),
+    ],
+)
+def test_what_is_for_containers_gets_through_where_a_policy_says_so(table: str, into: str, out: str) -> None:
+    assert (refused(table, "FORWARD", *INTO), refused(table, "FORWARD", *OUT)) == (into, out)
+    assert refused(table, "FORWARD", *INTO, reply=True) == refused(table, "FORWARD", *OUT, reply=True) == ""
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_host_itself_is_pinged_and_pings(table: str) -> None:
+    assert refused(table, "INPUT", "eth0", None) == refused(table, "OUTPUT", None, "eth0") == ""
+    assert refused(table, "PREROUTING", "eth0", None) == "", "its rule there is about IPv6"
+
+
+TABLE = """\
+table ip other {{
+\tchain in {{
+\t\ttype filter hook input priority 5; policy drop;
+\t}}
+}}
+table inet firewalld {{ # progname firewalld # handle 3
+\tflags owner,persist
+
+\tset known {{ # handle 9
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = {{ 10.128.0.0/20, 192.168.18.128,
+\t\t\t     192.168.18.129 }}
+\t}}
+
+\tset none {{
+\t\ttype ipv4_addr
+\t}}
+
+\tset odd {{
+\t\ttype ipv4_addr
+\t\telements = {{ 10.128.0.1-10.128.0.9 }}
+\t}}
+
+\tchain hook {{ # handle 1
+\t\ttype filter hook forward priority filter + 10; policy accept; # handle 2
+\t\t{rule} # handle 7
+\t\tip saddr 192.0.2.0/24 goto away
+\t\tjump back
+\t\tiifname "eth1" drop
+\t\tjump hook
+\t}}
+\tchain away {{
+\t\tiifname "eth0" accept
+\t}}
+\tchain back {{
+\t\tiifname != {{ "eth1", "wl*" }} return
+\t\treject
+\t}}
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "chain"),
+    [
+        ("counter packets 3 bytes 9", None),
+        ("drop", "hook"),
+        ("meta l4proto { icmp, ipv6-icmp } drop", "hook"),
+        ('iifname "eth*" counter packets 1 bytes 84 reject with icmpx admin-prohibited', "hook"),
+        ("ip saddr { 10.128.0.0/20, 192.168.18.128 } drop", "hook"),
+        ("ip saddr != 10.128.0.0/20 drop", None),
+        ("ip saddr @known drop", "hook"),
+        ("ip saddr != @known drop", None),
+        ("ip daddr @known drop", None),
+        ("ip saddr @none drop", None),
+        ("ip saddr @odd drop", "?hook"),
+        ("ip daddr @trusted accept", None),
+        ("ip daddr @bad drop", "?hook"),
+        ("fib saddr oif missing drop", "?hook"),
+        ("icmp type echo-request drop", "hook"),
+        ("icmp type { echo-reply, redirect } drop", None),
+        ("ip protocol tcp drop", None),
+        ("tcp dport { 22, 80 } reject", None),
+        ("meta nfproto ipv6 fib saddr oif missing drop", None),
+        ('ct state new log prefix "jump it" accept', None),
+        ("goto away", None),
+    ],
+)
+def test_a_rule_takes_a_ping_leaves_it_or_may_do_either(rule: str, chain: str | None) -> None:
+    found = met(TABLE.format(rule=rule), "FORWARD", "eth0", "docker0")
+    assert found == ([] if chain is None else [chain])
+
+
+def test_a_loop_ends_and_a_hook_that_its_table_does_not_have_refuses_nothing() -> None:
+    text = TABLE.format(rule="ip saddr 10.128.16.0/20 accept")
+    assert met(text, "FORWARD", "eth1", "docker0") == ["back"]
+    assert met(text, "INPUT", "eth1", None) == []
+
+
+def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
+    chains = "\n".join(f"chain c{n} {{\njump c{n + 1}\njump c{n + 1}\n}}" for n in range(40))
+    hook = "chain hook {\ntype filter hook forward priority 10; policy accept;\njump c0\ndrop\n}"
+    assert met(f"table inet firewalld {{\n{hook}\n{chains}\n}}", "FORWARD", "eth0", "docker0")[0].startswith("?")
+
+
+def test_the_tables_of_others_are_told_from_its_own() -> None:
+    lines = TABLE.format(rule="drop").splitlines()
+    assert [line for line in own(lines, others=True) if "policy" in line] == [
+        "type filter hook input priority 5; policy drop;"
+    ]
+    assert len([*own(lines), *own(lines, others=True)]) == len(lines)
+
+
+# --- what is made of it -----------------------------------------------------------------------------------------------
+
+
+def firewalld(table: str) -> Changes:
+    return {"tables": TABLES[table]}
+
+
+@pytest.mark.parametrize(
+    ("table", "remedy"),
+    [("docker26", POLICY), ("docker-first", "systemctl restart docker"), ("docker26-open", ""), ("docker28", "")],
+)
+@pytest.mark.parametrize("state", ["fresh", "joined"])
+def test_a_host_of_which_it_is_sure_to_keep_peers_out_is_left_alone_with_the_remedy(
+    table: str, remedy: str, state: str
+) -> None:
+    me = FLEET.host(GENERATIONS["trixie"])
+    found = list(conflicts(FLEET, me, facts(f"trixie_{state}", firewalld(table)), WIDE))
+    assert [(each.code, each.key) for each in found] == [("firewalld-rejects", "firewalld")] * bool(remedy)
+    assert all(remedy in each.remedy for each in found)
+    assert all("eth0" in each.message for each in found)
+
+
+def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_for_the_others() -> None:
+    host1, me = FLEET.host("host1"), FLEET.host(GENERATIONS["trixie"])
+    (conflict,) = conflicts(FLEET, me, facts("trixie_joined", firewalld("docker26-peers")), WIDE)
+    entries = re.findall(r"--add-entry (\S+?);? ", conflict.remedy)
+    assert entries == [str(host1.underlay), str(host1.prefix)]
+    found = missed(grounds("joined", host2=firewalld("docker26-peers")))
+    assert found.keys() == between([("host1", "host2")], "cx")
+
+
+def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> None:
+    into = [("host1", "host2"), ("host3", "host2")]
+    assert missed(grounds("joined", host2=firewalld("docker26-open"))) == {}
+    found = missed(grounds("joined", host2=firewalld("docker26")))
+    assert found.keys() == between(into, "cx")
+    (what,) = set(found.values())
+    rule = 'iifname "eth0" oifname "docker0" reject with icmpx admin-prohibited'
+    assert kept(what, "firewalld-refuses", "host2", rule)
+
+
+def test_it_is_named_where_it_refuses_with_what_mends_it() -> None:
+    ruled = {"after.ruleset": TABLES["docker26"]}
+    found = explained({"host3-look": ruled})
+    assert found.fault
+    assert (found.fault.code, POLICY in found.fault.remedy) == (FaultCode.FIREWALLD_REFUSES, True)
+    assert all(name in found.fault.cause for name in ("host3", "inet firewalld filter_FORWARD_POLICIES"))
+    # On the host that sends, it lets pass what leaves, and what is answered.
+    assert explained({"host1-look": ruled}, lost=False).fault is None
+    first = explained({"host3-look": {"after.ruleset": TABLES["docker-first"]}})
+    assert first.fault
+    assert first.fault.remedy == "on host3: systemctl restart docker"
+
+
+def test_where_it_blocks_pings_only_those_of_the_host_itself_are_lost() -> None:
+    blocking = TABLES["docker28"].replace("meta l4proto { icmp, ipv6-icmp } accept", "icmp type echo-request drop")
+    found = missed(grounds("joined", host3={"tables": blocking}))
+    assert found.keys() == between([("host1", "host3"), ("host2", "host3")], "b")

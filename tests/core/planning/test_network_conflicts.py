@@ -1,0 +1,450 @@
+"""What keeps a host from being changed: both sides named, and what to do."""
+
+import json
+import re
+from base64 import b64encode
+from ipaddress import IPv4Address
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, Said, facts, fleet, host, recorded
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import fleets
+
+from dockmesh.core.facts.docker import Container, DockerFacts, DockerNetwork
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import Way, Ways
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.plan import Conflict, ConflictCode, NoteCode
+from dockmesh.core.state.resources import Bridge, HostState
+
+FRESH = "trixie_fresh"
+LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
+
+
+def against(changes: dict[str, Said], *, me: Host = HOST2, among: Fleet = FLEET) -> list[Conflict]:
+    return list(conflicts(among, me, facts(FRESH, changes, of=me), WIDE))
+
+
+def body(name: str) -> str:
+    """What the fresh host said in a section, to put more behind it."""
+    text = recorded(FRESH).split(f"\n@{name} 0\n")[1].split("\n@")[0]
+    return "\n".join(line[1:] for line in text.split("\n"))
+
+
+def adding(name: str, *lines: str) -> dict[str, Said]:
+    return {name: "\n".join((body(name), *lines))}
+
+
+def daemon_json(text: str) -> dict[str, Said]:
+    return {"daemon.json": f"644\n{b64encode(text.encode()).decode()}"}
+
+
+def network(name: str, subnet: str) -> dict[str, Said]:
+    return adding("networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
+
+
+@pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
+def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
+    me = FLEET.host(GENERATIONS[name.split("_", maxsplit=1)[0]])
+    found = facts(name)
+    assert list(conflicts(FLEET, me, found, WIDE)) == []
+    assert list(pending(found)) == []
+
+
+@given(fleets(), st.booleans())
+def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None:
+    for me in drawn.hosts:
+        docker = DockerFacts(
+            "28.5.2",
+            "iptables",
+            live_restore=False,
+            rootless=False,
+            swarm=False,
+            fragment="",
+            arguments=("-H", "fd://", "--iptables=true"),
+            networks=(DockerNetwork("bridge", "bridge", "docker0", ()),),
+            containers=(Container("1", "web", auto_remove=False, address=None),),
+        )
+        bridge = (("docker0", me.bridge),) if me.bridge and moved else ()
+        found = HostFacts(
+            host=me.name,
+            basis="",
+            tools=frozenset(),
+            ip_forward=True,
+            addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
+            foreign_routes=(),
+            ways=Ways([(peer.underlay, Way("eth0", None, local=False)) for peer in drawn.hosts if peer != me]),
+            links={},
+            docker=docker if me.docker else None,
+            previous=None,
+            pending=None,
+            docker_user=frozenset([4]),
+            actual=HostState((Bridge(None),)),
+        )
+        assert list(conflicts(drawn, me, found, WIDE)) == []
+
+
+def _lan(me: Host) -> object:
+    return host("lan", "1.1.1.1", bridge=f"{me.underlay}/16").bridge
+
+
+# What was done to the host, the code and the key, and what the message and the remedy name besides.
+CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
+    "underlay on no interface": (
+        {"addresses": "2: eth0    inet 192.168.18.29/20 scope global eth0"},
+        "underlay-missing",
+        "192.168.18.129",
+        [],
+        ["underlay "],
+    ),
+    "no path to a peer": (
+        {"ways": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
+        "no-path-to-peer",
+        "192.168.18.128",
+        ["host1"],
+        [],
+    ),
+    "own address as a peer's underlay": (
+        adding("ways", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
+        "underlay-is-own-address",
+        "192.168.18.128",
+        ["host1"],
+        ["host1"],
+    ),
+    "off-link next hop": (
+        adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
+        "next-hop-off-link",
+        "192.168.18.128",
+        ["host1", "192.168.16.1", "eth0"],
+        ["10.128.0.0/20", "192.168.16.1"],
+    ),
+    "another LAN inside a peer's prefix": (
+        adding("addresses", "3: eth1    inet 10.128.3.7/24 scope global eth1"),
+        "prefix-overlap",
+        "10.128.0.0/20",
+        ["host1", "10.128.3.0/24", "eth1"],
+        [],
+    ),
+    "a VPN around a peer's prefix, by address": (
+        adding("addresses", "5: wg0    inet 10.128.40.9/19 scope global wg0"),
+        "prefix-overlap",
+        "10.128.32.0/20",
+        ["host3", "10.128.32.0/19", "wg0"],
+        [],
+    ),
+    "a Docker network inside a peer's prefix": (
+        network("app", "10.128.4.0/24"),
+        "docker-network-overlap",
+        "10.128.0.0/20",
+        ["host1", "app", "10.128.4.0/24"],
+        [],
+    ),
+    "a Docker network where docker0 is to be": (
+        network("app", "10.128.16.0/24"),
+        "bridge-overlap",
+        "10.128.16.0/24",
+        ["docker0", "app", "10.128.16.0/24"],
+        [],
+    ),
+    "a LAN inside the own prefix": (
+        adding("addresses", "3: eth1    inet 10.128.17.7/24 scope global eth1"),
+        "own-prefix-overlap",
+        "10.128.16.0/20",
+        ["10.128.17.0/24", "eth1"],
+        [],
+    ),
+    "a foreign route as specific, with a metric that wins": (
+        adding("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
+        "foreign-route-wins",
+        "10.128.0.0/20",
+        ["10.128.0.0/20 via 192.168.16.9 dev eth0, proto static, metric 100", "host1"],
+        ["ip route del 10.128.0.0/20 metric 100"],
+    ),
+    "a more specific foreign route, whatever its metric": (
+        adding("routes", "10.128.1.0/24 dev tun0 metric 9999 "),
+        "foreign-route-wins",
+        "10.128.0.0/20",
+        ["10.128.1.0/24 dev tun0, proto boot, metric 9999", "host1"],
+        ["ip route del 10.128.1.0/24 metric 9999"],
+    ),
+    "a discarding route inside a peer's prefix": (
+        adding("routes", "blackhole 10.128.1.0/24 "),
+        "foreign-route-wins",
+        "10.128.0.0/20",
+        ["10.128.1.0/24, proto boot, metric 0", "host1"],
+        ["ip route del 10.128.1.0/24 metric 0"],
+    ),
+    "a backend of another day": (
+        {
+            "info": (
+                0,
+                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'),
+            )
+        },
+        "firewall-backend-unknown",
+        "docker",
+        ["ebpf"],
+        ["firewall-backend"],
+    ),
+    "a swarm": (
+        {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
+        "docker-swarm",
+        "docker",
+        [],
+        ["docker swarm leave", "docker: false"],
+    ),
+    "rootless": (
+        {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},
+        "docker-rootless",
+        "docker",
+        [],
+        [],
+    ),
+    "bip as a flag": (
+        adding("daemon_arguments", "--bip=10.1.0.1/24"),
+        "docker-flag",
+        "docker",
+        ["--bip=10.1.0.1/24", "daemon.json"],
+        ["docker.service"],
+    ),
+    "bip as a flag in two words": (
+        adding("daemon_arguments", "--bip", "10.1.0.1/24"),
+        "docker-flag",
+        "docker",
+        ["--bip"],
+        ["docker.service"],
+    ),
+    "bridge as a flag": (
+        adding("daemon_arguments", "-b", "br0"),
+        "docker-flag",
+        "docker",
+        [" -b,"],
+        ["docker.service"],
+    ),
+    "iptables off as a flag": (
+        adding("daemon_arguments", "--iptables=false"),
+        "docker-flag",
+        "docker",
+        ["--iptables=false"],
+        ["docker.service"],
+    ),
+    "another configuration file": (
+        adding("daemon_arguments", "--config-file", "/etc/d.json"),
+        "docker-config-file",
+        "docker",
+        ["/etc/d.json"],
+        ["--config-file", "/etc/docker/daemon.json"],
+    ),
+    "bridge as a key": (
+        daemon_json('{"bridge": "none"}'),
+        "daemon-json-bridge",
+        "/etc/docker/daemon.json",
+        ["'none'", "bip"],
+        [],
+    ),
+    "iptables off as a key": (
+        daemon_json('{"iptables": false}'),
+        "daemon-json-iptables",
+        "/etc/docker/daemon.json",
+        ["iptables", "false"],
+        [],
+    ),
+    "broken daemon.json": (
+        daemon_json('{"debug": tru'),
+        "daemon-json-invalid",
+        "/etc/docker/daemon.json",
+        ["JSON", "line 1 column 11"],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CONFLICTS)
+def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
+    changes, code, key, named, remedies = CONFLICTS[kind]
+    (found,) = against(changes)
+    assert (found.code, found.key) == (code, key)
+    assert [part for part in named if part not in found.message] == []
+    assert [part for part in remedies if part not in found.remedy] == []
+    assert found.remedy
+    assert str(found) == f"{found.key}: {found.message}. Fix: {found.remedy}"
+
+
+@pytest.mark.parametrize(
+    "route", ["10.0.0.0/8 dev tun0 scope link", "10.128.0.0/16 dev wg0 proto static scope link metric 50"]
+)
+def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(route: str) -> None:
+    found = against(adding("routes", route))
+    assert [(each.code, each.key) for each in found] == [
+        ("inside-foreign-network", "10.128.0.0/20"),
+        ("inside-foreign-network", "10.128.32.0/20"),
+    ]
+    prefix, _dev, device, *_ = route.split()
+    for each, peer in zip(found, ("host1", "host3"), strict=True):
+        assert peer in each.message
+        assert f"({prefix} dev {device}, " in each.message
+        assert each.remedy
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "default via 192.168.16.1 dev eth0",
+        "default dev ppp0 scope link",
+        "0.0.0.0/1 dev tun0 scope link",
+        "10.0.0.0/8 via 192.168.16.1 dev eth0 proto static",
+        "blackhole 10.0.0.0/8",
+        "10.128.0.0/20 via 192.168.16.9 dev eth0 metric 5000",
+        "10.129.0.0/16 dev tun0 scope link",
+        "10.0.0.0/8 \\\tnexthop via 192.168.16.1 dev eth0 weight 1 \\\tnexthop via 192.168.16.2 dev eth0",
+    ],
+)
+def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None:
+    assert against(adding("routes", route)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        network("app", "10.128.20.0/24"),
+        network("six", "fd00::/64"),
+        adding("daemon_arguments", "--iptables=true", "--config-file=/etc/docker/daemon.json"),
+        daemon_json('{"bip": "10.200.0.1/24", "iptables": true}'),
+        adding("addresses", "5: tun0    inet 10.200.0.1/32 scope global tun0"),
+    ],
+)
+def test_what_stands_in_nobodys_way_is_no_conflict(changes: dict[str, Said]) -> None:
+    assert against(changes) == []
+
+
+def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> None:
+    changes = (
+        adding("routes", "10.128.1.0/24 dev tun0", "10.128.2.0/24 dev tun0")
+        | network("app", "10.128.0.0/12")
+        | daemon_json('{"bridge": "br0", "iptables": false}')
+    )
+    found = against(changes)
+    assert [(each.code, each.key) for each in found] == [
+        ("docker-network-overlap", "10.128.0.0/20"),
+        ("docker-network-overlap", "10.128.32.0/20"),
+        ("bridge-overlap", "10.128.16.0/24"),
+        ("foreign-route-wins", "10.128.0.0/20"),
+        ("foreign-route-wins", "10.128.0.0/20"),
+        ("daemon-json-bridge", "/etc/docker/daemon.json"),
+        ("daemon-json-iptables", "/etc/docker/daemon.json"),
+    ]
+    assert found == against(changes)
+
+
+def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
+    (found,) = pending(facts(FRESH, {"pending": "ann@desk since noon"}))
+    assert (found.code, found.key) == ("change-pending", "/etc/dockmesh/pending")
+    assert "ann@desk since noon" in found.message
+    assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("prefix", "changes", "expected"),
+    [
+        (None, {}, None),
+        (None, {"ip_forward": "0"}, None),
+        ("10.9.0.0/24", {}, None),
+        ("10.9.0.0/24", {"ip_forward": "0"}, ("ip-forward-off", "ip_forward")),
+        ("10.9.0.0/24", {"addresses": f"{LAN}\n3: virbr0    inet 10.9.0.1/24 scope global virbr0"}, None),
+        (
+            "10.9.0.0/24",
+            {"addresses": f"{LAN}\n3: eth1    inet 10.9.0.1/16 scope global eth1"},
+            ("own-prefix-overlap", "10.9.0.0/24"),
+        ),
+        (
+            None,
+            {"addresses": f"{LAN}\n3: virbr0    inet 10.128.1.1/24 scope global virbr0"},
+            ("prefix-overlap", "10.128.0.0/20"),
+        ),
+        (
+            None,
+            {"addresses": f"{LAN}\n3: docker0    inet 10.128.1.1/24 scope global docker0"},
+            ("prefix-overlap", "10.128.0.0/20"),
+        ),
+        (
+            None,
+            {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
+            ("next-hop-off-link", "192.168.18.128"),
+        ),
+    ],
+)
+def test_a_host_without_docker_has_the_conflicts_of_its_networks(
+    prefix: str | None, changes: dict[str, Said], expected: tuple[str, str] | None
+) -> None:
+    me = host("host2", "192.168.18.129", prefix, docker=False)
+    found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me), WIDE)
+    assert [(each.code, each.key) for each in found] == ([expected] if expected else [])
+
+
+def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
+    me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    (found,) = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", {"ip_forward": "0"}, of=me), WIDE)
+    assert "10.9.0.0/24" in found.message
+    assert found.remedy == "sysctl -w net.ipv4.ip_forward=1"
+
+
+def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
+    bare = host("db", "192.168.18.128", docker=False)
+    found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
+    assert found.ways[bare.underlay].next_hop == IPv4Address("192.168.16.1")
+    assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
+
+
+def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
+    said = {"daemon_arguments": "/usr/sbin/dockerd\n--default-address-pool=base=10.0.0.0/8,size=24"}
+    (conflict,) = against(said)
+    assert (conflict.code, conflict.key) == ("docker-flag", "docker")
+    assert "--default-address-pool=base=10.0.0.0/8,size=24" in conflict.message
+    assert "docker.service" in conflict.remedy
+
+
+def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> None:
+    (conflict,) = against({"filter": ":FORWARD ACCEPT [0:0]"})
+    assert (conflict.code, conflict.key, conflict.remedy) == (
+        "docker-user-missing",
+        "DOCKER-USER",
+        "systemctl restart docker",
+    )
+
+
+def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
+    (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
+    assert (note.code, note.key) == ("network-outside-prefix", "network app")
+    assert "172.19.0.0/16" in note.message
+    assert "10.128.16.0/20" in note.message
+    assert note.remedy
+    assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")), WIDE)) == []
+
+
+def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy_alone() -> None:
+    full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
+    (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full), WIDE)
+    (roomy,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
+    assert (note.code, note.key) == (roomy.code, roomy.key)
+    assert "docker0" in note.remedy
+    assert "docker0" not in roomy.remedy
+
+
+def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
+    kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
+    (note,) = notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)
+    assert (note.code, note.key) == ("iptables-missing", "iptables")
+    assert note.remedy
+
+
+def test_codes_are_words_with_hyphens_and_each_is_of_one_kind() -> None:
+    for kind in (ConflictCode, NoteCode):
+        assert [each for each in kind if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)+", each)] == []
+        assert len(kind) == len(kind.__members__), "no member is another name of an earlier one"
+    assert {*ConflictCode}.isdisjoint(NoteCode)
+
+
+def test_what_has_no_remedy_promises_none() -> None:
+    assert str(Conflict(ConflictCode.DOCKER_SWARM, "docker", "it is so", "")) == "docker: it is so"

@@ -1,0 +1,137 @@
+"""Planning is subtraction."""
+
+import re
+
+import pytest
+from builders import FLEET, GENERATIONS, HOST3, WIDE, facts, plan_of
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import RESOURCES, STATES
+
+from dockmesh.core.addresses import order
+from dockmesh.core.names import REASSERT
+from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, Plan, plan_host, restarts_docker
+from dockmesh.core.state.diff import Change, difference, unmade
+from dockmesh.core.state.resources import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
+
+
+def applied(changes: tuple[Change, ...], state: HostState) -> HostState:
+    """The host as it would be with `changes` made to `state`."""
+    resources: dict[tuple[str, str], Resource] = state.by_key()
+    for change in changes:
+        assert resources.pop(key_of(change.resource), None) == change.before
+        if change.after:
+            resources[key_of(change.after)] = change.after
+    return HostState(tuple(resources.values()))
+
+
+@given(STATES)
+def test_a_state_does_not_differ_from_itself(state: HostState) -> None:
+    assert difference(state, state) == ()
+
+
+@given(STATES, STATES)
+def test_the_difference_applied_gives_the_wanted_state_and_undone_the_old_one(a: HostState, b: HostState) -> None:
+    changes = difference(a, b)
+    there = applied(changes, a)
+    assert there.by_key() == b.by_key()
+    assert unmade(changes, there) == []
+    assert unmade(changes, a) == list(changes)
+    back = applied(tuple(change.inverse() for change in changes), there)
+    assert back.by_key() == a.by_key()
+
+
+@given(STATES, STATES)
+def test_the_inverse_of_the_inverse_is_the_change(a: HostState, b: HostState) -> None:
+    for change in difference(a, b):
+        assert change.inverse().inverse() == change
+        assert {change.action, change.inverse().action} in (
+            {"add", "remove"},
+            {"change"},
+            {"restart"},
+        )
+
+
+@given(st.lists(RESOURCES, unique_by=key_of), st.randoms())
+def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource], shuffler: object) -> None:
+    shuffled = list(resources)
+    shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
+    there = difference(HostState(), HostState(tuple(resources)))
+    assert there == difference(HostState(), HostState(tuple(shuffled)))
+    kinds = [key_of(change.resource)[0] for change in there if not isinstance(change.resource, Forwarding)]
+    assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
+    prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
+    assert prefixes == sorted(prefixes, key=order)
+
+
+@pytest.mark.parametrize(("on", "order"), [(True, ["firewall", "service"]), (False, ["service", "firewall"])])
+def test_docker_restarts_while_the_host_forwards(on: bool, order: list[str]) -> None:
+    actual = HostState((Forwarding(4, not on), Bridge(None)))
+    wanted = HostState((Forwarding(4, on), Bridge(None, admission=Admission(None, direct=True))))
+    assert [key_of(change.resource)[0] for change in difference(actual, wanted)] == order
+
+
+def test_units_go_before_what_they_run() -> None:
+    actual = HostState((File(REASSERT, "x", "700"), Unit("dockmesh.timer", "x")))
+    assert [key_of(change.resource)[0] for change in difference(actual, HostState())] == ["unit", "file"]
+
+
+@given(STATES, STATES)
+def test_every_change_has_a_reason(a: HostState, b: HostState) -> None:
+    found = facts("trixie_fresh")
+    plan = plan_host(type(found)(**{**_fields(found), "actual": a}), b, WIDE)
+    assert all(change.reason for change in plan.changes)
+    assert plan.basis == found.basis
+
+
+def _fields(found: object) -> dict[str, object]:
+    return {name: getattr(found, name) for name in found.__slots__}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_fresh_hosts_plan_adds_all_and_restarts_docker_once(generation: str) -> None:
+    name = f"{generation}_fresh"
+    found = facts(name)
+    plan = plan_of(found, FLEET.host(found.host))
+    assert restarts_docker(plan)
+    assert [change.action for change in plan.changes].count("restart") == 1
+    assert {change.action for change in plan.changes} == {"add", "restart"}
+    (restart,) = (change for change in plan.changes if change.action == "restart")
+    assert re.findall(r"docker0|[\d.]+/\d+|web", restart.reason) == [
+        "docker0",
+        "172.17.0.1/16",
+        str(FLEET.host(found.host).bridge),
+        "web",
+    ]
+
+
+def test_a_restart_says_which_containers_it_costs() -> None:
+    found = facts("crowded", {"addresses": "2: eth0    inet 192.168.18.130/20 scope global eth0"}, of=HOST3)
+    (restart,) = (change for change in plan_of(found, HOST3).changes if change.action == "restart")
+    back, gone = restart.reason.split("--rm")
+    assert re.findall(r"docker0|[\d.]+/\d+|\bpools\b|\bweb\b|\bpassing\b", back) == [
+        "docker0",
+        "10.128.32.1/24",
+        "pools",
+        "web",
+    ]
+    assert re.findall(r"\w+", gone) == ["passing"]
+
+
+def test_a_plan_is_applyable_only_without_conflict_and_error() -> None:
+    change = Change(None, Bridge(None))
+    able = HostPlan("a", (change,))
+    blocked = HostPlan("b", (change,), (Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
+    unread = HostPlan("c", error="no")
+    done = HostPlan("d")
+    assert Plan((able, blocked, unread, done)).applyable == (able,)
+    assert Plan((done,)).empty
+    assert not Plan((blocked, done)).empty
+    assert [Plan((host,)).sound for host in (able, blocked, unread, done)] == [True, False, False, True]
+
+
+@pytest.mark.parametrize("status", ["reverted", "refused", "failed", "unreachable"])
+def test_only_a_host_as_wanted_is_well(status: str) -> None:
+    assert not Outcome("a", status).ok  # type: ignore[arg-type]
+    assert Outcome("a", "confirmed").ok
+    assert Outcome("a", "unchanged").ok

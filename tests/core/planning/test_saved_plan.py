@@ -1,0 +1,80 @@
+"""A saved plan holds only while nothing that it was made from has changed; every difference has a code."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dockmesh.core.planning import saved_plan
+from dockmesh.core.planning.plan import HostPlan, Plan
+from dockmesh.core.state.diff import Change
+from dockmesh.core.state.resources import File
+from dockmesh.errors import StalePlanError, UsageError
+from dockmesh.pipeline import TEXTS
+from dockmesh.report.json_documents import plan_document, problems_document
+
+CHANGE = Change(None, File("/x", "y"))
+HOSTS = (HostPlan("a", (CHANGE,)), HostPlan("b"))
+
+
+def document(hosts: Iterable[HostPlan] = HOSTS, inventory: str = "mesh:", facts: str = "f") -> dict[str, Any]:
+    return saved_plan.sealed(plan_document(Plan(tuple(hosts))), inventory, replace(TEXTS, facts=facts))
+
+
+def reasons(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    return [(each.code, each.host) for each in saved_plan.moved(kept, now)]
+
+
+def test_a_plan_made_again_from_the_same_is_not_stale() -> None:
+    assert reasons(document(), document()) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (document(inventory="other"), [("inventory-changed", None)]),
+        (document(facts="other"), [("templates-changed", None)]),
+        (document([HostPlan("a"), HostPlan("b")]), [("host-changed", "a")]),
+        (document([HostPlan("a", (Change(None, File("/x", "z")),)), HostPlan("b")]), [("host-changed", "a")]),
+        (document([HOSTS[0], HostPlan("b", error="is down", code="timeout")]), [("host-changed", "b")]),
+        (document([*HOSTS, HostPlan("c")]), [("not-in-plan", "c")]),
+        (document(HOSTS[:1]), [("only-in-plan", "b")]),
+    ],
+)
+def test_what_differs_from_a_saved_plan_has_a_code_and_its_host(
+    now: dict[str, Any], expected: list[tuple[str, str | None]]
+) -> None:
+    assert reasons(document(), now) == expected
+
+
+def test_all_differences_are_reported_at_once() -> None:
+    now = document([HostPlan("a"), HostPlan("c")], inventory="other", facts="other")
+    assert {code for code, _host in reasons(document(), now)} == {
+        *("inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"),
+    }
+
+
+def test_a_stale_plan_is_a_document_with_a_problem_for_each_difference() -> None:
+    stale = tuple(saved_plan.moved(document(), document(HOSTS[:1], inventory="other")))
+    found = problems_document(StalePlanError("stale", file="p.json", reasons=stale))
+    assert found["format"] == "dockmesh/problems/1"
+    places = [(each["file"], each["line"], each["column"]) for each in found["problems"]]
+    assert places == [("p.json", None, None)] * 2
+    assert [(each["code"], each["host"]) for each in found["problems"]] == [
+        ("inventory-changed", None),
+        ("only-in-plan", "b"),
+    ]
+    assert StalePlanError("stale", file="p.json", reasons=stale).code == "stale-plan"
+
+
+@pytest.mark.parametrize("rows", [None, "x", [1], [{"host": None}], [{"host": ["a"]}], [{}]])
+def test_whatever_hosts_a_saved_plan_has_it_is_stale(rows: object) -> None:
+    now = document()
+    assert {("not-in-plan", "a"), ("not-in-plan", "b")} <= set(reasons({**now, "hosts": rows}, now))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"format": "dockmesh/status/1"}', "[" * 100_000])
+def test_what_is_no_saved_plan_is_a_mistake_of_the_call(text: str) -> None:
+    with pytest.raises(UsageError):
+        saved_plan.load(text, file="p.json")

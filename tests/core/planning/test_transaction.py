@@ -1,0 +1,409 @@
+"""What runs on a host: the shell gets every value as it is meant, whatever is in it."""
+
+import json
+import re
+from base64 import b64decode
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Network
+from itertools import groupby
+from pathlib import Path
+from shlex import quote
+
+import pytest
+from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import ADMISSIONS, POOLS
+
+from dockmesh.core.desired.firewall import nft
+from dockmesh.core.host_output import Section, split
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.planning import transaction
+from dockmesh.core.planning.plan import HostPlan, OutcomeCode
+from dockmesh.core.state import codec
+from dockmesh.core.state.diff import Change, difference, ordered
+from dockmesh.core.state.resources import (
+    Bridge,
+    Chain,
+    File,
+    Forwarding,
+    HostState,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    key_of,
+)
+from dockmesh.errors import HostError
+from dockmesh.pipeline import TEXTS
+
+# Each ends or derails a shell that takes it for code, and does no more than that.
+HOSTILE = st.sampled_from(
+    [
+        "$(exit 9)",
+        "`exit 9`",
+        "; exit 9;",
+        "'; exit 9; '",
+        '"$PATH"',
+        "&& exit 9",
+        "|| exit 9",
+        "\\",
+        "-n",
+        "*",
+        "#",
+        "}",
+        "a b",
+        "a\tb",
+        "END_OF_INPUT",
+        "ä\u2028\x1b[31m\x7f",
+        "",
+    ]
+)
+LINES = HOSTILE | st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"))
+TEXT = st.lists(LINES, max_size=4).map("\n".join)
+RESOURCES: st.SearchStrategy[Resource] = st.one_of(
+    st.builds(
+        Route,
+        st.integers(0, 255).map(lambda at: IPv4Network((0x0A000000 + at * 256, 24))),
+        st.just(IPv4Address("192.168.0.1")),
+        LINES,
+    ),
+    st.builds(File, st.one_of(st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), TEXT), TEXT, st.none() | TEXT),
+    st.builds(Unit, TEXT, TEXT, st.booleans()),
+    st.builds(
+        Bridge,
+        st.none() | st.just(IPv4Interface("10.0.0.1/24")),
+        st.lists(POOLS, max_size=2).map(tuple),
+        st.none() | TEXT,
+        mtu=st.sampled_from([1400, 1500]),
+        admission=st.none() | ADMISSIONS,
+    ),
+    st.builds(
+        SourceNat,
+        st.just(IPv4Network("10.0.0.0/8")),
+        st.just((IPv4Network("10.1.0.0/16"),)),
+        marks=st.lists(LINES, max_size=2).map(tuple),
+    ),
+    st.just(SourceNat(IPv6Network("fd00:1::/64"), (IPv6Network("fd00:2::/64"),), 6)),
+    st.builds(Route, st.just(IPv6Network("fd00:2::/64")), st.just(IPv6Address("fd00::2")), TEXT),
+    st.builds(Forwarding, st.sampled_from([4, 6]), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
+    st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple), st.sampled_from([4, 6])),
+)
+STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
+PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
+
+
+def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") -> str:  # noqa: B008 (frozen)
+    return transaction.transaction(plan, before, TEXTS, PEERS, run=run, confirm_within_s=60)
+
+
+def meant(change: Change) -> Call:
+    """The verb, its words and its input that a change stands for."""
+    gone = change.after is None
+    match change.resource:
+        case Route() as route:
+            verb = "del" if gone else "replace"
+            line = f"route {verb} {route.prefix} via {route.next_hop} dev {route.device} proto 201 metric 4201\n"
+            return ("change_routes", str(route.prefix.version)), line
+        case File(path, text, mode):
+            return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
+        case Unit(name, text, active):
+            return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
+        case SourceNat() as nat:
+            ip = "ip" if nat.family == 4 else "ip6"
+            return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft(nat))
+        case Bridge() | Forwarding():
+            return dockers(change)
+        case Chain(table, name, hook, rules, family):
+            which = "iptables" if family == 4 else "ip6tables", table, name
+            back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
+            lines = "".join(f"-A {name} {rule}\n" for rule in rules)
+            return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
+
+
+def dockers(change: Change) -> Call:
+    if isinstance(change.resource, Forwarding):
+        family, on = change.resource.family, change.resource.on and change.after is not None
+        words = ("iptables", "net.ipv4.ip_forward") if family == 4 else ("ip6tables", "net.ipv6.conf.all.forwarding")
+        policy = change.resource.policy
+        return ("put_forwarding", *words, str(int(on)), *([policy] if policy and not on else [])), ""
+    assert isinstance(change.resource, Bridge)
+    bridge = change.resource
+    pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
+    own = str(bridge.address or ""), str(bridge.address6 or ""), pools, str(bridge.mtu)
+    words = *own, *admitted(change.before, change.after)
+    return (("restart_docker", *words), "") if bridge.way_in is None else (("restart_docker_by", *words), bridge.way_in)
+
+
+def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
+    """The word that says what Docker is to let in, where that is another thing than before."""
+    was, becomes = (side.admission if isinstance(side, Bridge) else None for side in (before, after))
+    if was == becomes:
+        return ()
+    if becomes is None:
+        return ("iptables",)
+    borne = f"0x{becomes.mark.value:08x}/0x{becomes.mark.mask:08x}" if becomes.mark else "none"
+    return (f"{borne} {'yes' if becomes.direct else 'no'}",)
+
+
+def done(found: list[Call]) -> list[Call]:
+    """The calls with their input decoded."""
+    coded = {"keep", "put_file", "put_unit", "restart_docker_by"}
+    return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
+
+
+def _is_unit(call: Call) -> bool:
+    return call[0][0] in {"put_unit", "remove_unit"}
+
+
+def settled(units: bool, group: list[Call]) -> list[Call]:
+    timers = (words[1] for words, _given in group if words[0] == "put_unit" and words[1].endswith(".timer"))
+    return [*group, (("settle_units", *timers), "")] if units else group
+
+
+def joined(wanted: list[Call]) -> list[Call]:
+    """Routes next to each other go in one batch; units next to each other are settled at once."""
+    result: list[Call] = []
+    wanted = [call for units, group in groupby(wanted, _is_unit) for call in settled(units, list(group))]
+    for words, fed in wanted:
+        if words[0] == "change_routes" and result and result[-1][0] == words:
+            result[-1] = (words, result[-1][1] + fed)
+        else:
+            result.append((words, fed))
+    return result
+
+
+@settings(max_examples=20)  # a shell each
+@given(STATES, STATES)
+def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before: HostState, after: HostState) -> None:
+    changes = difference(before, after)
+    text = script_of(HostPlan("h", changes))
+    assert done(calls(text, "go_forward")) == joined([meant(change) for change in changes])
+    back = ordered(change.inverse() for change in changes)
+    assert done(calls(text, "go_back")) == joined([meant(change) for change in back])
+
+
+@settings(max_examples=15)
+@given(STATES, TEXT, TEXT)
+def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: HostState, run: str, basis: str) -> None:
+    text = script_of(HostPlan("h", basis=basis), state, run)
+    (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
+    assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
+    (revert, previous) = done(calls(text, "write_pending"))
+    assert revert[0] == ("keep", "revert.sh")
+    shell(revert[1], "-n")
+    assert previous == (("keep", "previous.json"), codec.dump(state))
+
+
+@settings(max_examples=15)
+@given(STATES, TEXT, st.booleans())
+def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostState, run: str, remember: bool) -> None:
+    texts = (
+        script_of(HostPlan("h", difference(HostState(), state)), state, run),
+        transaction.confirmation(TEXTS, run=run, remember=remember),
+        transaction.reversal(TEXTS),
+        transaction.reassertion(state, TEXTS),
+        transaction.reader(TEXTS, PEERS),
+    )
+    for text in texts:
+        shell(text, "-n")
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    plan = plan_of(found, FLEET.host(found.host))
+    text = script_of(plan, found.actual)
+    forward, back = calls(text, "go_forward"), calls(text, "go_back")
+    assert [words[0] for words, _given in forward] == [
+        *["put_file"] * 3,
+        "restart_docker",
+        *["put_chain"] * 2,
+        "put_nat",
+        "change_routes",
+        *["put_unit"] * 2,
+        "settle_units",
+    ]
+    assert forward[-1] == (("settle_units", "dockmesh.timer"), "")
+    assert [words[0] for words, _given in back] == [
+        *["remove_unit"] * 2,
+        "settle_units",
+        *["remove_file"] * 2,
+        "restart_docker_by",
+        *["remove_chain"] * 2,
+        "remove_nat",
+        "change_routes",
+        "remove_file",
+    ]
+    assert {line.split()[1] for _words, given in back[-2:-1] for line in given.splitlines()} == {"del"}
+
+
+def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -> None:
+    changes = difference(HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), Bridge(None))))
+    text = script_of(HostPlan("h", changes)).replace("transact </dev/null", "")
+    failing = "put_file() { echo put_file >&3; return 1; }\nremove_file() { echo remove_file >&3; return 1; }\n"
+    others = "".join(
+        f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit", "settle_units")
+    )
+    body = text.split("CONFIRM_S=60\n")[1].split("write_pending()")[0]
+    stubs = f"{failing}{others}exec 3>&1\n{body}"
+    assert shell(f"{stubs}go_forward; echo $?") == "put_file\n1\n"
+    assert shell(f"{stubs}go_back; echo $?") == "remove_unit\nsettle_units\nremove_file\nrestart_docker\n1\n"
+
+
+def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
+    found = facts("forky_joined")
+    text = transaction.reassertion(found.actual, TEXTS)
+    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
+    wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
+    assert calls(own, ":") == joined(
+        [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
+    )
+    assert transaction.reassertion(found.actual, replace(TEXTS, facts="x")) == text
+
+
+def test_the_reader_asks_for_the_way_to_every_peer() -> None:
+    (told,) = calls(transaction.reader(TEXTS, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
+    assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ('{"status": "changed", "code": "", "error": ""}', transaction.Answer("changed", None, None)),
+        (
+            '{"status": "reverted", "code": "no-space", "error": "no\\u001b[31m space"}',
+            transaction.Answer("reverted", "no-space", "no space"),
+        ),
+        (
+            '{"status": "refused", "code": "locked", "error": "locked by ann", "more": 1}',
+            transaction.Answer("refused", "locked", "locked by ann"),
+        ),
+    ],
+)
+def test_an_outcome_is_read(said: str, answer: transaction.Answer) -> None:
+    assert transaction.answer(Section(0, said)) == answer
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "[]",
+        "{}",
+        "{",
+        '{"status": "fine", "code": "", "error": ""}',
+        '{"status": [], "code": "", "error": 1}',
+        '{"status": "changed", "error": ""}',
+        '{"status": "failed", "code": null, "error": ""}',
+        '{"status": "failed", "code": "a b", "error": ""}',
+        '{"status": "failed", "code": "Locked", "error": ""}',
+        '{"status": "failed", "code": "locked\\n", "error": ""}',
+        '{"status": "failed", "code": "a123456789012345678901234567890123456789-", "error": ""}',
+    ],
+)
+def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said: str) -> None:
+    with pytest.raises(HostError) as raised:
+        transaction.answer(Section(0, said))
+    assert raised.value.code == "answer-unreadable"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "code"),
+    [
+        (1, "sh: write error: No space left on device", "no-space"),
+        (77, "dockerd: write /var/lib/docker: No space left on device", "no-space"),
+        (1, "mktemp: Disk quota exceeded", "no-space"),
+        (1, "mktemp: failed to create file: Read-only file system", "read-only"),
+        (77, "docker.service: start request repeated too quickly", "docker-failed"),
+        (1, "ip ended early", "step-failed"),
+        (1, "", "step-failed"),
+    ],
+)
+def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: str) -> None:
+    assert outcome_of(f'outcome reverted "$(code_of {status} {quote(text)})" {quote(text)}') == transaction.Answer(
+        "reverted", code, text or None
+    )
+
+
+STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 awake=
+look() { :; }; read_basis() { :; }; fingerprint() { echo b; }
+arm() { :; }; disarm() { :; }; systemctl() { :; }; start_timer() { :; }"""
+
+
+@pytest.mark.parametrize(
+    ("forward", "back", "answer"),
+    [
+        ("true", "true", transaction.Answer("changed", None, None)),
+        ("echo no; return 77", "true", transaction.Answer("reverted", "docker-failed", "no")),
+        ("echo no; return 1", "true", transaction.Answer("reverted", "step-failed", "no")),
+        ("echo 'a: Read-only file system'; return 1", "true", transaction.Answer("reverted", "read-only", None)),
+        ("echo no; return 77", "return 1", transaction.Answer("failed", "revert-failed", None)),
+    ],
+)
+def test_a_change_ends_with_the_code_of_the_step_that_failed(
+    forward: str, back: str, answer: transaction.Answer
+) -> None:
+    found = outcome_of(f"{STUBS}\ngo_forward() {{ {forward}; }}\ngo_back() {{ {back}; }}\nchange")
+    assert (found.status, found.code) == (answer.status, answer.code)
+    assert answer.error in {None, found.error}
+
+
+def test_a_host_that_is_not_as_the_plan_found_it_refuses_the_change() -> None:
+    found = outcome_of(f"{STUBS}\nBASIS=other\nchange")
+    assert (found.status, found.code) == ("refused", "stale-plan")
+
+
+def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    state = f"STATE={quote(str(tmp_path))}"
+    (tmp_path / "lock").write_text("ann@desk since noon\n")
+    assert outcome_of(f"{state}; unlocked refused") == transaction.Answer(
+        "refused", "locked", "locked by ann@desk since noon"
+    )
+    (tmp_path / "lock").unlink()
+    tmp_path.rmdir()
+    found = outcome_of(f"{state}; unlocked failed")
+    assert (found.status, found.code) == ("failed", "step-failed")
+    assert str(tmp_path) in (found.error or "")
+
+
+def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> None:
+    fixed = re.findall(
+        r"\b(?:outcome (?:reverted|refused|failed)|take_back) ([a-z-]+) |\boutcome \"\$1\" ([a-z-]+) ",
+        TEXTS.transaction,
+    )
+    told = {code for each in fixed for code in each if code} | set(re.findall(r"echo ([a-z-]+)(?: ;;|;)", CODE_OF))
+    assert told <= set(OutcomeCode)
+    assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed"}
+
+
+CODE_OF = TEXTS.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
+
+
+def outcome_of(call: str) -> transaction.Answer:
+    """What a call of the transaction's comes to, in a shell."""
+    texts = (TEXTS.sections, TEXTS.verbs, TEXTS.transaction, call, "section end true")
+    return transaction.answer(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
+
+
+@given(STATES)
+def test_a_state_kept_on_a_host_is_read_back_or_refused(state: HostState) -> None:
+    text = codec.dump(state)
+    try:
+        assert codec.load(text) == state
+    except HostError as error:
+        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+    assert json.loads(text)["format"] == "dockmesh/state/1"
+
+
+@pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
+def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
+    state = facts(name).actual
+    assert codec.load(codec.dump(state)) == state
+
+
+def test_the_scripts_sections_are_those_split_reads() -> None:
+    said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
+    text = f'{TEXTS.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n'
+    output = shell(text, path="/usr/bin:/bin")
+    assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"

@@ -1,0 +1,320 @@
+"""What is asked of the mesh, and what the answers say."""
+
+from ipaddress import IPv4Address, ip_address
+
+import pytest
+from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, shell
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import fleets
+
+from dockmesh.core.host_output import Section, Sections
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.probes.batch import answers, duration_s, report, row_script
+from dockmesh.core.probes.join_state import Standing
+from dockmesh.core.probes.model import (
+    EXPECTED_TTL,
+    Failure,
+    FailureCode,
+    FailureKind,
+    Kind,
+    Probe,
+    Reachability,
+    Target,
+)
+from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.targets import offer_script, target, target_script, unread
+from dockmesh.errors import HostError, HostFailure
+from dockmesh.pipeline import TEXTS
+
+KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
+BARE = host("db", "192.168.18.141", docker=False)
+PING = (
+    "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.|64 bytes from 10.0.0.1: icmp_seq=1 ttl={ttl} time=0.06 ms||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, {received} received, 0% packet loss, time 403ms|"
+    "rtt min/avg/max/mdev = 0.061/0.087/0.131/0.030 ms|"
+)
+BUSYBOX = (
+    "PING 10.0.0.1 (10.0.0.1): 56 data bytes|64 bytes from 10.0.0.1: seq=0 ttl=64 time=0.085 ms||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 3 packets received, 0% packet loss|"
+    "round-trip min/avg/max = 0.085/0.087/0.090 ms|"
+)
+LOST = (
+    "PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.|From 192.168.18.1 icmp_seq=1 Destination Host Unreachable||"
+    "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 2043ms|"
+)
+SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
+
+
+def asked(source: Host, to: Host, kind: Kind, said: str) -> Reachability:
+    targets = {to.name: Target(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: Target(pid=7)}
+    (answer,) = answers([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
+    return answer
+
+
+def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_every_one() -> None:
+    among = fleet(HOST1, HOST2, KVM, BARE)
+    found = [(probe.source, probe.target, probe.kind) for probe in probes(among, among.hosts)]
+    assert found == [
+        ("host1", "host1", "host-container"),
+        ("host1", "host2", "host-bridge"),
+        ("host1", "host2", "host-container"),
+        ("host1", "host2", "container-container"),
+        ("host1", "kvm", "host-bridge"),
+        ("host2", "host1", "host-bridge"),
+        ("host2", "host1", "host-container"),
+        ("host2", "host1", "container-container"),
+        ("host2", "host2", "host-container"),
+        ("host2", "kvm", "host-bridge"),
+        ("kvm", "host1", "host-bridge"),
+        ("kvm", "host1", "host-container"),
+        ("kvm", "host2", "host-bridge"),
+        ("kvm", "host2", "host-container"),
+        ("db", "host1", "host-bridge"),
+        ("db", "host1", "host-container"),
+        ("db", "host2", "host-bridge"),
+        ("db", "host2", "host-container"),
+        ("db", "kvm", "host-bridge"),
+    ]
+    about = {(probe.source, probe.target) for probe in probes(among, among.hosts, {"kvm"})}
+    assert about == {("host1", "kvm"), ("host2", "kvm"), ("kvm", "host1"), ("kvm", "host2"), ("db", "kvm")}
+
+
+@given(fleets())
+def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> None:
+    found = list(probes(drawn, drawn.hosts))
+    assert len(set(found)) == len(found)
+    pairs = {(probe.source, probe.target) for probe in found}
+    with_prefix = {each.name for each in drawn.hosts if each.prefix}
+    assert {(a, b) for a, b in pairs if a != b} == {
+        (a.name, b) for a in drawn.hosts for b in with_prefix if a.name != b
+    }
+
+
+@pytest.mark.parametrize("kind", EXPECTED_TTL)
+def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: Kind) -> None:
+    ttl = EXPECTED_TTL[kind]
+    good = asked(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
+    assert (good.ok, good.reached, good.sent, good.received, good.ttl, good.rtt_ms) == (True, True, 3, 3, ttl, 0.087)
+    detour = asked(HOST1, HOST2, kind, PING.format(ttl=ttl - 1, received=3))
+    assert detour.reached
+    assert (detour.code, detour.flaw, detour.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl - 1)
+    nearer = asked(HOST1, HOST2, kind, PING.format(ttl=ttl + 1, received=3))
+    assert (nearer.code, nearer.flaw, nearer.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl + 1)
+    assert good.code is good.reason is good.flaw is None
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "quoted", "sent", "received"),
+    [
+        (BUSYBOX, None, "", 3, 3),
+        (LOST, FailureCode.ICMP_ERROR, "192.168.18.1", 3, 0),
+        (SILENT, FailureCode.NO_REPLY, "", 3, 0),
+        ("ping: connect: Network is unreachable|", FailureCode.PING_FAILED, "connect: Network is unreachable", 0, 0),
+        ("nsenter: failed to execute ping: No such file or directory|", FailureCode.NO_PING, "execute ping", 0, 0),
+        ("nsenter: cannot open /proc/7/ns/net: No such file|", FailureCode.PING_FAILED, "/proc/7/ns/net", 0, 0),
+        ("sh: ping: not found|", FailureCode.NO_PING, "sh: ping: not found", 0, 0),
+        ("sh: 1: ping: command not found|", FailureCode.NO_PING, "ping: command not found", 0, 0),
+        ("", FailureCode.NO_PING, "", 0, 0),
+    ],
+)
+def test_what_ping_says_has_a_code_and_is_quoted(
+    said: str, code: FailureCode | None, quoted: str, sent: int, received: int
+) -> None:
+    answer = asked(HOST1, HOST2, "host-bridge", said)
+    assert (answer.sent, answer.received, answer.code) == (sent, received, code)
+    assert quoted in (answer.reason or "")
+    assert answer.flaw == (FailureKind.REPLY if code else None)
+    assert answer.ok == (code is None)
+
+
+def test_the_own_container_answers_without_a_hop() -> None:
+    assert Probe("a", "a", "host-container").expected_ttl == 64
+
+
+PIECES = st.sampled_from(
+    ["3 packets transmitted, 1 received", "ttl=", "ttl=64", "= 1/1.2.3/", "= ./9/", "From", "|", "\x1b["]
+)
+
+
+@given(st.text() | st.lists(PIECES | st.text(max_size=3)).map(" ".join))
+def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
+    answer = asked(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
+    assert answer.ok or (answer.reason or "").isprintable()
+    assert (answer.code is None) == (answer.reason is None) == (answer.flaw is None)
+
+
+def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
+    questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
+    error = Failure(FailureCode.NO_CONTAINER, "no container to probe: no free address")
+    targets = {"host2": Target(error=error)}
+    assert "host-container" not in row_script(questions, targets, TEXTS, pid=None, number=0).replace(TEXTS.probe, "")
+    first, second = answers(questions, targets, Section(0, ""))
+    assert (first.code, first.reason) == error
+    assert second.code == FailureCode.NO_ADDRESS
+    assert {(each.probed, each.flaw) for each in (first, second)} == {(False, FailureKind.UNMADE)}
+
+
+def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
+    question = Probe("host1", "host2", "container-container")
+    targets = {
+        "host1": said_of(HOST1, "docker.service is not active", 1),
+        "host2": Target(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
+    }
+    assert "container-container 10" not in row_script([question], targets, TEXTS, pid=None, number=0)
+    (answer,) = answers([question], targets, Section(0, ""))
+    assert (answer.code, answer.probed) == (FailureCode.DOCKER_STOPPED, False)
+    assert "host1" in (answer.reason or "")
+
+
+def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
+    questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
+    targets = {"host1": Target(pid=7), "host2": unread(HOST2)}
+    assert "host-bridge 10.128.16.1 56 -\n" in row_script(questions, targets, TEXTS, pid=7, number=0)
+    bridge, container = answers(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
+    assert (bridge.code, bridge.probed) == (FailureCode.NO_REPLY, True)
+    assert (container.code, container.probed) == (FailureCode.NOT_ASKED, False)
+
+
+def said_of(one: Host, text: str, status: int = 0, links: str = "") -> Target:
+    said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
+    return target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "10.128.0.2 - 77 container 1400",
+            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, mtu=1400, standing=Standing()),
+        ),
+        (
+            "10.128.0.9 - 78 namespace -",
+            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, standing=Standing()),
+        ),
+    ],
+)
+def test_what_a_docker_host_offers_is_read(text: str, found: Target) -> None:
+    assert said_of(HOST1, text) == found
+
+
+def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
+    found = said_of(HOST1, "no free \x1b[31maddress", 1)
+    assert (found.bridge, found.container) == (IPv4Address("10.128.0.1"), None)
+    assert found.error is not None
+    assert found.error.code == FailureCode.NO_CONTAINER
+    assert found.error.reason.endswith("no free address")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "10.128.0.2",
+        "x - 1 container -",
+        "10.128.0.2 x 1 container -",
+        "10.128.0.2 - x container -",
+        "10.128.0.2 - 1 container x",
+        "10.128.0.2 - 1 a",
+        "10.128.0.2 - 1 a b c",
+    ],
+)
+def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
+    with pytest.raises(HostError):
+        said_of(HOST1, text)
+
+
+def test_a_host_without_docker_offers_the_address_it_has_in_its_prefix() -> None:
+    lines = "1: lo    inet 127.0.0.1/8 scope host lo\nodd\n3: virbr0    inet 10.9.0.254/24 scope global virbr0"
+    assert said_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
+    assert said_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
+    assert said_of(BARE, lines).bridge is None
+
+
+CARD = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
+
+
+@pytest.mark.parametrize(
+    ("links", "mtu"), [(CARD.format(1400), 1400), (f"odd\n{CARD.format(1400)}", None), ("", None), ("2: eth0: x", None)]
+)
+def test_a_host_tells_of_its_uplink_and_what_is_unreadable_is_passed_over(links: str, mtu: int | None) -> None:
+    lines = "odd\n2: eth0    inet 192.168.18.141/20 brd 192.168.31.255 scope global eth0"
+    found = said_of(BARE, lines, links=links).uplink
+    assert (found and found.mtu) == mtu
+    assert said_of(KVM, lines, links=links).uplink is None, "that is another host's address"
+
+
+@given(st.integers(0, 63), st.integers(22, 30), st.integers(1, 1022))
+def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: int, length: int, at: int) -> None:
+    size = 2 ** (32 - length)
+    bridge = IPv4Address("10.9.0.0") + 1 + at % (size - 2)
+    me = host("a", "192.168.0.1", "10.9.0.0/16", f"{bridge}/{length}")
+    line = next(
+        line
+        for line in target_script(me, TEXTS, offset=offset, hold_s=9).split("\n")
+        if line.startswith("section target")
+    )
+    candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
+    assert len(set(candidates)) == len(candidates) == min(16, size - 3)
+    assert bridge not in candidates
+    assert me.bridge is not None
+    assert {me.bridge.network.network_address, me.bridge.network.broadcast_address}.isdisjoint(candidates)
+    assert all(candidate in me.bridge.network for candidate in candidates)
+
+
+def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
+    targets = {each.name: Target(each.underlay, each.underlay, 7) for each in FLEET.hosts}
+    questions = list(probes(FLEET, FLEET.hosts))
+    shell(row_script(questions, targets, TEXTS, pid=7, number=0), "-n")
+    for each in (HOST1, KVM):
+        shell(target_script(each, TEXTS, offset=3, hold_s=9), "-n")
+        shell(offer_script(each, TEXTS, offset=3, hold_s=9, observe=True), "-n")
+
+
+def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
+    questions = {each.name: list(probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
+    rows = {
+        "host3": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
+        "host1": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
+    }
+    lost = {"host2": HostFailure("timeout", "is down")}
+    found = report(FLEET, questions, rows, lost)
+    assert found.hosts == ("host1", "host2", "host3")
+    assert list(dict.fromkeys(answer.probe.source for answer in found.answers)) == ["host1", "host2", "host3"]
+    assert {answer.probe.source for answer in found.failed} == {"host2"}
+    assert {answer.code for answer in found.failed} == {FailureCode.NOT_ASKED}
+    assert all((answer.reason or "").endswith("is down") for answer in found.failed)
+    assert found.errors == lost
+    assert not found.ok
+
+
+def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
+    assert duration_s([]) == 0
+    assert duration_s(list(probes(FLEET, [HOST1]))) == 4
+    assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "quoted"),
+    [
+        ("From 192.168.18.128 icmp_seq=1 Destination Host Unreachable|", FailureCode.NEXT_HOP_DEAD, "host2"),
+        ("From 10.128.0.1 icmp_seq=1 Destination Host Unreachable|", FailureCode.NEXT_HOP_DEAD, "host2"),
+        ("From fd00::1: icmp_seq=1 Destination unreachable: Address unreachable|", FailureCode.NEXT_HOP_DEAD, "host2"),
+        ("From 192.168.18.9 icmp_seq=1 Destination Host Unreachable|", FailureCode.ICMP_ERROR, "192.168.18.9"),
+        ("From 10.128.0.1 icmp_seq=1 Destination Net Unreachable|", FailureCode.ICMP_ERROR, "10.128.0.1"),
+    ],
+)
+def test_a_dead_next_hop_has_one_code_whichever_address_reports_it(said: str, code: FailureCode, quoted: str) -> None:
+    own = frozenset(map(ip_address, ("192.168.18.128", "10.128.0.1", "fd00::1")))
+    targets = {"host2": Target(IPv4Address("10.0.0.1")), "host1": Target(own=own)}
+    told = Section(0, f"host-bridge 10.0.0.1 {said}3 packets transmitted, 0 received, +3 errors|")
+    (answer,) = answers([Probe("host1", "host2", "host-bridge")], targets, told)
+    assert answer.code == code
+    assert quoted in (answer.reason or "")
+
+
+def test_round_trips_and_loss_are_those_of_ping() -> None:
+    good = asked(HOST1, HOST2, "host-bridge", PING.format(ttl=64, received=2))
+    assert (good.rtt_min_ms, good.rtt_ms, good.rtt_max_ms) == (0.061, 0.087, 0.131)
+    assert good.loss == pytest.approx(1 / 3)
+    assert asked(HOST1, HOST2, "host-bridge", "").loss is None

@@ -1,0 +1,221 @@
+"""Where probes come from in the eyes of their targets, and what it means that it is not where they should."""
+
+import re
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from builders import FLEET, HOST1, HOST2, dual, fleet, host
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.addresses import IPV6, Address, Family
+from dockmesh.core.host_output import Section
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.probes.model import FailureCode, FailureKind, Kind, Probe, Reachability, Report, Target
+from dockmesh.core.probes.observed import Seen, seen
+from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.source_check import payload, sourced
+from dockmesh.errors import HostError
+
+# As nft 1.0.6 and 1.1.7 list such a table.
+LISTED = """table inet dockmesh-status-4711 {
+\tset v4 {
+\t\ttypeof ip saddr . ip daddr . ip length
+\t\tsize 65535\t# count 3
+\t\tflags dynamic
+\t\telements = { 192.168.18.129 . 10.128.0.1 . 84,
+\t\t\t     10.128.16.2 . 10.128.0.2 . 87 }
+\t}
+
+\tset v6 {
+\t\ttypeof ip6 saddr . ip6 daddr . ip6 length
+\t\telements = { fd00::2 . fd00:1::1 . 64 }
+\t}
+
+\tchain seen {
+\t\tip daddr 10.128.0.0/20 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }
+\t}
+}"""
+
+
+def target(one: Host) -> Target:
+    """What a host in its place offers: a bridge and a container of both families, as far as it has them."""
+    bridge = one.bridge.ip if one.bridge else None
+    bridge6 = IPv6Address(int(one.ipv6.bridge.ip)) if one.ipv6 and one.ipv6.bridge else None
+    own = (one.underlay, one.ipv6.underlay if one.ipv6 else None, bridge, bridge6)
+    return Target(
+        bridge,
+        bridge and bridge + 1,
+        bridge6=bridge6,
+        container6=bridge6 and bridge6 + 1,
+        own=frozenset(each for each in own if each),
+    )
+
+
+def asked(
+    saw: dict[str, list[str]] | None,
+    kind: Kind = "container-container",
+    *,
+    family: Family = 4,
+    among: Fleet = FLEET,
+    answer: Reachability | None = None,
+) -> Reachability:
+    """host1 probes host2, and host2 sees addresses send the sizes of others; None where it does not look."""
+    probe = Probe("host1", "host2", kind, family)
+    targets = {one.name: target(one) for one in among.hosts}
+    to = targets["host2"].address(probe)
+    assert to
+    numbers = {one.name: number for number, one in enumerate(among.hosts)}
+    observed = {
+        "host2": frozenset(
+            Seen(ip_address(each), to, payload(replace(probe, source=whose), numbers[whose]))
+            for whose, addresses in (saw or {}).items()
+            for each in addresses
+        )
+    }
+    answer = answer or Reachability(probe, 3, 3, probe.expected_ttl, 0.1)
+    report = Report(("host1", "host2"), (replace(answer, probe=probe),))
+    (found,) = sourced(report, among, targets, observed if saw is not None else {}).answers
+    return found
+
+
+def masking(*hosts: Host) -> Fleet:
+    among = fleet(*hosts)
+    return replace(among, settings=replace(among.settings, source_nat=True))
+
+
+def test_what_nft_lists_is_read_by_the_bytes_each_ping_carried() -> None:
+    assert seen(Section(0, LISTED)) == {
+        Seen(ip_address("192.168.18.129"), ip_address("10.128.0.1"), 56),
+        Seen(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 59),
+        Seen(ip_address("fd00::2"), ip_address("fd00:1::1"), 56),
+    }
+    assert seen(Section(0, "table inet x {\n\tset v4 {\n\t}\n}")) == frozenset()
+
+
+def test_a_host_that_did_not_look_saw_nothing() -> None:
+    assert seen(Section(1, "nft: not found")) == frozenset()
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.hex()))
+def test_whatever_a_host_says_that_it_saw_is_read_or_its_failure(said: str) -> None:
+    try:
+        assert all(each.source.version for each in seen(Section(0, said)))
+    except HostError as error:
+        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+
+
+@given(st.integers(0, 5000))
+def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int) -> None:
+    kinds: list[Kind] = ["host-bridge", "container-container"]
+    sizes = [payload(Probe("a", "b", kind), each) for kind in kinds for each in (number, number + 1)]
+    assert len(set(sizes)) == len(sizes)
+    assert max(sizes) < 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("host-bridge", "192.168.18.128"),
+        ("host-container", "192.168.18.128"),
+        ("container-container", "10.128.0.2"),
+    ],
+)
+def test_the_right_source_is_told_and_all_is_well(kind: Kind, source: str) -> None:
+    found = asked({"host1": [source]}, kind)
+    assert (str(found.source_seen), found.ok) == (source, True)
+
+
+def test_where_a_host_did_not_look_or_saw_nothing_of_it_nothing_is_said() -> None:
+    for saw in (None, {}, {"host3": ["10.128.32.2"]}):
+        assert (asked(saw).source_seen, asked(saw).ok) == (None, True)
+
+
+def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() -> None:
+    found = asked({"host1": ["192.168.18.128"]})
+    assert str(found.source_seen) == "192.168.18.128"
+    assert found.arrives, "no change is taken back for it"
+    assert found.cause
+    assert (found.code, found.flaw) == (FailureCode.MASQUERADED, FailureKind.SOURCE)
+    assert (found.reason or "").endswith("dockmesh apply --limit host1")
+
+
+def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is_not() -> None:
+    among = masking(*FLEET.hosts)
+    assert asked({"host1": ["192.168.18.128"]}, among=among).ok
+    shown = asked({"host1": ["10.128.0.2"]}, among=among)
+    assert (shown.code, shown.flaw) == (FailureCode.NOT_MASQUERADED, FailureKind.SOURCE)
+    assert (shown.reason or "").endswith("dockmesh apply --limit host1")
+
+
+def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
+    six = dual(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
+    among = masking(*six)
+    for source in ("fd00::1", "fd00:1::2"):
+        assert asked({"host1": [source]}, family=IPV6, among=among).ok
+    assert not asked({"host1": ["fd00::1"]}, family=IPV6, among=fleet(*six)).ok
+
+
+@pytest.mark.parametrize(
+    ("source", "naming"),
+    [("10.128.16.1", 3), ("203.0.113.9", 2)],
+)
+def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source: str, naming: int) -> None:
+    found = asked({"host1": [source]})
+    assert not found.cause
+    assert (found.code, found.flaw, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
+    reason = found.reason or ""
+    assert {source, "10.128.0.2"} <= set(re.findall(r"[\d.]+\d", reason))
+    assert reason.endswith("dockmesh trace host1 host2")
+    # As the target, in the command, and as the owner of the address where it is a host's.
+    assert reason.count("host2") == naming
+
+
+def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
+    many = [host(f"h{at}", f"192.168.0.{at + 1}", f"10.9.{at}.0/24", f"10.9.{at}.1/24") for at in range(129)]
+    among = fleet(*many)
+    assert payload(Probe("h0", "h1", "container-container"), 0) == payload(
+        Probe("h0", "h1", "container-container"), 128
+    )
+    targets = {one.name: target(one) for one in many}
+    probe = Probe("h0", "h1", "container-container")
+    to = IPv4Address("10.9.1.2")
+
+    def told(*sources: str) -> Address | None:
+        observed = {"h1": frozenset(Seen(ip_address(each), to, 57) for each in sources)}
+        report = Report(("h0", "h1"), (Reachability(probe, 3, 3, 62, 0.1),))
+        return sourced(report, among, targets, observed).answers[0].source_seen
+
+    assert told("10.9.128.2") is None, "that is the other one's"
+    assert str(told("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
+    assert str(told("10.9.128.2", "192.168.0.1")) == "192.168.0.1"
+
+
+def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
+    probe = Probe("host1", "host2", "container-container")
+    detour = Reachability(probe, 3, 3, 61, 0.1, FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
+    found = asked({"host1": ["192.168.18.128"]}, answer=detour)
+    assert (found.code, found.reason, str(found.source_seen)) == (FailureCode.TTL, detour.reason, "192.168.18.128")
+    lost = asked(
+        {"host1": ["10.128.0.2"]}, answer=Reachability(probe, 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
+    )
+    assert lost.source_seen is None, "a reply that is lost says nothing of who asked"
+
+
+def test_every_question_of_a_fleet_that_is_well_stays_well() -> None:
+    targets = {one.name: target(one) for one in FLEET.hosts}
+    numbers = {one.name: number for number, one in enumerate(FLEET.hosts)}
+    questions = list(probes(FLEET, FLEET.hosts))
+    observed: dict[str, set[Seen]] = {one.name: set() for one in FLEET.hosts}
+    for each in questions:
+        here, to = targets[each.source], targets[each.target].address(each)
+        source = here.container if each.kind == "container-container" else FLEET.host(each.source).underlay
+        assert source
+        assert to
+        observed[each.target].add(Seen(source, to, payload(each, numbers[each.source])))
+    answers = tuple(Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions)
+    report = Report(("host1", "host2", "host3"), answers)
+    found = sourced(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
+    assert found.ok
+    assert all(answer.source_seen for answer in found.answers)

@@ -1,0 +1,68 @@
+"""Many hosts in few words, and who is to blame among those that fail with each other."""
+
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockmesh.core.compact import folded
+from dockmesh.core.probes.culprits import blamed
+
+RACKS = {
+    **{f"rack1-{name}": ["one"] for name in ("web1", "web2", "web3", "db1")},
+    **{f"rack2-{name}": ["two", "new"] for name in ("web1", "web2", "web3")},
+    **{f"node{number}": ["new"] for number in (1, 2, 10)},
+    "lone": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], []),
+        (["lone"], ["lone"]),
+        (["rack1-web1", "rack1-web2"], ["rack1-web1", "rack1-web2"]),
+        (["rack1-web1", "rack1-web2", "rack1-web3"], ["rack1-web*"]),
+        (["rack1-web1", "rack1-web2", "rack1-web3", "rack1-db1", "lone"], ["rack1-*", "lone"]),
+        (["rack2-web1", "rack2-web2", "rack2-web3"], ["rack2-*"]),
+        (["node1", "node2", "node10", "rack2-web1", "rack2-web2", "rack2-web3"], ["tag:new"]),
+        (["node1", "node2", "node10"], ["node*"]),
+        (["node10", "rack1-db1", "node1"], ["rack1-db1", "node1", "node10"]),
+        ([name for name in RACKS if name.startswith("rack")], ["rack*"]),
+    ],
+)
+def test_hosts_are_named_by_what_they_alone_share(names: list[str], told: list[str]) -> None:
+    assert folded(names, RACKS) == told
+
+
+NAMES = st.text(st.sampled_from("ab1-."), min_size=1, max_size=5)
+FLEETS = st.dictionaries(NAMES, st.lists(st.sampled_from(["x", "y"]), unique=True), max_size=12)
+
+
+@given(FLEETS, st.data())
+def test_what_is_said_means_just_these_hosts(fleet: dict[str, list[str]], data: st.DataObject) -> None:
+    names = data.draw(st.sets(st.sampled_from(sorted(fleet)))) if fleet else set()
+    told = folded(names, fleet)
+    meant = {
+        name
+        for word in told
+        for name, tags in fleet.items()
+        if (word.removeprefix("tag:") in tags if word.startswith("tag:") else fnmatchcase(name, word))
+    }
+    assert meant == names
+    assert len(told) <= len(names)
+
+
+def test_who_fails_with_many_is_to_blame_for_all_of_them() -> None:
+    pairs = [("a", "x"), ("x", "b"), ("c", "x"), ("a", "d")]
+    assert blamed(pairs) == ["x", "a", "d"], "a and d are told apart by nothing"
+    assert blamed(pairs, ["d"]) == ["d", "x"]
+    assert blamed([]) == []
+
+
+@given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=2)), st.sets(st.sampled_from("ab")))
+def test_every_pair_has_one_that_is_to_blame(pairs: list[list[str]], already: set[str]) -> None:
+    found = blamed(pairs, already)
+    assert all(set(pair) & set(found) for pair in pairs)
+    assert len(set(found)) == len(found)

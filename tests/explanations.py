@@ -1,0 +1,68 @@
+"""A probe from host1 (Docker 20.10) to host3 (28.5) of the lab, recorded, and changed section by section."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from builders import FLEET, Said, section
+
+from dockmesh.core.explain import script
+from dockmesh.core.explain.diagnose import explain
+from dockmesh.core.explain.evidence import Evidence, Side
+from dockmesh.core.explain.model import Explained, question
+from dockmesh.core.explain.snapshot import sight
+from dockmesh.core.host_output import Sections, split
+from dockmesh.core.model import Fleet
+from dockmesh.errors import HostErrorCode, HostFailure
+
+DATA = Path(__file__).parent / "data" / "explain"
+LOST = "PING 10.128.32.2 (10.128.32.2) from 10.128.0.2 : 56(84) bytes of data.\n\n3 packets transmitted, 0 received"
+Changes = Mapping[str, Said]
+
+
+def said(name: str, changes: Changes | None = None) -> Sections:
+    """One of the recorded answers, with `changes` in the place of its sections; None leaves one out."""
+    found = split((DATA / f"{name}.txt").read_text(encoding="utf-8"))
+    for each, text in (changes or {}).items():
+        if text is None:
+            del found[each]
+        else:
+            found[each] = split(section(each, text) + section("end", ""))[each]
+    return found
+
+
+def text(name: str, each: str) -> str:
+    return said(name)[each].text
+
+
+def swapped(name: str, each: str, old: str, new: str) -> dict[str, Said]:
+    """A recorded section with one of its lines, or a part of it, replaced."""
+    before = text(name, each)
+    assert old in before
+    return {each: before.replace(old, new)}
+
+
+def evidence(
+    changes: Mapping[str, Changes] | None = None, *, fleet: Fleet = FLEET, errors: Mapping[str, str] | None = None
+) -> Evidence:
+    """`changes` by answer: host1-find, host1-probe, host1-look, host3-find, host3-look."""
+    changed, lost = changes or {}, errors or {}
+    asked = question(fleet, "host1", "host3")
+    sides = []
+    for end in asked.ends:
+        name = end.host.name
+        if name in lost:
+            sides.append(Side(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
+            continue
+        stood = script.stood(end, said(f"{name}-find", changed.get(f"{name}-find")))
+        seen = sight(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)
+        sides.append(Side(end, stood, seen))
+    pinged = script.pinged(said("host1-probe", changed.get("host1-probe")))
+    return Evidence(asked, sides[0], sides[1], pinged)
+
+
+def explained(
+    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str]
+) -> Explained:
+    """The walk; by default the probe is lost."""
+    all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full": (1, LOST)}} if lost else {}
+    return explain(evidence({**all_lost, **(changes or {})}, **more))

@@ -1,0 +1,65 @@
+"""Hosts of the lab as they were recorded, changed section by section, and what is foreseen of their probes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from builders import FLEET, GENERATIONS, Said, facts, said_in
+
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.forecast.build_model import ground
+from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.forecast.predict import WAYS, Forecast
+from dockmesh.core.netfilter.flow import members
+from dockmesh.core.probes.model import Kind
+
+Changes = Mapping[str, Said]
+Question = tuple[str, str, Kind]
+
+
+def read(state: str, **changes: Changes) -> dict[str, HostFacts]:
+    """The three hosts in a state, some of them changed."""
+    return {host: facts(f"{each}_{state}", changes.get(host)) for each, host in GENERATIONS.items()}
+
+
+def grounds(state: str, **changes: Changes) -> list[Ground]:
+    """The same as packets find them."""
+    return [ground(FLEET.host(name), found) for name, found in read(state, **changes).items()]
+
+
+def swapped(name: str, section: str, old: str, new: str) -> Changes:
+    """A section of a recorded answer with a part of it replaced."""
+    before = said_in(name, section)
+    assert old in before, before
+    return {section: before.replace(old, new)}
+
+
+def told(hosts: Sequence[Ground]) -> dict[Question, str]:
+    """Of every probe, `reached` or the code and the reason of what keeps it, with `?` before what may."""
+    forecast = Forecast(hosts)
+    answers: dict[Question, str] = {}
+    for place, name in enumerate(forecast.names):
+        for kind in WAYS:
+            for state, some in forecast.states(place, kind).items():
+                for target in members(some):
+                    why = forecast.why(place, target, kind)
+                    assert (why is None) is (state == "reached")
+                    answers[name, forecast.names[target], kind] = (
+                        f"{'?' * (state == 'unknown')}{f'{why.code}: {why.text}' if why else state}"
+                    )
+    return answers
+
+
+def missed(hosts: Sequence[Ground]) -> dict[Question, str]:
+    """As `told`, without those that are reached."""
+    return {key: what for key, what in told(hosts).items() if what != "reached"}
+
+
+def kept(what: str, code: str, *names: str) -> bool:
+    """Whether that keeps a probe, as `told` has it, for a reason that names all these things."""
+    found, _, text = what.partition(": ")
+    return found == code and all(name in text for name in names)
+
+
+def between(ends: Iterable[tuple[str, str]], kinds: str) -> set[Question]:
+    """Several probes; `kinds` by their initials: b, c, x for bridge, container, container to container."""
+    named: Mapping[str, Kind] = {"b": "host-bridge", "c": "host-container", "x": "container-container"}
+    return {(source, target, named[kind]) for source, target in ends for kind in kinds}

@@ -1,0 +1,49 @@
+"""A lab host with Docker 28.5 made one with Docker 29: `docker29/` is what stands between its Docker and everybody."""
+
+from pathlib import Path
+
+from accidents import DAEMON_JSON, eventually, said
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.running import Lab
+
+NFTABLES = '{"firewall-backend": "nftables", "ip-forward": false}'
+_HERE = Path(__file__).with_name("docker29")
+_PLACES = {
+    "dockerd.sh": "/usr/local/bin/dockerd",
+    "docker.sh": "/usr/local/bin/docker",
+    "keys.pl": "/usr/local/lib/docker29/keys.pl",
+    "ruleset.sh": "/usr/local/lib/docker29/ruleset.sh",
+    "docker.service.conf": "/usr/lib/systemd/system/docker.service.d/docker29.conf",
+}
+
+
+def put_up(lab: Lab, host: str) -> None:
+    """Give the host Docker 29 with nftables, as after an upgrade and a reboot: no rule of another day is left."""
+    for name, path in _PLACES.items():
+        put = f"mkdir -p $(dirname {path}) && cat >{path} && chmod 755 {path}"
+        lab.run(host, ("sh", "-c", put), text=(_HERE / name).read_text(), check=True)
+    configure(lab, host, NFTABLES)
+
+
+def configure(lab: Lab, host: str, daemon_json: str) -> None:
+    """Give the host another daemon.json, as its admin might, and reboot it."""
+    lab.run(host, ("sh", "-c", f"mkdir -p /etc/docker && cat >{DAEMON_JSON}"), text=daemon_json, check=True)
+    reboot(lab, host)
+
+
+def reboot(lab: Lab, host: str) -> None:
+    """Boot the host anew. Its container comes up as it would with a restart policy."""
+    lifecycle.reboot(lab.topology.name, host)
+    start_container(lab, host)
+
+
+def start_container(lab: Lab, host: str) -> None:
+    """Run the container again once Docker serves."""
+    assert eventually(lab, host, "docker start web", "web")
+    catch_up(lab, host)
+
+
+def catch_up(lab: Lab, host: str) -> None:
+    """Docker 29 makes its rules before a container runs; what stands in for it, a moment after, or now."""
+    said(lab, host, "sh", _PLACES["ruleset.sh"])

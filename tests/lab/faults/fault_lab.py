@@ -1,0 +1,215 @@
+"""The faults' own lab: a joined mesh, other states it can be brought into, the controller as users start it."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from host_view import Sight, lasting, look_at
+
+from dockmesh.lab.inventory import inventory
+from dockmesh.lab.process import poll
+from dockmesh.lab.running import Lab
+from dockmesh.lab.topology import Topology
+
+CONFIRM_WITHIN_S = 10
+# What a host may take beyond that, as the issue has it.
+GRACE_S = 10
+MENDED_WITHIN_S = 30
+# What changes every host's rules and leaves Docker alone.
+RULES = "mesh:\n  allow: [tcp, udp]\n  source_nat: true"
+_MEMORY = r"/etc/dockmesh/(previous\.json|lock)"
+_BUSY = (
+    "test ! -e /etc/dockmesh/pending || { echo pending; exit; }; pgrep -f '^sh -s$' && exit;"
+    " systemctl list-units --plain --no-legend 'dockmesh-revert*' | grep .;"
+    " test ! -e /etc/dockmesh/lock || flock -n /etc/dockmesh/lock true || echo locked"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Three hosts that are joined, and the inventories that say so."""
+
+    lab: Lab
+    hosts: tuple[str, ...]
+    folder: Path
+    # How the joined hosts look: what tests begin with, and must leave.
+    found: dict[str, Sight] = field(default_factory=dict)
+
+    def inventory(
+        self,
+        name: str = "mesh",
+        *edits: tuple[str, str],
+        hosts: Sequence[str] | None = None,
+        confirm_within: int = CONFIRM_WITHIN_S,
+    ) -> Path:
+        """A file with the mesh as the lab has it, after `edits`: each a regular expression and what to put there."""
+        wanted = self.hosts if hosts is None else hosts
+        topology = self.lab.topology
+        text = inventory(Topology(topology.name, tuple(map(topology.host, wanted))))
+        text = text.replace("mesh:\n", f"mesh:\n  confirm_within: {confirm_within}\n", 1)
+        for pattern, replacement in edits:
+            text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+            assert count, pattern
+        file = self.folder / f"{name}.yml"
+        file.write_text(text)
+        return file
+
+    def rules(self, **options: Any) -> Path:
+        """Other rules on every host; Docker is left alone."""
+        return self.inventory("rules", (r"^mesh:$", RULES), **options)
+
+    def bridges(self, *changing: str, **options: Any) -> Path:
+        """Another docker0 on these hosts, or on all, so that Docker restarts there."""
+        which = "|".join(changing or self.hosts)
+        edit = (rf"^(  (?:{which}): .*prefix: ([\d.]+)\.0/20)", r"\1, bridge: \2.129/25")
+        return self.inventory("bridges", edit, **options)
+
+    def join(self) -> None:
+        """Bring the hosts where the inventory wants them."""
+        dockmesh("apply", self.inventory(confirm_within=60), "--serial", "100%", "--no-confirm").expect(0)
+
+    def on(self, host: str, script: str, *, check: bool = True) -> str:
+        """What a shell on the host says, past SSH and network."""
+        return self.lab.run(host, ("sh", "-c", script), check=check).stdout.strip()
+
+    def states(self) -> dict[str, Sight]:
+        """Of every host all that dockmesh could change, or Docker because of it."""
+        return {host: _state(sight) for host, sight in look_at(self.lab, self.hosts).items()}
+
+    def settle(self, within_s: float, hosts: Sequence[str] | None = None) -> None:
+        """Return when nothing of a run is left on the hosts: no script, no lock, nothing armed."""
+        waiting = list(hosts or self.hosts)
+        end = time.monotonic() + within_s
+        while waiting:
+            busy = self.on(waiting[0], _BUSY, check=False)
+            if not busy:
+                waiting.pop(0)
+            else:
+                assert time.monotonic() < end, f"{waiting[0]} is not at rest after {within_s} s: {busy}"
+                time.sleep(0.2)
+
+
+def _state(sight: Sight) -> Sight:
+    kept = lasting(sight)
+    lines = kept["etc"].splitlines()
+    return {**kept, "etc": "\n".join(line for line in lines if not re.search(_MEMORY, line))}
+
+
+def differing(state: Sight, wanted: Sight) -> dict[str, tuple[set[str], set[str]]]:
+    """What sets two states apart: per section, the lines only the one and only the other has."""
+    found = {}
+    for name, text in state.items():
+        here, there = set(text.splitlines()), set(wanted[name].splitlines())
+        if text != wanted[name]:
+            found[name] = (here - there, there - here)
+    return found
+
+
+def assert_same(states: dict[str, Sight], wanted: dict[str, Sight]) -> None:
+    """Every host is in that state, in all of it."""
+    found = {host: differing(state, wanted[host]) for host, state in states.items()}
+    assert not any(found.values()), found
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a run of dockmesh came to."""
+
+    status: int
+    out: str
+    err: str
+    took_s: float
+
+    @property
+    def document(self) -> Any:
+        """The JSON of --json."""
+        return json.loads(self.out)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """Each host's status, of `apply --json`."""
+        return {row["host"]: row["status"] for row in self.document["outcomes"]}
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Each host's error, of `apply --json` or `plan --json`."""
+        rows = self.document.get("outcomes") or self.document["hosts"]
+        return {row["host"]: row["error"] or "" for row in rows}
+
+    @property
+    def codes(self) -> dict[str, str | None]:
+        """The kind of each host's error, of `apply --json` or `plan --json`."""
+        rows = self.document.get("outcomes") or self.document["hosts"]
+        return {row["host"]: row["code"] for row in rows}
+
+    @property
+    def problems(self) -> list[tuple[str, str | None]]:
+        """Code and host of each reason why a saved plan is stale."""
+        return [(each["code"], each["host"]) for each in self.document["problems"]]
+
+    def expect(self, status: int) -> "Said":
+        """Itself, where the exit status is that."""
+        assert self.status == status, f"exit {self.status}, not {status}\n{self.out[-4000:]}\n{self.err[-4000:]}"
+        # What becomes of a mesh that stands is as its plan foresaw.
+        assert status or "≠ " not in self.out, self.out
+        return self
+
+
+def command(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:
+    """The command line of a verb."""
+    yes = ("--yes",) if verb in {"apply", "rollback", "destroy"} else ()
+    return (sys.executable, "-m", "dockmesh", verb, *options, *yes, "-i", str(inventory))
+
+
+def dockmesh(verb: str, inventory: Path, *options: str, within_s: float = 120) -> Said:
+    """A verb, run as users run it, to its end."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        command(verb, inventory, *options), capture_output=True, check=False, timeout=within_s, stdin=subprocess.DEVNULL
+    )
+    # Strict: whatever hosts print, dockmesh itself writes UTF-8.
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - begun)
+
+
+@contextmanager
+def started(verb: str, inventory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A verb under way; at the end of the block it is waited for, or killed."""
+    argv = command(verb, inventory, *options)
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
+def until_line(run: subprocess.Popen[str], beginning: str) -> str:
+    """Read a run's stderr up to the line that begins so; all that was read."""
+    assert run.stderr
+    read = ""
+    for line in run.stderr:
+        read += line
+        if line.startswith(beginning):
+            return read
+    raise AssertionError(f"the run ended before it said {beginning!r}: {read}")
+
+
+def eventually(true: Callable[[], bool], within_s: float, what: str) -> float:
+    """Poll; the seconds it took to become true."""
+    begun = time.monotonic()
+    assert poll(true, within_s), f"not within {within_s} s: {what}"
+    return time.monotonic() - begun
+
+
+def write(mesh: Mesh, host: str, path: str, text: str) -> None:
+    """Put a file on the host."""
+    mesh.lab.run(host, ("sh", "-c", f"mkdir -p $(dirname {quote(path)}) && cat >{quote(path)}"), text=text, check=True)

@@ -1,0 +1,124 @@
+"""How the lab's hosts stand between tests: as they were found, or joined. Moving them costs seconds, so that it is
+done only where the next test wants them otherwise; and no test may leave them as neither.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+
+import host_view
+from mesh import Done, Mesh
+
+from dockmesh.lab import lifecycle
+from dockmesh.lab.running import Lab
+
+# The kernel clears namespaces away one after another, other labs' too: on a busy machine that takes seconds.
+_SETTLES_WITHIN_S = 20.0
+# What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
+# rules in Docker's chains and beside them.
+ODD_JSON = '{\n\t"log-level" : "warn",\n\t"labels": ["a=1",\n\t\t   "b=2"],\n\t"shutdown-timeout": 5\n}'
+_FURNISHING = {
+    "host2": (f"cat >/etc/docker/daemon.json <<'END'\n{ODD_JSON}\nEND\nchmod 640 /etc/docker/daemon.json",),
+    "host3": (
+        "ip route add 198.51.100.0/24 via 192.168.18.128 metric 50 proto static",
+        "iptables -I DOCKER-USER -s 203.0.113.7/32 -j DROP",
+        "iptables -A FORWARD -s 203.0.113.8/32 -m comment --comment 'by hand' -j DROP",
+        "nft add table ip own; nft add chain ip own in '{ type filter hook input priority 10; policy accept; }'",
+        "nft add rule ip own in ip saddr 203.0.113.9 drop",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One `apply` from hosts as they were found: what they looked like before, what it said, what they look like."""
+
+    before: Mapping[str, host_view.Sight]
+    done: Done
+    after: Mapping[str, host_view.Sight]
+
+
+@dataclass
+class Stand:
+    """Moves the hosts where a test wants them, and sees to it that none is left astray."""
+
+    lab: Lab
+    mesh: Mesh
+    found: dict[str, host_view.Sight] = field(default_factory=dict)
+    story: Story | None = None
+    joined: bool = False
+
+    def __post_init__(self) -> None:
+        self._furnish()
+
+    def as_found(self) -> None:
+        """Leave the mesh if the hosts are in it."""
+        if self.joined:
+            assert self.mesh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+            self.check()
+
+    def as_joined(self) -> Story:
+        """Join the hosts of the mesh unless they are; the story of how they came into it."""
+        if self.story is None or not self.joined:
+            before = self._look()
+            # As most users will at first; after that, all hosts at once, which is sooner done.
+            at_once = ("--serial", "100%") if self.story else ()
+            done = self.mesh.dockmesh("apply", "--yes", "--json", *at_once)
+            assert done.status == 0, done
+            self.story, self.joined = Story(before, done, self._look()), True
+        return self.story
+
+    def check(self) -> None:
+        """Find out how the hosts stand after a test. Raises AssertionError, with them mended, where it is neither."""
+        states = [self.found, *([_lasting(self.story.after)] if self.story else [])]
+        now = self._settled(states)
+        self.joined = now in states[1:]
+        if now not in states:
+            astray = min((difference(state, now) for state in states), key=len)
+            self._mend()
+            raise AssertionError(f"hosts were left neither as found nor joined:\n{astray}")
+
+    def _settled(self, states: Sequence[Mapping[str, host_view.Sight]]) -> dict[str, host_view.Sight]:
+        """One of the states, if it comes to that."""
+        end = time.monotonic() + _SETTLES_WITHIN_S
+        while (now := _lasting(self._look())) not in states and time.monotonic() < end:
+            pass
+        return now
+
+    def _look(self) -> dict[str, host_view.Sight]:
+        return host_view.look_at(self.lab, [host.name for host in self.lab.topology.hosts])
+
+    def _furnish(self) -> None:
+        for host, commands in _FURNISHING.items():
+            for command in commands:
+                self.lab.run(host, ("sh", "-c", command), check=True)
+        self.found, self.joined = _lasting(self._look()), False
+
+    def _mend(self) -> None:
+        """A test that failed half-way is the common case; whatever `destroy` cannot mend goes with the lab itself."""
+        for host in self.lab.topology.hosts:
+            self.lab.heal(host.name)
+        self.mesh.dockmesh("destroy", "--yes", "--serial", "100%")
+        self.joined, self.story = False, None
+        if _lasting(self._look()) != self.found:
+            lifecycle.down(self.lab.topology.name)
+            lifecycle.up(self.lab.topology.name, len(self.lab.topology.hosts))
+            self._furnish()
+
+
+def difference(before: Mapping[str, host_view.Sight], after: Mapping[str, host_view.Sight]) -> str:
+    """What tells two sights of hosts apart, for people; empty where nothing does."""
+    lines = [
+        line
+        for host, sections in before.items()
+        for name, text in sections.items()
+        for line in unified_diff(
+            text.splitlines(), after[host][name].splitlines(), f"{host} {name}", f"{host} {name}", lineterm="", n=0
+        )
+    ]
+    return "\n".join(lines)
+
+
+def _lasting(sights: Mapping[str, host_view.Sight]) -> dict[str, host_view.Sight]:
+    return {host: host_view.lasting(seen) for host, seen in sights.items()}

@@ -1,0 +1,229 @@
+"""Prediction equals measurement: hosts of three Docker generations, broken one by one, and changed by plans."""
+
+from collections.abc import Mapping
+
+import pytest
+from accidents import container_stopped, docker_stopped, done
+from forecast_check import failing_as_foreseen, otherwise
+from lab_state import Story
+from mesh import Mesh
+from test_explain import HOSTS, two_homed, unattended
+
+from dockmesh.lab.running import Lab
+
+OWN = "proto 201 metric 4201"
+KEEP = "iptables-save >/root/rules-before"
+RESTORE = "iptables-restore </root/rules-before; rm /root/rules-before"
+NFT = "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority 10; }'"
+
+# By host: what is done to it, and what takes it back; how many of 21 probes fail of it, and of how many nobody says.
+BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], int, int]] = {
+    "DOCKER-USER flushed on all": (
+        dict.fromkeys(HOSTS, ((KEEP, "iptables -F DOCKER-USER"), (RESTORE,))),
+        12,
+        0,
+    ),
+    "FORWARD flushed": ({"host1": ((KEEP, "iptables -F FORWARD"), (RESTORE,))}, 6, 0),
+    "FORWARD flushed and open": (
+        {"host2": ((KEEP, "iptables -F FORWARD; iptables -P FORWARD ACCEPT"), (RESTORE,))},
+        0,
+        0,
+    ),
+    "raw accepts missing on all": (
+        dict.fromkeys(("host1", "host2"), ((KEEP, "iptables -t raw -F PREROUTING"), (RESTORE,)))
+        | {"host3": (("iptables -t raw -D PREROUTING -j DOCKMESH-RAW",), ("systemctl start dockmesh.service",))},
+        6,
+        0,
+    ),
+    "raw accepts of one peer missing": (
+        {
+            "host3": (
+                ("iptables -t raw -D DOCKMESH-RAW -s 10.128.0.0/20 -i eth0 -j ACCEPT",),
+                ("systemctl start dockmesh.service",),
+            )
+        },
+        2,
+        0,
+    ),
+    "foreign routes": (
+        {
+            "host1": (("ip route add 10.128.32.0/24 via 192.168.18.129 metric 5",), ("ip route del 10.128.32.0/24",)),
+            "host2": (
+                ("ip route add unreachable 10.128.0.0/20 metric 5",),
+                ("ip route del unreachable 10.128.0.0/20",),
+            ),
+            "host3": (("ip route add 10.128.16.0/24 dev eth0",), ("ip route del 10.128.16.0/24 dev eth0",)),
+        },
+        11,
+        3,
+    ),
+    "routes missing": (
+        {
+            "host1": ((f"ip route del 10.128.32.0/20 {OWN}",), ("systemctl start dockmesh.service",)),
+            "host3": (
+                (f"ip route replace 10.128.16.0/20 via 192.168.18.128 dev eth0 {OWN}",),
+                ("systemctl start dockmesh.service",),
+            ),
+        },
+        8,
+        3,
+    ),
+    "ip_forward off": (
+        {"host2": (("sysctl -w net.ipv4.ip_forward=0",), ("sysctl -w net.ipv4.ip_forward=1",))},
+        6,
+        0,
+    ),
+    "forwarding off on one card": (
+        {
+            "host3": (
+                ("sysctl -w net.ipv4.conf.docker0.forwarding=0",),
+                ("sysctl -w net.ipv4.conf.docker0.forwarding=1",),
+            )
+        },
+        6,
+        0,
+    ),
+    "docker0 down": ({"host3": (("ip link set docker0 down",), ("ip link set docker0 up",))}, 7, 0),
+    "docker0 on another address": (
+        {
+            "host3": (
+                ("ip addr add 10.200.0.1/24 dev docker0", "ip addr del 10.128.32.1/24 dev docker0"),
+                (
+                    "ip addr del 10.200.0.1/24 dev docker0; ip addr add 10.128.32.1/24 brd + dev docker0",
+                    "ip addr flush dev docker0; ip addr add 10.128.32.1/24 brd + dev docker0",
+                ),
+            )
+        },
+        9,
+        0,
+    ),
+    "drops of others": (
+        {
+            "host1": (
+                ("iptables -I DOCKER-USER -o eth0 -p icmp -j DROP",),
+                ("iptables -D DOCKER-USER -o eth0 -p icmp -j DROP",),
+            ),
+            "host2": (
+                ("iptables -I INPUT -p icmp -m icmp --icmp-type 8 -s 192.168.18.130 -j REJECT",),
+                ("iptables -D INPUT -p icmp -m icmp --icmp-type 8 -s 192.168.18.130 -j REJECT",),
+            ),
+            "host3": ((NFT, "nft add rule inet fw f ip saddr 10.128.16.0/20 drop"), ("nft delete table inet fw",)),
+        },
+        9,
+        5,
+    ),
+    "drops of others in raw": (
+        {
+            "host1": (
+                ("iptables -t raw -I PREROUTING -s 192.168.18.129/32 -d 10.128.0.0/20 -j DROP",),
+                ("iptables -t raw -D PREROUTING -s 192.168.18.129/32 -d 10.128.0.0/20 -j DROP",),
+            ),
+            "host2": (
+                ("iptables -t mangle -I FORWARD -d 10.128.0.0/20 -j DROP",),
+                ("nft delete table ip mangle",),
+            ),
+        },
+        4,
+        0,
+    ),
+    "masqueraded": ({"host1": (("nft delete table ip dockmesh",), ("systemctl start dockmesh.service",))}, 0, 0),
+    "masqueraded, with no way back": (
+        {
+            "host1": (("nft delete table ip dockmesh",), ("systemctl start dockmesh.service",)),
+            "host3": ((f"ip route del 10.128.0.0/20 {OWN}",), ("systemctl start dockmesh.service",)),
+        },
+        3,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize(("broken", "failing", "unknown"), BROKEN.values(), ids=BROKEN)
+def test_of_broken_hosts_every_probe_fares_as_foreseen(
+    joined: Mesh, lab: Lab, broken: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], failing: int, unknown: int
+) -> None:
+    with unattended(lab):
+        try:
+            for host, (do, _) in broken.items():
+                for command in do:
+                    lab.run(host, ("sh", "-c", command), check=True)
+            found = failing_as_foreseen(joined, unknown)
+        finally:
+            for host, (_, undo) in broken.items():
+                for command in undo:
+                    lab.run(host, ("sh", "-c", command))
+    assert len(found) == failing, found
+
+
+def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(joined: Mesh, story: Story, lab: Lab) -> None:
+    with unattended(lab):
+        assert failing_as_foreseen(joined) == set()
+    document = story.done.document["plan"]["foreseen"]
+    assert list(otherwise(document, "after", story.done.document["status"])) == []
+    assert (document["before"]["reached"], document["after"]["reached"]) == (3, 21)
+
+
+def test_of_hosts_that_have_not_joined_every_probe_fares_as_foreseen_with_containers_and_without(
+    fresh: Mesh, lab: Lab
+) -> None:
+    assert len(failing_as_foreseen(fresh)) == 18
+    with container_stopped(lab, "host1"), container_stopped(lab, "host3"):
+        assert len(failing_as_foreseen(fresh)) == 20
+
+
+def test_where_no_container_runs_the_namespace_in_its_place_is_foreseen(joined: Mesh, lab: Lab) -> None:
+    bare = "iptables -t raw -D PREROUTING -j DOCKMESH-RAW"
+    with container_stopped(lab, "host3"), unattended(lab):
+        assert failing_as_foreseen(joined) == set()
+        # Docker 28 drops what is for its containers, and knows nothing of a namespace.
+        with done(lab, "host3", do=(bare,), undo=()):
+            assert failing_as_foreseen(joined) == set()
+
+
+def test_of_a_host_whose_docker_is_stopped_nothing_is_foreseen_and_of_the_others_all(joined: Mesh, lab: Lab) -> None:
+    with docker_stopped(lab, "host2"), unattended(lab):
+        found = failing_as_foreseen(joined, 13)
+    assert {kind for _, _, kind in found} == {"host-container", "container-container"}
+    assert len(found) == 7
+
+
+# Of what the host itself sends, nothing is foreseen: it bears the address of the other card.
+@pytest.mark.parametrize(("rp_filter", "failing"), [(0, 1), (1, 3), (2, 1)])
+def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
+    joined: Mesh, lab: Lab, rp_filter: int, failing: int
+) -> None:
+    setting = "net.ipv4.conf.eth0.rp_filter"
+    with (
+        unattended(lab),
+        two_homed(lab),
+        done(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
+    ):
+        assert len(failing_as_foreseen(joined, 2)) == failing
+
+
+def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gained_when_it_comes_back(
+    joined: Mesh,
+) -> None:
+    left = joined.dockmesh("destroy", "--yes", "--json", "--limit", "host3")
+    assert left.status == 0
+    probed = joined.dockmesh("status", "--json", "--limit", "host3").document
+    document = left.document["plan"]["foreseen"]
+    assert list(otherwise(document, "after", probed)) == []
+    # What it reached before was not known, for the others were not read.
+    assert sum(len(row["targets"]) for row in document["unknown"]) == 6
+    assert len(failing_as_foreseen(joined)) == 12
+    back = joined.dockmesh("apply", "--yes", "--json")
+    assert (back.status, back.document["differences"]) == (0, [])
+    assert sum(len(row["targets"]) for row in back.document["plan"]["foreseen"]["gained"]) == 12
+
+
+def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, lab: Lab) -> None:
+    block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
+    with done(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
+        ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")
+        assert {(row["source"], row["code"]) for row in ended.document["plan"]["foreseen"]["unknown"]} == {
+            ("host1", "firewall-drop"),
+            ("host2", "firewall-drop"),
+        }
+        assert ended.document["differences"] == []
+    assert fresh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0

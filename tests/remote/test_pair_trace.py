@@ -1,0 +1,117 @@
+"""Both hosts capture before the ping goes, and are told to end whatever happens."""
+
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+
+import pytest
+from builders import FLEET, section
+
+from dockmesh.core.model import Host
+from dockmesh.core.trace.model import Captured, question
+from dockmesh.errors import HostErrorCode, UnreachableError
+from dockmesh.pipeline import TEXTS
+from dockmesh.remote.pair_trace import capture
+from dockmesh.remote.probe import Prober
+from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.transport import Held
+
+ASKED = question(FLEET, "host1:web", "host3:web", run="0123456789ab", size=307)
+ADDRESS = {"host1": "10.128.0.2", "host3": "10.128.32.2"}
+
+
+@dataclass
+class TwoHosts:
+    """What is under way on them. `fails`: steps, by host, in which the session is lost."""
+
+    fails: frozenset[tuple[str, str]] = frozenset()
+    lock: Lock = field(default_factory=Lock)
+    capturing: set[str] = field(default_factory=set)
+    pinged_among: list[set[str]] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+
+    def connect(self, host: Host) -> "OneHost":
+        return OneHost(self, host.name)
+
+
+@dataclass
+class OneHost:
+    """A login on one of them."""
+
+    both: TwoHosts
+    name: str
+
+    def alive(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def hold(self, script: str, *, timeout_s: float) -> Held:
+        raise NotImplementedError
+
+    def run(self, script: str, *, timeout_s: float) -> str:
+        assert timeout_s > 0
+        line = script.splitlines()[-2]
+        step = next(step for step in ("container", "points", "ping", "collect") if f"{step} " in line)
+        if (self.name, step) in self.both.fails:
+            raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
+        with self.both.lock:
+            return "".join(section(*said) for said in self._answer(step)) + section("end", "")
+
+    def _answer(self, step: str) -> Iterator[tuple[str, str]]:
+        match step:
+            case "container":
+                yield "container", f"7\n{ADDRESS[self.name]}"
+            case "points":
+                self.both.capturing.add(self.name)
+                yield "points", "container eth0 -\nuplink eth0 02:00:c0:a8:12:80"
+            case "ping":
+                self.both.pinged_among.append(set(self.both.capturing))
+                yield "ping", "sent"
+            case _:
+                self.both.ended.add(self.name)
+                yield from ((f"capture.{number}", b64encode(b"x").decode()) for number in (1, 2))
+
+
+def captured(hosts: TwoHosts) -> tuple[Captured, list[tuple[str, str | None]]]:
+    told: list[tuple[str, str | None]] = []
+    with ThreadPoolExecutor(2) as executor:
+        prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
+        return capture(prober, ASKED, lambda host, error: told.append((host, error))), told
+
+
+def codes(found: Captured) -> dict[str, str]:
+    return {host: failure.code for host, failure in found.errors.items()}
+
+
+def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
+    hosts = TwoHosts()
+    found, told = captured(hosts)
+    assert hosts.pinged_among == [{"host1", "host3"}]
+    assert hosts.ended == {"host1", "host3"}
+    order = [(each.point.host, each.point.place) for each in found.captures]
+    assert order == [("host1", "container"), ("host1", "uplink"), ("host3", "uplink"), ("host3", "container")]
+    assert (found.said, found.errors) == ("sent", {})
+    assert told == [("host1", None), ("host3", None)]
+
+
+@pytest.mark.parametrize("host", ["host1", "host3"])
+@pytest.mark.parametrize("step", ["container", "points"])
+def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_ends(host: str, step: str) -> None:
+    hosts = TwoHosts(frozenset({(host, step)}))
+    found, told = captured(hosts)
+    assert hosts.pinged_among == []
+    assert hosts.capturing <= hosts.ended
+    assert codes(found) == {host: "session-lost"}
+    assert dict(told)[host] == found.errors[host].message
+
+
+@pytest.mark.parametrize("step", ["ping", "collect"])
+def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
+    hosts = TwoHosts(frozenset({("host1", step)}))
+    found, _told = captured(hosts)
+    assert codes(found) == {"host1": "session-lost"}
+    assert "host3" in hosts.ended

@@ -1,0 +1,82 @@
+"""An explanation as scripts and people get it."""
+
+import json
+import re
+from io import StringIO
+
+from explanations import explained
+from printed import Paper
+
+from dockmesh.core.explain.model import Explained
+from dockmesh.report.console.explain import explain_document, print_explained
+from dockmesh.report.console.terminal import console
+
+STOPPED = {"host3-look": {"docker": "stopped"}}
+
+
+def shown(found: Explained, *, width: int = 160, verbose: bool = False) -> list[str]:
+    stream = StringIO()
+    out = console(stream)
+    out.width = width
+    print_explained(out, found, verbose=verbose)
+    assert "\x1b" not in stream.getvalue()
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_the_document_is_the_contracts_and_more() -> None:
+    found = explained(STOPPED)
+    document = json.loads(json.dumps(explain_document(found)))
+    assert list(document) == ["format", "source", "target", "reached", "steps", "errors", "code", "cause", "remedy"]
+    assert (document["format"], document["source"], document["target"]) == ("dockmesh/explain/1", "host1", "host3")
+    assert (document["reached"], document["code"]) == (False, "docker-stopped")
+    assert found.fault is not None
+    assert (document["cause"], document["remedy"]) == (found.fault.cause, found.fault.remedy)
+    assert "host3" in document["cause"]
+    assert document["remedy"].endswith("systemctl start docker")
+    assert document["errors"] == []
+    assert len(document["steps"]) == len(found.steps)
+    (step,) = (step for step in document["steps"] if step["ok"] is False and step["check"] == "docker")
+    assert step == {
+        "host": "host3",
+        "way": "there",
+        "check": "docker",
+        "ok": False,
+        "detail": found.fault.cause,
+    }
+
+
+def test_the_document_has_the_errors_of_hosts_that_were_not_looked_at() -> None:
+    document = explain_document(explained(errors={"host3": "is down"}))
+    assert document["errors"] == [{"host": "host3", "code": "unreachable", "error": "is down"}]
+
+
+def test_where_all_is_well_there_is_no_cause() -> None:
+    document = explain_document(explained(lost=False))
+    assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
+    paper = Paper()
+    print_explained(paper.out, explained(lost=False))
+    assert paper.verdict == ({"green"}, [])
+    assert re.findall(r"host\d", paper.lines[-1]) == ["host1", "host3"]
+    assert not re.search("[✗?]", paper.text)
+
+
+def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
+    found = explained(STOPPED)
+    assert found.fault is not None
+    paper = Paper(160)
+    print_explained(paper.out, found)
+    broken, verdict, cause, remedy = paper.lines[-4:]
+    assert broken.split()[:3] == ["✗", "host3", "docker"]
+    assert broken.endswith(f" {found.fault.cause}")
+    assert re.findall(r"host\d", verdict) == ["host1", "host3"]
+    assert paper.colours[-3] == {"red"}
+    assert found.fault.code in cause
+    assert cause.endswith(f": {found.fault.cause}")
+    assert remedy.endswith(f" {found.fault.remedy}")
+    marks = [each[0] for each in paper.lines[:-3] if each[0] in "✓✗?"]
+    assert marks.count("✗") == 1, "nothing behind the break is judged"
+    assert len(shown(found, verbose=True)) > len(paper.lines)
+
+
+def test_on_80_columns_long_details_go_on_below() -> None:
+    assert max(map(len, shown(explained(STOPPED), width=80))) <= 80

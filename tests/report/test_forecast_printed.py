@@ -1,0 +1,76 @@
+"""What is foreseen, for people: what is lost first, in few lines."""
+
+from printed import Line, Paper, figures, line
+from rich.text import Text
+
+from dockmesh.core.forecast.impact import Outlook, Shift
+from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
+from dockmesh.report.console.forecast import outlook_document, print_outlook
+
+
+def printed(*shifts: Shift) -> Paper:
+    """On a terminal that folds nothing, for the sake of the colours."""
+    paper = Paper(1000, terminal=True)
+    after = {"reached": 7, "failing": 2, "unknown": 1}
+    print_outlook(paper.out, Outlook({**after, "reached": 3}, after, shifts))
+    return paper
+
+
+def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_lost_comes_first() -> None:
+    paper = printed(
+        Shift("a", "host-bridge", ("b", "c"), "failing", "reached"),
+        Shift("a", "host-container", ("b", "c"), "failing", "reached"),
+        Shift(
+            "b",
+            "host-bridge",
+            tuple("cdefghij"),
+            "reached",
+            "failing",
+            Reason(ReasonCode.NO_ROUTE, "b has no route there"),
+        ),
+        Shift("c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")),
+        Shift("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
+    )
+    gist, *lines = paper.lines
+    assert figures(gist) == ["7", "10", "3"], "after it, of how many, and now"
+    bridge, both = ("host-bridge",), ("host-bridge", "host-container")
+    assert [line(each) for each in lines] == [
+        Line("✗", ("b",), tuple("cdefgh"), bridge, ("2",)),
+        Line("?", ("c",), ("b",), bridge, ()),
+        Line("✗", ("c",), ("a",), bridge, ()),
+        Line("+", ("a",), ("b", "c"), both, ()),
+    ]
+    assert paper.colours[1:] == [{"red"}, {"yellow"}, set(), {"green"}], "what failed before is not alarming"
+    assert all(each.startswith("  ") for each in lines)
+    whys = ("b has no route there", "b may drop it", "c [red]drops it")
+    assert all(each.endswith(f": {why}") for each, why in zip(lines, whys, strict=False))
+    assert [paper.text.count(why) for why in whys] == [1, 1, 1]
+
+
+def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
+    shifts = (
+        Shift("a", "host-bridge", ("b",), "failing", "reached"),
+        Shift("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
+    )
+    counts = {"reached": 1, "failing": 0, "unknown": 0}
+    document = outlook_document(Outlook(counts, counts, shifts))
+    keys = ["source", "kind", "targets", "before", "after", "code", "reason"]
+    assert [list(row) for row in (*document["gained"], *document["lost"])] == [keys, keys]
+    assert [(row["code"], row["reason"]) for row in document["gained"]] == [(None, None)]
+    assert [(row["code"], row["reason"]) for row in document["lost"]] == [("no-route", "b has none")]
+
+
+def test_many_lines_are_counted() -> None:
+    lines = printed(*(Shift(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
+    assert len(lines) == 14
+    assert [line(each).sources for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
+    assert lines[-1].startswith("  + ")
+    assert figures(lines[-1]) == ["8"]
+    assert "--json" in lines[-1]
+
+
+def test_where_nothing_is_foreseen_nothing_is_said() -> None:
+    paper = Paper()
+    paper.out.print(Text("-"))
+    print_outlook(paper.out, None)
+    assert paper.lines == ["-"]

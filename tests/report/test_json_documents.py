@@ -1,0 +1,141 @@
+"""The documents users script against: their keys are the contract's, all of them and no others."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from builders import FLEET, GENERATIONS, facts, plan_of
+from hypothesis import given
+from hypothesis import strategies as st
+from results import AT
+from strategies import STATES
+
+from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan
+from dockmesh.core.probes.model import FailureCode, Probe, Reachability, Report
+from dockmesh.core.state.diff import Change, difference
+from dockmesh.core.state.resources import File
+from dockmesh.errors import HostFailure
+from dockmesh.report.json_documents import apply_document, plan_document, status_document
+
+PLAN_KEYS = {"format", "hosts", "summary", "foreseen"}
+HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error"}
+CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
+SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
+KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
+PROBE_KEYS = {
+    *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
+    *("rtt_min_ms", "rtt_max_ms", "loss"),
+    *("source_seen", "code", "reason"),
+}
+TEXTS = (st.text(max_size=3),) * 3
+CONFLICTS = st.lists(st.builds(Conflict, st.sampled_from(ConflictCode), *TEXTS), max_size=2).map(tuple)
+PLANS = st.lists(
+    st.builds(
+        HostPlan,
+        st.text(max_size=3),
+        st.builds(difference, STATES, STATES),
+        CONFLICTS,
+        st.lists(st.builds(Note, st.sampled_from(NoteCode), *TEXTS), max_size=2).map(tuple),
+        st.just("basis"),
+        st.none() | st.text(max_size=3),
+    ),
+    max_size=3,
+).map(lambda hosts: Plan(tuple(hosts)))
+
+
+def as_contracted(document: dict[str, Any]) -> dict[str, Any]:
+    assert set(document) == PLAN_KEYS
+    assert document["format"] == "dockmesh/plan/1"
+    assert set(document["summary"]) == SUMMARY_KEYS
+    for each in document["hosts"]:
+        assert set(each) == HOST_KEYS
+        for found in (*each["conflicts"], *each["notes"]):
+            assert list(found) == ["code", "key", "message", "remedy"]
+            assert all(isinstance(value, str) for value in found.values())
+        for change in each["changes"]:
+            assert set(change) == CHANGE_KEYS
+            assert change["kind"] in KINDS
+            assert change["action"] in {"add", "change", "remove", "restart"}
+            assert change["before"] is not None or change["after"] is not None
+    read: dict[str, Any] = json.loads(json.dumps(document))
+    assert read == document
+    return read
+
+
+@given(PLANS)
+def test_any_plan_is_a_document_with_the_contracts_keys(plan: Plan) -> None:
+    document = as_contracted(plan_document(plan))
+    changes = [change for each in document["hosts"] for change in each["changes"]]
+    assert document["summary"] == {
+        "hosts": len(plan.hosts),
+        **{action: sum(c["action"] == action for c in changes) for action in ("add", "change", "remove", "restart")},
+        "conflicts": sum(len(each.conflicts) for each in plan.hosts),
+        "errors": sum(each.error is not None for each in plan.hosts),
+    }
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
+    found = facts(f"{generation}_fresh")
+    me = FLEET.host(found.host)
+    document = as_contracted(plan_document(Plan((plan_of(found, me),))))
+    changes = {change["key"]: change for change in document["hosts"][0]["changes"]}
+    peer = next(each for each in FLEET.hosts if each != me)
+    assert changes[str(peer.prefix)]["after"] == f"via {peer.underlay} dev eth0"
+    assert changes["docker"]["before"] == "docker0 172.17.0.1/16"
+    assert changes["docker"]["action"] == "restart"
+    assert changes["/etc/docker/daemon.json"]["after"].startswith(f'{{\n  "bip": "{me.bridge}",\n  "default-address')
+    others = [each for each in FLEET.hosts if each != me]
+    peers = [*(str(each.prefix) for each in others), *(f"{each.underlay}/32" for each in others)]
+    assert re.findall(r"\d+(?:\.\d+){3}/\d+", changes["ip dockmesh"]["after"]) == [str(me.prefix), *peers]
+    jump, first, *_rules = changes["raw/DOCKMESH-RAW"]["after"].splitlines()
+    assert jump.split()[-1] == "PREROUTING"
+    assert first.startswith(f"! -d {me.prefix} ")
+
+
+def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
+    plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
+    outcomes = [Outcome("a", "reverted", "locked", "no")]
+    document = apply_document(plan, outcomes, status_document(Report(("host1",), ()), FLEET, at=AT))
+    assert set(document) == {"format", "plan", "outcomes", "status", "differences"}
+    assert document["format"] == "dockmesh/apply/1"
+    as_contracted(document["plan"])
+    assert document["outcomes"] == [{"host": "a", "status": "reverted", "code": "locked", "error": "no"}]
+    assert document["status"]["format"] == "dockmesh/status/1"
+    assert apply_document(plan, outcomes, None)["status"] is None
+
+
+def test_a_status_has_every_probe_and_every_host() -> None:
+    good = Reachability(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
+    bad = Reachability(
+        Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, FailureCode.TTL, "the reply's TTL is 62"
+    )
+    document = status_document(
+        Report(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
+    )
+    assert set(document) == {"format", "mesh", "time", "probes", "hosts", "summary"}
+    assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")
+    assert all(set(probe) == PROBE_KEYS for probe in document["probes"])
+    host1, host2 = document["hosts"]
+    assert (host1["host"], host1["code"], host1["error"]) == ("host1", None, None)
+    assert host2 == {
+        "host": "host2",
+        "code": "timeout",
+        "error": "is down",
+        "underlay": "192.168.18.129",
+        "prefix": "10.128.16.0/20",
+        "underlay6": None,
+        "prefix6": None,
+        "docker": True,
+        "tags": [],
+    }
+    assert document["summary"] == {"probes": 2, "reached": 1, "failed": 1}
+    assert document["probes"][1]["reached"] is True
+    assert document["probes"][1]["expected_ttl"] == 63
+    assert [(probe["code"], probe["reason"]) for probe in document["probes"]] == [
+        (None, None),
+        ("ttl", "the reply's TTL is 62"),
+    ]
+    assert list(document["probes"][0])[-2:] == ["code", "reason"]
+    assert json.loads(json.dumps(document)) == document

@@ -1,0 +1,100 @@
+"""A trace as scripts and people get it."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from printed import Paper, figures
+from traces import POINTS, captured, without
+
+from dockmesh.core.trace.model import Captured
+from dockmesh.core.trace.reconstruct import follow
+from dockmesh.errors import HostFailure
+from dockmesh.report.console.trace import print_trace, trace_document
+
+
+def printed(found: Captured, width: int | None = None) -> Paper:
+    paper = Paper(width)
+    print_trace(paper.out, follow(found))
+    return paper
+
+
+def titles(lines: list[str]) -> list[tuple[str, str]]:
+    """The ends that each table is about, in the order of the way."""
+    return [found.groups() for line in lines if (found := re.search(r"(host\d) → (host\d)$", line))]
+
+
+def hops(lines: list[str]) -> list[tuple[str, ...]]:
+    """The cells of each hop: host, interface, addresses, TTL, and what is remarkable."""
+    form = re.compile(r"(host\d) +(\S+)(?: \D+?)? +(\d+\.\S+) +(\d+\.\S+) +(\d+)(?: +(\S.*))?")
+    return [found.groups("") for line in lines if (found := form.fullmatch(line))]
+
+
+def test_the_document_is_the_contracts() -> None:
+    document = json.loads(json.dumps(trace_document(follow(captured("translated")))))
+    assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "code", "verdict"]
+    assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
+    assert (document["reached"], document["code"]) == (True, "source-rewritten")
+    assert len(document["request"]) == len(document["reply"]) == 6
+    assert document["request"][2] == {
+        "host": "host1",
+        "place": "uplink",
+        "interface": "eth0",
+        "source": "192.168.18.128",
+        "destination": "10.128.32.2",
+        "ttl": 63,
+        "translated": True,
+    }
+
+
+def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_why() -> None:
+    failed = replace(captured("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
+    document = trace_document(follow(failed))
+    assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
+    assert document["errors"] == [{"host": "host3", "code": "capture-failed", "error": "no tcpdump"}]
+    assert document["code"] == "not-captured"
+    assert re.fullmatch(r"host3\b.*\bno tcpdump", document["verdict"])
+
+
+@pytest.mark.parametrize("width", [80, 160, None])
+def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int | None) -> None:
+    paper = printed(captured("translated"), width)
+    assert titles(paper.lines) == [("host1", "host3"), ("host3", "host1")]
+    found = hops(paper.lines)
+    assert [cells[:5] for cells in found if cells[5]] == [
+        ("host1", "eth0", "192.168.18.128", "10.128.32.2", "63"),
+        ("host1", "docker0", "10.128.32.2", "10.128.0.2", "62"),
+    ]
+    document = trace_document(follow(captured("translated")))
+    assert [cells[:5] for cells in found] == [
+        (hop["host"], hop["interface"], hop["source"], hop["destination"], str(hop["ttl"]))
+        for hop in (*document["request"], *document["reply"])
+    ]
+    assert paper.colours[-1] == {"green"}
+
+
+@pytest.mark.parametrize("width", [80, 160, None])
+def test_people_see_where_the_packet_was_not_seen_any_more(width: int | None) -> None:
+    paper = printed(captured("refused"), width)
+    lines = paper.lines
+    missed = [line for line in lines if "✗" in line]
+    assert [line.split()[:3] for line in missed] == [["host3", "docker0", "✗"]]
+    assert titles(lines) == [("host1", "host3")], "there is no reply"
+    verdict = trace_document(follow(captured("refused")))["verdict"]
+    assert " ".join(lines).endswith(f" {verdict}")
+    assert re.findall(r"host\d", verdict.partition(";")[0]) == ["host3"], "it is lost there"
+    assert paper.colours[-1] == {"red"}
+
+
+def test_a_packet_that_circles_is_shown_in_part() -> None:
+    lines = printed(captured("circling")).lines
+    assert len(lines) < 40
+    (rest,) = (line for line in lines if line.startswith("…"))
+    assert figures(rest) == [str(len(follow(captured("circling")).request.hops) - len(hops(lines)))]
+
+
+def test_what_hosts_say_cannot_steer_the_terminal() -> None:
+    evil = "[red]x[/red] \x1b[31m \x07"
+    lines = printed(without(captured("refused"), POINTS[4], evil)).lines
+    assert "[red]x[/red]" in lines[-1]
