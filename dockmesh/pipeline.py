@@ -22,7 +22,7 @@ from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Captured
 from dockmesh.core.trace.model import Question as Traced
 from dockmesh.errors import HostError, HostFailure, UnreachableError
@@ -36,7 +36,7 @@ from dockmesh.remote.probe import Prober, verify
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
 
-TEXTS = Texts(
+TEXTS = Templates(
     sections=template("sections.sh"),
     kernel=template("kernel.sh"),
     facts=template("facts.sh"),

@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.uplinks import Narrowest
-from dockmesh.core.facts.host_facts import HostFacts, parse
+from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.host_output import split
-from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
+from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.core.planning.plan import HostPlan, plan_host
-from dockmesh.core.state.resources import SourceNat, nft_family
+from dockmesh.core.state.resources import SourceNat, nft_family_name
 from dockmesh.pipeline import TEXTS
 
 DATA = Path(__file__).parent / "data" / "facts"
@@ -43,7 +43,7 @@ def fleet(*hosts: Host) -> Fleet:
 
 def dual(of: Host, underlay: str, prefix: str | None = None, bridge: str | None = None) -> Host:
     """The host with a part in IPv6."""
-    six = Stack(
+    six = HostNetwork(
         IPv6Address(underlay), IPv6Network(prefix) if prefix else None, IPv6Interface(bridge) if bridge else None
     )
     return replace(of, ipv6=six)
@@ -90,7 +90,7 @@ def said_in(name: str, what: str) -> str:
 def listed(nat: SourceNat) -> str:
     """As `nft -s list table` prints it."""
     peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
-    ip = nft_family(nat.family)
+    ip = nft_family_name(nat.family)
     marks = "\n\t\t".join(("type filter hook forward priority filter - 1; policy accept;", *nat.marks))
     kept = f"""\tset peers {{
 \t\ttype ipv{nat.family}_addr
@@ -111,7 +111,7 @@ def listed(nat: SourceNat) -> str:
 def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | None = None) -> HostFacts:
     """The facts of a recorded answer, by default as that of the host it was recorded on."""
     recorder = _RECORDERS.get(name.split("_", maxsplit=1)[0], "host2")
-    return parse(of or FLEET.host(recorder), recorded(name, changes))
+    return parse_facts(of or FLEET.host(recorder), recorded(name, changes))
 
 
 # No uplink that anything would be too large for.

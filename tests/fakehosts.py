@@ -15,7 +15,7 @@ from builders import Call, Said, calls, listed, recorded, said_in, section
 
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
-from dockmesh.core.state.resources import Bridge, Chain, File, Pool, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.state.resources import Chain, DockerNetworking, File, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 
@@ -54,15 +54,15 @@ class FakeHost:
     held: int = 0
 
     def __post_init__(self) -> None:
-        self.put(Bridge(IPv4Interface("172.17.0.1/16")))
+        self.put(DockerNetworking(IPv4Interface("172.17.0.1/16")))
 
     def put(self, resource: Resource) -> None:
         self.resources[key_of(resource)] = resource
 
     @property
-    def bridge(self) -> Bridge:
+    def bridge(self) -> DockerNetworking:
         bridge = self.resources["service", "docker"]
-        assert isinstance(bridge, Bridge)
+        assert isinstance(bridge, DockerNetworking)
         return bridge
 
     @property
@@ -127,7 +127,7 @@ class FakeHost:
         if self.stubborn and named != "172.17.0.1/16":
             return "docker.service: start request repeated too quickly"
         pools = tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)
-        self.put(Bridge(IPv4Interface(named), pools, mtu=keys.get("mtu", 1500)))
+        self.put(DockerNetworking(IPv4Interface(named), pools, mtu=keys.get("mtu", 1500)))
         came = [named, "".join(f"{row['base']} {row['size']};" for row in rows), str(self.bridge.mtu)]
         return None if came == wanted else f"Docker came up with {came}"
 

@@ -8,7 +8,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.forecast.build_model import ground
 from dockmesh.core.forecast.host_model import Ground
 from dockmesh.core.forecast.predict import WAYS, Forecast
-from dockmesh.core.netfilter.flow import members
+from dockmesh.core.netfilter.flow import host_positions
 from dockmesh.core.probes.model import Kind
 
 Changes = Mapping[str, Said]
@@ -39,7 +39,7 @@ def told(hosts: Sequence[Ground]) -> dict[Question, str]:
     for place, name in enumerate(forecast.names):
         for kind in WAYS:
             for state, some in forecast.states(place, kind).items():
-                for target in members(some):
+                for target in host_positions(some):
                     why = forecast.why(place, target, kind)
                     assert (why is None) is (state == "reached")
                     answers[name, forecast.names[target], kind] = (

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
-from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
+from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.core.probes.model import FailureCode, Reachability, Report
 from dockmesh.core.probes.probe_plan import probes
 from dockmesh.core.results.load import result_of
@@ -29,10 +29,10 @@ def fleet(count: int, *, dual: bool = False) -> Fleet:
     return Fleet(Settings(name="lab"), tuple(dual_ones if dual else hosts))
 
 
-def _ipv6(number: int, *, docker: bool) -> Stack:
+def _ipv6(number: int, *, docker: bool) -> HostNetwork:
     prefix = IPv6Network((int(IPv6Address("fd00:128::")) + (number << 72), 56))
     bridge = IPv6Interface((prefix[1], 64)) if docker else None
-    return Stack(IPv6Address("fd00:18::1") + number, prefix, bridge)
+    return HostNetwork(IPv6Address("fd00:18::1") + number, prefix, bridge)
 
 
 def _host(number: int, *, docker: bool) -> Host:

@@ -5,15 +5,15 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from hypothesis import strategies as st
 
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.state.resources import (
-    Admission,
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
+    FirewallMark,
     Forwarding,
     HostState,
-    Mark,
+    NftAdmission,
     Pool,
     Route,
     SourceNat,
@@ -29,16 +29,21 @@ FAMILIES = st.sampled_from([4, 6])
 HOPS = st.sampled_from(["192.168.0.1", "192.168.0.2"]).map(IPv4Address)
 WORDS = st.sampled_from(["", "a", "b\n"])
 POOLS = st.builds(Pool, PREFIXES, st.integers(24, 28))
-ADMISSIONS = st.builds(Admission, st.sampled_from([None, Mark(1, 1), Mark(0x1000, 0xFFFFFFFF)]), st.booleans())
+ADMISSIONS = st.builds(
+    NftAdmission, st.sampled_from([None, FirewallMark(1, 1), FirewallMark(0x1000, 0xFFFFFFFF)]), st.booleans()
+)
 MARKS = st.lists(st.sampled_from(["ip daddr != 10.0.0.0/8 accept", "counter drop"]), max_size=2).map(tuple)
 RESOURCES = st.one_of(
     st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
     st.builds(
-        File, st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), WORDS, st.sampled_from(["600", "644", None])
+        File,
+        st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT]),
+        WORDS,
+        st.sampled_from(["600", "644", None]),
     ),
     st.builds(Unit, st.sampled_from(["dockmesh.service", "dockmesh.timer"]), WORDS, st.booleans()),
     st.builds(
-        Bridge,
+        DockerNetworking,
         st.none() | st.just(IPv4Interface("10.0.0.1/24")),
         st.lists(POOLS, max_size=2).map(tuple),
         admission=st.none() | ADMISSIONS,

@@ -14,7 +14,7 @@ from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common, terminal
 from dockmesh.cli.report_files import Views, unwritten, views
 from dockmesh.core.forecast.impact import Difference
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.probes.model import Report
@@ -176,7 +176,7 @@ def _saved_plan(file: Path) -> dict[str, Any]:
 
 def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
     if moved := list(saved_plan.moved(kept, now)):
-        told = "".join(f"\n  {quoted(each.message)}" for each in moved)
+        told = "".join(f"\n  {sanitize(each.message)}" for each in moved)
         message = f"{file} is stale, and nothing was changed: plan again{told}"
         raise StalePlanError(message, file=file, reasons=moved)
 

@@ -28,7 +28,7 @@ N = TypeVar("N", IPv4Network, IPv6Network)
 
 # Hosts of one mesh tell of the same addresses, in the same words: what is made of these is made once. Larger than any
 # fleet, and bounded, since the words are the hosts'.
-remembered = lru_cache(maxsize=1 << 17)
+memoized = lru_cache(maxsize=1 << 17)
 
 
 def family_of(one: Address | Interface | Network) -> Family:
@@ -36,25 +36,25 @@ def family_of(one: Address | Interface | Network) -> Family:
     return IPV4 if one.version == IPV4 else IPV6
 
 
-@remembered
-def alone(address: Address) -> Network:
+@memoized
+def host_network(address: Address) -> Network:
     """The network of one address: a /32 or a /128."""
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
-def within(inner: Network, outer: Network) -> bool:
+def is_inside(inner: Network, outer: Network) -> bool:
     """Whether all of `inner` lies in `outer`; addresses of one family never lie in the other."""
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 
 
-@remembered
-def the_same(network: Network) -> Network:
+@memoized
+def interned(network: Network) -> Network:
     """One object for all that are equal: two of one are compared at a glance."""
     return network
 
 
-@remembered
-def the_address(text: str) -> Address:
+@memoized
+def parse_address(text: str) -> Address:
     """The address; one object for all that are equal, as `the_same`.
 
     Raises:
@@ -63,16 +63,16 @@ def the_address(text: str) -> Address:
     return ip_address(text)
 
 
-@remembered
-def network(text: str) -> Network:
+@memoized
+def parse_network(text: str) -> Network:
     """The network, or that of one address; as `the_same`.
 
     Raises:
         ValueError: the text is neither.
     """
-    return the_same(ip_network(text))
+    return interned(ip_network(text))
 
 
-def order(network: Network) -> tuple[int, int, int]:
+def sort_key(network: Network) -> tuple[int, int, int]:
     """What networks are sorted by: IPv4 first, then by number, the wider one first."""
     return network.version, int(network.network_address), network.prefixlen

@@ -7,7 +7,7 @@ from itertools import pairwise
 _LEAST = 3
 
 
-def folded(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
+def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
     """The hosts as names, as globs and as `tag:NAME`, which in this fleet match just them; as --limit takes them.
 
     `fleet` has all its hosts with their tags. Names stand in the fleet's order, and a group in that of its first.

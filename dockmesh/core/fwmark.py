@@ -2,7 +2,7 @@
 
 import re
 
-from dockmesh.core.state.resources import Mark
+from dockmesh.core.state.resources import FirewallMark
 
 # One bit alone: whoever else marks packets keeps the others.
 OWN = "0x1000/0x1000"
@@ -10,15 +10,15 @@ _MOST = 0xFFFFFFFF
 _MARK = re.compile(r"(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9})(?:/(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}))?")
 
 
-def parse(text: str) -> Mark | None:
+def parse(text: str) -> FirewallMark | None:
     """The mark that `MARK` or `MARK/MASK` stands for; None if it is none, or one that no packet bears, or every one."""
     if not (found := _MARK.fullmatch(text)):
         return None
     value, mask = int(found[1], 0), int(found[2], 0) if found[2] else _MOST
-    return Mark(value, mask) if 0 < value <= mask <= _MOST and not value & ~mask else None
+    return FirewallMark(value, mask) if 0 < value <= mask <= _MOST and not value & ~mask else None
 
 
-def setting(mark: Mark) -> str:
+def setting(mark: FirewallMark) -> str:
     """The statement of nft that makes a packet bear the mark and leaves it the other bits, as nft prints it."""
     if mark.mask == _MOST:
         return f"meta mark set 0x{mark.value:08x}"

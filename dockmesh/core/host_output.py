@@ -34,7 +34,7 @@ class Section:
 
 ABSENT = Section(status=127, text="")
 # What closes an answer of which a rest is to follow.
-HELD = "@held 0"
+HELD_MARKER = "@held 0"
 
 
 class Sections(dict[str, Section]):
@@ -51,7 +51,7 @@ class Sections(dict[str, Section]):
         return self[f"{name}{SUFFIX[family]}"].lines()
 
 
-def quoted(text: str) -> str:
+def sanitize(text: str) -> str:
     """Host output as it may stand in a message: one line, nothing that does not print, of bounded length."""
     line = printable(text)
     return line if len(line) <= _QUOTED_CHARACTERS else line[:_QUOTED_CHARACTERS] + "…"
@@ -80,7 +80,7 @@ def split(output: str) -> Sections:
         else:
             noise += f" @{part}"
     if "end" not in sections:
-        said = quoted(noise.replace(_LINE, " ")) or "nothing"
+        said = sanitize(noise.replace(_LINE, " ")) or "nothing"
         raise HostError(
             f"the script did not run to its end on the host, which said: {said}", code=HostErrorCode.ANSWER_INCOMPLETE
         )
@@ -96,32 +96,32 @@ def _text(body: str) -> str:
 
 def _unknown(line: str) -> HostError:
     return HostError(
-        f"answered in a form dockmesh does not know: {quoted(line)!r}", code=HostErrorCode.ANSWER_UNREADABLE
+        f"answered in a form dockmesh does not know: {sanitize(line)!r}", code=HostErrorCode.ANSWER_UNREADABLE
     )
 
 
 @contextmanager
-def reading(what: str, code: HostErrorCode = HostErrorCode.ANSWER_UNREADABLE) -> Iterator[None]:
+def parsing(what: str, code: HostErrorCode = HostErrorCode.ANSWER_UNREADABLE) -> Iterator[None]:
     """Turn what goes wrong inside, while a host's answer is taken apart, into a HostError naming `what`."""
     try:
         yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, Base64Error) as error:
         raise HostError(
-            f"{what}: the host answered what dockmesh cannot read ({quoted(str(error))})", code=code
+            f"{what}: the host answered what dockmesh cannot read ({sanitize(str(error))})", code=code
         ) from error
 
 
-def file_of(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
+def file_section(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
     """Octal mode and content of a file section; None where the host has no such file."""
     section = sections[name]
     if section.status != 0:
         raise HostError(
-            f"{quoted(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})",
+            f"{sanitize(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})",
             code=HostErrorCode.FILE_UNREADABLE,
         )
     lines = section.lines()
     if lines == ["absent"]:
         return None
-    with reading(name):
+    with parsing(name):
         mode, *content = lines
         return str(int(mode, 8) and mode), b64decode("".join(content), validate=True)

@@ -37,7 +37,7 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class HostNetwork:
     """What a host has of one address family. Without Docker no bridge; without a prefix nothing is routed to it."""
 
     underlay: Address
@@ -58,11 +58,11 @@ class Host:
     tags: frozenset[str] = frozenset()
     # None: everything.
     allow: tuple[Allow, ...] | None = None
-    ipv6: Stack | None = None
+    ipv6: HostNetwork | None = None
 
-    def stack(self, family: Family) -> Stack | None:
+    def network(self, family: Family) -> HostNetwork | None:
         """What the host has of a family; None where it takes no part in the mesh of that one."""
-        return Stack(self.underlay, self.prefix, self.bridge) if family == IPV4 else self.ipv6
+        return HostNetwork(self.underlay, self.prefix, self.bridge) if family == IPV4 else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class Fleet:
 
     def host(self, name: str) -> Host:
         """The host called `name`; KeyError where the fleet has none."""
-        return self.hosts[self.places[name]]
+        return self.hosts[self.positions[name]]
 
     @cached_property
-    def places(self) -> Mapping[str, int]:
+    def positions(self) -> Mapping[str, int]:
         """Where in `hosts` a name stands."""
         return {host.name: at for at, host in enumerate(self.hosts)}
 
     @cached_property
-    def made(self) -> dict[Hashable, Any]:
+    def cache(self) -> dict[Hashable, Any]:
         """What others have made of all its hosts, under names of theirs."""
         return {}

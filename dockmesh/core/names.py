@@ -2,7 +2,7 @@
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
-REASSERT = "/etc/dockmesh/reassert.sh"
+REASSERT_SCRIPT = "/etc/dockmesh/reassert.sh"
 UNITS = ("dockmesh.service", "dockmesh.timer")
 FORWARD_CHAIN = "DOCKMESH-FORWARD"
 RAW_CHAIN = "DOCKMESH-RAW"

@@ -16,7 +16,7 @@ S = TypeVar("S")
 K = TypeVar("K")
 
 
-class Table(Generic[T]):
+class SharedTable(Generic[T]):
     """Rows, and under names of others' choice what was made of all of them."""
 
     __slots__ = ("_made", "rows")
@@ -25,7 +25,7 @@ class Table(Generic[T]):
         self.rows = tuple(rows)
         self._made: dict[Hashable, Any] = {}
 
-    def made(self, what: Hashable, make: Callable[[tuple[T, ...]], S]) -> S:
+    def derived(self, what: Hashable, make: Callable[[tuple[T, ...]], S]) -> S:
         """What `make` makes of the rows; `what` stands for that function, in this table."""
         if what not in self._made:
             self._made[what] = make(self.rows)
@@ -33,19 +33,19 @@ class Table(Generic[T]):
         return found
 
 
-class Rows(Sequence[T]):
+class SharedSequence(Sequence[T]):
     """Rows of tables, one after another: equal to the tuple of them, and no larger for many than for few."""
 
     __slots__ = ("_parts",)
 
-    def __init__(self, *parts: tuple[Table[T], int, int]) -> None:
+    def __init__(self, *parts: tuple[SharedTable[T], int, int]) -> None:
         """Of each part the table, and where in it the rows begin and end."""
         self._parts = tuple(part for part in parts if part[1] < part[2])
 
     @staticmethod
-    def of(*sequences: Iterable[T]) -> "Rows[T]":
+    def of(*sequences: Iterable[T]) -> "SharedSequence[T]":
         """Those sequences, one after another."""
-        return Rows(*chain.from_iterable(map(_parts, sequences)))
+        return SharedSequence(*chain.from_iterable(map(_parts, sequences)))
 
     def __len__(self) -> int:
         return sum(stop - start for _table, start, stop in self._parts)
@@ -61,9 +61,9 @@ class Rows(Sequence[T]):
         return tuple(self)[at]
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Rows) and self._parts == other._parts:
+        if isinstance(other, SharedSequence) and self._parts == other._parts:
             return True
-        return tuple(self) == tuple(other) if isinstance(other, Rows | tuple) else NotImplemented
+        return tuple(self) == tuple(other) if isinstance(other, SharedSequence | tuple) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -71,11 +71,11 @@ class Rows(Sequence[T]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def mapped(self, what: Hashable, make: Callable[[T], S]) -> "Rows[S]":
+    def mapped(self, what: Hashable, make: Callable[[T], S]) -> "SharedSequence[S]":
         """What `make` makes of each row; `what` stands for that function."""
-        return Rows(
+        return SharedSequence(
             *(
-                (table.made(("mapped", what), lambda rows: Table(map(make, rows))), start, stop)
+                (table.derived(("mapped", what), lambda rows: SharedTable(map(make, rows))), start, stop)
                 for table, start, stop in self._parts
             )
         )
@@ -87,37 +87,37 @@ class Rows(Sequence[T]):
             texts = tuple(map(write, rows))
             return "".join(texts), tuple(accumulate(map(len, texts), initial=0))
 
-        texts = ((table.made(("written", what), whole), start, stop) for table, start, stop in self._parts)
+        texts = ((table.derived(("written", what), whole), start, stop) for table, start, stop in self._parts)
         return "".join(text[ends[start] : ends[stop]] for (text, ends), start, stop in texts)
 
-    def runs(self, what: Hashable, key: Callable[[T], K]) -> Iterator[tuple[K, "Rows[T]"]]:
+    def runs(self, what: Hashable, key: Callable[[T], K]) -> Iterator[tuple[K, "SharedSequence[T]"]]:
         """The rows in the longest runs for which `key` says the same; `what` stands for that function."""
         cut = (
             (value, (run or table, max(0, start - begin), min(end, stop) - begin))
             for table, start, stop in self._parts
-            for value, begin, end, run in table.made(("runs", what), partial(_runs, key=key))
+            for value, begin, end, run in table.derived(("runs", what), partial(_runs, key=key))
             if start < end and begin < stop
         )
         for value, found in groupby(cut, key=itemgetter(0)):
-            yield value, Rows(*(part for _value, part in found))
+            yield value, SharedSequence(*(part for _value, part in found))
 
-    def ordered(self, what: Hashable, key: Callable[[T], Any]) -> "Rows[T]":
+    def ordered(self, what: Hashable, key: Callable[[T], Any]) -> "SharedSequence[T]":
         """The rows sorted by `key`; `what` stands for that function."""
         if self._parts and all(one[0] is two[0] and one[2] <= two[1] for one, two in pairwise(self._parts)):
             table = self._parts[0][0]
-            if table.made(("sorted", what), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
+            if table.derived(("sorted", what), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
                 return self
-        return Rows.of(sorted(self, key=key))
+        return SharedSequence.of(sorted(self, key=key))
 
 
-def _parts(sequence: Iterable[T]) -> tuple[tuple[Table[T], int, int], ...]:
-    if isinstance(sequence, Rows):
+def _parts(sequence: Iterable[T]) -> tuple[tuple[SharedTable[T], int, int], ...]:
+    if isinstance(sequence, SharedSequence):
         return sequence._parts  # noqa: SLF001 (another of the same class)
-    table = Table(sequence)
+    table = SharedTable(sequence)
     return ((table, 0, len(table.rows)),)
 
 
-def _runs(rows: tuple[T, ...], key: Callable[[T], K]) -> tuple[tuple[K, int, int, Table[T] | None], ...]:
+def _runs(rows: tuple[T, ...], key: Callable[[T], K]) -> tuple[tuple[K, int, int, SharedTable[T] | None], ...]:
     """Each run's value, where it begins and ends, and a table of it alone, but where all is one.
 
     What is made of rows of one kind cannot be made of the others in their table.
@@ -125,6 +125,6 @@ def _runs(rows: tuple[T, ...], key: Callable[[T], K]) -> tuple[tuple[K, int, int
     runs = [(value, tuple(run)) for value, run in groupby(rows, key=key)]
     edges = pairwise(accumulate((len(run) for _value, run in runs), initial=0))
     return tuple(
-        (value, begin, end, Table(run) if len(runs) > 1 else None)
+        (value, begin, end, SharedTable(run) if len(runs) > 1 else None)
         for (value, run), (begin, end) in zip(runs, edges, strict=True)
     )

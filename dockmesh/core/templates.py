@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class Templates:
     """Shell, of which every script begins with `sections`; and Jinja templates."""
 
     sections: str

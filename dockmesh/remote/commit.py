@@ -10,7 +10,7 @@ from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
 from dockmesh.core.planning.transaction import Answer
 from dockmesh.core.probes.model import Report
 from dockmesh.core.rollout import concerned
-from dockmesh.core.state.diff import Change, unmade
+from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.fanout import Watched
@@ -79,7 +79,7 @@ class Committer:
         if answer.status != "changed":
             self.underway.discard(host.name)
             return Outcome(host.name, answer.status, answer.code, answer.error)
-        if left := unmade(plan.changes, after.actual):
+        if left := not_applied(plan.changes, after.actual):
             message = f"read back, the host was not as planned in: {_named(left[0])}"
             return self._end(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None

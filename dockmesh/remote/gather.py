@@ -4,15 +4,15 @@ from dockmesh.core.desired.routing import underlays
 from dockmesh.core.facts import host_facts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning import transaction
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.remote.transport import Session
 
 
-def gather(session: Session, fleet: Fleet, host: Host, texts: Texts, *, timeout_s: float) -> host_facts.HostFacts:
+def gather(session: Session, fleet: Fleet, host: Host, texts: Templates, *, timeout_s: float) -> host_facts.HostFacts:
     """Read `host`.
 
     Raises:
         HostError: the host cannot be read, or is none that dockmesh works with.
     """
     read = transaction.reader(texts, underlays(fleet, host))
-    return host_facts.parse(host, session.run(read, timeout_s=timeout_s))
+    return host_facts.parse_facts(host, session.run(read, timeout_s=timeout_s))

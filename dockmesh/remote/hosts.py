@@ -8,7 +8,7 @@ from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning import transaction
 from dockmesh.core.planning.plan import HostPlan, restarts_docker
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.remote.transport import Session
 
 # Containers that ignore SIGTERM have ten seconds each from Docker; the way back may need as long again.
@@ -20,7 +20,7 @@ class Changer:
     """What changes hosts in a run. `run` is how the hosts know it: only who changed may confirm."""
 
     fleet: Fleet
-    texts: Texts
+    texts: Templates
     run: str
     timeout_s: float
 
@@ -45,7 +45,7 @@ class Changer:
         output = session.run(script, timeout_s=self._patience_s(plan))
         answer = transaction.answer(split(output)["outcome"])
         # A host that could not be changed may not be readable either, and what it said of that is what counts.
-        return answer, host_facts.parse(host, output) if answer.status == "changed" else before
+        return answer, host_facts.parse_facts(host, output) if answer.status == "changed" else before
 
     def confirm(self, session: Session, *, remember: bool) -> transaction.Answer:
         """Let the change stay. Over a new session, this proves that the host still lets us in.

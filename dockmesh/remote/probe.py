@@ -16,7 +16,7 @@ from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.probes.probe_plan import probes
 from dockmesh.core.probes.source_check import sourced
 from dockmesh.core.probes.targets import HOLD_S, offer_script, target, unread
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.sessions import Sessions
@@ -44,7 +44,7 @@ class Prober:
     executor: Executor
     forks: int
     sessions: Sessions
-    texts: Texts
+    texts: Templates
     offset: int
     timeout_s: float
 

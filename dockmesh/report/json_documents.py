@@ -15,11 +15,11 @@ from dockmesh.core.probes.model import Reachability, Report
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
-    Admission,
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
     Forwarding,
+    NftAdmission,
     Pool,
     Resource,
     Route,
@@ -158,24 +158,24 @@ def shown(resource: Resource | None) -> str | None:
             return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
         case Unit(text=text, active=active):
             return text if active else f"# not enabled, or not running\n{text}"
-        case SourceNat() | Bridge() | Forwarding():
+        case SourceNat() | DockerNetworking() | Forwarding():
             return _told(resource)
         case None:
             return None
 
 
-def _told(resource: SourceNat | Bridge | Forwarding) -> str:
+def _told(resource: SourceNat | DockerNetworking | Forwarding) -> str:
     match resource:
         case SourceNat(prefix=prefix, peers=peers, marks=marks):
             kept = f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
             return "\n".join((kept, *marks))
-        case Bridge():
+        case DockerNetworking():
             return _told_of_docker(resource)
         case Forwarding(on=on):
             return "on" if on else "off"
 
 
-def _told_of_docker(bridge: Bridge) -> str:
+def _told_of_docker(bridge: DockerNetworking) -> str:
     size = "" if bridge.mtu == DEFAULT_MTU else f" mtu {bridge.mtu}"
     own = " and ".join(f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(bridge.pools))
     networks = f", new networks from {own}" if own else ""
@@ -188,10 +188,10 @@ def _by_family(pools: Sequence[Pool]) -> Iterator[list[Network]]:
     return filter(None, found)
 
 
-def _admitted(admission: Admission | None) -> str:
+def _admitted(admission: NftAdmission | None) -> str:
     if admission is None:
         return ""
-    dropped = "" if admission.direct else ", drops what is routed to containers"
+    dropped = "" if admission.direct_routing else ", drops what is routed to containers"
     return f"{dropped}, lets in what bears the mark {admission.mark}" if admission.mark else dropped
 
 

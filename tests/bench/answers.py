@@ -12,11 +12,11 @@ from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.uplinks import Narrowest
-from dockmesh.core.facts.host_facts import parse
+from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.state.resources import Bridge, Chain, File, HostState, Route, SourceNat, Unit
+from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEXTS
 from tests.builders import Said, listed, recorded
 
@@ -55,7 +55,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
 
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """As the host is after an apply to the fleet as it was before."""
-    found = parse(host, recorded(_RECORDED, _fresh(before, host)))
+    found = parse_facts(host, recorded(_RECORDED, _fresh(before, host)))
     wanted = desired(before, host, found, Narrowest("host1", "eth0", 1500, whole=True), TEXTS)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
@@ -90,7 +90,7 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
 def _with_docker(answer: str, host: Host, wanted: HostState) -> str:
     """With what `docker info` and `docker network inspect` say once Docker was restarted."""
     assert host.bridge
-    bridge = next(each for each in wanted.resources if isinstance(each, Bridge))
+    bridge = next(each for each in wanted.resources if isinstance(each, DockerNetworking))
     pools = json.dumps([{"Base": str(pool.base), "Size": pool.size} for pool in bridge.pools], separators=(",", ":"))
     told = answer.replace('"CDISpecDirs"', f'"DefaultAddressPools":{pools},"CDISpecDirs"', 1)
     return told.replace("172.17.0.0/16", str(host.bridge.network)).replace("172.17.0.1", str(host.bridge.ip))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.uplinks import Narrowest, narrowest
-from dockmesh.core.facts.host_facts import HostFacts, parse
+from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
@@ -77,7 +77,7 @@ def _parsed(fleet: Fleet, kind: str, sample: int, clock: Clock) -> dict[str, Hos
     found = {}
     for host, answer in zip(reversed(fleet.hosts), _answers(len(fleet.hosts), kind, sample), strict=False):
         begun = time.process_time()
-        found[host.name] = parse(host, answer)
+        found[host.name] = parse_facts(host, answer)
         clock.parsing.append(time.process_time() - begun)
     return found
 

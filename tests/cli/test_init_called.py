@@ -15,7 +15,7 @@ from refusals import lacking
 from dockmesh.cli import open_run
 from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
-from dockmesh.core.state.resources import Bridge, Pool
+from dockmesh.core.state.resources import DockerNetworking, Pool
 from dockmesh.errors import HostError, HostErrorCode, NoDockerError
 
 WRITTEN = {
@@ -84,7 +84,7 @@ def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
     names = {"docker1": "192.168.18.1", "docker-2": "192.168.18.2", "docker3": "192.168.18.3"}
     hosts = Lan({name: FakeHost(host(name, address)) for name, address in names.items()})
     hosts.refusing = {}
-    hosts.hosts["docker-2"].put(Bridge(IPv4Interface("172.30.7.9/22")))
+    hosts.hosts["docker-2"].put(DockerNetworking(IPv4Interface("172.30.7.9/22")))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/config").write_text(
         "Host docker1\n HostName 192.168.18.1\nHost docker_2\n HostName 192.168.18.2\n"
@@ -213,7 +213,7 @@ def test_hosts_that_are_joined_already_keep_the_whole_of_their_prefixes(run: Run
         prefix = IPv4Network((int(IPv4Network("10.128.0.0/20")[0]) + 4096 * number, 20))
         docker0 = IPv4Interface((int(prefix[1]), 24))
         pools = tuple(Pool(base, 24) for base in sorted(prefix.address_exclude(docker0.network)))
-        each.put(Bridge(docker0, pools))
+        each.put(DockerNetworking(docker0, pools))
     status, out, _ = run("init", "--ssh-config", "docker*", "--json")
     assert status == 0
     assert [(each["prefix"], each["bridge"], each["stays"]) for each in json.loads(out)["hosts"]] == [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.compact import folded
+from dockmesh.core.compact import compact_names
 from dockmesh.core.probes.culprits import blamed
 
 RACKS = {
@@ -33,7 +33,7 @@ RACKS = {
     ],
 )
 def test_hosts_are_named_by_what_they_alone_share(names: list[str], told: list[str]) -> None:
-    assert folded(names, RACKS) == told
+    assert compact_names(names, RACKS) == told
 
 
 NAMES = st.text(st.sampled_from("ab1-."), min_size=1, max_size=5)
@@ -43,7 +43,7 @@ FLEETS = st.dictionaries(NAMES, st.lists(st.sampled_from(["x", "y"]), unique=Tru
 @given(FLEETS, st.data())
 def test_what_is_said_means_just_these_hosts(fleet: dict[str, list[str]], data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from(sorted(fleet)))) if fleet else set()
-    told = folded(names, fleet)
+    told = compact_names(names, fleet)
     meant = {
         name
         for word in told

@@ -7,7 +7,7 @@ from builders import recorded, section
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.host_output import Section, file_of, quoted, split
+from dockmesh.core.host_output import Section, file_section, sanitize, split
 from dockmesh.errors import HostError
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]))
@@ -73,25 +73,25 @@ def test_a_line_of_a_million_characters_is_read_and_quoted_short() -> None:
 
 @given(st.text() | st.text(st.sampled_from("\x1b[31mA\n\t\x9b\x07\u202e\u2028\ud800 ")))
 def test_quoted_lets_no_control_character_through(text: str) -> None:
-    said = quoted(text)
+    said = sanitize(text)
     assert len(said) <= 201
     assert not any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in said)
     said.encode()
 
 
 def test_an_escape_sequence_goes_as_a_whole() -> None:
-    assert quoted("\x1b[1;31mno\x1b[0m \x9b2Kroute\r\n") == "no route"
+    assert sanitize("\x1b[1;31mno\x1b[0m \x9b2Kroute\r\n") == "no route"
 
 
 def test_a_file_comes_with_its_mode_and_its_bytes() -> None:
     found = split(section("f", "644\naGkK\n/wA=") + section("gone", "absent") + section("end", ""))
-    assert file_of(found, "f") == ("644", b"hi\n\xff\x00")
-    assert file_of(found, "gone") is None
+    assert file_section(found, "f") == ("644", b"hi\n\xff\x00")
+    assert file_section(found, "gone") is None
 
 
 @given(TEXTS)
 def test_any_file_section_is_a_file_or_a_failure_of_the_host(text: str) -> None:
     try:
-        file_of({"f": Section(0, text)}, "f")
+        file_section({"f": Section(0, text)}, "f")
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
 
-from dockmesh.core.addresses import FAMILIES, Family, Network, order
+from dockmesh.core.addresses import FAMILIES, Family, Network, sort_key
 from dockmesh.core.desired.firewall import chains, source_nat
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.routing import mesh_routes, underlays
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import Way, Ways
+from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Allow, Fleet, Host, Settings
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.plan import plan_host
@@ -36,7 +36,7 @@ HOSTS = tuple(
     for at, (me, allow) in enumerate(zip(FLEET.hosts, ALLOWED, strict=True))
 )
 # One object for each way there is, as facts have it: by that a host knows that one leads to all.
-LINKS = {device: Way(device, None, local=False) for device in ("eth0", "eth1", "eth2")}
+LINKS = {device: PeerRoute(device, None, local=False) for device in ("eth0", "eth1", "eth2")}
 RECORDED = ("bookworm_dual", "trixie_dual", "forky_dual", "nftables_joined")
 TOOLS = (frozenset({"nft", "iptables", "ip6tables"}), frozenset({"iptables", "ip6tables"}), frozenset({"iptables"}))
 
@@ -48,17 +48,17 @@ def mesh(settings: Settings | None = None) -> Fleet:
 
 def found(me: Host, recorded: str, device: str | None, tools: frozenset[str]) -> HostFacts:
     """A host that has its peers on that interface; None: each on another one."""
-    ways = Ways(
+    ways = PeerRoutes(
         *(
             [
                 (stack.underlay, LINKS[device or f"eth{at}"])
                 for at, peer in enumerate(HOSTS)
-                if peer != me and (stack := peer.stack(family))
+                if peer != me and (stack := peer.network(family))
             ]
             for family in FAMILIES
         )
     )
-    return replace(facts(recorded, of=me), ways=ways, tools=tools)
+    return replace(facts(recorded, of=me), peer_routes=ways, tools=tools)
 
 
 CASES = [
@@ -72,7 +72,9 @@ def outcome(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
     wanted = desired(among, me, read, WIDE, TEXTS)
     plan = plan_host(read, wanted, WIDE)
     back = plan_host(read, HostState(), WIDE)
-    routes = [tuple(each) for each in mesh_routes(among, me, read.ways).runs("device", lambda route: route.device)]
+    routes = [
+        tuple(each) for each in mesh_routes(among, me, read.peer_routes).runs("device", lambda route: route.device)
+    ]
     scripts = [
         transaction(each, read.actual, TEXTS, underlays(among, me), run="r", confirm_within_s=60)
         for each in (plan, back)
@@ -123,7 +125,7 @@ def test_of_each_peer_is_had_what_is_made_of_it_in_the_order_asked_for(
         own = data.draw(st.sampled_from([*(host.name for host in among.hosts), "none of them"]))
         whole = [text for host in among.hosts if host.name != own for text in makes(host)]
         me = replace(HOSTS[0], name=own)
-        assert peers(among, me).each("made", makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
+        assert peers(among, me).for_each("made", makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
 
 
 def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
@@ -135,8 +137,8 @@ def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
         return lambda host: [(at, host.name)]
 
     for _again, (at, name) in product(range(2), enumerate(names)):
-        plain = others.each(name, numbered(at))
-        ordered = others.each(name, numbered(at), key=BY_NAME)
+        plain = others.for_each(name, numbered(at))
+        ordered = others.for_each(name, numbered(at), key=BY_NAME)
         assert plain == ordered == ((at, "host2"), (at, "host3"))
     overlapping = Prefixes(among, "host1", FAMILIES).overlapping(filter(None, (host.prefix for host in HOSTS)))
     assert [name for name, _prefix in overlapping] == ["host2", "host3"]
@@ -144,7 +146,7 @@ def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
 
 def networks_of(me: Host, family: Family) -> list[Network]:
     """The underlay address and the prefix of every peer."""
-    stacks = [stack for peer in HOSTS if peer != me and (stack := peer.stack(family))]
+    stacks = [stack for peer in HOSTS if peer != me and (stack := peer.network(family))]
     return [each for stack in stacks for each in (ip_network(stack.underlay), stack.prefix) if each]
 
 
@@ -154,12 +156,12 @@ def test_families_and_devices_are_names_of_their_own() -> None:
         read, others = found(me, RECORDED[0], device, TOOLS[0]), peers(among, me)
         networks = {family: networks_of(me, family) for family in FAMILIES}
         assert [ip_network(each) for each in underlays(among, me)] == [*networks[4][::2], *networks[6][::2]]
-        assert {(each.prefix, each.device) for each in mesh_routes(among, me, read.ways)} == {
+        assert {(each.prefix, each.device) for each in mesh_routes(among, me, read.peer_routes)} == {
             (each, device) for each in (*networks[4][1::2], *networks[6][1::2])
         }
         for nat in source_nat(me, others, read):
             assert isinstance(nat, SourceNat)
-            assert nat.peers == tuple(sorted(networks[nat.family], key=order))
+            assert nat.peers == tuple(sorted(networks[nat.family], key=sort_key))
         raw = {each.family: each.rules for each in chains(me, others, read) if each.table == "raw"}
         for family in FAMILIES:
             sources = [f"-s {each} -i {device} -j ACCEPT" for each in networks[family]]
@@ -171,13 +173,13 @@ def test_families_and_devices_are_names_of_their_own() -> None:
 
 
 def prefix_of(host: Host, family: Family) -> Network | None:
-    stack = host.stack(family)
+    stack = host.network(family)
     return stack.prefix if stack else None
 
 
 def test_another_fleet_has_nothing_of_what_was_made_of_one() -> None:
     one = mesh()
-    assert peers(one, HOSTS[0]).each("x", lambda host: [host.name]) == ("host2", "host3")
-    assert peers(mesh(), HOSTS[0]).each("x", lambda host: [host.allow]) == ALLOWED[1:]
+    assert peers(one, HOSTS[0]).for_each("x", lambda host: [host.name]) == ("host2", "host3")
+    assert peers(mesh(), HOSTS[0]).for_each("x", lambda host: [host.allow]) == ALLOWED[1:]
     fewer = replace(one, hosts=HOSTS[:2])
-    assert peers(fewer, HOSTS[0]).each("x", lambda host: [host.allow]) == ALLOWED[1:2]
+    assert peers(fewer, HOSTS[0]).for_each("x", lambda host: [host.allow]) == ALLOWED[1:2]

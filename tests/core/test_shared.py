@@ -6,13 +6,13 @@ from itertools import chain, groupby
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.shared import Rows, Table
+from dockmesh.core.shared import SharedSequence, SharedTable
 
-TABLES = st.lists(st.integers(0, 9), max_size=8).map(Table)
+TABLES = st.lists(st.integers(0, 9), max_size=8).map(SharedTable)
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> tuple[Table[int], int, int]:
+def spans(draw: st.DrawFn) -> tuple[SharedTable[int], int, int]:
     table = draw(TABLES)
     start = draw(st.integers(0, len(table.rows)))
     return table, start, draw(st.integers(start, len(table.rows)))
@@ -21,13 +21,13 @@ def spans(draw: st.DrawFn) -> tuple[Table[int], int, int]:
 SPANS = st.lists(spans(), max_size=4)
 
 
-def whole(parts: list[tuple[Table[int], int, int]]) -> tuple[int, ...]:
+def whole(parts: list[tuple[SharedTable[int], int, int]]) -> tuple[int, ...]:
     return tuple(chain.from_iterable(table.rows[start:stop] for table, start, stop in parts))
 
 
 @given(SPANS)
-def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[Table[int], int, int]]) -> None:
-    rows, same = Rows(*parts), whole(parts)
+def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[SharedTable[int], int, int]]) -> None:
+    rows, same = SharedSequence(*parts), whole(parts)
     assert (tuple(rows), len(rows), hash(rows), repr(rows)) == (same, len(same), hash(same), repr(same))
     assert rows == same
     assert same == rows
@@ -40,15 +40,20 @@ def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[Table[int], int
 
 @given(SPANS, SPANS)
 def test_joined_they_are_one_after_another(
-    one: list[tuple[Table[int], int, int]], two: list[tuple[Table[int], int, int]]
+    one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
 ) -> None:
-    assert Rows.of(Rows(*one), whole(two), (each for each in (7, 8))) == (*whole(one), *whole(two), 7, 8)
+    assert SharedSequence.of(SharedSequence(*one), whole(two), (each for each in (7, 8))) == (
+        *whole(one),
+        *whole(two),
+        7,
+        8,
+    )
 
 
 @given(SPANS)
-def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[Table[int], int, int]]) -> None:
+def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[SharedTable[int], int, int]]) -> None:
     for _again in range(2):
-        rows, same = Rows(*parts), whole(parts)
+        rows, same = SharedSequence(*parts), whole(parts)
         assert rows.mapped("negative", lambda each: -each) == tuple(-each for each in same)
         assert rows.written("line", lambda each: f"<{each}>\n") == "".join(f"<{each}>\n" for each in same)
         assert rows.ordered("number", lambda each: each) == tuple(sorted(same))
@@ -56,7 +61,7 @@ def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[Table[in
 
 @given(SPANS)
 def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
-    parts: list[tuple[Table[int], int, int]],
+    parts: list[tuple[SharedTable[int], int, int]],
 ) -> None:
     asked: set[int] = set()
 
@@ -64,7 +69,7 @@ def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
         asked.add(each % 2)
         return str(each)
 
-    found = list(Rows(*parts).runs("odd", lambda each: each % 2))
+    found = list(SharedSequence(*parts).runs("odd", lambda each: each % 2))
     assert [(odd, tuple(run)) for odd, run in found] == [
         (odd, tuple(run)) for odd, run in groupby(whole(parts), key=lambda each: each % 2)
     ]
@@ -75,9 +80,9 @@ def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
 
 
 def test_hosts_share_what_is_made_of_a_table() -> None:
-    table, made = Table(range(1000)), []
+    table, made = SharedTable(range(1000)), []
     for own in range(1000):
-        rows = Rows((table, 0, own), (table, own + 1, 1000))
+        rows = SharedSequence((table, 0, own), (table, own + 1, 1000))
         assert rows.mapped("noted", made.append) is not None
     assert made == list(range(1000))
 
@@ -85,7 +90,7 @@ def test_hosts_share_what_is_made_of_a_table() -> None:
 OPERATIONS = ("mapped", "written", "runs", "ordered")
 
 
-def asked(rows: Rows[int], operation: str, what: Hashable) -> object:
+def asked(rows: SharedSequence[int], operation: str, what: Hashable) -> object:
     """One of the operations under a name, with a function that depends on nothing else."""
     match operation:
         case "mapped":
@@ -99,18 +104,18 @@ def asked(rows: Rows[int], operation: str, what: Hashable) -> object:
 
 @given(SPANS, st.permutations(OPERATIONS), st.sampled_from(["x", ("mapped", "x"), ("runs", "x"), None]))
 def test_a_name_stands_for_another_thing_in_each_operation(
-    parts: list[tuple[Table[int], int, int]], operations: list[str], what: Hashable
+    parts: list[tuple[SharedTable[int], int, int]], operations: list[str], what: Hashable
 ) -> None:
-    alone = {each: asked(Rows.of(whole(parts)), each, what) for each in operations}
-    assert {each: asked(Rows(*parts), each, what) for each in operations} == alone
-    assert {each: asked(Rows(*parts), each, what) for each in reversed(operations)} == alone
+    alone = {each: asked(SharedSequence.of(whole(parts)), each, what) for each in operations}
+    assert {each: asked(SharedSequence(*parts), each, what) for each in operations} == alone
+    assert {each: asked(SharedSequence(*parts), each, what) for each in reversed(operations)} == alone
 
 
 @given(SPANS, st.permutations(["x", "y", ("x", 4), ("x", 6), ("x", None)]))
 def test_things_of_different_names_in_one_table_are_apart(
-    parts: list[tuple[Table[int], int, int]], names: list[Hashable]
+    parts: list[tuple[SharedTable[int], int, int]], names: list[Hashable]
 ) -> None:
-    rows, same = Rows(*parts), whole(parts)
+    rows, same = SharedSequence(*parts), whole(parts)
     for _again in range(2):
         for at, name in enumerate(names):
             assert rows.mapped(name, lambda each, at=at: (each, at)) == tuple((each, at) for each in same)  # type: ignore[misc]
@@ -119,17 +124,17 @@ def test_things_of_different_names_in_one_table_are_apart(
 
 @given(SPANS, SPANS)
 def test_a_name_stands_for_another_thing_in_each_table(
-    one: list[tuple[Table[int], int, int]], two: list[tuple[Table[int], int, int]]
+    one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
 ) -> None:
     # Tables of the same rows, which nobody has asked for anything yet.
-    again = [(Table(table.rows), start, stop) for table, start, stop in one]
-    assert Rows(*one).mapped("x", lambda each: -each) == tuple(-each for each in whole(one))
-    assert Rows(*two, *again).mapped("y", str) == tuple(map(str, (*whole(two), *whole(one))))
-    assert Rows(*again).mapped("x", lambda each: each + 1) == tuple(each + 1 for each in whole(one))
+    again = [(SharedTable(table.rows), start, stop) for table, start, stop in one]
+    assert SharedSequence(*one).mapped("x", lambda each: -each) == tuple(-each for each in whole(one))
+    assert SharedSequence(*two, *again).mapped("y", str) == tuple(map(str, (*whole(two), *whole(one))))
+    assert SharedSequence(*again).mapped("x", lambda each: each + 1) == tuple(each + 1 for each in whole(one))
 
 
 def test_what_is_made_of_a_run_is_not_what_is_made_of_its_table() -> None:
-    rows = Rows.of([1, 3, 2, 4, 5])
+    rows = SharedSequence.of([1, 3, 2, 4, 5])
     texts = [run.written("x", lambda each: f"{each} ") for _odd, run in rows.runs("odd", lambda each: each % 2)]
     assert texts == ["1 3 ", "2 4 ", "5 "]
     assert rows.written("x", lambda each: f"<{each}>") == "<1><3><2><4><5>"
@@ -137,7 +142,7 @@ def test_what_is_made_of_a_run_is_not_what_is_made_of_its_table() -> None:
 
 
 def test_what_is_made_of_made_rows_is_kept_with_those() -> None:
-    rows = Rows.of([1, 2])
+    rows = SharedSequence.of([1, 2])
     twice = rows.mapped("x", lambda each: 2 * each)
     assert twice.mapped("x", lambda each: each + 1) == (3, 5)
     assert twice.ordered("x", lambda each: -each) == (4, 2)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from dockmesh.core.addresses import Network, within
+from dockmesh.core.addresses import Network, is_inside
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.model import Fleet
@@ -49,4 +49,4 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
 def leads_out(route: KernelRoute, pool: Network) -> bool:
     """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
     on_link = route.device is not None and route.next_hop is None
-    return route.prefix.prefixlen <= _HALF_DEFAULT or (within(pool, route.prefix) and not on_link)
+    return route.prefix.prefixlen <= _HALF_DEFAULT or (is_inside(pool, route.prefix) and not on_link)

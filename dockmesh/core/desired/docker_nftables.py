@@ -15,7 +15,7 @@ from dockmesh.core.desired.original import Noted, Original
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.daemon_json import DIRECT, FWMARK
+from dockmesh.core.state.daemon_json import DIRECT_ROUTING_KEY, FWMARK_KEY
 from dockmesh.core.state.resources import Chain, Forwarding, HostState
 
 
@@ -25,7 +25,11 @@ def keys(facts: HostFacts) -> dict[str, Any]:
     Raises:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
     """
-    return {FWMARK: _present(facts).get(FWMARK, fwmark.OWN), DIRECT: True} if facts.nftables else {}
+    return (
+        {FWMARK_KEY: _present(facts).get(FWMARK_KEY, fwmark.OWN), DIRECT_ROUTING_KEY: True}
+        if facts.docker_uses_nftables
+        else {}
+    )
 
 
 def owned(record: Original | None) -> tuple[str, ...]:
@@ -39,7 +43,7 @@ def lapsed(facts: HostFacts) -> tuple[str, ...]:
     Raises:
         HostError: the record is unreadable.
     """
-    return () if facts.nftables else owned(original.load(facts.actual))
+    return () if facts.docker_uses_nftables else owned(original.load(facts.actual))
 
 
 def forwarding(facts: HostFacts) -> tuple[Forwarding, ...]:
@@ -57,7 +61,7 @@ def adapted(state: HostState, facts: HostFacts) -> HostState:
     """A state of former days without what has no place now, if Docker has come to nftables since, or left."""
     then, now = state.forwarding(IPV4), facts.actual.forwarding(IPV4)
     rest = [each for each in state.resources if each != then]
-    if not facts.nftables:
+    if not facts.docker_uses_nftables:
         return HostState(tuple(rest))
     switch = [each for each in (then or now,) if each]
     return HostState((*switch, *(each for each in rest if not isinstance(each, Chain))))
@@ -69,9 +73,9 @@ def noted(record: Original, facts: HostFacts) -> Original:
     Raises:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
     """
-    if (record.nftables is not None) is facts.nftables:
+    if (record.nftables is not None) is facts.docker_uses_nftables:
         return record
-    if not facts.nftables:
+    if not facts.docker_uses_nftables:
         return replace(record, nftables=None)
     present = _present(facts)
     ours = tuple(key for key, value in keys(facts).items() if present.get(key) != value)

@@ -11,7 +11,7 @@ from dockmesh.core.addresses import N, Network
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.state.resources import Bridge, Pool
+from dockmesh.core.state.resources import DockerNetworking, Pool
 
 # moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
 _BUILT_IN = (
@@ -23,12 +23,12 @@ _SIZE6 = 64
 _WIDEST6 = 48
 
 
-def pools(fleet: Fleet, host: Host, facts: HostFacts, found: Bridge | None = None) -> tuple[Pool, ...]:
+def pools(fleet: Fleet, host: Host, facts: HostFacts, found: DockerNetworking | None = None) -> tuple[Pool, ...]:
     """The pools `host` shall have.
 
     Of IPv6, where it takes no part in the mesh of that, those it has, or if it leaves it those it was `found` with.
     """
-    has = facts.actual.bridge.pools if facts.actual.bridge else ()
+    has = facts.actual.docker.pools if facts.actual.docker else ()
     if host.prefix is None or host.bridge is None:
         return has
     own = tuple(_beside(host.prefix, host.bridge.network, fleet.settings.pool_size))

@@ -21,15 +21,15 @@ from sys import intern
 from typing import Any, Literal
 
 from dockmesh.core import fwmark
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, alone, order, remembered, the_same
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, memoized, sort_key
 from dockmesh.core.desired.routing import common_way
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import Ways
+from dockmesh.core.facts.iproute import PeerRoutes
 from dockmesh.core.model import Allow, Host
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
-from dockmesh.core.shared import Rows
-from dockmesh.core.state.resources import Chain, Mark, SourceNat, nft_family
+from dockmesh.core.shared import SharedSequence
+from dockmesh.core.state.resources import Chain, FirewallMark, SourceNat, nft_family_name
 
 Of = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
@@ -70,22 +70,22 @@ class _Mesh:
     family: Family
     prefix: Network
     peers: Peers
-    ways: Ways
+    ways: PeerRoutes
 
-    def networks(self, *, key: Callable[[Network], Any] | None = None) -> Rows[Network]:
+    def networks(self, *, key: Callable[[Network], Any] | None = None) -> SharedSequence[Network]:
         """All that is the peers', peer by peer, or sorted by `key`."""
-        return self.peers.each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
+        return self.peers.for_each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
 
     def told(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
         """What is told of each network of each peer and the device it comes in by. `what` stands for that telling."""
         way, family = common_way(self.peers, self.family, self.ways), self.family
         if way:
             device = way.device
-            return self.peers.each(
+            return self.peers.for_each(
                 ("told", what, family, device),
                 lambda peer: (text for network in _networks(peer, family) for text in tell(network, device)),
             )
-        ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.stack(family)))
+        ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.network(family)))
         sources = ((network, way.device) for peer, way in ways if way for network in _networks(peer, family))
         return (text for network, device in sources for text in tell(network, device))
 
@@ -100,13 +100,13 @@ def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
 
     None of a family in which it has no prefix, or for which it has no iptables; none with a Docker that heeds none.
     """
-    if facts.nftables:
+    if facts.docker_uses_nftables:
         return ()
     meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables(mesh.family) in facts.tools]
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
-def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed: bool) -> Sequence[str]:
+def marks(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMark, *, closed: bool) -> Sequence[str]:
     """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
 
     `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
@@ -120,7 +120,7 @@ def marks(host: Host, peers: Peers, facts: HostFacts, admitting: Mark, *, closed
         lambda source, device: (_marking(Rule(source, device, of), admitting) for of in _every(host.allow)),
     )
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
-    return Rows.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
+    return SharedSequence.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
 
 
 def with_marks(tables: Sequence[SourceNat | Chain], rules: Sequence[str]) -> tuple[SourceNat | Chain, ...]:
@@ -143,10 +143,10 @@ def nft(nat: SourceNat) -> str:
     Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
     of either for what is forwarded at 0.
     """
-    ip = nft_family(nat.family)
+    ip = nft_family_name(nat.family)
     blocks: list[tuple[str, ...]] = []
     if nat.prefix:
-        peers = Rows.of(nat.peers).written("nft", lambda network: f", {_address(network)}").removeprefix(", ")
+        peers = SharedSequence.of(nat.peers).written("nft", lambda network: f", {_address(network)}").removeprefix(", ")
         blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
     if nat.marks:
         blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
@@ -160,7 +160,7 @@ def _block(name: str, *lines: str) -> str:
     return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
 
 
-@remembered
+@memoized
 def _address(network: Network) -> str:
     """As nft lists it."""
     return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
@@ -168,30 +168,30 @@ def _address(network: Network) -> str:
 
 def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_Mesh]:
     for family in FAMILIES:
-        own = host.stack(family)
+        own = host.network(family)
         if own and own.prefix:
-            yield _Mesh(family, own.prefix, peers, facts.ways)
+            yield _Mesh(family, own.prefix, peers, facts.peer_routes)
 
 
 def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
     elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
-    rules = Rows.of(elsewhere, _accepts(mesh, host.allow))
+    rules = SharedSequence.of(elsewhere, _accepts(mesh, host.allow))
     if not host.docker:
         # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
-        yield Chain("filter", FORWARD_CHAIN, "FORWARD", Rows.of(_accepts_out(mesh), rules), mesh.family)
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", SharedSequence.of(_accepts_out(mesh), rules), mesh.family)
         return
     if mesh.family == IPV4 or mesh.family in facts.docker_user:
         yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
     else:
-        closed = Rows.of(_accepts_out(mesh), rules, _closing(mesh))
+        closed = SharedSequence.of(_accepts_out(mesh), rules, _closing(mesh))
         yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
     # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
-    yield Chain("raw", RAW_CHAIN, "PREROUTING", Rows.of(elsewhere, _accepts(mesh, None)), mesh.family)
+    yield Chain("raw", RAW_CHAIN, "PREROUTING", SharedSequence.of(elsewhere, _accepts(mesh, None)), mesh.family)
 
 
 def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
     if "nft" in facts.tools:
-        yield SourceNat(mesh.prefix, mesh.networks(key=order), mesh.family)
+        yield SourceNat(mesh.prefix, mesh.networks(key=sort_key), mesh.family)
     elif iptables(mesh.family) in facts.tools:
         rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
         yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
@@ -199,10 +199,10 @@ def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
 
 def _networks(peer: Host, family: Family) -> Iterator[Network]:
     """A peer's own address counts as well as its prefix: its host's probes, and whatever it masquerades, bear it."""
-    if stack := peer.stack(family):
-        yield the_same(alone(stack.underlay))
+    if stack := peer.network(family):
+        yield interned(host_network(stack.underlay))
         if stack.prefix:
-            yield the_same(stack.prefix)
+            yield interned(stack.prefix)
 
 
 def _accepts(mesh: _Mesh, allow: tuple[Allow, ...] | None) -> Iterable[str]:
@@ -236,7 +236,7 @@ def _allowed(allow: Allow) -> str:
     return f" -p {allow.protocol}{ports}"
 
 
-def _marking(rule: Rule, admitting: Mark) -> str:
+def _marking(rule: Rule, admitting: FirewallMark) -> str:
     """The rule as nft prints it, what is accepted being marked."""
     of = _admitted(rule.of) if isinstance(rule.of, Allow) else _NFT[rule.of]
     verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"

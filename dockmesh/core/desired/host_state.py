@@ -18,14 +18,14 @@ from dockmesh.core.desired.uplinks import Narrowest
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DAEMON_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning import transaction
-from dockmesh.core.shared import Rows
+from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import codec, daemon_json
 from dockmesh.core.state.resources import (
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
     Forwarding,
     HostState,
@@ -35,12 +35,12 @@ from dockmesh.core.state.resources import (
     Unit,
     key_of,
 )
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 
 _REASSERT_S = 25
 
 
-def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts: Texts) -> HostState:
+def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts: Templates) -> HostState:
     """The state that joins `host` to the mesh.
 
     Raises:
@@ -53,14 +53,14 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest, texts
     if facts.docker:
         own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
     fades = HostState(
-        Rows.of(
-            (Forwarding(IPV4, on=True),) if facts.nftables else (),
+        SharedSequence.of(
+            (Forwarding(IPV4, on=True),) if facts.docker_uses_nftables else (),
             chains(host, others, facts),
             with_marks(sources, _marks(host, others, facts, HostState(own))),
-            mesh_routes(fleet, host, facts.ways),
+            mesh_routes(fleet, host, facts.peer_routes),
         )
     )
-    return HostState(Rows.of(own, fades.resources, _persistence(host, fades, texts)))
+    return HostState(SharedSequence.of(own, fades.resources, _persistence(host, fades, texts)))
 
 
 def previous(facts: HostFacts) -> HostState:
@@ -73,7 +73,7 @@ def previous(facts: HostFacts) -> HostState:
     """
     if facts.previous is None:
         return facts.actual
-    state = docker_nftables.adapted(codec.load(facts.previous), facts)
+    state = docker_nftables.adapted(codec.load_state(facts.previous), facts)
     resources = {key_of(each): each for each in state.resources if not isinstance(each, Forwarding)}
     of_ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
     switch = (*of_ipv4, *_given_back(facts, state.of(Forwarding)))
@@ -83,7 +83,9 @@ def previous(facts: HostFacts) -> HostState:
     then = resources.pop(("file", DAEMON_JSON), None)
     before = then.text if isinstance(then, File) else None
     given = mtu.given_in(before, _given_mtu(state))
-    return HostState((*resources.values(), *_returned(facts, before, state.bridge or Bridge(None), given), *switch))
+    return HostState(
+        (*resources.values(), *_returned(facts, before, state.docker or DockerNetworking(None), given), *switch)
+    )
 
 
 def undone(facts: HostFacts) -> HostState:
@@ -95,14 +97,14 @@ def undone(facts: HostFacts) -> HostState:
     """
     found = original.load(facts.actual)
     if found is None:
-        there = (facts.file(DAEMON_JSON), facts.actual.bridge, *facts.actual.of(Forwarding))
+        there = (facts.file(DAEMON_JSON), facts.actual.docker, *facts.actual.of(Forwarding))
         return HostState(tuple(resource for resource in there if resource))
     own = _returned(facts, found.daemon_json, found.bridge)
     return HostState((*own, *docker_nftables.forwarding(facts), *_given_back(facts, found.forwarding)))
 
 
 def _returned(
-    facts: HostFacts, before: str | None, then: Bridge, also: Collection[daemon_json.Path] = ()
+    facts: HostFacts, before: str | None, then: DockerNetworking, also: Collection[daemon_json.Path] = ()
 ) -> tuple[Resource, ...]:
     """daemon.json with its own keys, and the places of `also`, as in the text `before`, and docker0 as it was then.
 
@@ -112,9 +114,9 @@ def _returned(
     now = file.text if file else None
     ours = {(key,) for key in docker_nftables.owned(original.load(facts.actual))}
     text = daemon_json.restore(now, before, {*mtu.given_in(now, _given_mtu(facts.actual)), *ours, *also})
-    admission = daemon_json.admission(text, nftables=facts.nftables)
+    admission = daemon_json.nft_admission(text, nftables=facts.docker_uses_nftables)
     bridge = replace(then, mtu=mtu.of_docker0(facts, text), admission=admission)
-    bridge = replace(bridge, way_in=daemon_json.naming(text, bridge))
+    bridge = replace(bridge, startup_json=daemon_json.startup_json(text, bridge))
     return (bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge)
 
 
@@ -123,12 +125,12 @@ def _given_mtu(state: HostState) -> int | None:
     return found.given_mtu if found else None
 
 
-def own_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Texts) -> dict[str, Any]:
+def own_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Templates) -> dict[str, Any]:
     """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
     rendered = _template(texts.daemon_json).render(
         bridge=host.bridge,
         bridge6=host.ipv6.bridge if host.ipv6 else None,
-        bip6=facts.docker is not None and facts.docker.major >= daemon_json.BIP6,
+        bip6=facts.docker is not None and facts.docker.major >= daemon_json.BIP6_SINCE,
         pools=pools,
     )
     keys: dict[str, Any] = json.loads(rendered)
@@ -142,14 +144,17 @@ def _template(text: str) -> Template:
     return environment.from_string(text)
 
 
-def _persistence(host: Host, fades: HostState, texts: Texts) -> tuple[Resource, ...]:
+def _persistence(host: Host, fades: HostState, texts: Templates) -> tuple[Resource, ...]:
     """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
-    return (File(REASSERT, partial(transaction.reassertion, fades, texts), "700"), *_units(texts, docker=host.docker))
+    return (
+        File(REASSERT_SCRIPT, partial(transaction.reassertion, fades, texts), "700"),
+        *_units(texts, docker=host.docker),
+    )
 
 
 @cache
-def _units(texts: Texts, *, docker: bool) -> tuple[Unit, ...]:
-    service = _template(texts.service).render(script=REASSERT, docker=docker)
+def _units(texts: Templates, *, docker: bool) -> tuple[Unit, ...]:
+    service = _template(texts.service).render(script=REASSERT_SCRIPT, docker=docker)
     return (
         Unit("dockmesh.service", service),
         Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
@@ -158,15 +163,15 @@ def _units(texts: Texts, *, docker: bool) -> tuple[Unit, ...]:
 
 def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Sequence[str]:
     """What an admin has opened to everybody stays open."""
-    admission = docker.bridge.admission if docker.bridge else None
-    if not facts.nftables or admission is None or admission.mark is None:
+    admission = docker.docker.admission if docker.docker else None
+    if not facts.docker_uses_nftables or admission is None or admission.mark is None:
         return ()
-    closed = daemon_json.DIRECT in docker_nftables.owned(original.load(docker))
+    closed = daemon_json.DIRECT_ROUTING_KEY in docker_nftables.owned(original.load(docker))
     return marks(host, others, facts, admission.mark, closed=closed)
 
 
 def _docker_resources(
-    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: Narrowest, texts: Texts
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: Narrowest, texts: Templates
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     text = file.text if file else None
@@ -178,17 +183,17 @@ def _docker_resources(
     keys = daemon_json.merge(
         text,
         own_keys(host, facts, given, texts) | docker_nftables.keys(facts),
-        lapsed=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.lapsed(facts)),
+        stale=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.lapsed(facts)),
         original=kept.daemon_json,
     )
     fitted = mtu.fitted(facts, docker, narrow)
-    keys = daemon_json.put(keys, fitted.values)
-    bridge = Bridge(
+    keys = daemon_json.with_values(keys, fitted.values)
+    bridge = DockerNetworking(
         host.bridge,
         given,
         address6=_address6(host, facts, found),
         mtu=mtu.of_docker0(facts, keys),
-        admission=daemon_json.admission(keys, nftables=facts.nftables),
+        admission=daemon_json.nft_admission(keys, nftables=facts.docker_uses_nftables),
     )
     return (
         original.dump(replace(kept, given_mtu=fitted.given), facts),
@@ -202,7 +207,7 @@ def _address6(host: Host, facts: HostFacts, found: original.Original | None) -> 
     """docker0's; where the host takes no part in the mesh of IPv6, the one it has, or the one it was found with."""
     if host.ipv6 and isinstance(host.ipv6.bridge, IPv6Interface):
         return host.ipv6.bridge
-    bridge = found.bridge if found else facts.actual.bridge
+    bridge = found.bridge if found else facts.actual.docker
     return bridge.address6 if bridge else None
 
 
@@ -220,8 +225,8 @@ def _given_back(facts: HostFacts, then: Sequence[Forwarding]) -> tuple[Forwardin
 
 def _ipv6_is_ours(facts: HostFacts) -> bool:
     """Whether dockmesh has brought IPv6 to the host: nothing else tells its keys of daemon.json from an admin's."""
-    ours: Rows[Chain | SourceNat] = Rows.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
+    ours: SharedSequence[Chain | SourceNat] = SharedSequence.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
     families = {each.family for each in ours}
-    kept = facts.file(REASSERT)
+    kept = facts.file(REASSERT_SCRIPT)
     # Rules may have been flushed a moment ago; what puts them back is there.
     return IPV6 in families or (kept is not None and transaction.puts_back_ipv6(kept.text))

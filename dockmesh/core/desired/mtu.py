@@ -16,7 +16,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.resources import DEFAULT_MTU, Bridge
+from dockmesh.core.state.resources import DEFAULT_MTU, DockerNetworking
 
 _DOCKER0: daemon_json.Path = ("mtu",)
 _NETWORKS: daemon_json.Path = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
@@ -45,10 +45,10 @@ def fitted(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Fitted:
     """
     text, before = _daemon_json(facts), found(facts)
     limit = narrow.limit(before.given_mtu)
-    values = {path: daemon_json.get(text, path) for path in _FLAGS}
-    values |= {path: daemon_json.get(before.daemon_json, path) for path in given_in(text, before.given_mtu)}
+    values = {path: daemon_json.value_at(text, path) for path in _FLAGS}
+    values |= {path: daemon_json.value_at(before.daemon_json, path) for path in given_in(text, before.given_mtu)}
     known = (_DOCKER0, *([_NETWORKS] if docker.major >= _NETWORKS_SINCE else []))
-    sizes = {path: daemon_json.size_of(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
+    sizes = {path: daemon_json.parse_mtu(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
     lowered = frozenset(path for path, size in sizes.items() if size > limit)
     values |= {path: limit if path == _DOCKER0 else str(limit) for path in lowered}
     return Fitted(values, limit if lowered else None, lowered)
@@ -56,26 +56,30 @@ def fitted(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Fitted:
 
 def given_in(text: str | None, given: int | None) -> set[daemon_json.Path]:
     """Where in a daemon.json the MTU stands that dockmesh gave."""
-    return {path for path in _FLAGS if given is not None and daemon_json.size_of(daemon_json.get(text, path)) == given}
+    return {
+        path
+        for path in _FLAGS
+        if given is not None and daemon_json.parse_mtu(daemon_json.value_at(text, path)) == given
+    }
 
 
 def of_docker0(facts: HostFacts, text: str | None) -> int:
     """The MTU of docker0 when Docker has started with `text` for its daemon.json."""
-    named, names = (daemon_json.size_of(daemon_json.get(each, _DOCKER0)) for each in (text, _daemon_json(facts)))
+    named, names = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, _daemon_json(facts)))
     # Where the file names none, it is Docker's own, or that of a flag.
-    running = facts.actual.bridge if names is None else None
+    running = facts.actual.docker if names is None else None
     return named or (running.mtu if running else DEFAULT_MTU)
 
 
-def settled(facts: HostFacts, wanted: Bridge, text: str, narrow: Narrowest) -> Bridge:
+def settled(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: Narrowest) -> DockerNetworking:
     """`wanted`, or what runs where that differs in nothing but an MTU of the admin's own, and is not too large.
 
     When what they wrote into the file takes effect is theirs to say.
     """
-    now = facts.actual.bridge
+    now = facts.actual.docker
     if now is None or replace(now, mtu=wanted.mtu) != wanted:
         return wanted
-    theirs = daemon_json.get(text, _DOCKER0) == daemon_json.get(_daemon_json(facts), _DOCKER0)
+    theirs = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(_daemon_json(facts), _DOCKER0)
     return now if theirs and now.mtu <= narrow.mtu else wanted
 
 

@@ -8,10 +8,10 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.host_output import reading
+from dockmesh.core.host_output import parsing
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.state import codec, daemon_json
-from dockmesh.core.state.resources import Bridge, File, Forwarding, HostState
+from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, HostState
 from dockmesh.errors import HostErrorCode
 
 _FORMAT = "dockmesh/original/1"
@@ -34,7 +34,7 @@ class Original:
     """
 
     daemon_json: str | None
-    bridge: Bridge
+    bridge: DockerNetworking
     forwarding: Sequence[Forwarding]
     given_mtu: int | None = None
     nftables: Noted | None = None
@@ -46,7 +46,7 @@ def found(facts: HostFacts) -> Original:
     Raises:
         HostError: its record is unreadable.
     """
-    file, bridge = facts.file(DAEMON_JSON), facts.actual.bridge or Bridge(None)
+    file, bridge = facts.file(DAEMON_JSON), facts.actual.docker or DockerNetworking(None)
     now = Original(file.text if file else None, bridge, facts.actual.of(Forwarding))
     return load(facts.actual) or now
 
@@ -82,13 +82,13 @@ def load(state: HostState) -> Original | None:
 @lru_cache(maxsize=64)
 def _loaded(record: str) -> Original:
     """A host's is asked for time and again."""
-    with reading(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
+    with parsing(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
         document = json.loads(record)
         daemon_json.load(text := document["daemon_json"])
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None
         own6 = document.get("docker0_ipv6")
         address6 = IPv6Interface(own6) if own6 else None
-        bridge = Bridge(address, codec.load_pools(document["pools"]), address6=address6)
+        bridge = DockerNetworking(address, codec.load_pools(document["pools"]), address6=address6)
         forwarding = HostState(codec.load_resources(document.get("forwarding", ()))).of(Forwarding)
         given = document.get("given_mtu")
         return Original(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))

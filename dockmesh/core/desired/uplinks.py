@@ -37,7 +37,7 @@ def narrowest(fleet: Fleet, read: Mapping[str, HostFacts]) -> Narrowest:
 
 def uplinks(host: Host, facts: HostFacts) -> Iterator[Link]:
     """The interfaces by which packets go to peers, or come from them."""
-    ways = {way.device for way in facts.ways.distinct() if on_link(way)}
-    underlays = {stack.underlay for family in FAMILIES if (stack := host.stack(family))}
+    ways = {way.device for way in facts.peer_routes.distinct() if on_link(way)}
+    underlays = {stack.underlay for family in FAMILIES if (stack := host.network(family))}
     own = {device for device, address in facts.addresses if address.ip in underlays}
     return (link for name, link in facts.links.items() if name in ways | own)

@@ -9,7 +9,7 @@ from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Explained, Fault, Step, Way
 from dockmesh.core.explain.steps import firewall, host, packets, routing
 from dockmesh.core.names import FORWARD_CHAIN
-from dockmesh.core.netfilter.counters import in_chain, took
+from dockmesh.core.netfilter.counters import in_chain, packets_from
 
 
 def explain(seen: Evidence) -> Explained:
@@ -99,7 +99,7 @@ def _unexplained(seen: Evidence) -> Fault:
     trace = f"dockmesh trace {source.end} {target.end}"
     networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
     rules = in_chain(target.sight.rules, "filter", FORWARD_CHAIN) if target.sight else []
-    if any(took(rules, network) for network in networks):
+    if any(packets_from(rules, network) for network in networks):
         cause = f"{target.name} hands it to {target.address}, which does not answer: a firewall of its own, perhaps"
         return Fault(FaultCode.NO_ANSWER, cause, trace)
     cause = (

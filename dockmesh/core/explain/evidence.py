@@ -7,7 +7,7 @@ from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Question, Step, Way
 from dockmesh.core.explain.script import Pinged, Stood, stand_in
 from dockmesh.core.explain.snapshot import Sight
-from dockmesh.core.facts.iproute import Way as Decision
+from dockmesh.core.facts.iproute import PeerRoute as Decision
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.counters import Packet

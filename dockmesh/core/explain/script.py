@@ -9,7 +9,7 @@ from dockmesh.core.host_output import Sections
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
 from dockmesh.core.probes.full_size import Whole, whole
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Endpoint, Found
 from dockmesh.core.trace.script import found
 from dockmesh.errors import HostError
@@ -44,7 +44,7 @@ class Stood:
     before: Sections
 
 
-def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
+def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     """The script that finds the container of an end, or makes what status probes, and counts the rules."""
     if end.container is not None:
         lines = [f"section container {join(('container_addresses', end.container))}"]
@@ -66,7 +66,7 @@ def stand_in(host: Host) -> IPv4Address:
     return host.bridge.ip if host.bridge else host.underlay
 
 
-def probe_script(here: Found, far: IPv4Address, texts: Texts) -> str:
+def probe_script(here: Found, far: IPv4Address, texts: Templates) -> str:
     """The script that pings; with large packets, if small ones are answered."""
     small = join(("ping_far", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
     large = join(("full_size", *map(str, (here.pid, here.address, far))))
@@ -81,13 +81,13 @@ def pinged(sections: Sections) -> Pinged:
     return Pinged(received, int(seen[1]) if seen else None, whole(int(size[1]), large) if received and size else None)
 
 
-def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Texts) -> str:
+def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Templates) -> str:
     """The script that counts again, looks at everything else, and releases what was made for the probe."""
     words = (here.pid, here.address, host.underlay, peer.underlay, far)
     release = [f"section release release {here.pid}"] if here.held else []
     return _script(texts, join(("look", *map(str, words))), *release)
 
 
-def _script(texts: Texts, *lines: str) -> str:
+def _script(texts: Templates, *lines: str) -> str:
     own = (texts.sections, texts.kernel, texts.probe, texts.trace, texts.explain)
     return "\n".join((*own, *lines, "section end true", ""))

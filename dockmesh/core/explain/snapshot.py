@@ -7,13 +7,13 @@ from ipaddress import IPv4Address
 from shlex import join
 
 from dockmesh.core.addresses import Address, Interface
-from dockmesh.core.facts.iproute import KernelRoute, Way, address_of, kernel_route, way
-from dockmesh.core.facts.links import Link, links
-from dockmesh.core.facts.owned import source_nats
-from dockmesh.core.facts.settings import Switches, switch
-from dockmesh.core.host_output import Section, Sections, quoted, reading
-from dockmesh.core.netfilter.counters import Rule, counted
-from dockmesh.core.netfilter.nft_ruleset import DOCKERS, marked
+from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_address_line, parse_kernel_route, parse_peer_route
+from dockmesh.core.facts.links import Link, parse_links
+from dockmesh.core.facts.owned import parse_nft_table
+from dockmesh.core.facts.settings import InterfaceSysctls, parse_sysctls
+from dockmesh.core.host_output import Section, Sections, parsing, sanitize
+from dockmesh.core.netfilter.counters import CountedRule, counted
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, mark_rules
 from dockmesh.core.state.resources import SourceNat
 
 _OWN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -61,12 +61,12 @@ class Sight:
     neighbours: Mapping[IPv4Address, Neighbour]
     routes: tuple[ListedRoute, ...]
     policy: tuple[str, ...]
-    switches: Mapping[str, Switches]
+    switches: Mapping[str, InterfaceSysctls]
     lan: bool
-    way_out: Way | str
-    way_in: Way | str
+    way_out: PeerRoute | str
+    way_in: PeerRoute | str
     leg: Leg | None
-    rules: tuple[Rule, ...]
+    rules: tuple[CountedRule, ...]
     source_nat: SourceNat | None
     rulesets: tuple[Section, Section]
     filtered: int
@@ -87,22 +87,22 @@ def sight(sections: Sections, before: Sections) -> Sight:
     Raises:
         HostError: it is not what the script writes.
     """
-    with reading("what the host shows"):
+    with parsing("what the host shows"):
         rulesets = before["before.ruleset"], sections["after.ruleset"]
         return Sight(
-            docker=quoted(sections["docker"].text),
-            addresses=tuple(map(address_of, sections["addresses"].lines())),
-            links=links(sections["links"].lines()),
+            docker=sanitize(sections["docker"].text),
+            addresses=tuple(map(parse_address_line, sections["addresses"].lines())),
+            links=parse_links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
-            routes=tuple(ListedRoute(kernel_route(line), _words(line)) for line in sections["routes"].lines()),
-            policy=tuple(map(quoted, sections["policy"].lines())),
-            switches=dict(map(switch, sections["switches"].lines())),
+            routes=tuple(ListedRoute(parse_kernel_route(line), _words(line)) for line in sections["routes"].lines()),
+            policy=tuple(map(sanitize, sections["policy"].lines())),
+            switches=dict(map(parse_sysctls, sections["switches"].lines())),
             lan=sections["lan"].status == 0,
             way_out=_decided(sections["way_out"]),
             way_in=_decided(sections["way_in"]),
             leg=_leg(sections) if "leg" in sections else None,
-            rules=(*counted(before["before.rules"], sections["after.rules"]), *marked(*rulesets)),
-            source_nat=next(source_nats(sections["source_nat"]), None),
+            rules=(*counted(before["before.rules"], sections["after.rules"]), *mark_rules(*rulesets)),
+            source_nat=next(parse_nft_table(sections["source_nat"]), None),
             rulesets=rulesets,
             filtered=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
         )
@@ -120,31 +120,31 @@ def _neighbours(section: Section) -> Iterator[tuple[IPv4Address, Neighbour]]:
         found = _OWN_MAC.fullmatch(rest[rest.index("lladdr") + 1]) if "lladdr" in rest else None
         yield (
             IPv4Address(address),
-            Neighbour(quoted(device), found and found[0], quoted(rest[-1])),
+            Neighbour(sanitize(device), found and found[0], sanitize(rest[-1])),
         )
 
 
 def _words(line: str) -> str:
     """A route as it is listed is what `ip route del` takes, but for what the kernel remarks on it."""
     said = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
-    return join(quoted(said).split())
+    return join(sanitize(said).split())
 
 
-def _decided(section: Section) -> Way | str:
+def _decided(section: Section) -> PeerRoute | str:
     lines = section.lines()
     if section.status != 0:
-        return quoted(lines[0]) if lines else f"status {section.status}"
-    return way(lines[0].split("\\", 1)[0])[1]
+        return sanitize(lines[0]) if lines else f"status {section.status}"
+    return parse_peer_route(lines[0].split("\\", 1)[0])[1]
 
 
 def _leg(sections: Sections) -> Leg | None:
     name, bridge = sections["leg"].text.split()
-    link = links(sections["container.links"].lines()).get(name)
+    link = parse_links(sections["container.links"].lines()).get(name)
     if link is None:
         return None
-    return Leg(link, None if bridge == _NONE else quoted(bridge), _gateway(sections["container.routes"].lines()))
+    return Leg(link, None if bridge == _NONE else sanitize(bridge), _gateway(sections["container.routes"].lines()))
 
 
 def _gateway(lines: Sequence[str]) -> Address | None:
-    routes = [kernel_route(line) for line in lines]
+    routes = [parse_kernel_route(line) for line in lines]
     return next((each.next_hop for each in routes if each.prefix.prefixlen == 0 and each.next_hop), None)

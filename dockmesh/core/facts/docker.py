@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, ip_network
 from typing import Any
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.host_output import Section, quoted, reading
+from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool
 
@@ -57,7 +57,7 @@ class DockerFacts:
         return int(first) if first.isdecimal() else 0
 
     @property
-    def nftables(self) -> bool:
+    def uses_nftables(self) -> bool:
         """Whether it writes its rules with nftables itself, not by iptables (29 and later, where asked to)."""
         return self.firewall_backend.startswith("nftables")
 
@@ -70,14 +70,14 @@ class DockerFacts:
         return None
 
 
-def silent(info: Section) -> str | None:
+def daemon_error(info: Section) -> str | None:
     """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10, 26.1): the JSON has it."""
     said = info.text.split("\n")[-1]
     if info.status != 0:
-        return quoted(said) or "it says nothing"
-    with reading("docker info"):
+        return sanitize(said) or "it says nothing"
+    with parsing("docker info"):
         errors = json.loads(said).get("ServerErrors")
-    return quoted(" ".join(map(str, errors))) if errors else None
+    return sanitize(" ".join(map(str, errors))) if errors else None
 
 
 def _info(section: Section) -> dict[str, Any]:
@@ -86,26 +86,26 @@ def _info(section: Section) -> dict[str, Any]:
     return info
 
 
-def pools_of(info: Section, text: str | None) -> tuple[Pool, ...]:
+def parse_pools(info: Section, text: str | None) -> tuple[Pool, ...]:
     """The pools of the running daemon; none where it has Docker's own.
 
     Docker 28.5 forgets their bases in `docker info` when its file is read again (systemctl reload): what the file names
     stands for them then.
     """
-    with reading("docker info"):
+    with parsing("docker info"):
         rows = _info(info).get("DefaultAddressPools") or ()
         if any(row["Base"] == _NO_PREFIX for row in rows):
             return daemon_json.pools(text)
         return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
 
 
-def docker_facts(sections: Mapping[str, Section]) -> DockerFacts:
+def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
     """The daemon as the answer of `templates/facts.sh` has it.
 
     Raises:
         HostError: that is unreadable.
     """
-    with reading("docker info"):
+    with parsing("docker info"):
         info = _info(sections["info"])
         unit = dict(line.split("=", 1) for line in sections["unit"].lines())
         backend = info.get("FirewallBackend") or {}

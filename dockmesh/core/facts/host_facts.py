@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from dockmesh.core.addresses import FAMILIES, IPV4, SUFFIX, Family, Interface
-from dockmesh.core.facts.docker import DockerFacts, docker_facts, silent
-from dockmesh.core.facts.iproute import KernelRoute, Ways, address_of, kernel_route, way
-from dockmesh.core.facts.links import Link, links
-from dockmesh.core.facts.owned import owned, policy, text_of
-from dockmesh.core.facts.settings import Kernel, kernel
-from dockmesh.core.host_output import ABSENT, Section, Sections, file_of, quoted, reading, split
+from dockmesh.core.facts.docker import DockerFacts, daemon_error, parse_docker
+from dockmesh.core.facts.iproute import (
+    KernelRoute,
+    PeerRoutes,
+    parse_address_line,
+    parse_kernel_route,
+    parse_peer_route,
+)
+from dockmesh.core.facts.links import Link, parse_links
+from dockmesh.core.facts.owned import chain_policy, file_text, parse_owned
+from dockmesh.core.facts.settings import PacketSettings, parse_settings
+from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
 from dockmesh.core.state.resources import File, HostState
 from dockmesh.errors import HostError, HostErrorCode, NoDockerError
@@ -35,28 +41,28 @@ class HostFacts:
     ip_forward: bool
     addresses: tuple[tuple[str, Interface], ...]
     foreign_routes: tuple[KernelRoute, ...]
-    ways: Ways
+    peer_routes: PeerRoutes
     links: Mapping[str, Link]
     docker: DockerFacts | None
     previous: str | None
     pending: str | None
     docker_user: frozenset[Family]
     actual: HostState
-    takes_ra: frozenset[str] = frozenset()
+    accepts_ra: frozenset[str] = frozenset()
     forward_drops: bool = False
-    kernel: Kernel = field(default_factory=Kernel)
+    settings: PacketSettings = field(default_factory=PacketSettings)
 
     @property
-    def nftables(self) -> bool:
+    def docker_uses_nftables(self) -> bool:
         """Whether the host's Docker writes its rules with nftables itself."""
-        return self.docker is not None and self.docker.nftables
+        return self.docker is not None and self.docker.uses_nftables
 
     def file(self, path: str) -> File | None:
         """The file at `path` among those dockmesh reads, None where the host has none."""
         return self.actual.file(path)
 
 
-def parse(host: Host, output: str) -> HostFacts:
+def parse_facts(host: Host, output: str) -> HostFacts:
     """Read the answer of `templates/facts.sh`.
 
     Raises:
@@ -64,15 +70,17 @@ def parse(host: Host, output: str) -> HostFacts:
     """
     sections = split(output)
     _refuse_unsupported(host, sections)
-    with reading("addresses"):
-        addresses = tuple(map(address_of, _lines(sections, "addresses")))
-    with reading("routes"):
-        routes = [kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)]
-    with reading("ways to the peers"):
-        ways = Ways(*(map(way, sections.lines_of("ways", family)) for family in FAMILIES))
-    with reading("interfaces"):
-        interfaces = links(sections["links"].lines())
-    docker = docker_facts(sections) if host.docker else None
+    with parsing("addresses"):
+        addresses = tuple(map(parse_address_line, _lines(sections, "addresses")))
+    with parsing("routes"):
+        routes = [
+            parse_kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)
+        ]
+    with parsing("ways to the peers"):
+        ways = PeerRoutes(*(map(parse_peer_route, sections.lines_of("ways", family)) for family in FAMILIES))
+    with parsing("interfaces"):
+        interfaces = parse_links(sections["links"].lines())
+    docker = parse_docker(sections) if host.docker else None
     ip_forward = sections["ip_forward"].text == "1"
     return HostFacts(
         host=host.name,
@@ -81,16 +89,16 @@ def parse(host: Host, output: str) -> HostFacts:
         ip_forward=ip_forward,
         addresses=addresses,
         foreign_routes=tuple(route for route in routes if not route.owned),
-        ways=ways,
+        peer_routes=ways,
         links=interfaces,
         docker=docker,
-        previous=text_of(sections, "previous.json"),
+        previous=file_text(sections, "previous.json"),
         pending=_pending(sections),
-        docker_user=frozenset(family for family in FAMILIES if policy(sections, family, "DOCKER-USER")),
-        takes_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
-        forward_drops=policy(sections, IPV4, "FORWARD") == "DROP",
-        kernel=kernel(sections),
-        actual=HostState(owned(sections, addresses, docker, ip_forward=ip_forward)),
+        docker_user=frozenset(family for family in FAMILIES if chain_policy(sections, family, "DOCKER-USER")),
+        accepts_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
+        forward_drops=chain_policy(sections, IPV4, "FORWARD") == "DROP",
+        settings=parse_settings(sections),
+        actual=HostState(parse_owned(sections, addresses, docker, ip_forward=ip_forward)),
     )
 
 
@@ -102,11 +110,11 @@ def _lines(sections: Sections, name: str) -> Iterator[str]:
 def _refuse_unsupported(host: Host, sections: Sections) -> None:
     if sections["user"].text != "0":
         raise HostError(
-            f"not root there (uid {quoted(sections['user'].text)}): log in as root or set become: sudo",
+            f"not root there (uid {sanitize(sections['user'].text)}): log in as root or set become: sudo",
             code=HostErrorCode.NOT_ROOT,
         )
     if sections["systemd"].status != 0:
-        runs = quoted(sections["systemd"].text) or "another init"
+        runs = sanitize(sections["systemd"].text) or "another init"
         raise HostError(
             f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
             "OpenRC are not supported: leave it out of the inventory",
@@ -115,7 +123,7 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
     version = sections["version"].text if "version" in sections else None
     if version is not None and "iproute2" not in version:
         raise HostError(
-            f"ip is not iproute2's ({quoted(version)}): install the package iproute2 on the host",
+            f"ip is not iproute2's ({sanitize(version)}): install the package iproute2 on the host",
             code=HostErrorCode.NOT_IPROUTE2,
         )
     if sections["routes"].status != 0:
@@ -123,10 +131,10 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
             "ip did not tell all of its addresses, routes and ways: try again", code=HostErrorCode.ROUTES_UNREADABLE
         )
     for family in FAMILIES:
-        _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.stack(family) is not None)
+        _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.network(family) is not None)
     if host.docker:
         _refuse_without_docker(sections)
-    elif file_of(sections, "original.json"):
+    elif file_section(sections, "original.json"):
         raise HostError(
             "was joined with its Docker: destroy it with docker: true first, then say docker: false",
             code=HostErrorCode.JOINED_WITH_DOCKER,
@@ -137,12 +145,12 @@ def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
     """A firewall of which dockmesh cannot tell what is its own: it would set that anew, or leave it behind."""
     if tables.status == _INCOMPATIBLE:
         raise HostError(
-            f"{quoted(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its rules; "
-            "move that rule to a table of its own (nft list ruleset shows it)",
+            f"{sanitize(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its "
+            "rules; move that rule to a table of its own (nft list ruleset shows it)",
             code=HostErrorCode.FIREWALL_INCOMPATIBLE,
         )
     if needed and tables.status not in {0, _NO_IPTABLES}:
-        raise HostError(f"its firewall cannot be read: {quoted(tables.text)}", code=HostErrorCode.FIREWALL_UNREADABLE)
+        raise HostError(f"its firewall cannot be read: {sanitize(tables.text)}", code=HostErrorCode.FIREWALL_UNREADABLE)
 
 
 def _refuse_without_docker(sections: Sections) -> None:
@@ -155,7 +163,7 @@ def _refuse_without_docker(sections: Sections) -> None:
         )
     if info is ABSENT:
         raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
-    if why := silent(info):
+    if why := daemon_error(info):
         if by := _pending(sections):
             raise HostError(
                 f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end",
@@ -172,4 +180,4 @@ def _refuse_without_docker(sections: Sections) -> None:
 def _pending(sections: Sections) -> str | None:
     """Whose change waits on the host for its confirmation."""
     run = sections["pending"]
-    return quoted(run.text) if run.status == 0 else None
+    return sanitize(run.text) if run.status == 0 else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
 
-from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, remembered, the_address
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, memoized, parse_address
 from dockmesh.core.state.resources import Route, route
 
 PROTOCOL = "201"
@@ -45,7 +45,7 @@ class KernelRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class PeerRoute:
     """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
 
     device: str
@@ -53,18 +53,18 @@ class Way:
     local: bool
 
 
-class Ways(Mapping[Address, Way]):
+class PeerRoutes(Mapping[Address, PeerRoute]):
     """The ways to a host's peers, as they were asked for: those of one family after those of the other."""
 
     __slots__ = ("_asked", "_found")
 
-    def __init__(self, *asked: Iterable[tuple[Address, Way]]) -> None:
-        self._asked = [_Asked(tuple(pairs)) for pairs in asked]
-        self._found: dict[Address, Way] | None = None
+    def __init__(self, *asked: Iterable[tuple[Address, PeerRoute]]) -> None:
+        self._asked = [_RouteQuery(tuple(pairs)) for pairs in asked]
+        self._found: dict[Address, PeerRoute] | None = None
 
-    def __getitem__(self, address: Address) -> Way:
+    def __getitem__(self, address: Address) -> PeerRoute:
         if self._found is None:
-            self._found = dict(chain.from_iterable(map(_Asked.pairs, self._asked)))
+            self._found = dict(chain.from_iterable(map(_RouteQuery.pairs, self._asked)))
         return self._found[address]
 
     def __iter__(self) -> Iterator[Address]:
@@ -73,11 +73,11 @@ class Ways(Mapping[Address, Way]):
     def __len__(self) -> int:
         return sum(len(each.addresses) for each in self._asked)
 
-    def distinct(self) -> Iterable[Way]:
+    def distinct(self) -> Iterable[PeerRoute]:
         """Each way there is, once."""
         return {id(way): way for each in self._asked for way in each.ways}.values()
 
-    def common(self, asked: Sequence[Address]) -> Way | None:
+    def common(self, asked: Sequence[Address]) -> PeerRoute | None:
         """The way that leads to every one of the addresses, if one does.
 
         They are those that were asked for, as a rule: then nothing is looked up.
@@ -91,21 +91,21 @@ class Ways(Mapping[Address, Way]):
         return ways[0] if len(set(map(id, ways))) == 1 else None
 
 
-class _Asked:
+class _RouteQuery:
     """What was asked for, and the way to each; one alone where it leads to all."""
 
     __slots__ = ("addresses", "ways")
 
-    def __init__(self, pairs: Sequence[tuple[Address, Way]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[Address, PeerRoute]]) -> None:
         ways = tuple(way for _address, way in pairs)
         self.addresses: Sequence[Address] = tuple(address for address, _way in pairs)
         self.ways = ways[:1] if len(set(map(id, ways))) == 1 else ways
 
     @property
-    def sole(self) -> Way | None:
+    def sole(self) -> PeerRoute | None:
         return self.ways[0] if len(self.ways) == 1 else None
 
-    def pairs(self) -> Iterator[tuple[Address, Way]]:
+    def pairs(self) -> Iterator[tuple[Address, PeerRoute]]:
         return zip(self.addresses, repeat(self.ways[0]) if self.sole else self.ways)  # noqa: B905 (repeated)
 
 
@@ -117,8 +117,8 @@ def _network(text: str, family: Family) -> Network:
     return ip_network(_EVERYWHERE[family] if text == "default" else text)
 
 
-@remembered
-def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
+@memoized
+def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     """A line of `ip -o route show` of that family."""
     words, kind = line.split(), "unicast"
     if words[0] in _ROUTE_TYPES:
@@ -138,17 +138,17 @@ def kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     )
 
 
-@remembered
-def own_route(line: str, family: Family) -> Route | None:
+@memoized
+def parse_own_route(line: str, family: Family) -> Route | None:
     """The route of such a line, if it is dockmesh's own."""
-    found = kernel_route(line, family)
+    found = parse_kernel_route(line, family)
     return (
         route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
     )
 
 
-@remembered
-def way(line: str) -> tuple[Address, Way]:
+@memoized
+def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
     """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
     words = line.split()
     local = words[0] == "local"
@@ -156,16 +156,16 @@ def way(line: str) -> tuple[Address, Way]:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return the_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+    return parse_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
 
 
-@remembered
-def _way(device: str, next_hop: Address | None, *, local: bool) -> Way:
+@memoized
+def _way(device: str, next_hop: Address | None, *, local: bool) -> PeerRoute:
     """One object for each way there is."""
-    return Way(device, next_hop, local)
+    return PeerRoute(device, next_hop, local)
 
 
-def address_of(line: str) -> tuple[str, Interface]:
+def parse_address_line(line: str) -> tuple[str, Interface]:
     """A line of `ip -o addr show`: the interface and its address."""
     _number, device, inet, address, *_ = line.split()
     if inet not in {"inet", "inet6"}:

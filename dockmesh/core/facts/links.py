@@ -21,7 +21,7 @@ class Link:
     other: int | None = None
 
 
-def links(lines: Iterable[str]) -> dict[str, Link]:
+def parse_links(lines: Iterable[str]) -> dict[str, Link]:
     """The interfaces by name. Raises ValueError where a line is none."""
     return {link.name: link for link in map(_link, lines)}
 

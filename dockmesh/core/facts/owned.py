@@ -17,34 +17,34 @@ from dockmesh.core.addresses import (
     Family,
     Interface,
     Network,
-    network,
-    order,
-    remembered,
+    memoized,
+    parse_network,
+    sort_key,
 )
-from dockmesh.core.facts.docker import DockerFacts, pools_of
-from dockmesh.core.facts.iproute import own_route
-from dockmesh.core.host_output import Section, Sections, file_of, reading
-from dockmesh.core.names import CHAINS, DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT, UNITS
-from dockmesh.core.shared import Rows
+from dockmesh.core.facts.docker import DockerFacts, parse_pools
+from dockmesh.core.facts.iproute import parse_own_route
+from dockmesh.core.host_output import Section, Sections, file_section, parsing
+from dockmesh.core.names import CHAINS, DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
+from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
-    Admission,
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
     Forwarding,
+    NftAdmission,
     Resource,
     Route,
     SourceNat,
     Unit,
-    nft_family,
+    nft_family_name,
 )
 from dockmesh.errors import HostError, HostErrorCode
 
 _FILE_BYTES = 1 << 20
 # What has a line for every peer.
-_LARGE = {REASSERT: 8 << 20, "previous.json": 8 << 20}
+_LARGE = {REASSERT_SCRIPT: 8 << 20, "previous.json": 8 << 20}
 # As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
 _TABLE = re.compile(
     r"table (?P<ip>ip6?) dockmesh \{\n"
@@ -57,51 +57,51 @@ _TABLE = re.compile(
 )
 
 
-def owned(
+def parse_owned(
     sections: Sections, addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts | None, *, ip_forward: bool
-) -> Rows[Resource]:
+) -> SharedSequence[Resource]:
     """What dockmesh owns of a host, where it runs `docker` or does not."""
-    return Rows.of(
+    return SharedSequence.of(
         _docker_resources(sections, addresses, docker) if docker else (),
-        (Forwarding(IPV4, ip_forward),) if docker and docker.nftables else (),
+        (Forwarding(IPV4, ip_forward),) if docker and docker.uses_nftables else (),
         _own(sections),
         *(_routes(sections, family) for family in FAMILIES),
     )
 
 
-def policy(sections: Sections, family: Family, name: str) -> str | None:
+def chain_policy(sections: Sections, family: Family, name: str) -> str | None:
     """The policy of a chain of the table filter, `-` where it has none; None where there is no such chain."""
     lines = sections.lines_of("filter", family)
     return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
 
 
-def text_of(sections: Sections, name: str) -> str | None:
+def file_text(sections: Sections, name: str) -> str | None:
     """The text of a file; None where the host has no such file.
 
     Raises:
         HostError: it is too large for one that dockmesh or Docker wrote, or no text.
     """
-    file = file_of(sections, name)
+    file = file_section(sections, name)
     return _decoded(name, file[1]) if file else None
 
 
 def _own(sections: Sections) -> Iterator[Resource]:
-    yield from _own_files(sections, [REASSERT])
+    yield from _own_files(sections, [REASSERT_SCRIPT])
     yield from _units(sections)
     yield from _forwarding(sections)
     yield from _chains(sections)
     for family in FAMILIES:
-        yield from source_nats(sections[f"nft{SUFFIX[family]}"], family)
+        yield from parse_nft_table(sections[f"nft{SUFFIX[family]}"], family)
 
 
 def _routes(sections: Sections, family: Family) -> Iterator[Route]:
-    return filter(None, (own_route(line, family) for line in sections.lines_of("routes", family)))
+    return filter(None, (parse_own_route(line, family) for line in sections.lines_of("routes", family)))
 
 
 def _forwarding(sections: Sections) -> Iterator[Forwarding]:
     """Of IPv6 alone: that of IPv4 Docker needs anyway. None where the kernel has no IPv6."""
     if value := sections["forwarding6"].text:
-        yield Forwarding(IPV6, value != "0", policy(sections, IPV6, "FORWARD"))
+        yield Forwarding(IPV6, value != "0", chain_policy(sections, IPV6, "FORWARD"))
 
 
 def docker0(
@@ -115,13 +115,13 @@ def docker0(
     )
 
 
-def _bridge(docker: DockerFacts, addresses: Iterable[tuple[str, Interface]]) -> Bridge:
+def _bridge(docker: DockerFacts, addresses: Iterable[tuple[str, Interface]]) -> DockerNetworking:
     """Docker leaves an address of IPv6 on docker0 that it had before: of its network it is only where that has IPv6."""
     networks = [network for network in docker.networks if network.device == DOCKER_BRIDGE]
     prefixes = {prefix for network in networks for prefix in network.prefixes}
     address, address6 = docker0(addresses)
     mtu = networks[0].mtu if networks else DEFAULT_MTU
-    return Bridge(address, address6=address6 if address6 and address6.network in prefixes else None, mtu=mtu)
+    return DockerNetworking(address, address6=address6 if address6 and address6.network in prefixes else None, mtu=mtu)
 
 
 def _docker_resources(
@@ -132,25 +132,25 @@ def _docker_resources(
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon_json.DaemonJsonError):
-        bridge = replace(bridge, pools=pools_of(sections["info"], text))
-        filed = daemon_json.admission(text, nftables=docker.nftables)
-        admission = _admission(sections["admission"], filed) if docker.nftables and filed else filed
-        return *files, replace(bridge, way_in=daemon_json.naming(text, bridge), admission=admission)
+        bridge = replace(bridge, pools=parse_pools(sections["info"], text))
+        filed = daemon_json.nft_admission(text, nftables=docker.uses_nftables)
+        admission = _admission(sections["admission"], filed) if docker.uses_nftables and filed else filed
+        return *files, replace(bridge, startup_json=daemon_json.startup_json(text, bridge), admission=admission)
     return *files, bridge
 
 
-def _admission(section: Section, filed: Admission) -> Admission:
+def _admission(section: Section, filed: NftAdmission) -> NftAdmission:
     """What the running daemon lets in by its own rules. What these do not tell is as the file has it."""
-    with reading("Docker's rules"):
+    with parsing("Docker's rules"):
         borne, direct = section.text.split()
-        return Admission(
+        return NftAdmission(
             mark={"?": filed.mark, "none": None}[borne] if borne in {"?", "none"} else fwmark.parse(borne),
-            direct={"no": False, "?": filed.direct}[direct],
+            direct_routing={"no": False, "?": filed.direct_routing}[direct],
         )
 
 
 def _own_files(sections: Sections, paths: Iterable[str]) -> tuple[File, ...]:
-    found = ((path, file_of(sections, path.rsplit("/", 1)[-1])) for path in paths)
+    found = ((path, file_section(sections, path.rsplit("/", 1)[-1])) for path in paths)
     return tuple(File(path, _decoded(path, file[1]), file[0]) for path, file in found if file)
 
 
@@ -173,7 +173,7 @@ def _units(sections: Sections) -> tuple[Unit, ...]:
     """Of a unit that is not there, systemctl says nothing but that it is inactive."""
     states = sections["enabled"].lines()
     active = sorted(states) == ["active", "enabled", "enabled"]
-    texts = ((name, text_of(sections, name)) for name in UNITS)
+    texts = ((name, file_text(sections, name)) for name in UNITS)
     return tuple(Unit(name, text, active) for name, text in texts if text is not None)
 
 
@@ -187,11 +187,11 @@ def _chains(sections: Sections) -> Iterator[Chain]:
             yield Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules), family)
 
 
-def source_nats(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
+def parse_nft_table(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
     """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
     if listed.status == 0:
         found = _TABLE.fullmatch("\n".join(filter(None, map(str.strip, listed.lines()))))
-        with reading(f"table {nft_family(family)} dockmesh"):
+        with parsing(f"table {nft_family_name(family)} dockmesh"):
             yield _table(found.groupdict(default=""), family) if found else SourceNat(family=family)
 
 
@@ -204,8 +204,8 @@ def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
     return SourceNat(ip_network(parts["prefix"]), tuple(peer for _order, peer in peers), family, marks)
 
 
-@remembered
+@memoized
 def _element(text: str) -> tuple[tuple[int, int, int], Network]:
     """A network of a set, behind what it is sorted by."""
-    found = network(text.strip())
-    return order(found), found
+    found = parse_network(text.strip())
+    return sort_key(found), found

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dockmesh.core.host_output import Sections, quoted, reading
-from dockmesh.core.netfilter.firewalld import Ruleset, own, ruleset
+from dockmesh.core.host_output import Sections, parsing, sanitize
+from dockmesh.core.netfilter.firewalld import FirewalldRuleset, firewalld_lines, parse_ruleset
 
 # What templates/facts.sh leaves out has this in its place.
 _MORE = "# more"
@@ -14,7 +14,7 @@ _DECIDES = re.compile(r"\b(?:drop|reject|[sd]nat|masquerade|redirect|queue|tprox
 
 
 @dataclass(frozen=True, slots=True)
-class Switches:
+class InterfaceSysctls:
     """What /proc/sys has of an interface."""
 
     rp_filter: int
@@ -22,37 +22,37 @@ class Switches:
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class PacketSettings:
     """`rules` are those of iptables as they are saved, but for dockmesh's own chains.
 
     `others`: what refuses or translates packets in tables that are neither iptables' nor dockmesh's, nor `firewalld`'s.
     `unclear`: what decides as well and is not read; None where there is nothing of the kind.
     """
 
-    switches: Mapping[str, Switches] = field(default_factory=dict)
+    sysctls: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
+    foreign_nft: tuple[str, ...] = ()
     unclear: str | None = None
-    firewalld: Ruleset = field(default_factory=dict)
+    firewalld: FirewalldRuleset = field(default_factory=dict)
 
 
-def kernel(sections: Sections) -> Kernel:
+def parse_settings(sections: Sections) -> PacketSettings:
     """Read it out of the answer of `templates/facts.sh`."""
-    with reading("switches"):
-        switches = dict(map(switch, sections["switches"].lines()))
+    with parsing("switches"):
+        switches = dict(map(parse_sysctls, sections["switches"].lines()))
     tables = sections["tables"].lines()
-    others = tuple(line for line in own(tables, others=True) if _DECIDES.search(line))
-    return Kernel(switches, tuple(sections["rules"].lines()), others, _unclear(sections), ruleset(tables))
+    others = tuple(line for line in firewalld_lines(tables, others=True) if _DECIDES.search(line))
+    return PacketSettings(switches, tuple(sections["rules"].lines()), others, _unclear(sections), parse_ruleset(tables))
 
 
-def switch(line: str) -> tuple[str, Switches]:
+def parse_sysctls(line: str) -> tuple[str, InterfaceSysctls]:
     """A line `DEVICE RP_FILTER FORWARDING`. Raises ValueError where it is none."""
     device, rp_filter, forwarding = line.split()
-    return device, Switches(int(rp_filter), forwarding == "1")
+    return device, InterfaceSysctls(int(rp_filter), forwarding == "1")
 
 
 def _unclear(sections: Sections) -> str | None:
     if rule := sections["policy"].text:
-        return f"it has a routing rule: {quoted(rule)}"
+        return f"it has a routing rule: {sanitize(rule)}"
     more = any(_MORE in sections[name].lines() for name in ("rules", "tables"))
     return "it has more rules than are read" if more else None

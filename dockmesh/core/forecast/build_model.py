@@ -11,11 +11,11 @@ from dockmesh.core.forecast.docker_restart import restarted
 from dockmesh.core.forecast.host_model import Ground, Road
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.flow import span
-from dockmesh.core.netfilter.iptables_tables import Firewall, firewall, with_chain, without_chain
+from dockmesh.core.netfilter.flow import address_range
+from dockmesh.core.netfilter.iptables_tables import IptablesRuleset, build_ruleset, with_chain, without_chain
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Bridge, Chain, HostState, Route, SourceNat, key_of
+from dockmesh.core.state.resources import Chain, DockerNetworking, HostState, Route, SourceNat, key_of
 
 # Of a network with a bridge and something in it.
 _FEWEST = 4
@@ -31,24 +31,24 @@ def unread(host: Host, why: str) -> Ground:
 def ground(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> Ground:
     """The host as it was read, with those changes made to it."""
     state = _after(facts.actual, changes)
-    restart = next((each for each in changes if isinstance(each.resource, Bridge)), None)
+    restart = next((each for each in changes if isinstance(each.resource, DockerNetworking)), None)
     addresses = tuple((device, each) for device, each in facts.addresses if isinstance(each, IPv4Interface))
     found = Ground(
         host,
         _unclear(facts, state),
         addresses=addresses,
         links=facts.links,
-        switches=facts.kernel.switches,
-        firewall=firewall(facts.kernel.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
-        others=facts.kernel.others,
-        firewalld=facts.kernel.firewalld,
+        switches=facts.settings.sysctls,
+        firewall=build_ruleset(facts.settings.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
+        others=facts.settings.foreign_nft,
+        firewalld=facts.settings.firewalld,
         keeps=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]
     running = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
-    if restart and state.bridge and state.bridge.address:
-        found, running = restarted(found, facts, state.bridge.address)
-        link = KernelRoute(state.bridge.address.network, None, DOCKER_BRIDGE, "kernel", 0)
+    if restart and state.docker and state.docker.address:
+        found, running = restarted(found, facts, state.docker.address)
+        link = KernelRoute(state.docker.address.network, None, DOCKER_BRIDGE, "kernel", 0)
         routes = [*(each for each in routes if not _of_docker0(each)), link]
     wall = _walled(found.firewall, changes)
     container = running[0] if running else _free(host.bridge)
@@ -64,11 +64,11 @@ def _after(state: HostState, changes: Sequence[Change]) -> HostState:
 
 
 def _unclear(facts: HostFacts, state: HostState) -> Reason | None:
-    if facts.nftables:
+    if facts.docker_uses_nftables:
         return Reason(ReasonCode.UNPREDICTABLE, "its Docker writes its rules with nftables itself")
-    if facts.docker and not (state.bridge and state.bridge.address):
+    if facts.docker and not (state.docker and state.docker.address):
         return Reason(ReasonCode.UNPREDICTABLE, "the address that docker0 gets is not known")
-    unclear = facts.kernel.unclear
+    unclear = facts.settings.unclear
     return Reason(ReasonCode.UNPREDICTABLE, unclear) if unclear else None
 
 
@@ -100,10 +100,10 @@ def _roads(routes: Sequence[KernelRoute]) -> Iterator[Road]:
     best_first = sorted(routes, key=lambda each: (-each.prefix.prefixlen, each.metric))
     for each in best_first:
         if isinstance(each.prefix, IPv4Network):
-            yield Road(each, span(each.prefix), int(each.next_hop) if each.next_hop else None)
+            yield Road(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
 
 
-def _walled(wall: Firewall, changes: Sequence[Change]) -> Firewall:
+def _walled(wall: IptablesRuleset, changes: Sequence[Change]) -> IptablesRuleset:
     for change in changes:
         chain, before = change.resource, change.before
         if not isinstance(chain, Chain) or chain.family != IPV4:

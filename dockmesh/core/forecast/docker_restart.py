@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
-from dockmesh.core.addresses import alone
+from dockmesh.core.addresses import host_network
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.forecast.host_model import Ground
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.iptables_tables import Firewall
+from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 
 
 def restarted(at: Ground, facts: HostFacts, bridge: IPv4Interface) -> tuple[Ground, list[IPv4Address]]:
@@ -17,13 +17,15 @@ def restarted(at: Ground, facts: HostFacts, bridge: IPv4Interface) -> tuple[Grou
     stay = [each.address for each in running if each.address and not each.auto_remove]
     free = (address for address in bridge.network.hosts() if address != bridge.ip)
     moved = dict(zip(stay, free, strict=False))
-    words = {str(alone(old)): str(alone(new)) for old, new in moved.items()}
+    words = {str(host_network(old)): str(host_network(new)) for old, new in moved.items()}
     if at.docker0:
         words[str(at.docker0.network)] = str(bridge.network)
-    gone = {str(alone(each.address)) for each in running if each.address and each.address not in moved}
+    gone = {str(host_network(each.address)) for each in running if each.address and each.address not in moved}
     chains = {place: tuple(_followed(rules, words, gone)) for place, rules in at.firewall.chains.items()}
     others = tuple(each for each in at.addresses if each[0] != DOCKER_BRIDGE)
-    now = replace(at, addresses=(*others, (DOCKER_BRIDGE, bridge)), firewall=Firewall(chains, at.firewall.policies))
+    now = replace(
+        at, addresses=(*others, (DOCKER_BRIDGE, bridge)), firewall=IptablesRuleset(chains, at.firewall.policies)
+    )
     return now if at.switch("all").forwarding else _opened(now), list(moved.values())
 
 
@@ -31,7 +33,7 @@ def _opened(at: Ground) -> Ground:
     """Docker lets a host forward that did not, and closes it then."""
     policies = {**at.firewall.policies, ("filter", "FORWARD"): "DROP"}
     switches = {device: replace(each, forwarding=True) for device, each in at.switches.items()}
-    return replace(at, switches=switches, firewall=Firewall(at.firewall.chains, policies))
+    return replace(at, switches=switches, firewall=IptablesRuleset(at.firewall.chains, policies))
 
 
 def _followed(rules: Sequence[str], words: Mapping[str, str], gone: Collection[str]) -> Iterator[str]:

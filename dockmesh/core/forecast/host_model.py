@@ -6,16 +6,16 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.facts.links import Link
-from dockmesh.core.facts.settings import Switches
+from dockmesh.core.facts.settings import InterfaceSysctls
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.firewalld import Ruleset
-from dockmesh.core.netfilter.flow import Span
-from dockmesh.core.netfilter.iptables_tables import Firewall
+from dockmesh.core.netfilter.firewalld import FirewalldRuleset
+from dockmesh.core.netfilter.flow import AddressRange
+from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 from dockmesh.core.netfilter.verdicts import Reason
 from dockmesh.core.state.resources import SourceNat
 
-_OFF = Switches(0, forwarding=False)
+_OFF = InterfaceSysctls(0, forwarding=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Road:
     """A route, ready to be compared: `hop` is its next hop as a number."""
 
     route: KernelRoute
-    span: Span
+    span: AddressRange
     hop: int | None
 
 
@@ -41,12 +41,12 @@ class Ground:
     container: IPv4Address | None = None
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     links: Mapping[str, Link] = field(default_factory=dict)
-    switches: Mapping[str, Switches] = field(default_factory=dict)
+    switches: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
     roads: tuple[Road, ...] = ()
-    firewall: Firewall = field(default_factory=Firewall)
+    firewall: IptablesRuleset = field(default_factory=IptablesRuleset)
     keeps: SourceNat | None = None
     others: tuple[str, ...] = ()
-    firewalld: Ruleset = field(default_factory=dict)
+    firewalld: FirewalldRuleset = field(default_factory=dict)
 
     @property
     def docker0(self) -> IPv4Interface | None:
@@ -58,6 +58,6 @@ class Ground:
         """The interface with the address that peers have as next hop."""
         return next((device for device, each in self.addresses if each.ip == self.host.underlay), None)
 
-    def switch(self, device: str) -> Switches:
+    def switch(self, device: str) -> InterfaceSysctls:
         """The switches of an interface; of one that is new, those it will get."""
         return self.switches.get(device) or self.switches.get("default", _OFF)

@@ -10,7 +10,7 @@ from dockmesh.core.forecast.build_model import ground, unread
 from dockmesh.core.forecast.host_model import Ground
 from dockmesh.core.forecast.predict import WAYS, Forecast, State
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.netfilter.flow import members
+from dockmesh.core.netfilter.flow import host_positions
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.model import FailureCode, Kind, Probe, Report
@@ -128,7 +128,7 @@ def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterato
 def _alike(told: Forecast, place: int, kind: Kind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
     """By what stops them."""
     found: dict[Reason | None, list[str]] = {}
-    for target in members(hosts):
+    for target in host_positions(hosts):
         why = None if states == ("failing", "reached") else told.why(place, target, kind)
         found.setdefault(why, []).append(told.names[target])
     for why, targets in found.items():

@@ -7,8 +7,8 @@ from typing import Literal
 from dockmesh.core.forecast.host_model import Ground
 from dockmesh.core.forecast.host_path import Site
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.flow import Book, Far, Role, members, union
-from dockmesh.core.netfilter.verdicts import Reason, Sieve
+from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Role, host_positions, union
+from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
 from dockmesh.core.probes.model import Kind
 
 State = Literal["reached", "failing", "unknown"]
@@ -44,12 +44,12 @@ class Forecast:
         """What is foreseen of a host's probes of a kind."""
         (begin, end), site = WAYS[kind], self._sites[place]
         asked = self._asked(place, kind)
-        own = [site.out(begin, end).sieve, *([site.own()] if begin != end == "container" else [])]
-        stops, doubts = (union(getattr(each, what) for each in own) for what in ("stopped", "doubted"))
+        own = [site.out(begin, end).verdicts, *([site.own()] if begin != end == "container" else [])]
+        stops, doubts = (union(getattr(each, what) for each in own) for what in ("blocked", "uncertain"))
         for hosts, source, home in self._seen(site, begin, end) if asked else ():
             stopping, doubting = self._columns(end, source)
-            stops |= hosts & (home.stopped | stopping[place])
-            doubts |= hosts & (home.doubted | doubting[place])
+            stops |= hosts & (home.blocked | stopping[place])
+            doubts |= hosts & (home.uncertain | doubting[place])
         failing = asked & stops
         unknown = asked & doubts & ~failing
         return {"reached": asked & ~failing & ~unknown, "failing": failing, "unknown": unknown}
@@ -62,45 +62,45 @@ class Forecast:
         return self._offers[end] & ~(0 if kind == "host-container" else 1 << place)
 
     @staticmethod
-    def _seen(site: Site, begin: Role, end: Role) -> Iterator[tuple[int, Role, Sieve]]:
+    def _seen(site: Site, begin: Role, end: Role) -> Iterator[tuple[int, Role, PacketVerdicts]]:
         """By which address the others see a host's probes, and how their answers come home to it.
 
         Of what comes from an address that the fleet does not know the host by, nothing more is said.
         """
         leaving = site.out(begin, end)
-        masked = leaving.masked & ~leaving.odd
-        yield ~(leaving.masked | leaving.odd), begin, site.into(begin, end, reply=True)
+        masked = leaving.masqueraded & ~leaving.wrong_source
+        yield ~(leaving.masqueraded | leaving.wrong_source), begin, site.into(begin, end, reply=True)
         if masked:
             yield masked, "underlay", site.into(begin, end, reply=True, masked=True)
 
     def _columned(self, end: Role, source: Role) -> tuple[list[int], list[int]]:
         """For each source, the targets that do not take its probe in or answer it, and those that may not."""
         stops, doubts = [0] * len(self._sites), [0] * len(self._sites)
-        for target in members(self._offers[end]):
+        for target in host_positions(self._offers[end]):
             for leg in self._there(target, end, source):
-                for found, hosts in ((stops, leg.stopped), (doubts, leg.doubted)):
-                    for place in members(hosts):
+                for found, hosts in ((stops, leg.blocked), (doubts, leg.uncertain)):
+                    for place in host_positions(hosts):
                         found[place] |= 1 << target
         return stops, doubts
 
-    def _there(self, target: int, end: Role, source: Role) -> tuple[Sieve, Sieve]:
+    def _there(self, target: int, end: Role, source: Role) -> tuple[PacketVerdicts, PacketVerdicts]:
         site = self._sites[target]
-        return site.into(end, source), site.out(end, source, reply=True).sieve
+        return site.into(end, source), site.out(end, source, reply=True).verdicts
 
-    def _legs(self, place: int, target: int, kind: Kind) -> Iterator[tuple[Sieve, int]]:
+    def _legs(self, place: int, target: int, kind: Kind) -> Iterator[tuple[PacketVerdicts, int]]:
         """The way of one probe, and whose packet in each part of it is its own."""
         (begin, end), site = WAYS[kind], self._sites[place]
         if place == target:
             yield site.own(), place
             return
-        yield site.out(begin, end).sieve, target
+        yield site.out(begin, end).verdicts, target
         for hosts, source, home in self._seen(site, begin, end):
             if hosts >> target & 1:
                 yield from ((leg, place) for leg in self._there(target, end, source))
                 yield home, target
 
 
-def _book(grounds: Sequence[Ground]) -> Book:
+def _book(grounds: Sequence[Ground]) -> FleetAddresses:
     underlays = {place: int(each.host.underlay) for place, each in enumerate(grounds)}
     bridges = {place: int(each.bridge) for place, each in enumerate(grounds) if each.bridge}
     containers = {place: int(each.container) for place, each in enumerate(grounds) if each.container}
@@ -109,7 +109,10 @@ def _book(grounds: Sequence[Ground]) -> Book:
         for device, address in each.addresses:
             if device != DOCKER_BRIDGE:
                 owners.setdefault(int(address.ip), 1 << place)
-    return Book({"underlay": Far(underlays), "bridge": Far(bridges), "container": Far(containers)}, owners)
+    return FleetAddresses(
+        {"underlay": AddressBits(underlays), "bridge": AddressBits(bridges), "container": AddressBits(containers)},
+        owners,
+    )
 
 
 def _places(each: Iterable[bool]) -> int:

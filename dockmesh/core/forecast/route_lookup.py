@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.host_model import Ground, Road
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.flow import Far, Role, Span, span
+from dockmesh.core.netfilter.flow import AddressBits, AddressRange, Role, address_range
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 
 # The interface and the source that the host's own packets leave by; addresses as numbers.
 Exit = tuple[str, int | None]
-_Own = tuple[str, Span, int]
+_Own = tuple[str, AddressRange, int]
 _HERE, _NOWHERE = "here", "nowhere"
 
 
@@ -29,10 +29,10 @@ class Led:
     ways: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
 
-def led(at: Ground, far: Far, hosts: int, owners: Mapping[int, int], to: Role) -> Led:
+def led(at: Ground, far: AddressBits, hosts: int, owners: Mapping[int, int], to: Role) -> Led:
     """Where the packets for these hosts go. `owners`: whose an address on the LAN is."""
     found = Led()
-    own = [(device, span(each.network), int(each.ip)) for device, each in at.addresses]
+    own = [(device, address_range(each.network), int(each.ip)) for device, each in at.addresses]
     for road, some in _found(at, far, hosts):
         key = (road, None) if isinstance(road, str) else (road.route.kind, road.route.device)
         found.ways[key] = found.ways.get(key, 0) | some
@@ -50,7 +50,7 @@ def _routeless(name: str, road: str) -> Reason:
     return Reason(ReasonCode.NO_ROUTE, f"{name} has no route there")
 
 
-def _found(at: Ground, far: Far, left: int) -> Iterator[tuple[Road | str, int]]:
+def _found(at: Ground, far: AddressBits, left: int) -> Iterator[tuple[Road | str, int]]:
     if here := left & far.among((int(each.ip), int(each.ip)) for _, each in at.addresses):
         left &= ~here
         yield _HERE, here

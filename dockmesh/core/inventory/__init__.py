@@ -11,7 +11,7 @@ from dockmesh.core.inventory.multi_file import doubled, holder, merged, place
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.validate import check, underlay_of
 from dockmesh.core.inventory.yaml_document import Document
-from dockmesh.core.model import Fleet, Host, Login, Settings, Stack
+from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.errors import InventoryError, Problem
 
 _LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)
@@ -105,11 +105,11 @@ def _host(name: str, keys: HostKeys, shared: Mapping[str, Any], mesh: MeshKeys) 
     )
 
 
-def _ipv6(keys: HostKeys) -> Stack | None:
+def _ipv6(keys: HostKeys) -> HostNetwork | None:
     if keys.underlay6 is None:
         return None
     bridge = keys.bridge6 or (default_bridge6(keys.prefix6) if keys.prefix6 and keys.docker else None)
-    return Stack(keys.underlay6, keys.prefix6, bridge)
+    return HostNetwork(keys.underlay6, keys.prefix6, bridge)
 
 
 def _login_keys(keys: ConnectionKeys) -> dict[str, Any]:

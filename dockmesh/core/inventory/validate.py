@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 
-from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, alone
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, host_network
 from dockmesh.core.inventory import addresses, scalars
 from dockmesh.core.inventory.invalid import Fault
 from dockmesh.core.inventory.overlap import nested
@@ -151,7 +151,7 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Fault]:
         if prefix:
             prefixes.setdefault(prefix, name)
         if underlay:
-            underlays.setdefault(alone(underlay), name)
+            underlays.setdefault(host_network(underlay), name)
     blocks, owners = [*prefixes, *underlays], [*prefixes.values(), *underlays.values()]
     covered: dict[int, list[int]] = {}
     for outer, inner in nested(blocks):

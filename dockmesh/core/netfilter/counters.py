@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
-from dockmesh.core.host_output import Section, reading
-from dockmesh.core.netfilter.iptables_save import TABLES, Key, is_named, saved
+from dockmesh.core.host_output import Section, parsing
+from dockmesh.core.netfilter.iptables_save import TABLES, Key, interface_matches, parse_rules
 
 _REFUSE = frozenset({"DROP", "REJECT"})
 
@@ -30,14 +30,14 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CountedRule:
     """A rule, or a chain's policy where `text` is empty, and how many packets it took during the probe."""
 
     table: str
     chain: str
     text: str
     target: str
-    took: int
+    packets: int
 
     @property
     def dockers(self) -> bool:
@@ -52,55 +52,55 @@ class Rule:
         return f"{table}-A {self.chain} {self.text}" if self.text else f"{table}-P {self.chain} {self.target}"
 
 
-def counted(before: Section, after: Section) -> tuple[Rule, ...]:
+def counted(before: Section, after: Section) -> tuple[CountedRule, ...]:
     """The rules of two outputs of `iptables-save -c`, with what each took in between.
 
     Raises:
         HostError: that is no such output.
     """
-    with reading("firewall"):
+    with parsing("firewall"):
         had = Counter[Key]()
-        for key, packets in saved(before.lines()):
+        for key, packets in parse_rules(before.lines()):
             had[key] += packets
         has = Counter[Key]()
-        for key, packets in saved(after.lines()):
+        for key, packets in parse_rules(after.lines()):
             has[key] += packets
         return tuple(_rule(key, max(0, packets - had[key])) for key, packets in has.items())
 
 
-def refusing(rules: Sequence[Rule], packet: Packet) -> Iterator[Rule]:
+def refusing(rules: Sequence[CountedRule], packet: Packet) -> Iterator[CountedRule]:
     """Those that refuse such a packet and took some during the probe, in the order in which it meets their tables."""
     for table in TABLES:
         for rule in rules:
-            if rule.table == table and rule.target in _REFUSE and rule.took and _takes(rule, packet):
+            if rule.table == table and rule.target in _REFUSE and rule.packets and _takes(rule, packet):
                 yield rule
 
 
-def jumps(rules: Sequence[Rule], table: str, hook: str, chain: str) -> bool:
+def jumps(rules: Sequence[CountedRule], table: str, hook: str, chain: str) -> bool:
     """Whether the chain is called where it should be."""
     return any((rule.table, rule.chain, rule.text) == (table, hook, f"-j {chain}") for rule in rules)
 
 
-def in_chain(rules: Sequence[Rule], table: str, chain: str) -> list[Rule]:
+def in_chain(rules: Sequence[CountedRule], table: str, chain: str) -> list[CountedRule]:
     """The rules of a chain."""
     return [rule for rule in rules if rule.text and (rule.table, rule.chain) == (table, chain)]
 
 
-def took(rules: Sequence[Rule], source: IPv4Network) -> int:
+def packets_from(rules: Sequence[CountedRule], source: IPv4Network) -> int:
     """How many packets rules took that are for this very source."""
-    return sum(rule.took for rule in rules if f"-s {source} " in f"{rule.text} ")
+    return sum(rule.packets for rule in rules if f"-s {source} " in f"{rule.text} ")
 
 
-def _rule(key: Key, packets: int) -> Rule:
+def _rule(key: Key, packets: int) -> CountedRule:
     table, chain, text = key
     if text.startswith("policy "):
-        return Rule(table, chain, "", text.removeprefix("policy "), packets)
+        return CountedRule(table, chain, "", text.removeprefix("policy "), packets)
     words = shlex.split(text)
     target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-j", "-g"}), "")
-    return Rule(table, chain, text, target, packets)
+    return CountedRule(table, chain, text, target, packets)
 
 
-def _takes(rule: Rule, packet: Packet) -> bool:
+def _takes(rule: CountedRule, packet: Packet) -> bool:
     """Whether the rule may be about such a packet; of what it says about other things the counter decides."""
     if not rule.text:
         return rule.chain in {packet.hook, "PREROUTING", "POSTROUTING"}
@@ -119,9 +119,9 @@ def _fits(flag: str, value: str, packet: Packet) -> bool | None:
         case "-d":
             return packet.destination in IPv4Network(value)
         case "-i":
-            return is_named(packet.came_in, value)
+            return interface_matches(packet.came_in, value)
         case "-o":
-            return is_named(packet.goes_out, value)
+            return interface_matches(packet.goes_out, value)
         case "-p":
             return value in {"icmp", "all", "1", "0"}
     return None

@@ -14,12 +14,12 @@ from shlex import quote
 from typing import Literal
 
 from dockmesh.core.host_output import printable
-from dockmesh.core.netfilter.flow import Flow, span
+from dockmesh.core.netfilter.flow import Flow, address_range
 from dockmesh.core.netfilter.iptables_tables import MOST_STEPS
 
 Hook = Literal["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
 # By chain, its rules; by `@` and the name of a set, its elements.
-Ruleset = Mapping[str, tuple[str, ...]]
+FirewalldRuleset = Mapping[str, tuple[str, ...]]
 
 TABLE = "inet firewalld"
 # Docker puts its bridges into their zone as it starts, if firewalld runs by then.
@@ -44,7 +44,7 @@ _ASKS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class FirewalldRejection:
     """Whose pings a rule of a chain refuses; or may, unless it is `sure`."""
 
     hosts: int
@@ -57,11 +57,11 @@ class Refusal:
         return f"{TABLE} {self.chain}: {self.rule}"
 
 
-def ruleset(lines: Iterable[str]) -> Ruleset:
+def parse_ruleset(lines: Iterable[str]) -> FirewalldRuleset:
     """The chains and sets of firewalld's table among the tables that nft lists; none where it has none."""
     found: dict[str, list[str]] = {}
     block: list[str] = []
-    for line in own(lines):
+    for line in firewalld_lines(lines):
         words = line.split()
         if words[:1] in (["chain"], ["set"]) and words[2:3] == ["{"]:
             block = found.setdefault(f"{'@' * (words[0] == 'set')}{words[1]}", [])
@@ -75,7 +75,7 @@ def _elements(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(_listed(text)) if text else ()
 
 
-def own(lines: Iterable[str], *, others: bool = False) -> Iterator[str]:
+def firewalld_lines(lines: Iterable[str], *, others: bool = False) -> Iterator[str]:
     """The lines of firewalld's table, or all the `others`."""
     inside = False
     for line in map(printable, lines):
@@ -85,7 +85,7 @@ def own(lines: Iterable[str], *, others: bool = False) -> Iterator[str]:
             yield line
 
 
-def refusals(chains: Ruleset, hook: Hook, flow: Flow, hosts: int) -> Iterator[Refusal]:
+def rejections(chains: FirewalldRuleset, hook: Hook, flow: Flow, hosts: int) -> Iterator[FirewalldRejection]:
     """What refuses pings of these hosts, or may."""
     for name, rules in chains.items():
         if rules and rules[0].startswith(f"type filter hook {hook.lower()} "):
@@ -95,10 +95,10 @@ def refusals(chains: Ruleset, hook: Hook, flow: Flow, hosts: int) -> Iterator[Re
             for (chain, rule), taken in walk.refused.items():
                 for some, sure in ((taken & ~passed, True), (taken & passed, False)):
                     if some:
-                        yield Refusal(some, chain, rule, sure)
+                        yield FirewalldRejection(some, chain, rule, sure)
 
 
-def mending(chains: Ruleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
+def remedy(chains: FirewalldRuleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
     """The commands by which firewalld lets peers through to the bridge. It names those that it has in a zone."""
     if not any(f'"{bridge}"' in rule for rules in chains.values() for rule in rules):
         return _INTO_ZONE
@@ -116,7 +116,7 @@ def _entry(network: IPv4Network) -> str:
 class _Walk:
     """All that may become of pings. A doubtful rule both takes one and leaves it where it is."""
 
-    def __init__(self, chains: Ruleset, flow: Flow) -> None:
+    def __init__(self, chains: FirewalldRuleset, flow: Flow) -> None:
         self._chains, self._flow = chains, flow
         self.accepted = self._steps = 0
         self.refused: dict[tuple[str, str], int] = {}
@@ -178,7 +178,7 @@ class _Walk:
         flow, text = self._flow, found["addresses"]
         listed = self._chains.get(text) if text.startswith("@") else _listed(text)
         try:
-            spans = [span(IPv4Network(each, strict=False)) for each in listed or ()]
+            spans = [address_range(IPv4Network(each, strict=False)) for each in listed or ()]
         except ValueError:
             return None
         if listed is None:
@@ -191,7 +191,7 @@ class _Walk:
 def _holds(found: re.Match[str], flow: Flow) -> bool | None:
     match found.lastgroup:
         case "devices":
-            device = flow.came_in if found["device"] == "iifname" else flow.goes_out
+            device = flow.in_interface if found["device"] == "iifname" else flow.out_interface
             return any(_is(device, each) for each in _listed(found["devices"])) is not bool(found["not_device"])
         case "states":
             return ("established" if flow.reply else "new") in _listed(found["states"])

@@ -14,18 +14,18 @@ from typing import Literal
 # Where a probe begins or ends: at a host's address on the LAN, at its bridge, in a container.
 Role = Literal["underlay", "bridge", "container"]
 # The first and the last address of a network, as numbers.
-Span = tuple[int, int]
+AddressRange = tuple[int, int]
 
 
-def span(network: IPv4Network) -> Span:
+def address_range(network: IPv4Network) -> AddressRange:
     """The network as numbers."""
     first = int(network.network_address)
     return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
 
 
-def merged(spans: Iterable[Span]) -> tuple[Span, ...]:
+def merge_ranges(spans: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
     """The same addresses in as few spans as it takes: those of a mesh are a handful."""
-    found: list[Span] = []
+    found: list[AddressRange] = []
     for first, last in sorted(spans):
         if found and first <= found[-1][1] + 1:
             found[-1] = (found[-1][0], max(last, found[-1][1]))
@@ -39,7 +39,7 @@ def union(sets: Iterable[int]) -> int:
     return reduce(or_, sets, 0)
 
 
-def members(hosts: int) -> Iterator[int]:
+def host_positions(hosts: int) -> Iterator[int]:
     """The places of a set's hosts in the fleet."""
     while hosts:
         lowest = hosts & -hosts
@@ -47,7 +47,7 @@ def members(hosts: int) -> Iterator[int]:
         hosts ^= lowest
 
 
-class Far(dict[Span, int]):
+class AddressBits(dict[AddressRange, int]):
     """By network, the hosts whose address in one role is in it: counted out once, for all rules name the same ones."""
 
     def __init__(self, addresses: Mapping[int, int]) -> None:
@@ -57,13 +57,13 @@ class Far(dict[Span, int]):
         self._bits = [bit for _, bit in pairs]
         self.all = sum(self._bits)
 
-    def __missing__(self, network: Span) -> int:
+    def __missing__(self, network: AddressRange) -> int:
         """Count them out. No bit is there twice, so that the sum is the set."""
         begin, end = bisect_left(self._numbers, network[0]), bisect_right(self._numbers, network[1])
         found = self[network] = sum(self._bits[begin:end])
         return found
 
-    def among(self, networks: Iterable[Span]) -> int:
+    def among(self, networks: Iterable[AddressRange]) -> int:
         """The hosts whose address is in one of the networks."""
         return union(map(self.__getitem__, networks))
 
@@ -76,18 +76,18 @@ class Flow:
     host has seen. `local`: they are for the host itself, or from it.
     """
 
-    far: Far
+    far: AddressBits
     near: int
     inbound: bool
-    came_in: str | None = None
-    goes_out: str | None = None
+    in_interface: str | None = None
+    out_interface: str | None = None
     reply: bool = False
     local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class FleetAddresses:
     """The addresses of the fleet: by role, and `owners`, whose an address on the LAN is, as a set."""
 
-    far: Mapping[Role, Far]
+    far: Mapping[Role, AddressBits]
     owners: Mapping[int, int]

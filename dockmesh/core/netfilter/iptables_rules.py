@@ -8,8 +8,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain, groupby
 
-from dockmesh.core.netfilter.flow import Flow, Span, merged, span
-from dockmesh.core.netfilter.iptables_save import is_named
+from dockmesh.core.netfilter.flow import AddressRange, Flow, address_range, merge_ranges
+from dockmesh.core.netfilter.iptables_save import interface_matches
 
 # dockmesh's own rules are the same on every host but for its own.
 _RULES_REMEMBERED, _CHAINS_REMEMBERED = 1 << 16, 1 << 12
@@ -21,12 +21,12 @@ _LETTING = frozenset({"ACCEPT", "RETURN"})
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RuleMatcher:
     """One thing that a rule asks of a packet; `option` by its first name. Addresses are in `spans`."""
 
     option: str
     values: tuple[str, ...] = ()
-    spans: tuple[Span, ...] = ()
+    spans: tuple[AddressRange, ...] = ()
     negated: bool = False
 
     def takes(self, flow: Flow) -> int:
@@ -44,9 +44,9 @@ class Match:
             case "-s" | "-d":
                 return any(first <= flow.near <= last for first, last in self.spans)
             case "-i":
-                return is_named(flow.came_in, self.values[0])
+                return interface_matches(flow.in_interface, self.values[0])
             case "-o":
-                return is_named(flow.goes_out, self.values[0])
+                return interface_matches(flow.out_interface, self.values[0])
             case "--ctstate":
                 return ("ESTABLISHED" if flow.reply else "NEW") in self.values
             case "--icmp-type":
@@ -57,14 +57,14 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class IptablesRule:
     """`goes`: it does not come back from the chain it names. `doubtful`: it asks something not understood here."""
 
     text: str
     target: str = ""
-    goes: bool = False
-    matches: tuple[Match, ...] = ()
-    doubtful: bool = False
+    is_goto: bool = False
+    matches: tuple[RuleMatcher, ...] = ()
+    uncertain: bool = False
 
     def takes(self, flow: Flow, here: int) -> int:
         """Of the packets of these hosts, those the rule is about, or may be where it is doubtful."""
@@ -76,39 +76,39 @@ class Rule:
 
 
 @lru_cache(maxsize=_CHAINS_REMEMBERED)
-def compiled(lines: tuple[str, ...]) -> tuple[Rule, ...]:
+def compile_rules(lines: tuple[str, ...]) -> tuple[IptablesRule, ...]:
     """The rules of a chain that may be about probes, from their lines without `-A CHAIN`.
 
     Rules in a row that let pass and differ in their source are one: a mesh has two for each peer.
     """
-    alike = groupby(filter(None, map(parsed, lines)), key=_shape)
+    alike = groupby(filter(None, map(parse_rule, lines)), key=_shape)
     return tuple(chain.from_iterable(_one(list(rules)) if shape else rules for shape, rules in alike))
 
 
-def _shape(rule: Rule) -> tuple[object, ...] | None:
+def _shape(rule: IptablesRule) -> tuple[object, ...] | None:
     plain = rule.matches and rule.matches[0].option == "-s" and not rule.matches[0].negated
-    return (rule.target, rule.matches[1:]) if plain and rule.target in _LETTING and not rule.doubtful else None
+    return (rule.target, rule.matches[1:]) if plain and rule.target in _LETTING and not rule.uncertain else None
 
 
-def _one(rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def _one(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
     first = rules[0]
-    sources = replace(first.matches[0], spans=merged(span for rule in rules for span in rule.matches[0].spans))
+    sources = replace(first.matches[0], spans=merge_ranges(span for rule in rules for span in rule.matches[0].spans))
     return (replace(first, matches=(sources, *first.matches[1:])),)
 
 
 @lru_cache(maxsize=_RULES_REMEMBERED)
-def parsed(text: str) -> Rule | None:
+def parse_rule(text: str) -> IptablesRule | None:
     """A rule; None where it is never about ICMP."""
-    rule = Rule(text)
+    rule = IptablesRule(text)
     for name, values, negated in _options(shlex.split(text) if '"' in text else text.split()):
         if name in {"-j", "-g"} and values:
-            return replace(rule, target=values[0], goes=name == "-g")
+            return replace(rule, target=values[0], is_goto=name == "-g")
         if name == "-p" and _ICMP.issuperset(values) is negated:
             return None
         if name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
             found = _match(name, values, negated=negated)
             more = (found,) if found else ()
-            rule = replace(rule, matches=(*rule.matches, *more), doubtful=rule.doubtful or not found)
+            rule = replace(rule, matches=(*rule.matches, *more), uncertain=rule.uncertain or not found)
     return rule
 
 
@@ -128,19 +128,19 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str], bool]]:
         negated = False
 
 
-def _match(name: str, values: Sequence[str], *, negated: bool) -> Match | None:
+def _match(name: str, values: Sequence[str], *, negated: bool) -> RuleMatcher | None:
     """None where it is not understood."""
     match name, values:
         case (("-s" | "-d"), [network]):
             # A mask with a gap, which iptables takes, is none of a network.
             with suppress(ValueError):
-                return Match(name, spans=(span(IPv4Network(network)),), negated=negated)
+                return RuleMatcher(name, spans=(address_range(IPv4Network(network)),), negated=negated)
         case (("-i" | "-o"), [_]):
-            return Match(name, tuple(values), negated=negated)
+            return RuleMatcher(name, tuple(values), negated=negated)
         case (("--ctstate" | "--state"), [states]):
-            return Match("--ctstate", tuple(states.split(",")), negated=negated)
+            return RuleMatcher("--ctstate", tuple(states.split(",")), negated=negated)
         case "--icmp-type", [kind] if kind in _TYPES or kind.partition("/")[0].isdecimal():
-            return Match(name, (kind,), negated=negated)
+            return RuleMatcher(name, (kind,), negated=negated)
         case (("--dst-type" | "--src-type"), ["LOCAL"]):
-            return Match(name, negated=negated)
+            return RuleMatcher(name, negated=negated)
     return None

@@ -13,7 +13,7 @@ _POLICY = re.compile(r":(\S+) (\S+) \[(\d+):\d+\]")
 _RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) (.*)")
 
 
-def saved(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
+def parse_rules(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
     """The rules and policies, each with the packets it took; what is neither is passed over."""
     table = ""
     for line in (line if line.isprintable() else printable(line) for line in lines):
@@ -25,7 +25,7 @@ def saved(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
             yield (table, found[2], found[3]), int(found[1] or 0)
 
 
-def is_named(device: str | None, value: str) -> bool:
+def interface_matches(device: str | None, value: str) -> bool:
     """Whether a rule's `-i` or `-o` is about an interface; None is none."""
     if device is None:
         return False

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.host_output import Section, printable, reading
+from dockmesh.core.host_output import Section, parsing, printable
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter import firewalld
-from dockmesh.core.netfilter.counters import Packet, Rule
+from dockmesh.core.netfilter.counters import CountedRule, Packet
 
 DOCKERS = "ip docker-bridges"
 OWN = "ip dockmesh"
@@ -23,7 +23,7 @@ _ALWAYS = {"prerouting", "postrouting"}
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class DropRule:
     """A rule that drops or rejects, or a policy where `text` is empty. `took` is None where it has no counter.
 
     `handle` is what nft deletes it by.
@@ -32,11 +32,11 @@ class Refusal:
     table: str
     chain: str
     text: str
-    took: int | None
+    packets: int | None
     handle: int | None = None
 
 
-def marked(before: Section, after: Section) -> tuple[Rule, ...]:
+def mark_rules(before: Section, after: Section) -> tuple[CountedRule, ...]:
     """The rules by which dockmesh's own table marks what peers send, told as the accepts of iptables they stand for.
 
     Raises:
@@ -44,37 +44,38 @@ def marked(before: Section, after: Section) -> tuple[Rule, ...]:
     """
     had: dict[str, int] = dict(_marks(before))
     return tuple(
-        Rule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, took - had.get(text, 0))) for text, took in _marks(after)
+        CountedRule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, took - had.get(text, 0)))
+        for text, took in _marks(after)
     )
 
 
 def _marks(section: Section) -> Iterator[tuple[str, int]]:
     for line in _tables(section).get(OWN, {}).get("forward", []):
         if found := _MARKS.match(line):
-            with reading("table ip dockmesh"):
+            with parsing("table ip dockmesh"):
                 yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3])
 
 
-def refusals(before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+def foreign_drops(before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
     """What of others' tables may refuse such a packet: what counted one first, and of what does not count all."""
     found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
-    return tuple(sorted(found, key=lambda each: each.took is None))
+    return tuple(sorted(found, key=lambda each: each.packets is None))
 
 
-def refused_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[Refusal, ...]:
+def drops_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
     """What of a table has refused such packets."""
-    return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.took)
+    return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.packets)
 
 
-def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
-    had = {(each.table, each.chain, each.text): each.took for each in _all(before, packet, of)}
+def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[DropRule]:
+    had = {(each.table, each.chain, each.text): each.packets for each in _all(before, packet, of)}
     for each in _all(after, packet, of):
-        took = None if each.took is None else each.took - (had.get((each.table, each.chain, each.text)) or 0)
+        took = None if each.packets is None else each.packets - (had.get((each.table, each.chain, each.text)) or 0)
         if took is None or took > 0:
-            yield replace(each, took=took)
+            yield replace(each, packets=took)
 
 
-def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[Refusal]:
+def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[DropRule]:
     """Chains are followed to their hook only by their table: one that is jumped to counts where its table has one."""
     for table, chains in _tables(section).items():
         if not of(table):
@@ -88,15 +89,15 @@ def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterato
                 yield from _in(table, chain, lines, packet)
 
 
-def _in(table: str, chain: str, lines: list[str], packet: Packet) -> Iterator[Refusal]:
+def _in(table: str, chain: str, lines: list[str], packet: Packet) -> Iterator[DropRule]:
     for line in lines:
         if line.startswith("type "):
             if "policy drop" in line:
-                yield Refusal(table, chain, "", None)
+                yield DropRule(table, chain, "", None)
         elif _VERDICT.search(line) and all(_about(found, packet) for found in _ABOUT.finditer(line)):
             counter = _COUNTER.search(line)
             text, _, handle = _COUNTER.sub("", line).partition(" # handle ")
-            yield Refusal(table, chain, text, int(counter[1]) if counter else None, int(handle) if handle else None)
+            yield DropRule(table, chain, text, int(counter[1]) if counter else None, int(handle) if handle else None)
 
 
 def _about(found: re.Match[str], packet: Packet) -> bool:

@@ -42,51 +42,51 @@ class Reason(NamedTuple):
     text: str
 
 
-class Sieve:
+class PacketVerdicts:
     """The packets of the hosts `left` get through."""
 
     def __init__(self, hosts: int) -> None:
         self.left = hosts
-        self.stops: list[tuple[int, Reason]] = []
-        self.doubts: list[tuple[int, Reason]] = []
+        self.blocks: list[tuple[int, Reason]] = []
+        self.uncertainties: list[tuple[int, Reason]] = []
 
-    def stop(self, hosts: int, why: Reason) -> None:
+    def block(self, hosts: int, why: Reason) -> None:
         """Take out what does not pass."""
         if hosts := hosts & self.left:
             self.left &= ~hosts
-            self.stops.append((hosts, why))
+            self.blocks.append((hosts, why))
 
-    def doubt(self, hosts: int, why: Reason) -> None:
+    def mark_uncertain(self, hosts: int, why: Reason) -> None:
         """Note of what stays in that nobody can say."""
         if hosts := hosts & self.left:
-            self.doubts.append((hosts, why))
+            self.uncertainties.append((hosts, why))
 
-    def take(self, part: "Sieve") -> None:
+    def merge(self, part: "PacketVerdicts") -> None:
         """What another sieve found of some of the packets."""
-        for hosts, why in part.doubts:
-            self.doubt(hosts, why)
-        for hosts, why in part.stops:
-            self.stop(hosts, why)
+        for hosts, why in part.uncertainties:
+            self.mark_uncertain(hosts, why)
+        for hosts, why in part.blocks:
+            self.block(hosts, why)
 
     @property
-    def stopped(self) -> int:
+    def blocked(self) -> int:
         """Those that do not pass."""
-        return sum(hosts for hosts, _ in self.stops)
+        return sum(hosts for hosts, _ in self.blocks)
 
     @property
-    def doubted(self) -> int:
+    def uncertain(self) -> int:
         """Those of which nobody can say, some of which may be stopped all the same."""
-        return union(hosts for hosts, _ in self.doubts)
+        return union(hosts for hosts, _ in self.uncertainties)
 
     def why(self, place: int, *, sure: bool) -> Reason | None:
         """What stops the host's packet, or what may if not `sure`."""
-        return next((why for hosts, why in (self.stops if sure else self.doubts) if hosts >> place & 1), None)
+        return next((why for hosts, why in (self.blocks if sure else self.uncertainties) if hosts >> place & 1), None)
 
 
 @dataclass(slots=True)
-class Leaving:
+class EgressResult:
     """What leaves a host. On packets to the hosts `masked` stands its own address, to `odd` one that it has besides."""
 
-    sieve: Sieve
-    masked: int = 0
-    odd: int = 0
+    verdicts: PacketVerdicts
+    masqueraded: int = 0
+    wrong_source: int = 0

@@ -195,7 +195,7 @@ def _harmless(route: KernelRoute, block: IPv4Network, own: AbstractSet[object]) 
 
 def _block(facts: HostFacts, bridge: IPv4Interface) -> IPv4Network | None:
     """docker0's network, and all of Docker's pools where these make one block with it; None where it is no prefix."""
-    pools = facts.actual.bridge.pools if facts.actual.bridge else ()
+    pools = facts.actual.docker.pools if facts.actual.docker else ()
     bases = [pool.base for pool in pools if isinstance(pool.base, IPv4Network)]
     whole = list(collapse_addresses([bridge.network, *bases]))
     block = whole[0] if len(whole) == 1 else bridge.network
@@ -207,7 +207,7 @@ def _block(facts: HostFacts, bridge: IPv4Interface) -> IPv4Network | None:
 
 
 def _docker0(facts: HostFacts) -> IPv4Interface | None:
-    return facts.actual.bridge.address if facts.actual.bridge else None
+    return facts.actual.docker.address if facts.actual.docker else None
 
 
 def _docker_devices(facts: HostFacts) -> set[str]:

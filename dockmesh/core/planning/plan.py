@@ -8,7 +8,7 @@ from typing import Literal
 from dockmesh.core.desired.uplinks import Narrowest
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.planning.reasons import reason
-from dockmesh.core.state.diff import Change, difference, explained
+from dockmesh.core.state.diff import Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
 
 
@@ -184,5 +184,5 @@ def plan_host(
     notes: Iterable[Note] = (),
 ) -> HostPlan:
     """The plan of one host that could be read."""
-    changes = explained(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
+    changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
     return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)

@@ -26,7 +26,7 @@ class Prefixes:
         }
         for family, place in sorted(found):
             host = self.fleet.hosts[place]
-            there = host.stack(family)
+            there = host.network(family)
             if there and there.prefix and host.name != self.own:
                 yield host.name, there.prefix
 
@@ -41,9 +41,9 @@ class Prefixes:
 
     def _in_order(self, family: Family) -> tuple[list[int], list[tuple[int, int, int]]]:
         """Where prefixes start; and the same with their ends and the places of their hosts."""
-        made = self.fleet.made
+        made = self.fleet.cache
         if ("prefixes", family) not in made:
-            stacks = ((place, host.stack(family)) for place, host in enumerate(self.fleet.hosts))
+            stacks = ((place, host.network(family)) for place, host in enumerate(self.fleet.hosts))
             prefixes = ((place, stack.prefix) for place, stack in stacks if stack and stack.prefix)
             rows = sorted((int(each.network_address), int(each.broadcast_address), place) for place, each in prefixes)
             made["prefixes", family] = [start for start, _end, _place in rows], rows

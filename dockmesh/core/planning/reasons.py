@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.desired.uplinks import Narrowest
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Bridge, Chain, File, Forwarding, Route, SourceNat, Unit
+from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, Unit
 
 
 def reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
@@ -24,7 +24,7 @@ def reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
             return _file_reason(change, path)
         case Unit():
             return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
-        case Bridge():
+        case DockerNetworking():
             return " ".join(_restart_reasons(change, facts, narrow))
         case Forwarding() as switch:
             return _forwarding_reason(switch)
@@ -32,8 +32,8 @@ def reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
 
 _FILE_REASONS = {
     (ORIGINAL_JSON, False): "keeps what the host was found with, for destroy",
-    (REASSERT, False): "routes and rules, for the host to put back by itself",
-    (REASSERT, True): "nothing is left to put back",
+    (REASSERT_SCRIPT, False): "routes and rules, for the host to put back by itself",
+    (REASSERT_SCRIPT, True): "nothing is left to put back",
     (ORIGINAL_JSON, True): "the host is as it was found",
     (DAEMON_JSON, True): "there was none before dockmesh",
 }
@@ -47,8 +47,8 @@ def _file_reason(change: Change, path: str) -> str:
 
 
 def _daemon_reasons(before: str | None, after: str) -> Iterator[str]:
-    addressed = daemon_json.agreed(before, after, daemon_json.OWN_KEYS)
-    admitting = daemon_json.agreed(before, after, daemon_json.NFTABLES_KEYS)
+    addressed = daemon_json.same_values(before, after, daemon_json.OWN_KEYS)
+    admitting = daemon_json.same_values(before, after, daemon_json.NFTABLES_KEYS)
     if not addressed:
         yield "docker0 and new networks need addresses that no peer has"
     if not admitting:
@@ -103,8 +103,8 @@ def _source_reason(*, kept: bool) -> str:
 
 
 def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Iterator[str]:
-    before = change.before if isinstance(change.before, Bridge) else Bridge(None)
-    after = change.after if isinstance(change.after, Bridge) else Bridge(None)
+    before = change.before if isinstance(change.before, DockerNetworking) else DockerNetworking(None)
+    after = change.after if isinstance(change.after, DockerNetworking) else DockerNetworking(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
     moves6 = f"docker0 moves from {before.address6 or 'no IPv6'} to {after.address6 or 'no IPv6'}"
     pools = "Docker gets other pools for new networks"
@@ -122,7 +122,7 @@ def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Ite
         yield f"and removes for good, as they run with --rm: {', '.join(lost)}"
 
 
-def _size_reason(before: Bridge, after: Bridge, narrow: Narrowest) -> str:
+def _size_reason(before: DockerNetworking, after: DockerNetworking, narrow: Narrowest) -> str:
     if after.mtu > before.mtu:
         return f"docker0 sends up to {after.mtu} bytes again"
     why = f", as {narrow.device} of {narrow.host} takes no more" if after.mtu == narrow.mtu else ""

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.errors import StaleReason, UsageCode, UsageError
 
 _FORMAT = "dockmesh/plan/1"
 
 
-def sealed(document: Mapping[str, Any], inventory: str, texts: Texts) -> dict[str, Any]:
+def sealed(document: Mapping[str, Any], inventory: str, texts: Templates) -> dict[str, Any]:
     """The plan document with the fingerprints of the inventory's text and of the templates."""
     return {**document, "inventory": _fingerprint(inventory), "templates": _fingerprint(json.dumps(asdict(texts)))}
 

@@ -14,15 +14,15 @@ from typing import Literal, get_args
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Address, Family, family_of
 from dockmesh.core.desired.firewall import iptables, nft
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL
-from dockmesh.core.host_output import Section, quoted, reading
+from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.planning.plan import HostPlan
-from dockmesh.core.shared import Rows
+from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import codec
-from dockmesh.core.state.diff import Change, additions, ordered
+from dockmesh.core.state.diff import Change, as_additions, ordered
 from dockmesh.core.state.resources import (
     FORWARDING,
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
     Forwarding,
     HostState,
@@ -30,9 +30,9 @@ from dockmesh.core.state.resources import (
     Route,
     SourceNat,
     Unit,
-    nft_family,
+    nft_family_name,
 )
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.errors import HostError, HostErrorCode
 
 _END = "END_OF_INPUT"
@@ -59,7 +59,7 @@ class Answer:
     error: str | None
 
 
-def reader(texts: Texts, peers: Iterable[Address]) -> str:
+def reader(texts: Templates, peers: Iterable[Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
     return _script(texts.sections, texts.kernel, texts.facts, _peers(peers), call="read_facts")
 
@@ -67,7 +67,7 @@ def reader(texts: Texts, peers: Iterable[Address]) -> str:
 def transaction(
     plan: HostPlan,
     before: HostState,
-    texts: Texts,
+    texts: Templates,
     peers: Iterable[Address],
     *,
     run: str,
@@ -77,7 +77,7 @@ def transaction(
 
     `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
     """
-    back = _back(ordered(Rows.of(plan.changes).mapped("inverse", Change.inverse)))
+    back = _back(ordered(SharedSequence.of(plan.changes).mapped("inverse", Change.inverse)))
     revert = _script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
     return _script(
         texts.sections,
@@ -89,32 +89,34 @@ def transaction(
         f"RUN={quote(run)} BASIS={quote(plan.basis)} CONFIRM_S={confirm_within_s}",
         _forward(plan.changes),
         back,
-        _pending(revert, codec.dump(before)),
+        _pending(revert, codec.dump_state(before)),
         # Verbs read stdin, and stdin is this script: it must be read to its end first.
         "transact </dev/null",
         call="read_facts",
     )
 
 
-def confirmation(texts: Texts, *, run: str, remember: bool) -> str:
+def confirmation(texts: Templates, *, run: str, remember: bool) -> str:
     """The script that lets the change of `run` stay. `remember`: as what rollback comes back to, take its before."""
     keep = f"RUN={quote(run)} REMEMBER={'yes' if remember else 'no'}"
     return _script(texts.sections, texts.verbs, texts.transaction, keep, call="confirm")
 
 
-def reversal(texts: Texts) -> str:
+def reversal(texts: Templates) -> str:
     """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
     return _script(texts.sections, _REVERSAL, call="true")
 
 
-def reassertion(state: HostState, texts: Texts) -> str:
+def reassertion(state: HostState, texts: Templates) -> str:
     """What the host runs by itself to put its routes and rules back; it leaves a transaction under way alone.
 
     Forwarding of IPv6 is Docker's to switch on, at each of its starts.
     """
     switches = (each for each in state.of(Forwarding) if each.family == IPV4)
-    wanted: Rows[Resource] = Rows.of(switches, state.of(Chain), state.of(SourceNat), state.of(Route))
-    calls = (f"{step} || failed=1" for step in _steps(additions(wanted)))
+    wanted: SharedSequence[Resource] = SharedSequence.of(
+        switches, state.of(Chain), state.of(SourceNat), state.of(Route)
+    )
+    calls = (f"{step} || failed=1" for step in _steps(as_additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
 
@@ -142,22 +144,22 @@ def answer(section: Section) -> Answer:
     Raises:
         HostError: the section is not what the transaction writes.
     """
-    with reading("outcome"):
+    with parsing("outcome"):
         document = json.loads(section.text)
         status, code, error = document["status"], document["code"], document["error"]
         if not _CODE.fullmatch(code):
             raise ValueError(code)
     if status not in get_args(Status):
         raise HostError(
-            f"the transaction ended as {quoted(str(status))!r}, which dockmesh does not know",
+            f"the transaction ended as {sanitize(str(status))!r}, which dockmesh does not know",
             code=HostErrorCode.ANSWER_UNREADABLE,
         )
-    return Answer(status, code or None, quoted(str(error)) or None)
+    return Answer(status, code or None, sanitize(str(error)) or None)
 
 
 def _peers(peers: Iterable[Address]) -> str:
     of = dict.fromkeys(FAMILIES, "")
-    for family, run in Rows.of(peers).runs("family", family_of):
+    for family, run in SharedSequence.of(peers).runs("family", family_of):
         of[family] += run.written("peer", lambda peer: f"{peer} ")
     return f"PEERS={quote(of[IPV4].rstrip())} PEERS6={quote(of[IPV6].rstrip())}"
 
@@ -175,7 +177,7 @@ def _back(changes: Sequence[Change]) -> str:
 
 def _steps(changes: Sequence[Change]) -> Iterator[str]:
     """Each step is a call with its input as here-document; routes of a family go in one batch, units are settled."""
-    for what, group in Rows.of(changes).runs("batch", _batch):
+    for what, group in SharedSequence.of(changes).runs("batch", _batch):
         if isinstance(what, int):
             yield _with_input(f"change_routes {what}", group.written("route", _route))
             continue
@@ -209,9 +211,9 @@ def _step(change: Change) -> str:
         case Chain() as chain:
             return _chain(change, chain)
         case SourceNat() as nat:
-            ip = nft_family(nat.family)
+            ip = nft_family_name(nat.family)
             return f"remove_nat {ip}" if change.after is None else _with_input(f"put_nat {ip}", nft(nat))
-        case Bridge() as bridge:
+        case DockerNetworking() as bridge:
             return _bridge(change, bridge)
         case Unit() as unit:
             return _unit(change, unit)
@@ -227,22 +229,24 @@ def _file(change: Change, file: File) -> str:
     return _with_input(f"put_file {quote(file.path)} {quote(file.mode or '644')}", _base64(file.text))
 
 
-def _bridge(change: Change, bridge: Bridge) -> str:
+def _bridge(change: Change, bridge: DockerNetworking) -> str:
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
     own = (bridge.address, bridge.address6, pools, bridge.mtu)
     state = " ".join(quote(str(each or "")) for each in (*own, *_admission(change)))
-    if bridge.way_in is None:
+    if bridge.startup_json is None:
         return f"restart_docker {state}"
-    return _with_input(f"restart_docker_by {state}", _base64(bridge.way_in))
+    return _with_input(f"restart_docker_by {state}", _base64(bridge.startup_json))
 
 
 def _admission(change: Change) -> Iterator[str]:
     """What Docker shall let in, in the words of `docker_admits`, if that changes. With iptables, none can be told."""
-    before, after = (side.admission if isinstance(side, Bridge) else None for side in (change.before, change.after))
+    before, after = (
+        side.admission if isinstance(side, DockerNetworking) else None for side in (change.before, change.after)
+    )
     if before != after:
         mark = after and after.mark
         borne = f"0x{mark.value:08x}/0x{mark.mask:08x}" if mark else "none"
-        yield f"{borne} {'yes' if after.direct else 'no'}" if after else "iptables"
+        yield f"{borne} {'yes' if after.direct_routing else 'no'}" if after else "iptables"
 
 
 def _base64(text: str) -> str:
@@ -260,7 +264,7 @@ def _chain(change: Change, chain: Chain) -> str:
     own = f"{iptables(chain.family)} {quote(chain.table)} {quote(chain.name)}"
     if change.after is None:
         return f"remove_chain {own}"
-    rules = Rows.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
+    rules = SharedSequence.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
     # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
     hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
     return _with_input(f"put_chain {own} {quote(hook)}", rules)
@@ -277,7 +281,7 @@ def _route(change: Change) -> str:
     route = change.resource
     assert isinstance(route, Route)  # noqa: S101 (grouped by kind)
     verb = "del" if change.after is None else "replace"
-    return f"route {verb} {route.words} proto {PROTOCOL} metric {METRIC}\n"
+    return f"route {verb} {route.ip_route_args} proto {PROTOCOL} metric {METRIC}\n"
 
 
 def _with_input(call: str, text: str) -> str:

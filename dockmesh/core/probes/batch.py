@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.facts.links import Link
-from dockmesh.core.host_output import Section, quoted
+from dockmesh.core.host_output import Section, sanitize
 from dockmesh.core.model import Fleet
 from dockmesh.core.probes.full_size import HEADERS_BYTES, Whole, lost, whole
 from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
 from dockmesh.core.probes.source_check import payload
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
 
 _COUNT = 3
@@ -33,7 +33,7 @@ _COMPLAINT = re.compile(
 
 
 def row_script(
-    questions: Sequence[Probe], targets: Mapping[str, Target], texts: Texts, *, pid: int | None, number: int
+    questions: Sequence[Probe], targets: Mapping[str, Target], texts: Templates, *, pid: int | None, number: int
 ) -> str:
     """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
     sizes = _sizes(questions, targets)
@@ -170,7 +170,7 @@ def _reachability(question: Probe, said: str, large: Whole | None, own: Collecti
 
 
 def _unsent(said: str) -> Failure:
-    words = quoted(said.replace("|", " "))
+    words = sanitize(said.replace("|", " "))
     if not words:
         return Failure(FailureCode.NO_PING, "the host ran no ping for it")
     return Failure(FailureCode.NO_PING if _MISSING.search(words) else FailureCode.PING_FAILED, words)
@@ -183,7 +183,7 @@ def _complaint(question: Probe, said: str, own: Collection[Address]) -> Failure:
     if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
         dead = f"next hop dead: nothing on the LAN answers for {question.target}"
         return Failure(FailureCode.NEXT_HOP_DEAD, dead)
-    return Failure(FailureCode.ICMP_ERROR, f"{quoted(complaint[2])}, says {quoted(complaint[1])}")
+    return Failure(FailureCode.ICMP_ERROR, f"{sanitize(complaint[2])}, says {sanitize(complaint[1])}")
 
 
 def _failure(answer: Reachability, said: str, own: Collection[Address]) -> Failure | None:

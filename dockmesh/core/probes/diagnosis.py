@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import FAMILIES, Family
-from dockmesh.core.compact import folded
+from dockmesh.core.compact import compact_names
 from dockmesh.core.model import Fleet
 from dockmesh.core.probes.join_state import Standing, unjoined
 from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
@@ -56,13 +56,13 @@ def _narrow(answer: Reachability, targets: Mapping[str, Target]) -> Failure | No
 
 
 def _lacking(fleet: Fleet, known: Mapping[str, Standing], family: Family) -> _Lacking:
-    taking_part = [host for host in fleet.hosts if host.stack(family)]
+    taking_part = [host for host in fleet.hosts if host.network(family)]
     hosts = {host.name: host for host in taking_part if host.name in known}
     apart = {name: why for name, host in hosts.items() if (why := unjoined(host, known[name], family))}
     strangers: dict[str, list[str]] = {}
     for name in (name for name in hosts if name not in apart):
         for peer in taking_part:
-            there = peer.stack(family)
+            there = peer.network(family)
             if peer.name != name and there and there.prefix and there.prefix not in known[name].routes:
                 strangers.setdefault(peer.name, []).append(name)
     return _Lacking(_told_once(apart, fleet), strangers)
@@ -72,7 +72,7 @@ def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
     """Many that have not joined are told of in one breath."""
     if len(apart) <= _NAMED:
         return apart
-    names = ", ".join(folded(apart, {host.name: host.tags for host in fleet.hosts}))
+    names = ", ".join(compact_names(apart, {host.name: host.tags for host in fleet.hosts}))
     return dict.fromkeys(apart, f"{names}: {len(apart)} hosts have not joined the mesh: dockmesh apply")
 
 

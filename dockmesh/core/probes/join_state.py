@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from dockmesh.core.addresses import IPV4, Family, Interface, Network
-from dockmesh.core.facts.iproute import METRIC, address_of
+from dockmesh.core.facts.iproute import METRIC, parse_address_line
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
@@ -31,7 +31,7 @@ def standing(sections: Mapping[str, Section]) -> Standing:
 
 def unjoined(host: Host, found: Standing, family: Family = IPV4) -> str | None:
     """Why nothing of `host` can be reached in a family, where its docker0 is not the inventory's; else None."""
-    own = host.stack(family)
+    own = host.network(family)
     if own is None or own.bridge is None or own.bridge in found.docker0:
         return None
     its = min((str(each) for each in found.docker0 if each.version == family), default="without address")
@@ -42,7 +42,7 @@ def unjoined(host: Host, found: Standing, family: Family = IPV4) -> str | None:
 def _docker0(section: Section) -> Iterator[Interface]:
     for line in section.lines():
         with suppress(ValueError):
-            device, address = address_of(line)
+            device, address = parse_address_line(line)
             if device == DOCKER_BRIDGE:
                 yield address
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from dockmesh.core.addresses import IPV4, Address
-from dockmesh.core.host_output import Section, reading
+from dockmesh.core.host_output import Section, parsing
 
 _ELEMENT = re.compile(r"([\d.]{7,15}|[\da-f:]{2,39}) \. ([\d.]{7,15}|[\da-f:]{2,39}) \. (\d{1,5})\b")
 # The headers in a packet's length as its own header has it: in IPv6 that is without the header itself.
@@ -30,7 +30,7 @@ def seen(section: Section) -> frozenset[Seen]:
     """
     if section.status != 0:
         return frozenset()
-    with reading("the pings seen"):
+    with parsing("the pings seen"):
         return frozenset(_ping(*found) for found in _ELEMENT.findall(section.text))
 
 

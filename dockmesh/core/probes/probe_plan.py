@@ -29,7 +29,7 @@ def probes(
 
 
 def _of_pair(source: Host, target: Host, family: Family) -> Iterator[Probe]:
-    here, there = source.stack(family), target.stack(family)
+    here, there = source.network(family), target.network(family)
     if here is None or there is None:
         return
     if there.prefix and source.name != target.name:

@@ -7,20 +7,20 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Interface
 from itertools import islice, repeat
 
 from dockmesh.core.addresses import Address, Interface
-from dockmesh.core.facts.iproute import address_of
-from dockmesh.core.facts.links import Link, links
-from dockmesh.core.host_output import Section, quoted, reading
+from dockmesh.core.facts.iproute import parse_address_line
+from dockmesh.core.facts.links import Link, parse_links
+from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes.join_state import SCRIPT, standing
 from dockmesh.core.probes.model import Failure, FailureCode, Target
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 
 HOLD_S = 120
 _CANDIDATES = 16
 _NONE = "-"
 
 
-def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int) -> str:
+def target_script(host: Host, texts: Templates, *, offset: int, hold_s: int) -> str:
     """The script that finds, or makes, what `host` offers to be probed, for at most `hold_s` seconds.
 
     `offset` spreads concurrent runs' choices.
@@ -29,7 +29,7 @@ def target_script(host: Host, texts: Texts, *, offset: int, hold_s: int) -> str:
     return "\n".join((texts.sections, texts.probe, *lines, "section end true", ""))
 
 
-def offer_script(host: Host, texts: Texts, *, offset: int, hold_s: int, observe: bool) -> str:
+def offer_script(host: Host, texts: Templates, *, offset: int, hold_s: int, observe: bool) -> str:
     """As `target_script`, for `Session.hold`: when it is let go, it ends what it made, and tells what it observed.
 
     It runs whole or not at all, and to its end also where nobody listens any more.
@@ -80,7 +80,7 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
     section = sections["target"]
     if section.status != 0:
         return replace(bridges, error=_no_container(host, section))
-    with reading("target"):
+    with parsing("target"):
         address, address6, pid, what, mtu = section.text.split()
         return replace(
             bridges,
@@ -108,7 +108,7 @@ def _no_container(host: Host, section: Section) -> Failure:
     if section.text == "docker.service is not active":
         reason = f"Docker is not running on {host.name}: systemctl start docker"
         return Failure(FailureCode.DOCKER_STOPPED, reason)
-    return Failure(FailureCode.NO_CONTAINER, f"{host.name} has no container to probe: {quoted(section.text)}")
+    return Failure(FailureCode.NO_CONTAINER, f"{host.name} has no container to probe: {sanitize(section.text)}")
 
 
 def _without_docker(host: Host, itself: Target) -> Target:
@@ -124,13 +124,13 @@ def _uplink(host: Host, sections: Mapping[str, Section]) -> Link | None:
     """The interface with the address that peers have as next hop. What is unreadable is passed over."""
     for line in sections["addresses"].lines():
         with suppress(ValueError, IndexError):
-            device, address = address_of(line)
+            device, address = parse_address_line(line)
             if address.ip == host.underlay:
-                return links(sections["links"].lines()).get(device)
+                return parse_links(sections["links"].lines()).get(device)
     return None
 
 
 def _addresses(sections: Mapping[str, Section]) -> Iterator[Address]:
     for line in (*sections["addresses"].lines(), *sections["addresses6"].lines()):
         with suppress(ValueError, IndexError):
-            yield address_of(line)[1].ip
+            yield parse_address_line(line)[1].ip

@@ -6,16 +6,16 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
-from dockmesh.core.host_output import reading
-from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT, UNITS
+from dockmesh.core.host_output import parsing
+from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
 from dockmesh.core.state.resources import (
-    Admission,
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
+    FirewallMark,
     Forwarding,
     HostState,
-    Mark,
+    NftAdmission,
     Pool,
     Resource,
     Route,
@@ -29,18 +29,18 @@ _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}
 
 
-def dump(state: HostState) -> str:
+def dump_state(state: HostState) -> str:
     """The state as a document that `load` reads."""
     return json.dumps({"format": _FORMAT, "resources": dump_resources(state.resources)}, indent=1) + "\n"
 
 
-def load(text: str) -> HostState:
+def load_state(text: str) -> HostState:
     """The state that `dump` wrote.
 
     Raises:
         HostError: the text is not what `dump` writes.
     """
-    with reading("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
+    with parsing("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
         return HostState(load_resources(json.loads(text)["resources"]))
 
 
@@ -74,7 +74,7 @@ def _row(resource: Resource) -> list[Any]:
             return ["chain", table, name, hook, list(rules), family]
         case SourceNat(prefix, peers, family, marks):
             return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family, list(marks)]
-        case Bridge():
+        case DockerNetworking():
             return _bridge_row(resource)
         case Unit(name, text, active):
             return ["unit", name, text, active]
@@ -87,7 +87,7 @@ def _resource(row: list[Any]) -> Resource:
     match row:
         case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
             return route(ip_network(prefix), ip_address(next_hop), device)
-        case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT}:
+        case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT}:
             return File(path, text, mode)
         case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
             return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
@@ -105,32 +105,32 @@ def _resource(row: list[Any]) -> Resource:
             raise ValueError(f"no resource: {row!r}")
 
 
-def _bridge_row(bridge: Bridge) -> list[Any]:
+def _bridge_row(bridge: DockerNetworking) -> list[Any]:
     own, own6 = (str(each) if each else None for each in (bridge.address, bridge.address6))
     admission = bridge.admission
     mark = [admission.mark.value, admission.mark.mask] if admission and admission.mark else None
-    lets_in = [mark, admission.direct] if admission else None
-    return ["bridge", own, dump_pools(bridge.pools), bridge.way_in, own6, bridge.mtu, lets_in]
+    lets_in = [mark, admission.direct_routing] if admission else None
+    return ["bridge", own, dump_pools(bridge.pools), bridge.startup_json, own6, bridge.mtu, lets_in]
 
 
-def _bridge(columns: list[Any]) -> Bridge:
+def _bridge(columns: list[Any]) -> DockerNetworking:
     match columns:
         case [str() | None as own, [*pools], str() | None as way_in, str() | None as own6, int(mtu), lets_in]:
             address = IPv4Interface(own) if own else None
             address6 = IPv6Interface(own6) if own6 else None
-            return Bridge(address, load_pools(pools), way_in, address6, mtu, _admission(lets_in))
+            return DockerNetworking(address, load_pools(pools), way_in, address6, mtu, _admission(lets_in))
         case _:
             raise ValueError(f"no bridge: {columns!r}")
 
 
-def _admission(row: list[Any] | None) -> Admission | None:
+def _admission(row: list[Any] | None) -> NftAdmission | None:
     match row:
         case None:
             return None
         case [None, bool(direct)]:
-            return Admission(None, direct)
+            return NftAdmission(None, direct)
         case [[int(value), int(mask)], bool(direct)]:
-            return Admission(Mark(value, mask), direct)
+            return NftAdmission(FirewallMark(value, mask), direct)
         case _:
             raise ValueError(f"no admission: {row!r}")
 

@@ -14,16 +14,16 @@ from math import isfinite
 from typing import Any
 
 from dockmesh.core import fwmark
-from dockmesh.core.state.resources import Admission, Bridge, Pool
+from dockmesh.core.state.resources import DockerNetworking, NftAdmission, Pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
 # The first version that knows the key bip6. It keeps to the address that docker0 had last where the key is absent.
-BIP6 = 28
-FWMARK = "bridge-accept-fwmark"
-DIRECT = "allow-direct-routing"
-NFTABLES_KEYS = (FWMARK, DIRECT)
-_DOCKMESHS = Admission(fwmark.parse(fwmark.OWN), direct=True)
+BIP6_SINCE = 28
+FWMARK_KEY = "bridge-accept-fwmark"
+DIRECT_ROUTING_KEY = "allow-direct-routing"
+NFTABLES_KEYS = (FWMARK_KEY, DIRECT_ROUTING_KEY)
+_DOCKMESHS = NftAdmission(fwmark.parse(fwmark.OWN), direct_routing=True)
 # A value's place: the names on the way to it, the outermost first.
 Path = tuple[str, ...]
 _ABSENT = object()
@@ -61,7 +61,7 @@ def _fault(text: str) -> str | None:
     return None if isinstance(document, dict) else "not a JSON object"
 
 
-def merge(text: str | None, own: Mapping[str, Any], *, lapsed: Iterable[str] = (), original: str | None = None) -> str:
+def merge(text: str | None, own: Mapping[str, Any], *, stale: Iterable[str] = (), original: str | None = None) -> str:
     """The file with the keys of `own` set: each in its place where it was, else at the end.
 
     Those of `lapsed`, which dockmesh set before, become what `original` has. A text that is like that already comes
@@ -71,11 +71,11 @@ def merge(text: str | None, own: Mapping[str, Any], *, lapsed: Iterable[str] = (
         DaemonJsonError: one of the texts is no JSON object.
     """
     document = load(text)
-    wanted = {**_given_back(document, load(original), lapsed), **own}
+    wanted = {**_given_back(document, load(original), stale), **own}
     return text if text is not None and wanted == document else _dump(wanted, like=text)
 
 
-def get(text: str | None, path: Path) -> Any:
+def value_at(text: str | None, path: Path) -> Any:
     """The value at that place, None where there is none.
 
     Raises:
@@ -84,13 +84,13 @@ def get(text: str | None, path: Path) -> Any:
     return _or_none(_at(load(text), path))
 
 
-def size_of(value: Any) -> int | None:
+def parse_mtu(value: Any) -> int | None:
     """An MTU: a number in one place of the file, a text in another; Docker takes 0 for none."""
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     return number if type(number) is int and number > 0 else None
 
 
-def put(text: str, values: Mapping[Path, Any]) -> str:
+def with_values(text: str, values: Mapping[Path, Any]) -> str:
     """The file with these values in their places; where one is None, there is none afterwards.
 
     A text that has them already comes back as it is, to the byte.
@@ -105,7 +105,7 @@ def put(text: str, values: Mapping[Path, Any]) -> str:
     return _dump(document, like=text) if other else text
 
 
-def naming(text: str | None, bridge: Bridge) -> str | None:
+def startup_json(text: str | None, bridge: DockerNetworking) -> str | None:
     """The file with which Docker comes up with docker0 and pools as in `bridge`; None where `text` is one.
 
     Docker that runs may differ from its file: it has remembered an address, or somebody changed the file since.
@@ -114,7 +114,7 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
         DaemonJsonError: the text is no JSON object.
     """
     document = load(text)
-    named, mtu = _named(document), size_of(document.get("mtu"))
+    named, mtu = _named(document), parse_mtu(document.get("mtu"))
     # Where the file names no MTU, it is Docker's own, or that of a flag; what is let in, Docker does not remember.
     if bridge.address is None or (
         named and replace(named, mtu=mtu or bridge.mtu, admission=bridge.admission) == bridge
@@ -130,12 +130,12 @@ def naming(text: str | None, bridge: Bridge) -> str | None:
     if bridge.address6:
         document |= {"ipv6": True, "fixed-cidr-v6": str(bridge.address6.network)}
         # Only those versions take another one that know the key.
-        if bridge.address6 != first_of(bridge.address6.network):
+        if bridge.address6 != first_address(bridge.address6.network):
             document["bip6"] = str(bridge.address6)
     return _dump(document, like=text)
 
 
-def agreed(text: str | None, other: str | None, keys: Iterable[str]) -> bool:
+def same_values(text: str | None, other: str | None, keys: Iterable[str]) -> bool:
     """Whether two files say the same of those keys. Of one that is no JSON object, nobody knows."""
     try:
         one, two = load(text), load(other)
@@ -154,7 +154,7 @@ def pools(text: str | None) -> tuple[Pool, ...]:
     return found.pools if found else ()
 
 
-def admission(text: str | None, *, nftables: bool) -> Admission | None:
+def nft_admission(text: str | None, *, nftables: bool) -> NftAdmission | None:
     """What the file has Docker let in of what is routed to containers; a mark that dockmesh cannot use counts as none.
 
     That matters with its nftables backend. With iptables it is None, unless the file still has what dockmesh set.
@@ -163,22 +163,26 @@ def admission(text: str | None, *, nftables: bool) -> Admission | None:
         DaemonJsonError: the text is no JSON object.
     """
     keys = load(text)
-    named = keys.get(FWMARK)
-    found = Admission(fwmark.parse(named) if isinstance(named, str) else None, direct=keys.get(DIRECT) is True)
+    named = keys.get(FWMARK_KEY)
+    found = NftAdmission(
+        fwmark.parse(named) if isinstance(named, str) else None, direct_routing=keys.get(DIRECT_ROUTING_KEY) is True
+    )
     return found if nftables or found == _DOCKMESHS else None
 
 
-def first_of(network: IPv6Network) -> IPv6Interface:
+def first_address(network: IPv6Network) -> IPv6Interface:
     """The address that Docker gives docker0 out of `fixed-cidr-v6` where nothing says otherwise."""
     return IPv6Interface((int(network.network_address) + 1, network.prefixlen))
 
 
-def _named(document: Mapping[str, Any]) -> Bridge | None:
+def _named(document: Mapping[str, Any]) -> DockerNetworking | None:
     """The addresses and the pools that the file names; None where they are none."""
     with suppress(ValueError, TypeError, KeyError):
         rows = document.get("default-address-pools", [])
         pools = tuple(Pool(ip_network(row["base"]), int(row["size"])) for row in rows)
-        return Bridge(IPv4Interface(document["bip"]) if "bip" in document else None, pools, address6=_named6(document))
+        return DockerNetworking(
+            IPv4Interface(document["bip"]) if "bip" in document else None, pools, address6=_named6(document)
+        )
     return None
 
 
@@ -187,7 +191,7 @@ def _named6(document: Mapping[str, Any]) -> IPv6Interface | None:
         return None
     if "bip6" in document:
         return IPv6Interface(document["bip6"])
-    return first_of(IPv6Network(document["fixed-cidr-v6"])) if "fixed-cidr-v6" in document else None
+    return first_address(IPv6Network(document["fixed-cidr-v6"])) if "fixed-cidr-v6" in document else None
 
 
 def restore(text: str | None, original: str | None, also: Collection[Path] = ()) -> str | None:

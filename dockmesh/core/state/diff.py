@@ -7,8 +7,8 @@ from typing import Literal
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.desired.routing import in_order
 from dockmesh.core.names import ORIGINAL_JSON
-from dockmesh.core.shared import Rows
-from dockmesh.core.state.resources import Bridge, Forwarding, HostState, Resource, Route, key_of, keyed
+from dockmesh.core.shared import SharedSequence
+from dockmesh.core.state.resources import DockerNetworking, Forwarding, HostState, Resource, Route, key_of, keyed
 
 Action = Literal["add", "change", "remove", "restart"]
 
@@ -37,7 +37,7 @@ class Change:
     @property
     def action(self) -> Action:
         """What apply does to the resource."""
-        if isinstance(self.resource, Bridge):
+        if isinstance(self.resource, DockerNetworking):
             return "restart"
         if self.before is None:
             return "add"
@@ -48,9 +48,9 @@ class Change:
         return Change(self.after, self.before, self.reason)
 
 
-def difference(actual: HostState, wanted: HostState) -> Rows[Change]:
+def difference(actual: HostState, wanted: HostState) -> SharedSequence[Change]:
     """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
-    before, after = (keyed(state.all_but_routes) for state in (actual, wanted))
+    before, after = (keyed(state.without_routes) for state in (actual, wanted))
     rest = [
         Change(before.get(key), after.get(key))
         for key in before.keys() | after.keys()
@@ -59,25 +59,25 @@ def difference(actual: HostState, wanted: HostState) -> Rows[Change]:
     return _in_their_place(rest, _of_routes(actual.of(Route), wanted.of(Route)))
 
 
-def ordered(changes: Iterable[Change]) -> Rows[Change]:
+def ordered(changes: Iterable[Change]) -> SharedSequence[Change]:
     """The changes in the order in which a host makes them."""
     rest, routes = _apart(changes)
     return _in_their_place(rest, routes)
 
 
-def additions(resources: Iterable[Resource]) -> Rows[Change]:
+def as_additions(resources: Iterable[Resource]) -> SharedSequence[Change]:
     """The changes that make the resources where there is none."""
-    return Rows.of(resources).mapped("added", lambda each: Change(None, each))
+    return SharedSequence.of(resources).mapped("added", lambda each: Change(None, each))
 
 
-def explained(changes: Iterable[Change], reason: Callable[[Change], str]) -> Rows[Change]:
+def with_reasons(changes: Iterable[Change], reason: Callable[[Change], str]) -> SharedSequence[Change]:
     """The changes with reasons; that of a route is the same on every host."""
 
     def told(change: Change) -> Change:
         return Change(change.before, change.after, reason(change))
 
-    runs = Rows.of(changes).runs("route", is_route)
-    return Rows.of(*(run.mapped("told", told) if routes else map(told, run) for routes, run in runs))
+    runs = SharedSequence.of(changes).runs("route", is_route)
+    return SharedSequence.of(*(run.mapped("told", told) if routes else map(told, run) for routes, run in runs))
 
 
 def is_route(change: Change) -> bool:
@@ -85,36 +85,36 @@ def is_route(change: Change) -> bool:
     return isinstance(change.resource, Route)
 
 
-def unmade(changes: Iterable[Change], actual: HostState) -> list[Change]:
+def not_applied(changes: Iterable[Change], actual: HostState) -> list[Change]:
     """The changes that `actual`, read after them, does not show."""
     now = actual.by_key()
     return [change for change in changes if now.get(key_of(change.resource)) != change.after]
 
 
-def _of_routes(had: Rows[Route], shall: Rows[Route]) -> Rows[Change]:
+def _of_routes(had: SharedSequence[Route], shall: SharedSequence[Route]) -> SharedSequence[Change]:
     if not had:
-        return additions(shall).ordered("rank", _rank)
+        return as_additions(shall).ordered("rank", _rank)
     if had == shall:
-        return Rows()
+        return SharedSequence()
     # Most is the same object on both sides; to look at it would take longer than all the rest.
     was, will = (dict(zip(map(id, side), side, strict=True)) for side in (had, shall))
     before = {was[each].prefix: was[each] for each in was.keys() - will.keys()}
     after = {will[each].prefix: will[each] for each in will.keys() - was.keys()}
     changes = (Change(before.get(each), after.get(each)) for each in before.keys() | after.keys())
-    return Rows.of(sorted((each for each in changes if each.before != each.after), key=_rank))
+    return SharedSequence.of(sorted((each for each in changes if each.before != each.after), key=_rank))
 
 
-def _apart(changes: Iterable[Change]) -> tuple[list[Change], Rows[Change]]:
+def _apart(changes: Iterable[Change]) -> tuple[list[Change], SharedSequence[Change]]:
     """What changes but routes; and these, in order."""
-    runs = tuple(Rows.of(changes).runs("route", is_route))
+    runs = tuple(SharedSequence.of(changes).runs("route", is_route))
     rest = [change for routes, run in runs if not routes for change in run]
-    return rest, Rows.of(*(run for routes, run in runs if routes)).ordered("rank", _rank)
+    return rest, SharedSequence.of(*(run for routes, run in runs if routes)).ordered("rank", _rank)
 
 
-def _in_their_place(rest: Sequence[Change], routes: Rows[Change]) -> Rows[Change]:
+def _in_their_place(rest: Sequence[Change], routes: SharedSequence[Change]) -> SharedSequence[Change]:
     first = sorted((change for change in rest if _rank(change) < _ROUTES), key=_rank)
     last = sorted((change for change in rest if _rank(change) > _ROUTES), key=_rank)
-    return Rows.of(first, routes, last)
+    return SharedSequence.of(first, routes, last)
 
 
 def _rank(change: Change) -> tuple[int, tuple[object, ...]]:

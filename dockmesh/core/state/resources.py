@@ -7,8 +7,8 @@ from ipaddress import IPv4Interface, IPv6Interface
 from itertools import chain
 from typing import Any, TypeVar
 
-from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Network, remembered
-from dockmesh.core.shared import Rows
+from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Network, memoized
+from dockmesh.core.shared import SharedSequence
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Route:
     device: str
 
     @cached_property
-    def words(self) -> str:
+    def ip_route_args(self) -> str:
         """The route as `ip route` takes it, but for whose it is."""
         return f"{self.prefix} via {self.next_hop} dev {self.device}"
 
 
-@remembered
+@memoized
 def route(prefix: Network, next_hop: Address, device: str) -> Route:
     """The route, one object for all hosts that have it or shall have it: planning passes over it at a glance."""
     return Route(prefix, next_hop, device)
@@ -102,7 +102,7 @@ DEFAULT_MTU = 1500
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class FirewallMark:
     """A firewall mark: a packet bears it if its own is `value` in the bits of `mask`."""
 
     value: int
@@ -113,18 +113,18 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class NftAdmission:
     """What Docker's nftables backend lets in of what is routed to containers: what bears `mark`, and if `direct`.
 
     Without `direct`, it is dropped for its destination before anybody looks at its mark.
     """
 
-    mark: Mark | None
-    direct: bool
+    mark: FirewallMark | None
+    direct_routing: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Bridge:
+class DockerNetworking:
     """The addresses docker0 really has, Docker's pools for new networks, and the MTU of docker0's containers.
 
     Only a restart of Docker changes them. `way_in` is the daemon.json that makes Docker choose that address, where the
@@ -134,10 +134,10 @@ class Bridge:
 
     address: IPv4Interface | None
     pools: tuple[Pool, ...] = ()
-    way_in: str | None = field(default=None, compare=False)
+    startup_json: str | None = field(default=None, compare=False)
     address6: IPv6Interface | None = None
     mtu: int = DEFAULT_MTU
-    admission: Admission | None = None
+    admission: NftAdmission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,8 @@ class Forwarding:
 
 
 FORWARDING = {IPV4: "net.ipv4.ip_forward", IPV6: "net.ipv6.conf.all.forwarding"}
-Resource = Route | File | Chain | SourceNat | Bridge | Unit | Forwarding
-R = TypeVar("R", Route, File, Chain, SourceNat, Bridge, Unit, Forwarding)
+Resource = Route | File | Chain | SourceNat | DockerNetworking | Unit | Forwarding
+R = TypeVar("R", Route, File, Chain, SourceNat, DockerNetworking, Unit, Forwarding)
 
 
 @dataclass(frozen=True)
@@ -177,30 +177,30 @@ class HostState:
         """The resources under their keys: `(kind, key)` as in the plan document."""
         return keyed(self.resources)
 
-    def of(self, kind: type[R]) -> Rows[R]:
+    def of(self, kind: type[R]) -> SharedSequence[R]:
         """The resources of a type."""
-        return self._by_type.get(kind, Rows())
+        return self._by_type.get(kind, SharedSequence())
 
     @property
-    def all_but_routes(self) -> Iterator[Resource]:
+    def without_routes(self) -> Iterator[Resource]:
         """Of these there are as many as a fleet has hosts, of all others a few."""
         return chain.from_iterable(found for kind, found in self._by_type.items() if kind is not Route)
 
     @cached_property
-    def _by_type(self) -> Mapping[type, Rows[Any]]:
-        types: dict[type, list[Rows[Resource]]] = {}
-        for kind, run in Rows.of(self.resources).runs("type", type):
+    def _by_type(self) -> Mapping[type, SharedSequence[Any]]:
+        types: dict[type, list[SharedSequence[Resource]]] = {}
+        for kind, run in SharedSequence.of(self.resources).runs("type", type):
             types.setdefault(kind, []).append(run)
-        return {kind: Rows.of(*found) for kind, found in types.items()}
+        return {kind: SharedSequence.of(*found) for kind, found in types.items()}
 
     def file(self, path: str) -> File | None:
         """The file at `path`."""
         return next((each for each in self.of(File) if each.path == path), None)
 
     @property
-    def bridge(self) -> Bridge | None:
+    def docker(self) -> DockerNetworking | None:
         """docker0 and Docker's pools, where there is Docker."""
-        return next(iter(self.of(Bridge)), None)
+        return next(iter(self.of(DockerNetworking)), None)
 
     def forwarding(self, family: Family) -> Forwarding | None:
         """Whether the host forwards packets of a family, where that is somebody's to decide."""
@@ -222,8 +222,8 @@ def key_of(resource: Resource) -> tuple[str, str]:
         case Chain(family=family):
             return "firewall", f"{'ip6 ' * (family == IPV6)}{resource.table}/{resource.name}"
         case SourceNat(family=family):
-            return "nat", f"{nft_family(family)} dockmesh"
-        case Bridge():
+            return "nat", f"{nft_family_name(family)} dockmesh"
+        case DockerNetworking():
             return "service", "docker"
         case Unit():
             return "unit", resource.name
@@ -231,6 +231,6 @@ def key_of(resource: Resource) -> tuple[str, str]:
             return "firewall", FORWARDING[family]
 
 
-def nft_family(family: Family) -> str:
+def nft_family_name(family: Family) -> str:
     """What nft calls the family."""
     return "ip" if family == IPV4 else "ip6"

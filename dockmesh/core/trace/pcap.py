@@ -28,7 +28,7 @@ from dpkt.ip import IP
 from dpkt.pcap import DLT_EN10MB, DLT_LINUX_SLL, DLT_RAW, Reader
 from dpkt.sll import SLL
 
-from dockmesh.core.host_output import reading
+from dockmesh.core.host_output import parsing
 from dockmesh.errors import HostError, HostErrorCode
 
 Kind = Literal["request", "reply", "error"]
@@ -79,7 +79,7 @@ def sightings(pcap: bytes) -> tuple[Sighting, ...]:
         HostError: that is no capture.
     """
     try:
-        with reading("capture"):
+        with parsing("capture"):
             return tuple(_sightings(pcap))
     except DpktError as error:
         raise HostError(

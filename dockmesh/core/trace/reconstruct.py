@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from itertools import groupby
 
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.trace.model import Captured, Point, Question
 from dockmesh.core.trace.pcap import TTL_EXCEEDED, Sighting, sightings
 
@@ -166,4 +166,4 @@ def _complaint(captured: Captured, seen: Seen) -> tuple[str | None, bool]:
             names = [host.name for host in hosts if each.source in {host.underlay, host.bridge and host.bridge.ip}]
             return f"{names[0] if names else each.source} says: {each.says}", each.says != TTL_EXCEEDED
     lines = [line for line in captured.said.splitlines() if line.startswith("ping: ")]
-    return (quoted(lines[0]) if lines else None), False
+    return (sanitize(lines[0]) if lines else None), False

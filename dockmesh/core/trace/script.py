@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from shlex import join
 
-from dockmesh.core.host_output import Section, Sections, quoted, reading
+from dockmesh.core.host_output import Section, Sections, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
-from dockmesh.core.templates import Texts
+from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
 from dockmesh.errors import HostError, HostErrorCode
 
@@ -31,7 +31,7 @@ _MAC = re.compile(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}|{_NO_MAC}")
 _PLACES: Mapping[str, Place] = {"container": "container", "bridge": "bridge", "uplink": "uplink"}
 
 
-def find_script(end: Endpoint, texts: Texts, *, offset: int) -> str:
+def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     """The script that finds the container of an end, or makes what status probes."""
     if end.container is None:
         return targets.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
@@ -55,7 +55,7 @@ def found(end: Endpoint, sections: Sections) -> Found:
     return Found(offered.container, offered.pid, offered.held)
 
 
-def begin_script(question: Question, found: Mapping[str, Found], host: Host, texts: Texts) -> str:
+def begin_script(question: Question, found: Mapping[str, Found], host: Host, texts: Templates) -> str:
     """The script that starts the captures on one of the two hosts, and returns when they take packets."""
     there = next(end.host for end in question.ends if end.host != host)
     here, far = found[host.name], found[there.name]
@@ -67,21 +67,21 @@ def begin_script(question: Question, found: Mapping[str, Found], host: Host, tex
 def points(host: Host, sections: Sections) -> tuple[Point, ...]:
     """Read the answer of `begin_script`: the points of a host, from its container to its uplinks."""
     section = _done(sections["points"], "it cannot capture", HostErrorCode.CAPTURE_FAILED)
-    with reading("points"):
+    with parsing("points"):
         found = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
     if all(point.error for point in found):
         raise HostError(f"it cannot capture: {found[0].error}", code=HostErrorCode.CAPTURE_FAILED)
     return found
 
 
-def ping_script(question: Question, found: Mapping[str, Found], texts: Texts) -> str:
+def ping_script(question: Question, found: Mapping[str, Found], texts: Templates) -> str:
     """The script that sends the pings, from the host of the source."""
     here, far = (found[end.host.name] for end in question.ends)
     words = map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, question.size, here.address, far.address))
     return _script(texts, f"section ping ping_far {join(words)}")
 
 
-def collect_script(question: Question, found: Found, texts: Texts) -> str:
+def collect_script(question: Question, found: Found, texts: Templates) -> str:
     """The script that hands the captures of a host over, ends them, and releases what was made for them."""
     release = f"section release release {found.pid}\n" if found.held else ""
     return _script(texts, f"{release}collect {question.run}")
@@ -103,7 +103,7 @@ def captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
                 f"the captures had ended before they were asked for, after {CAPTURE_S} s: trace again",
                 code=HostErrorCode.CAPTURE_ENDED,
             )
-        with reading(name):
+        with parsing(name):
             yield Capture(point, b64decode("".join(sections[name].lines()), validate=True))
 
 
@@ -115,19 +115,19 @@ def packet_filter(size: int) -> str:
     return f"icmp and (({echo}) or ({error}))"
 
 
-def _script(texts: Texts, line: str) -> str:
+def _script(texts: Templates, line: str) -> str:
     return f"{texts.sections}\n{texts.probe}\n{texts.trace}\n{line}\nsection end true\n"
 
 
 def _done(section: Section, what: str, code: HostErrorCode) -> Section:
     if section.status != 0:
-        raise HostError(f"{what}: {quoted(section.text) or f'status {section.status}'}", code=code)
+        raise HostError(f"{what}: {sanitize(section.text) or f'status {section.status}'}", code=code)
     return section
 
 
 def _container(end: Endpoint, section: Section) -> Found:
     _done(section, "nothing to trace", HostErrorCode.NO_CONTAINER)
-    with reading("container"):
+    with parsing("container"):
         pid, *listed = section.lines()
         if int(pid) == 0:
             return Found(end.host.underlay)
@@ -141,4 +141,4 @@ def _container(end: Endpoint, section: Section) -> Found:
 def _point(host: Host, place: str, interface: str, mac: str, said: str = "") -> Point:
     if not _INTERFACE.fullmatch(interface) or not _MAC.fullmatch(mac):
         raise ValueError(f"{interface} {mac}")
-    return Point(host.name, _PLACES[place], interface, None if mac == _NO_MAC else mac, quoted(said) or None)
+    return Point(host.name, _PLACES[place], interface, None if mac == _NO_MAC else mac, sanitize(said) or None)

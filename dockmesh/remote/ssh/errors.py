@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paramiko.ssh_exception import AuthenticationException, BadHostKeyException, PasswordRequiredException, SSHException
 
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Login
 from dockmesh.errors import HostErrorCode, HostFailure
 from dockmesh.remote.ssh.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
@@ -65,7 +65,7 @@ def explain(error: Exception, login: Login, keeper: Line | None = None) -> HostF
 
 def _refused(error: SSHException, place: str, login: Login) -> HostFailure:
     if isinstance(error, PasswordRequiredException) or "password" in str(error).lower():
-        file = quoted(str(error)) if isinstance(error, PasswordRequiredException) else ""
+        file = sanitize(str(error)) if isinstance(error, PasswordRequiredException) else ""
         named = f" ({file})" if file else ""
         return HostFailure(
             HostErrorCode.KEY_ENCRYPTED, f"the key for {place}{named} is encrypted: ssh-add it to your agent"
@@ -82,7 +82,7 @@ def _refused(error: SSHException, place: str, login: Login) -> HostFailure:
 
 
 def _failed(error: Exception, place: str) -> HostFailure:
-    cause = quoted(str(error)) or type(error).__name__
+    cause = sanitize(str(error)) or type(error).__name__
     return HostFailure(HostErrorCode.SSH_FAILED, f"no SSH session with {place} ({cause})")
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from fabric import Connection
 from paramiko import BadHostKeyException, Channel, ChannelException, SSHException
 
-from dockmesh.core.host_output import HELD, quoted
+from dockmesh.core.host_output import HELD_MARKER, sanitize
 from dockmesh.core.model import Host, Login
 from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
 from dockmesh.remote.ssh.config import Configuration
@@ -23,7 +23,7 @@ from dockmesh.remote.ssh.shell import Shell
 
 _ANSWER_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
-_HELD = f"{HELD}\n".encode()
+_HELD = f"{HELD_MARKER}\n".encode()
 _UNTOLD = -1  # paramiko's word for a command whose end was not told
 
 
@@ -154,7 +154,7 @@ def _losses_told(timeout_s: float) -> Iterator[None]:
             f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout", code=HostErrorCode.TIMEOUT
         ) from error
     except (SSHException, EOFError, OSError) as error:
-        cause = quoted(str(error)) or type(error).__name__
+        cause = sanitize(str(error)) or type(error).__name__
         raise UnreachableError(f"the SSH session was lost ({cause})", code=HostErrorCode.SESSION_LOST) from error
 
 

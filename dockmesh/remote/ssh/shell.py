@@ -5,7 +5,7 @@ from typing import Self
 
 from paramiko import Channel
 
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.errors import HostError, HostErrorCode
 from dockmesh.remote.ssh.secret import Secret
 
@@ -41,7 +41,7 @@ class Shell:
         if self.command == _WITHOUT_PASSWORD and answer.startswith("sudo:") and "\n@" not in answer:
             wants_password = "password" in answer
             raise HostError(
-                f"{quoted(answer)}: where sudo wants a password, -K asks for it",
+                f"{sanitize(answer)}: where sudo wants a password, -K asks for it",
                 code=HostErrorCode.SUDO_PASSWORD if wants_password else HostErrorCode.SUDO_REFUSED,
             )
         return answer
@@ -76,6 +76,6 @@ def _heard(channel: Channel, before: bytearray, deadline: float) -> bytes:
     # By single bytes: what follows is the script's answer, and not for this.
     chunk = channel.recv(1)
     if not chunk or len(before) > _PRELUDE_BYTES:
-        said = quoted(bytes(before).replace(_PROMPT, b"").decode(errors="replace")) or "nothing"
+        said = sanitize(bytes(before).replace(_PROMPT, b"").decode(errors="replace")) or "nothing"
         raise HostError(f"sudo does not let us in, and says: {said}", code=HostErrorCode.SUDO_REFUSED)
     return chunk

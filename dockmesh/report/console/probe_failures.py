@@ -8,7 +8,7 @@ from typing import TypeVar
 from rich.text import Text
 
 from dockmesh.core.addresses import IPV6
-from dockmesh.core.compact import folded
+from dockmesh.core.compact import compact_names
 from dockmesh.core.probes.model import Reachability, Report
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import counted
@@ -68,7 +68,7 @@ def _causes(answers: Iterable[Reachability], hosts: Mapping[str, Collection[str]
         fresh = {name: other for name, other in alike.items() if other not in told}
         if _HOST in form and len(fresh) >= _ALIKE:
             told |= set(fresh.values())
-            names = ",".join(folded(fresh, hosts))
+            names = ",".join(compact_names(fresh, hosts))
             # A glob is for dockmesh, not for the shell that the command is typed into.
             text = form.replace(f"--limit {_HOST}", f"--limit {quote(names)}").replace(_HOST, names)
             yield text, sum(counts[other] for other in set(fresh.values()))
@@ -82,7 +82,7 @@ def _named(names: Collection[str], others: Collection[str], hosts: Mapping[str, 
     if len(names) > _NAMED and len(rest) <= _BUT:
         beside = "all others" if set(others) - set(names) else "all"
         return f"{beside} but {' and '.join(rest)}" if rest else beside
-    return listed(folded(names, hosts), _NAMED)
+    return listed(compact_names(names, hosts), _NAMED)
 
 
 def _kind(answer: Reachability) -> str:

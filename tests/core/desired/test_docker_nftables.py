@@ -12,21 +12,31 @@ from dockmesh.core import fwmark
 from dockmesh.core.desired import firewall
 from dockmesh.core.desired.host_state import desired, previous, undone
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.owned import source_nats
+from dockmesh.core.facts.owned import parse_nft_table
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Allow, Fleet
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import Conflict, HostPlan
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.codec import dump
+from dockmesh.core.state.codec import dump_state
 from dockmesh.core.state.diff import difference
-from dockmesh.core.state.resources import Admission, Bridge, Chain, File, Forwarding, HostState, Mark, SourceNat, key_of
+from dockmesh.core.state.resources import (
+    Chain,
+    DockerNetworking,
+    File,
+    FirewallMark,
+    Forwarding,
+    HostState,
+    NftAdmission,
+    SourceNat,
+    key_of,
+)
 from dockmesh.pipeline import TEXTS
 
-OWN = Mark(0x1000, 0x1000)
-OPEN = Admission(OWN, direct=True)
+OWN = FirewallMark(0x1000, 0x1000)
+OPEN = NftAdmission(OWN, direct_routing=True)
 FOUND = '{"firewall-backend": "nftables", "ip-forward": false}'
 IPTABLES = {"info": said_in("forky_joined", "info")}
 NFTABLES = {"info": said_in("nftables_joined", "info"), "admission": "none no"}
@@ -76,7 +86,7 @@ def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward
     assert [each for each in kinds(plan) if each[1] != "route"] == [
         ("add", "file", ORIGINAL_JSON),
         ("change", "file", DAEMON_JSON),
-        ("add", "file", REASSERT),
+        ("add", "file", REASSERT_SCRIPT),
         ("change", "firewall", "net.ipv4.ip_forward"),
         ("restart", "service", "docker"),
         ("add", "nat", "ip dockmesh"),
@@ -91,14 +101,14 @@ def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward
         "bridge-accept-fwmark": "0x1000/0x1000",
         "allow-direct-routing": True,
     }
-    assert wanted.bridge is not None
-    assert wanted.bridge.admission == OPEN
+    assert wanted.docker is not None
+    assert wanted.docker.admission == OPEN
     assert not any(isinstance(each, Chain) for each in wanted.resources)
 
 
 def test_a_joined_host_differs_from_what_it_shall_be_in_rendered_texts_at_most() -> None:
     found = facts("nftables_joined")
-    rendered = {("file", REASSERT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
+    rendered = {("file", REASSERT_SCRIPT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
     assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
 
 
@@ -134,7 +144,7 @@ def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> N
 )
 def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: SourceNat) -> None:
     for text in (firewall.nft(table), listed(table)):
-        assert list(source_nats(Section(0, text))) == [table]
+        assert list(parse_nft_table(Section(0, text))) == [table]
 
 
 @pytest.mark.parametrize(
@@ -152,20 +162,20 @@ def test_a_table_with_marks_that_is_altered_is_put_anew(old: str, new: str) -> N
     text = listed(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),), marks=MARKED))
     altered = text.replace(old, new) if old in text else f"{text[:-1]}{new[1:]}"
     assert altered != text
-    assert list(source_nats(Section(0, altered))) == [SourceNat()]
+    assert list(parse_nft_table(Section(0, altered))) == [SourceNat()]
 
 
 @pytest.mark.parametrize(
     ("text", "found", "statement"),
     [
-        ("0x1000/0x1000", Mark(0x1000, 0x1000), "meta mark set meta mark | 0x00001000"),
-        ("4096/0xff00", Mark(0x1000, 0xFF00), "meta mark set meta mark & 0xffff10ff | 0x00001000"),
-        ("1", Mark(1, 0xFFFFFFFF), "meta mark set 0x00000001"),
-        ("0xffffffff/0xffffffff", Mark(0xFFFFFFFF, 0xFFFFFFFF), "meta mark set 0xffffffff"),
+        ("0x1000/0x1000", FirewallMark(0x1000, 0x1000), "meta mark set meta mark | 0x00001000"),
+        ("4096/0xff00", FirewallMark(0x1000, 0xFF00), "meta mark set meta mark & 0xffff10ff | 0x00001000"),
+        ("1", FirewallMark(1, 0xFFFFFFFF), "meta mark set 0x00000001"),
+        ("0xffffffff/0xffffffff", FirewallMark(0xFFFFFFFF, 0xFFFFFFFF), "meta mark set 0xffffffff"),
     ],
 )
 def test_a_mark_is_set_so_that_docker_finds_it_and_others_keep_their_bits(
-    text: str, found: Mark, statement: str
+    text: str, found: FirewallMark, statement: str
 ) -> None:
     assert fwmark.parse(text) == found
     assert fwmark.setting(found) == statement
@@ -180,17 +190,21 @@ def test_what_no_packet_bears_or_every_one_is_no_mark(text: str) -> None:
     ("said", "filed", "running"),
     [
         ("0x00001000/0x00001000 ?", '{"allow-direct-routing": true}', OPEN),
-        ("none no", '{"bridge-accept-fwmark": "1", "allow-direct-routing": true}', Admission(None, direct=False)),
+        (
+            "none no",
+            '{"bridge-accept-fwmark": "1", "allow-direct-routing": true}',
+            NftAdmission(None, direct_routing=False),
+        ),
         ("? ?", '{"bridge-accept-fwmark": "0x1000/0x1000", "allow-direct-routing": true}', OPEN),
-        ("? ?", "{}", Admission(None, direct=False)),
-        ("none ?", '{"allow-direct-routing": true}', Admission(None, direct=True)),
-        ("0x00000000/0x00000000 no", '{"bridge-accept-fwmark": "0/0"}', Admission(None, direct=False)),
+        ("? ?", "{}", NftAdmission(None, direct_routing=False)),
+        ("none ?", '{"allow-direct-routing": true}', NftAdmission(None, direct_routing=True)),
+        ("0x00000000/0x00000000 no", '{"bridge-accept-fwmark": "0/0"}', NftAdmission(None, direct_routing=False)),
     ],
 )
 def test_what_docker_lets_in_is_told_by_its_rules_and_what_these_do_not_tell_by_its_file(
-    said: str, filed: str, running: Admission
+    said: str, filed: str, running: NftAdmission
 ) -> None:
-    bridge = fresh(filed, admission=said).actual.bridge
+    bridge = fresh(filed, admission=said).actual.docker
     assert bridge is not None
     assert bridge.admission == running
 
@@ -223,7 +237,7 @@ def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forw
     found = fresh(before, ip_forward=forwards, admission=f"none {'?' if 'direct' in before else 'no'}")
     assert undone(as_joined(found)).by_key() == found.actual.by_key()
     assert undone(found).by_key() == found.actual.by_key(), "nothing was there to take off"
-    assert previous(replace(as_joined(found), previous=dump(found.actual))).by_key() == found.actual.by_key()
+    assert previous(replace(as_joined(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
 
 
 def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
@@ -255,7 +269,7 @@ def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains(
     assert changes == [
         ("change", "file", ORIGINAL_JSON),
         ("change", "file", DAEMON_JSON),
-        ("change", "file", REASSERT),
+        ("change", "file", REASSERT_SCRIPT),
         ("restart", "service", "docker"),
         ("remove", "firewall", "filter/DOCKMESH-FORWARD"),
         ("remove", "firewall", "raw/DOCKMESH-RAW"),
@@ -275,7 +289,7 @@ def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> N
     assert changes == [
         ("change", "file", ORIGINAL_JSON),
         ("change", "file", DAEMON_JSON),
-        ("change", "file", REASSERT),
+        ("change", "file", REASSERT_SCRIPT),
         ("restart", "service", "docker"),
         ("add", "firewall", "filter/DOCKMESH-FORWARD"),
         ("add", "firewall", "raw/DOCKMESH-RAW"),
@@ -289,14 +303,14 @@ def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> N
 
 
 def test_rollback_over_a_change_of_backend_leaves_out_what_has_no_place_any_more() -> None:
-    chains = dump(facts("forky_joined").actual)
+    chains = dump_state(facts("forky_joined").actual)
     back = previous(facts("nftables_joined", {"previous.json": file(chains)}))
     assert not any(isinstance(each, Chain) for each in back.resources)
     assert back.forwarding(4) == Forwarding(4, on=True)
-    marks = dump(facts("nftables_joined").actual)
+    marks = dump_state(facts("nftables_joined").actual)
     back = previous(facts("forky_joined", {"previous.json": file(marks)}))
     assert back.forwarding(4) is None
-    assert back.bridge == Bridge(IPv4Interface("10.128.32.1/24"), back.bridge.pools if back.bridge else ())
+    assert back.docker == DockerNetworking(IPv4Interface("10.128.32.1/24"), back.docker.pools if back.docker else ())
 
 
 def against(found: HostFacts) -> list[Conflict]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.model import Fleet, Settings
-from dockmesh.core.state.resources import Bridge, HostState, Pool
+from dockmesh.core.state.resources import DockerNetworking, HostState, Pool
 
 TUTORIAL = fleet(
     host("host1", "192.168.18.128", "172.18.0.0/16", "172.18.0.1/16"),
@@ -20,8 +20,8 @@ TUTORIAL = fleet(
 FRESH = facts("trixie_fresh")
 
 
-def having(*present: Pool) -> Bridge:
-    return Bridge(IPv4Interface("172.17.0.1/16"), present)
+def having(*present: Pool) -> DockerNetworking:
+    return DockerNetworking(IPv4Interface("172.17.0.1/16"), present)
 
 
 def pool(base: str, size: int) -> Pool:
@@ -75,5 +75,5 @@ def test_pools_for_ipv6_stay(among: Fleet) -> None:
 
 def test_the_pools_of_a_host_that_has_joined_are_those_it_has() -> None:
     joined = facts("forky_joined")
-    assert joined.actual.bridge is not None
-    assert pools(FLEET, HOST3, joined) == joined.actual.bridge.pools != ()
+    assert joined.actual.docker is not None
+    assert pools(FLEET, HOST3, joined) == joined.actual.docker.pools != ()

@@ -12,11 +12,11 @@ from dockmesh.core.desired.firewall import chains, source_nat
 from dockmesh.core.desired.host_state import desired, own_keys, previous, undone
 from dockmesh.core.desired.routing import mesh_routes
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import difference
-from dockmesh.core.state.resources import Bridge, File, HostState, Pool, Unit, key_of
+from dockmesh.core.state.resources import DockerNetworking, File, HostState, Pool, Unit, key_of
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEXTS
 
@@ -34,7 +34,7 @@ def joined(found: HostFacts) -> HostState:
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_joined_host_differs_from_the_wanted_state_in_rendered_texts_at_most(generation: str) -> None:
     # The recorded host has the templates of its day.
-    rendered = {("file", REASSERT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
+    rendered = {("file", REASSERT_SCRIPT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
     found = facts(f"{generation}_joined")
     assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
 
@@ -44,16 +44,16 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
     found = facts(f"{generation}_fresh")
     me = FLEET.host(found.host)
     wanted = joined(found).by_key()
-    assert wanted["service", "docker"] == Bridge(me.bridge, pools(FLEET, me, found))
+    assert wanted["service", "docker"] == DockerNetworking(me.bridge, pools(FLEET, me, found))
     file = wanted["file", DAEMON_JSON]
     assert isinstance(file, File)
     assert daemon_json.load(file.text) == own_keys(me, found, pools(FLEET, me, found), TEXTS)
     assert set(wanted.values()) >= {
-        *mesh_routes(FLEET, me, found.ways),
+        *mesh_routes(FLEET, me, found.peer_routes),
         *chains(me, peers(FLEET, me), found),
         *source_nat(me, peers(FLEET, me), found),
     }
-    script = wanted["file", REASSERT]
+    script = wanted["file", REASSERT_SCRIPT]
     assert isinstance(script, File)
     assert script.mode == "700"
     assert {name for kind, name in wanted if kind == "unit"} == {"dockmesh.service", "dockmesh.timer"}
@@ -70,9 +70,9 @@ def test_what_a_host_was_found_with_is_what_destroy_gives_back(text: str | None)
 def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -> None:
     fresh = facts("trixie_fresh")
     bridge = undone(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
-    assert isinstance(bridge, Bridge)
-    assert bridge.way_in is not None
-    assert daemon_json.load(bridge.way_in) == {"bip": str(DOCKER0)}
+    assert isinstance(bridge, DockerNetworking)
+    assert bridge.startup_json is not None
+    assert daemon_json.load(bridge.startup_json) == {"bip": str(DOCKER0)}
 
 
 def test_destroy_leaves_a_host_alone_that_never_joined() -> None:

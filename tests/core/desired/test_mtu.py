@@ -20,7 +20,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.resources import Bridge, File, HostState, key_of
+from dockmesh.core.state.resources import DockerNetworking, File, HostState, key_of
 from dockmesh.pipeline import TEXTS
 
 MTU = "com.docker.network.driver.mtu"
@@ -59,7 +59,7 @@ def keys_of(found: HostFacts) -> dict[str, Any]:
 
 
 def docker0(found: HostFacts) -> int | None:
-    return found.actual.bridge.mtu if found.actual.bridge else None
+    return found.actual.docker.mtu if found.actual.docker else None
 
 
 def words(text: str) -> set[str]:
@@ -68,7 +68,7 @@ def words(text: str) -> set[str]:
 
 def edited(found: HostFacts, keys: Mapping[str, Any]) -> HostFacts:
     """The host after its admin has changed keys of daemon.json, and restarted Docker."""
-    file, bridge = found.file(DAEMON_JSON), found.actual.bridge
+    file, bridge = found.file(DAEMON_JSON), found.actual.docker
     assert file
     assert bridge
     changed = {key: value for key, value in (daemon_json.load(file.text) | keys).items() if value is not None}
@@ -158,7 +158,7 @@ def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outl
     after = undone(theirs).by_key()
     file, bridge = after["file", DAEMON_JSON], after["service", "docker"]
     assert isinstance(file, File)
-    assert isinstance(bridge, Bridge)
+    assert isinstance(bridge, DockerNetworking)
     assert (daemon_json.load(file.text), bridge.mtu) == ({"mtu": smaller}, smaller)
 
 
@@ -170,10 +170,10 @@ def test_an_mtu_that_dockmesh_did_not_give_is_no_affair_of_destroy() -> None:
 def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> None:
     there = joined(having(KNOWS), WIDE)
     waiting = edited(there, {"mtu": 1450})
-    bridge = replace(waiting.actual.bridge or Bridge(None), mtu=1500)
-    others = tuple(each for each in waiting.actual.resources if not isinstance(each, Bridge))
+    bridge = replace(waiting.actual.docker or DockerNetworking(None), mtu=1500)
+    others = tuple(each for each in waiting.actual.resources if not isinstance(each, DockerNetworking))
     waiting = replace(waiting, actual=HostState((*others, bridge)))
-    assert joined(waiting, WIDE).actual.bridge == bridge, "no restart"
+    assert joined(waiting, WIDE).actual.docker == bridge, "no restart"
     assert docker0(joined(waiting, NARROW)) == 1400, "but 1500 is too much"
 
 

@@ -8,27 +8,27 @@ from hypothesis import given
 from strategies import fleets
 
 from dockmesh.core.desired.routing import mesh_routes, on_link
-from dockmesh.core.facts.iproute import Way, Ways
+from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet
 from dockmesh.core.peers import peers
 from dockmesh.core.state.resources import Route
 
-ON_LINK = Way("eth0", None, local=False)
-OFF_LINK = Way("eth0", IPv4Address("192.168.18.1"), local=False)
-ETH1 = Way("eth1", None, local=False)
-OWN = Way("lo", None, local=True)
+ON_LINK = PeerRoute("eth0", None, local=False)
+OFF_LINK = PeerRoute("eth0", IPv4Address("192.168.18.1"), local=False)
+ETH1 = PeerRoute("eth1", None, local=False)
+OWN = PeerRoute("lo", None, local=True)
 
 
 @given(fleets())
 def test_every_host_has_one_route_to_every_peer_with_a_prefix(drawn: Fleet) -> None:
     for me in drawn.hosts:
-        ways = Ways([(peer.underlay, ON_LINK) for peer in drawn.hosts])
+        ways = PeerRoutes([(peer.underlay, ON_LINK) for peer in drawn.hosts])
         with_prefix = sorted((peer.prefix, peer.underlay) for peer in drawn.hosts if peer.prefix and peer != me)
         assert mesh_routes(drawn, me, ways) == tuple(Route(*each, "eth0") for each in with_prefix)
 
 
 @pytest.mark.parametrize(("way", "serves"), [(ON_LINK, True), (OFF_LINK, False), (OWN, False), (None, False)])
-def test_only_an_address_on_link_that_is_not_its_own_is_a_next_hop(way: Way | None, serves: bool) -> None:
+def test_only_an_address_on_link_that_is_not_its_own_is_a_next_hop(way: PeerRoute | None, serves: bool) -> None:
     assert on_link(way) == serves
 
 
@@ -36,6 +36,6 @@ def test_a_peer_without_prefix_or_without_a_way_gets_no_route() -> None:
     mine, bare = host("a", "192.168.0.1", "10.0.0.0/24"), host("b", "192.168.0.2", docker=False)
     lost, there = host("c", "192.168.0.3", "10.3.0.0/24"), host("d", "192.168.0.4", "10.4.0.0/24")
     joined = fleet(mine, bare, lost, there)
-    routes = mesh_routes(joined, mine, Ways([(bare.underlay, ON_LINK), (there.underlay, ETH1)]))
+    routes = mesh_routes(joined, mine, PeerRoutes([(bare.underlay, ON_LINK), (there.underlay, ETH1)]))
     assert routes == (Route(IPv4Network("10.4.0.0/24"), there.underlay, "eth1"),)
     assert list(peers(joined, lost)) == [mine, bare, there]

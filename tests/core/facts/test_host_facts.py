@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.desired.firewall import source_nat
 from dockmesh.core.desired.host_state import desired
-from dockmesh.core.facts.host_facts import parse
-from dockmesh.core.facts.iproute import KernelRoute, Way
+from dockmesh.core.facts.host_facts import parse_facts
+from dockmesh.core.facts.iproute import KernelRoute, PeerRoute
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
-from dockmesh.core.state.resources import Bridge, File, Forwarding, Route
+from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
 from dockmesh.errors import HostError, NoDockerError
 from dockmesh.pipeline import TEXTS
 
@@ -32,8 +32,8 @@ def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
     assert not found.docker.rootless
     assert [container.name for container in found.docker.containers] == ["web"]
     assert {network.name for network in found.docker.networks} == {"bridge", "host", "none"}
-    assert found.actual.resources == (Bridge(IPv4Interface("172.17.0.1/16")), Forwarding(6, on=False))
-    assert all(way == Way("eth0", None, local=False) for way in found.ways.values())
+    assert found.actual.resources == (DockerNetworking(IPv4Interface("172.17.0.1/16")), Forwarding(6, on=False))
+    assert all(way == PeerRoute("eth0", None, local=False) for way in found.peer_routes.values())
     assert {"ip", "iptables", "nft", "systemd-run", "flock"} <= found.tools
     assert found.ip_forward
 
@@ -53,7 +53,7 @@ def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str
         ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
     }
     assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEXTS).by_key()["file", DAEMON_JSON]
-    assert found.actual.bridge == Bridge(me.bridge, pools(FLEET, me, found))
+    assert found.actual.docker == DockerNetworking(me.bridge, pools(FLEET, me, found))
     assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
 
 
@@ -93,7 +93,7 @@ def test_a_crowded_host_is_read_to_the_last_route() -> None:
 def test_old_iproute2_says_the_same_in_its_own_words() -> None:
     old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
     assert old.actual == new.actual
-    assert old.ways == new.ways
+    assert old.peer_routes == new.peer_routes
     routes = {str(route.prefix): route for route in old.foreign_routes}
     assert (routes["0.0.0.0/0"].next_hop, routes["0.0.0.0/0"].device) == (None, None)
     assert routes["10.67.0.0/16"].metric == 5
@@ -276,7 +276,7 @@ def test_any_section_gone_wrong_is_facts_or_a_failure_of_the_host(name: str, sta
 
 def told(output: str) -> None:
     try:
-        parse(HOST2, output)
+        parse_facts(HOST2, output)
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
 

@@ -6,7 +6,7 @@ import pytest
 
 from dockmesh.core.host_output import Section
 from dockmesh.core.netfilter.counters import Packet, counted, refusing
-from dockmesh.core.netfilter.nft_ruleset import refusals
+from dockmesh.core.netfilter.nft_ruleset import foreign_drops
 from dockmesh.errors import HostError
 
 FORWARDED = Packet(IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2"), "eth0", "docker0")
@@ -49,7 +49,7 @@ def test_a_policy_counts_in_the_chain_that_the_packet_passes() -> None:
 def test_the_table_raw_comes_first_and_equal_rules_are_counted_together() -> None:
     text = "*filter\n[1:84] -A FORWARD -j DROP\n[2:168] -A FORWARD -j DROP\n*raw\n[3:252] -A PREROUTING -j DROP\n"
     found = list(refusing(counted(Section(0, ""), Section(0, text)), FORWARDED))
-    assert [(rule.table, rule.took) for rule in found] == [("raw", 3), ("filter", 3)]
+    assert [(rule.table, rule.packets) for rule in found] == [("raw", 3), ("filter", 3)]
 
 
 def test_what_does_not_print_in_a_rule_is_left_out_and_broken_quotes_are_the_hosts_error() -> None:
@@ -80,7 +80,7 @@ table ip filter {{ # handle 5
 
 def found(rule: str, *, hook: str = "forward", policy: str = "accept", before: str | None = None) -> list[int | None]:
     texts = (RULESET.format(hook=hook, policy=policy, rule=each) for each in (before or rule, rule))
-    return [each.handle for each in refusals(*(Section(0, text) for text in texts), FORWARDED)]
+    return [each.handle for each in foreign_drops(*(Section(0, text) for text in texts), FORWARDED)]
 
 
 @pytest.mark.parametrize(

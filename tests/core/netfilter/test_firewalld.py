@@ -10,8 +10,8 @@ from explanations import explained
 from host_models import Changes, between, grounds, kept, missed
 
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.netfilter.firewalld import Hook, own, refusals, ruleset
-from dockmesh.core.netfilter.flow import Far, Flow
+from dockmesh.core.netfilter.firewalld import Hook, firewalld_lines, parse_ruleset, rejections
+from dockmesh.core.netfilter.flow import AddressBits, Flow
 from dockmesh.core.planning.conflicts.network import conflicts
 
 DATA = Path(__file__).parents[2] / "data" / "firewalld"
@@ -30,8 +30,8 @@ SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
 
 def met(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
     """The chains that refuse a ping from a peer; those that may, behind a `?`."""
-    flow = Flow(Far({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
-    found = refusals(ruleset(text.splitlines()), hook, flow, 1)
+    flow = Flow(AddressBits({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
+    found = rejections(parse_ruleset(text.splitlines()), hook, flow, 1)
     return [f"{'' if each.sure else '?'}{each.chain}" for each in found]
 
 
@@ -149,10 +149,10 @@ def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() ->
 
 def test_the_tables_of_others_are_told_from_its_own() -> None:
     lines = TABLE.format(rule="drop").splitlines()
-    assert [line for line in own(lines, others=True) if "policy" in line] == [
+    assert [line for line in firewalld_lines(lines, others=True) if "policy" in line] == [
         "type filter hook input priority 5; policy drop;"
     ]
-    assert len([*own(lines), *own(lines, others=True)]) == len(lines)
+    assert len([*firewalld_lines(lines), *firewalld_lines(lines, others=True)]) == len(lines)
 
 
 # --- what is made of it -----------------------------------------------------------------------------------------------

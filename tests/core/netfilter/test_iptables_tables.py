@@ -9,19 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.netfilter.flow import Far, Flow
-from dockmesh.core.netfilter.iptables_rules import parsed
-from dockmesh.core.netfilter.iptables_tables import Firewall, masqueraded, through, with_chain, without_chain
-from dockmesh.core.netfilter.verdicts import Reason, ReasonCode, Sieve
+from dockmesh.core.netfilter.flow import AddressBits, Flow
+from dockmesh.core.netfilter.iptables_rules import parse_rule
+from dockmesh.core.netfilter.iptables_tables import (
+    IptablesRuleset,
+    filter_packets,
+    masqueraded_hosts,
+    with_chain,
+    without_chain,
+)
+from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason, ReasonCode
 from dockmesh.core.state.resources import Chain
 
 ADDRESSES = {place: int(IPv4Address(f"10.128.{16 * place}.2")) for place in range(4)}
 NEAR = int(IPv4Address("10.128.240.2"))
 DOUBT = "-m u32 --u32 x "
-INWARD = Flow(Far(ADDRESSES), NEAR, inbound=True, came_in="eth0", goes_out="docker0")
-OUTWARD = Flow(Far(ADDRESSES), NEAR, inbound=False, came_in="docker0", goes_out="eth0")
+INWARD = Flow(AddressBits(ADDRESSES), NEAR, inbound=True, in_interface="eth0", out_interface="docker0")
+OUTWARD = Flow(AddressBits(ADDRESSES), NEAR, inbound=False, in_interface="docker0", out_interface="eth0")
 ANSWER = replace(INWARD, reply=True)
-TO_HOST = replace(INWARD, goes_out=None, local=True)
+TO_HOST = replace(INWARD, out_interface=None, local=True)
 
 Chains = Mapping[str, tuple[str, ...]]
 
@@ -67,24 +73,24 @@ Chains = Mapping[str, tuple[str, ...]]
     ],
 )
 def test_a_rule_is_about_packets_not_about_them_or_perhaps(text: str, flow: Flow, what: str) -> None:
-    rule = parsed(f"{text} -j DROP")
+    rule = parse_rule(f"{text} -j DROP")
     taken = rule.takes(flow, flow.far.all) if rule else 0
-    mark = "?" if rule and rule.doubtful else "+"
+    mark = "?" if rule and rule.uncertain else "+"
     assert "".join(mark if taken >> host & 1 else "-" for host in ADDRESSES) == what
 
 
-def walked(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> Sieve:
-    wall = Firewall({("filter", name): rules for name, rules in chains.items()}, {("filter", "FORWARD"): policy})
-    sieve = Sieve(flow.far.all)
-    through(wall, "FORWARD", flow, sieve, "host1")
+def walked(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> PacketVerdicts:
+    wall = IptablesRuleset({("filter", name): rules for name, rules in chains.items()}, {("filter", "FORWARD"): policy})
+    sieve = PacketVerdicts(flow.far.all)
+    filter_packets(wall, "FORWARD", flow, sieve, "host1")
     return sieve
 
 
-def fates(found: Sieve) -> dict[int, str]:
+def fates(found: PacketVerdicts) -> dict[int, str]:
     """By host: the rule that stops it, `?` before one that may."""
-    assert {why.code for _hosts, why in (*found.stops, *found.doubts)} <= {ReasonCode.FIREWALL_DROP}
-    sure = {host: rule(why) for hosts, why in found.stops for host in ADDRESSES if hosts >> host & 1}
-    doubts = [(f"?{rule(why)}", hosts) for hosts, why in reversed(found.doubts)]
+    assert {why.code for _hosts, why in (*found.blocks, *found.uncertainties)} <= {ReasonCode.FIREWALL_DROP}
+    sure = {host: rule(why) for hosts, why in found.blocks for host in ADDRESSES if hosts >> host & 1}
+    doubts = [(f"?{rule(why)}", hosts) for hosts, why in reversed(found.uncertainties)]
     return {host: why for why, hosts in doubts for host in ADDRESSES if hosts >> host & 1} | sure
 
 
@@ -124,13 +130,13 @@ POLICIES = st.sampled_from(["ACCEPT", "DROP"])
 def test_many_packets_at_once_fare_as_each_alone(drawn: Chains, policy: str) -> None:
     alone: dict[int, str] = {}
     for place, address in ADDRESSES.items():
-        alone |= fates(walked(drawn, policy, replace(INWARD, far=Far({place: address}))))
+        alone |= fates(walked(drawn, policy, replace(INWARD, far=AddressBits({place: address}))))
     assert fates(walked(drawn, policy)) == alone
 
 
 @given(chains(doubts=False), POLICIES)
 def test_where_every_rule_is_understood_there_is_no_doubt(drawn: Chains, policy: str) -> None:
-    assert not walked(drawn, policy).doubts
+    assert not walked(drawn, policy).uncertainties
 
 
 @given(chains(doubts=True).filter(lambda drawn: "NFQUEUE" not in str(drawn)), POLICIES)
@@ -154,29 +160,29 @@ def test_a_rule_that_may_send_back_leaves_what_follows_in_doubt() -> None:
 
 def test_a_doubtful_rule_is_no_matter_where_both_its_meanings_come_to_the_same() -> None:
     assert fates(walked({"FORWARD": (f"{DOUBT}-j ACCEPT", "-j ACCEPT")}, "DROP")) == {}
-    assert walked({"FORWARD": (f"{DOUBT}-j DROP", "-j DROP")}).stopped == INWARD.far.all
+    assert walked({"FORWARD": (f"{DOUBT}-j DROP", "-j DROP")}).blocked == INWARD.far.all
 
 
 def test_the_policy_takes_what_the_rules_leave() -> None:
     found = walked({"FORWARD": ("-s 10.128.0.0/20 -j ACCEPT",)}, "DROP")
-    ((hosts, why),) = found.stops
+    ((hosts, why),) = found.blocks
     assert (hosts, why.code, rule(why)) == (0b1110, ReasonCode.FIREWALL_DROP, "-P FORWARD DROP")
     assert why.text.startswith("host1 ")
 
 
 def test_chains_that_lead_to_each_other_end_in_doubt_and_not_in_a_loop() -> None:
-    assert walked({"FORWARD": ("-j A",), "A": ("-j B",), "B": ("-j A",)}).doubts
+    assert walked({"FORWARD": ("-j A",), "A": ("-j B",), "B": ("-j A",)}).uncertainties
 
 
 def test_the_first_rule_of_nat_translates() -> None:
     rules = ("-s 10.128.240.0/20 -d 10.128.0.0/20 -j ACCEPT", "! -o docker0 -j MASQUERADE")
-    wall = Firewall({("nat", "POSTROUTING"): rules})
-    assert masqueraded(wall, OUTWARD, 0b1111) == (0b1110, 0)
-    assert masqueraded(wall, OUTWARD, 0b0001) == (0, 0)
+    wall = IptablesRuleset({("nat", "POSTROUTING"): rules})
+    assert masqueraded_hosts(wall, OUTWARD, 0b1111) == (0b1110, 0)
+    assert masqueraded_hosts(wall, OUTWARD, 0b0001) == (0, 0)
 
 
 def test_a_chain_of_dockmeshs_comes_first_in_its_hook_and_goes_without_a_trace() -> None:
-    bare = Firewall({("filter", "DOCKER-USER"): ("-j RETURN",)}, {("filter", "FORWARD"): "DROP"})
+    bare = IptablesRuleset({("filter", "DOCKER-USER"): ("-j RETURN",)}, {("filter", "FORWARD"): "DROP"})
     chain = Chain("filter", "DOCKMESH-FORWARD", "DOCKER-USER", ("-j ACCEPT",))
     wall = with_chain(bare, chain, hooked=False)
     assert wall.chains["filter", "DOCKER-USER"] == ("-j DOCKMESH-FORWARD", "-j RETURN")
@@ -186,15 +192,15 @@ def test_a_chain_of_dockmeshs_comes_first_in_its_hook_and_goes_without_a_trace()
 
 
 def test_a_mask_with_a_gap_is_in_doubt_and_ends_no_plan() -> None:
-    rule = parsed("-s 10.0.0.0/255.0.255.0 -j DROP")
+    rule = parse_rule("-s 10.0.0.0/255.0.255.0 -j DROP")
     assert rule is not None
-    assert (rule.target, rule.doubtful) == ("DROP", True)
+    assert (rule.target, rule.uncertain) == ("DROP", True)
 
 
 def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
     calling = {("filter", f"C{n}"): (f"-j C{n + 1}",) * 2 for n in range(40)}
     chains = {("filter", "FORWARD"): ("-j C0", "-j DROP"), **calling, ("filter", "C40"): ()}
-    wall = Firewall(chains, {("filter", "FORWARD"): "ACCEPT"})
-    sieve = Sieve(0b1111)
-    through(wall, "FORWARD", INWARD, sieve, "host1")
-    assert (sieve.stopped, sieve.doubted) == (0, 0b1111)
+    wall = IptablesRuleset(chains, {("filter", "FORWARD"): "ACCEPT"})
+    sieve = PacketVerdicts(0b1111)
+    filter_packets(wall, "FORWARD", INWARD, sieve, "host1")
+    assert (sieve.blocked, sieve.uncertain) == (0, 0b1111)

@@ -16,7 +16,7 @@ from dockmesh.core.desired.routing import mesh_routes, underlays
 from dockmesh.core.facts.docker import DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
-from dockmesh.core.names import DAEMON_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import Conflict
@@ -24,7 +24,17 @@ from dockmesh.core.probes.join_state import Standing, unjoined
 from dockmesh.core.probes.probe_plan import probes
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import difference
-from dockmesh.core.state.resources import Bridge, Chain, File, Forwarding, HostState, Pool, Route, SourceNat, key_of
+from dockmesh.core.state.resources import (
+    Chain,
+    DockerNetworking,
+    File,
+    Forwarding,
+    HostState,
+    Pool,
+    Route,
+    SourceNat,
+    key_of,
+)
 from dockmesh.pipeline import TEXTS
 
 DUAL = fleet(
@@ -80,7 +90,7 @@ def test_a_host_that_has_joined_in_both_families_is_as_the_inventory_wants_it(ge
     found = joined(generation)
     me = DUAL.host(found.host)
     # The recorded host has the script of its day.
-    assert {key_of(change.resource) for change in plan_of(found, me, DUAL).changes} <= {("file", REASSERT)}
+    assert {key_of(change.resource) for change in plan_of(found, me, DUAL).changes} <= {("file", REASSERT_SCRIPT)}
     assert list(conflicts(DUAL, me, found, WIDE)) == []
     assert list(notes(me, found, WIDE)) == []
 
@@ -90,9 +100,9 @@ def test_all_of_ipv6_is_read(generation: str) -> None:
     found = joined(generation)
     me = DUAL.host(found.host)
     assert me.ipv6
-    assert found.actual.bridge
-    assert found.actual.bridge.address6 == me.ipv6.bridge
-    assert found.actual.bridge.way_in is None
+    assert found.actual.docker
+    assert found.actual.docker.address6 == me.ipv6.bridge
+    assert found.actual.docker.startup_json is None
     assert found.actual.of(Forwarding) == (Forwarding(6, on=True),)
     assert {each.prefix for each in found.actual.of(SourceNat)} == {me.prefix, me.ipv6.prefix}
     assert len(found.actual.of(Chain)) == 4
@@ -141,7 +151,7 @@ def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its()
     found = joined("bookworm")
     assert underlays(among, apart) == (HOST1.underlay, HOST3.underlay)
     assert {str(each) for each in underlays(among, HOST1)} == {"192.168.18.129", "192.168.18.130", "fd00:18::c0a8:1282"}
-    assert [str(each.prefix) for each in mesh_routes(among, HOST1, found.ways)] == [
+    assert [str(each.prefix) for each in mesh_routes(among, HOST1, found.peer_routes)] == [
         "10.128.16.0/20",
         "10.128.32.0/20",
         "fd00:10:128:200::/56",
@@ -155,9 +165,9 @@ def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str
     found = joined(generation)
     wanted = desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
     assert set(keys(wanted)) == {"bip", "default-address-pools"}
-    assert wanted.bridge
-    assert wanted.bridge.address6 is None
-    assert not any(isinstance(each.base, IPv6Network) for each in wanted.bridge.pools)
+    assert wanted.docker
+    assert wanted.docker.address6 is None
+    assert not any(isinstance(each.base, IPv6Network) for each in wanted.docker.pools)
     assert wanted.of(Forwarding) == (Forwarding(6, on=False),)
     assert {each.family for each in wanted.of(Chain)} == {4}
 
@@ -169,8 +179,8 @@ def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(gen
         (switch,) = state.of(Forwarding)
         assert not switch.on
         assert switch.policy in {"ACCEPT", None}
-        assert state.bridge
-        assert state.bridge.address6 is None
+        assert state.docker
+        assert state.docker.address6 is None
 
 
 def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
@@ -195,27 +205,27 @@ def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() ->
     }
     found = facts("trixie_fresh", own)
     wanted = desired(FLEET, FLEET.host("host2"), found, WIDE, TEXTS)
-    assert found.actual.bridge
-    assert found.actual.bridge.address6 == IPv6Interface("fd00:77::1/64")
-    assert wanted.bridge
-    assert wanted.bridge.address6 == IPv6Interface("fd00:77::1/64")
-    assert wanted.bridge.pools[-1] == Pool(IPv6Network("fd00:78::/48"), 64)
+    assert found.actual.docker
+    assert found.actual.docker.address6 == IPv6Interface("fd00:77::1/64")
+    assert wanted.docker
+    assert wanted.docker.address6 == IPv6Interface("fd00:77::1/64")
+    assert wanted.docker.pools[-1] == Pool(IPv6Network("fd00:78::/48"), 64)
     assert keys(wanted)["fixed-cidr-v6"] == "fd00:77::/64"
 
 
 def test_an_address_that_docker_left_on_docker0_is_not_its_own() -> None:
     found = facts("trixie_fresh", {"addresses6": "7: docker0    inet6 fd00:77::1/64"})
-    assert found.actual.bridge == Bridge(IPv4Interface("172.17.0.1/16"))
+    assert found.actual.docker == DockerNetworking(IPv4Interface("172.17.0.1/16"))
 
 
 def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_dockers_can_list() -> None:
-    bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEXTS).bridge
+    bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEXTS).docker
     assert bridge
     six = [pool for pool in bridge.pools if isinstance(pool.base, IPv6Network)]
     assert [str(pool.base) for pool in six][:2] == ["fd00:10:128:201::/64", "fd00:10:128:202::/63"]
     assert {pool.size for pool in six} == {64}
     wide = dual(FLEET.hosts[2], "fd00:18::3", "fd00::/32", "fd00::1/64")
-    found = desired(fleet(wide), wide, joined("forky"), WIDE, TEXTS).bridge
+    found = desired(fleet(wide), wide, joined("forky"), WIDE, TEXTS).docker
     assert found
     assert all(pool.base.prefixlen >= 48 for pool in found.pools if isinstance(pool.base, IPv6Network))
 
@@ -350,7 +360,7 @@ def test_a_host_that_joined_without_ipv6_is_told_so() -> None:
 
 
 def test_next_hops_of_ipv6_are_its_underlay_addresses() -> None:
-    routes = mesh_routes(DUAL, HOST1, joined("bookworm").ways)
+    routes = mesh_routes(DUAL, HOST1, joined("bookworm").peer_routes)
     assert {str(each.next_hop) for each in routes if each.prefix.version == 6} == {
         str(IPv6Address("fd00:18::c0a8:1281")),
         str(IPv6Address("fd00:18::c0a8:1282")),

@@ -13,11 +13,11 @@ from strategies import fleets
 
 from dockmesh.core.facts.docker import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import Way, Ways
+from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
 from dockmesh.core.planning.plan import Conflict, ConflictCode, NoteCode
-from dockmesh.core.state.resources import Bridge, HostState
+from dockmesh.core.state.resources import DockerNetworking, HostState
 
 FRESH = "trixie_fresh"
 LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
@@ -75,13 +75,15 @@ def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None
             ip_forward=True,
             addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
             foreign_routes=(),
-            ways=Ways([(peer.underlay, Way("eth0", None, local=False)) for peer in drawn.hosts if peer != me]),
+            peer_routes=PeerRoutes(
+                [(peer.underlay, PeerRoute("eth0", None, local=False)) for peer in drawn.hosts if peer != me]
+            ),
             links={},
             docker=docker if me.docker else None,
             previous=None,
             pending=None,
             docker_user=frozenset([4]),
-            actual=HostState((Bridge(None),)),
+            actual=HostState((DockerNetworking(None),)),
         )
         assert list(conflicts(drawn, me, found, WIDE)) == []
 
@@ -393,7 +395,7 @@ def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
 def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
     bare = host("db", "192.168.18.128", docker=False)
     found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
-    assert found.ways[bare.underlay].next_hop == IPv4Address("192.168.16.1")
+    assert found.peer_routes[bare.underlay].next_hop == IPv4Address("192.168.16.1")
     assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
 
 

@@ -8,11 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import RESOURCES, STATES
 
-from dockmesh.core.addresses import order
-from dockmesh.core.names import REASSERT
+from dockmesh.core.addresses import sort_key
+from dockmesh.core.names import REASSERT_SCRIPT
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, Plan, plan_host, restarts_docker
-from dockmesh.core.state.diff import Change, difference, unmade
-from dockmesh.core.state.resources import Admission, Bridge, File, Forwarding, HostState, Resource, Route, Unit, key_of
+from dockmesh.core.state.diff import Change, difference, not_applied
+from dockmesh.core.state.resources import (
+    DockerNetworking,
+    File,
+    Forwarding,
+    HostState,
+    NftAdmission,
+    Resource,
+    Route,
+    Unit,
+    key_of,
+)
 
 
 def applied(changes: tuple[Change, ...], state: HostState) -> HostState:
@@ -35,8 +45,8 @@ def test_the_difference_applied_gives_the_wanted_state_and_undone_the_old_one(a:
     changes = difference(a, b)
     there = applied(changes, a)
     assert there.by_key() == b.by_key()
-    assert unmade(changes, there) == []
-    assert unmade(changes, a) == list(changes)
+    assert not_applied(changes, there) == []
+    assert not_applied(changes, a) == list(changes)
     back = applied(tuple(change.inverse() for change in changes), there)
     assert back.by_key() == a.by_key()
 
@@ -61,18 +71,18 @@ def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource]
     kinds = [key_of(change.resource)[0] for change in there if not isinstance(change.resource, Forwarding)]
     assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
     prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
-    assert prefixes == sorted(prefixes, key=order)
+    assert prefixes == sorted(prefixes, key=sort_key)
 
 
 @pytest.mark.parametrize(("on", "order"), [(True, ["firewall", "service"]), (False, ["service", "firewall"])])
 def test_docker_restarts_while_the_host_forwards(on: bool, order: list[str]) -> None:
-    actual = HostState((Forwarding(4, not on), Bridge(None)))
-    wanted = HostState((Forwarding(4, on), Bridge(None, admission=Admission(None, direct=True))))
+    actual = HostState((Forwarding(4, not on), DockerNetworking(None)))
+    wanted = HostState((Forwarding(4, on), DockerNetworking(None, admission=NftAdmission(None, direct_routing=True))))
     assert [key_of(change.resource)[0] for change in difference(actual, wanted)] == order
 
 
 def test_units_go_before_what_they_run() -> None:
-    actual = HostState((File(REASSERT, "x", "700"), Unit("dockmesh.timer", "x")))
+    actual = HostState((File(REASSERT_SCRIPT, "x", "700"), Unit("dockmesh.timer", "x")))
     assert [key_of(change.resource)[0] for change in difference(actual, HostState())] == ["unit", "file"]
 
 
@@ -119,7 +129,7 @@ def test_a_restart_says_which_containers_it_costs() -> None:
 
 
 def test_a_plan_is_applyable_only_without_conflict_and_error() -> None:
-    change = Change(None, Bridge(None))
+    change = Change(None, DockerNetworking(None))
     able = HostPlan("a", (change,))
     blocked = HostPlan("b", (change,), (Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
     unread = HostPlan("c", error="no")

@@ -17,14 +17,14 @@ from strategies import ADMISSIONS, POOLS
 
 from dockmesh.core.desired.firewall import nft
 from dockmesh.core.host_output import Section, split
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.planning import transaction
 from dockmesh.core.planning.plan import HostPlan, OutcomeCode
 from dockmesh.core.state import codec
 from dockmesh.core.state.diff import Change, difference, ordered
 from dockmesh.core.state.resources import (
-    Bridge,
     Chain,
+    DockerNetworking,
     File,
     Forwarding,
     HostState,
@@ -68,10 +68,12 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
         st.just(IPv4Address("192.168.0.1")),
         LINES,
     ),
-    st.builds(File, st.one_of(st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT]), TEXT), TEXT, st.none() | TEXT),
+    st.builds(
+        File, st.one_of(st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT]), TEXT), TEXT, st.none() | TEXT
+    ),
     st.builds(Unit, TEXT, TEXT, st.booleans()),
     st.builds(
-        Bridge,
+        DockerNetworking,
         st.none() | st.just(IPv4Interface("10.0.0.1/24")),
         st.lists(POOLS, max_size=2).map(tuple),
         st.none() | TEXT,
@@ -112,7 +114,7 @@ def meant(change: Change) -> Call:
         case SourceNat() as nat:
             ip = "ip" if nat.family == 4 else "ip6"
             return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft(nat))
-        case Bridge() | Forwarding():
+        case DockerNetworking() | Forwarding():
             return dockers(change)
         case Chain(table, name, hook, rules, family):
             which = "iptables" if family == 4 else "ip6tables", table, name
@@ -127,23 +129,27 @@ def dockers(change: Change) -> Call:
         words = ("iptables", "net.ipv4.ip_forward") if family == 4 else ("ip6tables", "net.ipv6.conf.all.forwarding")
         policy = change.resource.policy
         return ("put_forwarding", *words, str(int(on)), *([policy] if policy and not on else [])), ""
-    assert isinstance(change.resource, Bridge)
+    assert isinstance(change.resource, DockerNetworking)
     bridge = change.resource
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
     own = str(bridge.address or ""), str(bridge.address6 or ""), pools, str(bridge.mtu)
     words = *own, *admitted(change.before, change.after)
-    return (("restart_docker", *words), "") if bridge.way_in is None else (("restart_docker_by", *words), bridge.way_in)
+    return (
+        (("restart_docker", *words), "")
+        if bridge.startup_json is None
+        else (("restart_docker_by", *words), bridge.startup_json)
+    )
 
 
 def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
     """The word that says what Docker is to let in, where that is another thing than before."""
-    was, becomes = (side.admission if isinstance(side, Bridge) else None for side in (before, after))
+    was, becomes = (side.admission if isinstance(side, DockerNetworking) else None for side in (before, after))
     if was == becomes:
         return ()
     if becomes is None:
         return ("iptables",)
     borne = f"0x{becomes.mark.value:08x}/0x{becomes.mark.mask:08x}" if becomes.mark else "none"
-    return (f"{borne} {'yes' if becomes.direct else 'no'}",)
+    return (f"{borne} {'yes' if becomes.direct_routing else 'no'}",)
 
 
 def done(found: list[Call]) -> list[Call]:
@@ -192,7 +198,7 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
     (revert, previous) = done(calls(text, "write_pending"))
     assert revert[0] == ("keep", "revert.sh")
     shell(revert[1], "-n")
-    assert previous == (("keep", "previous.json"), codec.dump(state))
+    assert previous == (("keep", "previous.json"), codec.dump_state(state))
 
 
 @settings(max_examples=15)
@@ -239,7 +245,9 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
 
 
 def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -> None:
-    changes = difference(HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), Bridge(None))))
+    changes = difference(
+        HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), DockerNetworking(None)))
+    )
     text = script_of(HostPlan("h", changes)).replace("transact </dev/null", "")
     failing = "put_file() { echo put_file >&3; return 1; }\nremove_file() { echo remove_file >&3; return 1; }\n"
     others = "".join(
@@ -388,9 +396,9 @@ def outcome_of(call: str) -> transaction.Answer:
 
 @given(STATES)
 def test_a_state_kept_on_a_host_is_read_back_or_refused(state: HostState) -> None:
-    text = codec.dump(state)
+    text = codec.dump_state(state)
     try:
-        assert codec.load(text) == state
+        assert codec.load_state(text) == state
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
     assert json.loads(text)["format"] == "dockmesh/state/1"
@@ -399,7 +407,7 @@ def test_a_state_kept_on_a_host_is_read_back_or_refused(state: HostState) -> Non
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
 def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
     state = facts(name).actual
-    assert codec.load(codec.dump(state)) == state
+    assert codec.load_state(codec.dump_state(state)) == state
 
 
 def test_the_scripts_sections_are_those_split_reads() -> None:

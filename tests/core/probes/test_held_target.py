@@ -10,7 +10,7 @@ from pathlib import Path
 
 from builders import host
 
-from dockmesh.core.host_output import HELD, split
+from dockmesh.core.host_output import HELD_MARKER, split
 from dockmesh.core.probes.targets import offer_script
 from dockmesh.pipeline import TEXTS
 
@@ -52,7 +52,7 @@ def answer(process: subprocess.Popen[str]) -> str:
     lines = ""
     for line in process.stdout:
         lines += line
-        if line == f"{HELD}\n":
+        if line == f"{HELD_MARKER}\n":
             return lines
     raise AssertionError(lines)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.resources import Bridge, Pool
+from dockmesh.core.state.resources import DockerNetworking, Pool
 
 OWN = {"bip": "10.128.0.1/24"}
 PLAIN = st.sampled_from([None, True, 0, -1, 10**20, 0.1, 1e300, "", "ä", "\x1b", "10.0.0.0/8"])
@@ -121,7 +121,7 @@ POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
 def test_address_pools_and_mtu_are_named_where_the_file_does_not_name_just_them(
     text: str | None, address: str | None, pools: tuple[Pool, ...], named: str | None
 ) -> None:
-    found = daemon_json.naming(text, Bridge(IPv4Interface(address) if address else None, pools))
+    found = daemon_json.startup_json(text, DockerNetworking(IPv4Interface(address) if address else None, pools))
     assert (found and json.loads(found)) == (named and json.loads(named))
 
 
@@ -134,25 +134,25 @@ TABLES = st.dictionaries(
 
 @given(TABLES, st.sampled_from(["1400", None]))
 def test_a_value_deep_in_the_file_is_put_and_taken_out_and_nothing_else_moves(text: str, value: str | None) -> None:
-    after = daemon_json.put(text, {PLACE: value})
-    assert daemon_json.get(after, PLACE) == value
-    assert daemon_json.put(after, {PLACE: value}) == after
+    after = daemon_json.with_values(text, {PLACE: value})
+    assert daemon_json.value_at(after, PLACE) == value
+    assert daemon_json.with_values(after, {PLACE: value}) == after
     assert daemon_json.restore(after, text, [PLACE]) == text
     assert daemon_json.restore(daemon_json.merge(after, OWN | {"x": 1}), text, [PLACE]) != text, "somebody added x"
 
 
 def test_tables_made_for_a_value_go_with_it() -> None:
-    text = daemon_json.put('{"debug": true}', {PLACE: "1400", ("mtu",): 1400})
+    text = daemon_json.with_values('{"debug": true}', {PLACE: "1400", ("mtu",): 1400})
     assert json.loads(text) == {"debug": True, "default-network-opts": {"bridge": {PLACE[-1]: "1400"}}, "mtu": 1400}
-    assert json.loads(daemon_json.put(text, {PLACE: None, ("mtu",): None})) == {"debug": True}
+    assert json.loads(daemon_json.with_values(text, {PLACE: None, ("mtu",): None})) == {"debug": True}
 
 
 @pytest.mark.parametrize("text", ['{"default-network-opts": 7}', '{"default-network-opts": {"bridge": []}}'])
 def test_what_is_no_table_is_not_written_over(text: str) -> None:
-    assert daemon_json.get(text, PLACE) is None
-    assert daemon_json.put(text, {PLACE: None}) == text
+    assert daemon_json.value_at(text, PLACE) is None
+    assert daemon_json.with_values(text, {PLACE: None}) == text
     with pytest.raises(daemon_json.DaemonJsonError, match="is no object"):
-        daemon_json.put(text, {PLACE: "1400"})
+        daemon_json.with_values(text, {PLACE: "1400"})
 
 
 @pytest.mark.parametrize(
@@ -170,4 +170,4 @@ def test_what_is_no_table_is_not_written_over(text: str) -> None:
     ],
 )
 def test_an_mtu_is_a_number_or_the_text_of_one(value: object, size: int | None) -> None:
-    assert daemon_json.size_of(value) == size
+    assert daemon_json.parse_mtu(value) == size

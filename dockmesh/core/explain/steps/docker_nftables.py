@@ -6,10 +6,10 @@ from dockmesh.core.explain.evidence import Side, apply, not_joined
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Fault
 from dockmesh.core.explain.snapshot import Sight
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter.counters import Packet, in_chain
-from dockmesh.core.netfilter.nft_ruleset import DOCKERS, OWN, Refusal, refused_in
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, OWN, DropRule, drops_in
 
 
 def early(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
@@ -22,7 +22,7 @@ def late(at: Side, seen: Sight, packets: Sequence[Packet]) -> Fault | None:
     """Why it was not let into the bridge, by dockmesh's own table or then by Docker."""
     others = next((each for each in _refused(seen, packets, OWN, "forward") if "ip saddr !=" in each.text), None)
     if others is not None:
-        cause = f"the table {OWN} of {at.name} has no mark for how it comes in, and drops it: {quoted(others.text)}"
+        cause = f"the table {OWN} of {at.name} has no mark for how it comes in, and drops it: {sanitize(others.text)}"
         return Fault(FaultCode.NOT_ACCEPTED, cause, apply(at))
     refused = _refused(seen, packets, DOCKERS, f"filter-forward-in__{at.bridge}")
     return _by_docker(at, FaultCode.MARK_NOT_ACCEPTED, "bridge-accept-fwmark", refused)
@@ -36,16 +36,16 @@ def unmarked(at: Side, seen: Sight) -> Fault | None:
     return Fault(FaultCode.MARKS_MISSING, cause, apply(at))
 
 
-def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> Iterator[Refusal]:
+def _refused(seen: Sight, packets: Sequence[Packet], table: str, chain: str) -> Iterator[DropRule]:
     for packet in packets:
-        yield from (each for each in refused_in(table, *seen.rulesets, packet) if each.chain == chain)
+        yield from (each for each in drops_in(table, *seen.rulesets, packet) if each.chain == chain)
 
 
-def _by_docker(at: Side, code: FaultCode, key: str, refused: Iterator[Refusal]) -> Fault | None:
+def _by_docker(at: Side, code: FaultCode, key: str, refused: Iterator[DropRule]) -> Fault | None:
     first = next(refused, None)
     if first is None:
         return None
     if not at.joined:
         return not_joined(at)
-    cause = f"Docker on {at.name} runs without {key}, and drops what peers send: {quoted(first.text)}"
+    cause = f"Docker on {at.name} runs without {key}, and drops what peers send: {sanitize(first.text)}"
     return Fault(code, cause, apply(at))

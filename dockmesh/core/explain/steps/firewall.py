@@ -11,14 +11,14 @@ from dockmesh.core.explain.model import Check, Fault, Step, Way
 from dockmesh.core.explain.snapshot import Sight
 from dockmesh.core.explain.steps import docker_nftables
 from dockmesh.core.explain.steps.routing import known
-from dockmesh.core.host_output import quoted
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
 from dockmesh.core.netfilter import firewalld
-from dockmesh.core.netfilter.counters import Packet, Rule, in_chain, jumps, refusing
-from dockmesh.core.netfilter.firewalld import Refusal as Refused
-from dockmesh.core.netfilter.firewalld import Ruleset
-from dockmesh.core.netfilter.flow import Far, Flow
-from dockmesh.core.netfilter.nft_ruleset import Refusal, refusals
+from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, jumps, refusing
+from dockmesh.core.netfilter.firewalld import FirewalldRejection as Refused
+from dockmesh.core.netfilter.firewalld import FirewalldRuleset
+from dockmesh.core.netfilter.flow import AddressBits, Flow
+from dockmesh.core.netfilter.nft_ruleset import DropRule, foreign_drops
 
 
 def sending(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
@@ -42,15 +42,15 @@ def receiving(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way
     yield from _tables(at, other, seen, packets, way)
 
 
-def _refused(seen: Sight, packets: Sequence[Packet]) -> list[Rule]:
+def _refused(seen: Sight, packets: Sequence[Packet]) -> list[CountedRule]:
     return list(dict.fromkeys(rule for packet in packets for rule in refusing(seen.rules, packet)))
 
 
-def _early(rule: Rule) -> bool:
+def _early(rule: CountedRule) -> bool:
     return rule.table == "raw" or rule.chain == "PREROUTING"
 
 
-def _raw(at: Side, other: Side, seen: Sight, rule: Rule) -> Fault:
+def _raw(at: Side, other: Side, seen: Sight, rule: CountedRule) -> Fault:
     if not rule.dockers:
         return _by_others(at, other, rule, FaultCode.RAW_DROP)
     if not at.joined:
@@ -100,12 +100,12 @@ def _flushed(at: Side, seen: Sight) -> Fault | None:
     return Fault(FaultCode.DOCKER_USER_FLUSHED if at.host.docker else FaultCode.FORWARD_FLUSHED, cause, apply(at))
 
 
-def _by_docker(at: Side, rule: Rule) -> Fault:
+def _by_docker(at: Side, rule: CountedRule) -> Fault:
     cause = f"a rule of Docker's on {at.name} drops it, for {FORWARD_CHAIN} has none for how it comes in: {_said(rule)}"
     return Fault(FaultCode.NOT_ACCEPTED, cause, apply(at))
 
 
-def _by_others(at: Side, other: Side, rule: Rule, code: FaultCode = FaultCode.HOST_FIREWALL_DROP) -> Fault:
+def _by_others(at: Side, other: Side, rule: CountedRule, code: FaultCode = FaultCode.HOST_FIREWALL_DROP) -> Fault:
     if not rule.text:
         cause = f"the firewall of {at.name} drops it by policy: {_said(rule)}"
         source = other.host.prefix or other.host.underlay
@@ -117,17 +117,17 @@ def _by_others(at: Side, other: Side, rule: Rule, code: FaultCode = FaultCode.HO
     return Fault(code, cause, on(at, f"iptables {table}-D {rule.chain} {shlex.join(shlex.split(rule.text))}"))
 
 
-def _said(rule: Rule) -> str:
-    return f"iptables {quoted(str(rule))} (it took {rule.took} packet{'' if rule.took == 1 else 's'})"
+def _said(rule: CountedRule) -> str:
+    return f"iptables {sanitize(str(rule))} (it took {rule.packets} packet{'' if rule.packets == 1 else 's'})"
 
 
 def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
     """Tables of nft that others made. Without a counter, a rule there is only what it may be."""
     yield from _firewalld(at, other, seen, packets, way)
     for packet in packets:
-        for each in refusals(*seen.rulesets, packet):
+        for each in foreign_drops(*seen.rulesets, packet):
             fault = _in_table(at, other, each)
-            if each.took:
+            if each.packets:
                 yield bad(at, way, Check.NFT, fault)
             else:
                 yield unsure(at, way, Check.NFT, f"{fault.cause}; it has no counter", fault)
@@ -136,12 +136,12 @@ def _tables(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: 
 
 def _firewalld(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], way: Way) -> Iterator[Step]:
     """Its table has no counters: it is walked. What answers is of a connection that it knows."""
-    chains = firewalld.ruleset(seen.rulesets[1].lines())
+    chains = firewalld.parse_ruleset(seen.rulesets[1].lines())
     for packet in packets:
-        far = Far({0: int(packet.source)})
+        far = AddressBits({0: int(packet.source)})
         near, reply = int(packet.destination), way == "back"
-        flow = Flow(far, near, inbound=True, came_in=packet.came_in, goes_out=packet.goes_out, reply=reply)
-        for refused in firewalld.refusals(chains, packet.hook, flow, far.all):
+        flow = Flow(far, near, inbound=True, in_interface=packet.came_in, out_interface=packet.goes_out, reply=reply)
+        for refused in firewalld.rejections(chains, packet.hook, flow, far.all):
             fault = _by_firewalld(at, other, packet, chains, refused)
             told = f"it may be that {fault.cause}"
             yield (
@@ -150,22 +150,22 @@ def _firewalld(at: Side, other: Side, seen: Sight, packets: Sequence[Packet], wa
             return
 
 
-def _by_firewalld(at: Side, other: Side, packet: Packet, chains: Ruleset, refused: Refused) -> Fault:
-    cause = f"{at.name} refuses it in table {quoted(str(refused))}"
+def _by_firewalld(at: Side, other: Side, packet: Packet, chains: FirewalldRuleset, refused: Refused) -> Fault:
+    cause = f"{at.name} refuses it in table {sanitize(str(refused))}"
     networks = [IPv4Network(other.host.underlay), *([other.host.prefix] if other.host.prefix else [])]
     if packet.hook == "FORWARD" and at.bridge:
-        remedy = firewalld.mending(chains, at.bridge, networks)
+        remedy = firewalld.remedy(chains, at.bridge, networks)
     else:
         rule = f"rule priority=-1 family=ipv4 source address={networks[-1]} protocol value=icmp accept"
         remedy = f"firewall-cmd --permanent --add-rich-rule={shlex.quote(rule)}; firewall-cmd --reload"
     return Fault(FaultCode.FIREWALLD_REFUSES, cause, on(at, remedy))
 
 
-def _in_table(at: Side, other: Side, each: Refusal) -> Fault:
+def _in_table(at: Side, other: Side, each: DropRule) -> Fault:
     where = shlex.join([*each.table.split(), each.chain])
     if not each.text or each.handle is None:
         source = other.host.prefix or other.host.underlay
         cause = f"the policy of chain {where} of nft on {at.name} drops it"
         return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on(at, f"nft insert rule {where} ip saddr {source} accept"))
-    cause = f"a rule in chain {where} of nft on {at.name} drops it: {quoted(each.text)}"
+    cause = f"a rule in chain {where} of nft on {at.name} drops it: {sanitize(each.text)}"
     return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on(at, f"nft delete rule {where} handle {each.handle}"))

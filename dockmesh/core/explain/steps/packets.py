@@ -9,7 +9,7 @@ from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Step
 from dockmesh.core.explain.snapshot import Sight
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN
-from dockmesh.core.netfilter.counters import in_chain, jumps, took
+from dockmesh.core.netfilter.counters import in_chain, jumps, packets_from
 from dockmesh.core.state.resources import SourceNat
 
 
@@ -20,7 +20,7 @@ def source_address(seen: Evidence) -> Iterator[Step]:
     if seen.masked or prefix is None or not at.pid or at.sight is None:
         return
     rules = in_chain(other.sight.rules, "filter", FORWARD_CHAIN) if other.sight else []
-    own, masked = took(rules, prefix), took(rules, IPv4Network(at.host.underlay))
+    own, masked = packets_from(rules, prefix), packets_from(rules, IPv4Network(at.host.underlay))
     kept = _keeps(at.sight)
     if masked and not own:
         cause = f"{other.name} sees {at.host.underlay}, not {at.address}: {at.name} masquerades towards its peer"

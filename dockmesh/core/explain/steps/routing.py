@@ -8,7 +8,7 @@ from dockmesh.core.explain.evidence import Side, apply, bad, good, not_joined, o
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Step, Way
 from dockmesh.core.explain.snapshot import ListedRoute, Sight
-from dockmesh.core.facts.iproute import Way as Decision
+from dockmesh.core.facts.iproute import PeerRoute as Decision
 from dockmesh.core.names import FORWARD_CHAIN
 
 _STRICT = 1

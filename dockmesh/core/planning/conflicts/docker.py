@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from dockmesh.core import fwmark
-from dockmesh.core.addresses import IPV4, within
+from dockmesh.core.addresses import IPV4, is_inside
 from dockmesh.core.desired import mtu
 from dockmesh.core.desired.uplinks import Narrowest
 from dockmesh.core.facts.docker import DockerFacts
@@ -13,13 +13,13 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
-from dockmesh.core.netfilter.flow import Far, Flow, members, union
+from dockmesh.core.netfilter.flow import AddressBits, Flow, host_positions, union
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.ipv6 import overriding
 from dockmesh.core.planning.plan import Conflict, ConflictCode
 from dockmesh.core.state import daemon_json
 
-_DIRECT = f'{{"{daemon_json.DIRECT}": true}}'
+_DIRECT = f'{{"{daemon_json.DIRECT_ROUTING_KEY}": true}}'
 
 
 def against_docker(
@@ -56,14 +56,14 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
             "Docker is in a swarm, which moves containers when Docker restarts",
             "docker swarm leave, or set docker: false in the inventory",
         )
-    if not docker.nftables and not docker.firewall_backend.startswith("iptables"):
+    if not docker.uses_nftables and not docker.firewall_backend.startswith("iptables"):
         yield Conflict(
             ConflictCode.FIREWALL_BACKEND_UNKNOWN,
             "docker",
             f"Docker uses the firewall backend {docker.firewall_backend}, which dockmesh does not support",
             "set firewall-backend to iptables or nftables",
         )
-    if docker.nftables and "nft" not in facts.tools:
+    if docker.uses_nftables and "nft" not in facts.tools:
         yield Conflict(
             ConflictCode.NFT_MISSING,
             "nft",
@@ -76,17 +76,17 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterato
 
 def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Peers that it would keep from containers for sure, whatever iptables accepts."""
-    chains = facts.kernel.firewalld
+    chains = facts.settings.firewalld
     uplink = next((device for device, address in facts.addresses if address.ip == host.underlay), None)
     if not chains or host.bridge is None or uplink is None:
         return
     others = peers(fleet, host)
     networks = [each for peer in others for each in (IPv4Network(peer.underlay), peer.prefix) if each]
-    far = Far({place: int(each.broadcast_address) for place, each in enumerate(networks)})
-    flow = Flow(far, int(host.bridge.ip), inbound=True, came_in=uplink, goes_out=DOCKER_BRIDGE)
-    refused = union(each.hosts for each in firewalld.refusals(chains, "FORWARD", flow, far.all) if each.sure)
+    far = AddressBits({place: int(each.broadcast_address) for place, each in enumerate(networks)})
+    flow = Flow(far, int(host.bridge.ip), inbound=True, in_interface=uplink, out_interface=DOCKER_BRIDGE)
+    refused = union(each.hosts for each in firewalld.rejections(chains, "FORWARD", flow, far.all) if each.sure)
     if refused:
-        remedy = firewalld.mending(chains, DOCKER_BRIDGE, map(networks.__getitem__, members(refused)))
+        remedy = firewalld.remedy(chains, DOCKER_BRIDGE, map(networks.__getitem__, host_positions(refused)))
         yield Conflict(
             ConflictCode.FIREWALLD_REJECTS,
             "firewalld",
@@ -98,16 +98,18 @@ def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
 def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
     file = facts.file(DAEMON_JSON)
-    if not docker.nftables or daemon_json.agreed(file.text if file else None, _DIRECT, [daemon_json.DIRECT]):
+    if not docker.uses_nftables or daemon_json.same_values(
+        file.text if file else None, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
+    ):
         return
     for network in docker.networks:
-        outside = [each for each in network.prefixes if host.prefix and not within(each, host.prefix)]
+        outside = [each for each in network.prefixes if host.prefix and not is_inside(each, host.prefix)]
         if network.device != DOCKER_BRIDGE and outside:
             yield Conflict(
                 ConflictCode.NETWORK_EXPOSED,
                 f"network {network.name}",
-                f"{', '.join(map(str, outside))} is outside {host.prefix}, and {daemon_json.DIRECT}, which peers need "
-                "where Docker uses nftables, opens its published ports to everyone who has a route",
+                f"{', '.join(map(str, outside))} is outside {host.prefix}, and {daemon_json.DIRECT_ROUTING_KEY}, which "
+                "peers need where Docker uses nftables, opens its published ports to everyone who has a route",
                 "remove the network, dockmesh apply, and create it again (with Compose: down, dockmesh apply, up)",
             )
 
@@ -128,24 +130,24 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
 
 
 def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
-    return [f"--{key}" for key in daemon_json.NFTABLES_KEYS if docker.nftables]
+    return [f"--{key}" for key in daemon_json.NFTABLES_KEYS if docker.uses_nftables]
 
 
 def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
     """What an admin has said of the two keys that dockmesh needs, and will not say otherwise."""
-    named = keys.get(daemon_json.FWMARK)
+    named = keys.get(daemon_json.FWMARK_KEY)
     if named is not None and not (isinstance(named, str) and fwmark.parse(named)):
         yield Conflict(
             ConflictCode.DAEMON_JSON_FWMARK,
             DAEMON_JSON,
-            f"{daemon_json.FWMARK} is {named!r}, which matches no packet or every one",
+            f"{daemon_json.FWMARK_KEY} is {named!r}, which matches no packet or every one",
             f"set it to {fwmark.OWN!r}, or remove the key",
         )
-    if keys.get(daemon_json.DIRECT) is False:
+    if keys.get(daemon_json.DIRECT_ROUTING_KEY) is False:
         yield Conflict(
             ConflictCode.DAEMON_JSON_DIRECT_ROUTING,
             DAEMON_JSON,
-            f"{daemon_json.DIRECT} is false, so Docker drops what peers send",
+            f"{daemon_json.DIRECT_ROUTING_KEY} is false, so Docker drops what peers send",
             "remove the key",
         )
 
@@ -164,7 +166,7 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> It
             f"bridge is {keys['bridge']!r}, which excludes bip",
             "remove the key",
         )
-    if docker.nftables:
+    if docker.uses_nftables:
         yield from _nftables_keys(keys)
     if keys.get("iptables") is False:
         yield Conflict(

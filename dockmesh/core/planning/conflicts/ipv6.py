@@ -9,7 +9,7 @@ from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
 from dockmesh.core.planning.plan import Conflict, ConflictCode
-from dockmesh.core.state.daemon_json import BIP6, IPV6_KEYS, first_of
+from dockmesh.core.state.daemon_json import BIP6_SINCE, IPV6_KEYS, first_address
 from dockmesh.core.state.resources import FORWARDING
 
 _ROUTER_ADVERTISEMENT = "ra"
@@ -55,19 +55,19 @@ def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> It
     for argument in docker.arguments:
         if argument.split("=")[0].removeprefix("--") in IPV6_KEYS:
             yield overriding(argument, docker)
-    if docker.nftables:
+    if docker.uses_nftables:
         yield Conflict(
             ConflictCode.IPV6_WITH_NFTABLES,
             "docker",
             "Docker uses nftables, with which dockmesh joins hosts by IPv4 only",
             "remove underlay6 and prefix6 of the host from the inventory",
         )
-    first = first_of(bridge.network)
-    if docker.major < BIP6 and bridge != first:
+    first = first_address(bridge.network)
+    if docker.major < BIP6_SINCE and bridge != first:
         yield Conflict(
             ConflictCode.BRIDGE6_NOT_FIRST,
             str(bridge),
-            f"docker0 cannot have this address, since Docker before {BIP6} gives it the first of its network",
+            f"docker0 cannot have this address, since Docker before {BIP6_SINCE} gives it the first of its network",
             f"set bridge6 to {first}",
         )
     if iptables(IPV6) not in facts.tools:
@@ -83,7 +83,7 @@ def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
     """A host that forwards passes router advertisements over, and so loses its way out (kernel, accept_ra)."""
     for route in facts.foreign_routes:
         out = route.prefix.version == IPV6 and route.prefix.prefixlen == 0
-        if out and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.takes_ra:
+        if out and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.accepts_ra:
             # With slashes, since the name of a VLAN's interface has a dot in it.
             key = f"net/ipv6/conf/{route.device}/accept_ra"
             yield Conflict(

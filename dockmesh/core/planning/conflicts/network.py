@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, within
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, is_inside
 from dockmesh.core.desired import mtu
 from dockmesh.core.desired.routing import common_way, on_link
 from dockmesh.core.desired.uplinks import Narrowest
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import METRIC, KernelRoute
-from dockmesh.core.model import Fleet, Host, Stack
+from dockmesh.core.model import Fleet, Host, HostNetwork
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import against_docker
@@ -48,7 +48,7 @@ def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
             "it is not installed, so dockmesh cannot accept what peers send",
             "if the host's firewall drops forwarded packets, accept the peers there",
         )
-    if facts.nftables and facts.forward_drops:
+    if facts.docker_uses_nftables and facts.forward_drops:
         yield Note(
             NoteCode.FORWARD_POLICY_DROP,
             "FORWARD",
@@ -58,8 +58,8 @@ def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
         )
     for network in facts.docker.networks if facts.docker else ():
         for prefix in network.prefixes:
-            own = host.stack(family_of(prefix))
-            if own and own.prefix and network.device != DOCKER_BRIDGE and not within(prefix, own.prefix):
+            own = host.network(family_of(prefix))
+            if own and own.prefix and network.device != DOCKER_BRIDGE and not is_inside(prefix, own.prefix):
                 yield Note(
                     NoteCode.NETWORK_OUTSIDE_PREFIX,
                     f"network {network.name}",
@@ -70,7 +70,7 @@ def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
         yield from mtu.notes(facts, facts.docker, narrow)
 
 
-def _remedy(own: Stack) -> str:
+def _remedy(own: HostNetwork) -> str:
     if own.bridge and own.bridge.network == own.prefix:
         return "set bridge to a part of the prefix, as docker0 has all of it; then create the network again"
     return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
@@ -89,7 +89,7 @@ def pending(facts: HostFacts) -> Iterator[Conflict]:
 
 def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
     own = {address.ip for _device, address in facts.addresses}
-    for stack in filter(None, map(host.stack, FAMILIES)):
+    for stack in filter(None, map(host.network, FAMILIES)):
         if stack.underlay not in own:
             yield Conflict(
                 ConflictCode.UNDERLAY_MISSING,
@@ -101,17 +101,17 @@ def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
 
 def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     others = peers(fleet, host)
-    for family in filter(host.stack, FAMILIES):
-        if not on_link(common_way(others, family, facts.ways)):
+    for family in filter(host.network, FAMILIES):
+        if not on_link(common_way(others, family, facts.peer_routes)):
             yield from _next_hops_of(family, others, facts)
 
 
 def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Conflict]:
     for peer in peers:
-        there = peer.stack(family)
+        there = peer.network(family)
         if there is None:
             continue
-        way = facts.ways.get(there.underlay)
+        way = facts.peer_routes.get(there.underlay)
         key = str(there.underlay)
         if way is None:
             yield Conflict(
@@ -141,13 +141,13 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
     docker_networks = facts.docker.networks if facts.docker else ()
     docker_devices = {DOCKER_BRIDGE, *(network.device for network in docker_networks)}
-    stacks = [stack for family in FAMILIES if (stack := host.stack(family))]
+    stacks = [stack for family in FAMILIES if (stack := host.network(family))]
     own = [stack.prefix for stack in stacks if stack.prefix]
     here = [
         (f"{address.network} on {device}", address.network)
         for device, address in facts.addresses
         if not (host.docker and device in docker_devices)
-        and not (not host.docker and any(within(address.network, prefix) for prefix in own))
+        and not (not host.docker and any(is_inside(address.network, prefix) for prefix in own))
     ]
     docker = [
         (f"Docker network {network.name} ({prefix})", prefix)
@@ -168,7 +168,7 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
 
 def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
     """The prefixes that the host shall have routes to."""
-    return Prefixes(fleet, host.name, tuple(filter(host.stack, FAMILIES)))
+    return Prefixes(fleet, host.name, tuple(filter(host.network, FAMILIES)))
 
 
 def _overlaps(
@@ -223,9 +223,9 @@ def _told(route: KernelRoute) -> str:
 def _wins(route: KernelRoute, prefix: Network) -> bool:
     if route.prefix == prefix:
         return route.metric <= METRIC
-    return within(route.prefix, prefix)
+    return is_inside(route.prefix, prefix)
 
 
 def _loses(route: KernelRoute, prefix: Network) -> bool:
     """Whether the mesh would take addresses that the host has on-link."""
-    return route.device is not None and route.next_hop is None and within(prefix, route.prefix)
+    return route.device is not None and route.next_hop is None and is_inside(prefix, route.prefix)
