@@ -7,15 +7,15 @@ from types import TracebackType
 from typing import Self
 
 from dockmesh.assets import template
-from dockmesh.core.desired.host_state import desired, previous, undone
-from dockmesh.core.desired.uplinks import Narrowest, narrowest
+from dockmesh.core.desired.host_state import desired, original_state, rollback_state
+from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import Question
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.forecast.impact import FORESEEN, Difference, Outlook, differences, outlook
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
 from dockmesh.core.probes.model import Report
 from dockmesh.core.probes.pairs import Pair
@@ -59,14 +59,14 @@ class Goal:
     `remember`: the state before becomes what rollback comes back to.
     """
 
-    wanted: Callable[[Fleet, Host, HostFacts, Narrowest], HostState]
+    wanted: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
     meshed: bool
     remember: bool
 
 
 JOIN = Goal(lambda fleet, host, facts, narrow: desired(fleet, host, facts, narrow, TEXTS), meshed=True, remember=True)
-DESTROY = Goal(lambda _fleet, _host, facts, _narrow: undone(facts), meshed=False, remember=True)
-ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: previous(facts), meshed=False, remember=False)
+DESTROY = Goal(lambda _fleet, _host, facts, _narrow: original_state(facts), meshed=False, remember=True)
+ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: rollback_state(facts), meshed=False, remember=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Pipeline:
         """What there is to change. A host's plan is made when all are read: what the mesh takes decides for each."""
         read = self.facts()
         self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
-        narrow = narrowest(self._request.fleet, self._facts)
+        narrow = smallest_uplink(self._request.fleet, self._facts)
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
         return Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
 
@@ -145,9 +145,9 @@ class Pipeline:
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
         request, committer = self._request, self._committer()
-        outcomes = {each.host: _untouched(each) for each in plan.hosts if not each.applyable}
+        outcomes = {each.host: _untouched(each) for each in plan.hosts if not each.applicable}
         failed = 0
-        for batch in batches(plan.applyable, request.rollout):
+        for batch in batches(plan.applicable, request.rollout):
             if failed > request.rollout.max_fail:
                 outcomes |= {each.host: _not_begun(each, failed) for each in batch}
                 continue
@@ -196,7 +196,7 @@ class Pipeline:
         self._watched.observer.phase("look", 2)
         return look(self._prober, question, self._watched.observer.done)
 
-    def _planned(self, host: Host, read: HostFacts | HostError, narrow: Narrowest) -> HostPlan:
+    def _planned(self, host: Host, read: HostFacts | HostError, narrow: SmallestUplink) -> HostPlan:
         if isinstance(read, HostError):
             return _unplanned(host, read)
         try:
@@ -204,9 +204,9 @@ class Pipeline:
         except HostError as error:
             return _unplanned(host, error)
 
-    def _plan(self, host: Host, facts: HostFacts, narrow: Narrowest) -> HostPlan:
+    def _plan(self, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        against = (*pending(facts), *(conflicts(fleet, host, facts, narrow) if goal.meshed else ()))
+        against = (*pending_change(facts), *(conflicts(fleet, host, facts, narrow) if goal.meshed else ()))
         try:
             outside = notes(host, facts, narrow) if goal.meshed else ()
             return plan_host(facts, goal.wanted(fleet, host, facts, narrow), narrow, against, outside)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dockmesh.core.desired.host_state import desired
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
@@ -115,10 +115,10 @@ def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | No
 
 
 # No uplink that anything would be too large for.
-WIDE = Narrowest("host1", "eth0", 1500, whole=True)
+WIDE = SmallestUplink("host1", "eth0", 1500, complete=True)
 
 
-def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: Narrowest = WIDE) -> HostPlan:
+def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: SmallestUplink = WIDE) -> HostPlan:
     return plan_host(found, desired(among, of, found, narrow, TEXTS), narrow)
 
 

@@ -71,7 +71,7 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
     assert not probed(lan).ok
     assert statuses(run(lan, rollout=Rollout(serial=serial))) == ["confirmed"] * 3
     assert planned(lan).empty
-    assert planned(lan).sound
+    assert planned(lan).clean
     report = probed(lan)
     assert report.ok
     assert len(report.answers) == 21

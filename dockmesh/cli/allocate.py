@@ -12,7 +12,7 @@ from dockmesh.cli.inventory_files import read_all, text_of
 from dockmesh.cli.open_run import contact
 from dockmesh.cli.options import Options, common
 from dockmesh.core.allocation import prefixes
-from dockmesh.core.allocation.used_networks import occupied
+from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
 from dockmesh.errors import HostError, HostErrorCode, UsageError
@@ -43,7 +43,9 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
     if probe and drawn:
         drawn = _probed(options, fleet, chosen)
     changed = (
-        _changed(texts, prefixes.recorded(tuple(texts.values()), documents, fleet, drawn)) if write and drawn else {}
+        _changed(texts, prefixes.with_allocations(tuple(texts.values()), documents, fleet, drawn))
+        if write and drawn
+        else {}
     )
     for file, text in changed.items():
         rewrite(file, texts[file], text)
@@ -79,7 +81,7 @@ def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[p
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
     try:
-        return prefixes.allocate(fleet, chosen, file=options.named(), clear_of=occupied(fleet, facts))
+        return prefixes.allocate(fleet, chosen, file=options.named(), clear_of=used_networks(fleet, facts))
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
         raise HostError(str(error), code=HostErrorCode.POOL_EXHAUSTED) from error

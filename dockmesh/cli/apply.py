@@ -135,13 +135,13 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
         planned = pipeline.plan()
         foreseen = pipeline.foresee(planned)
         if kept is not None:
-            now = saved_plan.sealed(json_documents.plan_document(planned), options.inventory_text(), TEXTS)
+            now = saved_plan.with_fingerprints(json_documents.plan_document(planned), options.inventory_text(), TEXTS)
             _refuse_stale(f"{run.file}", kept, now)
         # Who is asked sees what about.
         if not options.json and not (options.quiet and run.yes):
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
             print_outlook(console(color=options.color), foreseen)
-        if planned.applyable and not run.yes and not agreed(planned, run.rollout):
+        if planned.applicable and not run.yes and not agreed(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
@@ -171,11 +171,11 @@ def _saved_plan(file: Path) -> dict[str, Any]:
         raise UsageError(
             f"{file}: {error.strerror}: the saved plan cannot be read", code=UsageCode.CANNOT_READ
         ) from error
-    return saved_plan.load(text, file=str(file))
+    return saved_plan.load_plan(text, file=str(file))
 
 
 def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
-    if moved := list(saved_plan.moved(kept, now)):
+    if moved := list(saved_plan.stale_reasons(kept, now)):
         told = "".join(f"\n  {sanitize(each.message)}" for each in moved)
         message = f"{file} is stale, and nothing was changed: plan again{told}"
         raise StalePlanError(message, file=file, reasons=moved)

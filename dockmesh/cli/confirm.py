@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import click
 
 from dockmesh.core.planning.plan import Plan, restarts_docker
-from dockmesh.core.rollout import Rollout, at_once
+from dockmesh.core.rollout import Rollout, batch_size
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import counted
 
@@ -14,13 +14,13 @@ _NAMED = 12
 
 def agreed(planned: Plan, rollout: Rollout) -> bool:
     """Ask whether to carry the plan out, having said where Docker restarts; whether the answer was yes."""
-    restarting = [plan.host for plan in planned.applyable if restarts_docker(plan)]
+    restarting = [plan.host for plan in planned.applicable if restarts_docker(plan)]
     if restarting:
-        size = at_once(len(restarting), rollout)
+        size = batch_size(len(restarting), rollout)
         order = "" if len(restarting) == 1 else ", one after the other" if size == 1 else f", {size} at a time"
         click.echo(f"Docker restarts on {listed(restarting, _NAMED)}{order}.", err=True)
     try:
-        return click.confirm(f"Change {counted(len(planned.applyable), 'host')}?", err=True)
+        return click.confirm(f"Change {counted(len(planned.applicable), 'host')}?", err=True)
     except click.Abort:
         click.echo(err=True)
         return False

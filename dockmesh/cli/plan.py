@@ -47,13 +47,18 @@ def plan(options: Options, out: Path | None) -> int:
         planned = pipeline.plan()
         foreseen = pipeline.foresee(planned)
     if out is not None:
-        _save(out, saved_plan.sealed(json_documents.plan_document(planned, foreseen), options.inventory_text(), TEXTS))
+        _save(
+            out,
+            saved_plan.with_fingerprints(
+                json_documents.plan_document(planned, foreseen), options.inventory_text(), TEXTS
+            ),
+        )
     if options.json:
         print_json(json_documents.plan_document(planned, foreseen))
     else:
         print_plan(console(color=options.color), planned, verbose=options.verbose > 0, brief=options.quiet)
         print_outlook(console(color=options.color), foreseen)
-    if not planned.sound:
+    if not planned.clean:
         return HostError.exit_status
     return 0 if planned.empty else _PENDING
 

@@ -32,17 +32,17 @@ def batches(plans: Sequence[HostPlan], rollout: Rollout) -> Iterator[tuple[HostP
     if gentle:
         yield gentle
     restarting = [plan for plan in plans if restarts_docker(plan)]
-    size = at_once(len(restarting), rollout)
+    size = batch_size(len(restarting), rollout)
     for at in range(0, len(restarting), size):
         yield tuple(restarting[at : at + size])
 
 
-def at_once(restarting: int, rollout: Rollout) -> int:
+def batch_size(restarting: int, rollout: Rollout) -> int:
     """Of so many hosts whose Docker restarts, how many do so at the same time."""
     return max(1, restarting * rollout.serial // 100) if rollout.percent else rollout.serial
 
 
-def concerned(report: Report, changed: Iterable[str]) -> set[str]:
+def hosts_to_revert(report: Report, changed: Iterable[str]) -> set[str]:
     """The changed hosts to take back so that no lost probe is left that touches one."""
     candidates = set(changed)
     pairs = ({answer.probe.source, answer.probe.target} & candidates for answer in report.lost)

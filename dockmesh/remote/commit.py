@@ -7,9 +7,9 @@ from typing import Literal
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
-from dockmesh.core.planning.transaction import Answer
+from dockmesh.core.planning.transaction import TransactionOutcome
 from dockmesh.core.probes.model import Report
-from dockmesh.core.rollout import concerned
+from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
@@ -95,7 +95,7 @@ class Committer:
         part = Fleet(self.fleet.settings, among)
         report = verify(self.prober, part, among, self.watched.observer.done, about=names, observe=True)
         self.judged[:] = [report] if len(names) == len(self.fleet.hosts) else []
-        return {name: _complaint(name, report) for name in concerned(report, names)}
+        return {name: _complaint(name, report) for name in hosts_to_revert(report, names)}
 
     def _end(self, host: Host, plan: HostPlan, against: HostFailure | None = None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
@@ -126,7 +126,7 @@ def _named(change: Change) -> str:
     return " ".join(key_of(change.resource))
 
 
-def _taken_back(host: Host, answer: Answer, why: HostFailure) -> Outcome:
+def _taken_back(host: Host, answer: TransactionOutcome, why: HostFailure) -> Outcome:
     if answer.status == "reverted":
         return Outcome(host.name, "reverted", why.code, why.message)
     return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and on the way back: {answer.error}")

@@ -14,5 +14,5 @@ def gather(session: Session, fleet: Fleet, host: Host, texts: Templates, *, time
     Raises:
         HostError: the host cannot be read, or is none that dockmesh works with.
     """
-    read = transaction.reader(texts, underlays(fleet, host))
+    read = transaction.facts_script(texts, underlays(fleet, host))
     return host_facts.parse_facts(host, session.run(read, timeout_s=timeout_s))

@@ -26,7 +26,7 @@ class Changer:
 
     def change(
         self, session: Session, host: Host, plan: HostPlan, before: host_facts.HostFacts
-    ) -> tuple[transaction.Answer, host_facts.HostFacts]:
+    ) -> tuple[transaction.TransactionOutcome, host_facts.HostFacts]:
         """Carry out `plan`: what the transaction made of it, and the host as it is then.
 
         A host that is changed takes the change back by itself unless `confirm` reaches it in time.
@@ -34,7 +34,7 @@ class Changer:
         Raises:
             HostError: the host was lost, or its answer is unreadable; it is in its old state, or will be soon.
         """
-        script = transaction.transaction(
+        script = transaction.transaction_script(
             plan,
             before.actual,
             self.texts,
@@ -43,29 +43,29 @@ class Changer:
             confirm_within_s=self.fleet.settings.confirm_within_s,
         )
         output = session.run(script, timeout_s=self._patience_s(plan))
-        answer = transaction.answer(split(output)["outcome"])
+        answer = transaction.parse_outcome(split(output)["outcome"])
         # A host that could not be changed may not be readable either, and what it said of that is what counts.
         return answer, host_facts.parse_facts(host, output) if answer.status == "changed" else before
 
-    def confirm(self, session: Session, *, remember: bool) -> transaction.Answer:
+    def confirm(self, session: Session, *, remember: bool) -> transaction.TransactionOutcome:
         """Let the change stay. Over a new session, this proves that the host still lets us in.
 
         Raises:
             HostError: the host was lost; it takes the change back.
         """
         output = session.run(
-            transaction.confirmation(self.texts, run=self.run, remember=remember), timeout_s=self.timeout_s
+            transaction.confirm_script(self.texts, run=self.run, remember=remember), timeout_s=self.timeout_s
         )
-        return transaction.answer(split(output)["outcome"])
+        return transaction.parse_outcome(split(output)["outcome"])
 
-    def take_back(self, session: Session, plan: HostPlan) -> transaction.Answer:
+    def take_back(self, session: Session, plan: HostPlan) -> transaction.TransactionOutcome:
         """Take the change back now.
 
         Raises:
             HostError: the host was lost; it takes the change back by itself.
         """
-        output = session.run(transaction.reversal(self.texts), timeout_s=self._patience_s(plan))
-        return transaction.answer(split(output)["outcome"])
+        output = session.run(transaction.revert_script(self.texts), timeout_s=self._patience_s(plan))
+        return transaction.parse_outcome(split(output)["outcome"])
 
     def _patience_s(self, plan: HostPlan) -> float:
         return self.timeout_s + (_RESTART_S if restarts_docker(plan) else 0)

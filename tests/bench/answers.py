@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.desired.host_state import desired
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse as parse_inventory
@@ -56,7 +56,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """As the host is after an apply to the fleet as it was before."""
     found = parse_facts(host, recorded(_RECORDED, _fresh(before, host)))
-    wanted = desired(before, host, found, Narrowest("host1", "eth0", 1500, whole=True), TEXTS)
+    wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEXTS)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     own = f"{host.bridge.network} dev docker0 proto kernel scope link src {host.bridge.ip}"

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse
 from dockmesh.core.peers import peers
-from dockmesh.core.planning.transaction import reader
+from dockmesh.core.planning.transaction import facts_script
 from dockmesh.lab.network import NIC
 from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
@@ -84,7 +84,7 @@ def _write(made: Fleet) -> None:
         (made.folder / name).mkdir()
     known = parse("".join((*head, *own)), file="mesh.yml")
     for host, each in zip(known.hosts, made.hosts, strict=True):
-        script = reader(TEXTS, [peer.underlay for peer in peers(known, host)])
+        script = facts_script(TEXTS, [peer.underlay for peer in peers(known, host)])
         (made.folder / "read" / str(each.underlay.ip)).write_text(script)
         (made.folder / "batch" / str(each.underlay.ip)).write_text("".join(batch(made, each)))
 

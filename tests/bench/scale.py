@@ -19,11 +19,11 @@ from itertools import islice
 from pathlib import Path
 
 from dockmesh.core.desired.host_state import desired
-from dockmesh.core.desired.uplinks import Narrowest, narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, plan_host
 from dockmesh.pipeline import TEXTS
 from tests.bench.answers import CONVERGED, inventory
@@ -92,7 +92,7 @@ def _answers(hosts: int, kind: str, sample: int) -> Iterator[str]:
 
 def _planned(fleet: Fleet, facts: dict[str, HostFacts], clock: Clock) -> Iterator[HostPlan]:
     begun = time.process_time()
-    narrow = narrowest(fleet, facts)
+    narrow = smallest_uplink(fleet, facts)
     share = (time.process_time() - begun) / len(facts)
     for name, found in facts.items():
         begun = time.process_time()
@@ -101,9 +101,9 @@ def _planned(fleet: Fleet, facts: dict[str, HostFacts], clock: Clock) -> Iterato
         yield plan
 
 
-def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> HostPlan:
+def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
     """As the pipeline does for a host."""
-    against = (*pending(facts), *conflicts(fleet, host, facts, narrow))
+    against = (*pending_change(facts), *conflicts(fleet, host, facts, narrow))
     outside = notes(host, facts, narrow)
     return plan_host(facts, desired(fleet, host, facts, narrow, TEXTS), narrow, against, outside)
 

@@ -22,8 +22,8 @@ from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Allow, Fleet, Host, Settings
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.plan import plan_host
-from dockmesh.core.planning.prefix_index import Prefixes
-from dockmesh.core.planning.transaction import transaction
+from dockmesh.core.planning.prefix_index import PrefixIndex
+from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.resources import HostState, SourceNat
 from dockmesh.pipeline import TEXTS
 
@@ -76,7 +76,7 @@ def outcome(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
         tuple(each) for each in mesh_routes(among, me, read.peer_routes).runs("device", lambda route: route.device)
     ]
     scripts = [
-        transaction(each, read.actual, TEXTS, underlays(among, me), run="r", confirm_within_s=60)
+        transaction_script(each, read.actual, TEXTS, underlays(among, me), run="r", confirm_within_s=60)
         for each in (plan, back)
     ]
     return {
@@ -140,7 +140,7 @@ def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
         plain = others.for_each(name, numbered(at))
         ordered = others.for_each(name, numbered(at), key=BY_NAME)
         assert plain == ordered == ((at, "host2"), (at, "host3"))
-    overlapping = Prefixes(among, "host1", FAMILIES).overlapping(filter(None, (host.prefix for host in HOSTS)))
+    overlapping = PrefixIndex(among, "host1", FAMILIES).overlapping(filter(None, (host.prefix for host in HOSTS)))
     assert [name for name, _prefix in overlapping] == ["host2", "host3"]
 
 
@@ -166,7 +166,7 @@ def test_families_and_devices_are_names_of_their_own() -> None:
         for family in FAMILIES:
             sources = [f"-s {each} -i {device} -j ACCEPT" for each in networks[family]]
             assert raw[family] == (f"! -d {prefix_of(me, family)} -j RETURN", *sources)
-        overlapping = Prefixes(among, me.name, FAMILIES).overlapping((*networks[4], *networks[6]))
+        overlapping = PrefixIndex(among, me.name, FAMILIES).overlapping((*networks[4], *networks[6]))
         assert [*overlapping] == [
             (peer.name, prefix_of(peer, family)) for family in FAMILIES for peer in HOSTS if peer != me
         ]

@@ -15,7 +15,7 @@ from mesh import Mesh
 from dockmesh.core.desired.routing import underlays
 from dockmesh.core.host_output import split
 from dockmesh.core.inventory import parse
-from dockmesh.core.planning.transaction import reader
+from dockmesh.core.planning.transaction import facts_script
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import RELEASES
@@ -93,7 +93,7 @@ def _answers(mesh: Mesh) -> dict[str, str]:
     answers = {}
     for host in fleet.hosts:
         with closing(transport.connect(host)) as session:
-            answers[host.name] = session.run(reader(TEXTS, underlays(fleet, host)), timeout_s=TIMEOUT_S)
+            answers[host.name] = session.run(facts_script(TEXTS, underlays(fleet, host)), timeout_s=TIMEOUT_S)
         split(answers[host.name])
     return answers
 

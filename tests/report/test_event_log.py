@@ -8,7 +8,7 @@ import pytest
 from printed import figures
 
 from dockmesh.core.planning.plan import HostPlan
-from dockmesh.core.planning.transaction import transaction
+from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import HostState, Unit
 from dockmesh.pipeline import TEXTS
@@ -74,7 +74,7 @@ def test_of_a_file_only_its_size_is_told() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 55, 56, 57, 58, 59, 113, 114, 115, 116, 1000])
 def test_files_of_every_length_are_kept(size: int) -> None:
     unit = Unit("dockmesh.timer", "x" * size)
-    script = transaction(
+    script = transaction_script(
         HostPlan("h", (Change(None, unit, "r"),)), HostState(()), TEXTS, (), run="r", confirm_within_s=9
     )
     told = kept(script)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.allocation.used_networks import Occupied
+from dockmesh.core.allocation.used_networks import UsedNetwork
 from dockmesh.core.inventory import default_bridge, fleet_of, yaml_reader
 from dockmesh.core.inventory.edit import insert_prefixes
 from dockmesh.core.inventory.multi_file import holder
@@ -26,7 +26,7 @@ class Allocation:
 
 
 def allocate(
-    fleet: Fleet, hosts: Iterable[Host], *, file: str, clear_of: Sequence[Occupied] = ()
+    fleet: Fleet, hosts: Iterable[Host], *, file: str, clear_of: Sequence[UsedNetwork] = ()
 ) -> tuple[Allocation, ...]:
     """A prefix for each of `hosts`, some or all of the fleet's, that has Docker and lacks one; `file` is for messages.
 
@@ -75,7 +75,7 @@ def with_prefixes(fleet: Fleet, drawn: Iterable[Allocation]) -> Fleet:
     return replace(fleet, hosts=tuple(_joined(host, prefixes.get(host.name)) for host in fleet.hosts))
 
 
-def recorded(
+def with_allocations(
     texts: Sequence[str], documents: Sequence[Document], fleet: Fleet, drawn: Iterable[Allocation]
 ) -> tuple[str, ...]:
     """The inventory's `texts` with `drawn` written into them; `documents` and `fleet` are what was read of them.
@@ -121,11 +121,11 @@ def _literal(address: str) -> Iterator[IPv4Network]:
         return
 
 
-def _besides(clear_of: Sequence[Occupied]) -> str:
+def _besides(clear_of: Sequence[UsedNetwork]) -> str:
     """Networks of the hosts, where these are what takes the pool up."""
     if not clear_of:
         return ""
-    return f"; what the hosts have takes up {listed([each.what for each in clear_of], _NAMED)}"
+    return f"; what the hosts have takes up {listed([each.description for each in clear_of], _NAMED)}"
 
 
 def _span(block: Network) -> tuple[int, int]:

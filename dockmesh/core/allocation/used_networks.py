@@ -13,19 +13,19 @@ _HALF_DEFAULT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Occupied:
+class UsedNetwork:
     """A network that is somebody's; `what` says whose, for people."""
 
     network: Network
-    what: str
+    description: str
 
 
-def occupied(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[Occupied, ...]:
+def used_networks(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[UsedNetwork, ...]:
     """What of `mesh.pool` the hosts in `facts` are in, have a Docker network in, or have a route of others into."""
     pool = fleet.settings.pool
     if pool is None:
         return ()
-    found: dict[Network, Occupied] = {}
+    found: dict[Network, UsedNetwork] = {}
     for host in (host for host in fleet.hosts if host.name in facts):
         for each in _of(host.name, facts[host.name], pool, docker=host.docker):
             if each.network.overlaps(pool):
@@ -33,17 +33,19 @@ def occupied(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[Occupied, ..
     return tuple(found.values())
 
 
-def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[Occupied]:
+def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[UsedNetwork]:
     """Docker's docker0 is left out: it moves into the prefix. dockmesh's own routes come and go with the inventory."""
     for device, address in host.addresses:
         if not (docker and device == DOCKER_BRIDGE):
-            yield Occupied(address.network, f"{address.network} on {device} of {name}")
+            yield UsedNetwork(address.network, f"{address.network} on {device} of {name}")
     for network in host.docker.networks if host.docker else ():
         if network.device != DOCKER_BRIDGE:
-            yield from (Occupied(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
+            yield from (
+                UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes
+            )
     for route in host.foreign_routes:
         if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
-            yield Occupied(route.prefix, f"{route.prefix}, to which {name} has a route")
+            yield UsedNetwork(route.prefix, f"{route.prefix}, to which {name} has a route")
 
 
 def leads_out(route: KernelRoute, pool: Network) -> bool:

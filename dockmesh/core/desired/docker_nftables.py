@@ -11,7 +11,7 @@ from typing import Any
 from dockmesh.core import fwmark
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.desired import original
-from dockmesh.core.desired.original import Noted, Original
+from dockmesh.core.desired.original import NftablesRecord, OriginalState
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import daemon_json
@@ -19,7 +19,7 @@ from dockmesh.core.state.daemon_json import DIRECT_ROUTING_KEY, FWMARK_KEY
 from dockmesh.core.state.resources import Chain, Forwarding, HostState
 
 
-def keys(facts: HostFacts) -> dict[str, Any]:
+def required_keys(facts: HostFacts) -> dict[str, Any]:
     """The keys that daemon.json shall have. A mark that an admin has chosen serves as well as any.
 
     Raises:
@@ -32,18 +32,18 @@ def keys(facts: HostFacts) -> dict[str, Any]:
     )
 
 
-def owned(record: Original | None) -> tuple[str, ...]:
+def set_keys(record: OriginalState | None) -> tuple[str, ...]:
     """The keys of daemon.json that dockmesh has set, as the record says."""
     return record.nftables.keys if record and record.nftables else ()
 
 
-def lapsed(facts: HostFacts) -> tuple[str, ...]:
+def stale_keys(facts: HostFacts) -> tuple[str, ...]:
     """Those that dockmesh has set and that are for nothing, where Docker has left nftables.
 
     Raises:
         HostError: the record is unreadable.
     """
-    return () if facts.docker_uses_nftables else owned(original.load(facts.actual))
+    return () if facts.docker_uses_nftables else set_keys(original.load_original(facts.actual))
 
 
 def forwarding(facts: HostFacts) -> tuple[Forwarding, ...]:
@@ -52,12 +52,12 @@ def forwarding(facts: HostFacts) -> tuple[Forwarding, ...]:
     Raises:
         HostError: the record is unreadable.
     """
-    now, record = facts.actual.forwarding(IPV4), original.load(facts.actual)
+    now, record = facts.actual.forwarding(IPV4), original.load_original(facts.actual)
     before = record.nftables if record else None
     return () if now is None else (now if before is None else Forwarding(IPV4, before.ip_forward),)
 
 
-def adapted(state: HostState, facts: HostFacts) -> HostState:
+def for_backend(state: HostState, facts: HostFacts) -> HostState:
     """A state of former days without what has no place now, if Docker has come to nftables since, or left."""
     then, now = state.forwarding(IPV4), facts.actual.forwarding(IPV4)
     rest = [each for each in state.resources if each != then]
@@ -67,7 +67,7 @@ def adapted(state: HostState, facts: HostFacts) -> HostState:
     return HostState((*switch, *(each for each in rest if not isinstance(each, Chain))))
 
 
-def noted(record: Original, facts: HostFacts) -> Original:
+def record_backend(record: OriginalState, facts: HostFacts) -> OriginalState:
     """The record with what the host has now of all this, if its Docker has come to nftables; without, if it has left.
 
     Raises:
@@ -78,8 +78,8 @@ def noted(record: Original, facts: HostFacts) -> Original:
     if not facts.docker_uses_nftables:
         return replace(record, nftables=None)
     present = _present(facts)
-    ours = tuple(key for key, value in keys(facts).items() if present.get(key) != value)
-    return replace(record, nftables=Noted(ours, facts.ip_forward))
+    ours = tuple(key for key, value in required_keys(facts).items() if present.get(key) != value)
+    return replace(record, nftables=NftablesRecord(ours, facts.ip_forward))
 
 
 def _present(facts: HostFacts) -> dict[str, Any]:

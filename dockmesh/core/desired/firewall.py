@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from dockmesh.core import fwmark
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, memoized, sort_key
-from dockmesh.core.desired.routing import common_way
+from dockmesh.core.desired.routing import shared_route
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoutes
 from dockmesh.core.model import Allow, Host
@@ -31,7 +31,7 @@ from dockmesh.core.peers import Peers
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import Chain, FirewallMark, SourceNat, nft_family_name
 
-Of = Allow | Literal["icmp", "replies", "unpublished"] | None
+RuleMatch = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
 _IPTABLES = {
     None: "",
@@ -47,7 +47,7 @@ _NFT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PeerRule:
     """What becomes of packets from `source` that come in by `device`, if they are what `of` says; None: any.
 
     "replies" are of known connections; "unpublished" is what Docker has not sent on from a port of the host's.
@@ -55,16 +55,16 @@ class Rule:
 
     source: Network
     device: str
-    of: Of
+    match: RuleMatch
 
     @property
     def accepted(self) -> bool:
         """Else dropped."""
-        return self.of != "unpublished"
+        return self.match != "unpublished"
 
 
 @dataclass(frozen=True, slots=True)
-class _Mesh:
+class _FamilyPeers:
     """A host with a prefix of a family, and its peers of that one."""
 
     family: Family
@@ -76,9 +76,9 @@ class _Mesh:
         """All that is the peers', peer by peer, or sorted by `key`."""
         return self.peers.for_each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
 
-    def told(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
+    def per_network(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
         """What is told of each network of each peer and the device it comes in by. `what` stands for that telling."""
-        way, family = common_way(self.peers, self.family, self.ways), self.family
+        way, family = shared_route(self.peers, self.family, self.ways), self.family
         if way:
             device = way.device
             return self.peers.for_each(
@@ -90,7 +90,7 @@ class _Mesh:
         return (text for network, device in sources for text in tell(network, device))
 
 
-def iptables(family: Family) -> str:
+def iptables_command(family: Family) -> str:
     """The command for the tables of a family."""
     return "iptables" if family == IPV4 else "ip6tables"
 
@@ -102,11 +102,11 @@ def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
     """
     if facts.docker_uses_nftables:
         return ()
-    meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables(mesh.family) in facts.tools]
+    meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables_command(mesh.family) in facts.tools]
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
-def marks(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMark, *, closed: bool) -> Sequence[str]:
+def mark_rules(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMark, *, closed: bool) -> Sequence[str]:
     """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
 
     `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
@@ -115,9 +115,9 @@ def marks(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMark, *
     mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
     if mesh is None:
         return ()
-    rules = mesh.told(
+    rules = mesh.per_network(
         ("mark", host.allow, admitting),
-        lambda source, device: (_marking(Rule(source, device, of), admitting) for of in _every(host.allow)),
+        lambda source, device: (_marking(PeerRule(source, device, of), admitting) for of in _every(host.allow)),
     )
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
     return SharedSequence.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
@@ -166,14 +166,14 @@ def _address(network: Network) -> str:
     return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
-def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_Mesh]:
+def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_FamilyPeers]:
     for family in FAMILIES:
         own = host.network(family)
         if own and own.prefix:
-            yield _Mesh(family, own.prefix, peers, facts.peer_routes)
+            yield _FamilyPeers(family, own.prefix, peers, facts.peer_routes)
 
 
-def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
+def _chains(host: Host, mesh: _FamilyPeers, facts: HostFacts) -> Iterator[Chain]:
     elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
     rules = SharedSequence.of(elsewhere, _accepts(mesh, host.allow))
     if not host.docker:
@@ -189,10 +189,10 @@ def _chains(host: Host, mesh: _Mesh, facts: HostFacts) -> Iterator[Chain]:
     yield Chain("raw", RAW_CHAIN, "PREROUTING", SharedSequence.of(elsewhere, _accepts(mesh, None)), mesh.family)
 
 
-def _source_nat(mesh: _Mesh, facts: HostFacts) -> Iterator[SourceNat | Chain]:
+def _source_nat(mesh: _FamilyPeers, facts: HostFacts) -> Iterator[SourceNat | Chain]:
     if "nft" in facts.tools:
         yield SourceNat(mesh.prefix, mesh.networks(key=sort_key), mesh.family)
-    elif iptables(mesh.family) in facts.tools:
+    elif iptables_command(mesh.family) in facts.tools:
         rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
         yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
 
@@ -205,15 +205,15 @@ def _networks(peer: Host, family: Family) -> Iterator[Network]:
             yield interned(stack.prefix)
 
 
-def _accepts(mesh: _Mesh, allow: tuple[Allow, ...] | None) -> Iterable[str]:
+def _accepts(mesh: _FamilyPeers, allow: tuple[Allow, ...] | None) -> Iterable[str]:
     """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
-    return mesh.told(
+    return mesh.per_network(
         ("accept", allow),
-        lambda source, device: (_accepting(Rule(source, device, of), mesh.family) for of in _every(allow)),
+        lambda source, device: (_accepting(PeerRule(source, device, of), mesh.family) for of in _every(allow)),
     )
 
 
-def _every(allow: tuple[Allow, ...] | None) -> tuple[Of, ...]:
+def _every(allow: tuple[Allow, ...] | None) -> tuple[RuleMatch, ...]:
     """What rules for peers' packets are of. ICMP stays open: dockmesh probes by it, and connections need its errors.
 
     Narrowed, the rest is dropped but for published ports, on which Docker decides.
@@ -221,12 +221,12 @@ def _every(allow: tuple[Allow, ...] | None) -> tuple[Of, ...]:
     return (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
 
 
-def _accepting(rule: Rule, family: Family) -> str:
+def _accepting(rule: PeerRule, family: Family) -> str:
     """The rule as iptables prints it."""
-    if rule.of == "icmp":
+    if rule.match == "icmp":
         of = f" -p {_ICMP[family]}"
     else:
-        of = _allowed(rule.of) if isinstance(rule.of, Allow) else _IPTABLES[rule.of]
+        of = _allowed(rule.match) if isinstance(rule.match, Allow) else _IPTABLES[rule.match]
     # As facts do with what hosts have: texts that are the same object are compared at a glance.
     return intern(f"-s {rule.source} -i {rule.device}{of} -j {'ACCEPT' if rule.accepted else 'DROP'}")
 
@@ -236,9 +236,9 @@ def _allowed(allow: Allow) -> str:
     return f" -p {allow.protocol}{ports}"
 
 
-def _marking(rule: Rule, admitting: FirewallMark) -> str:
+def _marking(rule: PeerRule, admitting: FirewallMark) -> str:
     """The rule as nft prints it, what is accepted being marked."""
-    of = _admitted(rule.of) if isinstance(rule.of, Allow) else _NFT[rule.of]
+    of = _admitted(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
     verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
     return f'iifname "{rule.device}" ip saddr {_address(rule.source)}{of} counter {verdict}'
 
@@ -252,12 +252,12 @@ def _ports(allow: Allow, to: str) -> str:
     return str(allow.first) if allow.first == allow.last else f"{allow.first}{to}{allow.last}"
 
 
-def _accepts_out(mesh: _Mesh) -> Iterator[str]:
-    told = mesh.told("out", lambda network, device: [f"-d {network} -o {device} -j ACCEPT"])
+def _accepts_out(mesh: _FamilyPeers) -> Iterator[str]:
+    told = mesh.per_network("out", lambda network, device: [f"-d {network} -o {device} -j ACCEPT"])
     return (f"-s {mesh.prefix} {text}" for text in told)
 
 
-def _closing(mesh: _Mesh) -> Iterator[str]:
+def _closing(mesh: _FamilyPeers) -> Iterator[str]:
     """Answers come in, and nothing else from outside. What the host's own networks may do stays with Docker."""
     yield "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     yield f"! -s {mesh.prefix} -j DROP"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dockmesh.core.desired.original import found
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.original import recorded_or_current
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
@@ -28,33 +28,35 @@ _NETWORKS_SINCE = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class MtuPlan:
     """What daemon.json shall have of MTUs, None for nothing. `given`: what dockmesh sets, at the places `lowered`."""
 
     values: Mapping[daemon_json.Path, Any]
-    given: int | None
+    set_mtu: int | None
     lowered: frozenset[daemon_json.Path]
 
 
-def fitted(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Fitted:
+def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> MtuPlan:
     """MTUs that no uplink is too small for: lowered where the admin's own, or Docker's, are too large, and only there.
 
     Raises:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
         HostError: the record of what the host was found with is unreadable.
     """
-    text, before = _daemon_json(facts), found(facts)
-    limit = narrow.limit(before.given_mtu)
+    text, before = _daemon_json(facts), recorded_or_current(facts)
+    limit = narrow.limit(before.set_mtu)
     values = {path: daemon_json.value_at(text, path) for path in _FLAGS}
-    values |= {path: daemon_json.value_at(before.daemon_json, path) for path in given_in(text, before.given_mtu)}
+    values |= {
+        path: daemon_json.value_at(before.daemon_json, path) for path in paths_with_set_mtu(text, before.set_mtu)
+    }
     known = (_DOCKER0, *([_NETWORKS] if docker.major >= _NETWORKS_SINCE else []))
     sizes = {path: daemon_json.parse_mtu(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
     lowered = frozenset(path for path, size in sizes.items() if size > limit)
     values |= {path: limit if path == _DOCKER0 else str(limit) for path in lowered}
-    return Fitted(values, limit if lowered else None, lowered)
+    return MtuPlan(values, limit if lowered else None, lowered)
 
 
-def given_in(text: str | None, given: int | None) -> set[daemon_json.Path]:
+def paths_with_set_mtu(text: str | None, given: int | None) -> set[daemon_json.Path]:
     """Where in a daemon.json the MTU stands that dockmesh gave."""
     return {
         path
@@ -63,7 +65,7 @@ def given_in(text: str | None, given: int | None) -> set[daemon_json.Path]:
     }
 
 
-def of_docker0(facts: HostFacts, text: str | None) -> int:
+def docker0_mtu(facts: HostFacts, text: str | None) -> int:
     """The MTU of docker0 when Docker has started with `text` for its daemon.json."""
     named, names = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, _daemon_json(facts)))
     # Where the file names none, it is Docker's own, or that of a flag.
@@ -71,7 +73,7 @@ def of_docker0(facts: HostFacts, text: str | None) -> int:
     return named or (running.mtu if running else DEFAULT_MTU)
 
 
-def settled(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: Narrowest) -> DockerNetworking:
+def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: SmallestUplink) -> DockerNetworking:
     """`wanted`, or what runs where that differs in nothing but an MTU of the admin's own, and is not too large.
 
     When what they wrote into the file takes effect is theirs to say.
@@ -83,9 +85,9 @@ def settled(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: Narro
     return now if theirs and now.mtu <= narrow.mtu else wanted
 
 
-def conflicts(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+def conflicts(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
     """Flags of dockerd in the place of an MTU that must be set."""
-    for path in sorted(fitted(facts, docker, narrow).lowered):
+    for path in sorted(plan_mtu(facts, docker, narrow).lowered):
         value = docker.flag(_FLAGS[path])
         if value is not None:
             yield Conflict(
@@ -97,9 +99,9 @@ def conflicts(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Itera
             )
 
 
-def notes(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Note]:
+def notes(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Note]:
     """Networks that are too large, which only their admin can make anew; and an MTU that cannot be raised yet."""
-    given = found(facts).given_mtu
+    given = recorded_or_current(facts).set_mtu
     limit = narrow.limit(given)
     remedy = (
         f"create the network again; Docker gives it {limit} (with Compose: down, then up)"

@@ -18,7 +18,7 @@ _FORMAT = "dockmesh/original/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class NftablesRecord:
     """When Docker had come to nftables: the keys of daemon.json that dockmesh has set for it, and ip_forward before."""
 
     keys: tuple[str, ...]
@@ -26,7 +26,7 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
-class Original:
+class OriginalState:
     """The text of daemon.json, if there was one, docker0 and Docker's pools, and what the host forwarded.
 
     `given_mtu` is the MTU that dockmesh has put into daemon.json since: it tells that from the admin's own. `nftables`
@@ -34,27 +34,27 @@ class Original:
     """
 
     daemon_json: str | None
-    bridge: DockerNetworking
+    docker: DockerNetworking
     forwarding: Sequence[Forwarding]
-    given_mtu: int | None = None
-    nftables: Noted | None = None
+    set_mtu: int | None = None
+    nftables: NftablesRecord | None = None
 
 
-def found(facts: HostFacts) -> Original:
+def recorded_or_current(facts: HostFacts) -> OriginalState:
     """What the record says, or is to say, of a host: what it has, where it has no record yet.
 
     Raises:
         HostError: its record is unreadable.
     """
     file, bridge = facts.file(DAEMON_JSON), facts.actual.docker or DockerNetworking(None)
-    now = Original(file.text if file else None, bridge, facts.actual.of(Forwarding))
-    return load(facts.actual) or now
+    now = OriginalState(file.text if file else None, bridge, facts.actual.of(Forwarding))
+    return load_original(facts.actual) or now
 
 
-def dump(original: Original, facts: HostFacts) -> File:
+def dump_original(original: OriginalState, facts: HostFacts) -> File:
     """The record as a file of the host: the one it has, to the byte, where that says the same."""
-    present, bridge = facts.file(ORIGINAL_JSON), original.bridge
-    if present and load(facts.actual) == original:
+    present, bridge = facts.file(ORIGINAL_JSON), original.docker
+    if present and load_original(facts.actual) == original:
         return present
     document = {
         "format": _FORMAT,
@@ -63,13 +63,13 @@ def dump(original: Original, facts: HostFacts) -> File:
         "docker0_ipv6": str(bridge.address6) if bridge.address6 else None,
         "pools": codec.dump_pools(bridge.pools),
         "forwarding": codec.dump_resources(original.forwarding),
-        "given_mtu": original.given_mtu,
+        "given_mtu": original.set_mtu,
         "nftables": asdict(original.nftables) if original.nftables else None,
     }
     return File(ORIGINAL_JSON, json.dumps(document, indent=2) + "\n", "600")
 
 
-def load(state: HostState) -> Original | None:
+def load_original(state: HostState) -> OriginalState | None:
     """The record that `dump` made; None where the state has none.
 
     Raises:
@@ -80,7 +80,7 @@ def load(state: HostState) -> Original | None:
 
 
 @lru_cache(maxsize=64)
-def _loaded(record: str) -> Original:
+def _loaded(record: str) -> OriginalState:
     """A host's is asked for time and again."""
     with parsing(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
         document = json.loads(record)
@@ -91,10 +91,12 @@ def _loaded(record: str) -> Original:
         bridge = DockerNetworking(address, codec.load_pools(document["pools"]), address6=address6)
         forwarding = HostState(codec.load_resources(document.get("forwarding", ()))).of(Forwarding)
         given = document.get("given_mtu")
-        return Original(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
+        return OriginalState(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
 
 
-def _noted(row: Mapping[str, Any] | None) -> Noted | None:
+def _noted(row: Mapping[str, Any] | None) -> NftablesRecord | None:
     if row is None:
         return None
-    return Noted(tuple(key for key in daemon_json.NFTABLES_KEYS if key in row["keys"]), bool(row["ip_forward"]))
+    return NftablesRecord(
+        tuple(key for key in daemon_json.NFTABLES_KEYS if key in row["keys"]), bool(row["ip_forward"])
+    )

@@ -23,12 +23,12 @@ def _underlays(peers: Peers, family: Family) -> SharedSequence[Address]:
     )
 
 
-def common_way(peers: Peers, family: Family, ways: PeerRoutes) -> PeerRoute | None:
+def shared_route(peers: Peers, family: Family, ways: PeerRoutes) -> PeerRoute | None:
     """The way that leads to every one of the peers, if one does."""
     return ways.common(_underlays(peers, family))
 
 
-def on_link(way: PeerRoute | None) -> bool:
+def is_on_link(way: PeerRoute | None) -> bool:
     """Whether a peer can serve as next hop: the kernel reaches it directly, and it is not the host itself."""
     return way is not None and way.next_hop is None and not way.local
 
@@ -40,21 +40,21 @@ def mesh_routes(fleet: Fleet, host: Host, ways: PeerRoutes) -> SharedSequence[Ro
 
 
 def _routes(peers: Peers, family: Family, ways: PeerRoutes) -> Iterable[Route]:
-    if way := common_way(peers, family, ways):
-        if not on_link(way):
+    if way := shared_route(peers, family, ways):
+        if not is_on_link(way):
             return ()
-        return peers.for_each(("route", family, way.device), lambda peer: _route(peer, family, way), key=in_order)
+        return peers.for_each(("route", family, way.device), lambda peer: _route(peer, family, way), key=by_prefix)
     stacks = ((peer, stack) for peer in peers if (stack := peer.network(family)))
     routes = (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
-    return sorted(routes, key=in_order)
+    return sorted(routes, key=by_prefix)
 
 
-def in_order(route: Route) -> tuple[int, int, int]:
+def by_prefix(route: Route) -> tuple[int, int, int]:
     """What routes are sorted by: the numbers of their prefixes, not the digits."""
     return sort_key(route.prefix)
 
 
 def _route(peer: Host, family: Family, way: PeerRoute | None) -> Iterator[Route]:
     there = peer.network(family)
-    if there and there.prefix and way and on_link(way):
+    if there and there.prefix and way and is_on_link(way):
         yield route(there.prefix, there.underlay, way.device)

@@ -72,7 +72,7 @@ def outlook(
     names = {host.name for host in asking}
     places = [place for place, host in enumerate(fleet.hosts) if host.name in names]
     before = _forecast(fleet, facts, {})
-    after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applyable})
+    after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applicable})
     return Outlook(_counts(before, places), _counts(after, places), tuple(_shifts(before, after, places)))
 
 
@@ -86,7 +86,7 @@ def differences(
     """Where `report` is not as foreseen for what came of the hosts: as planned, as before, or nobody knows how."""
     came = {each.host: each for each in outcomes}
     known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
-    now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applyable and came[name].ok})
+    now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applicable and came[name].ok})
     places = {name: place for place, name in enumerate(now.names)}
     for answer in report.answers:
         probe = answer.probe

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresse
 
 from dockmesh.core.addresses import Network
 from dockmesh.core.allocation.prefixes import allocate, with_prefixes
-from dockmesh.core.allocation.used_networks import leads_out, occupied
+from dockmesh.core.allocation.used_networks import leads_out, used_networks
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.inventory import addresses
@@ -62,7 +62,7 @@ def after_reading(
     kept = dict(_kept(facts))
     proposed = [_keeping(each, facts, kept) for each in once]
     fleet = Fleet(settings, tuple(each.host for each in proposed if each.host))
-    clear_of = occupied(fleet, facts)
+    clear_of = used_networks(fleet, facts)
     return _drawn(proposed, with_prefixes(fleet, allocate(fleet, fleet.hosts, file=file, clear_of=clear_of)))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.planning.reasons import reason
 from dockmesh.core.state.diff import Change, difference, with_reasons
@@ -109,7 +109,7 @@ class HostPlan:
     code: str | None = None
 
     @property
-    def applyable(self) -> bool:
+    def applicable(self) -> bool:
         """Whether apply may change this host."""
         return bool(self.changes) and not self.conflicts and self.error is None
 
@@ -126,14 +126,14 @@ class Plan:
         return not any(host.changes for host in self.hosts)
 
     @property
-    def sound(self) -> bool:
+    def clean(self) -> bool:
         """Whether every host was read and none has a conflict."""
         return not any(host.conflicts or host.error is not None for host in self.hosts)
 
     @property
-    def applyable(self) -> tuple[HostPlan, ...]:
+    def applicable(self) -> tuple[HostPlan, ...]:
         """The hosts that apply would change."""
-        return tuple(host for host in self.hosts if host.applyable)
+        return tuple(host for host in self.hosts if host.applicable)
 
 
 class OutcomeCode(StrEnum):
@@ -179,7 +179,7 @@ def restarts_docker(plan: HostPlan) -> bool:
 def plan_host(
     facts: HostFacts,
     wanted: HostState,
-    narrow: Narrowest,
+    narrow: SmallestUplink,
     conflicts: Iterable[Conflict] = (),
     notes: Iterable[Note] = (),
 ) -> HostPlan:

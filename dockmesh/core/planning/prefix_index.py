@@ -9,7 +9,7 @@ from dockmesh.core.model import Fleet
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
+class PrefixIndex:
     """The prefixes of those families that a fleet's hosts have, but for the host `own`."""
 
     fleet: Fleet

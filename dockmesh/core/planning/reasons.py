@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dockmesh.core.addresses import IPV4, IPV6
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.state import daemon_json
@@ -11,7 +11,7 @@ from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, Unit
 
 
-def reason(change: Change, facts: HostFacts, narrow: Narrowest) -> str:
+def reason(change: Change, facts: HostFacts, narrow: SmallestUplink) -> str:
     """The reason of a change, and what else the host and its containers have of it."""
     match change.resource:
         case Route():
@@ -102,7 +102,7 @@ def _source_reason(*, kept: bool) -> str:
     return "peers see containers' own addresses, which Docker would hide behind the host's"
 
 
-def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Iterator[str]:
+def _restart_reasons(change: Change, facts: HostFacts, narrow: SmallestUplink) -> Iterator[str]:
     before = change.before if isinstance(change.before, DockerNetworking) else DockerNetworking(None)
     after = change.after if isinstance(change.after, DockerNetworking) else DockerNetworking(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
@@ -122,7 +122,7 @@ def _restart_reasons(change: Change, facts: HostFacts, narrow: Narrowest) -> Ite
         yield f"and removes for good, as they run with --rm: {', '.join(lost)}"
 
 
-def _size_reason(before: DockerNetworking, after: DockerNetworking, narrow: Narrowest) -> str:
+def _size_reason(before: DockerNetworking, after: DockerNetworking, narrow: SmallestUplink) -> str:
     if after.mtu > before.mtu:
         return f"docker0 sends up to {after.mtu} bytes again"
     why = f", as {narrow.device} of {narrow.host} takes no more" if after.mtu == narrow.mtu else ""

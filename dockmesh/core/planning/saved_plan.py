@@ -15,12 +15,12 @@ from dockmesh.errors import StaleReason, UsageCode, UsageError
 _FORMAT = "dockmesh/plan/1"
 
 
-def sealed(document: Mapping[str, Any], inventory: str, texts: Templates) -> dict[str, Any]:
+def with_fingerprints(document: Mapping[str, Any], inventory: str, texts: Templates) -> dict[str, Any]:
     """The plan document with the fingerprints of the inventory's text and of the templates."""
     return {**document, "inventory": _fingerprint(inventory), "templates": _fingerprint(json.dumps(asdict(texts)))}
 
 
-def load(text: str, *, file: str) -> dict[str, Any]:
+def load_plan(text: str, *, file: str) -> dict[str, Any]:
     """A saved plan.
 
     Raises:
@@ -38,7 +38,7 @@ def load(text: str, *, file: str) -> dict[str, Any]:
     return document
 
 
-def moved(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[StaleReason]:
+def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[StaleReason]:
     """What is no longer as the saved plan took it; nothing where it may be carried out."""
     if saved.get("inventory") != now["inventory"]:
         yield StaleReason("inventory-changed", None, "the inventory changed")

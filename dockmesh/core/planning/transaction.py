@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Literal, get_args
 
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Address, Family, family_of
-from dockmesh.core.desired.firewall import iptables, nft
+from dockmesh.core.desired.firewall import iptables_command, nft
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.planning.plan import HostPlan
@@ -48,7 +48,7 @@ Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TransactionOutcome:
     """What a script made of the host: changed and waiting, confirmed, reverted, refused or failed; and why.
 
     `code` is the kind of the error, an OutcomeCode as `templates/transaction.sh` writes it.
@@ -59,12 +59,12 @@ class Answer:
     error: str | None
 
 
-def reader(texts: Templates, peers: Iterable[Address]) -> str:
+def facts_script(texts: Templates, peers: Iterable[Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
     return _script(texts.sections, texts.kernel, texts.facts, _peers(peers), call="read_facts")
 
 
-def transaction(
+def transaction_script(
     plan: HostPlan,
     before: HostState,
     texts: Templates,
@@ -96,18 +96,18 @@ def transaction(
     )
 
 
-def confirmation(texts: Templates, *, run: str, remember: bool) -> str:
+def confirm_script(texts: Templates, *, run: str, remember: bool) -> str:
     """The script that lets the change of `run` stay. `remember`: as what rollback comes back to, take its before."""
     keep = f"RUN={quote(run)} REMEMBER={'yes' if remember else 'no'}"
     return _script(texts.sections, texts.verbs, texts.transaction, keep, call="confirm")
 
 
-def reversal(texts: Templates) -> str:
+def revert_script(texts: Templates) -> str:
     """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
     return _script(texts.sections, _REVERSAL, call="true")
 
 
-def reassertion(state: HostState, texts: Templates) -> str:
+def reassert_script(state: HostState, texts: Templates) -> str:
     """What the host runs by itself to put its routes and rules back; it leaves a transaction under way alone.
 
     Forwarding of IPv6 is Docker's to switch on, at each of its starts.
@@ -121,7 +121,7 @@ def reassertion(state: HostState, texts: Templates) -> str:
     return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
 
 
-def puts_back_ipv6(reassertion: str) -> bool:
+def restores_ipv6(reassertion: str) -> bool:
     """Whether a host's reassertion has to do with IPv6."""
     return _OF_IPV6.search(reassertion) is not None
 
@@ -138,7 +138,7 @@ def _pending(revert: str, before: str) -> str:
     return "\n".join(("write_pending() {", " &&\n".join(steps), "}"))
 
 
-def answer(section: Section) -> Answer:
+def parse_outcome(section: Section) -> TransactionOutcome:
     """Read the transaction's outcome.
 
     Raises:
@@ -154,7 +154,7 @@ def answer(section: Section) -> Answer:
             f"the transaction ended as {sanitize(str(status))!r}, which dockmesh does not know",
             code=HostErrorCode.ANSWER_UNREADABLE,
         )
-    return Answer(status, code or None, sanitize(str(error)) or None)
+    return TransactionOutcome(status, code or None, sanitize(str(error)) or None)
 
 
 def _peers(peers: Iterable[Address]) -> str:
@@ -261,7 +261,7 @@ def _unit(change: Change, unit: Unit) -> str:
 
 
 def _chain(change: Change, chain: Chain) -> str:
-    own = f"{iptables(chain.family)} {quote(chain.table)} {quote(chain.name)}"
+    own = f"{iptables_command(chain.family)} {quote(chain.table)} {quote(chain.name)}"
     if change.after is None:
         return f"remove_chain {own}"
     rules = SharedSequence.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
@@ -274,7 +274,7 @@ def _forwarding(change: Change, forwarding: Forwarding) -> str:
     """Switched off, it takes the policy along that Docker may have set when it was switched on."""
     on = forwarding.on and change.after is not None
     policy = "" if on or forwarding.policy is None else quote(forwarding.policy)
-    return f"put_forwarding {iptables(forwarding.family)} {FORWARDING[forwarding.family]} {int(on)} {policy}".rstrip()
+    return f"put_forwarding {iptables_command(forwarding.family)} {FORWARDING[forwarding.family]} {int(on)} {policy}".rstrip()
 
 
 def _route(change: Change) -> str:

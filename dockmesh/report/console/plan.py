@@ -43,12 +43,12 @@ def print_plan(
             out.print(Text(host.host, style="bold"))
         for line in lines:
             print_line(out, line, _INDENT)
-    if plan.empty and plan.sound:
+    if plan.empty and plan.clean:
         out.print(Text(f"Nothing to do: {counted(len(plan.hosts), 'host')} {words.nothing}.", style="green"))
         return
     if counts := list(_counts(plan, words)):
         out.print(Text(f"{counted(len(plan.hosts), 'host')}: {', '.join(counts)}", style="bold"))
-    if not plan.sound:
+    if not plan.clean:
         out.print(Text(f"Left alone: {', '.join(_left_alone(plan.hosts))}.", style="bold red"))
 
 

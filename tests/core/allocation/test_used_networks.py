@@ -8,7 +8,7 @@ import pytest
 from builders import Said, facts, fleet, host, said_in
 from refusals import lacking
 
-from dockmesh.core.allocation.used_networks import occupied
+from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.model import Settings
 
 ANY = "10.0.0.0/8"
@@ -17,7 +17,10 @@ ANY = "10.0.0.0/8"
 def networks(pool: str, changes: Mapping[str, Said] | None = None, *, docker: bool = True) -> dict[str, str]:
     one = host("host2", "192.168.18.129", docker=docker)
     mesh = replace(fleet(one), settings=Settings(pool=IPv4Network(pool)))
-    return {str(each.network): each.what for each in occupied(mesh, {"host2": facts("trixie_fresh", changes, of=one)})}
+    return {
+        str(each.network): each.description
+        for each in used_networks(mesh, {"host2": facts("trixie_fresh", changes, of=one)})
+    }
 
 
 def with_route(line: str) -> Mapping[str, Said]:

@@ -10,7 +10,7 @@ from builders import FLEET, HOST1, HOST3, WIDE, Said, facts, fleet, listed, plan
 
 from dockmesh.core import fwmark
 from dockmesh.core.desired import firewall
-from dockmesh.core.desired.host_state import desired, previous, undone
+from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.owned import parse_nft_table
 from dockmesh.core.host_output import Section
@@ -120,7 +120,7 @@ def test_with_docker_masquerading_the_table_only_marks() -> None:
 def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> None:
     narrow = replace(HOST3, allow=(Allow("tcp", 80, 80), Allow("tcp", 8000, 8099), Allow("udp")))
     alone = peers(fleet(narrow, replace(HOST1, prefix=None)), narrow)
-    rules = firewall.marks(narrow, alone, fresh(), OWN, closed=False)
+    rules = firewall.mark_rules(narrow, alone, fresh(), OWN, closed=False)
     sets, came = "meta mark set meta mark | 0x00001000 accept", 'iifname "eth0" ip saddr 192.168.18.128'
     assert rules == (
         MARKED[0],
@@ -235,9 +235,11 @@ def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
 @pytest.mark.parametrize("forwards", ["0", "1"])
 def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forwards: str) -> None:
     found = fresh(before, ip_forward=forwards, admission=f"none {'?' if 'direct' in before else 'no'}")
-    assert undone(as_joined(found)).by_key() == found.actual.by_key()
-    assert undone(found).by_key() == found.actual.by_key(), "nothing was there to take off"
-    assert previous(replace(as_joined(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
+    assert original_state(as_joined(found)).by_key() == found.actual.by_key()
+    assert original_state(found).by_key() == found.actual.by_key(), "nothing was there to take off"
+    assert (
+        rollback_state(replace(as_joined(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
+    )
 
 
 def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
@@ -245,14 +247,14 @@ def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
     wanted = joined(found)
     assert keys_of(wanted)["bridge-accept-fwmark"] == "2/0xff"
     assert "meta mark set meta mark & 0xffffff02 | 0x00000002 accept" in table_of(wanted).marks[1]
-    assert keys_of(undone(as_joined(found))) == {"bridge-accept-fwmark": "2/0xff"}
+    assert keys_of(original_state(as_joined(found))) == {"bridge-accept-fwmark": "2/0xff"}
 
 
 def test_what_an_admin_has_opened_to_everybody_stays_open() -> None:
     found = fresh('{"allow-direct-routing": true}', admission="none ?")
     assert table_of(joined(found)).marks == MARKED[:-1]
     assert table_of(joined(as_joined(found))).marks == MARKED[:-1]
-    assert keys_of(undone(as_joined(found))) == {"allow-direct-routing": True}
+    assert keys_of(original_state(as_joined(found))) == {"allow-direct-routing": True}
 
 
 def test_keys_that_others_set_since_outlive_destroy() -> None:
@@ -260,7 +262,7 @@ def test_keys_that_others_set_since_outlive_destroy() -> None:
     text = json.dumps(keys_of(found.actual) | {"debug": True})
     others = (each for each in found.actual.resources if key_of(each) != ("file", DAEMON_JSON))
     edited = replace(found, actual=HostState((*others, File(DAEMON_JSON, text, "644"))))
-    assert keys_of(undone(edited)) == json.loads(FOUND) | {"debug": True}
+    assert keys_of(original_state(edited)) == json.loads(FOUND) | {"debug": True}
 
 
 def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains() -> None:
@@ -277,9 +279,9 @@ def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains(
     ]
     moved = as_joined(found)
     assert plan_of(moved, HOST3).changes == ()
-    original = undone(facts("forky_joined"))
-    assert undone(moved).file(DAEMON_JSON) == original.file(DAEMON_JSON)
-    assert undone(moved).forwarding(4) == Forwarding(4, on=True)
+    original = original_state(facts("forky_joined"))
+    assert original_state(moved).file(DAEMON_JSON) == original.file(DAEMON_JSON)
+    assert original_state(moved).forwarding(4) == Forwarding(4, on=True)
 
 
 def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> None:
@@ -298,17 +300,17 @@ def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> N
     moved = as_joined(found)
     assert {"bridge-accept-fwmark", "allow-direct-routing"}.isdisjoint(keys_of(moved.actual))
     assert plan_of(moved, HOST3).changes == ()
-    assert keys_of(undone(moved)) == json.loads(FOUND)
-    assert keys_of(undone(found)) == json.loads(FOUND), "also without an apply in between"
+    assert keys_of(original_state(moved)) == json.loads(FOUND)
+    assert keys_of(original_state(found)) == json.loads(FOUND), "also without an apply in between"
 
 
 def test_rollback_over_a_change_of_backend_leaves_out_what_has_no_place_any_more() -> None:
     chains = dump_state(facts("forky_joined").actual)
-    back = previous(facts("nftables_joined", {"previous.json": file(chains)}))
+    back = rollback_state(facts("nftables_joined", {"previous.json": file(chains)}))
     assert not any(isinstance(each, Chain) for each in back.resources)
     assert back.forwarding(4) == Forwarding(4, on=True)
     marks = dump_state(facts("nftables_joined").actual)
-    back = previous(facts("forky_joined", {"previous.json": file(marks)}))
+    back = rollback_state(facts("forky_joined", {"previous.json": file(marks)}))
     assert back.forwarding(4) is None
     assert back.docker == DockerNetworking(IPv4Interface("10.128.32.1/24"), back.docker.pools if back.docker else ())
 

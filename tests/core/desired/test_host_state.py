@@ -9,7 +9,7 @@ from builders import FLEET, GENERATIONS, HOST2, WIDE, Said, dual, facts, fleet, 
 
 from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.desired.firewall import chains, source_nat
-from dockmesh.core.desired.host_state import desired, own_keys, previous, undone
+from dockmesh.core.desired.host_state import daemon_json_keys, desired, original_state, rollback_state
 from dockmesh.core.desired.routing import mesh_routes
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
@@ -47,7 +47,7 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
     assert wanted["service", "docker"] == DockerNetworking(me.bridge, pools(FLEET, me, found))
     file = wanted["file", DAEMON_JSON]
     assert isinstance(file, File)
-    assert daemon_json.load(file.text) == own_keys(me, found, pools(FLEET, me, found), TEXTS)
+    assert daemon_json.load(file.text) == daemon_json_keys(me, found, pools(FLEET, me, found), TEXTS)
     assert set(wanted.values()) >= {
         *mesh_routes(FLEET, me, found.peer_routes),
         *chains(me, peers(FLEET, me), found),
@@ -63,13 +63,13 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
 def test_what_a_host_was_found_with_is_what_destroy_gives_back(text: str | None) -> None:
     fresh = facts("trixie_fresh", {"daemon.json": file(text, "640")} if text is not None else None)
     as_joined = replace(fresh, actual=joined(fresh))
-    assert undone(as_joined).by_key() == fresh.actual.by_key()
+    assert original_state(as_joined).by_key() == fresh.actual.by_key()
     assert joined(as_joined) == joined(fresh), "the record is kept, not made anew"
 
 
 def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -> None:
     fresh = facts("trixie_fresh")
-    bridge = undone(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
+    bridge = original_state(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
     assert isinstance(bridge, DockerNetworking)
     assert bridge.startup_json is not None
     assert daemon_json.load(bridge.startup_json) == {"bip": str(DOCKER0)}
@@ -77,7 +77,7 @@ def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -
 
 def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
     fresh = facts("trixie_fresh", {"daemon.json": file('{"debug": true}')})
-    assert undone(fresh).by_key() == fresh.actual.by_key()
+    assert original_state(fresh).by_key() == fresh.actual.by_key()
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
 )
 def test_a_record_dockmesh_did_not_write_is_a_failure_of_the_host(record: str) -> None:
     with pytest.raises(HostError, match=ORIGINAL_JSON):
-        undone(facts("trixie_joined", {"original.json": file(record)}))
+        original_state(facts("trixie_joined", {"original.json": file(record)}))
 
 
 def test_destroy_names_the_file_that_is_broken() -> None:
     with pytest.raises((HostError, daemon_json.DaemonJsonError)) as caught:
-        undone(facts("trixie_joined", {"daemon.json": file("{")}))
+        original_state(facts("trixie_joined", {"daemon.json": file("{")}))
     assert ORIGINAL_JSON not in str(caught.value)
 
 
@@ -101,12 +101,12 @@ def test_a_broken_daemon_json_is_not_written_over() -> None:
 
 def test_a_host_that_never_applied_rolls_back_to_where_it_is() -> None:
     fresh = facts("trixie_fresh")
-    assert previous(fresh) == fresh.actual
+    assert rollback_state(fresh) == fresh.actual
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> None:
-    back = previous(facts(f"{generation}_joined"))
+    back = rollback_state(facts(f"{generation}_joined"))
     assert back.by_key() == facts(f"{generation}_fresh").actual.by_key()
 
 
@@ -128,7 +128,7 @@ def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> N
 )
 def test_a_state_before_that_dockmesh_did_not_write_is_a_failure_of_the_host(text: str) -> None:
     with pytest.raises(HostError, match="the record of the state before"):
-        previous(facts("trixie_joined", {"previous.json": file(text)}))
+        rollback_state(facts("trixie_joined", {"previous.json": file(text)}))
 
 
 def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
@@ -148,15 +148,15 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
 
 def test_own_keys_are_docker0s_address_and_the_pools() -> None:
     some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
-    assert own_keys(HOST2, facts("trixie_fresh"), some, TEXTS) == {
+    assert daemon_json_keys(HOST2, facts("trixie_fresh"), some, TEXTS) == {
         "bip": "10.128.16.1/24",
         "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
     }
     dual_stack = dual(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
-    assert own_keys(dual_stack, facts("trixie_fresh"), (), TEXTS) == {
+    assert daemon_json_keys(dual_stack, facts("trixie_fresh"), (), TEXTS) == {
         "bip": "10.128.16.1/24",
         "ipv6": True,
         "fixed-cidr-v6": "fd00:2::/64",
         "default-address-pools": [],
     }
-    assert set(own_keys(dual_stack, facts("forky_fresh"), (), TEXTS)) == set(daemon_json.OWN_KEYS)
+    assert set(daemon_json_keys(dual_stack, facts("forky_fresh"), (), TEXTS)) == set(daemon_json.OWN_KEYS)

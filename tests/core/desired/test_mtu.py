@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.desired import original
-from dockmesh.core.desired.host_state import desired, undone
-from dockmesh.core.desired.uplinks import Narrowest, narrowest
+from dockmesh.core.desired.host_state import desired, original_state
+from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
@@ -24,7 +24,7 @@ from dockmesh.core.state.resources import DockerNetworking, File, HostState, key
 from dockmesh.pipeline import TEXTS
 
 MTU = "com.docker.network.driver.mtu"
-NARROW = Narrowest("host1", "eth0", 1400, whole=True)
+NARROW = SmallestUplink("host1", "eth0", 1400, complete=True)
 KNOWS, KNOWS_NOT = "trixie_fresh", "bookworm_fresh"
 ETH0 = "2: eth0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu {} qdisc noqueue state UP"
 
@@ -46,7 +46,7 @@ def having(name: str, keys: Mapping[str, Any] | None = None, *, running: int = 1
     return facts(name, said)
 
 
-def joined(found: HostFacts, narrow: Narrowest) -> HostFacts:
+def joined(found: HostFacts, narrow: SmallestUplink) -> HostFacts:
     """The host when what is planned for it was done."""
     return replace(found, actual=desired(FLEET, FLEET.host(found.host), found, narrow, TEXTS))
 
@@ -82,11 +82,11 @@ def test_the_narrowest_uplink_is_that_of_all_hosts_that_were_read() -> None:
         "host1": facts("bookworm_fresh", {"links": ETH0.format(9000)}),
         "host2": facts("trixie_fresh", {"links": f"{ETH0.format(1450)}\n1: lo: <LOOPBACK> mtu 68"}),
     }
-    assert narrowest(FLEET, read) == Narrowest("host2", "eth0", 1450, whole=False)
+    assert smallest_uplink(FLEET, read) == SmallestUplink("host2", "eth0", 1450, complete=False)
     read["host3"] = facts("forky_fresh", {"links": ETH0.format(1450)})
-    assert narrowest(FLEET, read) == Narrowest("host2", "eth0", 1450, whole=True)
-    assert not narrowest(FLEET, {}).whole
-    assert narrowest(FLEET, {}).mtu >= 65535
+    assert smallest_uplink(FLEET, read) == SmallestUplink("host2", "eth0", 1450, complete=True)
+    assert not smallest_uplink(FLEET, {}).complete
+    assert smallest_uplink(FLEET, {}).mtu >= 65535
 
 
 @pytest.mark.parametrize("name", [KNOWS, KNOWS_NOT, "forky_fresh"])
@@ -126,12 +126,12 @@ def test_what_is_too_large_is_lowered_and_what_is_small_enough_is_left(
     assert keys_of(there) == wanted
     assert docker0(there) == size
     assert joined(there, NARROW).actual == there.actual, "a second plan is empty"
-    assert undone(there).by_key() == found.actual.by_key(), "and destroy brings back what was there"
+    assert original_state(there).by_key() == found.actual.by_key(), "and destroy brings back what was there"
 
 
 def test_a_limited_run_or_a_host_that_does_not_answer_raises_nothing_and_lowers_all_the_same() -> None:
     there = joined(having(KNOWS), NARROW)
-    part = replace(WIDE, whole=False)
+    part = replace(WIDE, complete=False)
     assert joined(there, part).actual == there.actual
     (note,) = notes(HOST2, there, part)
     assert (note.code, note.key) == ("mtu-kept", "mtu")
@@ -145,9 +145,9 @@ def test_when_all_hosts_were_read_and_take_more_the_admins_own_is_back(keys: dic
     back = joined(joined(found, NARROW), replace(WIDE, mtu=9000))
     assert keys_of(back) == (keys or {})
     assert docker0(back) == docker0(found)
-    record = original.load(back.actual)
+    record = original.load_original(back.actual)
     assert record
-    assert record.given_mtu is None
+    assert record.set_mtu is None
 
 
 @pytest.mark.parametrize("smaller", [1280, 1399])
@@ -155,7 +155,7 @@ def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outl
     theirs = edited(joined(having(KNOWS_NOT), NARROW), {"mtu": smaller})
     for narrow in (NARROW, WIDE):
         assert keys_of(joined(theirs, narrow)) == {"mtu": smaller}
-    after = undone(theirs).by_key()
+    after = original_state(theirs).by_key()
     file, bridge = after["file", DAEMON_JSON], after["service", "docker"]
     assert isinstance(file, File)
     assert isinstance(bridge, DockerNetworking)
@@ -164,7 +164,7 @@ def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outl
 
 def test_an_mtu_that_dockmesh_did_not_give_is_no_affair_of_destroy() -> None:
     theirs = edited(joined(having(KNOWS), WIDE), {"mtu": 1400})
-    assert keys_of(replace(theirs, actual=undone(theirs))) == {"mtu": 1400}
+    assert keys_of(replace(theirs, actual=original_state(theirs))) == {"mtu": 1400}
 
 
 def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> None:
@@ -195,7 +195,7 @@ def test_before_docker_restarts_anyway_the_file_says_which_mtu_comes_of_it() -> 
     ],
 )
 def test_a_flag_in_the_way_is_a_conflict_where_an_mtu_must_be_set(
-    flags: str, narrow: Narrowest, against: list[str]
+    flags: str, narrow: SmallestUplink, against: list[str]
 ) -> None:
     found = list(conflicts(FLEET, HOST2, having(KNOWS, flags=flags), narrow))
     assert len(found) == len(against)
@@ -210,7 +210,7 @@ def test_docker0_with_the_mtu_of_a_flag_keeps_it() -> None:
     found = having(KNOWS, running=9000, flags="--mtu=9000")
     there = joined(found, replace(WIDE, mtu=9000))
     assert (keys_of(there), docker0(there)) == ({}, 9000)
-    assert undone(there).by_key() == found.actual.by_key()
+    assert original_state(there).by_key() == found.actual.by_key()
 
 
 @pytest.mark.parametrize(
@@ -259,13 +259,13 @@ KEYS = st.fixed_dictionaries(
     },
 )
 LIMITS = st.builds(
-    Narrowest, st.just("host1"), st.just("eth0"), st.sampled_from([1280, 1400, 1500, 9000]), st.booleans()
+    SmallestUplink, st.just("host1"), st.just("eth0"), st.sampled_from([1280, 1400, 1500, 9000]), st.booleans()
 )
 
 
 @given(KEYS, st.lists(LIMITS, min_size=1, max_size=4), st.sampled_from([KNOWS, KNOWS_NOT]))
 def test_whatever_uplinks_come_and_go_the_admins_mtu_is_never_passed_and_comes_back(
-    keys: dict[str, Any], limits: list[Narrowest], name: str
+    keys: dict[str, Any], limits: list[SmallestUplink], name: str
 ) -> None:
     found = having(name, keys, running=keys.get("mtu") or 1500)
     there = found
@@ -274,5 +274,5 @@ def test_whatever_uplinks_come_and_go_the_admins_mtu_is_never_passed_and_comes_b
         there = joined(there, narrow)
         assert joined(there, narrow).actual == there.actual
         assert (docker0(there) or 0) <= min(narrow.mtu, docker0(found) or 0)
-        assert narrow.whole or (docker0(there) or 0) <= (before or 0)
-    assert undone(there).by_key() == found.actual.by_key()
+        assert narrow.complete or (docker0(there) or 0) <= (before or 0)
+    assert original_state(there).by_key() == found.actual.by_key()

@@ -7,7 +7,7 @@ from builders import fleet, host
 from hypothesis import given
 from strategies import fleets
 
-from dockmesh.core.desired.routing import mesh_routes, on_link
+from dockmesh.core.desired.routing import is_on_link, mesh_routes
 from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet
 from dockmesh.core.peers import peers
@@ -29,7 +29,7 @@ def test_every_host_has_one_route_to_every_peer_with_a_prefix(drawn: Fleet) -> N
 
 @pytest.mark.parametrize(("way", "serves"), [(ON_LINK, True), (OFF_LINK, False), (OWN, False), (None, False)])
 def test_only_an_address_on_link_that_is_not_its_own_is_a_next_hop(way: PeerRoute | None, serves: bool) -> None:
-    assert on_link(way) == serves
+    assert is_on_link(way) == serves
 
 
 def test_a_peer_without_prefix_or_without_a_way_gets_no_route() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from builders import DATA, GENERATIONS, recorded, shell
 
-from dockmesh.core.planning.transaction import reader
+from dockmesh.core.planning.transaction import facts_script
 from dockmesh.pipeline import TEXTS
 
 RECORD_ANEW = "templates/facts.sh has changed: run make record"
@@ -57,7 +57,7 @@ def _install(program: Path, body: str) -> None:
 def written(programs: Path, docker: str | None, facts: str = TEXTS.facts) -> list[str]:
     """The sections that the script writes where docker.service is in that state, in order."""
     _install(programs / "systemctl", f"printf 'LoadState=loaded\\nActiveState={docker}\\n\\n'")
-    script = reader(TEXTS, ()).replace(TEXTS.facts, facts)
+    script = facts_script(TEXTS, ()).replace(TEXTS.facts, facts)
     return sections(shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
 
 

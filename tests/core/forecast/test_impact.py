@@ -8,7 +8,7 @@ import pytest
 from builders import FLEET, HOST1, WIDE, plan_of
 from host_models import read, swapped
 
-from dockmesh.core.desired.host_state import undone
+from dockmesh.core.desired.host_state import original_state
 from dockmesh.core.forecast.impact import Outlook, Shift, differences, outlook
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
@@ -51,7 +51,7 @@ def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
 
 def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
     joined = read("joined")
-    leaving = plan_host(joined["host3"], undone(joined["host3"]), WIDE)
+    leaving = plan_host(joined["host3"], original_state(joined["host3"]), WIDE)
     found = outlook(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
     assert turns(found) == {"lost": 12}
     (shift,) = (each for each in found.shifts if (each.source, each.kind) == ("host3", "host-bridge"))

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from refusals import lacking, places
 
-from dockmesh.core.allocation.prefixes import allocate, recorded
+from dockmesh.core.allocation.prefixes import allocate, with_allocations
 from dockmesh.core.inventory import fleet_of, yaml_reader
 from dockmesh.errors import InventoryError, UsageError
 
@@ -18,7 +18,7 @@ def allocated(text: str) -> str:
     """The text with all the prefixes it lacks."""
     document = yaml_reader.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
-    return recorded([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
+    return with_allocations([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
 
 
 def refused(text: str) -> UsageError:

@@ -5,7 +5,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dockmesh.core.allocation.prefixes import allocate, recorded, with_prefixes
+from dockmesh.core.allocation.prefixes import allocate, with_allocations, with_prefixes
 from dockmesh.core.inventory import fleet_of, parse, yaml_reader
 
 HEAD = "connection: &shared {user: root}\nmesh: {pool: 10.128.0.0/12, prefix_length: 20}\n"
@@ -51,7 +51,7 @@ def inventories(draw: st.DrawFn) -> str:
 def allocated(text: str) -> str:
     document = yaml_reader.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
-    return recorded([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
+    return with_allocations([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
 
 
 @settings(max_examples=200)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from refusals import lacking, places
 
-from dockmesh.core.allocation.prefixes import allocate, recorded
+from dockmesh.core.allocation.prefixes import allocate, with_allocations
 from dockmesh.core.inventory import fleet_of, yaml_reader
 from dockmesh.core.model import Fleet
 from dockmesh.errors import InventoryError, Problem
@@ -75,6 +75,6 @@ def test_a_prefix_is_written_into_the_file_its_host_stands_in() -> None:
     texts = [MESH, WEB, DB.replace(", prefix: 10.0.2.0/24", "")]
     documents = [yaml_reader.read(text, file=f"{number}.yml") for number, text in enumerate(texts)]
     whole = fleet_of(*documents, prefixes_required=False)
-    edited = recorded(texts, documents, whole, allocate(whole, whole.hosts, file=""))
+    edited = with_allocations(texts, documents, whole, allocate(whole, whole.hosts, file=""))
     assert edited[:2] == tuple(texts[:2])
     assert edited[2] == DB.replace("10.0.2.0/24", "10.128.0.0/20")

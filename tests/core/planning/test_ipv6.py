@@ -11,7 +11,7 @@ from builders import FLEET, GENERATIONS, WIDE, Said, dual, facts, fleet, host, p
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.desired.firewall import chains, source_nat
-from dockmesh.core.desired.host_state import desired, previous, undone
+from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.desired.routing import mesh_routes, underlays
 from dockmesh.core.facts.docker import DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
@@ -175,7 +175,7 @@ def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(generation: str) -> None:
     found = joined(generation)
-    for state in (undone(found), previous(found)):
+    for state in (original_state(found), rollback_state(found)):
         (switch,) = state.of(Forwarding)
         assert not switch.on
         assert switch.policy in {"ACCEPT", None}
@@ -185,8 +185,8 @@ def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(gen
 
 def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
     found = facts("trixie_joined", {"forwarding6": "1"})
-    assert undone(found).of(Forwarding) == (Forwarding(6, on=True),)
-    assert previous(found).of(Forwarding) == (Forwarding(6, on=True),)
+    assert original_state(found).of(Forwarding) == (Forwarding(6, on=True),)
+    assert rollback_state(found).of(Forwarding) == (Forwarding(6, on=True),)
 
 
 def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() -> None:

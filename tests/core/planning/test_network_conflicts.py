@@ -15,7 +15,7 @@ from dockmesh.core.facts.docker import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import Conflict, ConflictCode, NoteCode
 from dockmesh.core.state.resources import DockerNetworking, HostState
 
@@ -50,7 +50,7 @@ def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
     me = FLEET.host(GENERATIONS[name.split("_", maxsplit=1)[0]])
     found = facts(name)
     assert list(conflicts(FLEET, me, found, WIDE)) == []
-    assert list(pending(found)) == []
+    assert list(pending_change(found)) == []
 
 
 @given(fleets(), st.booleans())
@@ -341,7 +341,7 @@ def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> N
 
 
 def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
-    (found,) = pending(facts(FRESH, {"pending": "ann@desk since noon"}))
+    (found,) = pending_change(facts(FRESH, {"pending": "ann@desk since noon"}))
     assert (found.code, found.key) == ("change-pending", "/etc/dockmesh/pending")
     assert "ann@desk since noon" in found.message
     assert found.remedy

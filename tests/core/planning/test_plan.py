@@ -134,10 +134,10 @@ def test_a_plan_is_applyable_only_without_conflict_and_error() -> None:
     blocked = HostPlan("b", (change,), (Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
     unread = HostPlan("c", error="no")
     done = HostPlan("d")
-    assert Plan((able, blocked, unread, done)).applyable == (able,)
+    assert Plan((able, blocked, unread, done)).applicable == (able,)
     assert Plan((done,)).empty
     assert not Plan((blocked, done)).empty
-    assert [Plan((host,)).sound for host in (able, blocked, unread, done)] == [True, False, False, True]
+    assert [Plan((host,)).clean for host in (able, blocked, unread, done)] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("status", ["reverted", "refused", "failed", "unreachable"])

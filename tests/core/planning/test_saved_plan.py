@@ -19,11 +19,11 @@ HOSTS = (HostPlan("a", (CHANGE,)), HostPlan("b"))
 
 
 def document(hosts: Iterable[HostPlan] = HOSTS, inventory: str = "mesh:", facts: str = "f") -> dict[str, Any]:
-    return saved_plan.sealed(plan_document(Plan(tuple(hosts))), inventory, replace(TEXTS, facts=facts))
+    return saved_plan.with_fingerprints(plan_document(Plan(tuple(hosts))), inventory, replace(TEXTS, facts=facts))
 
 
 def reasons(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    return [(each.code, each.host) for each in saved_plan.moved(kept, now)]
+    return [(each.code, each.host) for each in saved_plan.stale_reasons(kept, now)]
 
 
 def test_a_plan_made_again_from_the_same_is_not_stale() -> None:
@@ -56,7 +56,7 @@ def test_all_differences_are_reported_at_once() -> None:
 
 
 def test_a_stale_plan_is_a_document_with_a_problem_for_each_difference() -> None:
-    stale = tuple(saved_plan.moved(document(), document(HOSTS[:1], inventory="other")))
+    stale = tuple(saved_plan.stale_reasons(document(), document(HOSTS[:1], inventory="other")))
     found = problems_document(StalePlanError("stale", file="p.json", reasons=stale))
     assert found["format"] == "dockmesh/problems/1"
     places = [(each["file"], each["line"], each["column"]) for each in found["problems"]]
@@ -77,4 +77,4 @@ def test_whatever_hosts_a_saved_plan_has_it_is_stale(rows: object) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"format": "dockmesh/status/1"}', "[" * 100_000])
 def test_what_is_no_saved_plan_is_a_mistake_of_the_call(text: str) -> None:
     with pytest.raises(UsageError):
-        saved_plan.load(text, file="p.json")
+        saved_plan.load_plan(text, file="p.json")

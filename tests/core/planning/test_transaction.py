@@ -96,7 +96,7 @@ PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
 
 
 def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") -> str:  # noqa: B008 (frozen)
-    return transaction.transaction(plan, before, TEXTS, PEERS, run=run, confirm_within_s=60)
+    return transaction.transaction_script(plan, before, TEXTS, PEERS, run=run, confirm_within_s=60)
 
 
 def meant(change: Change) -> Call:
@@ -206,10 +206,10 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
 def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostState, run: str, remember: bool) -> None:
     texts = (
         script_of(HostPlan("h", difference(HostState(), state)), state, run),
-        transaction.confirmation(TEXTS, run=run, remember=remember),
-        transaction.reversal(TEXTS),
-        transaction.reassertion(state, TEXTS),
-        transaction.reader(TEXTS, PEERS),
+        transaction.confirm_script(TEXTS, run=run, remember=remember),
+        transaction.revert_script(TEXTS),
+        transaction.reassert_script(state, TEXTS),
+        transaction.facts_script(TEXTS, PEERS),
     )
     for text in texts:
         shell(text, "-n")
@@ -261,36 +261,36 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     found = facts("forky_joined")
-    text = transaction.reassertion(found.actual, TEXTS)
+    text = transaction.reassert_script(found.actual, TEXTS)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
     assert calls(own, ":") == joined(
         [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
     )
-    assert transaction.reassertion(found.actual, replace(TEXTS, facts="x")) == text
+    assert transaction.reassert_script(found.actual, replace(TEXTS, facts="x")) == text
 
 
 def test_the_reader_asks_for_the_way_to_every_peer() -> None:
-    (told,) = calls(transaction.reader(TEXTS, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
+    (told,) = calls(transaction.facts_script(TEXTS, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
     assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
 
 
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
-        ('{"status": "changed", "code": "", "error": ""}', transaction.Answer("changed", None, None)),
+        ('{"status": "changed", "code": "", "error": ""}', transaction.TransactionOutcome("changed", None, None)),
         (
             '{"status": "reverted", "code": "no-space", "error": "no\\u001b[31m space"}',
-            transaction.Answer("reverted", "no-space", "no space"),
+            transaction.TransactionOutcome("reverted", "no-space", "no space"),
         ),
         (
             '{"status": "refused", "code": "locked", "error": "locked by ann", "more": 1}',
-            transaction.Answer("refused", "locked", "locked by ann"),
+            transaction.TransactionOutcome("refused", "locked", "locked by ann"),
         ),
     ],
 )
-def test_an_outcome_is_read(said: str, answer: transaction.Answer) -> None:
-    assert transaction.answer(Section(0, said)) == answer
+def test_an_outcome_is_read(said: str, answer: transaction.TransactionOutcome) -> None:
+    assert transaction.parse_outcome(Section(0, said)) == answer
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_an_outcome_is_read(said: str, answer: transaction.Answer) -> None:
 )
 def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said: str) -> None:
     with pytest.raises(HostError) as raised:
-        transaction.answer(Section(0, said))
+        transaction.parse_outcome(Section(0, said))
     assert raised.value.code == "answer-unreadable"
 
 
@@ -329,9 +329,9 @@ def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said
     ],
 )
 def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: str) -> None:
-    assert outcome_of(f'outcome reverted "$(code_of {status} {quote(text)})" {quote(text)}') == transaction.Answer(
-        "reverted", code, text or None
-    )
+    assert outcome_of(
+        f'outcome reverted "$(code_of {status} {quote(text)})" {quote(text)}'
+    ) == transaction.TransactionOutcome("reverted", code, text or None)
 
 
 STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 awake=
@@ -342,15 +342,19 @@ arm() { :; }; disarm() { :; }; systemctl() { :; }; start_timer() { :; }"""
 @pytest.mark.parametrize(
     ("forward", "back", "answer"),
     [
-        ("true", "true", transaction.Answer("changed", None, None)),
-        ("echo no; return 77", "true", transaction.Answer("reverted", "docker-failed", "no")),
-        ("echo no; return 1", "true", transaction.Answer("reverted", "step-failed", "no")),
-        ("echo 'a: Read-only file system'; return 1", "true", transaction.Answer("reverted", "read-only", None)),
-        ("echo no; return 77", "return 1", transaction.Answer("failed", "revert-failed", None)),
+        ("true", "true", transaction.TransactionOutcome("changed", None, None)),
+        ("echo no; return 77", "true", transaction.TransactionOutcome("reverted", "docker-failed", "no")),
+        ("echo no; return 1", "true", transaction.TransactionOutcome("reverted", "step-failed", "no")),
+        (
+            "echo 'a: Read-only file system'; return 1",
+            "true",
+            transaction.TransactionOutcome("reverted", "read-only", None),
+        ),
+        ("echo no; return 77", "return 1", transaction.TransactionOutcome("failed", "revert-failed", None)),
     ],
 )
 def test_a_change_ends_with_the_code_of_the_step_that_failed(
-    forward: str, back: str, answer: transaction.Answer
+    forward: str, back: str, answer: transaction.TransactionOutcome
 ) -> None:
     found = outcome_of(f"{STUBS}\ngo_forward() {{ {forward}; }}\ngo_back() {{ {back}; }}\nchange")
     assert (found.status, found.code) == (answer.status, answer.code)
@@ -365,7 +369,7 @@ def test_a_host_that_is_not_as_the_plan_found_it_refuses_the_change() -> None:
 def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     state = f"STATE={quote(str(tmp_path))}"
     (tmp_path / "lock").write_text("ann@desk since noon\n")
-    assert outcome_of(f"{state}; unlocked refused") == transaction.Answer(
+    assert outcome_of(f"{state}; unlocked refused") == transaction.TransactionOutcome(
         "refused", "locked", "locked by ann@desk since noon"
     )
     (tmp_path / "lock").unlink()
@@ -388,10 +392,10 @@ def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> 
 CODE_OF = TEXTS.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
 
 
-def outcome_of(call: str) -> transaction.Answer:
+def outcome_of(call: str) -> transaction.TransactionOutcome:
     """What a call of the transaction's comes to, in a shell."""
     texts = (TEXTS.sections, TEXTS.verbs, TEXTS.transaction, call, "section end true")
-    return transaction.answer(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
+    return transaction.parse_outcome(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
 @given(STATES)

@@ -16,7 +16,7 @@ from dockmesh.core.probes.diagnosis import explained
 from dockmesh.core.probes.full_size import Whole, whole
 from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, Reachability, Report, Target
 from dockmesh.core.probes.probe_plan import probes
-from dockmesh.core.rollout import concerned
+from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.pipeline import TEXTS
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
@@ -144,8 +144,8 @@ def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() ->
 def test_large_packets_that_are_lost_take_no_change_back() -> None:
     lost = Reachability(Probe("host2", "host1", "host-bridge"), 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
     small = answered(SMALL, DROPPED)
-    assert concerned(Report(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
-    assert concerned(Report(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
+    assert hosts_to_revert(Report(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
+    assert hosts_to_revert(Report(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
 
 
 @given(

@@ -7,7 +7,7 @@ from typing import Any
 from dockmesh.core import fwmark
 from dockmesh.core.addresses import IPV4, is_inside
 from dockmesh.core.desired import mtu
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
@@ -15,15 +15,15 @@ from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.flow import AddressBits, Flow, host_positions, union
 from dockmesh.core.peers import peers
-from dockmesh.core.planning.conflicts.ipv6 import overriding
+from dockmesh.core.planning.conflicts.ipv6 import flag_conflict
 from dockmesh.core.planning.plan import Conflict, ConflictCode
 from dockmesh.core.state import daemon_json
 
 _DIRECT = f'{{"{daemon_json.DIRECT_ROUTING_KEY}": true}}'
 
 
-def against_docker(
-    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, narrow: Narrowest
+def docker_conflicts(
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink
 ) -> Iterator[Conflict]:
     """Every conflict of a host that has to do with its Docker, in a stable order."""
     yield from _opened(host, facts, docker)
@@ -41,7 +41,7 @@ def invalid_daemon_json(error: daemon_json.DaemonJsonError) -> Conflict:
     )
 
 
-def _docker(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+def _docker(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict(
             ConflictCode.DOCKER_ROOTLESS,
@@ -118,7 +118,7 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     flags = {argument.split("=")[0]: argument for argument in docker.arguments}
     for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables", *_nftables_flags(docker)):
         if flag in flags and flags[flag] != "--iptables=true":
-            yield overriding(flags[flag], docker)
+            yield flag_conflict(flags[flag], docker)
     elsewhere = docker.flag("--config-file")
     if elsewhere not in {None, DAEMON_JSON}:
         yield Conflict(
@@ -152,7 +152,7 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
         )
 
 
-def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: Narrowest) -> Iterator[Conflict]:
+def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
     file = facts.file(DAEMON_JSON)
     try:
         keys = daemon_json.load(file.text if file else None)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import IPv6Interface
 
 from dockmesh.core.addresses import IPV6
-from dockmesh.core.desired.firewall import iptables
+from dockmesh.core.desired.firewall import iptables_command
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
@@ -15,7 +15,7 @@ from dockmesh.core.state.resources import FORWARDING
 _ROUTER_ADVERTISEMENT = "ra"
 
 
-def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
+def ipv6_conflicts(host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Every conflict of `host` with what the inventory says of its IPv6; none where it says nothing."""
     if host.ipv6 is None:
         return
@@ -41,7 +41,7 @@ def against_ipv6(host: Host, facts: HostFacts) -> Iterator[Conflict]:
             yield from _router_advertisements(facts)
 
 
-def overriding(argument: str, docker: DockerFacts) -> Conflict:
+def flag_conflict(argument: str, docker: DockerFacts) -> Conflict:
     """Dockerd is started with an argument about what daemon.json shall say."""
     return Conflict(
         ConflictCode.DOCKER_FLAG,
@@ -54,7 +54,7 @@ def overriding(argument: str, docker: DockerFacts) -> Conflict:
 def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     for argument in docker.arguments:
         if argument.split("=")[0].removeprefix("--") in IPV6_KEYS:
-            yield overriding(argument, docker)
+            yield flag_conflict(argument, docker)
     if docker.uses_nftables:
         yield Conflict(
             ConflictCode.IPV6_WITH_NFTABLES,
@@ -70,10 +70,10 @@ def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> It
             f"docker0 cannot have this address, since Docker before {BIP6_SINCE} gives it the first of its network",
             f"set bridge6 to {first}",
         )
-    if iptables(IPV6) not in facts.tools:
+    if iptables_command(IPV6) not in facts.tools:
         yield Conflict(
             ConflictCode.IP6TABLES_MISSING,
-            iptables(IPV6),
+            iptables_command(IPV6),
             "it is not installed, so dockmesh cannot drop what hosts outside the mesh send",
             "install iptables",
         )

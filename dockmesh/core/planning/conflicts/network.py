@@ -4,32 +4,32 @@ from collections.abc import Iterable, Iterator
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, is_inside
 from dockmesh.core.desired import mtu
-from dockmesh.core.desired.routing import common_way, on_link
-from dockmesh.core.desired.uplinks import Narrowest
+from dockmesh.core.desired.routing import is_on_link, shared_route
+from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import METRIC, KernelRoute
 from dockmesh.core.model import Fleet, Host, HostNetwork
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.peers import Peers, peers
-from dockmesh.core.planning.conflicts.docker import against_docker
-from dockmesh.core.planning.conflicts.ipv6 import against_ipv6
+from dockmesh.core.planning.conflicts.docker import docker_conflicts
+from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
 from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
-from dockmesh.core.planning.prefix_index import Prefixes
+from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
 
 # OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
 _HALF_DEFAULT = 1
 
 
-def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Conflict]:
+def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
     """Every conflict of `host`, in a stable order."""
     yield from _underlay(host, facts)
     yield from _next_hops(fleet, host, facts)
     yield from _networks(fleet, host, facts)
     yield from _foreign_routes(fleet, host, facts)
-    yield from against_ipv6(host, facts)
+    yield from ipv6_conflicts(host, facts)
     if facts.docker:
-        yield from against_docker(fleet, host, facts, facts.docker, narrow)
+        yield from docker_conflicts(fleet, host, facts, facts.docker, narrow)
     elif host.prefix and not facts.ip_forward:
         yield Conflict(
             ConflictCode.IP_FORWARD_OFF,
@@ -39,7 +39,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: Narrowest) -> 
         )
 
 
-def notes(host: Host, facts: HostFacts, narrow: Narrowest) -> Iterator[Note]:
+def notes(host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Note]:
     """Every note of `host`: what stays outside the mesh, or is left to its admin."""
     if host.prefix and not host.docker and "iptables" not in facts.tools:
         yield Note(
@@ -76,7 +76,7 @@ def _remedy(own: HostNetwork) -> str:
     return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
 
 
-def pending(facts: HostFacts) -> Iterator[Conflict]:
+def pending_change(facts: HostFacts) -> Iterator[Conflict]:
     """Conflicts with any change of the host, also with one that removes it from the mesh."""
     if facts.pending is not None:
         yield Conflict(
@@ -102,7 +102,7 @@ def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
 def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     others = peers(fleet, host)
     for family in filter(host.network, FAMILIES):
-        if not on_link(common_way(others, family, facts.peer_routes)):
+        if not is_on_link(shared_route(others, family, facts.peer_routes)):
             yield from _next_hops_of(family, others, facts)
 
 
@@ -166,9 +166,9 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
             yield from _overlaps(ConflictCode.BRIDGE_OVERLAP, stack.bridge.network, "the network of docker0", docker)
 
 
-def _prefixes(fleet: Fleet, host: Host) -> Prefixes:
+def _prefixes(fleet: Fleet, host: Host) -> PrefixIndex:
     """The prefixes that the host shall have routes to."""
-    return Prefixes(fleet, host.name, tuple(filter(host.network, FAMILIES)))
+    return PrefixIndex(fleet, host.name, tuple(filter(host.network, FAMILIES)))
 
 
 def _overlaps(
