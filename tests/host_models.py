@@ -9,10 +9,10 @@ from dockmesh.core.forecast.build_model import ground
 from dockmesh.core.forecast.host_model import Ground
 from dockmesh.core.forecast.predict import WAYS, Forecast
 from dockmesh.core.netfilter.flow import host_positions
-from dockmesh.core.probes.model import Kind
+from dockmesh.core.probes.model import ProbeKind
 
 Changes = Mapping[str, Said]
-Question = tuple[str, str, Kind]
+Question = tuple[str, str, ProbeKind]
 
 
 def read(state: str, **changes: Changes) -> dict[str, HostFacts]:
@@ -61,5 +61,5 @@ def kept(what: str, code: str, *names: str) -> bool:
 
 def between(ends: Iterable[tuple[str, str]], kinds: str) -> set[Question]:
     """Several probes; `kinds` by their initials: b, c, x for bridge, container, container to container."""
-    named: Mapping[str, Kind] = {"b": "host-bridge", "c": "host-container", "x": "container-container"}
+    named: Mapping[str, ProbeKind] = {"b": "host-bridge", "c": "host-container", "x": "container-container"}
     return {(source, target, named[kind]) for source, target in ends for kind in kinds}

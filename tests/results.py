@@ -7,9 +7,9 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from typing import Any
 
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
-from dockmesh.core.probes.model import FailureCode, Reachability, Report
-from dockmesh.core.probes.probe_plan import probes
-from dockmesh.core.results.load import result_of
+from dockmesh.core.probes.model import FailureCode, ProbeReport, ProbeResult
+from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.results.load import parse_result
 from dockmesh.core.results.model import Result
 from dockmesh.errors import HostErrorCode, HostFailure
 from dockmesh.report.json_documents import status_document
@@ -45,26 +45,26 @@ def _host(number: int, *, docker: bool) -> Host:
 
 def report(
     among: Fleet, *, cut: Collection[str] = (), silent: Mapping[str, str] | None = None, cause: str | None = None
-) -> Report:
+) -> ProbeReport:
     """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked."""
     errors = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (silent or {}).items()}
     answers = (
-        _answer(Reachability(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
-        for at, each in enumerate(probes(among, among.hosts))
+        _answer(ProbeResult(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
+        for at, each in enumerate(plan_probes(among, among.hosts))
     )
-    return Report(tuple(host.name for host in among.hosts), tuple(answers), errors)
+    return ProbeReport(tuple(host.name for host in among.hosts), tuple(answers), errors)
 
 
 def _answer(
-    well: Reachability, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
-) -> Reachability:
+    well: ProbeResult, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
+) -> ProbeResult:
     source, target = well.probe.source, well.probe.target
     if source in silent:
         reason = f"{source} could not be asked: {silent[source]}"
-        return Reachability(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
+        return ProbeResult(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
     if target in silent and well.probe.kind != "host-bridge":
         reason = f"{target} could not be asked for it"
-        return Reachability(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
+        return ProbeResult(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
     if target in silent or (source != target and {source, target} & set(cut)):
         lost = replace(well, received=0, ttl=None, rtt_ms=None, cause=cause is not None)
         return replace(lost, code=FailureCode.NOT_JOINED if cause else FailureCode.NO_REPLY, reason=cause or "no reply")
@@ -79,4 +79,4 @@ def document(count: int, *, dual: bool = False, **what: Any) -> dict[str, Any]:
 
 def result(count: int, **what: Any) -> Result:
     """As the reports take it."""
-    return result_of(document(count, **what), file="test")
+    return parse_result(document(count, **what), file="test")

@@ -9,7 +9,7 @@ from fakehosts import FakeHost, FakeLan, Pending
 
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import Report
+from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
@@ -41,7 +41,7 @@ def planned(lan: FakeLan, request: Request = REQUEST) -> Plan:
         return pipeline.plan()
 
 
-def probed(lan: FakeLan) -> Report:
+def probed(lan: FakeLan) -> ProbeReport:
     with Pipeline(REQUEST, lambda: lan, Quiet()) as pipeline:
         return pipeline.status()
 
@@ -74,7 +74,7 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
     assert planned(lan).clean
     report = probed(lan)
     assert report.ok
-    assert len(report.answers) == 21
+    assert len(report.results) == 21
     assert not any(host.pending or host.held for host in lan.hosts.values())
     assert lan.hosts["host2"].docker0 == FLEET.host("host2").bridge
 
@@ -92,7 +92,7 @@ def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_
         report = pipeline.status()
     assert phases.count("probe") == (1 if serial == 3 else 3)
     assert report.ok
-    assert len(report.answers) == 21
+    assert len(report.results) == 21
 
 
 def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
@@ -169,7 +169,7 @@ def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
     assert (tried.count("host2"), tried.count("host3")) == before
     errors = {host: error.code for host, error in report.errors.items()}
     assert errors == {"host2": "connect-timeout", "host3": "session-lost"}
-    assert {answer.probe.target for answer in report.answers if answer.ok} == {"host1"}
+    assert {answer.probe.target for answer in report.results if answer.ok} == {"host1"}
     bridges = {answer.probe.target for answer in report.failed if answer.probed}
     assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
 

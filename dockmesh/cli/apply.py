@@ -17,7 +17,7 @@ from dockmesh.core.forecast.impact import Difference
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import Report
+from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.rollout import Rollout
 from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
@@ -194,7 +194,7 @@ def _show(
     options: Options,
     words: Wording,
     outcomes: tuple[Outcome, ...],
-    report: Report | None,
+    report: ProbeReport | None,
     differing: tuple[Difference, ...],
 ) -> None:
     out = console(sys.stdout, color=options.color)

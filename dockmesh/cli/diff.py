@@ -8,7 +8,7 @@ import click
 from dockmesh.cli.options import Options, from_files
 from dockmesh.cli.report_files import Views, unwritten, views
 from dockmesh.core.results.compare import compare
-from dockmesh.core.results.load import read
+from dockmesh.core.results.load import load_result
 from dockmesh.core.results.model import Result
 from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.console.result_diff import comparison_document, print_comparison
@@ -63,4 +63,4 @@ def _result(file: Path) -> Result:
         raise UsageError(f"{file}: {error.strerror}: the result cannot be read", code=UsageCode.CANNOT_READ) from error
     if len(text) > _LARGEST:
         raise UsageError(f"{file}: larger than {_LARGEST >> 20} MiB, which no result is", code=UsageCode.FILE_TOO_LARGE)
-    return read(text, file=str(file))
+    return load_result(text, file=str(file))

@@ -14,8 +14,8 @@ from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.cli.report_files import Views, unwritten, views
 from dockmesh.core.planning import saved_plan
-from dockmesh.core.probes.model import Report
-from dockmesh.core.probes.pairs import Pair, named, sampled
+from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
 from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.pipeline import TEXTS, Pipeline
 from dockmesh.report import json_documents
@@ -103,7 +103,7 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     return unsaved if report.ok else HostError.exit_status
 
 
-def _asked(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: Views) -> tuple[Report, dict[str, Any], int]:
+def _asked(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: Views) -> tuple[ProbeReport, dict[str, Any], int]:
     """The result, also as document; it is written where it shall be, and the number is the exit status of that."""
     report = pipeline.status(pairs)
     result = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC))
@@ -123,8 +123,8 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
     fleet = options.fleet()
     if sample is not None:
         hosts = options.hosts(fleet)
-        return lambda: sampled(fleet, hosts, sample, secrets.randbits(_SEED_BITS))
-    chosen = named(fleet, pairs) if pairs is not None else None
+        return lambda: sample_pairs(fleet, hosts, sample, secrets.randbits(_SEED_BITS))
+    chosen = pairs_matching(fleet, pairs) if pairs is not None else None
     return lambda: chosen
 
 

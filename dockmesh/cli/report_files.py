@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from dockmesh.cli.atomic_write import put
-from dockmesh.core.results.load import result_of
+from dockmesh.core.results.load import parse_result
 from dockmesh.core.results.model import Result
 from dockmesh.errors import UsageCode, UsageError
 
@@ -32,7 +32,7 @@ class Views:
 
     def write_document(self, document: Mapping[str, Any]) -> Iterator[str]:
         """As `write`, from a status document."""
-        return self.write(result_of(document, file="this run")) if self.files else iter(())
+        return self.write(parse_result(document, file="this run")) if self.files else iter(())
 
     def write(self, result: Result) -> Iterator[str]:
         """Write them all, each beside and renamed; why some could not be written."""

@@ -9,11 +9,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from dockmesh.core.probes.model import Report
+from dockmesh.core.probes.model import ProbeReport
 from dockmesh.report.console.probes import shown
 
 
-def watch(out: Console, ask: Callable[[], Report], *, every_s: float, verbose: bool) -> NoReturn:
+def watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbose: bool) -> NoReturn:
     """Ask, show, wait, until interrupted: on a terminal in place, elsewhere one block below the other.
 
     Raises:
@@ -30,7 +30,7 @@ def watch(out: Console, ask: Callable[[], Report], *, every_s: float, verbose: b
             time.sleep(every_s)
 
 
-def _block(out: Console, report: Report, *, every_s: float, verbose: bool) -> Group:
+def _block(out: Console, report: ProbeReport, *, every_s: float, verbose: bool) -> Group:
     now = datetime.now().astimezone()
     when = Text(f"{now:%Y-%m-%d %H:%M:%S}, every {every_s:g} s; Ctrl-C ends it", style="dim")
     return Group(when, shown(out, report, verbose=verbose))

@@ -9,13 +9,13 @@ from typing import TypeVar
 from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
-from dockmesh.core.probes.diagnosis import explained
-from dockmesh.core.probes.model import Probe, Reachability, Report, Target
-from dockmesh.core.probes.observed import Seen, seen
+from dockmesh.core.probes.diagnosis import with_causes
+from dockmesh.core.probes.model import Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.pairs import Pair
-from dockmesh.core.probes.probe_plan import probes
-from dockmesh.core.probes.source_check import sourced
-from dockmesh.core.probes.targets import HOLD_S, offer_script, target, unread
+from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.probes.source_check import with_sources
+from dockmesh.core.probes.targets import HOLD_S, held_target_script, parse_target, unreachable_target
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
@@ -30,7 +30,7 @@ Done = Callable[[str, str | None], None]
 class Offer:
     """What a host offers to be probed, for as long as it is held."""
 
-    target: Target
+    target: ProbeTarget
     held: Held
 
 
@@ -50,29 +50,29 @@ class Prober:
 
     def offer(self, host: Host, *, hold_s: int, observe: bool) -> Offer:
         """What a host offers to be probed, until it is let go, the session ends, or `hold_s` seconds are over."""
-        script = offer_script(host, self.texts, offset=self.offset, hold_s=hold_s, observe=observe)
+        script = held_target_script(host, self.texts, offset=self.offset, hold_s=hold_s, observe=observe)
         held = self.sessions.of(host).hold(script, timeout_s=self.timeout_s)
-        return Offer(target(host, split(held.said)), held)
+        return Offer(parse_target(host, split(held.said)), held)
 
-    def let_go(self, offers: Mapping[str, Offer], host: Host) -> frozenset[Seen]:
+    def let_go(self, offers: Mapping[str, Offer], host: Host) -> frozenset[ObservedPing]:
         """End what a host holds; where pings came from meanwhile, if it observed that."""
         said = offers[host.name].held.let_go(timeout_s=self.timeout_s)
-        return seen(split(said).get("seen", ABSENT))
+        return parse_observed(split(said).get("seen", ABSENT))
 
     def row(
         self,
-        targets: Mapping[str, Target],
+        targets: Mapping[str, ProbeTarget],
         questions: Mapping[str, Sequence[Probe]],
         numbers: Mapping[str, int],
         host: Host,
-    ) -> list[Reachability]:
+    ) -> list[ProbeResult]:
         """Ask all of a host's questions."""
         own = targets.get(host.name)
         asked = questions[host.name]
         pid = own.pid if own else None
-        script = batch.row_script(asked, targets, self.texts, pid=pid, number=numbers[host.name])
+        script = batch.batch_script(asked, targets, self.texts, pid=pid, number=numbers[host.name])
         output = split(self.sessions.of(host).run(script, timeout_s=self.timeout_s + batch.duration_s(asked)))
-        return list(batch.answers(asked, targets, output["probes"]))
+        return list(batch.parse_batch(asked, targets, output["probes"]))
 
 
 def verify(
@@ -85,7 +85,7 @@ def verify(
     pairs: Collection[Pair] | None = None,
     lost: Mapping[str, HostFailure] | None = None,
     observe: bool = False,
-) -> Report:
+) -> ProbeReport:
     """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
 
     `pairs`: the only ones to be asked. `lost`: hosts that are not asked, and why. `observe`: let the targets say where
@@ -93,7 +93,7 @@ def verify(
     """
     asking = tuple(sources)
     questions: dict[str, list[Probe]] = {host.name: [] for host in asking}
-    for probe in probes(fleet, asking, about, pairs):
+    for probe in plan_probes(fleet, asking, about, pairs):
         questions[probe.source].append(probe)
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
     # Hosts take turns: what the first offers must be there for the last.
@@ -102,7 +102,9 @@ def verify(
     errors = dict(lost or {})
     there = [host for host in fleet.hosts if host.name not in errors]
     offers = _each(prober, there, partial(prober.offer, hold_s=hold_s, observe=observe), errors, done)
-    targets = {host.name: offers[host.name].target if host.name in offers else unread(host) for host in fleet.hosts}
+    targets = {
+        host.name: offers[host.name].target if host.name in offers else unreachable_target(host) for host in fleet.hosts
+    }
     able = [host for host in asking if host.name not in errors]
     answers = _each(prober, able, partial(prober.row, targets, questions, numbers), errors, done)
     # What cannot be let go ends by itself, as all of it does with the sessions where this is left early. A host that
@@ -110,8 +112,8 @@ def verify(
     held = [host for host in there if host.name in offers and host.name not in errors]
     ends = fan_out(prober.executor, held, partial(prober.let_go, offers))
     observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
-    found = explained(batch.report(fleet, questions, answers, errors), fleet, targets)
-    return replace(sourced(found, fleet, targets, observed), part=pairs is not None)
+    found = with_causes(batch.build_report(fleet, questions, answers, errors), fleet, targets)
+    return replace(with_sources(found, fleet, targets, observed), partial=pairs is not None)
 
 
 def _each(

@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from dockmesh.assets import source, template
-from dockmesh.core.results.group import Cause, causes
-from dockmesh.core.results.model import HostRow, Result, Row, count
+from dockmesh.core.results.group import FailureCause, group_by_cause
+from dockmesh.core.results.model import Result, ResultHost, ResultRow, count
 from dockmesh.errors import UsageCode, UsageError
 from dockmesh.report.console.terminal import counted
 from dockmesh.report.spans import told
@@ -34,7 +34,7 @@ def render(result: Result) -> str:
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    found, script, style = causes(result), _script(), template("report/page.css")
+    found, script, style = group_by_cause(result), _script(), template("report/page.css")
     variables = {
         "result": result,
         "heading": _heading(result),
@@ -66,7 +66,7 @@ def _size(hosts: int) -> str:
     return "few" if hosts <= _FEW else "some" if hosts <= _SOME else "many"
 
 
-def _shown(cause: Cause) -> dict[str, Any]:
+def _shown(cause: FailureCause) -> dict[str, Any]:
     where = None if cause.host else told(cause.rows)
     return {"host": cause.host, "reason": cause.reason, "probes": counted(len(cause.rows), "probe"), "where": where}
 
@@ -82,7 +82,7 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _data(result: Result, found: tuple[Cause, ...]) -> dict[str, Any]:
+def _data(result: Result, found: tuple[FailureCause, ...]) -> dict[str, Any]:
     """What the script draws. Probes come by the thousand and are alike: each is source, target, form and time."""
     names = {each.host: number for number, each in enumerate(result.hosts)}
     blamed = {row.key: number for number, cause in enumerate(found) for row in cause.rows}
@@ -103,7 +103,7 @@ def _data(result: Result, found: tuple[Cause, ...]) -> dict[str, Any]:
 _FORM = ("kind", "family", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause")
 
 
-def _form(row: Row, cause: int | None) -> tuple[Any, ...]:
+def _form(row: ResultRow, cause: int | None) -> tuple[Any, ...]:
     told = (
         row.kind,
         row.family,
@@ -118,7 +118,7 @@ def _form(row: Row, cause: int | None) -> tuple[Any, ...]:
     return *told, None if row.ok else row.why, cause
 
 
-def _host(each: HostRow) -> dict[str, Any]:
+def _host(each: ResultHost) -> dict[str, Any]:
     return {
         "name": each.host,
         "error": each.error,

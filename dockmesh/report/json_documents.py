@@ -11,7 +11,7 @@ from dockmesh.core.forecast.impact import Difference, Outlook
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.onboarding.propose import Proposed
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
-from dockmesh.core.probes.model import Reachability, Report
+from dockmesh.core.probes.model import ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
@@ -75,17 +75,17 @@ def apply_document(
     }
 
 
-def status_document(report: Report, fleet: Fleet, *, at: datetime) -> dict[str, Any]:
+def status_document(report: ProbeReport, fleet: Fleet, *, at: datetime) -> dict[str, Any]:
     """Who reaches whom in the fleet, known `at` that time."""
     return {
         "format": STATUS,
         "mesh": fleet.settings.name,
         "time": at.astimezone(UTC).isoformat(timespec="seconds"),
-        "probes": [_probe(answer) for answer in report.answers],
+        "probes": [_probe(answer) for answer in report.results],
         "hosts": [_host(fleet.host(name), report.errors.get(name)) for name in report.hosts],
         "summary": {
-            "probes": len(report.answers),
-            "reached": len(report.answers) - len(report.failed),
+            "probes": len(report.results),
+            "reached": len(report.results) - len(report.failed),
             "failed": len(report.failed),
         },
     }
@@ -235,7 +235,7 @@ def _host(host: Host, failure: HostFailure | None) -> dict[str, Any]:
     }
 
 
-def _probe(answer: Reachability) -> dict[str, Any]:
+def _probe(answer: ProbeResult) -> dict[str, Any]:
     return {
         "source": answer.probe.source,
         "target": answer.probe.target,

@@ -6,7 +6,7 @@ from itertools import groupby
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
-from dockmesh.core.results.model import HostRow, Result, Row, slowest_ms
+from dockmesh.core.results.model import Result, ResultHost, ResultRow, slowest_ms
 
 _HOSTS = "hosts"
 
@@ -32,7 +32,7 @@ def _suite(result: Result, name: str, cases: list[TestCase]) -> TestSuite:
     return suite
 
 
-def _host(mesh: str, host: HostRow) -> TestCase:
+def _host(mesh: str, host: ResultHost) -> TestCase:
     case = TestCase(f"{host.host} can be asked", f"{mesh}.{_HOSTS}")
     if host.error is not None:
         case.result = [_mark(Error, host.error, "not asked", host.error)]
@@ -58,7 +58,7 @@ def _mark(mark: type[FinalResult], message: str, kind: str, text: str) -> FinalR
     return made
 
 
-def _told(rows: tuple[Row, ...], result: Result) -> str:
+def _told(rows: tuple[ResultRow, ...], result: Result) -> str:
     """A line per probe, and what is wrong with the hosts themselves."""
     ends = dict.fromkeys((rows[0].source, rows[0].target))
     hosts = (f"{host}: {result.errors[host]}" for host in ends if host in result.errors)

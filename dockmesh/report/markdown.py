@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import Family
-from dockmesh.core.results.group import Cause, causes, suspects
-from dockmesh.core.results.model import Result, Row, count, slowest_ms
+from dockmesh.core.results.group import FailureCause, culprit_counts, group_by_cause
+from dockmesh.core.results.model import Result, ResultRow, count, slowest_ms
 from dockmesh.report.console.terminal import counted
 from dockmesh.report.spans import told
 
@@ -45,13 +45,13 @@ def _heading(result: Result) -> str:
 
 
 def _causes(result: Result) -> Iterator[str]:
-    found = causes(result)
+    found = group_by_cause(result)
     yield from map(_cause, found[:_CAUSES_SHOWN])
     if len(found) > _CAUSES_SHOWN:
         yield f"- … and {counted(len(found) - _CAUSES_SHOWN, 'more cause')}"
 
 
-def _cause(cause: Cause) -> str:
+def _cause(cause: FailureCause) -> str:
     if cause.host is not None:
         return f"- **{text(cause.host)}**: {text(cause.reason)} ({counted(len(cause.rows), 'probe')} not made)"
     where = text(told(cause.rows))
@@ -76,19 +76,19 @@ def _cells(result: Result, family: Family, source: str) -> Iterator[str]:
         yield _cell([row for row in result.pairs.get((source, target.host), ()) if row.family == family])
 
 
-def _cell(rows: Sequence[Row]) -> str:
+def _cell(rows: Sequence[ResultRow]) -> str:
     marks = " ".join(map(_mark, rows))
     slowest = slowest_ms(rows)
     return f"{marks} {slowest:.1f} ms" if slowest is not None else marks or "-"
 
 
-def _mark(row: Row) -> str:
+def _mark(row: ResultRow) -> str:
     return {"reached": f"✓{row.ttl or ''}", "failed": "❌", "unmade": "❔"}[row.state]
 
 
 def _hosts(result: Result) -> Iterator[str]:
     """Of a large mesh only the hosts that the failures have in common: the rest is as the heading says."""
-    found = list(suspects(result.failing))
+    found = list(culprit_counts(result.failed))
     if found:
         rows = (_host(result, host) for host in found[:_HOSTS_SHOWN])
         yield from _table(["host", "reached from it", "reaches it"], rows)
@@ -102,7 +102,7 @@ def _host(result: Result, host: str) -> list[str]:
     return [text(host), _share(leaving), _share(arriving)]
 
 
-def _share(rows: Sequence[Row]) -> str:
+def _share(rows: Sequence[ResultRow]) -> str:
     return f"{count(rows, 'reached')}/{len(rows)}" if rows else "-"
 
 

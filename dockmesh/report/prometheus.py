@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from dockmesh.core.results.model import Result, Row, State, count
+from dockmesh.core.results.model import Result, ResultRow, State, count
 
 _STATES: tuple[State, ...] = ("reached", "failed", "unmade")
 _MS = 1000
@@ -39,7 +39,7 @@ class _Gauges(Collector):
         yield self._gauge("dockmesh_host_up", "Whether the host could be asked.", ("host",), hosts)
         yield from self._probes(result.rows)
 
-    def _probes(self, rows: Iterable[Row]) -> Iterator[GaugeMetricFamily]:
+    def _probes(self, rows: Iterable[ResultRow]) -> Iterator[GaugeMetricFamily]:
         named = [((row.source, row.target, row.kind, str(row.family)), row) for row in rows]
         labels = ("source", "target", "kind", "family")
         ok = [(ends, float(row.ok)) for ends, row in named]

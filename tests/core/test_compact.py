@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.compact import compact_names
-from dockmesh.core.probes.culprits import blamed
+from dockmesh.core.probes.culprits import culprits
 
 RACKS = {
     **{f"rack1-{name}": ["one"] for name in ("web1", "web2", "web3", "db1")},
@@ -56,13 +56,13 @@ def test_what_is_said_means_just_these_hosts(fleet: dict[str, list[str]], data: 
 
 def test_who_fails_with_many_is_to_blame_for_all_of_them() -> None:
     pairs = [("a", "x"), ("x", "b"), ("c", "x"), ("a", "d")]
-    assert blamed(pairs) == ["x", "a", "d"], "a and d are told apart by nothing"
-    assert blamed(pairs, ["d"]) == ["d", "x"]
-    assert blamed([]) == []
+    assert culprits(pairs) == ["x", "a", "d"], "a and d are told apart by nothing"
+    assert culprits(pairs, ["d"]) == ["d", "x"]
+    assert culprits([]) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=2)), st.sets(st.sampled_from("ab")))
 def test_every_pair_has_one_that_is_to_blame(pairs: list[list[str]], already: set[str]) -> None:
-    found = blamed(pairs, already)
+    found = culprits(pairs, already)
     assert all(set(pair) & set(found) for pair in pairs)
     assert len(set(found)) == len(found)

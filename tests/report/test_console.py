@@ -17,8 +17,8 @@ from rich.text import Text
 
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan, plan_host
-from dockmesh.core.probes.full_size import Whole
-from dockmesh.core.probes.model import EXPECTED_TTL, Kind, Probe, Reachability, Report
+from dockmesh.core.probes.full_size import FullSizePing
+from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind, ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Route, SourceNat
 from dockmesh.errors import HostErrorCode, HostFailure
@@ -58,20 +58,20 @@ def marks(text: str) -> set[str]:
     return set(re.findall(r"[✓✗?](?:mtu|src)?", text))
 
 
-def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> Report:
+def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> ProbeReport:
     """A mesh of `count` hosts in which all that touches the broken ones fails."""
     hosts = tuple(f"host{number}" for number in range(1, count + 1))
     answers = (
-        Reachability(Probe(a, b, kind), 3, 0, reason="no reply")
+        ProbeResult(Probe(a, b, kind), 3, 0, reason="no reply")
         if {a, b} & set(broken)
-        else Reachability(Probe(a, b, kind), 3, 3, ttl, 0.25)
+        else ProbeResult(Probe(a, b, kind), 3, 3, ttl, 0.25)
         for a in hosts
         for b in hosts
         if a != b
         for kind, ttl in EXPECTED_TTL.items()
     )
     failures = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (errors or {}).items()}
-    return Report(hosts, tuple(answers), failures)
+    return ProbeReport(hosts, tuple(answers), failures)
 
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
@@ -220,9 +220,9 @@ def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
         replace(answer, received=0, reason="no reply")
         if {answer.probe.source, answer.probe.target} & broken
         else answer
-        for answer in report.answers
+        for answer in report.results
     )
-    print_report(paper.out, replace(report, answers=tuple(lost)))
+    print_report(paper.out, replace(report, results=tuple(lost)))
     assert len(by_host(paper.lines)) == 12
     (rest,) = (each for each in paper.lines if each.startswith("…"))
     assert figures(rest) == ["18"]
@@ -232,10 +232,10 @@ def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
 def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() -> None:
     paper = Paper(80)
     report = full_report(20)
-    first, second, *others = report.answers
+    first, second, *others = report.results
     slow = replace(first, received=2, rtt_min_ms=0.1, rtt_max_ms=123.4)
-    unmade = Reachability(second.probe, reason="host1 could not be asked", probed=False)
-    print_report(paper.out, replace(report, answers=(slow, unmade, *others)))
+    unmade = ProbeResult(second.probe, reason="host1 could not be asked", probed=False)
+    print_report(paper.out, replace(report, results=(slow, unmade, *others)))
     rows = dict(by_kind(paper.lines))
     assert rows["host-bridge"] == ["380", "-", "-", "-", "-", "-", "0.10/0.25/123", "<1", "%"]
     assert rows["host-container"] == ["380", "-", "-", "-", "-", "1", "0.25/0.25/0.25", "-"]
@@ -244,8 +244,8 @@ def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() ->
 def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
     paper = Paper(80)
     report = full_report(13)
-    six = (replace(each, probe=replace(each.probe, family=6)) for each in report.answers)
-    print_report(paper.out, replace(report, answers=(*report.answers, *six)))
+    six = (replace(each, probe=replace(each.probe, family=6)) for each in report.results)
+    print_report(paper.out, replace(report, results=(*report.results, *six)))
     titles = [at for at, each in enumerate(paper.lines) if "IPv" in each]
     assert [re.findall(r"IPv\d", paper.lines[at]) for at in titles] == [["IPv4"], ["IPv6"]]
     assert titles[0] == 0
@@ -257,11 +257,11 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
     paper = Paper(160)
     odd = (
         answer("a", "b", "host-bridge", sent=3, received=3, ttl=63, reason="ttl"),
-        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", whole=Whole(1500, 0)),
+        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", whole=FullSizePing(1500, 0)),
         answer("b", "a", "host-bridge", sent=3, reason="no reply"),
         answer("b", "a", "container-container", sent=3, received=3, ttl=62, rtt_ms=1.0, reason="masked"),
     )
-    print_report(paper.out, Report(("a", "b"), odd))
+    print_report(paper.out, ProbeReport(("a", "b"), odd))
     rows = [each for each in paper.lines if each.startswith("│ ")]
     assert [row.split("│")[2:4] for row in rows] == [
         ["       -        ", " ✗63 ✗mtu "],
@@ -286,7 +286,7 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
         for each in answers
     ]
     paper = Paper()
-    print_report(paper.out, Report(tuple(racks), tuple(lost), tags=tags))
+    print_report(paper.out, ProbeReport(tuple(racks), tuple(lost), tags=tags))
     masked, lost = failing(paper)
     assert masked.startswith("✗ tag:odd masquerades: dockmesh apply --limit tag:odd ")
     assert figures(masked) == ["64"]
@@ -301,7 +301,7 @@ def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
         for host in hosts[:3]
     ]
     paper = Paper()
-    print_report(paper.out, Report(hosts, tuple(answers)))
+    print_report(paper.out, ProbeReport(hosts, tuple(answers)))
     (told,) = failing(paper)
     assert told.startswith("✗ web* is odd: dockmesh apply --limit 'web*' ")
     assert figures(told) == ["3"]
@@ -310,7 +310,7 @@ def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
 def test_a_part_that_is_well_is_not_taken_for_the_whole() -> None:
     paper = Paper()
     report = full_report(4)
-    print_report(paper.out, replace(report, answers=report.answers[:6], part=True))
+    print_report(paper.out, replace(report, results=report.results[:6], partial=True))
     assert paper.verdict == ({"green"}, ["2", "6"])
 
 
@@ -330,15 +330,15 @@ def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_ali
 def test_failures_do_not_flood() -> None:
     paper = Paper()
     report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
-    odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.answers))
+    odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.results))
     print_report(
         paper.out,
-        replace(report, answers=tuple(odd), errors={"host1": HostFailure(HostErrorCode.UNREACHABLE, "is down")}),
+        replace(report, results=tuple(odd), errors={"host1": HostFailure(HostErrorCode.UNREACHABLE, "is down")}),
     )
     told = failing(paper)
     assert re.fullmatch(r"✗ host1\b.* is down", told[-1])
     (rest,) = (each for each in paper.lines if each.startswith("  …"))
-    assert figures(rest) == [str(len(report.answers) - 40)]
+    assert figures(rest) == [str(len(report.results) - 40)]
     assert "--json" in rest
     assert len(told) == 41
 
@@ -355,7 +355,9 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
         Plan((HostPlan("a", (change, chain), conflicts, notes, error=EVIL),)),
     )
     print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
-    print_report(paper.out, Report(("a",), (Reachability(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL}))
+    print_report(
+        paper.out, ProbeReport(("a",), (ProbeResult(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL})
+    )
     flat = " ".join(paper.text.split())
     assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 12
 
@@ -383,12 +385,12 @@ def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
     among = fleet(host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False), HOST3)
     probe = Probe("host3", "kvm", "host-bridge")
     paper = Paper(80)
-    print_report(paper.out, Report(tuple(each.name for each in among.hosts), (Reachability(probe, 3, 3, 64, 1.5),)))
+    print_report(paper.out, ProbeReport(tuple(each.name for each in among.hosts), (ProbeResult(probe, 3, 3, 64, 1.5),)))
     assert any(each.startswith("│ host3") and "✓64  1.5 ms" in each for each in paper.lines)
 
 
-def answer(source: str, target: str, kind: Kind, **result: Any) -> Reachability:
-    return Reachability(Probe(source, target, kind), **result)
+def answer(source: str, target: str, kind: ProbeKind, **result: Any) -> ProbeResult:
+    return ProbeResult(Probe(source, target, kind), **result)
 
 
 def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_failed() -> None:
@@ -401,7 +403,7 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
         answer("host1", "host4", "host-container", reason="host4 could not be asked for it", probed=False),
     )
     hosts = ("host1", "host2", "host3", "host4")
-    print_report(paper.out, Report(hosts, answers, {"host4": "is down"}))
+    print_report(paper.out, ProbeReport(hosts, answers, {"host4": "is down"}))
     failed, unmade, down = paper.lines[-4:-1]
     assert failed.startswith(f"✗ {why} ")
     assert figures(failed) == ["2"]
@@ -425,7 +427,7 @@ def test_what_is_told_of_a_host_elsewhere_is_not_told_twice() -> None:
 def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
     paper = Paper()
     report = full_report(3)
-    print_report(paper.out, replace(report, answers=report.answers[:6]))
+    print_report(paper.out, replace(report, results=report.results[:6]))
     assert paper.verdict == ({"green"}, ["6"])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1"]
     everybody = Paper()
@@ -433,7 +435,7 @@ def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
     assert everybody.verdict == ({"green"}, ["18"])
     assert "host1" not in everybody.lines[-1]
     alone = Paper()
-    print_report(alone.out, Report(("host1",), ()))
+    print_report(alone.out, ProbeReport(("host1",), ()))
     assert alone.verdict == ({"green"}, [])
 
 

@@ -12,7 +12,7 @@ import results
 from formats import Page
 from printed import figures
 
-from dockmesh.core.results.model import HostRow, Result
+from dockmesh.core.results.model import Result, ResultHost
 from dockmesh.report.html import render
 
 LICENCE = Path(__file__).parents[2] / "templates" / "report" / "d3" / "LICENSE"
@@ -94,7 +94,7 @@ def test_the_licence_of_what_draws_goes_with_it() -> None:
         (results.result(3), True, {"14"}),
         (results.result(100, cut=["host7"]), False, {"29,502", "591"}),
         (results.result(3, cut=["host2"], silent={"host3": "no login"}), False, {"14", "8", "4"}),
-        (Result((HostRow("host1", "no login"),), ()), False, {"1"}),
+        (Result((ResultHost("host1", "no login"),), ()), False, {"1"}),
         (Result((), ()), True, set()),
     ],
 )

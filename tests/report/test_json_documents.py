@@ -12,7 +12,7 @@ from results import AT
 from strategies import STATES
 
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan
-from dockmesh.core.probes.model import FailureCode, Probe, Reachability, Report
+from dockmesh.core.probes.model import FailureCode, Probe, ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change, difference
 from dockmesh.core.state.resources import File
 from dockmesh.errors import HostFailure
@@ -97,7 +97,7 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
 def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
     outcomes = [Outcome("a", "reverted", "locked", "no")]
-    document = apply_document(plan, outcomes, status_document(Report(("host1",), ()), FLEET, at=AT))
+    document = apply_document(plan, outcomes, status_document(ProbeReport(("host1",), ()), FLEET, at=AT))
     assert set(document) == {"format", "plan", "outcomes", "status", "differences"}
     assert document["format"] == "dockmesh/apply/1"
     as_contracted(document["plan"])
@@ -107,12 +107,12 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
 
 
 def test_a_status_has_every_probe_and_every_host() -> None:
-    good = Reachability(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
-    bad = Reachability(
+    good = ProbeResult(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
+    bad = ProbeResult(
         Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, FailureCode.TTL, "the reply's TTL is 62"
     )
     document = status_document(
-        Report(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
+        ProbeReport(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
     )
     assert set(document) == {"format", "mesh", "time", "probes", "hosts", "summary"}
     assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")

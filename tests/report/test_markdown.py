@@ -95,7 +95,7 @@ def test_of_a_large_mesh_only_what_the_failures_have_in_common_is_shown(count: i
     result = results.result(count, cut=cut)
     markdown = render(result)
     assert [row[0] for row in table(markdown)][1:] == cut
-    lost = {host: sum(host in {row.source, row.target} for row in result.failing) for host in cut}
+    lost = {host: sum(host in {row.source, row.target} for row in result.failed) for host in cut}
     shares = [[share.split("/") for share in row[1:]] for row in table(markdown)[1:]]
     assert [sum(int(asked) - int(reached) for reached, asked in each) for each in shares] == list(lost.values())
     assert len(markdown) < 5000

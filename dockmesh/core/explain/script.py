@@ -8,7 +8,7 @@ from shlex import join
 from dockmesh.core.host_output import Sections
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
-from dockmesh.core.probes.full_size import Whole, whole
+from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Endpoint, Found
 from dockmesh.core.trace.script import found
@@ -32,7 +32,7 @@ class Pinged:
 
     received: int
     ttl: int | None = None
-    whole: Whole | None = None
+    whole: FullSizePing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ def pinged(sections: Sections) -> Pinged:
     small, large = sections["ping"].text, sections["full"].text
     counts, size, seen = _RECEIVED.search(small), _SIZE.search(large), _TTL.search(small)
     received = int(counts[1]) if counts else 0
-    return Pinged(received, int(seen[1]) if seen else None, whole(int(size[1]), large) if received and size else None)
+    return Pinged(
+        received, int(seen[1]) if seen else None, parse_full_size(int(size[1]), large) if received and size else None
+    )
 
 
 def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Templates) -> str:

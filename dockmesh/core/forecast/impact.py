@@ -13,7 +13,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.netfilter.flow import host_positions
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.planning.plan import HostPlan, Outcome
-from dockmesh.core.probes.model import FailureCode, Kind, Probe, Report
+from dockmesh.core.probes.model import FailureCode, Probe, ProbeKind, ProbeReport
 
 # Of so many hosts at most: all pairs of 300 are walked in two seconds.
 FORESEEN = 300
@@ -29,7 +29,7 @@ class Shift:
     """
 
     source: str
-    kind: Kind
+    kind: ProbeKind
     targets: tuple[str, ...]
     before: State
     after: State
@@ -81,22 +81,22 @@ def differences(
     facts: Mapping[str, HostFacts],
     plans: Mapping[str, HostPlan],
     outcomes: Iterable[Outcome],
-    report: Report,
+    report: ProbeReport,
 ) -> Iterator[Difference]:
     """Where `report` is not as foreseen for what came of the hosts: as planned, as before, or nobody knows how."""
     came = {each.host: each for each in outcomes}
     known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
     now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applicable and came[name].ok})
     places = {name: place for place, name in enumerate(now.names)}
-    for answer in report.answers:
+    for answer in report.results:
         probe = answer.probe
         place, target = places[probe.source], places[probe.target]
         if not answer.probed or probe.family != IPV4:
             continue
         foreseen = next(state for state, hosts in now.states(place, probe.kind).items() if hosts >> target & 1)
-        if foreseen != "unknown" and (foreseen == "reached") is not answer.arrives:
+        if foreseen != "unknown" and (foreseen == "reached") is not answer.reply_ok:
             code, why = now.why(place, target, probe.kind) or (answer.code, answer.reason)
-            yield Difference(probe, foreseen, answer.arrives, code, why)
+            yield Difference(probe, foreseen, answer.reply_ok, code, why)
 
 
 def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:
@@ -125,7 +125,7 @@ def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterato
                         yield from _alike(after if now != "reached" else before, place, kind, hosts, (was, now))
 
 
-def _alike(told: Forecast, place: int, kind: Kind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
+def _alike(told: Forecast, place: int, kind: ProbeKind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
     """By what stops them."""
     found: dict[Reason | None, list[str]] = {}
     for target in host_positions(hosts):

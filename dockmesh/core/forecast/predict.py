@@ -9,11 +9,11 @@ from dockmesh.core.forecast.host_path import Site
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Role, host_positions, union
 from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
-from dockmesh.core.probes.model import Kind
+from dockmesh.core.probes.model import ProbeKind
 
 State = Literal["reached", "failing", "unknown"]
 # Where the probes of a kind begin, and where they end.
-WAYS: Mapping[Kind, tuple[Role, Role]] = {
+WAYS: Mapping[ProbeKind, tuple[Role, Role]] = {
     "host-bridge": ("underlay", "bridge"),
     "host-container": ("underlay", "container"),
     "container-container": ("container", "container"),
@@ -34,13 +34,13 @@ class Forecast:
         self.states = cache(self._states)
         self._columns = cache(self._columned)
 
-    def why(self, place: int, target: int, kind: Kind) -> Reason | None:
+    def why(self, place: int, target: int, kind: ProbeKind) -> Reason | None:
         """The first thing on the way that stops a probe which fails, or that may."""
         sure = bool(self.states(place, kind)["failing"] >> target & 1)
         found = (leg.why(at, sure=sure) for leg, at in self._legs(place, target, kind))
         return next(filter(None, found), None)
 
-    def _states(self, place: int, kind: Kind) -> Mapping[State, int]:
+    def _states(self, place: int, kind: ProbeKind) -> Mapping[State, int]:
         """What is foreseen of a host's probes of a kind."""
         (begin, end), site = WAYS[kind], self._sites[place]
         asked = self._asked(place, kind)
@@ -54,7 +54,7 @@ class Forecast:
         unknown = asked & doubts & ~failing
         return {"reached": asked & ~failing & ~unknown, "failing": failing, "unknown": unknown}
 
-    def _asked(self, place: int, kind: Kind) -> int:
+    def _asked(self, place: int, kind: ProbeKind) -> int:
         """Whom a host asks for, as `reach.questions.probes` has it."""
         begin, end = WAYS[kind]
         if begin == "container" and not self._offers["container"] >> place & 1:
@@ -87,7 +87,7 @@ class Forecast:
         site = self._sites[target]
         return site.into(end, source), site.out(end, source, reply=True).verdicts
 
-    def _legs(self, place: int, target: int, kind: Kind) -> Iterator[tuple[PacketVerdicts, int]]:
+    def _legs(self, place: int, target: int, kind: ProbeKind) -> Iterator[tuple[PacketVerdicts, int]]:
         """The way of one probe, and whose packet in each part of it is its own."""
         (begin, end), site = WAYS[kind], self._sites[place]
         if place == target:

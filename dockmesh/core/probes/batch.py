@@ -7,8 +7,8 @@ from dockmesh.core.addresses import Address
 from dockmesh.core.facts.links import Link
 from dockmesh.core.host_output import Section, sanitize
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.full_size import HEADERS_BYTES, Whole, lost, whole
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
+from dockmesh.core.probes.full_size import HEADERS_BYTES, FullSizePing, loss_reason, parse_full_size
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
 from dockmesh.core.probes.source_check import payload
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
@@ -32,8 +32,8 @@ _COMPLAINT = re.compile(
 )
 
 
-def row_script(
-    questions: Sequence[Probe], targets: Mapping[str, Target], texts: Templates, *, pid: int | None, number: int
+def batch_script(
+    questions: Sequence[Probe], targets: Mapping[str, ProbeTarget], texts: Templates, *, pid: int | None, number: int
 ) -> str:
     """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
     sizes = _sizes(questions, targets)
@@ -55,7 +55,9 @@ def row_script(
     )
 
 
-def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: Section) -> Iterator[Reachability]:
+def parse_batch(
+    questions: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section
+) -> Iterator[ProbeResult]:
     """Read the answer of `row_script`: one Reachability per question, in their order."""
     said, sizes = {}, _sizes(questions, targets)
     for line in section.lines():
@@ -65,21 +67,21 @@ def answers(questions: Sequence[Probe], targets: Mapping[str, Target], section: 
     for question in questions:
         asked = _asked(question, targets)
         if asked is None:
-            yield Reachability(question, probed=False).failed(_lack(question, targets))
+            yield ProbeResult(question, probed=False).failed(_lack(question, targets))
         else:
             size = sizes.get(question)
-            large = whole(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
-            if large and large.remembered and not _is_narrow(question, targets, large.size):
+            large = parse_full_size(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
+            if large and large.cached_pmtu and not _is_narrow(question, targets, large.size):
                 # Of the way as it was some minutes ago; of today's, nothing was asked.
                 large = None
-            own = targets.get(question.source, Target()).own
+            own = targets.get(question.source, ProbeTarget()).addresses
             yield _reachability(question, said.get((question.kind, str(asked)), ""), large, own)
 
 
-def unasked(questions: Iterable[Probe], error: str) -> Iterator[Reachability]:
+def not_sent(questions: Iterable[Probe], error: str) -> Iterator[ProbeResult]:
     """The answers of a host that could not be asked."""
     failure = Failure(FailureCode.NOT_ASKED, error)
-    return (Reachability(question, probed=False).failed(failure) for question in questions)
+    return (ProbeResult(question, probed=False).failed(failure) for question in questions)
 
 
 def duration_s(questions: Sequence[Probe]) -> float:
@@ -88,20 +90,20 @@ def duration_s(questions: Sequence[Probe]) -> float:
     return rounds * (_COUNT * max(_INTERVAL_S, _WAIT_S) + _WAIT_S)
 
 
-def report(
+def build_report(
     fleet: Fleet,
     questions: Mapping[str, Sequence[Probe]],
-    rows: Mapping[str, Sequence[Reachability]],
+    rows: Mapping[str, Sequence[ProbeResult]],
     errors: Mapping[str, HostFailure],
-) -> Report:
+) -> ProbeReport:
     """All rows as one report, in the fleet's order; the questions of a host without a row count as failed."""
     names = tuple(host.name for host in fleet.hosts)
     answered = (
-        rows[name] if name in rows else unasked(questions[name], f"{name} could not be asked: {errors.get(name)}")
+        rows[name] if name in rows else not_sent(questions[name], f"{name} could not be asked: {errors.get(name)}")
         for name in names
         if name in questions
     )
-    return Report(
+    return ProbeReport(
         names,
         tuple(answer for row in answered for answer in row),
         {n: errors[n] for n in names if n in errors},
@@ -109,7 +111,7 @@ def report(
     )
 
 
-def _lack(question: Probe, targets: Mapping[str, Target]) -> Failure:
+def _lack(question: Probe, targets: Mapping[str, ProbeTarget]) -> Failure:
     """Why a question is not asked."""
     ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
     errors = (targets[name].error for name in ends if name in targets)
@@ -117,14 +119,14 @@ def _lack(question: Probe, targets: Mapping[str, Target]) -> Failure:
     return next((error for error in errors if error), nothing)
 
 
-def _asked(question: Probe, targets: Mapping[str, Target]) -> Address | None:
-    offered = targets.get(question.target, Target())
-    if question.kind == "container-container" and targets.get(question.source, Target()).pid is None:
+def _asked(question: Probe, targets: Mapping[str, ProbeTarget]) -> Address | None:
+    offered = targets.get(question.target, ProbeTarget())
+    if question.kind == "container-container" and targets.get(question.source, ProbeTarget()).pid is None:
         return None
     return offered.address(question)
 
 
-def _sizes(questions: Iterable[Probe], targets: Mapping[str, Target]) -> dict[Probe, int]:
+def _sizes(questions: Iterable[Probe], targets: Mapping[str, ProbeTarget]) -> dict[Probe, int]:
     """The bytes of a packet of full size, for the last question asked of each pair, which is the one that asks most."""
     last = {(each.source, each.target, each.family): each for each in questions if _asked(each, targets)}
     found = ((each, _size(each, targets)) for each in last.values())
@@ -135,9 +137,9 @@ def _large(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
     return sizes[question] - HEADERS_BYTES[question.family] if question in sizes else "-"
 
 
-def _size(question: Probe, targets: Mapping[str, Target]) -> int | None:
+def _size(question: Probe, targets: Mapping[str, ProbeTarget]) -> int | None:
     """What both ends take: they agree on no more."""
-    source, target = targets.get(question.source, Target()), targets.get(question.target, Target())
+    source, target = targets.get(question.source, ProbeTarget()), targets.get(question.target, ProbeTarget())
     ends = (
         source.mtu if question.kind == "container-container" else _mtu(source.uplink),
         _mtu(target.uplink) if question.kind == "host-bridge" else target.mtu,
@@ -146,9 +148,9 @@ def _size(question: Probe, targets: Mapping[str, Target]) -> int | None:
     return min(known) if len(known) == len(ends) else None
 
 
-def _is_narrow(question: Probe, targets: Mapping[str, Target], size: int) -> bool:
+def _is_narrow(question: Probe, targets: Mapping[str, ProbeTarget], size: int) -> bool:
     """Whether an uplink of the two hosts is too small for that."""
-    uplinks = (targets.get(name, Target()).uplink for name in (question.source, question.target))
+    uplinks = (targets.get(name, ProbeTarget()).uplink for name in (question.source, question.target))
     return any(uplink is not None and uplink.mtu < size for uplink in uplinks)
 
 
@@ -156,15 +158,15 @@ def _mtu(link: Link | None) -> int | None:
     return link.mtu if link else None
 
 
-def _reachability(question: Probe, said: str, large: Whole | None, own: Collection[Address]) -> Reachability:
+def _reachability(question: Probe, said: str, large: FullSizePing | None, own: Collection[Address]) -> ProbeResult:
     counts = _COUNTS.search(said)
     if counts is None:
-        return Reachability(question).failed(_unsent(said))
+        return ProbeResult(question).failed(_unsent(said))
     sent, received = int(counts[1]), int(counts[2])
     ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
     ttl = int(ttl_found[1]) if ttl_found else None
     least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
-    answer = Reachability(question, sent, received, ttl, average, whole=large, rtt_min_ms=least, rtt_max_ms=most)
+    answer = ProbeResult(question, sent, received, ttl, average, full_size=large, rtt_min_ms=least, rtt_max_ms=most)
     failure = _failure(answer, said, own)
     return answer.failed(failure) if failure else answer
 
@@ -186,12 +188,12 @@ def _complaint(question: Probe, said: str, own: Collection[Address]) -> Failure:
     return Failure(FailureCode.ICMP_ERROR, f"{sanitize(complaint[2])}, says {sanitize(complaint[1])}")
 
 
-def _failure(answer: Reachability, said: str, own: Collection[Address]) -> Failure | None:
+def _failure(answer: ProbeResult, said: str, own: Collection[Address]) -> Failure | None:
     ttl, expected = answer.ttl, answer.probe.expected_ttl
     if not answer.reached:
         return _complaint(answer.probe, said, own)
     if ttl != expected:
         why = "a nearer machine has that address" if (ttl or 0) > expected else "it took a longer way"
         return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")
-    large = answer.whole
-    return Failure(FailureCode.MTU, lost(large)) if large and not large.received else None
+    large = answer.full_size
+    return Failure(FailureCode.MTU, loss_reason(large)) if large and not large.received else None

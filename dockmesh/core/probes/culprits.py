@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 
-def blamed(pairs: Iterable[Collection[str]], already: Collection[str] = ()) -> list[str]:
+def culprits(pairs: Iterable[Collection[str]], already: Collection[str] = ()) -> list[str]:
     """Hosts of which every pair has one: those in `already`, then as few others as it takes, the worst first.
 
     Who fails with many goes before those that fail with it alone: the host in most pairs is taken, then the next among

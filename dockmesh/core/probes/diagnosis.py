@@ -6,66 +6,66 @@ from dataclasses import dataclass, replace
 from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.compact import compact_names
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.join_state import Standing, unjoined
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
+from dockmesh.core.probes.join_state import JoinState, not_joined_reason
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
 
 _NAMED = 6
 
 
 @dataclass(frozen=True, slots=True)
-class _Lacking:
+class _MissingState:
     """In one family, by host: why it is apart from all, and which others have no route to it."""
 
     apart: Mapping[str, str]
     strangers: Mapping[str, list[str]]
 
 
-def explained(report: Report, fleet: Fleet, targets: Mapping[str, Target]) -> Report:
+def with_causes(report: ProbeReport, fleet: Fleet, targets: Mapping[str, ProbeTarget]) -> ProbeReport:
     """The report, and in each probe that was made and failed the cause that `targets` shows, if any."""
-    known = {name: each.standing for name, each in targets.items() if each.standing}
+    known = {name: each.join_state for name, each in targets.items() if each.join_state}
     lacking = {family: _lacking(fleet, known, family) for family in FAMILIES}
     return replace(
         report,
-        answers=tuple(
+        results=tuple(
             answer.failed(cause, cause=True)
             if not answer.ok
             and answer.probed
             and (
                 cause := _narrow(answer, targets)
-                if answer.arrives
+                if answer.reply_ok
                 else _cause(answer.probe, lacking[answer.probe.family])
             )
             else answer
-            for answer in report.answers
+            for answer in report.results
         ),
     )
 
 
-def _narrow(answer: Reachability, targets: Mapping[str, Target]) -> Failure | None:
+def _narrow(answer: ProbeResult, targets: Mapping[str, ProbeTarget]) -> Failure | None:
     """Which of the two hosts has an uplink that packets of full size are too large for."""
     ends = ((name, targets[name].uplink) for name in (answer.probe.source, answer.probe.target) if name in targets)
     links = [(link.mtu, name, link.name) for name, link in ends if link]
-    if not answer.whole or not links or min(links)[0] >= answer.whole.size:
+    if not answer.full_size or not links or min(links)[0] >= answer.full_size.size:
         return None
     mtu, name, device = min(links)
     return Failure(
         FailureCode.UPLINK_TOO_SMALL,
-        f"packets of {answer.whole.size} bytes do not get to and from {name}, whose {device} takes {mtu}: dockmesh "
+        f"packets of {answer.full_size.size} bytes do not get to and from {name}, whose {device} takes {mtu}: dockmesh "
         "apply, which gives docker0 that MTU",
     )
 
 
-def _lacking(fleet: Fleet, known: Mapping[str, Standing], family: Family) -> _Lacking:
+def _lacking(fleet: Fleet, known: Mapping[str, JoinState], family: Family) -> _MissingState:
     taking_part = [host for host in fleet.hosts if host.network(family)]
     hosts = {host.name: host for host in taking_part if host.name in known}
-    apart = {name: why for name, host in hosts.items() if (why := unjoined(host, known[name], family))}
+    apart = {name: why for name, host in hosts.items() if (why := not_joined_reason(host, known[name], family))}
     strangers: dict[str, list[str]] = {}
     for name in (name for name in hosts if name not in apart):
         for peer in taking_part:
             there = peer.network(family)
             if peer.name != name and there and there.prefix and there.prefix not in known[name].routes:
                 strangers.setdefault(peer.name, []).append(name)
-    return _Lacking(_told_once(apart, fleet), strangers)
+    return _MissingState(_told_once(apart, fleet), strangers)
 
 
 def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
@@ -76,11 +76,11 @@ def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
     return dict.fromkeys(apart, f"{names}: {len(apart)} hosts have not joined the mesh: dockmesh apply")
 
 
-def _cause(probe: Probe, lacking: _Lacking) -> Failure | None:
+def _cause(probe: Probe, lacking: _MissingState) -> Failure | None:
     return next(_causes(probe, lacking), None)
 
 
-def _causes(probe: Probe, lacking: _Lacking) -> Iterator[Failure]:
+def _causes(probe: Probe, lacking: _MissingState) -> Iterator[Failure]:
     ends = ((probe.source, probe.target), (probe.target, probe.source))
     strangers = lacking.strangers
     apart = (lacking.apart[one] for _other, one in ends if one in lacking.apart)

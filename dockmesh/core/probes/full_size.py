@@ -15,7 +15,7 @@ _MTU = re.compile(r"mtu ?= ?(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FullSizePing:
     """What came of packets of `size` bytes. `told_mtu`: how large they may be, by a host that could not hand them on.
 
     `remembered`: they were not sent, as the sender had been told so some minutes ago.
@@ -23,23 +23,23 @@ class Whole:
 
     size: int
     received: int
-    told_mtu: int | None = None
-    remembered: bool = False
+    path_mtu: int | None = None
+    cached_pmtu: bool = False
 
 
-def whole(size: int, said: str) -> Whole | None:
+def parse_full_size(size: int, said: str) -> FullSizePing | None:
     """Read what ping said of them; None where it did not send any, as one that knows no `-M`."""
     counts, told = _COUNTS.findall(said), _MTU.search(said)
     if not counts:
         return None
     remembered = "local error" in said and not _REFUSED.search(said)
-    return Whole(size, sum(map(int, counts)), int(told[1]) if told else None, remembered)
+    return FullSizePing(size, sum(map(int, counts)), int(told[1]) if told else None, remembered)
 
 
-def lost(found: Whole) -> str:
+def loss_reason(found: FullSizePing) -> str:
     """Why a pair is not as it should be that small packets pass and these do not."""
-    most = f", {found.told_mtu} at most" if found.told_mtu else ""
-    if found.remembered:
+    most = f", {found.path_mtu} at most" if found.path_mtu else ""
+    if found.cached_pmtu:
         return (
             f"packets of {found.size} bytes do not get there{most}, as the sender was told within the last ten minutes"
         )

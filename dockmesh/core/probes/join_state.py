@@ -16,20 +16,20 @@ SCRIPT = f"whereabouts {METRIC}"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JoinState:
     """docker0's addresses, and the prefixes that the host has a route of dockmesh's to, of both families."""
 
     docker0: frozenset[Interface] = frozenset()
     routes: frozenset[Network] = frozenset()
 
 
-def standing(sections: Mapping[str, Section]) -> Standing:
+def parse_join_state(sections: Mapping[str, Section]) -> JoinState:
     """Read the sections `addresses`, `addresses6` and `mesh`. What is unreadable in them is passed over."""
     docker0 = (*_docker0(sections["addresses"]), *_docker0(sections["addresses6"]))
-    return Standing(frozenset(docker0), frozenset(_prefixes(sections["mesh"])))
+    return JoinState(frozenset(docker0), frozenset(_prefixes(sections["mesh"])))
 
 
-def unjoined(host: Host, found: Standing, family: Family = IPV4) -> str | None:
+def not_joined_reason(host: Host, found: JoinState, family: Family = IPV4) -> str | None:
     """Why nothing of `host` can be reached in a family, where its docker0 is not the inventory's; else None."""
     own = host.network(family)
     if own is None or own.bridge is None or own.bridge in found.docker0:

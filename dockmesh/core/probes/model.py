@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 from dockmesh.core.addresses import IPV4, Address, Family
 from dockmesh.core.facts.links import Link
-from dockmesh.core.probes.full_size import Whole
-from dockmesh.core.probes.join_state import Standing
+from dockmesh.core.probes.full_size import FullSizePing
+from dockmesh.core.probes.join_state import JoinState
 from dockmesh.errors import HostFailure
 
-Kind = Literal["host-bridge", "host-container", "container-container"]
+ProbeKind = Literal["host-bridge", "host-container", "container-container"]
 
 
 class FailureKind(StrEnum):
@@ -60,12 +60,12 @@ class Failure(NamedTuple):
 
 # What a reply's TTL is when the packet takes the way it should: 64 where the replying address is the peer host's own,
 # one less for each host that forwards the reply.
-EXPECTED_TTL: Mapping[Kind, int] = {"host-bridge": 64, "host-container": 63, "container-container": 62}
+EXPECTED_TTL: Mapping[ProbeKind, int] = {"host-bridge": 64, "host-container": 63, "container-container": 62}
 _OWN_TTL = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProbeTarget:
     """What a host offers to be probed, and where probes from a container of its own start (`pid`).
 
     `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
@@ -78,12 +78,12 @@ class Target:
     pid: int | None = None
     held: bool = False
     error: Failure | None = None
-    standing: Standing | None = None
+    join_state: JoinState | None = None
     bridge6: IPv6Address | None = None
     container6: IPv6Address | None = None
     mtu: int | None = None
     uplink: Link | None = None
-    own: frozenset[Address] = frozenset()
+    addresses: frozenset[Address] = frozenset()
 
     def address(self, probe: "Probe") -> Address | None:
         """What such a probe asks of the host; None where it has nothing of the kind."""
@@ -98,7 +98,7 @@ class Probe:
 
     source: str
     target: str
-    kind: Kind
+    kind: ProbeKind
     family: Family = IPV4
 
     @property
@@ -108,7 +108,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Reachability:
+class ProbeResult:
     """The answer to a probe. `code` and `reason` are None where all is well; `probed` is False where it was not sent.
 
     `whole`: what came of a packet of full size, None where none was sent. `source_seen`: where it came from in the eyes
@@ -125,7 +125,7 @@ class Reachability:
     reason: str | None = None
     probed: bool = True
     cause: bool = False
-    whole: Whole | None = None
+    full_size: FullSizePing | None = None
     rtt_min_ms: float | None = None
     rtt_max_ms: float | None = None
     source_seen: Address | None = None
@@ -141,14 +141,14 @@ class Reachability:
         return (self.sent - self.received) / self.sent if self.sent else None
 
     @property
-    def arrives(self) -> bool:
+    def reply_ok(self) -> bool:
         """Whether replies came, and by the way they should."""
         return self.reached and self.ttl == self.probe.expected_ttl
 
     @property
     def mtu_ok(self) -> bool | None:
         """Whether packets of full size arrive as well; None where none was sent, or none of any size arrives."""
-        return None if self.whole is None or not self.reached else self.whole.received > 0
+        return None if self.full_size is None or not self.reached else self.full_size.received > 0
 
     @property
     def ok(self) -> bool:
@@ -156,46 +156,46 @@ class Reachability:
         return self.reason is None
 
     @property
-    def flaw(self) -> FailureKind | None:
+    def failure(self) -> FailureKind | None:
         """The kind of failure; None where all is well."""
         if self.ok:
             return None
         if not self.probed:
             return FailureKind.UNMADE
-        if not self.arrives:
+        if not self.reply_ok:
             return FailureKind.TTL if self.reached else FailureKind.REPLY
         return FailureKind.MTU if self.mtu_ok is False else FailureKind.SOURCE
 
-    def failed(self, failure: Failure, *, cause: bool = False) -> "Reachability":
+    def failed(self, failure: Failure, *, cause: bool = False) -> "ProbeResult":
         """The same answer, failed for that reason."""
         return replace(self, code=failure.code, reason=failure.reason, cause=cause)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ProbeReport:
     """What a run of probes found: the answers, and the hosts that could not be asked.
 
     `tags` has those of the hosts that have any. `part`: not all that its sources could ask was asked.
     """
 
     hosts: tuple[str, ...]
-    answers: tuple[Reachability, ...]
+    results: tuple[ProbeResult, ...]
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
     tags: Mapping[str, Collection[str]] = field(default_factory=dict)
-    part: bool = False
+    partial: bool = False
 
     @property
-    def failed(self) -> tuple[Reachability, ...]:
+    def failed(self) -> tuple[ProbeResult, ...]:
         """The answers that are not as they should be."""
-        return tuple(answer for answer in self.answers if not answer.ok)
+        return tuple(answer for answer in self.results if not answer.ok)
 
     @property
-    def lost(self) -> tuple[Reachability, ...]:
+    def lost(self) -> tuple[ProbeResult, ...]:
         """Of the failed, those by which the mesh does not stand."""
-        return tuple(answer for answer in self.failed if not answer.arrives)
+        return tuple(answer for answer in self.failed if not answer.reply_ok)
 
     @property
-    def unmade(self) -> tuple[Reachability, ...]:
+    def not_sent(self) -> tuple[ProbeResult, ...]:
         """Of the failed, the probes that could not be made."""
         return tuple(answer for answer in self.failed if not answer.probed)
 

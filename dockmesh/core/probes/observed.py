@@ -14,7 +14,7 @@ _HEADERS6_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedPing:
     """A ping that reached its end: where it seemed to come from, where it went, and the bytes it carried."""
 
     source: Address
@@ -22,7 +22,7 @@ class Seen:
     payload: int
 
 
-def seen(section: Section) -> frozenset[Seen]:
+def parse_observed(section: Section) -> frozenset[ObservedPing]:
     """Read what a host observed; nothing where it did not.
 
     Raises:
@@ -34,6 +34,8 @@ def seen(section: Section) -> frozenset[Seen]:
         return frozenset(_ping(*found) for found in _ELEMENT.findall(section.text))
 
 
-def _ping(source: str, destination: str, length: str) -> Seen:
+def _ping(source: str, destination: str, length: str) -> ObservedPing:
     to = ip_address(destination)
-    return Seen(ip_address(source), to, int(length) - (_HEADERS4_BYTES if to.version == IPV4 else _HEADERS6_BYTES))
+    return ObservedPing(
+        ip_address(source), to, int(length) - (_HEADERS4_BYTES if to.version == IPV4 else _HEADERS6_BYTES)
+    )

@@ -16,7 +16,7 @@ _PAIR = re.compile(r"\s*((?:tag:)?[^:]+):((?:tag:)?[^:]+)")
 _DRAW_BYTES = 8
 
 
-def named(fleet: Fleet, text: str) -> frozenset[Pair]:
+def pairs_matching(fleet: Fleet, text: str) -> frozenset[Pair]:
     """The pairs of `A:B,C:D`, both ways; an end is a name, a glob or `tag:NAME`.
 
     Raises:
@@ -40,7 +40,7 @@ def _named(fleet: Fleet, part: str) -> Iterator[Pair]:
                 yield other.name, one.name
 
 
-def sampled(fleet: Fleet, sources: Iterable[Host], count: int, seed: int) -> frozenset[Pair]:
+def sample_pairs(fleet: Fleet, sources: Iterable[Host], count: int, seed: int) -> frozenset[Pair]:
     """For each source itself, and `count` others that can be probed, all equally likely; the same for the same seed."""
     names = [host.name for host in fleet.hosts if host.prefix]
     return frozenset(pair for source in sources for pair in _drawn(source.name, names, count, seed))

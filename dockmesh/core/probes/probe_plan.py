@@ -8,7 +8,7 @@ from dockmesh.core.probes.model import Probe
 from dockmesh.core.probes.pairs import Pair
 
 
-def probes(
+def plan_probes(
     fleet: Fleet,
     sources: Iterable[Host],
     about: Collection[str] | None = None,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import IPV4, IPV6, Address
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report, Target
-from dockmesh.core.probes.observed import Seen
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.observed import ObservedPing
 
 # ping's own, and room for so many sources before two share a size.
 _PAYLOAD_BYTES = 56
@@ -22,38 +22,41 @@ def payload(question: Probe, number: int) -> int:
     return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (question.kind == "container-container")
 
 
-def sourced(
-    report: Report, fleet: Fleet, targets: Mapping[str, Target], observed: Mapping[str, frozenset[Seen]]
-) -> Report:
+def with_sources(
+    report: ProbeReport,
+    fleet: Fleet,
+    targets: Mapping[str, ProbeTarget],
+    observed: Mapping[str, frozenset[ObservedPing]],
+) -> ProbeReport:
     """The report, and in each answer the source that its target saw; where that is a wrong one, it fails."""
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
     found = {name: _by_destination(pings) for name, pings in observed.items()}
-    judge = _Judge(fleet, targets, _owners(targets))
+    judge = _SourceCheck(fleet, targets, _owners(targets))
     return replace(
         report,
-        answers=tuple(
+        results=tuple(
             judge.judged(answer, found[answer.probe.target], payload(answer.probe, numbers[answer.probe.source]))
             if answer.reached and answer.probe.target in found
             else answer
-            for answer in report.answers
+            for answer in report.results
         ),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Judge:
+class _SourceCheck:
     """What decides whether a source is the right one. `owners`: whose addresses are known, by address."""
 
     fleet: Fleet
-    targets: Mapping[str, Target]
+    targets: Mapping[str, ProbeTarget]
     owners: Mapping[Address, str]
 
     def judged(
-        self, answer: Reachability, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
-    ) -> Reachability:
+        self, answer: ProbeResult, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
+    ) -> ProbeResult:
         """The answer with the source that was seen, if any."""
         probe = answer.probe
-        destination = self.targets.get(probe.target, Target()).address(probe)
+        destination = self.targets.get(probe.target, ProbeTarget()).address(probe)
         sources = found.get((destination, size), frozenset()) if destination else frozenset()
         right = self._right(probe)
         if known := sources & right:
@@ -71,15 +74,15 @@ class _Judge:
 
     def _right(self, probe: Probe) -> frozenset[Address]:
         """The addresses that the probe may come from."""
-        source = self.targets.get(probe.source, Target())
+        source = self.targets.get(probe.source, ProbeTarget())
         container = source.container if probe.family == IPV4 else source.container6
         inside = frozenset([container] if container else [])
         if probe.kind != "container-container":
-            return source.own
+            return source.addresses
         if not self.fleet.settings.source_nat:
             return inside
         # Docker before 27 hides nothing behind a host's IPv6 unless it is told to.
-        return source.own | inside if probe.family == IPV6 else source.own
+        return source.addresses | inside if probe.family == IPV6 else source.addresses
 
     def _masked(self, probe: Probe) -> Failure:
         wanted = self.fleet.settings.source_nat
@@ -98,17 +101,17 @@ class _Judge:
         return Failure(FailureCode.SOURCE, f"{sees}: {look}")
 
 
-def _by_destination(pings: Iterable[Seen]) -> dict[tuple[Address, int], frozenset[Address]]:
+def _by_destination(pings: Iterable[ObservedPing]) -> dict[tuple[Address, int], frozenset[Address]]:
     found: dict[tuple[Address, int], set[Address]] = {}
     for ping in pings:
         found.setdefault((ping.destination, ping.payload), set()).add(ping.source)
     return {key: frozenset(sources) for key, sources in found.items()}
 
 
-def _owners(targets: Mapping[str, Target]) -> dict[Address, str]:
+def _owners(targets: Mapping[str, ProbeTarget]) -> dict[Address, str]:
     return {
         address: name
         for name, target in targets.items()
-        for address in (*target.own, target.container, target.container6)
+        for address in (*target.addresses, target.container, target.container6)
         if address
     }

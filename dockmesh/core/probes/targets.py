@@ -11,8 +11,8 @@ from dockmesh.core.facts.iproute import parse_address_line
 from dockmesh.core.facts.links import Link, parse_links
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.model import Host
-from dockmesh.core.probes.join_state import SCRIPT, standing
-from dockmesh.core.probes.model import Failure, FailureCode, Target
+from dockmesh.core.probes.join_state import SCRIPT, parse_join_state
+from dockmesh.core.probes.model import Failure, FailureCode, ProbeTarget
 from dockmesh.core.templates import Templates
 
 HOLD_S = 120
@@ -29,7 +29,7 @@ def target_script(host: Host, texts: Templates, *, offset: int, hold_s: int) -> 
     return "\n".join((texts.sections, texts.probe, *lines, "section end true", ""))
 
 
-def offer_script(host: Host, texts: Templates, *, offset: int, hold_s: int, observe: bool) -> str:
+def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int, observe: bool) -> str:
     """As `target_script`, for `Session.hold`: when it is let go, it ends what it made, and tells what it observed.
 
     It runs whole or not at all, and to its end also where nobody listens any more.
@@ -63,16 +63,16 @@ def _candidates(bridge: Interface, offset: int) -> Iterator[Address]:
     return islice((address for address in downwards if address != bridge.ip), _CANDIDATES)
 
 
-def target(host: Host, sections: Mapping[str, Section]) -> Target:
+def parse_target(host: Host, sections: Mapping[str, Section]) -> ProbeTarget:
     """Read the answer of `target_script`.
 
     Raises:
         HostError: it is not what the script writes.
     """
-    itself = Target(
-        standing=standing(sections),
+    itself = ProbeTarget(
+        join_state=parse_join_state(sections),
         uplink=_uplink(host, sections),
-        own=frozenset(_addresses(sections)),
+        addresses=frozenset(_addresses(sections)),
     )
     if not host.docker:
         return _without_docker(host, itself)
@@ -92,13 +92,13 @@ def target(host: Host, sections: Mapping[str, Section]) -> Target:
         )
 
 
-def unread(host: Host) -> Target:
+def unreachable_target(host: Host) -> ProbeTarget:
     """What a host that could not be asked offers all the same: the bridge that the inventory gives it."""
     error = Failure(FailureCode.NOT_ASKED, f"{host.name} could not be asked for it")
-    return replace(_bridges(host, Target()), error=error)
+    return replace(_bridges(host, ProbeTarget()), error=error)
 
 
-def _bridges(host: Host, itself: Target) -> Target:
+def _bridges(host: Host, itself: ProbeTarget) -> ProbeTarget:
     bridge6 = host.ipv6.bridge if host.ipv6 else None
     own6 = bridge6.ip if isinstance(bridge6, IPv6Interface) else None
     return replace(itself, bridge=host.bridge.ip if host.bridge else None, bridge6=own6)
@@ -111,9 +111,9 @@ def _no_container(host: Host, section: Section) -> Failure:
     return Failure(FailureCode.NO_CONTAINER, f"{host.name} has no container to probe: {sanitize(section.text)}")
 
 
-def _without_docker(host: Host, itself: Target) -> Target:
+def _without_docker(host: Host, itself: ProbeTarget) -> ProbeTarget:
     """The addresses such a host has in its prefixes, on whichever bridge."""
-    addresses = sorted(itself.own, key=int)
+    addresses = sorted(itself.addresses, key=int)
     own = (each for each in addresses if isinstance(each, IPv4Address) and host.prefix and each in host.prefix)
     prefix6 = host.ipv6.prefix if host.ipv6 else None
     own6 = (each for each in addresses if isinstance(each, IPv6Address) and prefix6 and each in prefix6)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dockmesh.core.results.model import Result, Row
+from dockmesh.core.results.model import Result, ResultRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,33 +15,33 @@ class Comparison:
     silent: could be asked before. heard: could not, and can now. rtt_ms: the medians of what both reached.
     """
 
-    lost: tuple[Row, ...]
-    broken: tuple[Row, ...]
-    still: tuple[Row, ...]
-    mended: tuple[Row, ...]
-    changed: tuple[tuple[Row, Row], ...]
-    new: tuple[Row, ...]
-    gone: tuple[Row, ...]
-    came: tuple[str, ...]
-    left: tuple[str, ...]
-    silent: tuple[str, ...]
-    heard: tuple[str, ...]
+    lost: tuple[ResultRow, ...]
+    broken: tuple[ResultRow, ...]
+    still_failing: tuple[ResultRow, ...]
+    recovered: tuple[ResultRow, ...]
+    changed: tuple[tuple[ResultRow, ResultRow], ...]
+    new: tuple[ResultRow, ...]
+    gone: tuple[ResultRow, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    unreachable: tuple[str, ...]
+    recovered_hosts: tuple[str, ...]
     rtt_ms: tuple[float, float] | None
 
     @property
-    def failing(self) -> tuple[Row, ...]:
+    def failing(self) -> tuple[ResultRow, ...]:
         """What fails that did not before."""
         return (*self.lost, *self.broken)
 
     @property
     def worse(self) -> bool:
         """Whether something fails that did not fail before."""
-        return bool(self.failing or self.silent)
+        return bool(self.failing or self.unreachable)
 
     @property
     def empty(self) -> bool:
         """Whether both say the same, round trips aside."""
-        moved = (self.mended, self.changed, self.new, self.gone, self.came, self.left, self.heard)
+        moved = (self.recovered, self.changed, self.new, self.gone, self.added, self.removed, self.recovered_hosts)
         return not self.worse and not any(moved)
 
 
@@ -54,26 +54,26 @@ def compare(before: Result, after: Result) -> Comparison:
     return Comparison(
         lost=tuple(b for a, b in both if a.ok and not b.ok),
         broken=tuple(row for row in new if not row.ok),
-        still=tuple(b for a, b in both if not a.ok and not b.ok),
-        mended=tuple(b for a, b in both if not a.ok and b.ok),
+        still_failing=tuple(b for a, b in both if not a.ok and not b.ok),
+        recovered=tuple(b for a, b in both if not a.ok and b.ok),
         changed=tuple((a, b) for a, b in both if a.ok and b.ok and _other_means(a, b)),
         new=tuple(row for row in new if row.ok),
         gone=tuple(row for key, row in then.items() if key not in now),
-        came=tuple(host for host in hosts_now if host not in hosts_then),
-        left=tuple(host for host in hosts_then if host not in hosts_now),
-        silent=tuple(host for host, error in hosts_now.items() if error and not hosts_then.get(host)),
-        heard=tuple(host for host, error in hosts_then.items() if error and not hosts_now.get(host, error)),
+        added=tuple(host for host in hosts_now if host not in hosts_then),
+        removed=tuple(host for host in hosts_then if host not in hosts_now),
+        unreachable=tuple(host for host, error in hosts_now.items() if error and not hosts_then.get(host)),
+        recovered_hosts=tuple(host for host, error in hosts_then.items() if error and not hosts_now.get(host, error)),
         rtt_ms=_medians([(a, b) for a, b in both if a.ok and b.ok]),
     )
 
 
-def _other_means(before: Row, after: Row) -> bool:
+def _other_means(before: ResultRow, after: ResultRow) -> bool:
     """What one of them does not tell says nothing."""
     told = ((before.mtu_ok, after.mtu_ok), (before.source_seen, after.source_seen))
     return any(None not in each and each[0] != each[1] for each in told)
 
 
-def _medians(pairs: Iterable[tuple[Row, Row]]) -> tuple[float, float] | None:
+def _medians(pairs: Iterable[tuple[ResultRow, ResultRow]]) -> tuple[float, float] | None:
     """The middle round trips of the probes that have one in both."""
     times = [(a.rtt_ms, b.rtt_ms) for a, b in pairs if a.rtt_ms is not None and b.rtt_ms is not None]
     if not times:

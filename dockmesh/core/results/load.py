@@ -31,7 +31,7 @@ class _Applied:
 _DOCUMENT: TypeAdapter[_Status | _Applied] = TypeAdapter(Annotated[_Status | _Applied, Field(discriminator="format")])
 
 
-def read(text: bytes | str, *, file: str) -> Result:
+def load_result(text: bytes | str, *, file: str) -> Result:
     """The result that a document of `status --json` holds, or of `apply --json`, which ends with one.
 
     Raises:
@@ -41,10 +41,10 @@ def read(text: bytes | str, *, file: str) -> Result:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise _refusal(file, [f"no JSON: {error}"]) from error
-    return result_of(document, file=file)
+    return parse_result(document, file=file)
 
 
-def result_of(document: object, *, file: str) -> Result:
+def parse_result(document: object, *, file: str) -> Result:
     """As `read`, from JSON that is taken apart already."""
     # JSON may hold half characters, which are no text; pydantic refuses the whole for one.
     text = json.dumps(document, ensure_ascii=False).encode(errors="replace")

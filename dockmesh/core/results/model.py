@@ -31,7 +31,7 @@ State = Literal["reached", "failed", "unmade"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResultRow:
     """One probe and its answer. What a document lacks is None; texts are one line, and print."""
 
     source: Name
@@ -83,7 +83,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class HostRow:
+class ResultHost:
     """One host, with the error that kept it from being asked, if any, and what the inventory says of it.
 
     `code` is the kind of that error, a HostErrorCode.
@@ -104,8 +104,8 @@ class HostRow:
 class Result:
     """Who reached whom, in the fleet's order. `time` is when it was known, in UTC."""
 
-    hosts: tuple[HostRow, ...]
-    rows: Annotated[tuple[Row, ...], Field(alias="probes")]
+    hosts: tuple[ResultHost, ...]
+    rows: Annotated[tuple[ResultRow, ...], Field(alias="probes")]
     mesh: Name | None = None
     time: AwareDatetime | None = None
 
@@ -120,14 +120,14 @@ class Result:
         return {each.host: each.code for each in self.hosts if each.error is not None}
 
     @cached_property
-    def failing(self) -> tuple[Row, ...]:
+    def failed(self) -> tuple[ResultRow, ...]:
         """The rows that are not as they should be."""
         return tuple(row for row in self.rows if not row.ok)
 
     @cached_property
-    def pairs(self) -> dict[tuple[str, str], tuple[Row, ...]]:
+    def pairs(self) -> dict[tuple[str, str], tuple[ResultRow, ...]]:
         """The rows by source and target."""
-        pairs: dict[tuple[str, str], list[Row]] = {}
+        pairs: dict[tuple[str, str], list[ResultRow]] = {}
         for row in self.rows:
             pairs.setdefault((row.source, row.target), []).append(row)
         return {ends: tuple(rows) for ends, rows in pairs.items()}
@@ -141,14 +141,14 @@ class Result:
     @property
     def ok(self) -> bool:
         """Whether everything that should be reached is."""
-        return not self.failing and not self.errors
+        return not self.failed and not self.errors
 
 
-def slowest_ms(rows: Iterable[Row]) -> float | None:
+def slowest_ms(rows: Iterable[ResultRow]) -> float | None:
     """The slowest round trip; that of a reply which came from elsewhere says nothing of a pair."""
     return max((row.rtt_ms for row in rows if row.ok and row.rtt_ms is not None), default=None)
 
 
-def count(rows: Iterable[Row], state: State) -> int:
+def count(rows: Iterable[ResultRow], state: State) -> int:
     """How many rows are in that state."""
     return sum(row.state == state for row in rows)

@@ -46,7 +46,7 @@ def found(end: Endpoint, sections: Sections) -> Found:
     """
     if end.container is not None:
         return _container(end, sections["container"])
-    offered = targets.target(end.host, sections)
+    offered = targets.parse_target(end.host, sections)
     if not end.host.docker:
         return Found(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:

@@ -6,12 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.addresses import FAMILIES
-from dockmesh.core.probes.culprits import blamed
-from dockmesh.core.probes.model import EXPECTED_TTL, FailureKind, Kind, Reachability, Report
+from dockmesh.core.probes.culprits import culprits
+from dockmesh.core.probes.model import EXPECTED_TTL, FailureKind, ProbeKind, ProbeReport, ProbeResult
 from dockmesh.report.console.terminal import counted
 
 _HOSTS = 12
-_NAMES: dict[Kind, str] = {kind: kind.replace("-", "→") for kind in EXPECTED_TTL}
+_NAMES: dict[ProbeKind, str] = {kind: kind.replace("-", "→") for kind in EXPECTED_TTL}
 _FLAWS = {
     FailureKind.REPLY: "silent",
     FailureKind.TTL: "ttl",
@@ -22,19 +22,19 @@ _FLAWS = {
 _LEGEND = "silent: no reply; ttl: another way; mtu: large packets lost; src: wrong source"
 
 
-def overview(report: Report, *, verbose: bool) -> Iterator[Table | Text]:
+def overview(report: ProbeReport, *, verbose: bool) -> Iterator[Table | Text]:
     """A table by kind for each family, and one of the hosts with which others fail; of all hosts if `verbose`."""
-    families = [family for family in FAMILIES if any(answer.probe.family == family for answer in report.answers)]
+    families = [family for family in FAMILIES if any(answer.probe.family == family for answer in report.results)]
     for family in families:
         over = f" over IPv{family}" if len(families) > 1 else ""
-        yield _by_kind(f"who reaches whom{over}", [each for each in report.answers if each.probe.family == family])
+        yield _by_kind(f"who reaches whom{over}", [each for each in report.results if each.probe.family == family])
     yield Text(_LEGEND, style="dim")
     yield from _by_host(report, verbose=verbose)
 
 
-def _by_kind(title: str, answers: list[Reachability]) -> Table:
+def _by_kind(title: str, answers: list[ProbeResult]) -> Table:
     """How many were asked, how many failed for what, and how long and lossy the way was."""
-    unmade = any(answer.flaw == FailureKind.UNMADE for answer in answers)
+    unmade = any(answer.failure == FailureKind.UNMADE for answer in answers)
     shown = {flaw: name for flaw, name in _FLAWS.items() if unmade or flaw != FailureKind.UNMADE}
     table = _table(title, "probe")
     for name in ("asked", *shown.values(), "min/avg/max ms", "lost"):
@@ -46,14 +46,14 @@ def _by_kind(title: str, answers: list[Reachability]) -> Table:
     return table
 
 
-def _count(answers: Iterable[Reachability], flaw: FailureKind) -> Text:
-    count = sum(answer.flaw == flaw for answer in answers)
+def _count(answers: Iterable[ProbeResult], flaw: FailureKind) -> Text:
+    count = sum(answer.failure == flaw for answer in answers)
     return Text(str(count), style="bold red") if count else Text("-", style="dim")
 
 
-def _times(answers: Iterable[Reachability]) -> str:
+def _times(answers: Iterable[ProbeResult]) -> str:
     """Of the replies that came by the right way."""
-    found = [answer for answer in answers if answer.arrives and answer.rtt_ms is not None]
+    found = [answer for answer in answers if answer.reply_ok and answer.rtt_ms is not None]
     if not found:
         return "-"
     least = min(answer.rtt_min_ms if answer.rtt_min_ms is not None else answer.rtt_ms or 0 for answer in found)
@@ -67,7 +67,7 @@ def _short(ms: float) -> str:
     return f"{ms:.2f}" if ms < 1 else f"{ms:.1f}" if ms < 100 else f"{ms:.0f}"  # noqa: PLR2004 (figures of figures)
 
 
-def _loss(answers: Iterable[Reachability]) -> Text:
+def _loss(answers: Iterable[ProbeResult]) -> Text:
     """Of the packets whose probe got a reply at all: what is silent is counted as that."""
     found = [answer for answer in answers if answer.reached]
     sent = sum(answer.sent for answer in found)
@@ -78,14 +78,14 @@ def _loss(answers: Iterable[Reachability]) -> Text:
     return Text(f"{percent} %" if percent else "<1 %", style="yellow")
 
 
-def _by_host(report: Report, *, verbose: bool) -> Iterator[Table | Text]:
+def _by_host(report: ProbeReport, *, verbose: bool) -> Iterator[Table | Text]:
     """Those that are to blame, the worst first: the others fail with them alone."""
-    leaving: dict[str, list[Reachability]] = {host: [] for host in report.hosts}
-    arriving: dict[str, list[Reachability]] = {host: [] for host in report.hosts}
-    for answer in report.answers:
+    leaving: dict[str, list[ProbeResult]] = {host: [] for host in report.hosts}
+    arriving: dict[str, list[ProbeResult]] = {host: [] for host in report.hosts}
+    for answer in report.results:
         leaving[answer.probe.source].append(answer)
         arriving[answer.probe.target].append(answer)
-    worst = blamed(dict.fromkeys((answer.probe.source, answer.probe.target) for answer in report.failed))
+    worst = culprits(dict.fromkeys((answer.probe.source, answer.probe.target) for answer in report.failed))
     shown = [*worst, *(host for host in report.hosts if host not in worst)] if verbose else worst[:_HOSTS]
     if not shown:
         return
@@ -93,7 +93,7 @@ def _by_host(report: Report, *, verbose: bool) -> Iterator[Table | Text]:
     for name in ("reached from it", "reaches it", "slowest ms"):
         table.add_column(name, justify="right", no_wrap=True)
     for host in shown:
-        times = [answer.rtt_ms for answer in leaving[host] if answer.arrives and answer.rtt_ms is not None]
+        times = [answer.rtt_ms for answer in leaving[host] if answer.reply_ok and answer.rtt_ms is not None]
         slowest = _short(max(times)) if times else "-"
         table.add_row(host, _share(leaving[host]), _share(arriving[host]), slowest)
     yield table
@@ -107,11 +107,11 @@ def _table(title: str, first: str) -> Table:
     return table
 
 
-def _bad(answers: Iterable[Reachability]) -> int:
+def _bad(answers: Iterable[ProbeResult]) -> int:
     return sum(not answer.ok for answer in answers)
 
 
-def _share(answers: list[Reachability]) -> Text:
+def _share(answers: list[ProbeResult]) -> Text:
     if not answers:
         return Text("-", style="dim")
     good = len(answers) - _bad(answers)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dockmesh.core.addresses import IPV6
 from dockmesh.core.compact import compact_names
-from dockmesh.core.probes.model import Reachability, Report
+from dockmesh.core.probes.model import ProbeReport, ProbeResult
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import counted
 
@@ -24,7 +24,7 @@ _BUT = 2
 _HOST = "\0"
 
 
-def failures(report: Report, told: Collection[str]) -> Iterator[Text]:
+def failures(report: ProbeReport, told: Collection[str]) -> Iterator[Text]:
     """First what failed, then what could not be probed, then the hosts that could not be asked, but for `told`."""
     lines = [*_failed(report), *_unmade(report)]
     yield from (Text.assemble(("✗ ", "bold red"), line) for line in lines[:_FAILURES_SHOWN])
@@ -35,7 +35,7 @@ def failures(report: Report, told: Collection[str]) -> Iterator[Text]:
             yield Text.assemble(("✗ ", "bold red"), (host, "bold"), f" {error}")
 
 
-def _failed(report: Report) -> Iterator[Text]:
+def _failed(report: ProbeReport) -> Iterator[Text]:
     made = [answer for answer in report.failed if answer.probed]
     hosts = {host: report.tags.get(host, ()) for host in report.hosts}
     for cause, count in _causes([answer for answer in made if answer.cause], hosts):
@@ -50,7 +50,7 @@ def _failed(report: Report) -> Iterator[Text]:
         yield Text.assemble((where, "bold"), f" {kind}: {reason}")
 
 
-def _causes(answers: Iterable[Reachability], hosts: Mapping[str, Collection[str]]) -> Iterator[tuple[str, int]]:
+def _causes(answers: Iterable[ProbeResult], hosts: Mapping[str, Collection[str]]) -> Iterator[tuple[str, int]]:
     """The causes, and how many probes fail for each; as one, those that say the same of several hosts."""
     counts = {cause: len(failing) for cause, failing in _grouped((each.reason or "", each) for each in answers)}
     said_of = {each.reason or "": (each.probe.source, each.probe.target) for each in answers}
@@ -85,13 +85,13 @@ def _named(names: Collection[str], others: Collection[str], hosts: Mapping[str, 
     return listed(compact_names(names, hosts), _NAMED)
 
 
-def _kind(answer: Reachability) -> str:
+def _kind(answer: ProbeResult) -> str:
     return f"{answer.probe.kind}{' (IPv6)' * (answer.probe.family == IPV6)}"
 
 
-def _unmade(report: Report) -> Iterator[Text]:
+def _unmade(report: ProbeReport) -> Iterator[Text]:
     """What could not be probed for another reason than that a host could not be asked, which is told of that host."""
-    ends = ((answer, {answer.probe.source, answer.probe.target}) for answer in report.unmade)
+    ends = ((answer, {answer.probe.source, answer.probe.target}) for answer in report.not_sent)
     left = ((answer.reason or "", answer) for answer, names in ends if not names & set(report.errors))
     for reason, answers in _grouped(left):
         yield Text.assemble(reason, (f" ({counted(len(answers), 'probe')} not made)", "dim"))

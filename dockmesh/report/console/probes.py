@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family
-from dockmesh.core.probes.model import FailureKind, Reachability, Report
+from dockmesh.core.probes.model import FailureKind, ProbeReport, ProbeResult
 from dockmesh.core.text import listed
 from dockmesh.report.console.fleet_summary import overview
 from dockmesh.report.console.probe_failures import failures
@@ -22,14 +22,14 @@ _MARKED = {
 
 
 def print_report(
-    out: Console, report: Report, *, told: Collection[str] = (), verbose: bool = False, brief: bool = False
+    out: Console, report: ProbeReport, *, told: Collection[str] = (), verbose: bool = False, brief: bool = False
 ) -> None:
     """See `shown`; if `brief`, without the table."""
     for part in _parts(out, report, told, verbose=verbose, brief=brief):
         out.print(part)
 
 
-def shown(out: Console, report: Report, *, verbose: bool = False) -> Group:
+def shown(out: Console, report: ProbeReport, *, verbose: bool = False) -> Group:
     """The reachability table: a small fleet's matrix where one fits, else what fails by kind and by host; then why.
 
     What is wrong with the hosts in `told` is said elsewhere; with `verbose` every host has its line.
@@ -38,7 +38,7 @@ def shown(out: Console, report: Report, *, verbose: bool = False) -> Group:
 
 
 def _parts(
-    out: Console, report: Report, told: Collection[str], *, verbose: bool, brief: bool = False
+    out: Console, report: ProbeReport, told: Collection[str], *, verbose: bool, brief: bool = False
 ) -> Iterator[RenderableType]:
     if not brief:
         yield from _fitting(out, report) or overview(report, verbose=verbose)
@@ -47,8 +47,8 @@ def _parts(
     yield _summary(report)
 
 
-def _summary(report: Report) -> Text:
-    total, unmade = len(report.answers), len(report.unmade)
+def _summary(report: ProbeReport) -> Text:
+    total, unmade = len(report.results), len(report.not_sent)
     failed = len(report.failed) - unmade
     if report.ok:
         return Text(f"All {counted(total, 'probe')} {_whole(report)}." if total else "Nothing to probe.", "bold green")
@@ -58,22 +58,22 @@ def _summary(report: Report) -> Text:
     return Text(f"Of {counted(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
 
 
-def _whole(report: Report) -> str:
+def _whole(report: ProbeReport) -> str:
     """Of what it is true that all were reached."""
-    if report.part:
-        pairs = {(answer.probe.source, answer.probe.target) for answer in report.answers}
+    if report.partial:
+        pairs = {(answer.probe.source, answer.probe.target) for answer in report.results}
         return f"reached, of the {counted(len(pairs), 'pair')} that were asked"
-    asked = list(dict.fromkeys(answer.probe.source for answer in report.answers))
+    asked = list(dict.fromkeys(answer.probe.source for answer in report.results))
     if len(asked) < len(report.hosts):
         return f"from {listed(asked, _NAMED)} reached"
     return "reached: every host, and a container on each"
 
 
-def _fitting(out: Console, report: Report) -> list[RenderableType]:
+def _fitting(out: Console, report: ProbeReport) -> list[RenderableType]:
     """A matrix for each family that was probed, as detailed as there is room for; nothing where there is none."""
     if len(report.hosts) > _MATRIX_HOSTS:
         return []
-    probed = {answer.probe.family for answer in report.answers} or {IPV4}
+    probed = {answer.probe.family for answer in report.results} or {IPV4}
     families = [family for family in FAMILIES if family in probed]
     unbound = out.options.update_width(PLAIN_WIDTH)
     for cell, legend in ((_timed, _timed_legend), (_marked, _marked_legend), (_dense, _dense_legend)):
@@ -90,48 +90,48 @@ def _title(family: Family, *, alone: bool) -> Text:
     return Text(f"who reaches whom{over}: host → bridge, host → container, container → container", style="italic")
 
 
-def _matrix(report: Report, family: Family, cell: Callable[[list[Reachability]], Text]) -> Table:
+def _matrix(report: ProbeReport, family: Family, cell: Callable[[list[ProbeResult]], Text]) -> Table:
     table = Table()
     table.add_column("from \\ to", style="bold", no_wrap=True)
     for target in report.hosts:
         table.add_column(target, justify="center", no_wrap=True)
-    cells: dict[tuple[str, str], list[Reachability]] = {}
-    for answer in report.answers:
+    cells: dict[tuple[str, str], list[ProbeResult]] = {}
+    for answer in report.results:
         if answer.probe.family == family:
             cells.setdefault((answer.probe.source, answer.probe.target), []).append(answer)
     nothing = Text("-", style="dim")
-    for source in dict.fromkeys(answer.probe.source for answer in report.answers):
+    for source in dict.fromkeys(answer.probe.source for answer in report.results):
         row = (cells.get((source, target)) for target in report.hosts)
         table.add_row(source, *(cell(answers) if answers else nothing for answers in row))
     return table
 
 
-def _timed(answers: list[Reachability]) -> Text:
+def _timed(answers: list[ProbeResult]) -> Text:
     cell = _marked(answers)
     # The round trip of a reply that came from elsewhere says nothing of this pair.
-    times = [answer.rtt_ms for answer in answers if answer.arrives and answer.rtt_ms is not None]
+    times = [answer.rtt_ms for answer in answers if answer.reply_ok and answer.rtt_ms is not None]
     return cell.append(f"  {max(times):.1f} ms", style="dim") if times else cell
 
 
-def _marked(answers: list[Reachability]) -> Text:
+def _marked(answers: list[ProbeResult]) -> Text:
     return Text(" ").join(Text(_sign(answer) + _behind(answer), _style(answer)) for answer in answers)
 
 
-def _dense(answers: list[Reachability]) -> Text:
+def _dense(answers: list[ProbeResult]) -> Text:
     return Text("").join(Text(_sign(answer), _style(answer)) for answer in answers)
 
 
-def _sign(answer: Reachability) -> str:
+def _sign(answer: ProbeResult) -> str:
     return "✓" if answer.ok else "✗" if answer.probed else "?"
 
 
-def _style(answer: Reachability) -> str:
+def _style(answer: ProbeResult) -> str:
     return "green" if answer.ok else "bold red" if answer.probed else "yellow"
 
 
-def _behind(answer: Reachability) -> str:
+def _behind(answer: ProbeResult) -> str:
     """The TTL of the reply, right or wrong; or what else is wrong."""
-    match answer.flaw:
+    match answer.failure:
         case None | FailureKind.TTL:
             return str(answer.ttl)
         case FailureKind.MTU:
@@ -142,15 +142,15 @@ def _behind(answer: Reachability) -> str:
             return ""
 
 
-def _timed_legend(report: Report) -> str:
+def _timed_legend(report: ProbeReport) -> str:
     return f"{_marked_legend(report)}, and the slowest round trip"
 
 
-def _marked_legend(report: Report) -> str:
-    found = {answer.flaw for answer in report.answers}
+def _marked_legend(report: ProbeReport) -> str:
+    found = {answer.failure for answer in report.results}
     odd = [text for flaw, text in _MARKED.items() if flaw in found]
     return ", ".join(("✓ with the reply's TTL, ✗ failed", *odd, "? not probed"))
 
 
-def _dense_legend(_report: Report) -> str:
+def _dense_legend(_report: ProbeReport) -> str:
     return "✓ reached, ✗ failed, ? not probed"

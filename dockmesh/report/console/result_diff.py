@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.results.compare import Comparison
-from dockmesh.core.results.group import spans
-from dockmesh.core.results.model import Result, Row, count
+from dockmesh.core.results.group import group_rows
+from dockmesh.core.results.model import Result, ResultRow, count
 from dockmesh.report.console.terminal import counted, print_line
 from dockmesh.report.spans import between
 
@@ -21,8 +21,8 @@ def comparison_document(found: Comparison, after: Result) -> dict[str, Any]:
     rows = {
         "lost": found.lost,
         "broken": found.broken,
-        "still_failing": found.still,
-        "mended": found.mended,
+        "still_failing": found.still_failing,
+        "mended": found.recovered,
         "new": found.new,
         "gone": found.gone,
     }
@@ -33,10 +33,12 @@ def comparison_document(found: Comparison, after: Result) -> dict[str, Any]:
         **{name: [_row(row) for row in each] for name, each in rows.items()},
         "changed": [{**_row(row), "before": _means(before), "after": _means(row)} for before, row in found.changed],
         "hosts": {
-            "new": list(found.came),
-            "gone": list(found.left),
-            "lost": [{"host": host, "code": after.codes[host], "error": after.errors[host]} for host in found.silent],
-            "mended": list(found.heard),
+            "new": list(found.added),
+            "gone": list(found.removed),
+            "lost": [
+                {"host": host, "code": after.codes[host], "error": after.errors[host]} for host in found.unreachable
+            ],
+            "mended": list(found.recovered_hosts),
         },
         "rtt_ms": {"before": before_ms, "after": after_ms},
         "summary": {**{name: len(each) for name, each in rows.items()}, "changed": len(found.changed)},
@@ -65,7 +67,7 @@ def _told(result: Result) -> str:
 def _worse(found: Comparison, after: Result) -> Iterator[Text]:
     """Probes that could not be made for a host that cannot be asked are told with it."""
     told: set[Any] = set()
-    for host in found.silent:
+    for host in found.unreachable:
         keys = {row.key for row in found.failing if row.state == "unmade" and host in (row.source, row.target)}
         told |= keys
         error = f"cannot be asked any more: {after.errors[host]}"
@@ -75,24 +77,24 @@ def _worse(found: Comparison, after: Result) -> Iterator[Text]:
 
 
 def _better(found: Comparison) -> Iterator[Text]:
-    yield from (_line("✓", "green", host, "can be asked again") for host in found.heard)
-    yield from _grouped("✓", "green", found.mended, "reached again")
+    yield from (_line("✓", "green", host, "can be asked again") for host in found.recovered_hosts)
+    yield from _grouped("✓", "green", found.recovered, "reached again")
 
 
 def _other(found: Comparison) -> Iterator[Text]:
-    yield from (_line("+", "cyan", host, "is new") for host in found.came)
-    yield from (_line("-", "yellow", host, "is no longer there") for host in found.left)
-    known = {*found.came, *found.left}
+    yield from (_line("+", "cyan", host, "is new") for host in found.added)
+    yield from (_line("-", "yellow", host, "is no longer there") for host in found.removed)
+    known = {*found.added, *found.removed}
     for rows, what in ((found.new, "was not asked before"), (found.gone, "is not asked any more")):
         yield from _grouped("~", "yellow", [row for row in rows if not known & {row.source, row.target}], what)
     for before, row in found.changed:
         where = f"{row.source} → {row.target}"
         yield _line("~", "yellow", where, f"{row.what}: {_said(before)}, now {_said(row)}")
-    yield from _grouped("✗", "red", found.still, "fails as before")
+    yield from _grouped("✗", "red", found.still_failing, "fails as before")
 
 
-def _grouped(mark: str, style: str, rows: Iterable[Row], what: str) -> Iterator[Text]:
-    for span in spans(rows):
+def _grouped(mark: str, style: str, rows: Iterable[ResultRow], what: str) -> Iterator[Text]:
+    for span in group_rows(rows):
         yield _line(
             mark, style, between(span), f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}"
         )
@@ -104,9 +106,11 @@ def _line(mark: str, style: str, subject: str, told: str) -> Text:
 
 def _summary(found: Comparison) -> Text:
     if found.empty:
-        told = Text("Nothing differs" + (", and nothing that failed is mended." if found.still else "."), style="green")
+        told = Text(
+            "Nothing differs" + (", and nothing that failed is mended." if found.still_failing else "."), style="green"
+        )
     else:
-        counts = ((len(found.lost), "lost"), (len(found.broken), "new and failing"), (len(found.mended), "mended"))
+        counts = ((len(found.lost), "lost"), (len(found.broken), "new and failing"), (len(found.recovered), "mended"))
         parts = ", ".join(f"{number} {what}" for number, what in counts if number) or "no probe lost, none mended"
         told = Text(f"Probes: {parts}.", style="bold red" if found.worse else "bold green")
     if found.rtt_ms:
@@ -115,7 +119,7 @@ def _summary(found: Comparison) -> Text:
     return told
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ResultRow) -> dict[str, Any]:
     return {
         "source": row.source,
         "target": row.target,
@@ -126,10 +130,10 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _means(row: Row) -> dict[str, Any]:
+def _means(row: ResultRow) -> dict[str, Any]:
     return {"mtu_ok": row.mtu_ok, "source_seen": row.source_seen}
 
 
-def _said(row: Row) -> str:
+def _said(row: ResultRow) -> str:
     mtu = {True: ["large packets pass"], False: ["large packets do not pass"], None: []}[row.mtu_ok]
     return ", ".join([*mtu, *([f"seen as {row.source_seen}"] if row.source_seen else [])])

@@ -12,8 +12,8 @@ from dockmesh.core.desired.host_state import original_state
 from dockmesh.core.forecast.impact import Outlook, Shift, differences, outlook
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, Reachability, Report
-from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult
+from dockmesh.core.probes.probe_plan import plan_probes
 
 Question = tuple[str, str, str]
 STILL = {host.name: HostPlan(host.name) for host in FLEET.hosts}
@@ -89,19 +89,19 @@ def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
     assert all(each.why and "u32" in each.why.text for each in found.shifts)
 
 
-def measured(**failing: FailureCode) -> Report:
+def measured(**failing: FailureCode) -> ProbeReport:
     """Everything reached as it should be, but for the targets named, which fail with the code given."""
     answers = [
-        Reachability(each, 3, 0, code=failing[each.target], reason="as measured")
+        ProbeResult(each, 3, 0, code=failing[each.target], reason="as measured")
         if each.target in failing and each.target != each.source
-        else Reachability(each, 3, 3, each.expected_ttl, 0.1)
-        for each in probes(FLEET, FLEET.hosts)
+        else ProbeResult(each, 3, 3, each.expected_ttl, 0.1)
+        for each in plan_probes(FLEET, FLEET.hosts)
     ]
-    return Report(("host1", "host2", "host3"), tuple(answers))
+    return ProbeReport(("host1", "host2", "host3"), tuple(answers))
 
 
 def differing(
-    report: Report, *others: Outcome, made: Mapping[str, HostPlan] | None = None
+    report: ProbeReport, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
     """What was foreseen of a probe, and the code of the reason."""
     came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
@@ -129,21 +129,21 @@ def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["f
 
 
 def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
-    unmade = Reachability(Probe("host1", "host3", "host-container"), probed=False).failed(
+    unmade = ProbeResult(Probe("host1", "host3", "host-container"), probed=False).failed(
         Failure(FailureCode.NOT_ASKED, "no")
     )
-    assert differing(replace(measured(), answers=(unmade,))) == {}
+    assert differing(replace(measured(), results=(unmade,))) == {}
 
 
 def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
-    elsewhere = Reachability(Probe("host1", "host3", "host-container"), 3, 3, 64, 0.1, FailureCode.TTL, "64, not 63")
-    assert len(differing(replace(measured(), answers=(elsewhere,)))) == 1
-    assert differing(replace(measured(), answers=(elsewhere,)), made={}) == {}
+    elsewhere = ProbeResult(Probe("host1", "host3", "host-container"), 3, 3, 64, 0.1, FailureCode.TTL, "64, not 63")
+    assert len(differing(replace(measured(), results=(elsewhere,)))) == 1
+    assert differing(replace(measured(), results=(elsewhere,)), made={}) == {}
 
 
 def test_large_packets_and_ipv6_are_another_matter() -> None:
-    odd = Reachability(
+    odd = ProbeResult(
         Probe("host1", "host3", "host-container"), 3, 3, 63, 0.1, FailureCode.MTU, "large packets are lost"
     )
-    six = Reachability(Probe("host1", "host3", "host-container", 6), 3, 0, code=NO_REPLY, reason="no reply")
-    assert differing(replace(measured(), answers=(odd, six))) == {}
+    six = ProbeResult(Probe("host1", "host3", "host-container", 6), 3, 0, code=NO_REPLY, reason="no reply")
+    assert differing(replace(measured(), results=(odd, six))) == {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.forecast.build_model import ground, unread
 from dockmesh.core.forecast.host_model import Ground
-from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import SourceNat
 
@@ -26,7 +26,7 @@ ALL3 = between([*INTO3, *FROM3], "bcx") | between(OWN3, "c")
 
 
 def test_the_probes_of_a_status_are_foreseen_and_no_others() -> None:
-    asked = {(each.source, each.target, each.kind) for each in probes(FLEET, FLEET.hosts)}
+    asked = {(each.source, each.target, each.kind) for each in plan_probes(FLEET, FLEET.hosts)}
     assert told(grounds("fresh")).keys() == told(grounds("joined")).keys() == asked
 
 

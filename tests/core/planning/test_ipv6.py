@@ -20,8 +20,8 @@ from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import Conflict
-from dockmesh.core.probes.join_state import Standing, unjoined
-from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.join_state import JoinState, not_joined_reason
+from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import difference
 from dockmesh.core.state.resources import (
@@ -156,7 +156,7 @@ def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its()
         "10.128.32.0/20",
         "fd00:10:128:200::/56",
     ]
-    asked = {(each.source, each.target) for each in probes(among, among.hosts) if each.family == 6}
+    asked = {(each.source, each.target) for each in plan_probes(among, among.hosts) if each.family == 6}
     assert asked == {("host1", "host1"), ("host1", "host3"), ("host3", "host1"), ("host3", "host3")}
 
 
@@ -352,11 +352,13 @@ def test_a_host_that_joined_without_ipv6_is_told_so() -> None:
     assert HOST1.bridge
     assert HOST1.ipv6
     assert HOST1.ipv6.bridge
-    found = Standing(frozenset([HOST1.bridge]))
-    assert unjoined(HOST1, found, 4) is None
-    assert "host1 has not joined with IPv6: its docker0 is without address" in (unjoined(HOST1, found, 6) or "")
-    assert unjoined(HOST1, Standing(frozenset([HOST1.bridge, HOST1.ipv6.bridge])), 6) is None
-    assert unjoined(FLEET.hosts[0], found, 6) is None
+    found = JoinState(frozenset([HOST1.bridge]))
+    assert not_joined_reason(HOST1, found, 4) is None
+    assert "host1 has not joined with IPv6: its docker0 is without address" in (
+        not_joined_reason(HOST1, found, 6) or ""
+    )
+    assert not_joined_reason(HOST1, JoinState(frozenset([HOST1.bridge, HOST1.ipv6.bridge])), 6) is None
+    assert not_joined_reason(FLEET.hosts[0], found, 6) is None
 
 
 def test_next_hops_of_ipv6_are_its_underlay_addresses() -> None:

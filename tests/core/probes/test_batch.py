@@ -10,20 +10,20 @@ from strategies import fleets
 
 from dockmesh.core.host_output import Section, Sections
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.batch import answers, duration_s, report, row_script
-from dockmesh.core.probes.join_state import Standing
+from dockmesh.core.probes.batch import batch_script, build_report, duration_s, parse_batch
+from dockmesh.core.probes.join_state import JoinState
 from dockmesh.core.probes.model import (
     EXPECTED_TTL,
     Failure,
     FailureCode,
     FailureKind,
-    Kind,
     Probe,
-    Reachability,
-    Target,
+    ProbeKind,
+    ProbeResult,
+    ProbeTarget,
 )
-from dockmesh.core.probes.probe_plan import probes
-from dockmesh.core.probes.targets import offer_script, target, target_script, unread
+from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.probes.targets import held_target_script, parse_target, target_script, unreachable_target
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.pipeline import TEXTS
 
@@ -46,15 +46,15 @@ LOST = (
 SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
 
 
-def asked(source: Host, to: Host, kind: Kind, said: str) -> Reachability:
-    targets = {to.name: Target(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: Target(pid=7)}
-    (answer,) = answers([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
+def asked(source: Host, to: Host, kind: ProbeKind, said: str) -> ProbeResult:
+    targets = {to.name: ProbeTarget(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: ProbeTarget(pid=7)}
+    (answer,) = parse_batch([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
     return answer
 
 
 def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_every_one() -> None:
     among = fleet(HOST1, HOST2, KVM, BARE)
-    found = [(probe.source, probe.target, probe.kind) for probe in probes(among, among.hosts)]
+    found = [(probe.source, probe.target, probe.kind) for probe in plan_probes(among, among.hosts)]
     assert found == [
         ("host1", "host1", "host-container"),
         ("host1", "host2", "host-bridge"),
@@ -76,13 +76,13 @@ def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_
         ("db", "host2", "host-container"),
         ("db", "kvm", "host-bridge"),
     ]
-    about = {(probe.source, probe.target) for probe in probes(among, among.hosts, {"kvm"})}
+    about = {(probe.source, probe.target) for probe in plan_probes(among, among.hosts, {"kvm"})}
     assert about == {("host1", "kvm"), ("host2", "kvm"), ("kvm", "host1"), ("kvm", "host2"), ("db", "kvm")}
 
 
 @given(fleets())
 def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> None:
-    found = list(probes(drawn, drawn.hosts))
+    found = list(plan_probes(drawn, drawn.hosts))
     assert len(set(found)) == len(found)
     pairs = {(probe.source, probe.target) for probe in found}
     with_prefix = {each.name for each in drawn.hosts if each.prefix}
@@ -92,16 +92,16 @@ def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> No
 
 
 @pytest.mark.parametrize("kind", EXPECTED_TTL)
-def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: Kind) -> None:
+def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind) -> None:
     ttl = EXPECTED_TTL[kind]
     good = asked(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
     assert (good.ok, good.reached, good.sent, good.received, good.ttl, good.rtt_ms) == (True, True, 3, 3, ttl, 0.087)
     detour = asked(HOST1, HOST2, kind, PING.format(ttl=ttl - 1, received=3))
     assert detour.reached
-    assert (detour.code, detour.flaw, detour.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl - 1)
+    assert (detour.code, detour.failure, detour.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl - 1)
     nearer = asked(HOST1, HOST2, kind, PING.format(ttl=ttl + 1, received=3))
-    assert (nearer.code, nearer.flaw, nearer.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl + 1)
-    assert good.code is good.reason is good.flaw is None
+    assert (nearer.code, nearer.failure, nearer.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl + 1)
+    assert good.code is good.reason is good.failure is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_ping_says_has_a_code_and_is_quoted(
     answer = asked(HOST1, HOST2, "host-bridge", said)
     assert (answer.sent, answer.received, answer.code) == (sent, received, code)
     assert quoted in (answer.reason or "")
-    assert answer.flaw == (FailureKind.REPLY if code else None)
+    assert answer.failure == (FailureKind.REPLY if code else None)
     assert answer.ok == (code is None)
 
 
@@ -141,44 +141,44 @@ PIECES = st.sampled_from(
 def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
     answer = asked(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
     assert answer.ok or (answer.reason or "").isprintable()
-    assert (answer.code is None) == (answer.reason is None) == (answer.flaw is None)
+    assert (answer.code is None) == (answer.reason is None) == (answer.failure is None)
 
 
 def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
     questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
     error = Failure(FailureCode.NO_CONTAINER, "no container to probe: no free address")
-    targets = {"host2": Target(error=error)}
-    assert "host-container" not in row_script(questions, targets, TEXTS, pid=None, number=0).replace(TEXTS.probe, "")
-    first, second = answers(questions, targets, Section(0, ""))
+    targets = {"host2": ProbeTarget(error=error)}
+    assert "host-container" not in batch_script(questions, targets, TEXTS, pid=None, number=0).replace(TEXTS.probe, "")
+    first, second = parse_batch(questions, targets, Section(0, ""))
     assert (first.code, first.reason) == error
     assert second.code == FailureCode.NO_ADDRESS
-    assert {(each.probed, each.flaw) for each in (first, second)} == {(False, FailureKind.UNMADE)}
+    assert {(each.probed, each.failure) for each in (first, second)} == {(False, FailureKind.UNMADE)}
 
 
 def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
     question = Probe("host1", "host2", "container-container")
     targets = {
         "host1": said_of(HOST1, "docker.service is not active", 1),
-        "host2": Target(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
+        "host2": ProbeTarget(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
-    assert "container-container 10" not in row_script([question], targets, TEXTS, pid=None, number=0)
-    (answer,) = answers([question], targets, Section(0, ""))
+    assert "container-container 10" not in batch_script([question], targets, TEXTS, pid=None, number=0)
+    (answer,) = parse_batch([question], targets, Section(0, ""))
     assert (answer.code, answer.probed) == (FailureCode.DOCKER_STOPPED, False)
     assert "host1" in (answer.reason or "")
 
 
 def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
     questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
-    targets = {"host1": Target(pid=7), "host2": unread(HOST2)}
-    assert "host-bridge 10.128.16.1 56 -\n" in row_script(questions, targets, TEXTS, pid=7, number=0)
-    bridge, container = answers(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
+    targets = {"host1": ProbeTarget(pid=7), "host2": unreachable_target(HOST2)}
+    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(questions, targets, TEXTS, pid=7, number=0)
+    bridge, container = parse_batch(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
     assert (bridge.code, bridge.probed) == (FailureCode.NO_REPLY, True)
     assert (container.code, container.probed) == (FailureCode.NOT_ASKED, False)
 
 
-def said_of(one: Host, text: str, status: int = 0, links: str = "") -> Target:
+def said_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
     said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
-    return target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
+    return parse_target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def said_of(one: Host, text: str, status: int = 0, links: str = "") -> Target:
     [
         (
             "10.128.0.2 - 77 container 1400",
-            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, mtu=1400, standing=Standing()),
+            ProbeTarget(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.2"), 77, mtu=1400, join_state=JoinState()),
         ),
         (
             "10.128.0.9 - 78 namespace -",
-            Target(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, standing=Standing()),
+            ProbeTarget(IPv4Address("10.128.0.1"), IPv4Address("10.128.0.9"), 78, held=True, join_state=JoinState()),
         ),
     ],
 )
-def test_what_a_docker_host_offers_is_read(text: str, found: Target) -> None:
+def test_what_a_docker_host_offers_is_read(text: str, found: ProbeTarget) -> None:
     assert said_of(HOST1, text) == found
 
 
@@ -263,24 +263,24 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
 
 
 def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
-    targets = {each.name: Target(each.underlay, each.underlay, 7) for each in FLEET.hosts}
-    questions = list(probes(FLEET, FLEET.hosts))
-    shell(row_script(questions, targets, TEXTS, pid=7, number=0), "-n")
+    targets = {each.name: ProbeTarget(each.underlay, each.underlay, 7) for each in FLEET.hosts}
+    questions = list(plan_probes(FLEET, FLEET.hosts))
+    shell(batch_script(questions, targets, TEXTS, pid=7, number=0), "-n")
     for each in (HOST1, KVM):
         shell(target_script(each, TEXTS, offset=3, hold_s=9), "-n")
-        shell(offer_script(each, TEXTS, offset=3, hold_s=9, observe=True), "-n")
+        shell(held_target_script(each, TEXTS, offset=3, hold_s=9, observe=True), "-n")
 
 
 def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
-    questions = {each.name: list(probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
+    questions = {each.name: list(plan_probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
     rows = {
-        "host3": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
-        "host1": [Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
+        "host3": [ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
+        "host1": [ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
     }
     lost = {"host2": HostFailure("timeout", "is down")}
-    found = report(FLEET, questions, rows, lost)
+    found = build_report(FLEET, questions, rows, lost)
     assert found.hosts == ("host1", "host2", "host3")
-    assert list(dict.fromkeys(answer.probe.source for answer in found.answers)) == ["host1", "host2", "host3"]
+    assert list(dict.fromkeys(answer.probe.source for answer in found.results)) == ["host1", "host2", "host3"]
     assert {answer.probe.source for answer in found.failed} == {"host2"}
     assert {answer.code for answer in found.failed} == {FailureCode.NOT_ASKED}
     assert all((answer.reason or "").endswith("is down") for answer in found.failed)
@@ -290,7 +290,7 @@ def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_flee
 
 def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
     assert duration_s([]) == 0
-    assert duration_s(list(probes(FLEET, [HOST1]))) == 4
+    assert duration_s(list(plan_probes(FLEET, [HOST1]))) == 4
     assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12
 
 
@@ -306,9 +306,9 @@ def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
 )
 def test_a_dead_next_hop_has_one_code_whichever_address_reports_it(said: str, code: FailureCode, quoted: str) -> None:
     own = frozenset(map(ip_address, ("192.168.18.128", "10.128.0.1", "fd00::1")))
-    targets = {"host2": Target(IPv4Address("10.0.0.1")), "host1": Target(own=own)}
+    targets = {"host2": ProbeTarget(IPv4Address("10.0.0.1")), "host1": ProbeTarget(addresses=own)}
     told = Section(0, f"host-bridge 10.0.0.1 {said}3 packets transmitted, 0 received, +3 errors|")
-    (answer,) = answers([Probe("host1", "host2", "host-bridge")], targets, told)
+    (answer,) = parse_batch([Probe("host1", "host2", "host-bridge")], targets, told)
     assert answer.code == code
     assert quoted in (answer.reason or "")
 

@@ -9,9 +9,9 @@ from builders import FLEET, HOST1, HOST2, host
 
 from dockmesh.core.host_output import Section, Sections
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.diagnosis import explained
-from dockmesh.core.probes.join_state import Standing, standing, unjoined
-from dockmesh.core.probes.model import EXPECTED_TTL, FailureCode, Probe, Reachability, Report, Target
+from dockmesh.core.probes.diagnosis import with_causes
+from dockmesh.core.probes.join_state import JoinState, not_joined_reason, parse_join_state
+from dockmesh.core.probes.model import EXPECTED_TTL, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
 
 ADDRESSES = "2: eth0    inet 192.168.18.128/20 scope global eth0\n3: docker0    inet {} scope global docker0"
 ROUTES = (
@@ -20,30 +20,30 @@ ROUTES = (
 )
 
 
-def joined(one: Host, *, without: str = "") -> Standing:
+def joined(one: Host, *, without: str = "") -> JoinState:
     peers = (each.prefix for each in FLEET.hosts if each.name not in {one.name, without})
-    return Standing(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
+    return JoinState(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
 
 
 Told = tuple[FailureCode | None, str]
 SILENT = (FailureCode.NO_REPLY, "no reply")
 
 
-def failing(standings: Mapping[str, Standing | None], fleet: Fleet = FLEET, **answer: bool) -> dict[str, Told]:
+def failing(standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, **answer: bool) -> dict[str, Told]:
     """The code and the reason of each pair, where all its probes got no reply."""
     answers = tuple(
-        Reachability(Probe(a.name, b.name, kind), 3, 0, None, None, *SILENT, **answer)
+        ProbeResult(Probe(a.name, b.name, kind), 3, 0, None, None, *SILENT, **answer)
         for a in fleet.hosts
         for b in fleet.hosts
         for kind in EXPECTED_TTL
         if a != b
     )
-    targets = {name: Target(standing=found) for name, found in standings.items()}
-    told = explained(Report(tuple(each.name for each in fleet.hosts), answers), fleet, targets)
-    assert [answer.probe for answer in told.answers] == [answer.probe for answer in answers]
+    targets = {name: ProbeTarget(join_state=found) for name, found in standings.items()}
+    told = with_causes(ProbeReport(tuple(each.name for each in fleet.hosts), answers), fleet, targets)
+    assert [answer.probe for answer in told.results] == [answer.probe for answer in answers]
     # A cause is told once, in equal words for all that fail for it.
-    assert all(answer.cause == (answer.code != FailureCode.NO_REPLY) for answer in told.answers)
-    return {f"{each.probe.source} {each.probe.target}": (each.code, each.reason or "") for each in told.answers}
+    assert all(answer.cause == (answer.code != FailureCode.NO_REPLY) for answer in told.results)
+    return {f"{each.probe.source} {each.probe.target}": (each.code, each.reason or "") for each in told.results}
 
 
 def named(reason: str) -> set[str]:
@@ -53,29 +53,32 @@ def named(reason: str) -> set[str]:
 
 def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
     addresses = Section(0, ADDRESSES.format("172.17.0.1/16"))
-    found = standing(Sections(addresses=addresses, addresses6=Section(0, ""), mesh=Section(0, ROUTES)))
+    found = parse_join_state(Sections(addresses=addresses, addresses6=Section(0, ""), mesh=Section(0, ROUTES)))
     routes = {IPv4Network("10.128.16.0/20"), IPv4Network("10.128.32.0/20")}
-    assert found == Standing(frozenset([IPv4Interface("172.17.0.1/16")]), frozenset(routes))
+    assert found == JoinState(frozenset([IPv4Interface("172.17.0.1/16")]), frozenset(routes))
 
 
 @pytest.mark.parametrize(
     "text", ["", "3: docker0", "3: docker0 inet", "3: docker0    inet x scope", "1: lo inet 127.0.0.1/8"]
 )
 def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
-    assert standing(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh=Section(1, ""))) == Standing()
+    assert (
+        parse_join_state(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh=Section(1, "")))
+        == JoinState()
+    )
 
 
 def test_a_host_whose_docker0_is_elsewhere_has_not_joined_and_one_without_docker_needs_none() -> None:
-    assert unjoined(HOST1, joined(HOST1)) is None
-    assert unjoined(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), Standing()) is None
-    reason = unjoined(HOST1, Standing())
+    assert not_joined_reason(HOST1, joined(HOST1)) is None
+    assert not_joined_reason(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), JoinState()) is None
+    reason = not_joined_reason(HOST1, JoinState())
     assert reason is not None
     assert named(reason) == {"host1"}
     assert str(HOST1.bridge) in reason
 
 
 def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() -> None:
-    default = Standing(frozenset([IPv4Interface("172.17.0.1/16")]))
+    default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
     causes = failing({each.name: default for each in FLEET.hosts})
     code, reason = causes["host1 host2"]
     assert causes["host3 host2"] == (code, reason)
@@ -88,7 +91,7 @@ def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() 
 def test_many_that_have_not_joined_are_one_cause() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
     ((code, reason),) = set(
-        failing({each.name: Standing() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
+        failing({each.name: JoinState() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
     )
     assert code == FailureCode.NOT_JOINED
     assert {"h*", "9"} <= set(re.findall(r"[\w*]+", reason))
@@ -115,13 +118,13 @@ def test_where_many_do_not_know_a_host_they_are_counted() -> None:
 
 
 def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
-    default = Standing(frozenset([IPv4Interface("172.17.0.1/16")]))
+    default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
     assert set(failing({each.name: default for each in FLEET.hosts}, probed=False).values()) == {SILENT}
     assert set(failing({each.name: None for each in FLEET.hosts}).values()) == {SILENT}
     assert set(failing({each.name: joined(each) for each in FLEET.hosts}).values()) == {SILENT}
 
 
 def test_what_is_well_is_left_alone() -> None:
-    well = Reachability(Probe(HOST1.name, HOST2.name, "host-bridge"), 3, 3, 64, 0.1)
-    report = Report(("host1", "host2"), (well,))
-    assert explained(report, FLEET, {"host1": Target(standing=Standing())}) == report
+    well = ProbeResult(Probe(HOST1.name, HOST2.name, "host-bridge"), 3, 3, 64, 0.1)
+    report = ProbeReport(("host1", "host2"), (well,))
+    assert with_causes(report, FLEET, {"host1": ProbeTarget(join_state=JoinState())}) == report

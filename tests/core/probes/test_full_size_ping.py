@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from dockmesh.core.facts.links import Link
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.batch import answers, row_script
-from dockmesh.core.probes.diagnosis import explained
-from dockmesh.core.probes.full_size import Whole, whole
-from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, Reachability, Report, Target
-from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.batch import batch_script, parse_batch
+from dockmesh.core.probes.diagnosis import with_causes
+from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
+from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.pipeline import TEXTS
 
@@ -32,25 +32,25 @@ LOCAL = "ping: local error: message too long, mtu=1400||1 packets transmitted, 0
 UNKNOWN = "ping: unrecognized option: M|BusyBox v1.36.1 multi-call binary.|"
 
 
-def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> Target:
+def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> ProbeTarget:
     card = Link(2, "eth0", up=True, carrier=True, mtu=uplink, mac=None)
     if not one.docker:
-        return Target(bridge=one.prefix and one.prefix[1], uplink=card)
+        return ProbeTarget(bridge=one.prefix and one.prefix[1], uplink=card)
     bridge = one.bridge.ip if one.bridge else None
-    return Target(bridge, bridge and bridge + 1, 7 if container else None, mtu=container, uplink=card)
+    return ProbeTarget(bridge, bridge and bridge + 1, 7 if container else None, mtu=container, uplink=card)
 
 
-def sizes(source: Host, targets: dict[str, Target], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
+def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
     """The payload that each target is asked with, by target's address and kind."""
-    script = row_script(list(probes(among, [source])), targets, TEXTS, pid=7, number=0)
+    script = batch_script(list(plan_probes(among, [source])), targets, TEXTS, pid=7, number=0)
     lines = [line.split() for line in script.partition("<<'END'\n")[2].partition("\nEND")[0].splitlines()]
     return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
 
 
-def answered(small: str, large: str, targets: dict[str, Target] | None = None) -> Reachability:
+def answered(small: str, large: str, targets: dict[str, ProbeTarget] | None = None) -> ProbeResult:
     targets = targets or {each.name: target(each) for each in FLEET.hosts}
     said = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
-    (answer,) = answers([Probe("host1", "host2", "container-container")], targets, Section(0, said))
+    (answer,) = parse_batch([Probe("host1", "host2", "container-container")], targets, Section(0, said))
     return answer
 
 
@@ -72,8 +72,8 @@ def test_each_pair_is_asked_once_with_a_packet_as_large_as_both_ends_take() -> N
 def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
     six = dual(HOST1, "fd00::1"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
-    script = row_script(
-        list(probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEXTS, pid=7, number=3
+    script = batch_script(
+        list(plan_probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEXTS, pid=7, number=3
     )
     assert "\ncontainer-container 10.128.16.2 63 1472\n" in script
     assert "\nhost-container fd00:2::2 62 1452\n" in script
@@ -86,71 +86,73 @@ def test_where_no_container_is_to_ask_from_the_host_asks() -> None:
 
 
 def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
-    targets = {"host1": target(HOST1), "host2": Target(IPv4Address("10.128.16.1"), IPv4Address("10.128.16.2"), 7)}
+    targets = {"host1": target(HOST1), "host2": ProbeTarget(IPv4Address("10.128.16.1"), IPv4Address("10.128.16.2"), 7)}
     assert set(sizes(HOST1, targets)) == {("host-container", "10.128.0.2")}
 
 
 @pytest.mark.parametrize(
     ("large", "found", "ok"),
     [
-        (PASSED, Whole(1500, 1), True),
-        (DROPPED + PASSED, Whole(1500, 1), True),
-        (DROPPED * 2, Whole(1500, 0), False),
-        (REFUSED, Whole(1500, 0, 1400), False),
-        (REFUSED + LOCAL, Whole(1500, 0, 1400), False),
+        (PASSED, FullSizePing(1500, 1), True),
+        (DROPPED + PASSED, FullSizePing(1500, 1), True),
+        (DROPPED * 2, FullSizePing(1500, 0), False),
+        (REFUSED, FullSizePing(1500, 0, 1400), False),
+        (REFUSED + LOCAL, FullSizePing(1500, 0, 1400), False),
         (LOCAL, None, None),
         (UNKNOWN, None, None),
         ("", None, None),
     ],
 )
 def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
-    large: str, found: Whole | None, ok: bool | None
+    large: str, found: FullSizePing | None, ok: bool | None
 ) -> None:
     answer = answered(SMALL, large)
-    assert answer.whole == found
+    assert answer.full_size == found
     assert answer.mtu_ok is ok
-    assert answer.arrives
+    assert answer.reply_ok
     assert answer.ok is (ok is not False)
     if ok is False:
-        assert (answer.code, answer.flaw) == (FailureCode.MTU, FailureKind.MTU)
+        assert (answer.code, answer.failure) == (FailureCode.MTU, FailureKind.MTU)
         assert "1500" in (answer.reason or "")
-        assert ("1400" in (answer.reason or "")) == bool(found and found.told_mtu)
+        assert ("1400" in (answer.reason or "")) == bool(found and found.path_mtu)
 
 
 def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = answered(SMALL, LOCAL, targets)
-    assert answer.whole == Whole(1500, 0, 1400, remembered=True)
+    assert answer.full_size == FullSizePing(1500, 0, 1400, cached_pmtu=True)
     assert (answer.mtu_ok, answer.ok) == (False, False)
 
 
 def test_where_nothing_arrives_size_is_no_question() -> None:
     answer = answered("3 packets transmitted, 0 received|", DROPPED)
-    assert (answer.mtu_ok, answer.code, answer.arrives) == (None, FailureCode.NO_REPLY, False)
+    assert (answer.mtu_ok, answer.code, answer.reply_ok) == (None, FailureCode.NO_REPLY, False)
 
 
 def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = answered(SMALL, DROPPED)
-    report = explained(Report(("host1", "host2"), (answer,)), FLEET, targets)
-    (told,) = report.answers
-    assert (told.cause, told.code, told.flaw) == (True, FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
+    report = with_causes(ProbeReport(("host1", "host2"), (answer,)), FLEET, targets)
+    (told,) = report.results
+    assert (told.cause, told.code, told.failure) == (True, FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
     assert all(each in (told.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
     assert "host2" not in (told.reason or "")
-    between = explained(Report(("host1", "host2"), (answer,)), FLEET, {each.name: target(each) for each in FLEET.hosts})
-    assert between.answers == (answer,), "it is lost between the hosts"
+    between = with_causes(
+        ProbeReport(("host1", "host2"), (answer,)), FLEET, {each.name: target(each) for each in FLEET.hosts}
+    )
+    assert between.results == (answer,), "it is lost between the hosts"
 
 
 def test_large_packets_that_are_lost_take_no_change_back() -> None:
-    lost = Reachability(Probe("host2", "host1", "host-bridge"), 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
+    lost = ProbeResult(Probe("host2", "host1", "host-bridge"), 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
     small = answered(SMALL, DROPPED)
-    assert hosts_to_revert(Report(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
-    assert hosts_to_revert(Report(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
+    assert hosts_to_revert(ProbeReport(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
+    assert hosts_to_revert(ProbeReport(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
 
 
 @given(
     st.integers(68, 65535), st.text() | st.lists(st.sampled_from([PASSED, REFUSED, LOCAL, "mtu=", "|"])).map("".join)
 )
 def test_whatever_is_said_of_large_packets_can_be_told(size: int, said: str) -> None:
-    found = whole(size, said)
+    found = parse_full_size(size, said)
     assert found is None or (found.size == size and found.received >= 0)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.pairs import named, sampled
-from dockmesh.core.probes.probe_plan import probes
+from dockmesh.core.probes.pairs import pairs_matching, sample_pairs
+from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.errors import UsageError
 
 RACKS = fleet(
@@ -34,7 +34,7 @@ RACKS = fleet(
     ],
 )
 def test_named_pairs_are_asked_both_ways(text: str, there: set[tuple[str, str]]) -> None:
-    assert named(RACKS, text) == there | {(b, a) for a, b in there}
+    assert pairs_matching(RACKS, text) == there | {(b, a) for a, b in there}
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def test_named_pairs_are_asked_both_ways(text: str, there: set[tuple[str, str]])
 )
 def test_what_is_no_pair_or_names_nobody_is_an_error_of_the_call(text: str) -> None:
     with pytest.raises(UsageError, match="--pairs"):
-        named(RACKS, text)
+        pairs_matching(RACKS, text)
 
 
 @given(fleets(), st.integers(1, 9), st.integers())
 def test_a_sample_has_each_source_itself_and_so_many_others_that_can_be_probed(
     drawn: Fleet, count: int, seed: int
 ) -> None:
-    found = sampled(drawn, drawn.hosts, count, seed)
-    assert sampled(drawn, drawn.hosts, count, seed) == found
+    found = sample_pairs(drawn, drawn.hosts, count, seed)
+    assert sample_pairs(drawn, drawn.hosts, count, seed) == found
     able = {each.name for each in drawn.hosts if each.prefix}
     for each in drawn.hosts:
         others = {target for source, target in found if source == each.name != target}
         assert others <= able
         assert len(others) == min(count, len(able - {each.name}))
         assert (each.name, each.name) in found
-    asked = {(probe.source, probe.target) for probe in probes(drawn, drawn.hosts, pairs=found)}
+    asked = {(probe.source, probe.target) for probe in plan_probes(drawn, drawn.hosts, pairs=found)}
     assert asked <= found
 
 
@@ -65,11 +65,11 @@ def test_a_sample_favours_nobody() -> None:
     many = fleet(*(host(f"h{at}", f"192.168.0.{at + 1}", f"10.0.{at}.0/24") for at in range(11)))
     drawn: Counter[str] = Counter()
     for seed in range(1000):
-        drawn.update(target for source, target in sampled(many, many.hosts[:1], 3, seed) if source != target)
+        drawn.update(target for source, target in sample_pairs(many, many.hosts[:1], 3, seed) if source != target)
     assert set(drawn) == {each.name for each in many.hosts[1:]}
     assert all(220 < count < 380 for count in drawn.values()), drawn
 
 
 def test_another_seed_draws_others() -> None:
     many = fleet(HOST1, *(host(f"h{at}", f"192.168.0.{at + 1}", f"10.0.{at}.0/24") for at in range(50)))
-    assert sampled(many, [HOST1], 5, 1) != sampled(many, [HOST1], 5, 2)
+    assert sample_pairs(many, [HOST1], 5, 1) != sample_pairs(many, [HOST1], 5, 2)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from dockmesh.core.addresses import IPV6, Address, Family
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.model import FailureCode, FailureKind, Kind, Probe, Reachability, Report, Target
-from dockmesh.core.probes.observed import Seen, seen
-from dockmesh.core.probes.probe_plan import probes
-from dockmesh.core.probes.source_check import payload, sourced
+from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, ProbeKind, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.observed import ObservedPing, parse_observed
+from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.probes.source_check import payload, with_sources
 from dockmesh.errors import HostError
 
 # As nft 1.0.6 and 1.1.7 list such a table.
@@ -39,28 +39,28 @@ LISTED = """table inet dockmesh-status-4711 {
 }"""
 
 
-def target(one: Host) -> Target:
+def target(one: Host) -> ProbeTarget:
     """What a host in its place offers: a bridge and a container of both families, as far as it has them."""
     bridge = one.bridge.ip if one.bridge else None
     bridge6 = IPv6Address(int(one.ipv6.bridge.ip)) if one.ipv6 and one.ipv6.bridge else None
     own = (one.underlay, one.ipv6.underlay if one.ipv6 else None, bridge, bridge6)
-    return Target(
+    return ProbeTarget(
         bridge,
         bridge and bridge + 1,
         bridge6=bridge6,
         container6=bridge6 and bridge6 + 1,
-        own=frozenset(each for each in own if each),
+        addresses=frozenset(each for each in own if each),
     )
 
 
 def asked(
     saw: dict[str, list[str]] | None,
-    kind: Kind = "container-container",
+    kind: ProbeKind = "container-container",
     *,
     family: Family = 4,
     among: Fleet = FLEET,
-    answer: Reachability | None = None,
-) -> Reachability:
+    answer: ProbeResult | None = None,
+) -> ProbeResult:
     """host1 probes host2, and host2 sees addresses send the sizes of others; None where it does not look."""
     probe = Probe("host1", "host2", kind, family)
     targets = {one.name: target(one) for one in among.hosts}
@@ -69,14 +69,14 @@ def asked(
     numbers = {one.name: number for number, one in enumerate(among.hosts)}
     observed = {
         "host2": frozenset(
-            Seen(ip_address(each), to, payload(replace(probe, source=whose), numbers[whose]))
+            ObservedPing(ip_address(each), to, payload(replace(probe, source=whose), numbers[whose]))
             for whose, addresses in (saw or {}).items()
             for each in addresses
         )
     }
-    answer = answer or Reachability(probe, 3, 3, probe.expected_ttl, 0.1)
-    report = Report(("host1", "host2"), (replace(answer, probe=probe),))
-    (found,) = sourced(report, among, targets, observed if saw is not None else {}).answers
+    answer = answer or ProbeResult(probe, 3, 3, probe.expected_ttl, 0.1)
+    report = ProbeReport(("host1", "host2"), (replace(answer, probe=probe),))
+    (found,) = with_sources(report, among, targets, observed if saw is not None else {}).results
     return found
 
 
@@ -86,29 +86,29 @@ def masking(*hosts: Host) -> Fleet:
 
 
 def test_what_nft_lists_is_read_by_the_bytes_each_ping_carried() -> None:
-    assert seen(Section(0, LISTED)) == {
-        Seen(ip_address("192.168.18.129"), ip_address("10.128.0.1"), 56),
-        Seen(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 59),
-        Seen(ip_address("fd00::2"), ip_address("fd00:1::1"), 56),
+    assert parse_observed(Section(0, LISTED)) == {
+        ObservedPing(ip_address("192.168.18.129"), ip_address("10.128.0.1"), 56),
+        ObservedPing(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 59),
+        ObservedPing(ip_address("fd00::2"), ip_address("fd00:1::1"), 56),
     }
-    assert seen(Section(0, "table inet x {\n\tset v4 {\n\t}\n}")) == frozenset()
+    assert parse_observed(Section(0, "table inet x {\n\tset v4 {\n\t}\n}")) == frozenset()
 
 
 def test_a_host_that_did_not_look_saw_nothing() -> None:
-    assert seen(Section(1, "nft: not found")) == frozenset()
+    assert parse_observed(Section(1, "nft: not found")) == frozenset()
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.hex()))
 def test_whatever_a_host_says_that_it_saw_is_read_or_its_failure(said: str) -> None:
     try:
-        assert all(each.source.version for each in seen(Section(0, said)))
+        assert all(each.source.version for each in parse_observed(Section(0, said)))
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
 
 
 @given(st.integers(0, 5000))
 def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int) -> None:
-    kinds: list[Kind] = ["host-bridge", "container-container"]
+    kinds: list[ProbeKind] = ["host-bridge", "container-container"]
     sizes = [payload(Probe("a", "b", kind), each) for kind in kinds for each in (number, number + 1)]
     assert len(set(sizes)) == len(sizes)
     assert max(sizes) < 400
@@ -122,7 +122,7 @@ def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int
         ("container-container", "10.128.0.2"),
     ],
 )
-def test_the_right_source_is_told_and_all_is_well(kind: Kind, source: str) -> None:
+def test_the_right_source_is_told_and_all_is_well(kind: ProbeKind, source: str) -> None:
     found = asked({"host1": [source]}, kind)
     assert (str(found.source_seen), found.ok) == (source, True)
 
@@ -135,9 +135,9 @@ def test_where_a_host_did_not_look_or_saw_nothing_of_it_nothing_is_said() -> Non
 def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() -> None:
     found = asked({"host1": ["192.168.18.128"]})
     assert str(found.source_seen) == "192.168.18.128"
-    assert found.arrives, "no change is taken back for it"
+    assert found.reply_ok, "no change is taken back for it"
     assert found.cause
-    assert (found.code, found.flaw) == (FailureCode.MASQUERADED, FailureKind.SOURCE)
+    assert (found.code, found.failure) == (FailureCode.MASQUERADED, FailureKind.SOURCE)
     assert (found.reason or "").endswith("dockmesh apply --limit host1")
 
 
@@ -145,7 +145,7 @@ def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is
     among = masking(*FLEET.hosts)
     assert asked({"host1": ["192.168.18.128"]}, among=among).ok
     shown = asked({"host1": ["10.128.0.2"]}, among=among)
-    assert (shown.code, shown.flaw) == (FailureCode.NOT_MASQUERADED, FailureKind.SOURCE)
+    assert (shown.code, shown.failure) == (FailureCode.NOT_MASQUERADED, FailureKind.SOURCE)
     assert (shown.reason or "").endswith("dockmesh apply --limit host1")
 
 
@@ -164,7 +164,7 @@ def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
 def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source: str, naming: int) -> None:
     found = asked({"host1": [source]})
     assert not found.cause
-    assert (found.code, found.flaw, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
+    assert (found.code, found.failure, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
     reason = found.reason or ""
     assert {source, "10.128.0.2"} <= set(re.findall(r"[\d.]+\d", reason))
     assert reason.endswith("dockmesh trace host1 host2")
@@ -183,9 +183,9 @@ def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
     to = IPv4Address("10.9.1.2")
 
     def told(*sources: str) -> Address | None:
-        observed = {"h1": frozenset(Seen(ip_address(each), to, 57) for each in sources)}
-        report = Report(("h0", "h1"), (Reachability(probe, 3, 3, 62, 0.1),))
-        return sourced(report, among, targets, observed).answers[0].source_seen
+        observed = {"h1": frozenset(ObservedPing(ip_address(each), to, 57) for each in sources)}
+        report = ProbeReport(("h0", "h1"), (ProbeResult(probe, 3, 3, 62, 0.1),))
+        return with_sources(report, among, targets, observed).results[0].source_seen
 
     assert told("10.9.128.2") is None, "that is the other one's"
     assert str(told("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
@@ -194,11 +194,11 @@ def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
 
 def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
     probe = Probe("host1", "host2", "container-container")
-    detour = Reachability(probe, 3, 3, 61, 0.1, FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
+    detour = ProbeResult(probe, 3, 3, 61, 0.1, FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
     found = asked({"host1": ["192.168.18.128"]}, answer=detour)
     assert (found.code, found.reason, str(found.source_seen)) == (FailureCode.TTL, detour.reason, "192.168.18.128")
     lost = asked(
-        {"host1": ["10.128.0.2"]}, answer=Reachability(probe, 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
+        {"host1": ["10.128.0.2"]}, answer=ProbeResult(probe, 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
     )
     assert lost.source_seen is None, "a reply that is lost says nothing of who asked"
 
@@ -206,16 +206,16 @@ def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
 def test_every_question_of_a_fleet_that_is_well_stays_well() -> None:
     targets = {one.name: target(one) for one in FLEET.hosts}
     numbers = {one.name: number for number, one in enumerate(FLEET.hosts)}
-    questions = list(probes(FLEET, FLEET.hosts))
-    observed: dict[str, set[Seen]] = {one.name: set() for one in FLEET.hosts}
+    questions = list(plan_probes(FLEET, FLEET.hosts))
+    observed: dict[str, set[ObservedPing]] = {one.name: set() for one in FLEET.hosts}
     for each in questions:
         here, to = targets[each.source], targets[each.target].address(each)
         source = here.container if each.kind == "container-container" else FLEET.host(each.source).underlay
         assert source
         assert to
-        observed[each.target].add(Seen(source, to, payload(each, numbers[each.source])))
-    answers = tuple(Reachability(each, 3, 3, each.expected_ttl, 0.1) for each in questions)
-    report = Report(("host1", "host2", "host3"), answers)
-    found = sourced(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
+        observed[each.target].add(ObservedPing(source, to, payload(each, numbers[each.source])))
+    answers = tuple(ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions)
+    report = ProbeReport(("host1", "host2", "host3"), answers)
+    found = with_sources(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
     assert found.ok
-    assert all(answer.source_seen for answer in found.answers)
+    assert all(answer.source_seen for answer in found.results)

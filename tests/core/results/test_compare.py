@@ -5,14 +5,14 @@ from dataclasses import replace
 import results
 
 from dockmesh.core.results.compare import compare
-from dockmesh.core.results.model import Result, Row
+from dockmesh.core.results.model import Result, ResultRow
 
 
 def with_rows(result: Result, change: dict[str, object]) -> Result:
     return replace(result, rows=tuple(replace(row, **change) for row in result.rows))  # type: ignore[arg-type]
 
 
-def ends(rows: tuple[Row, ...]) -> set[frozenset[str]]:
+def ends(rows: tuple[ResultRow, ...]) -> set[frozenset[str]]:
     return {frozenset((row.source, row.target)) for row in rows}
 
 
@@ -21,35 +21,35 @@ def test_a_result_differs_in_nothing_from_itself() -> None:
         found = compare(result, result)
         assert found.empty
         assert not found.worse
-        assert found.still == result.failing
+        assert found.still_failing == result.failed
 
 
 def test_what_was_reached_and_is_not_any_more_is_lost_and_the_way_back_is_mended() -> None:
     whole, cut = results.result(4), results.result(4, cut=["host2"])
     found = compare(whole, cut)
-    assert found.lost == cut.failing
+    assert found.lost == cut.failed
     assert found.worse
     back = compare(cut, whole)
-    assert {row.key for row in back.mended} == {row.key for row in cut.failing}
+    assert {row.key for row in back.recovered} == {row.key for row in cut.failed}
     assert not back.worse
 
 
 def test_a_host_that_can_no_longer_be_asked_makes_it_worse_and_one_that_can_again_does_not() -> None:
     whole, silent = results.result(3), results.result(3, silent={"host3": "is down"})
-    assert compare(whole, silent).silent == ("host3",)
-    assert compare(silent, whole).heard == ("host3",)
-    assert compare(silent, whole).silent == ()
+    assert compare(whole, silent).unreachable == ("host3",)
+    assert compare(silent, whole).recovered_hosts == ("host3",)
+    assert compare(silent, whole).unreachable == ()
 
 
 def test_hosts_come_and_go_and_that_alone_makes_nothing_worse() -> None:
     three, four = results.result(3), results.result(4)
     # In results.fleet the last host has no Docker: host3 gains probes, which is no host that came.
     came = compare(three, four)
-    assert (came.came, came.left) == (("host4",), ())
+    assert (came.added, came.removed) == (("host4",), ())
     assert not came.worse
     assert ends(came.new) >= {frozenset(("host1", "host4"))}
     left = compare(four, three)
-    assert (left.came, left.left) == ((), ("host4",))
+    assert (left.added, left.removed) == ((), ("host4",))
     assert {row.key for row in left.gone} == {row.key for row in came.new}
     assert not left.worse
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from refusals import lacking
 
 from dockmesh.core.planning.plan import Plan
-from dockmesh.core.results.load import read
+from dockmesh.core.results.load import load_result
 from dockmesh.errors import UsageError
 from dockmesh.report.json_documents import apply_document
 
@@ -54,12 +54,12 @@ def test_a_result_says_what_its_document_says() -> None:
 def test_the_status_in_a_document_of_apply_is_read_as_well() -> None:
     status = results.document(3)
     applied = apply_document(Plan(()), (), status)
-    assert read(json.dumps(applied), file="a") == read(json.dumps(status), file="b")
+    assert load_result(json.dumps(applied), file="a") == load_result(json.dumps(status), file="b")
 
 
 def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_over() -> None:
     probe = {"source": "a", "target": "a", "kind": "host-new", "reached": True, "sent": 3, "received": 2, "more": [1]}
-    result = read(
+    result = load_result(
         json.dumps({"format": "dockmesh/status/1", "probes": [probe], "hosts": [{"host": "a", "x": 1}], "y": {}}),
         file="a",
     )
@@ -96,7 +96,7 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
 )
 def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str, place: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read(text, file="some.json")
+        load_result(text, file="some.json")
     assert caught.value.code == "not-a-result"
     message = str(caught.value)
     assert lacking(message, f"some.json {place}") == []
@@ -108,7 +108,7 @@ def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str,
 def test_whatever_a_document_holds_it_is_read_or_refused(value: Any, key: str) -> None:
     document = results.document(2) | {key: value}
     try:
-        result = read(json.dumps(document), file="a")
+        result = load_result(json.dumps(document), file="a")
     except UsageError:
         return
     assert all(row.source.isprintable() for row in result.rows)
@@ -116,6 +116,6 @@ def test_whatever_a_document_holds_it_is_read_or_refused(value: Any, key: str) -
 
 def test_texts_of_hosts_become_one_line_that_prints_and_ends() -> None:
     result = results.result(2, silent={"host1": results.EVIL, "host2": "long " * 10_000})
-    told = [*result.errors.values(), *(row.why for row in result.failing)]
+    told = [*result.errors.values(), *(row.why for row in result.failed)]
     assert all(text.isprintable() and len(text) <= 4100 for text in told)
     assert "</script><script>alert(1)</script>" in result.errors["host1"]

@@ -58,11 +58,11 @@ def largest(seen: Evidence) -> Iterator[Step]:
         yield bad(narrow, "there", Check.MTU, _narrow(narrow, least, max(legs)))
     elif not seen.reached or (sent := seen.pinged.whole) is None:
         yield unsure(at, "there", Check.MTU, "no packet of full size was sent")
-    elif sent.remembered:
-        detail = f"the container still goes by {sent.told_mtu} bytes, which it was told within the last ten minutes"
+    elif sent.cached_pmtu:
+        detail = f"the container still goes by {sent.path_mtu} bytes, which it was told within the last ten minutes"
         yield unsure(at, "there", Check.MTU, detail)
     elif not sent.received:
-        told = f", {sent.told_mtu} at most" if sent.told_mtu else ""
+        told = f", {sent.path_mtu} at most" if sent.path_mtu else ""
         cause = f"packets of {sent.size} bytes do not get from {at.name} to {other.name}{told}"
         remedy = f"ask for an MTU of {sent.size} on all that is between the hosts"
         yield bad(at, "there", Check.MTU, Fault(FaultCode.MTU_TOO_SMALL, cause, remedy, blocks=False))
