@@ -10,9 +10,9 @@ from dockmesh.assets import template
 from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.explain.evidence import Evidence
-from dockmesh.core.explain.model import Question
+from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.forecast.impact import FORESEEN, Difference, Outlook, differences, outlook
+from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, Misprediction, mispredictions, predict_impact
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
@@ -23,8 +23,8 @@ from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
 from dockmesh.core.templates import Templates
-from dockmesh.core.trace.model import Captured
-from dockmesh.core.trace.model import Question as Traced
+from dockmesh.core.trace.model import CaptureSet
+from dockmesh.core.trace.model import TraceQuery as Traced
 from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.commit import Committer
 from dockmesh.remote.fanout import Observer, Watched
@@ -125,22 +125,22 @@ class Pipeline:
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
         return Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
 
-    def foresee(self, plan: Plan) -> Outlook | None:
+    def foresee(self, plan: Plan) -> Impact | None:
         """Who reaches whom now and after `plan`, without asking anybody again.
 
         None where it changes nothing, or the fleet is too large for that to be quick.
         """
         fleet = self._request.fleet
-        if plan.empty or len(fleet.hosts) > FORESEEN:
+        if plan.empty or len(fleet.hosts) > MAX_HOSTS:
             return None
-        return outlook(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
+        return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
-    def differences(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Difference, ...]:
+    def differences(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
         """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
         plans = {each.host: each for each in plan.hosts}
-        if len(self._request.fleet.hosts) > FORESEEN:
+        if len(self._request.fleet.hosts) > MAX_HOSTS:
             return ()
-        return tuple(differences(self._request.fleet, self._facts, plans, outcomes, report))
+        return tuple(mispredictions(self._request.fleet, self._facts, plans, outcomes, report))
 
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
@@ -186,12 +186,12 @@ class Pipeline:
         self._watched.observer.phase("probe", asked)
         return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, pairs=pairs, observe=True)
 
-    def capture(self, question: Traced) -> Captured:
+    def capture(self, question: Traced) -> CaptureSet:
         """One ping, captured wherever it should come by on its two hosts."""
         self._watched.observer.phase("capture", 2)
         return capture(self._prober, question, self._watched.observer.done)
 
-    def look(self, question: Question) -> Evidence:
+    def look(self, question: ExplainQuery) -> Evidence:
         """One probe, and what its two hosts show before and after it."""
         self._watched.observer.phase("look", 2)
         return look(self._prober, question, self._watched.observer.done)

@@ -7,9 +7,9 @@ from builders import FLEET, Said, section
 
 from dockmesh.core.explain import script
 from dockmesh.core.explain.diagnose import explain
-from dockmesh.core.explain.evidence import Evidence, Side
-from dockmesh.core.explain.model import Explained, question
-from dockmesh.core.explain.snapshot import sight
+from dockmesh.core.explain.evidence import Evidence, HostEvidence
+from dockmesh.core.explain.model import Explanation, explain_query
+from dockmesh.core.explain.snapshot import parse_snapshot
 from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Fleet
 from dockmesh.errors import HostErrorCode, HostFailure
@@ -46,23 +46,23 @@ def evidence(
 ) -> Evidence:
     """`changes` by answer: host1-find, host1-probe, host1-look, host3-find, host3-look."""
     changed, lost = changes or {}, errors or {}
-    asked = question(fleet, "host1", "host3")
+    asked = explain_query(fleet, "host1", "host3")
     sides = []
     for end in asked.ends:
         name = end.host.name
         if name in lost:
-            sides.append(Side(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
+            sides.append(HostEvidence(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
             continue
-        stood = script.stood(end, said(f"{name}-find", changed.get(f"{name}-find")))
-        seen = sight(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)
-        sides.append(Side(end, stood, seen))
-    pinged = script.pinged(said("host1-probe", changed.get("host1-probe")))
+        stood = script.parse_prepared(end, said(f"{name}-find", changed.get(f"{name}-find")))
+        seen = parse_snapshot(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)
+        sides.append(HostEvidence(end, stood, seen))
+    pinged = script.parse_ping(said("host1-probe", changed.get("host1-probe")))
     return Evidence(asked, sides[0], sides[1], pinged)
 
 
 def explained(
     changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str]
-) -> Explained:
+) -> Explanation:
     """The walk; by default the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))

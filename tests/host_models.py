@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from builders import FLEET, GENERATIONS, Said, facts, said_in
 
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.forecast.build_model import ground
-from dockmesh.core.forecast.host_model import Ground
-from dockmesh.core.forecast.predict import WAYS, Forecast
+from dockmesh.core.forecast.build_model import build_model
+from dockmesh.core.forecast.host_model import HostModel
+from dockmesh.core.forecast.predict import PROBE_ENDS, Forecast
 from dockmesh.core.netfilter.flow import host_positions
 from dockmesh.core.probes.model import ProbeKind
 
@@ -20,9 +20,9 @@ def read(state: str, **changes: Changes) -> dict[str, HostFacts]:
     return {host: facts(f"{each}_{state}", changes.get(host)) for each, host in GENERATIONS.items()}
 
 
-def grounds(state: str, **changes: Changes) -> list[Ground]:
+def grounds(state: str, **changes: Changes) -> list[HostModel]:
     """The same as packets find them."""
-    return [ground(FLEET.host(name), found) for name, found in read(state, **changes).items()]
+    return [build_model(FLEET.host(name), found) for name, found in read(state, **changes).items()]
 
 
 def swapped(name: str, section: str, old: str, new: str) -> Changes:
@@ -32,12 +32,12 @@ def swapped(name: str, section: str, old: str, new: str) -> Changes:
     return {section: before.replace(old, new)}
 
 
-def told(hosts: Sequence[Ground]) -> dict[Question, str]:
+def told(hosts: Sequence[HostModel]) -> dict[Question, str]:
     """Of every probe, `reached` or the code and the reason of what keeps it, with `?` before what may."""
     forecast = Forecast(hosts)
     answers: dict[Question, str] = {}
     for place, name in enumerate(forecast.names):
-        for kind in WAYS:
+        for kind in PROBE_ENDS:
             for state, some in forecast.states(place, kind).items():
                 for target in host_positions(some):
                     why = forecast.why(place, target, kind)
@@ -48,7 +48,7 @@ def told(hosts: Sequence[Ground]) -> dict[Question, str]:
     return answers
 
 
-def missed(hosts: Sequence[Ground]) -> dict[Question, str]:
+def missed(hosts: Sequence[HostModel]) -> dict[Question, str]:
     """As `told`, without those that are reached."""
     return {key: what for key, what in told(hosts).items() if what != "reached"}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from builders import FLEET
 
-from dockmesh.core.trace.model import Capture, Captured, Found, Point, question
+from dockmesh.core.trace.model import Capture, CaptureSet, EndpointAddress, Point, trace_query
 
 DATA = Path(__file__).parent / "data" / "trace"
 WEB1, WEB3 = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
 HOST1, HOST3 = IPv4Address("192.168.18.128"), IPv4Address("192.168.18.130")
-QUESTION = question(FLEET, "host1", "host3", run="0123456789ab", size=307)
-FOUND = {"host1": Found(WEB1, 7), "host3": Found(WEB3, 8)}
+QUESTION = trace_query(FLEET, "host1", "host3", run="0123456789ab", size=307)
+FOUND = {"host1": EndpointAddress(WEB1, 7), "host3": EndpointAddress(WEB3, 8)}
 POINTS = (
     Point("host1", "container", "eth0"),
     Point("host1", "bridge", "docker0", "02:42:02:52:38:62"),
@@ -28,13 +28,13 @@ def pcap(name: str, point: Point) -> bytes:
     return (DATA / name / f"{point.host}-{point.place}-{point.interface}.pcap").read_bytes()
 
 
-def captured(name: str, changes: Mapping[Point, bytes] | None = None, *, said: str = "") -> Captured:
+def captured(name: str, changes: Mapping[Point, bytes] | None = None, *, said: str = "") -> CaptureSet:
     """A recorded trace, with the captures of `changes` in the place of its own."""
     files = {point: pcap(name, point) for point in POINTS} | dict(changes or {})
-    return Captured(QUESTION, FOUND, tuple(Capture(point, file) for point, file in files.items()), said)
+    return CaptureSet(QUESTION, FOUND, tuple(Capture(point, file) for point, file in files.items()), said)
 
 
-def without(found: Captured, point: Point, error: str) -> Captured:
+def without(found: CaptureSet, point: Point, error: str) -> CaptureSet:
     """The same where nothing could be captured at one point."""
     captures = (Capture(replace(point, error=error), b"") if each.point == point else each for each in found.captures)
     return replace(found, captures=tuple(captures))

@@ -13,7 +13,7 @@ from dockmesh.cli.confirm import agreed, left
 from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common, terminal
 from dockmesh.cli.report_files import Views, unwritten, views
-from dockmesh.core.forecast.impact import Difference
+from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
@@ -195,7 +195,7 @@ def _show(
     words: Wording,
     outcomes: tuple[Outcome, ...],
     report: ProbeReport | None,
-    differing: tuple[Difference, ...],
+    differing: tuple[Misprediction, ...],
 ) -> None:
     out = console(sys.stdout, color=options.color)
     if report:

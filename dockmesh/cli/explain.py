@@ -6,7 +6,7 @@ from dockmesh.cli.completion import hosts
 from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.explain.diagnose import explain as walk
-from dockmesh.core.explain.model import question
+from dockmesh.core.explain.model import explain_query
 from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.console.explain import explain_document, print_explained
 from dockmesh.report.console.terminal import console
@@ -29,7 +29,7 @@ def explain(options: Options, source: str, target: str) -> int:
         raise UsageError(
             "explain goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
         )
-    asked = question(options.fleet(), source, target)
+    asked = explain_query(options.fleet(), source, target)
     with contact(options) as pipeline:
         seen = pipeline.look(asked)
     explained = walk(seen)

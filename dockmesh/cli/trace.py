@@ -9,8 +9,8 @@ import click
 from dockmesh.cli.completion import hosts
 from dockmesh.cli.open_run import contact, print_json
 from dockmesh.cli.options import Options, common
-from dockmesh.core.trace.model import Captured, question
-from dockmesh.core.trace.reconstruct import follow
+from dockmesh.core.trace.model import CaptureSet, trace_query
+from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.report.console.terminal import console
 from dockmesh.report.console.trace import print_trace, trace_document
@@ -40,14 +40,14 @@ def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
         raise UsageError(
             "trace goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
         )
-    asked = question(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
+    asked = trace_query(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
     if pcap is not None:
         _make(pcap)
     with contact(options) as pipeline:
         captured = pipeline.capture(asked)
     if pcap is not None:
         _keep(pcap, captured)
-    traced = follow(captured)
+    traced = reconstruct(captured)
     if options.json:
         print_json(trace_document(traced))
     else:
@@ -65,7 +65,7 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _keep(folder: Path, captured: Captured) -> None:
+def _keep(folder: Path, captured: CaptureSet) -> None:
     for capture in captured.captures:
         point = capture.point
         if point.error:

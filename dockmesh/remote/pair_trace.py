@@ -10,7 +10,7 @@ from typing import TypeVar
 from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Host
 from dockmesh.core.trace import script
-from dockmesh.core.trace.model import Capture, Captured, Found, Point, Question
+from dockmesh.core.trace.model import Capture, CaptureSet, EndpointAddress, Point, TraceQuery
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.probe import Prober
@@ -18,7 +18,7 @@ from dockmesh.remote.probe import Prober
 T = TypeVar("T")
 
 
-def capture(prober: Prober, question: Question, done: Callable[[str, str | None], None]) -> Captured:
+def capture(prober: Prober, question: TraceQuery, done: Callable[[str, str | None], None]) -> CaptureSet:
     """Capture the ping of `question`. Whatever goes wrong, the hosts are told to end what they began."""
     run = _Run(prober, question)
     captures: Mapping[str, tuple[Capture, ...]] = {}
@@ -34,7 +34,7 @@ def capture(prober: Prober, question: Question, done: Callable[[str, str | None]
     for host in run.hosts:
         done(host.name, str(run.errors[host.name]) if host.name in run.errors else None)
     outwards = (*captures.get(run.hosts[0].name, ()), *reversed(captures.get(run.hosts[1].name, ())))
-    return Captured(question, run.found, outwards, said, run.errors)
+    return CaptureSet(question, run.found, outwards, said, run.errors)
 
 
 @dataclass(slots=True)
@@ -42,8 +42,8 @@ class _Run:
     """What was found and begun so far, so that it can be ended. The first error of a host is the one that counts."""
 
     prober: Prober
-    question: Question
-    found: dict[str, Found] = field(default_factory=dict)
+    question: TraceQuery
+    found: dict[str, EndpointAddress] = field(default_factory=dict)
     points: dict[str, tuple[Point, ...]] = field(default_factory=dict)
     errors: dict[str, HostFailure] = field(default_factory=dict)
 
@@ -62,16 +62,16 @@ class _Run:
                 results[host.name] = result
         return results
 
-    def find(self, host: Host) -> Found:
+    def find(self, host: Host) -> EndpointAddress:
         """Find, or make, the end on that host."""
         end = next(end for end in self.question.ends if end.host == host)
-        return script.found(
+        return script.parse_endpoint_address(
             end, self._said(host, script.find_script(end, self.prober.texts, offset=self.prober.offset))
         )
 
     def begin(self, host: Host) -> tuple[Point, ...]:
         """Start the captures there, and return when they take packets."""
-        return script.points(
+        return script.parse_points(
             host, self._said(host, script.begin_script(self.question, self.found, host, self.prober.texts))
         )
 
@@ -90,7 +90,7 @@ class _Run:
         if host.name not in self.found:
             return ()
         end = script.collect_script(self.question, self.found[host.name], self.prober.texts)
-        return tuple(script.captures(self.points.get(host.name, ()), self._said(host, end)))
+        return tuple(script.parse_captures(self.points.get(host.name, ()), self._said(host, end)))
 
     def _said(self, host: Host, asked: str, *, more_s: float = 0) -> Sections:
         return split(self.prober.sessions.of(host).run(asked, timeout_s=self.prober.timeout_s + more_s))

@@ -7,7 +7,7 @@ from typing import Any
 
 from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.allocation.prefixes import Allocation
-from dockmesh.core.forecast.impact import Difference, Outlook
+from dockmesh.core.forecast.impact import Impact, Misprediction
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.onboarding.propose import Proposed
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
@@ -38,7 +38,7 @@ INIT = "dockmesh/init/1"
 PROBLEMS = "dockmesh/problems/1"
 
 
-def plan_document(plan: Plan, foreseen: Outlook | None = None) -> dict[str, Any]:
+def plan_document(plan: Plan, foreseen: Impact | None = None) -> dict[str, Any]:
     """A plan, host by host, with its summary, and what it does to reachability where that is `foreseen`."""
     changes = [change for host in plan.hosts for change in host.changes]
     counts = {action: sum(change.action == action for change in changes) for action in _ACTIONS}
@@ -59,8 +59,8 @@ def apply_document(
     plan: Plan,
     outcomes: Iterable[Outcome],
     status: dict[str, Any] | None,
-    foreseen: Outlook | None = None,
-    differing: Iterable[Difference] = (),
+    foreseen: Impact | None = None,
+    differing: Iterable[Misprediction] = (),
 ) -> dict[str, Any]:
     """A run of apply: what was planned, what came of each host, the document of who reaches whom now.
 

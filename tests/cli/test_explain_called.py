@@ -8,12 +8,12 @@ from explanations import LOST, Changes, evidence
 from fakehosts import FakeLan
 
 from dockmesh.core.explain.evidence import Evidence
-from dockmesh.core.explain.model import Question
+from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.pipeline import Pipeline
 
 
 def brought(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> None:
-    def look(_pipeline: Pipeline, question: Question) -> Evidence:
+    def look(_pipeline: Pipeline, question: ExplainQuery) -> Evidence:
         assert [end.host.name for end in question.ends] == ["host1", "host3"]
         return evidence(changes)
 

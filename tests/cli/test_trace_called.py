@@ -10,7 +10,7 @@ import pytest
 from traces import POINTS, captured
 
 from dockmesh.cli import main
-from dockmesh.core.trace.model import Capture, Captured, Question
+from dockmesh.core.trace.model import Capture, CaptureSet, TraceQuery
 from dockmesh.pipeline import Pipeline
 
 Run = Callable[..., tuple[int, str, str]]
@@ -23,11 +23,11 @@ hosts:
 
 
 @pytest.fixture
-def brought(monkeypatch: pytest.MonkeyPatch) -> list[Captured]:
+def brought(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
     """What the pipeline brings home, in the place of the hosts; each call takes one."""
-    home: list[Captured] = []
+    home: list[CaptureSet] = []
 
-    def capture(_pipeline: Pipeline, question: Question) -> Captured:
+    def capture(_pipeline: Pipeline, question: TraceQuery) -> CaptureSet:
         assert question.size in range(100, 1100)
         return home.pop()
 
@@ -37,7 +37,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> list[Captured]:
 
 @pytest.fixture
 def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], brought: list[Captured]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], brought: list[CaptureSet]
 ) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mesh.yml").write_text(TEXT)
@@ -57,7 +57,7 @@ def run(
 
 @pytest.mark.parametrize(("name", "status"), [("joined", 0), ("translated", 0), ("refused", 3), ("no_way_back", 3)])
 def test_the_exit_status_says_whether_the_reply_came_home(
-    run: Run, brought: list[Captured], name: str, status: int
+    run: Run, brought: list[CaptureSet], name: str, status: int
 ) -> None:
     brought += [captured(name), captured(name)]
     assert run("host1", "host3")[0] == status
@@ -66,7 +66,7 @@ def test_the_exit_status_says_whether_the_reply_came_home(
     assert json.loads(out)["reached"] is (status == 0)
 
 
-def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, brought: list[Captured]) -> None:
+def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, brought: list[CaptureSet]) -> None:
     brought.append(captured("joined", {POINTS[3]: b"\x00" * 40}))
     code, out, err = run("host1", "host3")
     assert (code, out) == (3, "")
@@ -74,7 +74,7 @@ def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, brought: lis
 
 
 def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
-    run: Run, brought: list[Captured], tmp_path: Path
+    run: Run, brought: list[CaptureSet], tmp_path: Path
 ) -> None:
     found = captured("joined")
     odd = replace(found.captures[0].point, interface="..$(x);\u202e")

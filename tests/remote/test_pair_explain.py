@@ -10,7 +10,7 @@ from explanations import DATA
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import question
+from dockmesh.core.explain.model import explain_query
 from dockmesh.core.model import Host
 from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
@@ -58,7 +58,7 @@ class OneHost:
 def seen(hosts: TwoHosts) -> Evidence:
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
-        return look(prober, question(FLEET, "host1", "host3"), lambda _host, _error: None)
+        return look(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
 
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:

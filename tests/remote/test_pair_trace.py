@@ -10,7 +10,7 @@ import pytest
 from builders import FLEET, section
 
 from dockmesh.core.model import Host
-from dockmesh.core.trace.model import Captured, question
+from dockmesh.core.trace.model import CaptureSet, trace_query
 from dockmesh.errors import HostErrorCode, UnreachableError
 from dockmesh.pipeline import TEXTS
 from dockmesh.remote.pair_trace import capture
@@ -18,7 +18,7 @@ from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Held
 
-ASKED = question(FLEET, "host1:web", "host3:web", run="0123456789ab", size=307)
+ASKED = trace_query(FLEET, "host1:web", "host3:web", run="0123456789ab", size=307)
 ADDRESS = {"host1": "10.128.0.2", "host3": "10.128.32.2"}
 
 
@@ -76,14 +76,14 @@ class OneHost:
                 yield from ((f"capture.{number}", b64encode(b"x").decode()) for number in (1, 2))
 
 
-def captured(hosts: TwoHosts) -> tuple[Captured, list[tuple[str, str | None]]]:
+def captured(hosts: TwoHosts) -> tuple[CaptureSet, list[tuple[str, str | None]]]:
     told: list[tuple[str, str | None]] = []
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
         return capture(prober, ASKED, lambda host, error: told.append((host, error))), told
 
 
-def codes(found: Captured) -> dict[str, str]:
+def codes(found: CaptureSet) -> dict[str, str]:
     return {host: failure.code for host, failure in found.errors.items()}
 
 
@@ -94,7 +94,7 @@ def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None
     assert hosts.ended == {"host1", "host3"}
     order = [(each.point.host, each.point.place) for each in found.captures]
     assert order == [("host1", "container"), ("host1", "uplink"), ("host3", "uplink"), ("host3", "container")]
-    assert (found.said, found.errors) == ("sent", {})
+    assert (found.ping_output, found.errors) == ("sent", {})
     assert told == [("host1", None), ("host3", None)]
 
 

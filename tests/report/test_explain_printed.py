@@ -7,14 +7,14 @@ from io import StringIO
 from explanations import explained
 from printed import Paper
 
-from dockmesh.core.explain.model import Explained
+from dockmesh.core.explain.model import Explanation
 from dockmesh.report.console.explain import explain_document, print_explained
 from dockmesh.report.console.terminal import console
 
 STOPPED = {"host3-look": {"docker": "stopped"}}
 
 
-def shown(found: Explained, *, width: int = 160, verbose: bool = False) -> list[str]:
+def shown(found: Explanation, *, width: int = 160, verbose: bool = False) -> list[str]:
     stream = StringIO()
     out = console(stream)
     out.width = width

@@ -3,24 +3,24 @@
 from printed import Line, Paper, figures, line
 from rich.text import Text
 
-from dockmesh.core.forecast.impact import Outlook, Shift
+from dockmesh.core.forecast.impact import Impact, ImpactRow
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.report.console.forecast import outlook_document, print_outlook
 
 
-def printed(*shifts: Shift) -> Paper:
+def printed(*shifts: ImpactRow) -> Paper:
     """On a terminal that folds nothing, for the sake of the colours."""
     paper = Paper(1000, terminal=True)
     after = {"reached": 7, "failing": 2, "unknown": 1}
-    print_outlook(paper.out, Outlook({**after, "reached": 3}, after, shifts))
+    print_outlook(paper.out, Impact({**after, "reached": 3}, after, shifts))
     return paper
 
 
 def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_lost_comes_first() -> None:
     paper = printed(
-        Shift("a", "host-bridge", ("b", "c"), "failing", "reached"),
-        Shift("a", "host-container", ("b", "c"), "failing", "reached"),
-        Shift(
+        ImpactRow("a", "host-bridge", ("b", "c"), "failing", "reached"),
+        ImpactRow("a", "host-container", ("b", "c"), "failing", "reached"),
+        ImpactRow(
             "b",
             "host-bridge",
             tuple("cdefghij"),
@@ -28,8 +28,10 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
             "failing",
             Reason(ReasonCode.NO_ROUTE, "b has no route there"),
         ),
-        Shift("c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")),
-        Shift("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
+        ImpactRow(
+            "c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")
+        ),
+        ImpactRow("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
     )
     gist, *lines = paper.lines
     assert figures(gist) == ["7", "10", "3"], "after it, of how many, and now"
@@ -49,11 +51,11 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
 
 def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
     shifts = (
-        Shift("a", "host-bridge", ("b",), "failing", "reached"),
-        Shift("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
+        ImpactRow("a", "host-bridge", ("b",), "failing", "reached"),
+        ImpactRow("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
     )
     counts = {"reached": 1, "failing": 0, "unknown": 0}
-    document = outlook_document(Outlook(counts, counts, shifts))
+    document = outlook_document(Impact(counts, counts, shifts))
     keys = ["source", "kind", "targets", "before", "after", "code", "reason"]
     assert [list(row) for row in (*document["gained"], *document["lost"])] == [keys, keys]
     assert [(row["code"], row["reason"]) for row in document["gained"]] == [(None, None)]
@@ -61,7 +63,7 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
 
 
 def test_many_lines_are_counted() -> None:
-    lines = printed(*(Shift(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
+    lines = printed(*(ImpactRow(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
     assert len(lines) == 14
     assert [line(each).sources for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
     assert lines[-1].startswith("  + ")

@@ -8,15 +8,15 @@ import pytest
 from printed import Paper, figures
 from traces import POINTS, captured, without
 
-from dockmesh.core.trace.model import Captured
-from dockmesh.core.trace.reconstruct import follow
+from dockmesh.core.trace.model import CaptureSet
+from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.errors import HostFailure
 from dockmesh.report.console.trace import print_trace, trace_document
 
 
-def printed(found: Captured, width: int | None = None) -> Paper:
+def printed(found: CaptureSet, width: int | None = None) -> Paper:
     paper = Paper(width)
-    print_trace(paper.out, follow(found))
+    print_trace(paper.out, reconstruct(found))
     return paper
 
 
@@ -32,7 +32,7 @@ def hops(lines: list[str]) -> list[tuple[str, ...]]:
 
 
 def test_the_document_is_the_contracts() -> None:
-    document = json.loads(json.dumps(trace_document(follow(captured("translated")))))
+    document = json.loads(json.dumps(trace_document(reconstruct(captured("translated")))))
     assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "code", "verdict"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
     assert (document["reached"], document["code"]) == (True, "source-rewritten")
@@ -50,7 +50,7 @@ def test_the_document_is_the_contracts() -> None:
 
 def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_why() -> None:
     failed = replace(captured("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
-    document = trace_document(follow(failed))
+    document = trace_document(reconstruct(failed))
     assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
     assert document["errors"] == [{"host": "host3", "code": "capture-failed", "error": "no tcpdump"}]
     assert document["code"] == "not-captured"
@@ -66,7 +66,7 @@ def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int
         ("host1", "eth0", "192.168.18.128", "10.128.32.2", "63"),
         ("host1", "docker0", "10.128.32.2", "10.128.0.2", "62"),
     ]
-    document = trace_document(follow(captured("translated")))
+    document = trace_document(reconstruct(captured("translated")))
     assert [cells[:5] for cells in found] == [
         (hop["host"], hop["interface"], hop["source"], hop["destination"], str(hop["ttl"]))
         for hop in (*document["request"], *document["reply"])
@@ -81,7 +81,7 @@ def test_people_see_where_the_packet_was_not_seen_any_more(width: int | None) ->
     missed = [line for line in lines if "✗" in line]
     assert [line.split()[:3] for line in missed] == [["host3", "docker0", "✗"]]
     assert titles(lines) == [("host1", "host3")], "there is no reply"
-    verdict = trace_document(follow(captured("refused")))["verdict"]
+    verdict = trace_document(reconstruct(captured("refused")))["verdict"]
     assert " ".join(lines).endswith(f" {verdict}")
     assert re.findall(r"host\d", verdict.partition(";")[0]) == ["host3"], "it is lost there"
     assert paper.colours[-1] == {"red"}
@@ -91,7 +91,7 @@ def test_a_packet_that_circles_is_shown_in_part() -> None:
     lines = printed(captured("circling")).lines
     assert len(lines) < 40
     (rest,) = (line for line in lines if line.startswith("…"))
-    assert figures(rest) == [str(len(follow(captured("circling")).request.hops) - len(hops(lines)))]
+    assert figures(rest) == [str(len(reconstruct(captured("circling")).request.hops) - len(hops(lines)))]
 
 
 def test_what_hosts_say_cannot_steer_the_terminal() -> None:

@@ -4,80 +4,80 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from dockmesh.core.explain.evidence import Evidence, Side, coming, leaving
+from dockmesh.core.explain.evidence import Evidence, HostEvidence, inbound, outbound
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import Check, Explained, Fault, Step, Way
+from dockmesh.core.explain.model import Check, Direction, Explanation, Fault, Step
 from dockmesh.core.explain.steps import firewall, host, packets, routing
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter.counters import in_chain, packets_from
 
 
-def explain(seen: Evidence) -> Explained:
+def explain(seen: Evidence) -> Explanation:
     """Go the way; of several faults the first one on it is the cause."""
     steps = tuple(_judged(step, reached=seen.reached) for step in _steps(seen))
     fault = _cause(steps)
     if fault is None and not seen.reached:
         fault = _unexplained(seen)
     errors = {side.name: side.error for side in (seen.source, seen.target) if side.error}
-    ends = str(seen.source.end), str(seen.target.end)
-    return Explained(*ends, seen.reached, (*steps, _probe(seen)), fault, errors)
+    ends = str(seen.source.endpoint), str(seen.target.endpoint)
+    return Explanation(*ends, seen.reached, (*steps, _probe(seen)), fault, errors)
 
 
 def _steps(seen: Evidence) -> Iterator[Step]:
     source, target = seen.source, seen.target
-    yield from _begin(source, target)
-    yield from _arrive(target, source)
+    yield from _source_out(source, target)
+    yield from _target_in(target, source)
     yield from packets.source_address(seen)
-    yield from packets.largest(seen)
-    yield from _answer(target, source, masked=seen.masked)
-    yield from _come_home(source, target)
+    yield from packets.full_size(seen)
+    yield from _target_out(target, source, masked=seen.source_nat)
+    yield from _source_in(source, target)
 
 
-def _begin(at: Side, other: Side) -> Iterator[Step]:
-    way: Way = "there"
+def _source_out(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
+    way: Direction = "there"
     yield from host.login(at, other, way)
-    if at.sight is None:
+    if at.snapshot is None:
         return
-    yield from host.docker(at, at.sight, way)
-    yield from host.bridge(at, at.sight, way)
-    yield from host.container(at, at.sight, way)
-    yield from host.forwarding(at, at.sight, way, at.bridge)
-    yield from routing.uplink(at, at.sight, way)
-    yield from routing.route(at, other, at.sight, way)
-    yield from firewall.sending(at, other, at.sight, leaving(at, other), way)
-    yield from routing.neighbour(at, other, at.sight, way)
+    yield from host.docker(at, at.snapshot, way)
+    yield from host.bridge(at, at.snapshot, way)
+    yield from host.container(at, at.snapshot, way)
+    yield from host.forwarding(at, at.snapshot, way, at.bridge)
+    yield from routing.uplink(at, at.snapshot, way)
+    yield from routing.route(at, other, at.snapshot, way)
+    yield from firewall.sending(at, other, at.snapshot, outbound(at, other), way)
+    yield from routing.neighbour(at, other, at.snapshot, way)
 
 
-def _arrive(at: Side, other: Side) -> Iterator[Step]:
-    way: Way = "there"
+def _target_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
+    way: Direction = "there"
     yield from host.login(at, other, way)
-    if at.sight is None:
+    if at.snapshot is None:
         return
-    yield from routing.uplink(at, at.sight, way)
-    yield from host.docker(at, at.sight, way)
-    yield from host.bridge(at, at.sight, way)
-    yield from host.container(at, at.sight, way)
-    yield from host.forwarding(at, at.sight, way, at.uplink)
-    yield from routing.entry(at, other, at.sight, way)
-    yield from firewall.receiving(at, other, at.sight, coming(at, other), way)
+    yield from routing.uplink(at, at.snapshot, way)
+    yield from host.docker(at, at.snapshot, way)
+    yield from host.bridge(at, at.snapshot, way)
+    yield from host.container(at, at.snapshot, way)
+    yield from host.forwarding(at, at.snapshot, way, at.uplink)
+    yield from routing.ingress(at, other, at.snapshot, way)
+    yield from firewall.receiving(at, other, at.snapshot, inbound(at, other), way)
 
 
-def _answer(at: Side, other: Side, *, masked: bool) -> Iterator[Step]:
-    way: Way = "back"
-    if at.sight is None:
+def _target_out(at: HostEvidence, other: HostEvidence, *, masked: bool) -> Iterator[Step]:
+    way: Direction = "back"
+    if at.snapshot is None:
         return
     if not masked:
-        yield from routing.route(at, other, at.sight, way)
-    yield from firewall.sending(at, other, at.sight, leaving(at, other), way)
-    yield from routing.neighbour(at, other, at.sight, way)
+        yield from routing.route(at, other, at.snapshot, way)
+    yield from firewall.sending(at, other, at.snapshot, outbound(at, other), way)
+    yield from routing.neighbour(at, other, at.snapshot, way)
 
 
-def _come_home(at: Side, other: Side) -> Iterator[Step]:
-    way: Way = "back"
-    if at.sight is None:
+def _source_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
+    way: Direction = "back"
+    if at.snapshot is None:
         return
-    yield from routing.entry(at, other, at.sight, way)
-    yield from firewall.receiving(at, other, at.sight, coming(at, other), way)
+    yield from routing.ingress(at, other, at.snapshot, way)
+    yield from firewall.receiving(at, other, at.snapshot, inbound(at, other), way)
 
 
 def _judged(step: Step, *, reached: bool) -> Step:
@@ -96,9 +96,9 @@ def _cause(steps: Sequence[Step]) -> Fault | None:
 def _unexplained(seen: Evidence) -> Fault:
     """All is as it should be, and the probe is lost: the counters tell on which side of the wire."""
     source, target = seen.source, seen.target
-    trace = f"dockmesh trace {source.end} {target.end}"
+    trace = f"dockmesh trace {source.endpoint} {target.endpoint}"
     networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
-    rules = in_chain(target.sight.rules, "filter", FORWARD_CHAIN) if target.sight else []
+    rules = in_chain(target.snapshot.rules, "filter", FORWARD_CHAIN) if target.snapshot else []
     if any(packets_from(rules, network) for network in networks):
         cause = f"{target.name} hands it to {target.address}, which does not answer: a firewall of its own, perhaps"
         return Fault(FaultCode.NO_ANSWER, cause, trace)
@@ -110,6 +110,6 @@ def _unexplained(seen: Evidence) -> Fault:
 
 
 def _probe(seen: Evidence) -> Step:
-    ttl = f" with TTL {seen.pinged.ttl}" if seen.pinged.ttl is not None else ""
-    got = f"{seen.pinged.received} replies from {seen.target.address}{ttl}"
+    ttl = f" with TTL {seen.ping.ttl}" if seen.ping.ttl is not None else ""
+    got = f"{seen.ping.received} replies from {seen.target.address}{ttl}"
     return Step(seen.source.name, "back", Check.PROBE, ok=seen.reached, detail=got)

@@ -8,10 +8,10 @@ from typing import Literal
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.model import Fleet
 from dockmesh.core.text import quoted
-from dockmesh.core.trace.model import Endpoint, endpoint
+from dockmesh.core.trace.model import Endpoint, parse_endpoint
 from dockmesh.errors import HostFailure, UsageCode, UsageError
 
-Way = Literal["there", "back"]
+Direction = Literal["there", "back"]
 
 
 class Check(StrEnum):
@@ -37,7 +37,7 @@ class Check(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ExplainQuery:
     """From where to where."""
 
     fleet: Fleet
@@ -69,7 +69,7 @@ class Step:
     """One thing that was looked at, in the order of the way. `ok` is None where it cannot be said."""
 
     host: str
-    way: Way
+    direction: Direction
     check: Check
     ok: bool | None
     detail: str
@@ -77,7 +77,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Explanation:
     """All steps, whether the probe came home, and what is to blame if anything is.
 
     `errors` are those of hosts that could not be looked at.
@@ -91,13 +91,13 @@ class Explained:
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
-def question(fleet: Fleet, source: str, target: str) -> Question:
+def explain_query(fleet: Fleet, source: str, target: str) -> ExplainQuery:
     """The way between two ends as they are written on the command line.
 
     Raises:
         UsageError: as `endpoint`, or both are on one host.
     """
-    asked = Question(fleet, endpoint(fleet, source), endpoint(fleet, target))
+    asked = ExplainQuery(fleet, parse_endpoint(fleet, source), parse_endpoint(fleet, target))
     if asked.source.host == asked.target.host:
         raise UsageError(
             f"{quoted(source)} and {quoted(target)} are on one host: the way between two is explained",

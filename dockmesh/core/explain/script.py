@@ -10,8 +10,8 @@ from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
 from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
 from dockmesh.core.templates import Templates
-from dockmesh.core.trace.model import Endpoint, Found
-from dockmesh.core.trace.script import found
+from dockmesh.core.trace.model import Endpoint, EndpointAddress
+from dockmesh.core.trace.script import parse_endpoint_address
 from dockmesh.errors import HostError
 
 # Three pings a fifth of a second apart, one second each; twice, for the large ones.
@@ -27,19 +27,19 @@ _SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Pinged:
+class PingResult:
     """What came of the probe. `whole`: of the packets of full size, None where none were sent."""
 
     received: int
     ttl: int | None = None
-    whole: FullSizePing | None = None
+    full_size: FullSizePing | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stood:
+class PreparedEnd:
     """An end before the probe: where it is, or what stands in for it and why; and the rules' counters."""
 
-    found: Found
+    address: EndpointAddress
     missing: str | None
     before: Sections
 
@@ -53,37 +53,37 @@ def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     return _script(texts, *lines, "count before")
 
 
-def stood(end: Endpoint, sections: Sections) -> Stood:
+def parse_prepared(end: Endpoint, sections: Sections) -> PreparedEnd:
     """Read the answer of `find_script`."""
     try:
-        return Stood(found(end, sections), None, sections)
+        return PreparedEnd(parse_endpoint_address(end, sections), None, sections)
     except HostError as error:
-        return Stood(Found(stand_in(end.host)), str(error), sections)
+        return PreparedEnd(EndpointAddress(fallback_address(end.host)), str(error), sections)
 
 
-def stand_in(host: Host) -> IPv4Address:
+def fallback_address(host: Host) -> IPv4Address:
     """What is asked of a host that has nothing to be probed."""
     return host.bridge.ip if host.bridge else host.underlay
 
 
-def probe_script(here: Found, far: IPv4Address, texts: Templates) -> str:
+def probe_script(here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
     """The script that pings; with large packets, if small ones are answered."""
     small = join(("ping_far", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
     large = join(("full_size", *map(str, (here.pid, here.address, far))))
     return _script(texts, f"section ping {small}", f"section full {large}")
 
 
-def pinged(sections: Sections) -> Pinged:
+def parse_ping(sections: Sections) -> PingResult:
     """Read the answer of `probe_script`."""
     small, large = sections["ping"].text, sections["full"].text
     counts, size, seen = _RECEIVED.search(small), _SIZE.search(large), _TTL.search(small)
     received = int(counts[1]) if counts else 0
-    return Pinged(
+    return PingResult(
         received, int(seen[1]) if seen else None, parse_full_size(int(size[1]), large) if received and size else None
     )
 
 
-def look_script(host: Host, peer: Host, here: Found, far: IPv4Address, texts: Templates) -> str:
+def snapshot_script(host: Host, peer: Host, here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
     """The script that counts again, looks at everything else, and releases what was made for the probe."""
     words = (here.pid, here.address, host.underlay, peer.underlay, far)
     release = [f"section release release {here.pid}"] if here.held else []

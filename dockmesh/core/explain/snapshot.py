@@ -38,7 +38,7 @@ class ListedRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class ContainerLink:
     """A container's interface, the bridge its other end is in, and the container's default gateway."""
 
     link: Link
@@ -47,7 +47,7 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class HostSnapshot:
     """A host. `way_out` and `way_in` are the kernel's decisions, or its words where it refuses.
 
     `docker` is a version, `stopped` or `absent`; `policy` the routing rules that are not in every Linux; `lan` whether
@@ -61,18 +61,18 @@ class Sight:
     neighbours: Mapping[IPv4Address, Neighbour]
     routes: tuple[ListedRoute, ...]
     policy: tuple[str, ...]
-    switches: Mapping[str, InterfaceSysctls]
+    sysctls: Mapping[str, InterfaceSysctls]
     lan: bool
-    way_out: PeerRoute | str
-    way_in: PeerRoute | str
-    leg: Leg | None
+    route_out: PeerRoute | str
+    route_in: PeerRoute | str
+    container_link: ContainerLink | None
     rules: tuple[CountedRule, ...]
     source_nat: SourceNat | None
     rulesets: tuple[Section, Section]
-    filtered: int
+    rp_filter_drops: int
 
     @property
-    def nftables(self) -> bool:
+    def docker_uses_nftables(self) -> bool:
         """Whether Docker writes its rules with nftables itself."""
         return any(line.startswith(f"table {DOCKERS} ") for line in self.rulesets[1].lines())
 
@@ -81,7 +81,7 @@ class Sight:
         return next((device for device, each in self.addresses if each.ip == address), None)
 
 
-def sight(sections: Sections, before: Sections) -> Sight:
+def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
     """Read the answer of `look`; `before` has the rules as they were before the probe.
 
     Raises:
@@ -89,22 +89,22 @@ def sight(sections: Sections, before: Sections) -> Sight:
     """
     with parsing("what the host shows"):
         rulesets = before["before.ruleset"], sections["after.ruleset"]
-        return Sight(
+        return HostSnapshot(
             docker=sanitize(sections["docker"].text),
             addresses=tuple(map(parse_address_line, sections["addresses"].lines())),
             links=parse_links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(parse_kernel_route(line), _words(line)) for line in sections["routes"].lines()),
             policy=tuple(map(sanitize, sections["policy"].lines())),
-            switches=dict(map(parse_sysctls, sections["switches"].lines())),
+            sysctls=dict(map(parse_sysctls, sections["switches"].lines())),
             lan=sections["lan"].status == 0,
-            way_out=_decided(sections["way_out"]),
-            way_in=_decided(sections["way_in"]),
-            leg=_leg(sections) if "leg" in sections else None,
+            route_out=_decided(sections["way_out"]),
+            route_in=_decided(sections["way_in"]),
+            container_link=_leg(sections) if "leg" in sections else None,
             rules=(*counted(before["before.rules"], sections["after.rules"]), *mark_rules(*rulesets)),
             source_nat=next(parse_nft_table(sections["source_nat"]), None),
             rulesets=rulesets,
-            filtered=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
+            rp_filter_drops=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
         )
 
 
@@ -137,12 +137,14 @@ def _decided(section: Section) -> PeerRoute | str:
     return parse_peer_route(lines[0].split("\\", 1)[0])[1]
 
 
-def _leg(sections: Sections) -> Leg | None:
+def _leg(sections: Sections) -> ContainerLink | None:
     name, bridge = sections["leg"].text.split()
     link = parse_links(sections["container.links"].lines()).get(name)
     if link is None:
         return None
-    return Leg(link, None if bridge == _NONE else sanitize(bridge), _gateway(sections["container.routes"].lines()))
+    return ContainerLink(
+        link, None if bridge == _NONE else sanitize(bridge), _gateway(sections["container.routes"].lines())
+    )
 
 
 def _gateway(lines: Sequence[str]) -> Address | None:

@@ -7,8 +7,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import METRIC, PROTOCOL, KernelRoute
-from dockmesh.core.forecast.docker_restart import restarted
-from dockmesh.core.forecast.host_model import Ground, Road
+from dockmesh.core.forecast.docker_restart import after_restart
+from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.flow import address_range
@@ -21,39 +21,39 @@ from dockmesh.core.state.resources import Chain, DockerNetworking, HostState, Ro
 _FEWEST = 4
 
 
-def unread(host: Host, why: str) -> Ground:
+def unknown_host(host: Host, why: str) -> HostModel:
     """A host of which nothing is known but what it should be."""
     first = next(host.prefix.hosts()) if host.prefix else None
     unclear = Reason(ReasonCode.NOT_READ, why)
-    return Ground(host, unclear, host.bridge.ip if host.bridge else first, _free(host.bridge))
+    return HostModel(host, unclear, host.bridge.ip if host.bridge else first, _free(host.bridge))
 
 
-def ground(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> Ground:
+def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> HostModel:
     """The host as it was read, with those changes made to it."""
     state = _after(facts.actual, changes)
     restart = next((each for each in changes if isinstance(each.resource, DockerNetworking)), None)
     addresses = tuple((device, each) for device, each in facts.addresses if isinstance(each, IPv4Interface))
-    found = Ground(
+    found = HostModel(
         host,
         _unclear(facts, state),
         addresses=addresses,
         links=facts.links,
-        switches=facts.settings.sysctls,
-        firewall=build_ruleset(facts.settings.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
-        others=facts.settings.foreign_nft,
+        sysctls=facts.settings.sysctls,
+        iptables=build_ruleset(facts.settings.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
+        foreign_nft=facts.settings.foreign_nft,
         firewalld=facts.settings.firewalld,
-        keeps=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
+        source_nat=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]
     running = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
     if restart and state.docker and state.docker.address:
-        found, running = restarted(found, facts, state.docker.address)
+        found, running = after_restart(found, facts, state.docker.address)
         link = KernelRoute(state.docker.address.network, None, DOCKER_BRIDGE, "kernel", 0)
         routes = [*(each for each in routes if not _of_docker0(each)), link]
-    wall = _walled(found.firewall, changes)
+    wall = _walled(found.iptables, changes)
     container = running[0] if running else _free(host.bridge)
     roads = tuple(_roads([*routes, *map(_owned, state.of(Route))]))
-    return replace(found, bridge=_bridge(found), container=container, roads=roads, firewall=wall)
+    return replace(found, bridge=_bridge(found), container=container, routes=roads, iptables=wall)
 
 
 def _after(state: HostState, changes: Sequence[Change]) -> HostState:
@@ -72,7 +72,7 @@ def _unclear(facts: HostFacts, state: HostState) -> Reason | None:
     return Reason(ReasonCode.UNPREDICTABLE, unclear) if unclear else None
 
 
-def _bridge(at: Ground) -> IPv4Address | None:
+def _bridge(at: HostModel) -> IPv4Address | None:
     """What a probe of the bridge is sent to: without Docker, the address that the host has in its prefix."""
     if at.host.docker:
         return at.host.bridge.ip if at.host.bridge else None
@@ -96,11 +96,11 @@ def _owned(route: Route) -> KernelRoute:
     return KernelRoute(route.prefix, route.next_hop, route.device, PROTOCOL, METRIC)
 
 
-def _roads(routes: Sequence[KernelRoute]) -> Iterator[Road]:
+def _roads(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:
     best_first = sorted(routes, key=lambda each: (-each.prefix.prefixlen, each.metric))
     for each in best_first:
         if isinstance(each.prefix, IPv4Network):
-            yield Road(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
+            yield RouteEntry(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
 
 
 def _walled(wall: IptablesRuleset, changes: Sequence[Change]) -> IptablesRuleset:

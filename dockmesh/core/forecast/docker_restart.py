@@ -6,12 +6,12 @@ from ipaddress import IPv4Address, IPv4Interface
 
 from dockmesh.core.addresses import host_network
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 
 
-def restarted(at: Ground, facts: HostFacts, bridge: IPv4Interface) -> tuple[Ground, list[IPv4Address]]:
+def after_restart(at: HostModel, facts: HostFacts, bridge: IPv4Interface) -> tuple[HostModel, list[IPv4Address]]:
     """The host with docker0 on that address, and the addresses of the containers that are there then."""
     running = [each for each in (facts.docker.containers if facts.docker else ()) if each.address]
     stay = [each.address for each in running if each.address and not each.auto_remove]
@@ -21,19 +21,19 @@ def restarted(at: Ground, facts: HostFacts, bridge: IPv4Interface) -> tuple[Grou
     if at.docker0:
         words[str(at.docker0.network)] = str(bridge.network)
     gone = {str(host_network(each.address)) for each in running if each.address and each.address not in moved}
-    chains = {place: tuple(_followed(rules, words, gone)) for place, rules in at.firewall.chains.items()}
+    chains = {place: tuple(_followed(rules, words, gone)) for place, rules in at.iptables.chains.items()}
     others = tuple(each for each in at.addresses if each[0] != DOCKER_BRIDGE)
     now = replace(
-        at, addresses=(*others, (DOCKER_BRIDGE, bridge)), firewall=IptablesRuleset(chains, at.firewall.policies)
+        at, addresses=(*others, (DOCKER_BRIDGE, bridge)), iptables=IptablesRuleset(chains, at.iptables.policies)
     )
-    return now if at.switch("all").forwarding else _opened(now), list(moved.values())
+    return now if at.interface_sysctls("all").forwarding else _opened(now), list(moved.values())
 
 
-def _opened(at: Ground) -> Ground:
+def _opened(at: HostModel) -> HostModel:
     """Docker lets a host forward that did not, and closes it then."""
-    policies = {**at.firewall.policies, ("filter", "FORWARD"): "DROP"}
-    switches = {device: replace(each, forwarding=True) for device, each in at.switches.items()}
-    return replace(at, switches=switches, firewall=IptablesRuleset(at.firewall.chains, policies))
+    policies = {**at.iptables.policies, ("filter", "FORWARD"): "DROP"}
+    switches = {device: replace(each, forwarding=True) for device, each in at.sysctls.items()}
+    return replace(at, sysctls=switches, iptables=IptablesRuleset(at.iptables.chains, policies))
 
 
 def _followed(rules: Sequence[str], words: Mapping[str, str], gone: Collection[str]) -> Iterator[str]:

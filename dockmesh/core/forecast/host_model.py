@@ -19,7 +19,7 @@ _OFF = InterfaceSysctls(0, forwarding=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Road:
+class RouteEntry:
     """A route, ready to be compared: `hop` is its next hop as a number."""
 
     route: KernelRoute
@@ -28,7 +28,7 @@ class Road:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class HostModel:
     """A host as packets of IPv4 find it. `unclear`: why nothing can be said of it.
 
     `bridge` and `container` are what probes of it ask for. `others`: rules that are not walked. Roads come in the order
@@ -41,11 +41,11 @@ class Ground:
     container: IPv4Address | None = None
     addresses: tuple[tuple[str, IPv4Interface], ...] = ()
     links: Mapping[str, Link] = field(default_factory=dict)
-    switches: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
-    roads: tuple[Road, ...] = ()
-    firewall: IptablesRuleset = field(default_factory=IptablesRuleset)
-    keeps: SourceNat | None = None
-    others: tuple[str, ...] = ()
+    sysctls: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
+    routes: tuple[RouteEntry, ...] = ()
+    iptables: IptablesRuleset = field(default_factory=IptablesRuleset)
+    source_nat: SourceNat | None = None
+    foreign_nft: tuple[str, ...] = ()
     firewalld: FirewalldRuleset = field(default_factory=dict)
 
     @property
@@ -58,6 +58,6 @@ class Ground:
         """The interface with the address that peers have as next hop."""
         return next((device for device, each in self.addresses if each.ip == self.host.underlay), None)
 
-    def switch(self, device: str) -> InterfaceSysctls:
+    def interface_sysctls(self, device: str) -> InterfaceSysctls:
         """The switches of an interface; of one that is new, those it will get."""
-        return self.switches.get(device) or self.switches.get("default", _OFF)
+        return self.sysctls.get(device) or self.sysctls.get("default", _OFF)

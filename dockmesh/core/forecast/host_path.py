@@ -6,8 +6,8 @@ from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
 from dockmesh.core.addresses import Network
-from dockmesh.core.forecast.host_model import Ground
-from dockmesh.core.forecast.route_lookup import Exit, Led, inside_bridge, led, unlike
+from dockmesh.core.forecast.host_model import HostModel
+from dockmesh.core.forecast.route_lookup import Egress, RouteLookup, inside_bridge, lookup, rp_filter_failures
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.firewalld import Hook, rejections
@@ -25,14 +25,14 @@ from dockmesh.core.netfilter.iptables_tables import filter_packets, masqueraded_
 from dockmesh.core.netfilter.verdicts import EgressResult, PacketVerdicts, Reason, ReasonCode
 
 
-class Site:
+class HostPath:
     """One host at its place in the fleet."""
 
-    def __init__(self, ground: Ground, place: int, book: FleetAddresses) -> None:
+    def __init__(self, ground: HostModel, place: int, book: FleetAddresses) -> None:
         self._ground, self._book = ground, book
         self._place, self._own = place, 1 << place
         self.name = ground.host.name
-        self._led: dict[Role, Led] = {}
+        self._led: dict[Role, RouteLookup] = {}
         self._doubts = tuple(self._doubted())
         self.out, self.into, self.own = cache(self._out), cache(self._into), cache(self._within)
 
@@ -109,7 +109,7 @@ class Site:
 
     def _doubted(self) -> Iterator[tuple[int, Reason]]:
         """What rules that are not walked may be about: where they name this host, all packets."""
-        for rule in self._ground.others:
+        for rule in self._ground.foreign_nft:
             hosts = hosts_named(rule, self._book.far.values())
             every = hosts is None or bool(hosts & self._own)
             why = Reason(ReasonCode.NFT_RULE, f"{self.name} may refuse it by nft: {sanitize(rule)}")
@@ -130,40 +130,40 @@ class Site:
         """Whether there is one, and the host forwards to it or from it what comes in there."""
         at = self._ground
         link = at.links.get(DOCKER_BRIDGE)
-        road = next((each for each in at.roads if at.container and at.container in each.route.prefix), None)
+        road = next((each for each in at.routes if at.container and at.container in each.route.prefix), None)
         if at.container is None or (link and not link.up):
             sieve.block(sieve.left, Reason(ReasonCode.NO_CONTAINER, f"{self.name} has no container on its docker0"))
         elif road is None or (road.route.device, road.hop) != (DOCKER_BRIDGE, None):
             why = f"{self.name} does not lead what is for {at.container} to docker0"
             sieve.block(sieve.left, Reason(ReasonCode.CONTAINER_ROUTE_WRONG, why))
-        if came_in and not at.switch(came_in).forwarding:
+        if came_in and not at.interface_sysctls(came_in).forwarding:
             why = f"{self.name} forwards nothing that comes in by {came_in}"
             sieve.block(sieve.left, Reason(ReasonCode.IP_FORWARD_OFF, why))
 
     # --- roads --------------------------------------------------------------------------------------------------------
 
-    def _roads(self, role: Role) -> Led:
+    def _roads(self, role: Role) -> RouteLookup:
         """Where the host sends packets for the others."""
         if role not in self._led:
             far = self._book.far[role]
             hosts = far.all & ~self._own
-            self._led[role] = led(self._ground, far, hosts, self._book.owners, role)
+            self._led[role] = lookup(self._ground, far, hosts, self._book.owners, role)
         return self._led[role]
 
-    def _lead(self, sieve: PacketVerdicts, to: Role, *, reply: bool) -> Mapping[Exit, int]:
+    def _lead(self, sieve: PacketVerdicts, to: Role, *, reply: bool) -> Mapping[Egress, int]:
         """The packets that are led right, by how they leave; all others are sieved out."""
         roads = self._roads(to)
-        for hosts, why in (*roads.stops, *(roads.astray if reply else ())):
+        for hosts, why in (*roads.blocked, *(roads.via_other if reply else ())):
             # Whoever gets an answer astray may pass it on; its TTL would show that, and the probe fail by it.
             sieve.block(hosts, why)
-        for hosts, why in (*roads.doubts, *(() if reply else roads.astray)):
+        for hosts, why in (*roads.uncertain, *(() if reply else roads.via_other)):
             sieve.mark_uncertain(hosts, why)
-        return roads.exits
+        return roads.egresses
 
     def _senders(self, sieve: PacketVerdicts, source: Role, device: str) -> None:
         """Whether the kernel takes what comes in from there."""
-        check = max(self._ground.switch(each).rp_filter for each in ("all", device))
-        for hosts, why, sure in unlike(self._roads(source), self.name, device, check):
+        check = max(self._ground.interface_sysctls(each).rp_filter for each in ("all", device))
+        for hosts, why, sure in rp_filter_failures(self._roads(source), self.name, device, check):
             (sieve.block if sure else sieve.mark_uncertain)(hosts, why)
 
     # --- through the firewall -----------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Site:
     def _through(self, hook: Hook, flow: Flow, sieve: PacketVerdicts) -> None:
         """Iptables first, then firewalld, which may refuse what iptables accepts."""
         at = self._ground
-        filter_packets(at.firewall, hook, flow, sieve, self.name)
+        filter_packets(at.iptables, hook, flow, sieve, self.name)
         for refused in rejections(at.firewalld, hook, flow, sieve.left):
             told = (
                 f"{self.name} {'refuses' if refused.sure else 'may refuse'} it by firewalld: {sanitize(refused.rule)}"
@@ -181,7 +181,7 @@ class Site:
 
     # --- out through the firewall -------------------------------------------------------------------------------------
 
-    def _leave(self, leaving: EgressResult, way: Exit, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
+    def _leave(self, leaving: EgressResult, way: Egress, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
         (device, source), (begin, to), at = way, ends, self._ground
         inside = begin == "container"
         near = source if begin == "underlay" else int(self._address(begin) or 0)
@@ -205,10 +205,10 @@ class Site:
 
     def _masked(self, sieve: PacketVerdicts, flow: Flow) -> int:
         """Those that Docker's masquerade gives the host's own address: all but those that dockmesh's table keeps."""
-        keeps, kept = self._ground.keeps, 0
+        keeps, kept = self._ground.source_nat, 0
         if keeps and keeps.prefix and any(first <= flow.near <= last for first, last in _spans([keeps.prefix])):
             kept = flow.far.among(merge_ranges(_spans(keeps.peers)))
-        masked, maybe = masqueraded_hosts(self._ground.firewall, flow, sieve.left & ~kept)
+        masked, maybe = masqueraded_hosts(self._ground.iptables, flow, sieve.left & ~kept)
         sieve.mark_uncertain(maybe, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade it"))
         return masked
 

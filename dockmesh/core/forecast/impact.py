@@ -6,9 +6,9 @@ from typing import Literal
 
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.forecast.build_model import ground, unread
-from dockmesh.core.forecast.host_model import Ground
-from dockmesh.core.forecast.predict import WAYS, Forecast, State
+from dockmesh.core.forecast.build_model import build_model, unknown_host
+from dockmesh.core.forecast.host_model import HostModel
+from dockmesh.core.forecast.predict import PROBE_ENDS, Forecast, PairState
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.netfilter.flow import host_positions
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
@@ -16,13 +16,13 @@ from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.model import FailureCode, Probe, ProbeKind, ProbeReport
 
 # Of so many hosts at most: all pairs of 300 are walked in two seconds.
-FORESEEN = 300
-Turn = Literal["gained", "lost", "failing", "unknown"]
-TURNS: tuple[Turn, ...] = ("gained", "lost", "failing", "unknown")
+MAX_HOSTS = 300
+Effect = Literal["gained", "lost", "failing", "unknown"]
+EFFECTS: tuple[Effect, ...] = ("gained", "lost", "failing", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class ImpactRow:
     """Probes of a kind from one host that are not reached all along, and of which the same is foreseen.
 
     `why`: what stops them, or may; None for what is gained.
@@ -31,12 +31,12 @@ class Shift:
     source: str
     kind: ProbeKind
     targets: tuple[str, ...]
-    before: State
-    after: State
+    before: PairState
+    after: PairState
     why: Reason | None = None
 
     @property
-    def turn(self) -> Turn:
+    def effect(self) -> Effect:
         """What the plan does to them; `failing`: nothing."""
         if "unknown" in {self.before, self.after}:
             return "unknown"
@@ -46,43 +46,43 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Impact:
     """How many probes are `before` and `after` a plan in which state, and all those not reached in both."""
 
-    before: Mapping[State, int]
-    after: Mapping[State, int]
-    shifts: tuple[Shift, ...]
+    before: Mapping[PairState, int]
+    after: Mapping[PairState, int]
+    rows: tuple[ImpactRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Misprediction:
     """A probe that came otherwise than foreseen. `code` and `why`: the reason it should have failed, or does."""
 
     probe: Probe
-    foreseen: State
+    predicted: PairState
     reached: bool
     code: ReasonCode | FailureCode | None
     why: str | None
 
 
-def outlook(
+def predict_impact(
     fleet: Fleet, asking: Iterable[Host], facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
-) -> Outlook:
+) -> Impact:
     """What the asking hosts would find now, and after the plans."""
     names = {host.name for host in asking}
     places = [place for place, host in enumerate(fleet.hosts) if host.name in names]
     before = _forecast(fleet, facts, {})
     after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applicable})
-    return Outlook(_counts(before, places), _counts(after, places), tuple(_shifts(before, after, places)))
+    return Impact(_counts(before, places), _counts(after, places), tuple(_shifts(before, after, places)))
 
 
-def differences(
+def mispredictions(
     fleet: Fleet,
     facts: Mapping[str, HostFacts],
     plans: Mapping[str, HostPlan],
     outcomes: Iterable[Outcome],
     report: ProbeReport,
-) -> Iterator[Difference]:
+) -> Iterator[Misprediction]:
     """Where `report` is not as foreseen for what came of the hosts: as planned, as before, or nobody knows how."""
     came = {each.host: each for each in outcomes}
     known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
@@ -96,40 +96,42 @@ def differences(
         foreseen = next(state for state, hosts in now.states(place, probe.kind).items() if hosts >> target & 1)
         if foreseen != "unknown" and (foreseen == "reached") is not answer.reply_ok:
             code, why = now.why(place, target, probe.kind) or (answer.code, answer.reason)
-            yield Difference(probe, foreseen, answer.reply_ok, code, why)
+            yield Misprediction(probe, foreseen, answer.reply_ok, code, why)
 
 
 def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:
     return Forecast([_ground(host, facts.get(host.name), plans.get(host.name)) for host in fleet.hosts])
 
 
-def _ground(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> Ground:
-    return ground(host, facts, plan.changes if plan else ()) if facts else unread(host, "it was not read")
+def _ground(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> HostModel:
+    return build_model(host, facts, plan.changes if plan else ()) if facts else unknown_host(host, "it was not read")
 
 
-def _counts(forecast: Forecast, places: Iterable[int]) -> Mapping[State, int]:
-    counts: dict[State, int] = {"reached": 0, "failing": 0, "unknown": 0}
+def _counts(forecast: Forecast, places: Iterable[int]) -> Mapping[PairState, int]:
+    counts: dict[PairState, int] = {"reached": 0, "failing": 0, "unknown": 0}
     for place in places:
-        for kind in WAYS:
+        for kind in PROBE_ENDS:
             for state, hosts in forecast.states(place, kind).items():
                 counts[state] += hosts.bit_count()
     return counts
 
 
-def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterator[Shift]:
+def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterator[ImpactRow]:
     for place in places:
-        for kind in WAYS:
+        for kind in PROBE_ENDS:
             for was, had in before.states(place, kind).items():
                 for now, has in after.states(place, kind).items():
                     if (hosts := had & has) and (was, now) != ("reached", "reached"):
                         yield from _alike(after if now != "reached" else before, place, kind, hosts, (was, now))
 
 
-def _alike(told: Forecast, place: int, kind: ProbeKind, hosts: int, states: tuple[State, State]) -> Iterator[Shift]:
+def _alike(
+    told: Forecast, place: int, kind: ProbeKind, hosts: int, states: tuple[PairState, PairState]
+) -> Iterator[ImpactRow]:
     """By what stops them."""
     found: dict[Reason | None, list[str]] = {}
     for target in host_positions(hosts):
         why = None if states == ("failing", "reached") else told.why(place, target, kind)
         found.setdefault(why, []).append(told.names[target])
     for why, targets in found.items():
-        yield Shift(told.names[place], kind, tuple(targets), *states, why)
+        yield ImpactRow(told.names[place], kind, tuple(targets), *states, why)

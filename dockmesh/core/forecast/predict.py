@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
-from dockmesh.core.forecast.host_model import Ground
-from dockmesh.core.forecast.host_path import Site
+from dockmesh.core.forecast.host_model import HostModel
+from dockmesh.core.forecast.host_path import HostPath
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Role, host_positions, union
 from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
 from dockmesh.core.probes.model import ProbeKind
 
-State = Literal["reached", "failing", "unknown"]
+PairState = Literal["reached", "failing", "unknown"]
 # Where the probes of a kind begin, and where they end.
-WAYS: Mapping[ProbeKind, tuple[Role, Role]] = {
+PROBE_ENDS: Mapping[ProbeKind, tuple[Role, Role]] = {
     "host-bridge": ("underlay", "bridge"),
     "host-container": ("underlay", "container"),
     "container-container": ("container", "container"),
@@ -23,10 +23,10 @@ WAYS: Mapping[ProbeKind, tuple[Role, Role]] = {
 class Forecast:
     """The prediction for hosts that are so, in the fleet's order. Sets are of their places."""
 
-    def __init__(self, grounds: Sequence[Ground]) -> None:
+    def __init__(self, grounds: Sequence[HostModel]) -> None:
         self.names = tuple(each.host.name for each in grounds)
         book = _book(grounds)
-        self._sites = tuple(Site(each, place, book) for place, each in enumerate(grounds))
+        self._sites = tuple(HostPath(each, place, book) for place, each in enumerate(grounds))
         self._offers = {
             "bridge": _places(each.host.prefix is not None for each in grounds),
             "container": _places(each.host.docker for each in grounds),
@@ -40,9 +40,9 @@ class Forecast:
         found = (leg.why(at, sure=sure) for leg, at in self._legs(place, target, kind))
         return next(filter(None, found), None)
 
-    def _states(self, place: int, kind: ProbeKind) -> Mapping[State, int]:
+    def _states(self, place: int, kind: ProbeKind) -> Mapping[PairState, int]:
         """What is foreseen of a host's probes of a kind."""
-        (begin, end), site = WAYS[kind], self._sites[place]
+        (begin, end), site = PROBE_ENDS[kind], self._sites[place]
         asked = self._asked(place, kind)
         own = [site.out(begin, end).verdicts, *([site.own()] if begin != end == "container" else [])]
         stops, doubts = (union(getattr(each, what) for each in own) for what in ("blocked", "uncertain"))
@@ -56,13 +56,13 @@ class Forecast:
 
     def _asked(self, place: int, kind: ProbeKind) -> int:
         """Whom a host asks for, as `reach.questions.probes` has it."""
-        begin, end = WAYS[kind]
+        begin, end = PROBE_ENDS[kind]
         if begin == "container" and not self._offers["container"] >> place & 1:
             return 0
         return self._offers[end] & ~(0 if kind == "host-container" else 1 << place)
 
     @staticmethod
-    def _seen(site: Site, begin: Role, end: Role) -> Iterator[tuple[int, Role, PacketVerdicts]]:
+    def _seen(site: HostPath, begin: Role, end: Role) -> Iterator[tuple[int, Role, PacketVerdicts]]:
         """By which address the others see a host's probes, and how their answers come home to it.
 
         Of what comes from an address that the fleet does not know the host by, nothing more is said.
@@ -89,7 +89,7 @@ class Forecast:
 
     def _legs(self, place: int, target: int, kind: ProbeKind) -> Iterator[tuple[PacketVerdicts, int]]:
         """The way of one probe, and whose packet in each part of it is its own."""
-        (begin, end), site = WAYS[kind], self._sites[place]
+        (begin, end), site = PROBE_ENDS[kind], self._sites[place]
         if place == target:
             yield site.own(), place
             return
@@ -100,7 +100,7 @@ class Forecast:
                 yield home, target
 
 
-def _book(grounds: Sequence[Ground]) -> FleetAddresses:
+def _book(grounds: Sequence[HostModel]) -> FleetAddresses:
     underlays = {place: int(each.host.underlay) for place, each in enumerate(grounds)}
     bridges = {place: int(each.bridge) for place, each in enumerate(grounds) if each.bridge}
     containers = {place: int(each.container) for place, each in enumerate(grounds) if each.container}

@@ -4,40 +4,40 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockmesh.core.facts.iproute import KernelRoute
-from dockmesh.core.forecast.host_model import Ground, Road
+from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.flow import AddressBits, AddressRange, Role, address_range
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 
 # The interface and the source that the host's own packets leave by; addresses as numbers.
-Exit = tuple[str, int | None]
+Egress = tuple[str, int | None]
 _Own = tuple[str, AddressRange, int]
 _HERE, _NOWHERE = "here", "nowhere"
 
 
 @dataclass(slots=True)
-class Led:
+class RouteLookup:
     """Whose packets are led right, by how they leave; whose are not, by why; and by kind of road and interface, all.
 
     `astray` are those that go to another machine, which may pass them on.
     """
 
-    exits: dict[Exit, int] = field(default_factory=dict)
-    stops: list[tuple[int, Reason]] = field(default_factory=list)
-    astray: list[tuple[int, Reason]] = field(default_factory=list)
-    doubts: list[tuple[int, Reason]] = field(default_factory=list)
-    ways: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    egresses: dict[Egress, int] = field(default_factory=dict)
+    blocked: list[tuple[int, Reason]] = field(default_factory=list)
+    via_other: list[tuple[int, Reason]] = field(default_factory=list)
+    uncertain: list[tuple[int, Reason]] = field(default_factory=list)
+    outcomes: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
 
-def led(at: Ground, far: AddressBits, hosts: int, owners: Mapping[int, int], to: Role) -> Led:
+def lookup(at: HostModel, far: AddressBits, hosts: int, owners: Mapping[int, int], to: Role) -> RouteLookup:
     """Where the packets for these hosts go. `owners`: whose an address on the LAN is."""
-    found = Led()
+    found = RouteLookup()
     own = [(device, address_range(each.network), int(each.ip)) for device, each in at.addresses]
     for road, some in _found(at, far, hosts):
         key = (road, None) if isinstance(road, str) else (road.route.kind, road.route.device)
-        found.ways[key] = found.ways.get(key, 0) | some
+        found.outcomes[key] = found.outcomes.get(key, 0) | some
         if isinstance(road, str):
-            found.stops.append((some, _routeless(at.host.name, road)))
+            found.blocked.append((some, _routeless(at.host.name, road)))
         else:
             right = some & owners.get(road.hop, 0) if road.hop is not None else some * _answered(at, road, to)
             _sort(found, at.host.name, road, (some, right), own)
@@ -50,11 +50,11 @@ def _routeless(name: str, road: str) -> Reason:
     return Reason(ReasonCode.NO_ROUTE, f"{name} has no route there")
 
 
-def _found(at: Ground, far: AddressBits, left: int) -> Iterator[tuple[Road | str, int]]:
+def _found(at: HostModel, far: AddressBits, left: int) -> Iterator[tuple[RouteEntry | str, int]]:
     if here := left & far.among((int(each.ip), int(each.ip)) for _, each in at.addresses):
         left &= ~here
         yield _HERE, here
-    for road in at.roads:
+    for road in at.routes:
         if hosts := far[road.span] & left:
             left &= ~hosts
             yield road, hosts
@@ -62,21 +62,21 @@ def _found(at: Ground, far: AddressBits, left: int) -> Iterator[tuple[Road | str
         yield _NOWHERE, left
 
 
-def _answered(at: Ground, road: Road, to: Role) -> bool:
+def _answered(at: HostModel, road: RouteEntry, to: Role) -> bool:
     """Whether hosts answer where such addresses are asked for on the LAN; no container does."""
     return to == "underlay" or (to == "bridge" and road.route.device == at.uplink)
 
 
-def _sort(found: Led, name: str, road: Road, hosts: tuple[int, int], own: Sequence[_Own]) -> None:
+def _sort(found: RouteLookup, name: str, road: RouteEntry, hosts: tuple[int, int], own: Sequence[_Own]) -> None:
     """`hosts`: those that take the road, and those of them to which it leads."""
     kind, (some, right) = road.route.kind, hosts
     if kind != "unicast":
         right = 0
     if right:
         way = road.route.device or "", _source(road, own)
-        found.exits[way] = found.exits.get(way, 0) | right
+        found.egresses[way] = found.egresses.get(way, 0) | right
     if wrong := some & ~right:
-        into = found.doubts if kind == "multipath" else found.stops if road.hop is None else found.astray
+        into = found.uncertain if kind == "multipath" else found.blocked if road.hop is None else found.via_other
         into.append((wrong, _wrong(name, road.route)))
 
 
@@ -92,7 +92,7 @@ def inside_bridge(name: str) -> Reason:
     return Reason(ReasonCode.INSIDE_BRIDGE, f"{name} has that address in the network of its own docker0")
 
 
-def _source(road: Road, own: Sequence[_Own]) -> int | None:
+def _source(road: RouteEntry, own: Sequence[_Own]) -> int | None:
     """What the kernel itself sends from by a road: what it names, else the first address that is near its next hop."""
     if road.route.source is not None:
         return int(road.route.source)
@@ -105,9 +105,9 @@ def _source(road: Road, own: Sequence[_Own]) -> int | None:
     return first
 
 
-def unlike(roads: Led, name: str, device: str, check: int) -> Iterator[tuple[int, Reason, bool]]:
+def rp_filter_failures(roads: RouteLookup, name: str, device: str, check: int) -> Iterator[tuple[int, Reason, bool]]:
     """Whose packets `device` does not take with that rp_filter, 1 being strict: who, why, and whether that is sure."""
-    for (kind, back), hosts in roads.ways.items():
+    for (kind, back), hosts in roads.outcomes.items():
         if kind == _HERE:
             yield hosts, Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has the address of the sender itself"), True
         elif check and kind == _NOWHERE:

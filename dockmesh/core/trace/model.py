@@ -10,7 +10,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import HostFailure, UsageCode, UsageError
 
-Place = Literal["container", "bridge", "uplink"]
+CapturePlace = Literal["container", "bridge", "uplink"]
 
 _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
@@ -28,7 +28,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TraceQuery:
     """From where to where. `run` names the run's captures on the hosts; its pings carry `size` bytes, as no other."""
 
     source: Endpoint
@@ -43,7 +43,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class EndpointAddress:
     """Where an end is. `pid` has its network namespace, 0 stands for the host's own. `held`: made for the trace."""
 
     address: IPv4Address
@@ -59,7 +59,7 @@ class Point:
     """
 
     host: str
-    place: Place
+    place: CapturePlace
     interface: str
     mac: str | None = None
     error: str | None = None
@@ -78,20 +78,20 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CaptureSet:
     """What a run brought home: the captures in the order of the way, from the source's container to the target's.
 
     `said` is ping's output, `errors` the hosts' that did not do their part.
     """
 
-    question: Question
-    found: Mapping[str, Found] = field(default_factory=dict)
+    query: TraceQuery
+    found: Mapping[str, EndpointAddress] = field(default_factory=dict)
     captures: tuple[Capture, ...] = ()
-    said: str = ""
+    ping_output: str = ""
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
-def endpoint(fleet: Fleet, text: str) -> Endpoint:
+def parse_endpoint(fleet: Fleet, text: str) -> Endpoint:
     """Read HOST or HOST:CONTAINER.
 
     Raises:
@@ -114,13 +114,13 @@ def endpoint(fleet: Fleet, text: str) -> Endpoint:
     return Endpoint(host, container or None)
 
 
-def question(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> Question:
+def trace_query(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> TraceQuery:
     """The trace between two ends as they are written on the command line.
 
     Raises:
         UsageError: as `endpoint`, or both are on one host.
     """
-    asked = Question(endpoint(fleet, source), endpoint(fleet, target), run, size)
+    asked = TraceQuery(parse_endpoint(fleet, source), parse_endpoint(fleet, target), run, size)
     if asked.source.host == asked.target.host:
         raise UsageError(
             f"{source} and {target} are on one host: trace shows the way between two", code=UsageCode.SAME_HOST

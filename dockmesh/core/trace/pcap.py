@@ -31,10 +31,10 @@ from dpkt.sll import SLL
 from dockmesh.core.host_output import parsing
 from dockmesh.errors import HostError, HostErrorCode
 
-Kind = Literal["request", "reply", "error"]
+EchoKind = Literal["request", "reply", "error"]
 
 _PACKETS = 1000
-_KINDS: Mapping[int, Kind] = {ICMP_ECHO: "request", ICMP_ECHOREPLY: "reply"}
+_KINDS: Mapping[int, EchoKind] = {ICMP_ECHO: "request", ICMP_ECHOREPLY: "reply"}
 TTL_EXCEEDED = "time to live exceeded"
 _REASONS = {
     ICMP_UNREACH_NET: "network unreachable",
@@ -55,13 +55,13 @@ _LINKS: Mapping[int, Callable[[bytes], Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class CapturedEcho:
     """An echo that passed, or an error about one: then `identifier` and `sequence` are those of the echo it quotes.
 
     `sender` and `recipient` are the frame's, None where the link has no such thing. `says` is the error.
     """
 
-    kind: Kind
+    kind: EchoKind
     identifier: int
     sequence: int
     source: IPv4Address
@@ -69,10 +69,10 @@ class Sighting:
     ttl: int
     sender: str | None = None
     recipient: str | None = None
-    says: str | None = None
+    icmp_error: str | None = None
 
 
-def sightings(pcap: bytes) -> tuple[Sighting, ...]:
+def parse_capture(pcap: bytes) -> tuple[CapturedEcho, ...]:
     """The pings in a capture, in its order. A packet that was still being written is left out.
 
     Raises:
@@ -87,7 +87,7 @@ def sightings(pcap: bytes) -> tuple[Sighting, ...]:
         ) from error
 
 
-def _sightings(pcap: bytes) -> Iterator[Sighting]:
+def _sightings(pcap: bytes) -> Iterator[CapturedEcho]:
     reader = Reader(BytesIO(pcap))
     link = _LINKS[reader.datalink()]
     for frame in islice(_frames(reader), _PACKETS):
@@ -105,7 +105,7 @@ def _frames(reader: Reader) -> Iterator[bytes]:
         return
 
 
-def _sighting(packet: IP, icmp: ICMP) -> Sighting | None:
+def _sighting(packet: IP, icmp: ICMP) -> CapturedEcho | None:
     quoted = getattr(icmp.data, "data", None)
     if icmp.type in _KINDS:
         return _echo(packet, icmp, _KINDS[icmp.type], None)
@@ -115,12 +115,12 @@ def _sighting(packet: IP, icmp: ICMP) -> Sighting | None:
     return None
 
 
-def _echo(packet: IP, echo: ICMP, kind: Kind, says: str | None) -> Sighting | None:
+def _echo(packet: IP, echo: ICMP, kind: EchoKind, says: str | None) -> CapturedEcho | None:
     if not isinstance(echo.data, ICMP.Echo):
         return None
     ends = IPv4Address(packet.src), IPv4Address(packet.dst)
-    return Sighting(kind, echo.data.id, echo.data.seq, *ends, packet.ttl, says=says)
+    return CapturedEcho(kind, echo.data.id, echo.data.seq, *ends, packet.ttl, icmp_error=says)
 
 
-def _with_macs(seen: Sighting, frame: Ethernet) -> Sighting:
+def _with_macs(seen: CapturedEcho, frame: Ethernet) -> CapturedEcho:
     return replace(seen, sender=frame.src.hex(":"), recipient=frame.dst.hex(":"))

@@ -10,7 +10,7 @@ from dockmesh.core.host_output import Section, Sections, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
 from dockmesh.core.templates import Templates
-from dockmesh.core.trace.model import Capture, Endpoint, Found, Place, Point, Question
+from dockmesh.core.trace.model import Capture, CapturePlace, Endpoint, EndpointAddress, Point, TraceQuery
 from dockmesh.errors import HostError, HostErrorCode
 
 # One ping of three is shown: the first one may wait for a neighbour to be found, or be lost by chance.
@@ -28,7 +28,7 @@ _HEADERS_BYTES = 28
 _INTERFACE = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
 _NO_MAC = "-"
 _MAC = re.compile(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}|{_NO_MAC}")
-_PLACES: Mapping[str, Place] = {"container": "container", "bridge": "bridge", "uplink": "uplink"}
+_PLACES: Mapping[str, CapturePlace] = {"container": "container", "bridge": "bridge", "uplink": "uplink"}
 
 
 def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
@@ -38,7 +38,7 @@ def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     return _script(texts, f"section container {join(('container_addresses', end.container))}")
 
 
-def found(end: Endpoint, sections: Sections) -> Found:
+def parse_endpoint_address(end: Endpoint, sections: Sections) -> EndpointAddress:
     """Read the answer of `find_script`. A container in its host's own network is the host.
 
     Raises:
@@ -48,14 +48,14 @@ def found(end: Endpoint, sections: Sections) -> Found:
         return _container(end, sections["container"])
     offered = targets.parse_target(end.host, sections)
     if not end.host.docker:
-        return Found(offered.bridge or end.host.underlay)
+        return EndpointAddress(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:
         why = offered.error.reason if offered.error else "the inventory gives it no bridge"
         raise HostError(why, code=HostErrorCode.NO_CONTAINER)
-    return Found(offered.container, offered.pid, offered.held)
+    return EndpointAddress(offered.container, offered.pid, offered.held)
 
 
-def begin_script(question: Question, found: Mapping[str, Found], host: Host, texts: Templates) -> str:
+def begin_script(question: TraceQuery, found: Mapping[str, EndpointAddress], host: Host, texts: Templates) -> str:
     """The script that starts the captures on one of the two hosts, and returns when they take packets."""
     there = next(end.host for end in question.ends if end.host != host)
     here, far = found[host.name], found[there.name]
@@ -64,7 +64,7 @@ def begin_script(question: Question, found: Mapping[str, Found], host: Host, tex
     return _script(texts, f"section points {join(('begin', *words, *addresses))}")
 
 
-def points(host: Host, sections: Sections) -> tuple[Point, ...]:
+def parse_points(host: Host, sections: Sections) -> tuple[Point, ...]:
     """Read the answer of `begin_script`: the points of a host, from its container to its uplinks."""
     section = _done(sections["points"], "it cannot capture", HostErrorCode.CAPTURE_FAILED)
     with parsing("points"):
@@ -74,20 +74,20 @@ def points(host: Host, sections: Sections) -> tuple[Point, ...]:
     return found
 
 
-def ping_script(question: Question, found: Mapping[str, Found], texts: Templates) -> str:
+def ping_script(question: TraceQuery, found: Mapping[str, EndpointAddress], texts: Templates) -> str:
     """The script that sends the pings, from the host of the source."""
     here, far = (found[end.host.name] for end in question.ends)
     words = map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, question.size, here.address, far.address))
     return _script(texts, f"section ping ping_far {join(words)}")
 
 
-def collect_script(question: Question, found: Found, texts: Templates) -> str:
+def collect_script(question: TraceQuery, found: EndpointAddress, texts: Templates) -> str:
     """The script that hands the captures of a host over, ends them, and releases what was made for them."""
     release = f"section release release {found.pid}\n" if found.held else ""
     return _script(texts, f"{release}collect {question.run}")
 
 
-def captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
+def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
     """Read the answer of `collect_script`.
 
     Raises:
@@ -125,17 +125,17 @@ def _done(section: Section, what: str, code: HostErrorCode) -> Section:
     return section
 
 
-def _container(end: Endpoint, section: Section) -> Found:
+def _container(end: Endpoint, section: Section) -> EndpointAddress:
     _done(section, "nothing to trace", HostErrorCode.NO_CONTAINER)
     with parsing("container"):
         pid, *listed = section.lines()
         if int(pid) == 0:
-            return Found(end.host.underlay)
+            return EndpointAddress(end.host.underlay)
         addresses = [IPv4Address(address) for address in listed]
     if not addresses:
         raise HostError(f"container {end.container} has no address", code=HostErrorCode.NO_CONTAINER_ADDRESS)
     prefix = end.host.prefix
-    return Found(next((each for each in addresses if prefix and each in prefix), addresses[0]), int(pid))
+    return EndpointAddress(next((each for each in addresses if prefix and each in prefix), addresses[0]), int(pid))
 
 
 def _point(host: Host, place: str, interface: str, mac: str, said: str = "") -> Point:

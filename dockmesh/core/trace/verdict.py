@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from dockmesh.core.trace.model import Point
-from dockmesh.core.trace.reconstruct import Leg, Traced
+from dockmesh.core.trace.reconstruct import OneWay, TraceResult
 
 
 class VerdictCode(StrEnum):
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(traced: Traced) -> Verdict:
+def verdict(traced: TraceResult) -> Verdict:
     """The way of the ping, or where it ends."""
     if traced.captured.errors:
         errors = "; ".join(f"{host}: {error}" for host, error in traced.captured.errors.items())
@@ -46,10 +46,10 @@ def verdict(traced: Traced) -> Verdict:
     if traced.reached:
         return Verdict(_reached(traced), _good(traced))
     code, text = _bad(traced)
-    return Verdict(code, f"{text}{f'; {traced.complaint}' if traced.complaint else ''}")
+    return Verdict(code, f"{text}{f'; {traced.icmp_error}' if traced.icmp_error else ''}")
 
 
-def _reached(traced: Traced) -> VerdictCode:
+def _reached(traced: TraceResult) -> VerdictCode:
     if any(hop.was_source for hop in traced.request.hops):
         return VerdictCode.SOURCE_REWRITTEN
     if any(hop.translated for leg in (traced.request, traced.reply) for hop in leg.hops):
@@ -57,12 +57,12 @@ def _reached(traced: Traced) -> VerdictCode:
     return VerdictCode.REACHED
 
 
-def _bad(traced: Traced) -> Verdict:
-    source, target = traced.question.ends
+def _bad(traced: TraceResult) -> Verdict:
+    source, target = traced.query.ends
     request, reply = traced.request, traced.reply
     if not request.hops:
         return Verdict(VerdictCode.NOT_SENT, f"no ping left {source}")
-    if request.circles:
+    if request.loops:
         return _loop("request", request)
     if not request.arrived:
         lost = _lost("request", request, traced)
@@ -71,20 +71,20 @@ def _bad(traced: Traced) -> Verdict:
         return lost
     if not reply.hops:
         return Verdict(VerdictCode.NO_ANSWER, f"the request arrives at {target}, which does not answer")
-    if reply.circles:
+    if reply.loops:
         return _loop("reply", reply)
     return _lost("reply", reply, traced)
 
 
-def _good(traced: Traced) -> str:
-    source, target = traced.question.ends
+def _good(traced: TraceResult) -> str:
+    source, target = traced.query.ends
     there, back = ([hop.point for hop in leg.hops] for leg in (traced.request, traced.reply))
     answered = "the same way" if back == there[::-1] else f"by {_listed(back)}"
     said = f"{source} reaches {target} by {_listed(there)}, and is answered {answered}"
     return "; ".join((said, *_translations(traced), *_routers(traced), *_losses(traced)))
 
 
-def _translations(traced: Traced) -> Iterator[str]:
+def _translations(traced: TraceResult) -> Iterator[str]:
     for what, leg in (("request", traced.request), ("reply", traced.reply)):
         for hop in leg.hops:
             for name, was, now in (
@@ -95,25 +95,25 @@ def _translations(traced: Traced) -> Iterator[str]:
                     yield f"on the {what}, {hop.point.host} puts {now} in for the {name} {was}"
 
 
-def _routers(traced: Traced) -> Iterator[str]:
+def _routers(traced: TraceResult) -> Iterator[str]:
     for what, leg in (("request", traced.request), ("reply", traced.reply)):
         for before, hop in zip(leg.hops, leg.hops[1:], strict=False):
             if before.point.host != hop.point.host and before.ttl > hop.ttl:
                 yield f"the {what} passes a router between the hosts (TTL {before.ttl} to {hop.ttl})"
 
 
-def _losses(traced: Traced) -> Iterator[str]:
+def _losses(traced: TraceResult) -> Iterator[str]:
     if traced.lost:
         yield f"of the pings sent, {traced.lost} did not come home"
 
 
-def _lost(what: str, leg: Leg, traced: Traced) -> Verdict:
+def _lost(what: str, leg: OneWay, traced: TraceResult) -> Verdict:
     """Where a packet is lost. A host that reports that it cannot deliver the packet has rejected it."""
     found = _lost_between(what, leg) if leg.hops[-1].point.host != leg.missed[0].host else _lost_on(what, leg, traced)
     return Verdict(VerdictCode.REJECTED, found.text) if traced.rejected else found
 
 
-def _lost_on(what: str, leg: Leg, traced: Traced) -> Verdict:
+def _lost_on(what: str, leg: OneWay, traced: TraceResult) -> Verdict:
     last, missed = leg.hops[-1], leg.missed
     if missed[0].error:
         text = f"the {what} is lost on {last.point.host} after {last.point.interface}: {missed[0].error}"
@@ -121,11 +121,11 @@ def _lost_on(what: str, leg: Leg, traced: Traced) -> Verdict:
     where = f"between {last.point.interface} and {' or '.join(point.interface for point in missed)}"
     if "container" in {last.point.place, missed[0].place}:
         return Verdict(VerdictCode.LOST_AT_BRIDGE, f"the {what} is lost on {last.point.host} at the bridge, {where}")
-    guess = "" if traced.complaint else ": no route leads on, rp_filter refuses it, or the firewall drops it"
+    guess = "" if traced.icmp_error else ": no route leads on, rp_filter refuses it, or the firewall drops it"
     return Verdict(VerdictCode.LOST_INSIDE, f"the {what} is lost inside {last.point.host}, {where}{guess}")
 
 
-def _lost_between(what: str, leg: Leg) -> Verdict:
+def _lost_between(what: str, leg: OneWay) -> Verdict:
     """The recipient of the frame distinguishes a wrong next hop from a network that loses packets."""
     last, missed = leg.hops[-1], leg.missed
     leaves = f"the {what} leaves {last.point.host} by {last.point.interface}"
@@ -138,7 +138,7 @@ def _lost_between(what: str, leg: Leg) -> Verdict:
     return Verdict(VerdictCode.LOST_BETWEEN, f"{leaves} and {never}")
 
 
-def _loop(what: str, leg: Leg) -> Verdict:
+def _loop(what: str, leg: OneWay) -> Verdict:
     hosts = " and ".join(dict.fromkeys(hop.point.host for hop in leg.hops))
     return Verdict(VerdictCode.LOOP, f"the {what} circles: {hosts} pass it to each other until its TTL is used up")
 

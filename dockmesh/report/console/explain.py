@@ -7,14 +7,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.explain.model import Explained, Step
+from dockmesh.core.explain.model import Explanation, Step
 from dockmesh.report.json_documents import errors_document
 
 EXPLAIN = "dockmesh/explain/1"
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
 
 
-def explain_document(explained: Explained) -> dict[str, Any]:
+def explain_document(explained: Explanation) -> dict[str, Any]:
     """The steps, and cause and remedy where something is not as it should be. `ok` is null where it cannot be said."""
     fault = explained.fault
     return {
@@ -23,7 +23,7 @@ def explain_document(explained: Explained) -> dict[str, Any]:
         "target": explained.target,
         "reached": explained.reached,
         "steps": [
-            {"host": step.host, "way": step.way, "check": step.check, "ok": step.ok, "detail": step.detail}
+            {"host": step.host, "way": step.direction, "check": step.check, "ok": step.ok, "detail": step.detail}
             for step in explained.steps
         ],
         "errors": errors_document(explained.errors),
@@ -33,11 +33,11 @@ def explain_document(explained: Explained) -> dict[str, Any]:
     }
 
 
-def print_explained(out: Console, explained: Explained, *, verbose: bool = False, brief: bool = False) -> None:
+def print_explained(out: Console, explained: Explanation, *, verbose: bool = False, brief: bool = False) -> None:
     """The steps there and back unless `brief`, then cause and remedy. Steps behind the one to blame if `verbose`."""
     source, target = explained.source, explained.target
     steps = explained.steps if verbose or explained.reached else _until_broken(explained)
-    for way, group in groupby(() if brief else steps, key=lambda step: step.way):
+    for way, group in groupby(() if brief else steps, key=lambda step: step.direction):
         out.print(_table(f"{source} → {target}" if way == "there" else f"{target} → {source}", tuple(group)))
     reached, fault = explained.reached, explained.fault
     verdict = f"{source} reaches {target}" if reached else f"{source} does not reach {target}"
@@ -47,7 +47,7 @@ def print_explained(out: Console, explained: Explained, *, verbose: bool = False
         out.print(Text.assemble(("remedy  ", "dim"), (fault.remedy, "bold")))
 
 
-def _until_broken(explained: Explained) -> tuple[Step, ...]:
+def _until_broken(explained: Explanation) -> tuple[Step, ...]:
     """What follows a break is not to be judged: nothing came there."""
     for number, step in enumerate(explained.steps):
         if step.fault is not None and step.fault == explained.fault:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.core.forecast.impact import TURNS, Difference, Outlook, Shift
+from dockmesh.core.forecast.impact import EFFECTS, Impact, ImpactRow, Misprediction
 from dockmesh.report.console.terminal import counted, print_line
 
 _NAMED, _LINES = 6, 12
@@ -18,20 +18,20 @@ _SIGNS = {
 }
 
 
-def outlook_document(seen: Outlook) -> dict[str, Any]:
+def outlook_document(seen: Impact) -> dict[str, Any]:
     """Counts before and after, and all probes that are not reached in both, by what the plan does to them."""
-    turns: dict[str, Any] = {turn: [_row(shift) for shift in seen.shifts if shift.turn == turn] for turn in TURNS}
+    turns: dict[str, Any] = {turn: [_row(shift) for shift in seen.rows if shift.effect == turn] for turn in EFFECTS}
     return {"before": dict(seen.before), "after": dict(seen.after), **turns}
 
 
-def differences_document(differing: Iterable[Difference]) -> list[dict[str, Any]]:
+def differences_document(differing: Iterable[Misprediction]) -> list[dict[str, Any]]:
     """Each probe that came otherwise."""
     return [
         {
             "source": each.probe.source,
             "target": each.probe.target,
             "kind": each.probe.kind,
-            "foreseen": each.foreseen,
+            "foreseen": each.predicted,
             "measured": _state(each),
             "code": each.code,
             "reason": each.why,
@@ -40,7 +40,7 @@ def differences_document(differing: Iterable[Difference]) -> list[dict[str, Any]
     ]
 
 
-def print_outlook(out: Console, seen: Outlook | None) -> None:
+def print_outlook(out: Console, seen: Impact | None) -> None:
     """How many probes are reached before and after, and below what is lost, unknown, or failing, with its cause."""
     if seen is None:
         return
@@ -48,22 +48,22 @@ def print_outlook(out: Console, seen: Outlook | None) -> None:
     gist = f"Foreseen: {seen.after['reached']} of {probes} reached after this, {seen.before['reached']} now."
     out.print(Text(gist, style="bold"))
     for turn, (sign, style) in _SIGNS.items():
-        lines = list(_lines([shift for shift in seen.shifts if shift.turn == turn]))
+        lines = list(_lines([shift for shift in seen.rows if shift.effect == turn]))
         for line in lines[:_LINES]:
             print_line(out, Text.assemble((f"{sign} ", style), line), 2)
         if len(lines) > _LINES:
             print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
 
 
-def print_differences(out: Console, differing: Iterable[Difference]) -> None:
+def print_differences(out: Console, differing: Iterable[Misprediction]) -> None:
     """What was measured otherwise than foreseen."""
     for each in differing:
         probe = each.probe
-        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.foreseen}, found {_state(each)}"
+        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.predicted}, found {_state(each)}"
         print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f' ({each.why})' if each.why else ''}"))
 
 
-def _row(shift: Shift) -> dict[str, Any]:
+def _row(shift: ImpactRow) -> dict[str, Any]:
     code, text = shift.why or (None, None)
     return {
         "source": shift.source,
@@ -76,7 +76,7 @@ def _row(shift: Shift) -> dict[str, Any]:
     }
 
 
-def _lines(shifts: Iterable[Shift]) -> Iterator[str]:
+def _lines(shifts: Iterable[ImpactRow]) -> Iterator[str]:
     """Hosts from which the same is foreseen of the same kinds to the same hosts share a line."""
     kinds: dict[tuple[str, tuple[str, ...], str | None], list[str]] = {}
     for shift in shifts:
@@ -91,5 +91,5 @@ def _kind(kind: str) -> str:
     return kind.replace("-", " → ")
 
 
-def _state(each: Difference) -> str:
+def _state(each: Misprediction) -> str:
     return "reached" if each.reached else "failing"

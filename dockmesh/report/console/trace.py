@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.trace.reconstruct import Hop, Leg, Traced
+from dockmesh.core.trace.reconstruct import Hop, OneWay, TraceResult
 from dockmesh.core.trace.verdict import verdict
 from dockmesh.report.json_documents import errors_document
 
@@ -15,13 +15,13 @@ TRACE = "dockmesh/trace/1"
 _HOPS_SHOWN = 24
 
 
-def trace_document(traced: Traced) -> dict[str, Any]:
+def trace_document(traced: TraceResult) -> dict[str, Any]:
     """The hops there and back. `translated`: an address is another one than at the hop before."""
     code, text = verdict(traced)
     return {
         "format": TRACE,
-        "source": str(traced.question.source),
-        "target": str(traced.question.target),
+        "source": str(traced.query.source),
+        "target": str(traced.query.target),
         "reached": traced.reached,
         "request": [_hop(hop) for hop in traced.request.hops],
         "reply": [_hop(hop) for hop in traced.reply.hops],
@@ -31,9 +31,9 @@ def trace_document(traced: Traced) -> dict[str, Any]:
     }
 
 
-def print_trace(out: Console, traced: Traced, *, brief: bool = False) -> None:
+def print_trace(out: Console, traced: TraceResult, *, brief: bool = False) -> None:
     """The hops there and back, translations and losses marked; if `brief`, only what it comes to."""
-    source, target = traced.question.ends
+    source, target = traced.query.ends
     for name, leg, way in (
         ("request", traced.request, f"{source} → {target}"),
         ("reply", traced.reply, f"{target} → {source}"),
@@ -55,7 +55,7 @@ def _hop(hop: Hop) -> dict[str, Any]:
     }
 
 
-def _table(title: str, leg: Leg) -> Table:
+def _table(title: str, leg: OneWay) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
     for name in ("host", "interface", "source", "destination", "ttl", ""):
         table.add_column(name, justify="right" if name == "ttl" else "left", overflow="fold")
@@ -76,7 +76,7 @@ def _cells(hop: Hop) -> tuple[Text, ...]:
     )
 
 
-def _rest(leg: Leg) -> Iterator[tuple[Text, ...]]:
+def _rest(leg: OneWay) -> Iterator[tuple[Text, ...]]:
     """What is left out, and the points that the packet should have come by next."""
     if len(leg.hops) > _HOPS_SHOWN:
         yield Text("…"), Text(f"{len(leg.hops) - _HOPS_SHOWN} more")

@@ -9,7 +9,7 @@ from explanations import Changes, evidence, explained, swapped, text
 
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import question
+from dockmesh.core.explain.model import explain_query
 from dockmesh.errors import HostError, UsageError
 
 CHECKS = [
@@ -28,7 +28,7 @@ CHECKS = [
 
 def test_where_all_is_well_every_step_says_so() -> None:
     good = explained(lost=False)
-    assert [(step.host, step.way, step.check) for step in good.steps] == [
+    assert [(step.host, step.direction, step.check) for step in good.steps] == [
         (host, way, check) for host, way, checks in CHECKS for check in checks
     ]
     assert all(step.ok for step in good.steps)
@@ -206,4 +206,4 @@ def test_what_is_unreadable_is_the_hosts_error(name: str, section: str, said: st
 @pytest.mark.parametrize("ends", [("host1", "host1"), ("host1", "nobody"), ("host1:-x", "host3")])
 def test_a_way_that_cannot_be_meant_is_refused(ends: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
-        question(FLEET, *ends)
+        explain_query(FLEET, *ends)

@@ -10,7 +10,7 @@ from builders import FLEET
 from explanations import DATA, Changes, explained
 
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import Explained
+from dockmesh.core.explain.model import Explanation
 from dockmesh.core.model import Fleet
 
 RULESET = (DATA / "nftables-ruleset.txt").read_text(encoding="utf-8").rstrip("\n")
@@ -26,7 +26,7 @@ OWN = RULESET[RULESET.index("table ip dockmesh") :]
 NO_RULES = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [9:756]\n:OUTPUT ACCEPT [0:0]\nCOMMIT"
 
 
-def seen(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explained:
+def seen(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explanation:
     before = RULESET.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
     changes: dict[str, Changes] = {
         "host3-find": {"before.rules": rules.replace("[9:756]", "[0:0]"), "before.ruleset": before},
@@ -39,7 +39,7 @@ def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_misse
     good = seen(RULESET, lost=False)
     assert good.fault is None
     assert all(step.ok for step in good.steps)
-    details = {(step.host, step.way, step.check): step.detail for step in good.steps}
+    details = {(step.host, step.direction, step.check): step.detail for step in good.steps}
     assert all(name in details["host3", "there", "filter"] for name in ("ip dockmesh", "host1"))
     assert all(name in details["host1", "there", "source"] for name in ("host3", "10.128.0.2"))
 

@@ -9,7 +9,7 @@ from builders import FLEET, HOST1, WIDE, plan_of
 from host_models import read, swapped
 
 from dockmesh.core.desired.host_state import original_state
-from dockmesh.core.forecast.impact import Outlook, Shift, differences, outlook
+from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
 from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult
@@ -31,46 +31,46 @@ def plans(**others: HostPlan) -> dict[str, HostPlan]:
     return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
 
 
-def turns(found: Outlook) -> dict[str, int]:
+def turns(found: Impact) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for each in found.shifts:
-        counts[each.turn] = counts.get(each.turn, 0) + len(each.targets)
+    for each in found.rows:
+        counts[each.effect] = counts.get(each.effect, 0) + len(each.targets)
     return counts
 
 
 def test_a_plan_that_joins_all_gains_all_but_what_each_has_already() -> None:
-    found = outlook(FLEET, FLEET.hosts, FRESH, plans())
+    found = predict_impact(FLEET, FLEET.hosts, FRESH, plans())
     assert turns(found) == {"gained": 18}
     assert (found.before["reached"], found.after["reached"]) == (3, 21)
-    assert all(each.why is None for each in found.shifts)
+    assert all(each.why is None for each in found.rows)
 
 
 def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
-    assert outlook(FLEET, FLEET.hosts, read("joined"), STILL).shifts == ()
+    assert predict_impact(FLEET, FLEET.hosts, read("joined"), STILL).rows == ()
 
 
 def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
     joined = read("joined")
     leaving = plan_host(joined["host3"], original_state(joined["host3"]), WIDE)
-    found = outlook(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
+    found = predict_impact(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
     assert turns(found) == {"lost": 12}
-    (shift,) = (each for each in found.shifts if (each.source, each.kind) == ("host3", "host-bridge"))
+    (shift,) = (each for each in found.rows if (each.source, each.kind) == ("host3", "host-bridge"))
     assert shift.why is not None
-    assert shift == Shift("host3", "host-bridge", ("host1", "host2"), "reached", "failing", shift.why)
+    assert shift == ImpactRow("host3", "host-bridge", ("host1", "host2"), "reached", "failing", shift.why)
     assert shift.why.code == ReasonCode.NO_ROUTE
     assert shift.why.text.startswith("host3 ")
 
 
 def test_hosts_with_conflicts_stay_as_they_are() -> None:
     stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
-    assert turns(outlook(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
+    assert turns(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
 
 
 def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway() -> None:
-    found = outlook(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
+    found = predict_impact(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
     assert turns(found) == {"unknown": 6}
-    reasons = {each.why for each in found.shifts if each.why}
-    assert all(each.why for each in found.shifts)
+    reasons = {each.why for each in found.rows if each.why}
+    assert all(each.why for each in found.rows)
     assert {(each.code, each.text.partition(":")[0]) for each in reasons} == {
         (ReasonCode.NOT_READ, "host2"),
         (ReasonCode.NOT_READ, "host3"),
@@ -83,10 +83,10 @@ def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
     doubtful = swapped(
         "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
     )
-    found = outlook(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
-    assert {(each.turn, each.before, each.after) for each in found.shifts} == {("unknown", "unknown", "unknown")}
-    assert {each.why and each.why.code for each in found.shifts} == {ReasonCode.FIREWALL_DROP}
-    assert all(each.why and "u32" in each.why.text for each in found.shifts)
+    found = predict_impact(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
+    assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
+    assert {each.why and each.why.code for each in found.rows} == {ReasonCode.FIREWALL_DROP}
+    assert all(each.why and "u32" in each.why.text for each in found.rows)
 
 
 def measured(**failing: FailureCode) -> ProbeReport:
@@ -105,8 +105,8 @@ def differing(
 ) -> dict[Question, tuple[str, str | None]]:
     """What was foreseen of a probe, and the code of the reason."""
     came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
-    found = differences(FLEET, FRESH, plans() if made is None else made, came.values(), report)
-    return {(each.probe.source, each.probe.target, each.probe.kind): (each.foreseen, each.code) for each in found}
+    found = mispredictions(FLEET, FRESH, plans() if made is None else made, came.values(), report)
+    return {(each.probe.source, each.probe.target, each.probe.kind): (each.predicted, each.code) for each in found}
 
 
 def test_where_it_came_as_foreseen_there_is_no_difference() -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.forecast.build_model import ground, unread
-from dockmesh.core.forecast.host_model import Ground
+from dockmesh.core.forecast.build_model import build_model, unknown_host
+from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import SourceNat
@@ -41,7 +41,7 @@ def test_hosts_that_have_not_joined_reach_nobody_but_their_own_containers() -> N
 
 def test_the_plan_that_joins_them_lets_everyone_reach_everyone() -> None:
     fresh = read("fresh")
-    after = [ground(host, fresh[host.name], plan_of(fresh[host.name], host).changes) for host in FLEET.hosts]
+    after = [build_model(host, fresh[host.name], plan_of(fresh[host.name], host).changes) for host in FLEET.hosts]
     assert missed(after) == {}
     half = missed([after[0], *grounds("fresh")[1:]])
     assert kept(half["host1", "host2", "host-bridge"], "bridge-address-wrong", "host2", "10.128.16.1")
@@ -303,40 +303,42 @@ def test_the_first_thing_on_the_way_is_to_blame() -> None:
 
 
 def test_what_is_masqueraded_needs_no_way_back_to_the_prefix() -> None:
-    plain = [replace(each, keeps=None) for each in grounds("joined")]
-    roads = tuple(each for each in plain[2].roads if each.route.protocol != "201")
-    assert missed([*plain[:2], replace(plain[2], roads=roads)]).keys() == between(FROM3, "bcx")
+    plain = [replace(each, source_nat=None) for each in grounds("joined")]
+    roads = tuple(each for each in plain[2].routes if each.route.protocol != "201")
+    assert missed([*plain[:2], replace(plain[2], routes=roads)]).keys() == between(FROM3, "bcx")
     assert missed(plain) == {}
 
 
 def test_a_peer_that_the_table_of_sources_does_not_name_sees_the_host() -> None:
     at = grounds("joined")
-    hidden = replace(at[0], keeps=SourceNat(IPv4Network("10.128.0.0/20"), (IPv4Network("10.128.16.0/20"),)))
-    roads = tuple(each for each in at[2].roads if str(each.route.prefix) != "10.128.0.0/20")
-    assert missed([hidden, at[1], replace(at[2], roads=roads)]).keys() == between(BACK, "bcx")
+    hidden = replace(at[0], source_nat=SourceNat(IPv4Network("10.128.0.0/20"), (IPv4Network("10.128.16.0/20"),)))
+    roads = tuple(each for each in at[2].routes if str(each.route.prefix) != "10.128.0.0/20")
+    assert missed([hidden, at[1], replace(at[2], routes=roads)]).keys() == between(BACK, "bcx")
 
 
 def test_of_hosts_that_were_not_read_nothing_is_known_but_what_fails_before_them() -> None:
     at = grounds("joined")
-    found = missed([at[0], at[1], unread(HOST3, "it was not read")])
+    found = missed([at[0], at[1], unknown_host(HOST3, "it was not read")])
     assert found.keys() == ALL3
     assert all(kept(what, "?not-read", "host3") for what in found.values())
-    fresh = missed([grounds("fresh")[0], unread(HOST2, "it was not read"), at[2]])
+    fresh = missed([grounds("fresh")[0], unknown_host(HOST2, "it was not read"), at[2]])
     assert kept(fresh["host1", "host2", "host-bridge"], "no-route", "host1")
 
 
 def test_hosts_without_docker_are_reached_at_the_address_they_have_in_their_prefix() -> None:
     plain = host("host2", "192.168.18.129", "10.128.16.0/20", docker=False)
     at, found = grounds("joined"), replace(read("joined")["host2"], docker=None)
-    other = ground(plain, found)
+    other = build_model(plain, found)
     assert missed([at[0], other, at[2]]) == {}
-    bare = ground(host("host2", "192.168.18.129", docker=False), found)
+    bare = build_model(host("host2", "192.168.18.129", docker=False), found)
     assert not any(key[1] == "host2" for key in told([at[0], bare, at[2]]))
-    moved = ground(plain, replace(found, addresses=tuple(each for each in found.addresses if each[0] != "docker0")))
+    moved = build_model(
+        plain, replace(found, addresses=tuple(each for each in found.addresses if each[0] != "docker0"))
+    )
     assert missed([at[0], moved, at[2]]).keys() == between([("host1", "host2"), ("host3", "host2")], "b")
 
 
-def many(count: int) -> list[Ground]:
+def many(count: int) -> list[HostModel]:
     """A mesh of hosts that all have what the recorded host3 has, each its own, after the plans that join them."""
     base = IPv4Address("192.168.18.1")
     hosts = [host(f"h{n}", str(base + n), f"10.{n}.0.0/20", f"10.{n}.0.1/24") for n in range(count)]
@@ -348,16 +350,16 @@ def many(count: int) -> list[Ground]:
         }
         ways = "\n".join(f"{each.underlay} dev eth0 src {one.underlay} uid 0" for each in hosts if each != one)
         at = read("fresh", host3=said | {"ways": ways})["host3"]
-        found.append(ground(one, at, plan_of(at, one, fleet(*hosts)).changes))
+        found.append(build_model(one, at, plan_of(at, one, fleet(*hosts)).changes))
     return found
 
 
 def test_what_one_of_many_hosts_lacks_keeps_its_own_probes_and_no_others() -> None:
     mesh = many(9)
     assert missed(mesh) == {}
-    off = replace(mesh[4], switches={name: replace(each, forwarding=False) for name, each in mesh[4].switches.items()})
-    roads = tuple(each for each in mesh[7].roads if not str(each.route.prefix).startswith("10.2."))
-    found = missed([*mesh[:4], off, *mesh[5:7], replace(mesh[7], roads=roads), mesh[8]])
+    off = replace(mesh[4], sysctls={name: replace(each, forwarding=False) for name, each in mesh[4].sysctls.items()})
+    roads = tuple(each for each in mesh[7].routes if not str(each.route.prefix).startswith("10.2."))
+    found = missed([*mesh[:4], off, *mesh[5:7], replace(mesh[7], routes=roads), mesh[8]])
     others = [f"h{n}" for n in range(9) if n != 4]
     forwarded = between([(each, "h4") for each in others], "cx") | between([("h4", each) for each in others], "x")
     assert found.keys() == forwarded | between([("h7", "h2")], "bcx") | between([("h2", "h7")], "x")
@@ -376,17 +378,17 @@ def test_what_fails_is_not_foreseen_to_be_reached_for_what_is_not_known_of_other
     assert alone.keys() <= missed(grounds("joined", host3=CASES[name][0], host1=unclear)).keys()
 
 
-def rules_of(at: Ground) -> dict[tuple[str, str], tuple[str, ...]]:
-    return {place: rules for place, rules in at.firewall.chains.items() if rules}
+def rules_of(at: HostModel) -> dict[tuple[str, str], tuple[str, ...]]:
+    return {place: rules for place, rules in at.iptables.chains.items() if rules}
 
 
-def policies_of(at: Ground) -> dict[tuple[str, str], str]:
+def policies_of(at: HostModel) -> dict[tuple[str, str], str]:
     """Those that matter: a table that is made anew has some that accept."""
-    return {place: policy for place, policy in at.firewall.policies.items() if policy != "ACCEPT"}
+    return {place: policy for place, policy in at.iptables.policies.items() if policy != "ACCEPT"}
 
 
-def made(found: HostFacts, changes: tuple[Change, ...]) -> Ground:
-    return ground(FLEET.host(found.host), found, changes)
+def made(found: HostFacts, changes: tuple[Change, ...]) -> HostModel:
+    return build_model(FLEET.host(found.host), found, changes)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -397,7 +399,7 @@ def test_a_plan_that_joins_a_host_makes_of_it_what_it_came_to_in_the_lab(generat
     assert rules_of(foreseen) == rules_of(came)
     assert policies_of(foreseen) == policies_of(came)
     # Which source a connected route names is not for a plan to say.
-    routes = [{replace(each.route, source=None) for each in at.roads} for at in (foreseen, came)]
+    routes = [{replace(each.route, source=None) for each in at.routes} for at in (foreseen, came)]
     assert routes[0] == routes[1]
     for what in ("addresses", "container", "bridge", "keeps", "switches"):
         assert getattr(foreseen, what) == getattr(came, what)

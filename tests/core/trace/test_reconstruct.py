@@ -8,15 +8,15 @@ from ipaddress import IPv4Address
 import pytest
 from traces import HOST1, POINTS, QUESTION, WEB1, WEB3, captured, pcap, without
 
-from dockmesh.core.trace.model import Captured
-from dockmesh.core.trace.reconstruct import Leg, Traced, follow
+from dockmesh.core.trace.model import CaptureSet
+from dockmesh.core.trace.reconstruct import OneWay, TraceResult, reconstruct
 from dockmesh.core.trace.verdict import VerdictCode, verdict
 from dockmesh.errors import HostFailure
 
 PLACES = [f"{point.host} {point.place}" for point in POINTS]
 
 
-def hops(leg: Leg) -> list[tuple[str, IPv4Address, IPv4Address, int]]:
+def hops(leg: OneWay) -> list[tuple[str, IPv4Address, IPv4Address, int]]:
     return [(f"{hop.point.host} {hop.point.place}", hop.source, hop.destination, hop.ttl) for hop in leg.hops]
 
 
@@ -27,7 +27,7 @@ def seconds_only(file: bytes) -> bytes:
 
 
 def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
-    traced = follow(captured("joined"))
+    traced = reconstruct(captured("joined"))
     ttls = (64, 64, 63, 63, 62, 62)
     assert hops(traced.request) == [(place, WEB1, WEB3, ttl) for place, ttl in zip(PLACES, ttls, strict=True)]
     assert hops(traced.reply) == [(place, WEB3, WEB1, ttl) for place, ttl in zip(PLACES[::-1], ttls, strict=True)]
@@ -43,7 +43,7 @@ def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
 
 
 def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_back() -> None:
-    traced = follow(captured("translated"))
+    traced = reconstruct(captured("translated"))
     assert [hop.source for hop in traced.request.hops] == [WEB1, WEB1, HOST1, HOST1, HOST1, HOST1]
     assert [hop.destination for hop in traced.reply.hops] == [HOST1, HOST1, HOST1, HOST1, WEB1, WEB1]
     assert [hop.translated for hop in traced.request.hops] == [False, False, True, False, False, False]
@@ -79,7 +79,7 @@ def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_bac
 def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
     name: str, there: int, back: int, code: VerdictCode, names: tuple[str, ...]
 ) -> None:
-    traced = follow(captured(name))
+    traced = reconstruct(captured(name))
     assert [place for place, *_rest in hops(traced.request)] == PLACES[:there]
     assert [place for place, *_rest in hops(traced.reply)] == PLACES[::-1][:back]
     lost = traced.reply if there == 6 else traced.request
@@ -92,12 +92,12 @@ def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
 
 def test_a_frame_for_another_machine_that_the_switch_sends_to_all_did_not_come_in() -> None:
     flooded = captured("wrong_next_hop", {POINTS[3]: pcap("wrong_next_hop", POINTS[2])})
-    assert follow(flooded).request == follow(captured("wrong_next_hop")).request
+    assert reconstruct(flooded).request == reconstruct(captured("wrong_next_hop")).request
 
 
 def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
-    traced = follow(captured("circling"))
-    assert traced.request.circles
+    traced = reconstruct(captured("circling"))
+    assert traced.request.loops
     ttls = [hop.ttl for hop in traced.request.hops]
     assert ttls == sorted(ttls, reverse=True)
     assert ttls[-1] == 1
@@ -109,21 +109,21 @@ def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
 def test_a_frame_that_left_for_the_right_machine_and_did_not_come_in_was_lost_between() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     cut = captured("refused", dict.fromkeys(POINTS[3:], empty))
-    code, text = verdict(follow(cut))
+    code, text = verdict(reconstruct(cut))
     assert code == VerdictCode.LOST_BETWEEN
     assert re.fullmatch(".*request.*host1.*eth0.*eth0.*host3.*", text)
 
 
 def test_an_answer_from_a_nearer_machine_is_none_of_the_targets() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
-    traced = follow(captured("joined", dict.fromkeys(POINTS[2:], empty)))
+    traced = reconstruct(captured("joined", dict.fromkeys(POINTS[2:], empty)))
     assert not traced.reached
     assert verdict(traced).code == VerdictCode.OTHER_ANSWERS
 
 
 def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
     spoilt = {POINTS[5]: seconds_only(pcap("joined", POINTS[5])), POINTS[4]: seconds_only(pcap("joined", POINTS[4]))}
-    traced = follow(captured("joined", spoilt))
+    traced = reconstruct(captured("joined", spoilt))
     assert traced.reached
     assert len(traced.request.hops) == 6
     assert (verdict(traced).code, traced.lost) == (VerdictCode.REACHED, 1)
@@ -131,14 +131,14 @@ def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
 
 
 def test_where_nothing_can_be_captured_the_packet_is_followed_past_it() -> None:
-    traced = follow(without(captured("joined"), POINTS[4], "tcpdump: no"))
+    traced = reconstruct(without(captured("joined"), POINTS[4], "tcpdump: no"))
     assert [place for place, *_rest in hops(traced.request)] == [*PLACES[:4], PLACES[5]]
     assert traced.reached
 
 
 def test_a_packet_lost_where_nothing_can_be_captured_is_told_with_the_reason() -> None:
     down = "tcpdump: docker0: That device is not up"
-    traced = follow(without(captured("refused"), POINTS[4], down))
+    traced = reconstruct(without(captured("refused"), POINTS[4], down))
     assert verdict(traced).code == VerdictCode.LOST_UNSEEN
     assert re.fullmatch(f".*request.*host3.*eth0.*{re.escape(down)}", verdict(traced).text)
 
@@ -146,36 +146,36 @@ def test_a_packet_lost_where_nothing_can_be_captured_is_told_with_the_reason() -
 def test_a_ping_that_never_left_is_told_in_pings_own_words() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     said = "PING 10.128.32.2\nping: connect: Network is unreachable\n"
-    traced = follow(captured("joined", dict.fromkeys(POINTS, empty), said=said))
+    traced = reconstruct(captured("joined", dict.fromkeys(POINTS, empty), said=said))
     assert verdict(traced).code == VerdictCode.NOT_SENT
     assert re.fullmatch(".*host1; ping: connect: Network is unreachable", verdict(traced).text)
 
 
 def test_the_errors_of_both_hosts_are_the_verdict_where_there_are_any() -> None:
-    failed = Captured(QUESTION, errors={"host1": HostFailure("timeout", "a"), "host3": HostFailure("timeout", "b")})
-    traced = follow(failed)
-    assert traced == Traced(failed)
+    failed = CaptureSet(QUESTION, errors={"host1": HostFailure("timeout", "a"), "host3": HostFailure("timeout", "b")})
+    traced = reconstruct(failed)
+    assert traced == TraceResult(failed)
     assert not traced.reached
     assert verdict(traced) == (VerdictCode.NOT_CAPTURED, "host1: a; host3: b")
 
 
 def test_a_ping_of_the_same_size_with_another_identifier_is_somebody_elses() -> None:
     other = changed(pcap("joined", POINTS[3]), {22: 50, 38: 0xFE, 39: 0xED})
-    traced = follow(captured("joined", {POINTS[3]: pcap("joined", POINTS[3]) + other[24:]}))
-    assert traced.request == follow(captured("joined")).request
-    assert traced.reply == follow(captured("joined")).reply
+    traced = reconstruct(captured("joined", {POINTS[3]: pcap("joined", POINTS[3]) + other[24:]}))
+    assert traced.request == reconstruct(captured("joined")).request
+    assert traced.reply == reconstruct(captured("joined")).reply
 
 
 def test_a_packet_lost_between_a_bridge_and_its_container_is_lost_at_the_bridge() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
-    traced = follow(captured("mute", {POINTS[5]: empty}))
+    traced = reconstruct(captured("mute", {POINTS[5]: empty}))
     assert (len(traced.request.hops), traced.request.missed) == (5, (POINTS[5],))
     assert verdict(traced).code == VerdictCode.LOST_AT_BRIDGE
 
 
 def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
     files = {point: changed(pcap("joined", point), {33: 9}, kind=8) for point in POINTS[:2]}
-    traced = follow(captured("joined", files))
+    traced = reconstruct(captured("joined", files))
     assert traced.reached
     assert [hop.was_destination for hop in traced.request.hops if hop.translated] == [IPv4Address("10.128.32.9")]
     assert verdict(traced).code == VerdictCode.DESTINATION_REWRITTEN
@@ -184,7 +184,7 @@ def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
 def test_a_router_between_the_hosts_shows_in_the_ttl() -> None:
     routed = {POINTS[3]: 62, POINTS[4]: 61, POINTS[5]: 61}
     files = {point: changed(pcap("joined", point), {22: ttl}, kind=8) for point, ttl in routed.items()}
-    traced = follow(captured("joined", files))
+    traced = reconstruct(captured("joined", files))
     assert verdict(traced).code == VerdictCode.REACHED
     assert re.search(r"; .*request.*\b63\b.*\b62\b", verdict(traced).text)
 

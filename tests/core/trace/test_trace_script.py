@@ -10,7 +10,7 @@ from traces import FOUND, POINTS, QUESTION, WEB1
 
 from dockmesh.core.host_output import split
 from dockmesh.core.trace import script
-from dockmesh.core.trace.model import Endpoint, Found, endpoint, question
+from dockmesh.core.trace.model import Endpoint, EndpointAddress, parse_endpoint, trace_query
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import TEXTS
 
@@ -53,7 +53,7 @@ def test_three_pings_of_that_size_go_from_the_source_to_the_target() -> None:
 
 
 def test_a_namespace_that_was_made_for_the_trace_is_released_and_a_container_is_not() -> None:
-    held, running = Found(WEB1, 7, held=True), Found(WEB1, 7)
+    held, running = EndpointAddress(WEB1, 7, held=True), EndpointAddress(WEB1, 7)
     assert "release 7" in script.collect_script(QUESTION, held, TEXTS)
     assert "release 7" not in script.collect_script(QUESTION, running, TEXTS)
     assert told(script.collect_script(QUESTION, held, TEXTS), "collect") == ["0123456789ab"]
@@ -63,24 +63,28 @@ def test_a_host_alone_is_the_container_that_status_probes_held_no_longer_than_th
     asked = script.find_script(Endpoint(HOST1), TEXTS, offset=3)
     assert "section target container_target 30 10.128.0.1/24 - " in asked
     said = split(answer(addresses="", addresses6="", mesh="", target="10.128.0.250 - 99 namespace 1500"))
-    assert script.found(Endpoint(HOST1), said) == Found(IPv4Address("10.128.0.250"), 99, held=True)
+    assert script.parse_endpoint_address(Endpoint(HOST1), said) == EndpointAddress(
+        IPv4Address("10.128.0.250"), 99, held=True
+    )
 
 
 def test_a_host_without_docker_is_itself_by_its_address_in_the_prefix_or_else_its_own() -> None:
     said = split(answer(addresses="3: br0    inet 10.9.0.1/24 brd 10.9.0.255 scope global br0", addresses6="", mesh=""))
-    assert script.found(Endpoint(KVM), said) == Found(IPv4Address("10.9.0.1"))
-    assert script.found(Endpoint(BARE), said) == Found(BARE.underlay)
+    assert script.parse_endpoint_address(Endpoint(KVM), said) == EndpointAddress(IPv4Address("10.9.0.1"))
+    assert script.parse_endpoint_address(Endpoint(BARE), said) == EndpointAddress(BARE.underlay)
 
 
 def test_a_containers_address_in_the_hosts_prefix_comes_first() -> None:
     web = Endpoint(HOST1, "web")
     for listed, address in (("172.30.0.2\n10.128.1.2", "10.128.1.2"), ("172.30.0.2\n172.31.0.2", "172.30.0.2")):
         said = split(answer(container=f"77\n{listed}"))
-        assert script.found(web, said) == Found(IPv4Address(address), 77)
+        assert script.parse_endpoint_address(web, said) == EndpointAddress(IPv4Address(address), 77)
 
 
 def test_a_container_in_the_hosts_own_network_is_the_host() -> None:
-    assert script.found(Endpoint(HOST1, "web"), split(answer(container="0"))) == Found(HOST1.underlay)
+    assert script.parse_endpoint_address(Endpoint(HOST1, "web"), split(answer(container="0"))) == EndpointAddress(
+        HOST1.underlay
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,12 +98,12 @@ def test_a_container_in_the_hosts_own_network_is_the_host() -> None:
 )
 def test_a_container_that_cannot_be_traced_is_told(said: str | tuple[int, str], told_so: str) -> None:
     with pytest.raises(HostError, match=told_so):
-        script.found(Endpoint(HOST1, "web"), split(answer(container=said)))
+        script.parse_endpoint_address(Endpoint(HOST1, "web"), split(answer(container=said)))
 
 
 def test_points_are_read_with_what_cannot_be_captured_on() -> None:
-    assert script.points(HOST1, split(answer(points=BEGUN))) == POINTS[:3]
-    failed = script.points(HOST1, split(answer(points=BEGUN.replace(":62", ":62 tcpdump: \x1b[31mdown"))))
+    assert script.parse_points(HOST1, split(answer(points=BEGUN))) == POINTS[:3]
+    failed = script.parse_points(HOST1, split(answer(points=BEGUN.replace(":62", ":62 tcpdump: \x1b[31mdown"))))
     assert failed[1] == replace(POINTS[1], error="tcpdump: down")
 
 
@@ -117,26 +121,26 @@ def test_points_are_read_with_what_cannot_be_captured_on() -> None:
 )
 def test_points_that_are_none_or_take_nothing_are_refused(said: str | tuple[int, str]) -> None:
     with pytest.raises(HostError):
-        script.points(HOST1, split(answer(points=said)))
+        script.parse_points(HOST1, split(answer(points=said)))
 
 
 def test_captures_are_those_of_the_points_by_number() -> None:
     files = [b"one", b"", b"three"]
     said = split(answer(**{f"capture_{n}": b64encode(file).decode() for n, file in enumerate(files, 1)}))
     failed = (POINTS[0], replace(POINTS[1], error="down"), POINTS[2])
-    assert [each.pcap for each in script.captures(failed, said)] == files
+    assert [each.pcap for each in script.parse_captures(failed, said)] == files
 
 
 @pytest.mark.parametrize(("said", "why"), [({}, "trace again"), ({"capture_1": "no base64!"}, "capture.1")])
 def test_captures_that_are_missing_or_garbled_are_told(said: dict[str, str], why: str) -> None:
     with pytest.raises(HostError, match=why):
-        list(script.captures(POINTS[:1], split(answer(**said))))
+        list(script.parse_captures(POINTS[:1], split(answer(**said))))
 
 
 def test_ends_are_hosts_or_containers_of_hosts() -> None:
-    assert endpoint(FLEET, "host1") == Endpoint(HOST1)
-    assert endpoint(FLEET, "host1:my_web.1-a") == Endpoint(HOST1, "my_web.1-a")
-    assert str(endpoint(FLEET, "host1:web")) == "host1:web"
+    assert parse_endpoint(FLEET, "host1") == Endpoint(HOST1)
+    assert parse_endpoint(FLEET, "host1:my_web.1-a") == Endpoint(HOST1, "my_web.1-a")
+    assert str(parse_endpoint(FLEET, "host1:web")) == "host1:web"
 
 
 @pytest.mark.parametrize(
@@ -153,9 +157,9 @@ def test_ends_are_hosts_or_containers_of_hosts() -> None:
 )
 def test_what_is_no_end_is_refused_before_anyone_is_contacted(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        endpoint(fleet(*FLEET.hosts, KVM), text)
+        parse_endpoint(fleet(*FLEET.hosts, KVM), text)
 
 
 def test_two_ends_on_one_host_are_refused() -> None:
     with pytest.raises(UsageError, match="on one host"):
-        question(FLEET, "host1:a", "host1:b", run="0", size=100)
+        trace_query(FLEET, "host1:a", "host1:b", run="0", size=100)
