@@ -18,9 +18,9 @@ from dockmesh.core.inventory import addresses, parse
 from dockmesh.core.inventory.invalid import check_schema
 from dockmesh.core.inventory.schema import ConnectionKeys, json_schema
 from dockmesh.core.model import Fleet, Host, Login, Settings
-from dockmesh.core.onboarding.candidates import Candidate, Place, Value
-from dockmesh.core.onboarding.propose import Proposed, after_reading, unasked
-from dockmesh.core.onboarding.render import SCHEMA, written
+from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
+from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
+from dockmesh.core.onboarding.render import SCHEMA, render_inventory
 from dockmesh.errors import (
     HostError,
     HostErrorCode,
@@ -91,13 +91,13 @@ def init(
     _refuse(out, force=force, json=options.json)
     found = _chosen(options, candidates(pattern, ansible, hosts), given)
     proposed = _proposed(options, found, given, settings, probe=probe)
-    lost = [each for each in proposed if each.why and not each.meant]
+    lost = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
         told = "".join(f"\n  {each.name}: {each.why}" for each in proposed)
         raise HostError(
             f"no host is left to begin with, and nothing was written:{told}", code=HostErrorCode.NO_HOST_LEFT
         )
-    text = written(found, proposed, settings, given)
+    text = render_inventory(found, proposed, settings, given)
     parse(text, file=str(out))
     _write(out, text, force=force)
     _tell(options, proposed, out, len(lost))
@@ -113,24 +113,26 @@ def _chosen(options: Options, found: tuple[Candidate, ...], given: Mapping[str, 
 
 def _proposed(
     options: Options, found: tuple[Candidate, ...], given: Mapping[str, Value], settings: Settings, *, probe: bool
-) -> tuple[Proposed, ...]:
-    joining = tuple(each for each in found if each.apart is None)
+) -> tuple[ProposedHost, ...]:
+    joining = tuple(each for each in found if each.excluded is None)
     hosts = tuple(_stranger(each, given) for each in joining)
-    known: tuple[Proposed, ...] = ()
+    known: tuple[ProposedHost, ...] = ()
     if hosts:
         known = _asked(options, hosts, settings) if probe else _unasked(joining, hosts, settings)
     by_name = {each.name: each for each in known}
-    return tuple(by_name.get(each.name) or Proposed(each.name, why=each.apart, meant=True) for each in found)
+    return tuple(
+        by_name.get(each.name) or ProposedHost(each.name, why=each.excluded, intentional=True) for each in found
+    )
 
 
-def _asked(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tuple[Proposed, ...]:
+def _asked(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tuple[ProposedHost, ...]:
     read = _read(options, hosts)
     # Those without Docker can be read all the same.
     bare = tuple(host for host in hosts if isinstance(read[host.name], NoDockerError))
     if bare:
         read |= _read(options, tuple(_without_docker(host) for host in bare))
     try:
-        return after_reading(hosts, read, settings, file="init")
+        return propose(hosts, read, settings, file="init")
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
         raise HostError(f"{error}; here: --pool", code=HostErrorCode.POOL_EXHAUSTED) from error
@@ -141,8 +143,8 @@ def _read(options: Options, hosts: tuple[Host, ...]) -> dict[str, HostFacts | Ho
         return pipeline.facts()
 
 
-def _unasked(found: tuple[Candidate, ...], hosts: tuple[Host, ...], settings: Settings) -> tuple[Proposed, ...]:
-    return unasked(hosts, addresses_of(found), settings, file="init")
+def _unasked(found: tuple[Candidate, ...], hosts: tuple[Host, ...], settings: Settings) -> tuple[ProposedHost, ...]:
+    return propose_unread(hosts, addresses_of(found), settings, file="init")
 
 
 def _stranger(each: Candidate, given: Mapping[str, Value]) -> Host:
@@ -161,7 +163,7 @@ def _settings(pool: str) -> Settings:
     try:
         network = addresses.pool(pool)
     except InvalidValueError as why:
-        raise InventoryError([Place("--pool").problem(why.code, str(why))]) from why
+        raise InventoryError([SourceLocation("--pool").problem(why.code, str(why))]) from why
     return Settings(pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.NARROWEST)))
 
 
@@ -169,7 +171,7 @@ def _connection(given: tuple[str, ...]) -> dict[str, Value]:
     words = dict(each.partition("=")[::2] for each in given)
     keys, faults = check_schema({"connection": words})
     if faults:
-        raise InventoryError([Place("--connection").problem(fault.code, fault.message) for fault in faults])
+        raise InventoryError([SourceLocation("--connection").problem(fault.code, fault.message) for fault in faults])
     return {key: getattr(keys.connection, key) for key in words if key in ConnectionKeys.model_fields}
 
 
@@ -206,7 +208,7 @@ def _write(out: Path, text: str, *, force: bool) -> None:
         ) from error
 
 
-def _tell(options: Options, proposed: tuple[Proposed, ...], out: Path, lost: int) -> None:
+def _tell(options: Options, proposed: tuple[ProposedHost, ...], out: Path, lost: int) -> None:
     if options.json:
         print_json(init_document(proposed, file=str(out)))
         return

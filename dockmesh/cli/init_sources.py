@@ -10,7 +10,14 @@ import click
 from paramiko import SSHException
 
 from dockmesh.core.onboarding import ansible
-from dockmesh.core.onboarding.candidates import Candidate, Place, doubled, name_of, named, read
+from dockmesh.core.onboarding.candidates import (
+    Candidate,
+    SourceLocation,
+    duplicates,
+    host_name,
+    parse_argument,
+    parse_value,
+)
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import InvalidValueError, InventoryError, Problem, UsageCode, UsageError
 from dockmesh.remote.ssh.config import USER, Configuration
@@ -36,7 +43,7 @@ def candidates(pattern: str | None, file: Path | None, hosts: Iterable[str]) -> 
             found += source()
         except InventoryError as error:
             problems += error.problems
-    problems += doubled(found)
+    problems += duplicates(found)
     if problems:
         raise InventoryError(problems)
     if not found:
@@ -65,9 +72,9 @@ def _of_ssh(pattern: str) -> list[Candidate]:
             code=UsageCode.UNKNOWN_HOST,
         )
     for entry in matching:
-        place = Place(entry.file, entry.line, 1)
+        place = SourceLocation(entry.file, entry.line, 1)
         try:
-            found.append(Candidate(name_of(entry.name), str(read("address", entry.name)), place))
+            found.append(Candidate(host_name(entry.name), str(parse_value("address", entry.name)), place))
         except InvalidValueError as why:
             problems.append(place.problem(why.code, f"host {why}"))
     return _sound(found, problems)
@@ -83,7 +90,7 @@ def _of_ansible(file: Path) -> list[Candidate]:
     beside = [name for name in _VARIABLES if (file.parent / name).is_dir()]
     if beside:
         click.echo(f"note: variables in {' and '.join(beside)} beside {file} are not read", err=True)
-    return ansible.read(text, file=str(file))
+    return ansible.parse_ansible(text, file=str(file))
 
 
 def _arguments(hosts: Iterable[str]) -> list[Candidate]:
@@ -91,9 +98,9 @@ def _arguments(hosts: Iterable[str]) -> list[Candidate]:
     problems: list[Problem] = []
     for each in hosts:
         try:
-            found.append(named(each))
+            found.append(parse_argument(each))
         except InvalidValueError as why:
-            problems.append(Place("HOST").problem(why.code, str(why)))
+            problems.append(SourceLocation("HOST").problem(why.code, str(why)))
     return _sound(found, problems)
 
 

@@ -9,7 +9,7 @@ from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.allocation.prefixes import Allocation
 from dockmesh.core.forecast.impact import Impact, Misprediction
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.onboarding.propose import Proposed
+from dockmesh.core.onboarding.propose import ProposedHost
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
 from dockmesh.core.probes.model import ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change
@@ -100,12 +100,12 @@ def allocate_document(drawn: Iterable[Allocation], *, written: bool) -> dict[str
     }
 
 
-def init_document(proposed: Iterable[Proposed], *, file: str) -> dict[str, Any]:
+def init_document(proposed: Iterable[ProposedHost], *, file: str) -> dict[str, Any]:
     """The hosts an inventory begins with; `error` says why one is left out of it."""
     return {"format": INIT, "file": file, "hosts": [_proposed(each) for each in proposed]}
 
 
-def _proposed(each: Proposed) -> dict[str, Any]:
+def _proposed(each: ProposedHost) -> dict[str, Any]:
     host = each.host
     return {
         "host": each.name,
@@ -113,7 +113,7 @@ def _proposed(each: Proposed) -> dict[str, Any]:
         "prefix": str(host.prefix) if host and host.prefix else None,
         "bridge": str(host.bridge) if host and host.bridge else None,
         "docker": host.docker if host else None,
-        "stays": each.stays,
+        "stays": each.keeps_docker0,
         "error": each.why,
     }
 

@@ -8,7 +8,7 @@ from dockmesh.core.addresses import Network
 from dockmesh.core.allocation.used_networks import UsedNetwork
 from dockmesh.core.inventory import default_bridge, fleet_of, yaml_reader
 from dockmesh.core.inventory.edit import insert_prefixes
-from dockmesh.core.inventory.multi_file import holder
+from dockmesh.core.inventory.multi_file import document_with
 from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import listed
@@ -86,7 +86,7 @@ def with_allocations(
     drawn = tuple(drawn)
     prefixes: dict[str, dict[str, IPv4Network]] = {document.file: {} for document in documents}
     for each in drawn:
-        prefixes[holder(documents, ("hosts", each.host)).file][each.host] = each.prefix
+        prefixes[document_with(documents, ("hosts", each.host)).file][each.host] = each.prefix
     edited = tuple(
         insert_prefixes(text, document, prefixes[document.file])
         for text, document in zip(texts, documents, strict=True)

@@ -6,8 +6,8 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
 from typing import Any
 
 from dockmesh.core.inventory import yaml_reader
-from dockmesh.core.inventory.invalid import Fault, check_schema, unread
-from dockmesh.core.inventory.multi_file import doubled, holder, merged, place
+from dockmesh.core.inventory.invalid import Invalid, check_schema, invalid_paths
+from dockmesh.core.inventory.multi_file import document_with, duplicates, location, merge_documents
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.validate import check, underlay_of
 from dockmesh.core.inventory.yaml_document import Document
@@ -35,11 +35,11 @@ def fleet_of(*documents: Document, prefixes_required: bool = True) -> Fleet:
     """The fleet that the documents describe together; arguments and errors as those of `parse`."""
     read = [check_schema(document.root) for document in documents]
     each = [keys for keys, _faults in read]
-    keys = merged(documents, each)
-    unreadable = unread([fault for _keys, faults in read for fault in faults])
+    keys = merge_documents(documents, each)
+    unreadable = invalid_paths([fault for _keys, faults in read for fault in faults])
     problems = [problem for document in documents for problem in document.problems]
     problems += (_problem(document, one) for document, (_, its) in zip(documents, read, strict=True) for one in its)
-    problems += doubled(documents, each)
+    problems += duplicates(documents, each)
     found = check(keys, unreadable, prefixes_required=prefixes_required)
     problems += (_between(documents, fault) for fault in found)
     if problems:
@@ -59,16 +59,16 @@ def default_bridge6(prefix: IPv6Network) -> IPv6Interface:
     return IPv6Interface((int(prefix.network_address) + 1, max(64, prefix.prefixlen)))
 
 
-def _problem(document: Document, fault: Fault) -> Problem:
+def _problem(document: Document, fault: Invalid) -> Problem:
     return document.problem(fault.path, fault.code, fault.message, at_key=fault.at_key)
 
 
-def _between(documents: Sequence[Document], fault: Fault) -> Problem:
+def _between(documents: Sequence[Document], fault: Invalid) -> Problem:
     """A fault among the files: what it gets in the way of is named with its place where that is in another one."""
-    document = holder(documents, fault.path)
-    if fault.other is None or (other := holder(documents, fault.other)) is document:
+    document = document_with(documents, fault.path)
+    if fault.other is None or (other := document_with(documents, fault.other)) is document:
         return _problem(document, fault)
-    return _problem(document, replace(fault, message=f"{fault.message} ({place(other, fault.other)})"))
+    return _problem(document, replace(fault, message=f"{fault.message} ({location(other, fault.other)})"))
 
 
 def _fleet(keys: InventoryKeys) -> Fleet:

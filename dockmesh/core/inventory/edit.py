@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final, cast
 
-from dockmesh.core.inventory.yaml_document import Document, Mapping, Mark
+from dockmesh.core.inventory.yaml_document import Document, Mapping, Position
 from dockmesh.core.inventory.yaml_reader import BREAK, BYTE_ORDER_MARK
 from dockmesh.errors import InventoryError, ProblemCode
 
@@ -28,7 +28,7 @@ class _Lines:
         self._starts = [0, *(found.end() for found in breaks)]
         self._breaks = [found.group() for found in breaks] or ["\n"]
 
-    def offset(self, mark: Mark) -> int:
+    def offset(self, mark: Position) -> int:
         line, column = mark
         return self._starts[line - 1] + column - 1
 

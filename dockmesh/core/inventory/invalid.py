@@ -17,7 +17,7 @@ _LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Invalid:
     """Something wrong with the value at `path`, or with its key. `other`: what it gets in the way of."""
 
     path: Path
@@ -27,17 +27,17 @@ class Fault:
     other: Path | None = None
 
 
-def check_schema(document: Mapping[str, object]) -> tuple[InventoryKeys, list[Fault]]:
+def check_schema(document: Mapping[str, object]) -> tuple[InventoryKeys, list[Invalid]]:
     """What of `document` could be read, and a fault for each of the rest."""
     try:
         return InventoryKeys.model_validate(document), []
     except ValidationError as error:
         faults = [_fault(one) for one in error.errors(include_url=False)]
-    readable = _without(document, (), unread(faults))
+    readable = _without(document, (), invalid_paths(faults))
     return InventoryKeys.model_validate(readable), faults
 
 
-def unread(faults: list[Fault]) -> AbstractSet[Path]:
+def invalid_paths(faults: list[Invalid]) -> AbstractSet[Path]:
     """The paths of the keys that have faults: whole keys, not items of theirs."""
     return {fault.path[: 3 if fault.path[0] == "hosts" else 2] for fault in faults}
 
@@ -48,17 +48,17 @@ def _without(node: object, path: Path, faulty: AbstractSet[Path]) -> object:
     return {key: _without(node[key], (*path, key), faulty) for key in node if (*path, key) not in faulty}
 
 
-def _fault(error: Any) -> Fault:
+def _fault(error: Any) -> Invalid:
     path, kind = error["loc"], error["type"]
     if kind == "value_error":
         key = path[-1] if isinstance(path[-1], str) else path[-2]
         invalid: InvalidValueError = error["ctx"]["error"]
-        return Fault(path, invalid.code, f"{key} {invalid}")
+        return Invalid(path, invalid.code, f"{key} {invalid}")
     if kind == "extra_forbidden":
-        return Fault(path, ProblemCode.UNKNOWN_KEY, _unknown_key(path), at_key=True)
+        return Invalid(path, ProblemCode.UNKNOWN_KEY, _unknown_key(path), at_key=True)
     empty = error["input"] is None
     code = ProblemCode.MISSING_VALUE if empty else ProblemCode.WRONG_TYPE
-    return Fault(path, code, _wrong_kind(path, empty=empty), at_key=empty)
+    return Invalid(path, code, _wrong_kind(path, empty=empty), at_key=empty)
 
 
 def _unknown_key(path: Path) -> str:

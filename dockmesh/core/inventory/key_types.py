@@ -44,7 +44,7 @@ def _matching(pattern: str) -> WithJsonSchema:
 
 def _between(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
     limits = {"type": "integer", "minimum": low, "maximum": high}
-    return _scalar(partial(scalars.whole, low=low, high=high)), WithJsonSchema(limits)
+    return _scalar(partial(scalars.parse_int, low=low, high=high)), WithJsonSchema(limits)
 
 
 # None stands for a key that is absent: a key that is there and empty does not pass _scalar.
@@ -52,7 +52,7 @@ MeshName = Annotated[str, _scalar(scalars.name), _matching(scalars.NAME)]
 HostName = Annotated[str, _matching(scalars.NAME)]
 Tag = Annotated[str, _scalar(scalars.tag), _matching(scalars.TAG)]
 Allowed = Annotated[Allow, _scalar(scalars.allow), _matching("(tcp|udp)(/[0-9]+(-[0-9]+)?)?")]
-Word = Annotated[str | None, _scalar(scalars.word), _matching(scalars.WORD)]
+Word = Annotated[str | None, _scalar(scalars.parse_word), _matching(scalars.WORD)]
 Jump = Annotated[str | None, _scalar(scalars.jump), _matching(scalars.WORD)]
 Netns = Annotated[str | None, _scalar(scalars.netns), _matching(scalars.NETNS)]
 Address = Annotated[IPv4Address | str | None, _scalar(scalars.address), _matching(scalars.ADDRESS)]
@@ -63,7 +63,7 @@ Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(ad
 Underlay6 = Annotated[IPv6Address | None, _scalar(addresses6.underlay6), WithJsonSchema(_STRING | {"format": "ipv6"})]
 Prefix6 = Annotated[IPv6Network | None, _scalar(addresses6.prefix6), _matching(addresses6.WITH_LENGTH)]
 Bridge6 = Annotated[IPv6Interface | None, _scalar(addresses6.bridge6), _matching(addresses6.WITH_LENGTH)]
-Truth = Annotated[bool, _scalar(scalars.truth), WithJsonSchema({"type": "boolean"})]
+Bool = Annotated[bool, _scalar(scalars.parse_bool), WithJsonSchema({"type": "boolean"})]
 Port = Annotated[int | None, *_between(1, 65535)]
 PrefixLength = Annotated[int, *_between(16, 30)]
 PoolSize = Annotated[int, *_between(16, 29)]

@@ -10,7 +10,7 @@ from dockmesh.errors import Problem, ProblemCode
 _SECTIONS = ("mesh", "connection")
 
 
-def merged(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> InventoryKeys:
+def merge_documents(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> InventoryKeys:
     """The keys of all; what stands in two of them is that of the first."""
     sections: dict[str, Any] = {}
     hosts: dict[str, Any] = {}
@@ -23,7 +23,7 @@ def merged(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Inve
     return InventoryKeys.model_construct(hosts=hosts, **sections)
 
 
-def doubled(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Iterator[Problem]:
+def duplicates(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Iterator[Problem]:
     """Hosts in more than one file, and sections that say something else in each; both places are named."""
     first: dict[Path, tuple[Document, Any]] = {}
     for document, its in zip(documents, keys, strict=True):
@@ -32,21 +32,19 @@ def doubled(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Ite
         for path, value in said.items():
             where, before = first.setdefault(path, (document, value))
             if where is not document and path[0] == "hosts":
-                twice = f"host {path[-1]} stands in {place(where, path, at_key=True)} already"
+                twice = f"host {path[-1]} stands in {location(where, path, at_key=True)} already"
                 yield document.problem(path, ProblemCode.DUPLICATE, twice, at_key=True)
             elif before != value:
-                other = (
-                    f"{path[-1]} says something else in {place(where, path, at_key=True)}: write it in one of the files"
-                )
+                other = f"{path[-1]} says something else in {location(where, path, at_key=True)}: write it in one of the files"
                 yield document.problem(path, ProblemCode.CONTRADICTION, other, at_key=True)
 
 
-def holder(documents: Sequence[Document], path: Path) -> Document:
+def document_with(documents: Sequence[Document], path: Path) -> Document:
     """The first of the documents that has most of what `path` leads to."""
     return max(documents, key=lambda document: _depth(document, path))
 
 
-def place(document: Document, path: Path, *, at_key: bool = False) -> str:
+def location(document: Document, path: Path, *, at_key: bool = False) -> str:
     """Where that stands, as in a message."""
     line, column = document.place(path, at_key=at_key)
     return f"{document.file}:{line}:{column}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dockmesh.core.addresses import Network
 
 
-def nested(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
+def nested_blocks(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
     """The indices (outer, inner) of every two of `blocks` of which one lies in the other.
 
     All are distinct and of one family. Two CIDR blocks are apart or one holds the other, so that in order of address

@@ -44,7 +44,7 @@ def tag(text: str) -> str:
     )
 
 
-def word(text: str) -> str:
+def parse_word(text: str) -> str:
     """Text that may stand as one argument and can never be taken for an option."""
     if not text:
         raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
@@ -69,7 +69,7 @@ def netns(text: str) -> str:
 
 def address(text: str) -> IPv4Address | str:
     """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
-    word(text)
+    parse_word(text)
     refuse_ipv6(text)
     if re.fullmatch("[0-9.]+", text):
         return ipv4(text)
@@ -81,7 +81,7 @@ def address(text: str) -> IPv4Address | str:
 
 def jump(text: str) -> str:
     """Hosts to go through, as ssh -J takes them: `[USER@]HOST[:PORT]`, comma-separated; or `none`."""
-    word(text)
+    parse_word(text)
     for hop in text.split(","):
         parts = _HOP.fullmatch(hop)
         if not parts:
@@ -90,13 +90,13 @@ def jump(text: str) -> str:
             )
         address(parts["host"])
         if parts["user"]:
-            word(parts["user"])
+            parse_word(parts["user"])
         if parts["port"] is not None:
-            whole(parts["port"], 1, 65535)
+            parse_int(parts["port"], 1, 65535)
     return text
 
 
-def whole(text: str, low: int, high: int) -> int:
+def parse_int(text: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`, written in decimal."""
     if not _NUMBER.fullmatch(text):
         raise InvalidValueError(ProblemCode.NOT_A_NUMBER, f"{quoted(text)} is not a whole number; use {low} to {high}")
@@ -106,7 +106,7 @@ def whole(text: str, low: int, high: int) -> int:
     return number
 
 
-def truth(text: str) -> bool:
+def parse_bool(text: str) -> bool:
     """`true` or `false`, or YAML's other words for them."""
     if text.lower() in _TRUTH:
         return _TRUTH[text.lower()]
@@ -123,8 +123,8 @@ def allow(text: str) -> Allow:
     protocol: Literal["tcp", "udp"] = "tcp" if parts["protocol"] == "tcp" else "udp"
     if parts["first"] is None:
         return Allow(protocol)
-    first = whole(parts["first"], 1, 65535)
-    last = whole(parts["last"], 1, 65535) if parts["last"] else first
+    first = parse_int(parts["first"], 1, 65535)
+    last = parse_int(parts["last"], 1, 65535) if parts["last"] else first
     if last < first:
         raise InvalidValueError(ProblemCode.REVERSED_RANGE, f"{quoted(text)} ends before it begins")
     return Allow(protocol, first, last)

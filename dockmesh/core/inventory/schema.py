@@ -13,6 +13,7 @@ from dockmesh.core.inventory.key_types import (
     Address,
     Allowed,
     Become,
+    Bool,
     Bridge,
     Bridge6,
     HostName,
@@ -28,7 +29,6 @@ from dockmesh.core.inventory.key_types import (
     PrefixLength,
     Seconds,
     Tag,
-    Truth,
     Underlay,
     Underlay6,
     Word,
@@ -75,7 +75,7 @@ class MeshKeys(_Keys):
     prefix_length: PrefixLength = Field(
         default=_DEFAULTS.prefix_length, description="Length of the prefixes that `allocate` draws."
     )
-    source_nat: Truth = Field(
+    source_nat: Bool = Field(
         default=_DEFAULTS.source_nat,
         description="false: peers see a container's own address. true: Docker's masquerade hides it behind the host's.",
     )
@@ -137,7 +137,7 @@ class HostKeys(ConnectionKeys):
     bridge6: Bridge6 = Field(
         default=None, description="docker0's IPv6 address and length; default: the first address of prefix6, /64."
     )
-    docker: Truth = Field(default=True, description="false: a host without Docker, which gets the routes to the peers.")
+    docker: Bool = Field(default=True, description="false: a host without Docker, which gets the routes to the peers.")
     allow: tuple[Allowed, ...] | None = Field(
         default=None, description="What peers may reach on this host, instead of what `mesh` says."
     )

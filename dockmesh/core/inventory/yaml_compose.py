@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from yaml import events as ev
 
-from dockmesh.core.inventory.yaml_document import Mapping, Mark, Sequence, Value
+from dockmesh.core.inventory.yaml_document import Mapping, Position, Sequence, Value
 from dockmesh.core.text import quoted
 from dockmesh.errors import ProblemCode
 
@@ -24,7 +24,7 @@ _TAGS: Final = {
 class StopError(Exception):
     """A fault beyond which nothing sensible can be read."""
 
-    def __init__(self, mark: Mark, code: ProblemCode, why: str) -> None:
+    def __init__(self, mark: Position, code: ProblemCode, why: str) -> None:
         self.fault = (mark, code, why)
 
 
@@ -33,11 +33,11 @@ class _Frame:
     """A collection that is still open; `key` waits for its value."""
 
     container: Mapping | Sequence
-    mark: Mark
+    mark: Position
     anchor: str | None
     size_before: int
     key: str | None = None
-    key_at: Mark = (1, 1)
+    key_at: Position = (1, 1)
     merging: bool = False
     merges: list[Mapping] = field(default_factory=list)
 
@@ -55,9 +55,9 @@ class Composer:
 
     def __init__(self, keys: str = INVENTORY, *, any_tag: bool = False) -> None:
         self._keys, self._any_tag = keys, any_tag
-        self.faults: list[tuple[Mark, ProblemCode, str]] = []
+        self.faults: list[tuple[Position, ProblemCode, str]] = []
         self._root: Value = None
-        self._root_at: Mark = (1, 1)
+        self._root_at: Position = (1, 1)
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[Value, int]] = {}
         self._documents = 0
@@ -141,16 +141,16 @@ class Composer:
         frame = self._stack.pop()
         if isinstance(frame.container, Mapping):
             for merged in frame.merges:
-                frame.container.absorb(merged)
+                frame.container.merge(merged)
         if frame.anchor is not None:
             self._anchors[frame.anchor] = (frame.container, self._size - frame.size_before)
         self._put(frame.container, frame.mark)
 
-    def _key(self, text: str, mark: Mark, *, merging: bool) -> None:
+    def _key(self, text: str, mark: Position, *, merging: bool) -> None:
         frame = self._stack[-1]
         frame.key, frame.key_at, frame.merging = text, mark, merging
 
-    def _put(self, value: Value, mark: Mark, end: Mark | None = None) -> None:
+    def _put(self, value: Value, mark: Position, end: Position | None = None) -> None:
         if not self._stack:
             self._root, self._root_at = value, mark
             return
@@ -165,7 +165,14 @@ class Composer:
         frame.key = None
 
     def _enter(
-        self, container: Mapping, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None
+        self,
+        container: Mapping,
+        key: str,
+        value: Value,
+        *,
+        key_at: Position,
+        value_at: Position,
+        end_at: Position | None,
     ) -> None:
         if key in container:
             why = f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"
@@ -173,7 +180,7 @@ class Composer:
         else:
             container.enter(key, value, key_at=key_at, value_at=value_at, end_at=end_at)
 
-    def _merge(self, frame: _Frame, value: Value, mark: Mark) -> None:
+    def _merge(self, frame: _Frame, value: Value, mark: Position) -> None:
         for source in value if isinstance(value, Sequence) else [value]:
             if isinstance(source, Mapping):
                 frame.merges.append(source)
@@ -181,7 +188,7 @@ class Composer:
                 why = "<< takes a mapping or a list of mappings, as in <<: *defaults"
                 self.faults.append((mark, ProblemCode.BAD_MERGE, why))
 
-    def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Mark) -> None:
+    def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Position) -> None:
         tag = event.tag or "!"
         if not self._any_tag and tag not in _TAGS[type(event)]:
             shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
@@ -189,11 +196,11 @@ class Composer:
             self.faults.append((mark, ProblemCode.UNKNOWN_YAML_TAG, why))
 
 
-def _mark(event: ev.Event) -> Mark:
+def _mark(event: ev.Event) -> Position:
     start: Any = event.start_mark  # the stubs allow for None; a parser's events always have it
     return start.line + 1, start.column + 1
 
 
-def _end_mark(event: ev.Event) -> Mark:
+def _end_mark(event: ev.Event) -> Position:
     end: Any = event.end_mark
     return end.line + 1, end.column + 1

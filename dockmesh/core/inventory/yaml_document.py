@@ -6,7 +6,7 @@ from typing import TypeAlias
 from dockmesh.core.text import one_line
 from dockmesh.errors import Problem, ProblemCode
 
-Mark: TypeAlias = tuple[int, int]
+Position: TypeAlias = tuple[int, int]
 Path: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "str | Mapping | Sequence | None"
 
@@ -23,17 +23,19 @@ class Mapping(dict[str, "Value"]):
     def __init__(self, *, flow: bool = False) -> None:
         super().__init__()
         self.flow = flow
-        self.keys_at: dict[str, Mark] = {}
-        self.values_at: dict[str, Mark] = {}
-        self.ends_at: dict[str, Mark] = {}
+        self.keys_at: dict[str, Position] = {}
+        self.values_at: dict[str, Position] = {}
+        self.ends_at: dict[str, Position] = {}
 
-    def enter(self, key: str, value: Value, *, key_at: Mark, value_at: Mark, end_at: Mark | None = None) -> None:
+    def enter(
+        self, key: str, value: Value, *, key_at: Position, value_at: Position, end_at: Position | None = None
+    ) -> None:
         """Set `key` and remember where it stands."""
         self[key], self.keys_at[key], self.values_at[key] = value, key_at, value_at
         if end_at is not None:
             self.ends_at[key] = end_at
 
-    def absorb(self, other: "Mapping") -> None:
+    def merge(self, other: "Mapping") -> None:
         """Take over what `other` has and this one lacks, as `<<` does."""
         for key, value in other.items():
             if key not in self:
@@ -47,7 +49,7 @@ class Sequence(list["Value"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.items_at: list[Mark] = []
+        self.items_at: list[Position] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Document:
         """A problem at `place(path)`."""
         return Problem(self.file, *self.place(path, at_key=at_key), code, one_line(message))
 
-    def place(self, path: Path, *, at_key: bool = False) -> Mark:
+    def place(self, path: Path, *, at_key: bool = False) -> Position:
         """Where the value of `path` is, or its key; where there is none, the key of what lacks it."""
         node: Value = self.root
         key_at = value_at = (1, 1)

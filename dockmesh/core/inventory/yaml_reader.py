@@ -13,7 +13,7 @@ import yaml
 from yaml.events import Event
 
 from dockmesh.core.inventory.yaml_compose import INVENTORY, Composer, StopError
-from dockmesh.core.inventory.yaml_document import Document, Mark
+from dockmesh.core.inventory.yaml_document import Document, Position
 from dockmesh.errors import InventoryError, Problem, ProblemCode
 
 BYTE_ORDER_MARK: Final = "\ufeff"
@@ -77,6 +77,6 @@ def _refuse_unfit_characters(text: str) -> None:
     raise StopError(_place(text, found.start()), ProblemCode.BAD_CHARACTER, why)
 
 
-def _place(text: str, index: int) -> Mark:
+def _place(text: str, index: int) -> Position:
     before = BREAK.split(text[:index])
     return len(before), len(before[-1]) + 1

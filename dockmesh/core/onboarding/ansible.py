@@ -11,7 +11,7 @@ _YAML = (".yml", ".yaml", ".json")
 _LOOKS_LIKE_YAML = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*(?:---|\{|[\w.-]+:\s*(?:#[^\n]*)?(?:\n|$))")
 
 
-def read(text: str, *, file: str) -> list[Candidate]:
+def parse_ansible(text: str, *, file: str) -> list[Candidate]:
     """The hosts, in the file's order.
 
     Raises:

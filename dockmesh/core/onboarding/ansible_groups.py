@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dockmesh.core.inventory import scalars
-from dockmesh.core.onboarding.candidates import Candidate, Place, Value, name_of, read
+from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value, host_name, parse_value
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import InvalidValueError, InventoryError, Problem, ProblemCode
 
@@ -35,7 +35,7 @@ class Variable:
     """A variable's text, and where it stands. None is what has no text: a list, say, which nothing here reads."""
 
     text: str | None
-    place: Place
+    place: SourceLocation
 
 
 Variables = dict[str, Variable]
@@ -45,9 +45,9 @@ Variables = dict[str, Variable]
 class Group:
     """A group as it is written: `hosts` and `children` by name, with the places where they are said to be in it."""
 
-    place: Place
-    hosts: dict[str, Place] = field(default_factory=dict)
-    children: dict[str, Place] = field(default_factory=dict)
+    place: SourceLocation
+    hosts: dict[str, SourceLocation] = field(default_factory=dict)
+    children: dict[str, SourceLocation] = field(default_factory=dict)
     variables: Variables = field(default_factory=dict)
 
 
@@ -59,7 +59,7 @@ class Inventory:
     groups: dict[str, Group] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def group(self, name: str, place: Place) -> Group:
+    def group(self, name: str, place: SourceLocation) -> Group:
         """The group of that name, new if need be."""
         return self.groups.setdefault(name, Group(place))
 
@@ -85,13 +85,13 @@ def candidates(inventory: Inventory) -> list[Candidate]:
 
 
 def _candidate(
-    name: str, variables: Variables, place: Place, groups: list[str], problems: list[Problem]
+    name: str, variables: Variables, place: SourceLocation, groups: list[str], problems: list[Problem]
 ) -> Iterator[Candidate]:
     keys: dict[str, Value] = {}
     before = len(problems)
     for key, value, where in _texts(name, variables, place, problems):
         try:
-            keys[key] = read(key, value)
+            keys[key] = parse_value(key, value)
         except InvalidValueError as why:
             problems.append(where.problem(why.code, f"{key.replace('_', ' ')} {why}"))
     keys |= _become(variables, problems)
@@ -102,7 +102,7 @@ def _candidate(
         if not re.fullmatch(scalars.TAG, tag)
     )
     try:
-        here = name_of(name)
+        here = host_name(name)
     except InvalidValueError as why:
         problems.append(place.problem(why.code, f"host name {why}"))
         return
@@ -110,7 +110,9 @@ def _candidate(
         yield Candidate(here, str(keys.pop("address")), place, keys, tuple(sorted(tags)), _apart(variables))
 
 
-def _texts(name: str, variables: Variables, place: Place, problems: list[Problem]) -> Iterator[tuple[str, str, Place]]:
+def _texts(
+    name: str, variables: Variables, place: SourceLocation, problems: list[Problem]
+) -> Iterator[tuple[str, str, SourceLocation]]:
     """The keys that variables have something to say of, in words of theirs; the host's name where no address is."""
     if not _known(variables, ("ansible_host", "ansible_ssh_host")):
         yield "address", name, place
@@ -158,7 +160,7 @@ def _known(variables: Variables, words: tuple[str, ...]) -> Variable | None:
     return next((variables[word] for word in words if word in variables), None)
 
 
-def _place(inventory: Inventory, host: str) -> Place:
+def _place(inventory: Inventory, host: str) -> SourceLocation:
     return next(group.hosts[host] for group in inventory.groups.values() if host in group.hosts)
 
 

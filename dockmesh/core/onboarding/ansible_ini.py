@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dockmesh.core.onboarding.ansible_groups import ALL, UNGROUPED, Inventory, Variable, Variables
 from dockmesh.core.onboarding.ansible_ranges import expand
-from dockmesh.core.onboarding.candidates import Place
+from dockmesh.core.onboarding.candidates import SourceLocation
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import InvalidValueError, ProblemCode
 
@@ -31,15 +31,15 @@ class _Reader:
         self._found = Inventory()
         self._group, self._kind = UNGROUPED, "hosts"
         # Of groups that may come below, or not at all.
-        self._variables: dict[str, tuple[Place, Variables]] = {}
-        self._kinds: dict[str, Callable[[str, Place], None]] = {
+        self._variables: dict[str, tuple[SourceLocation, Variables]] = {}
+        self._kinds: dict[str, Callable[[str, SourceLocation], None]] = {
             "hosts": self._host,
             "children": self._child,
             "vars": self._variable,
         }
 
     def take(self, line: str, number: int) -> None:
-        place = Place(self._file, number, len(line) - len(line.lstrip()) + 1)
+        place = SourceLocation(self._file, number, len(line) - len(line.lstrip()) + 1)
         line = line.strip()
         if not line or line[0] in "#;":
             return
@@ -61,7 +61,7 @@ class _Reader:
                 self._found.problems.append(place.problem(ProblemCode.UNKNOWN_GROUP, told))
         return self._found
 
-    def _section(self, line: str, place: Place) -> None:
+    def _section(self, line: str, place: SourceLocation) -> None:
         parts = _SECTION.fullmatch(line)
         if not parts:
             raise InvalidValueError(
@@ -79,7 +79,7 @@ class _Reader:
         else:
             self._found.group(self._group, place)
 
-    def _host(self, line: str, place: Place) -> None:
+    def _host(self, line: str, place: SourceLocation) -> None:
         first, *rest = _words(line)
         parts = _HOST.fullmatch(first)
         if not parts:
@@ -95,7 +95,7 @@ class _Reader:
             own = self._found.hosts.setdefault(name, {})
             own |= {key: Variable(value, place) for key, value in variables.items()}
 
-    def _child(self, line: str, place: Place) -> None:
+    def _child(self, line: str, place: SourceLocation) -> None:
         name, *rest = _words(line)
         if rest:
             raise InvalidValueError(
@@ -103,7 +103,7 @@ class _Reader:
             )
         self._found.group(self._group, place).children.setdefault(name, place)
 
-    def _variable(self, line: str, place: Place) -> None:
+    def _variable(self, line: str, place: SourceLocation) -> None:
         name, equals, value = line.partition("=")
         if not equals:
             raise InvalidValueError(ProblemCode.BAD_VARIABLE, f"{quoted(line)} sets no variable: write NAME=VALUE")

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from dockmesh.core.inventory import yaml_reader
-from dockmesh.core.inventory.yaml_document import Mapping, Mark, Value
+from dockmesh.core.inventory.yaml_document import Mapping, Position, Value
 from dockmesh.core.onboarding.ansible_groups import Group, Inventory, Variable, Variables
 from dockmesh.core.onboarding.ansible_ranges import expand
-from dockmesh.core.onboarding.candidates import Place
+from dockmesh.core.onboarding.candidates import SourceLocation
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import InvalidValueError, ProblemCode
 
@@ -49,7 +49,7 @@ def _groups(found: Inventory, file: str, root: Mapping) -> None:
                     found.problems.append(at.problem(ProblemCode.UNKNOWN_KEY, f"unknown key {quoted(key)}{known}"))
 
 
-def _hosts(found: Inventory, file: str, group: Group, value: Value, place: Place) -> None:
+def _hosts(found: Inventory, file: str, group: Group, value: Value, place: SourceLocation) -> None:
     hosts = _entries(_mapping(found, value, place, "hosts"), file)
     for pattern, keys, at in [(value, None, place)] if isinstance(value, str) else hosts:
         variables = _variables(_mapping(found, keys, at, f"host {pattern}"), file)
@@ -75,11 +75,11 @@ def _variables(keys: Mapping, file: str) -> Variables:
     }
 
 
-def _entries(keys: Mapping, file: str) -> Iterator[tuple[str, Value, Place]]:
+def _entries(keys: Mapping, file: str) -> Iterator[tuple[str, Value, SourceLocation]]:
     return ((name, value, _at(file, keys.keys_at[name])) for name, value in keys.items())
 
 
-def _mapping(found: Inventory, value: Value, place: Place, what: str) -> Mapping:
+def _mapping(found: Inventory, value: Value, place: SourceLocation, what: str) -> Mapping:
     if isinstance(value, Mapping):
         return value
     if value is not None and not (what == "hosts" and isinstance(value, str)):
@@ -88,5 +88,5 @@ def _mapping(found: Inventory, value: Value, place: Place, what: str) -> Mapping
     return Mapping()
 
 
-def _at(file: str, mark: Mark) -> Place:
-    return Place(file, *mark)
+def _at(file: str, mark: Position) -> SourceLocation:
+    return SourceLocation(file, *mark)

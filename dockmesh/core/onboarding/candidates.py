@@ -14,15 +14,15 @@ _PORTS: Final = (1, 65535)
 _ARGUMENT = re.compile(r"(?:(?P<user>[^@]*)@)?(?P<host>[^@:\[\]]+)(?::(?P<port>[^:]*))?")
 _READ: Final[Mapping[str, Callable[[str], object]]] = {
     "address": scalars.address,
-    "user": scalars.word,
-    "port": lambda text: scalars.whole(text, *_PORTS),
-    "identity_file": scalars.word,
+    "user": scalars.parse_word,
+    "port": lambda text: scalars.parse_int(text, *_PORTS),
+    "identity_file": scalars.parse_word,
     "jump": scalars.jump,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Where something is said; line and column count from 1, and are 0 of what was said on the command line."""
 
     file: str
@@ -47,13 +47,13 @@ class Candidate:
 
     name: str
     address: str
-    place: Place
+    location: SourceLocation
     keys: Mapping[str, Value] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
-    apart: str | None = None
+    excluded: str | None = None
 
 
-def name_of(text: str) -> str:
+def host_name(text: str) -> str:
     """What a host called `text` elsewhere is called here.
 
     Raises:
@@ -62,7 +62,7 @@ def name_of(text: str) -> str:
     return scalars.name(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.") or text)
 
 
-def read(key: str, text: str) -> Value:
+def parse_value(key: str, text: str) -> Value:
     """The value of a key: of `connection`, or `address`.
 
     Raises:
@@ -72,7 +72,7 @@ def read(key: str, text: str) -> Value:
     return found if isinstance(found, int) else text
 
 
-def named(argument: str) -> Candidate:
+def parse_argument(argument: str) -> Candidate:
     """A host as the command line names it: `[USER@]HOST[:PORT]`.
 
     Raises:
@@ -82,14 +82,16 @@ def named(argument: str) -> Candidate:
     if not parts:
         scalars.address(argument)
         raise InvalidValueError(ProblemCode.BAD_HOST, f"{quoted(argument)} is not [USER@]HOST[:PORT]")
-    keys = {key: read(key, parts[key]) for key in ("user", "port") if parts[key] is not None}
-    return Candidate(name_of(parts["host"]), str(read("address", parts["host"])), Place(quoted(argument)), keys)
+    keys = {key: parse_value(key, parts[key]) for key in ("user", "port") if parts[key] is not None}
+    return Candidate(
+        host_name(parts["host"]), str(parse_value("address", parts["host"])), SourceLocation(quoted(argument)), keys
+    )
 
 
-def doubled(candidates: Iterable[Candidate]) -> Iterator[Problem]:
+def duplicates(candidates: Iterable[Candidate]) -> Iterator[Problem]:
     """Names that more than one host would have, each with the place of the first."""
     first: dict[str, Candidate] = {}
     for each in candidates:
         before = first.setdefault(each.name, each)
         if before is not each:
-            yield each.place.problem(ProblemCode.DUPLICATE, f"host {each.name} stands in {before.place} already")
+            yield each.location.problem(ProblemCode.DUPLICATE, f"host {each.name} stands in {before.location} already")

@@ -20,7 +20,7 @@ _SHORTEST_SHARED = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
+class ProposedHost:
     """A host as the inventory shall begin with it, or why it is left out. `meant`: and nothing is lost by that.
 
     `stays`: its docker0 is as it was found. `moves`: where it was found else. `lan`: where its underlay lies.
@@ -29,9 +29,9 @@ class Proposed:
     name: str
     host: Host | None = None
     why: str | None = None
-    meant: bool = False
-    stays: bool = False
-    moves: IPv4Interface | None = None
+    intentional: bool = False
+    keeps_docker0: bool = False
+    old_docker0: IPv4Interface | None = None
     lan: IPv4Network | None = None
 
 
@@ -44,9 +44,9 @@ class _Claim:
     route: KernelRoute | None = None
 
 
-def after_reading(
+def propose(
     hosts: Sequence[Host], found: Mapping[str, HostFacts | HostError], settings: Settings, *, file: str
-) -> tuple[Proposed, ...]:
+) -> tuple[ProposedHost, ...]:
     """What to propose of hosts that were asked.
 
     A host without facts is left out, and draws nothing. docker0 stays where its network is apart from all that any
@@ -66,9 +66,9 @@ def after_reading(
     return _drawn(proposed, with_prefixes(fleet, allocate(fleet, fleet.hosts, file=file, clear_of=clear_of)))
 
 
-def unasked(
+def propose_unread(
     hosts: Sequence[Host], underlays: Mapping[str, IPv4Address], settings: Settings, *, file: str
-) -> tuple[Proposed, ...]:
+) -> tuple[ProposedHost, ...]:
     """What to propose of hosts that nobody asked: all have Docker; those without an underlay are left out.
 
     Raises:
@@ -76,9 +76,9 @@ def unasked(
     """
     why = "its address in the LAN is not known: there is none by that name"
     proposed = [
-        Proposed(host.name, replace(host, underlay=underlays[host.name]))
+        ProposedHost(host.name, replace(host, underlay=underlays[host.name]))
         if host.name in underlays
-        else Proposed(host.name, why=why)
+        else ProposedHost(host.name, why=why)
         for host in hosts
     ]
     proposed = list(_once(proposed))
@@ -86,18 +86,18 @@ def unasked(
     return _drawn(proposed, with_prefixes(fleet, allocate(fleet, fleet.hosts, file=file)))
 
 
-def _located(host: Host, found: HostFacts | HostError, lan: IPv4Network | None) -> Proposed:
+def _located(host: Host, found: HostFacts | HostError, lan: IPv4Network | None) -> ProposedHost:
     if isinstance(found, HostError):
-        return Proposed(host.name, why=str(found))
+        return ProposedHost(host.name, why=str(found))
     own = list(_own(found))
     here = sorted(own, key=lambda one: (one.network != lan, str(one.ip) != host.login.address))
     if not here:
-        return Proposed(host.name, why="it has no IPv4 address that peers could use")
+        return ProposedHost(host.name, why="it has no IPv4 address that peers could use")
     known = replace(host, underlay=here[0].ip, docker=found.docker is not None)
-    return Proposed(host.name, known, lan=here[0].network)
+    return ProposedHost(host.name, known, lan=here[0].network)
 
 
-def _once(proposed: Iterable[Proposed]) -> Iterator[Proposed]:
+def _once(proposed: Iterable[ProposedHost]) -> Iterator[ProposedHost]:
     """Each machine once, also where it is called by two names; and each address, for the inventory has it once."""
     machines: dict[IPv4Address, str] = {}
     reached: dict[str, str] = {}
@@ -106,26 +106,26 @@ def _once(proposed: Iterable[Proposed]) -> Iterator[Proposed]:
         if host is None:
             yield each
         elif host.underlay in machines:
-            yield Proposed(each.name, why=f"{host.underlay} is {machines[host.underlay]} already", meant=True)
+            yield ProposedHost(each.name, why=f"{host.underlay} is {machines[host.underlay]} already", intentional=True)
         elif (address := host.login.address.lower().rstrip(".")) in reached:
             why = f"address {address} is that of {reached[address]} already: give it a name in ~/.ssh/config"
-            yield Proposed(each.name, why=why)
+            yield ProposedHost(each.name, why=why)
         else:
             machines[host.underlay] = reached[address] = each.name
             yield each
 
 
-def _keeping(each: Proposed, facts: Mapping[str, HostFacts], kept: Mapping[str, IPv4Network]) -> Proposed:
+def _keeping(each: ProposedHost, facts: Mapping[str, HostFacts], kept: Mapping[str, IPv4Network]) -> ProposedHost:
     host, found = each.host, facts.get(each.name)
     if host is None or found is None or not host.docker:
         return each
     bridge = _docker0(found)
     if bridge is None or each.name not in kept:
-        return replace(each, moves=bridge)
-    return replace(each, host=replace(host, prefix=kept[each.name], bridge=bridge), stays=True)
+        return replace(each, old_docker0=bridge)
+    return replace(each, host=replace(host, prefix=kept[each.name], bridge=bridge), keeps_docker0=True)
 
 
-def _drawn(proposed: Iterable[Proposed], fleet: Fleet) -> tuple[Proposed, ...]:
+def _drawn(proposed: Iterable[ProposedHost], fleet: Fleet) -> tuple[ProposedHost, ...]:
     return tuple(replace(each, host=fleet.host(each.name)) if each.host else each for each in proposed)
 
 

@@ -9,7 +9,7 @@ import yaml
 from dockmesh.core.inventory import default_bridge
 from dockmesh.core.model import Host, Settings
 from dockmesh.core.onboarding.candidates import Candidate, Value
-from dockmesh.core.onboarding.propose import Proposed
+from dockmesh.core.onboarding.propose import ProposedHost
 from dockmesh.core.text import one_line
 
 SCHEMA: Final = "mesh.schema.json"
@@ -27,8 +27,8 @@ connection:  # of all hosts; each may say otherwise. What is left open comes fro
 """
 
 
-def written(
-    candidates: Sequence[Candidate], proposed: Iterable[Proposed], settings: Settings, given: Mapping[str, Value]
+def render_inventory(
+    candidates: Sequence[Candidate], proposed: Iterable[ProposedHost], settings: Settings, given: Mapping[str, Value]
 ) -> str:
     """The inventory; hosts that are left out stand in it as comments, with the reason."""
     keys = {each.name: _keys(each, given) for each in candidates}
@@ -56,7 +56,7 @@ def _shared(keys: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
     return {name: Counter(each[name] for each in of_all).most_common(1)[0][0] for name in names}
 
 
-def _block(candidate: Candidate, proposed: Proposed, keys: Mapping[str, Value]) -> str:
+def _block(candidate: Candidate, proposed: ProposedHost, keys: Mapping[str, Value]) -> str:
     lines = list(_lines(candidate, proposed, keys))
     if proposed.host:
         return "".join(f"  {line}\n" for line in lines)
@@ -64,7 +64,7 @@ def _block(candidate: Candidate, proposed: Proposed, keys: Mapping[str, Value]) 
     return why + "".join(f"  # {line}\n" for line in lines)
 
 
-def _lines(candidate: Candidate, proposed: Proposed, keys: Mapping[str, Value]) -> Iterator[str]:
+def _lines(candidate: Candidate, proposed: ProposedHost, keys: Mapping[str, Value]) -> Iterator[str]:
     host = proposed.host
     yield f"{_scalar(candidate.name)}:"
     yield f"  address: {_scalar(candidate.address)}"
@@ -78,13 +78,17 @@ def _lines(candidate: Candidate, proposed: Proposed, keys: Mapping[str, Value]) 
         yield f"  tags: [{', '.join(map(_scalar, candidate.tags))}]"
 
 
-def _networks(host: Host, proposed: Proposed) -> Iterator[str]:
+def _networks(host: Host, proposed: ProposedHost) -> Iterator[str]:
     if not host.docker:
         yield "  docker: false  # none was found there"
     if host.prefix is None:
         return
-    moves = f"  # docker0 is {proposed.moves} now" if proposed.moves and proposed.moves != host.bridge else ""
-    yield f"  prefix: {host.prefix}{'  # docker0 stays as it is' if proposed.stays else moves}"
+    moves = (
+        f"  # docker0 is {proposed.old_docker0} now"
+        if proposed.old_docker0 and proposed.old_docker0 != host.bridge
+        else ""
+    )
+    yield f"  prefix: {host.prefix}{'  # docker0 stays as it is' if proposed.keeps_docker0 else moves}"
     if host.bridge and host.bridge != default_bridge(host.prefix):
         yield f"  bridge: {host.bridge}"
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.allocation.prefixes import Allocation
-from dockmesh.core.onboarding.propose import Proposed
+from dockmesh.core.onboarding.propose import ProposedHost
 from dockmesh.report.console.terminal import print_line
 
 
@@ -23,7 +23,7 @@ def print_allocations(out: Console, drawn: Sequence[Allocation], *, file: str, w
     out.print(Text(told, style="bold"))
 
 
-def print_proposed(out: Console, proposed: Sequence[Proposed]) -> None:
+def print_proposed(out: Console, proposed: Sequence[ProposedHost]) -> None:
     """A line per host: its prefix, and what becomes of its docker0; or why it is left out."""
     width = max(len(each.name) for each in proposed)
     for each in proposed:
@@ -31,13 +31,17 @@ def print_proposed(out: Console, proposed: Sequence[Proposed]) -> None:
         print_line(out, told)
 
 
-def _becomes(each: Proposed) -> Text:
+def _becomes(each: ProposedHost) -> Text:
     host = each.host
     if host is None:
-        return Text(f"left out: {each.why}", style="dim" if each.meant else "red")
+        return Text(f"left out: {each.why}", style="dim" if each.intentional else "red")
     if host.prefix is None:
         return Text("no Docker: gets the routes to the others")
-    if each.stays:
+    if each.keeps_docker0:
         return Text.assemble((str(host.prefix), "green"), f"  docker0 stays {host.bridge}")
-    moves = f"  docker0 moves from {each.moves} to {host.bridge}" if each.moves and each.moves != host.bridge else ""
+    moves = (
+        f"  docker0 moves from {each.old_docker0} to {host.bridge}"
+        if each.old_docker0 and each.old_docker0 != host.bridge
+        else ""
+    )
     return Text.assemble((str(host.prefix), "green"), moves)

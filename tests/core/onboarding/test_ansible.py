@@ -70,7 +70,7 @@ def shown(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize(("text", "file"), [(INI, "hosts"), (INI, "hosts.ini"), (YAML, "hosts.yml"), (YAML, "hosts")])
 def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file: str) -> None:
-    found = ansible.read(text, file=file)
+    found = ansible.parse_ansible(text, file=file)
     assert shown(found) == {
         "gate": ("192.0.2.9", None, 2200, None),
         "web01.example.com": ("web01.example.com", "deploy", 2200, "sudo", "prod", "web"),
@@ -86,7 +86,7 @@ def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file
 def problems(text: str, file: str = "hosts") -> list[tuple[str, str]]:
     """What is wrong: the place and code of each, and its message."""
     with pytest.raises(InventoryError) as refused:
-        ansible.read(text, file=file)
+        ansible.parse_ansible(text, file=file)
     found = refused.value.problems
     assert {each.file for each in found} == {file}
     return list(zip(places(found), (each.message for each in found), strict=True))
@@ -138,9 +138,9 @@ def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
 
 
 def test_who_is_not_reached_by_ssh_is_no_mistake_and_no_host_of_a_mesh() -> None:
-    local, web = ansible.read("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
-    assert lacking(local.apart or "", "'local' SSH") == []
-    assert web.apart is None
+    local, web = ansible.parse_ansible("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
+    assert lacking(local.excluded or "", "'local' SSH") == []
+    assert web.excluded is None
 
 
 def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
@@ -179,7 +179,7 @@ def test_groups_that_are_missing_or_would_be_in_themselves_are_told() -> None:
 )
 def test_what_is_no_inventory_has_a_code(text: str, code: str, facts: str) -> None:
     with pytest.raises(UsageError) as caught:
-        ansible.read(text, file="hosts")
+        ansible.parse_ansible(text, file="hosts")
     error = caught.value
     assert [each.code for each in error.problems] == [code] if isinstance(error, InventoryError) else error.code == code
     assert lacking(str(error), facts) == []
@@ -192,10 +192,10 @@ _LINES = st.one_of(_WORDS, st.sampled_from(["[a]", "[b:children]", "[a:vars]", "
 @given(st.lists(_LINES, max_size=12).map("\n".join), st.sampled_from(["hosts", "hosts.yml"]))
 def test_whatever_a_file_says_its_hosts_come_of_it_or_its_mistakes(text: str, file: str) -> None:
     try:
-        found, wrong = ansible.read(text, file=file), ()
+        found, wrong = ansible.parse_ansible(text, file=file), ()
     except InventoryError as error:
         found, wrong = [], error.problems
-    assert all(each.name and each.place.line and each.place.column for each in found)
+    assert all(each.name and each.location.line and each.location.column for each in found)
     assert all(problem.line and problem.column for problem in wrong)
 
 
@@ -209,7 +209,7 @@ def test_what_is_written_in_ini_is_read_again(hosts: dict[str, tuple[int, str]])
         f"[{group}]\n" + "".join(f"{name} ansible_port={hosts[name][0]} ansible_host=192.0.2.1\n" for name in names)
         for group, names in groups.items()
     )
-    found = {each.place.line: each for each in ansible.read(text, file="hosts")}
+    found = {each.location.line: each for each in ansible.parse_ansible(text, file="hosts")}
     lines = text.splitlines()
     assert len(found) == len(hosts)
     for line, each in found.items():

@@ -12,7 +12,7 @@ from refusals import lacking
 
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host, Login, Settings
-from dockmesh.core.onboarding.propose import Proposed, after_reading
+from dockmesh.core.onboarding.propose import ProposedHost, propose
 from dockmesh.errors import HostError, HostErrorCode
 
 _NETWORK = (
@@ -44,13 +44,13 @@ def read(
     return of, facts("trixie_fresh", said, of=of)
 
 
-def proposed(*hosts: tuple[Host, HostFacts | HostError], settings: Settings = SETTINGS) -> dict[str, Proposed]:
+def proposed(*hosts: tuple[Host, HostFacts | HostError], settings: Settings = SETTINGS) -> dict[str, ProposedHost]:
     found = {host.name: each for host, each in hosts}
-    return {each.name: each for each in after_reading([of for of, _ in hosts], found, settings, file="init")}
+    return {each.name: each for each in propose([of for of, _ in hosts], found, settings, file="init")}
 
 
 def prefixes(*hosts: tuple[Host, HostFacts | HostError]) -> list[str]:
-    return [f"{each.host.prefix}{' stays' * each.stays}" for each in proposed(*hosts).values() if each.host]
+    return [f"{each.host.prefix}{' stays' * each.keeps_docker0}" for each in proposed(*hosts).values() if each.host]
 
 
 def test_who_is_apart_from_everybody_stays_and_who_is_not_draws() -> None:
@@ -129,7 +129,7 @@ def test_two_machines_behind_one_address_cannot_both_be_written_and_none_is_lost
     found = proposed((replace(first[0], login=login), first[1]), (replace(second[0], login=login), second[1]))
     assert found["a"].host is not None
     assert lacking(found["b"].why or "", "127.0.0.1 a ~/.ssh/config") == []
-    assert found["b"].meant is False
+    assert found["b"].intentional is False
 
 
 _DOCKER0 = st.sampled_from(
@@ -155,7 +155,7 @@ def test_whatever_docker0_hosts_have_their_prefixes_are_apart_and_who_stays_is_a
     assert all(
         str(each.host and each.host.bridge) == docker0
         for each, docker0 in zip(found.values(), docker0s, strict=True)
-        if each.stays
+        if each.keeps_docker0
     )
 
 
@@ -163,4 +163,4 @@ def test_who_could_not_be_read_is_left_out_with_the_reason_and_keeps_nobody_from
     lost = (host("b", "192.168.18.2"), HostError("does not answer", code=HostErrorCode.CONNECT_TIMEOUT))
     found = proposed(read("a", "192.168.18.1/20", "172.17.0.1/16"), lost)
     assert (found["b"].host, found["b"].why) == (None, "does not answer")
-    assert found["a"].stays
+    assert found["a"].keeps_docker0
