@@ -27,16 +27,16 @@ from dockmesh.core.trace.model import CaptureSet
 from dockmesh.core.trace.model import TraceQuery as Traced
 from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.commit import Committer
-from dockmesh.remote.fanout import Observer, Watched
-from dockmesh.remote.gather import gather
-from dockmesh.remote.hosts import Changer
-from dockmesh.remote.pair_explain import look
-from dockmesh.remote.pair_trace import capture
-from dockmesh.remote.probe import Prober, verify
+from dockmesh.remote.fanout import ObservedFanOut, Observer
+from dockmesh.remote.gather import read_host
+from dockmesh.remote.hosts import HostTransaction
+from dockmesh.remote.pair_explain import explain_pair
+from dockmesh.remote.pair_trace import trace_pair
+from dockmesh.remote.probe import Prober, probe_mesh
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
 
-TEXTS = Templates(
+TEMPLATES = Templates(
     sections=template("sections.sh"),
     kernel=template("kernel.sh"),
     facts=template("facts.sh"),
@@ -59,18 +59,22 @@ class Goal:
     `remember`: the state before becomes what rollback comes back to.
     """
 
-    wanted: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
-    meshed: bool
-    remember: bool
+    desired: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
+    joins_mesh: bool
+    save_previous: bool
 
 
-JOIN = Goal(lambda fleet, host, facts, narrow: desired(fleet, host, facts, narrow, TEXTS), meshed=True, remember=True)
-DESTROY = Goal(lambda _fleet, _host, facts, _narrow: original_state(facts), meshed=False, remember=True)
-ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: rollback_state(facts), meshed=False, remember=False)
+JOIN = Goal(
+    lambda fleet, host, facts, narrow: desired(fleet, host, facts, narrow, TEMPLATES),
+    joins_mesh=True,
+    save_previous=True,
+)
+DESTROY = Goal(lambda _fleet, _host, facts, _narrow: original_state(facts), joins_mesh=False, save_previous=True)
+ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: rollback_state(facts), joins_mesh=False, save_previous=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunRequest:
     """What a run is about. `run` names it to others who find a host locked; `offset` sets its probes apart."""
 
     fleet: Fleet
@@ -86,12 +90,14 @@ class Request:
 class Pipeline:
     """One run over the fleet. A context manager: leaving it ends every session, also those still busy."""
 
-    def __init__(self, request: Request, transport: Callable[[], Transport], observer: Observer) -> None:
+    def __init__(self, request: RunRequest, transport: Callable[[], Transport], observer: Observer) -> None:
         self._request = request
         self._executor = ThreadPoolExecutor(max_workers=request.forks, thread_name_prefix="host")
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
-        self._watched = Watched(self._executor, observer)
-        self._prober = Prober(self._executor, request.forks, self._verifying, TEXTS, request.offset, request.timeout_s)
+        self._watched = ObservedFanOut(self._executor, observer)
+        self._prober = Prober(
+            self._executor, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s
+        )
         self._facts: dict[str, HostFacts] = {}
         self._underway: set[str] = set()
         self._lost: dict[str, HostFailure] = {}
@@ -125,7 +131,7 @@ class Pipeline:
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
         return Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
 
-    def foresee(self, plan: Plan) -> Impact | None:
+    def forecast(self, plan: Plan) -> Impact | None:
         """Who reaches whom now and after `plan`, without asking anybody again.
 
         None where it changes nothing, or the fleet is too large for that to be quick.
@@ -135,7 +141,7 @@ class Pipeline:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
-    def differences(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
+    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
         """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
         plans = {each.host: each for each in plan.hosts}
         if len(self._request.fleet.hosts) > MAX_HOSTS:
@@ -165,7 +171,7 @@ class Pipeline:
         return ends
 
     @property
-    def underway(self) -> tuple[str, ...]:
+    def in_progress(self) -> tuple[str, ...]:
         """The hosts that `apply` has asked to change and not seen to their end, in the fleet's order."""
         return tuple(host.name for host in self._request.hosts if host.name in self._underway)
 
@@ -184,17 +190,17 @@ class Pipeline:
             hosts = tuple(host for host in hosts if host.name in names)
         asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
         self._watched.observer.phase("probe", asked)
-        return verify(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, pairs=pairs, observe=True)
+        return probe_mesh(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, pairs=pairs, observe=True)
 
-    def capture(self, question: Traced) -> CaptureSet:
+    def trace(self, question: Traced) -> CaptureSet:
         """One ping, captured wherever it should come by on its two hosts."""
         self._watched.observer.phase("capture", 2)
-        return capture(self._prober, question, self._watched.observer.done)
+        return trace_pair(self._prober, question, self._watched.observer.done)
 
-    def look(self, question: ExplainQuery) -> Evidence:
+    def explain(self, question: ExplainQuery) -> Evidence:
         """One probe, and what its two hosts show before and after it."""
         self._watched.observer.phase("look", 2)
-        return look(self._prober, question, self._watched.observer.done)
+        return explain_pair(self._prober, question, self._watched.observer.done)
 
     def _planned(self, host: Host, read: HostFacts | HostError, narrow: SmallestUplink) -> HostPlan:
         if isinstance(read, HostError):
@@ -206,28 +212,28 @@ class Pipeline:
 
     def _plan(self, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        against = (*pending_change(facts), *(conflicts(fleet, host, facts, narrow) if goal.meshed else ()))
+        against = (*pending_change(facts), *(conflicts(fleet, host, facts, narrow) if goal.joins_mesh else ()))
         try:
-            outside = notes(host, facts, narrow) if goal.meshed else ()
-            return plan_host(facts, goal.wanted(fleet, host, facts, narrow), narrow, against, outside)
+            outside = notes(host, facts, narrow) if goal.joins_mesh else ()
+            return plan_host(facts, goal.desired(fleet, host, facts, narrow), narrow, against, outside)
         except daemon_json.DaemonJsonError as error:
             found = dict.fromkeys((*against, invalid_daemon_json(error)))
             return HostPlan(host.name, conflicts=tuple(found), basis=facts.basis)
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
-        return gather(self._sessions.of(host), fleet, host, TEXTS, timeout_s=timeout_s)
+        return read_host(self._sessions.of(host), fleet, host, TEMPLATES, timeout_s=timeout_s)
 
     def _committer(self) -> Committer:
         request = self._request
         return Committer(
             fleet=request.fleet,
-            changer=Changer(request.fleet, TEXTS, request.run, request.timeout_s),
+            changer=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s),
             sessions=self._sessions,
             prober=self._prober,
             watched=self._watched,
-            probed=request.goal.meshed and request.rollout.confirm,
-            remember=request.goal.remember,
+            probed=request.goal.joins_mesh and request.rollout.confirm,
+            save_previous=request.goal.save_previous,
             underway=self._underway,
             judged=self._judged,
         )

@@ -15,7 +15,7 @@ from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.core.planning.plan import HostPlan, plan_host
 from dockmesh.core.state.resources import SourceNat, nft_family_name
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 DATA = Path(__file__).parent / "data" / "facts"
 GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
@@ -119,7 +119,7 @@ WIDE = SmallestUplink("host1", "eth0", 1500, complete=True)
 
 
 def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: SmallestUplink = WIDE) -> HostPlan:
-    return plan_host(found, desired(among, of, found, narrow, TEXTS), narrow)
+    return plan_host(found, desired(among, of, found, narrow, TEMPLATES), narrow)
 
 
 _PLAIN = (
@@ -139,7 +139,7 @@ Call = tuple[tuple[str, ...], str]
 def calls(script: str, function: str) -> list[Call]:
     """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
     own = script
-    for text in (TEXTS.sections, TEXTS.kernel, TEXTS.facts, TEXTS.verbs, TEXTS.transaction):
+    for text in (TEMPLATES.sections, TEMPLATES.kernel, TEMPLATES.facts, TEMPLATES.verbs, TEMPLATES.transaction):
         own = own.replace(text, "")
     plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
     with_input = (f"{verb}() {{ {_TELL.format(verb)} /bin/cat; printf '\\0'; }}" for verb in _WITH_INPUT)

@@ -17,7 +17,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Pool, Resource, Route, SourceNat, Unit, key_of
 from dockmesh.errors import HostErrorCode, UnreachableError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")
 _UNITS = ("dockmesh.service", "dockmesh.timer")
@@ -232,9 +232,9 @@ class FakeHeld:
     """A script that stays on a host."""
 
     at: FakeHost
-    said: str
+    output: str
 
-    def let_go(self, *, timeout_s: float) -> str:
+    def release(self, *, timeout_s: float) -> str:
         assert timeout_s > 0
         self.at.held -= 1
         if self.at.down:
@@ -258,7 +258,15 @@ class FakeSession:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         own = script
-        texts = (TEXTS.sections, TEXTS.kernel, TEXTS.facts, TEXTS.verbs, TEXTS.transaction, TEXTS.probe, TEXTS.observe)
+        texts = (
+            TEMPLATES.sections,
+            TEMPLATES.kernel,
+            TEMPLATES.facts,
+            TEMPLATES.verbs,
+            TEMPLATES.transaction,
+            TEMPLATES.probe,
+            TEMPLATES.observe,
+        )
         for text in texts:
             own = own.replace(text, "")
         for call, answer in (

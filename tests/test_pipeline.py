@@ -12,7 +12,7 @@ from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, Request
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest
 
 
 class Quiet:
@@ -24,7 +24,7 @@ class Quiet:
 
 
 Resources = dict[str, dict[tuple[str, str], Resource]]
-REQUEST = Request(FLEET, FLEET.hosts, run="test", timeout_s=5)
+REQUEST = RunRequest(FLEET, FLEET.hosts, run="test", timeout_s=5)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def having(lan: FakeLan) -> Resources:
     return {name: deepcopy(host.resources) for name, host in lan.hosts.items()}
 
 
-def planned(lan: FakeLan, request: Request = REQUEST) -> Plan:
+def planned(lan: FakeLan, request: RunRequest = REQUEST) -> Plan:
     with Pipeline(request, lambda: lan, Quiet()) as pipeline:
         return pipeline.plan()
 

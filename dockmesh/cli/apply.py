@@ -20,7 +20,7 @@ from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.rollout import Rollout
 from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEXTS, Goal, Pipeline
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
 from dockmesh.report import goal_text, json_documents
 from dockmesh.report.console.forecast import print_differences, print_outlook
 from dockmesh.report.console.plan import print_plan
@@ -133,9 +133,11 @@ def _carry_out(options: Options, run: _Run) -> int:
 def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
     with contact(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
-        foreseen = pipeline.foresee(planned)
+        foreseen = pipeline.forecast(planned)
         if kept is not None:
-            now = saved_plan.with_fingerprints(json_documents.plan_document(planned), options.inventory_text(), TEXTS)
+            now = saved_plan.with_fingerprints(
+                json_documents.plan_document(planned), options.inventory_text(), TEMPLATES
+            )
             _refuse_stale(f"{run.file}", kept, now)
         # Who is asked sees what about.
         if not options.json and not (options.quiet and run.yes):
@@ -145,8 +147,8 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
-        report = pipeline.status() if run.goal.meshed else None
-    differing = pipeline.differences(planned, outcomes, report) if report else ()
+        report = pipeline.status() if run.goal.joins_mesh else None
+    differing = pipeline.mispredictions(planned, outcomes, report) if report else ()
     status = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
     if options.json:
         print_json(json_documents.apply_document(planned, outcomes, status, foreseen, differing))
@@ -161,7 +163,7 @@ def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome,
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(left(pipeline.underway, within_s)) from None
+        raise KeyboardInterrupt(left(pipeline.in_progress, within_s)) from None
 
 
 def _saved_plan(file: Path) -> dict[str, Any]:

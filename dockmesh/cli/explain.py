@@ -31,7 +31,7 @@ def explain(options: Options, source: str, target: str) -> int:
         )
     asked = explain_query(options.fleet(), source, target)
     with contact(options) as pipeline:
-        seen = pipeline.look(asked)
+        seen = pipeline.explain(asked)
     explained = walk(seen)
     if options.json:
         print_json(explain_document(explained))

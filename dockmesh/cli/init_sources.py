@@ -20,7 +20,7 @@ from dockmesh.core.onboarding.candidates import (
 )
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.errors import InvalidValueError, InventoryError, Problem, UsageCode, UsageError
-from dockmesh.remote.ssh.config import USER, Configuration
+from dockmesh.remote.ssh.config import USER, SshConfig
 
 _VARIABLES = ("group_vars", "host_vars")
 
@@ -56,7 +56,7 @@ def candidates(pattern: str | None, file: Path | None, hosts: Iterable[str]) -> 
 
 def addresses_of(hosts: Iterable[Candidate]) -> dict[str, IPv4Address]:
     """Where they are, by what ~/.ssh/config and the name service say; without those that nobody knows."""
-    config = Configuration()
+    config = SshConfig()
     return {each.name: address for each in hosts if (address := _looked_up(each.address, config))}
 
 
@@ -64,7 +64,7 @@ def _of_ssh(pattern: str) -> list[Candidate]:
     """By their names alone: what else the configuration says of them, it says whenever dockmesh logs in."""
     found: list[Candidate] = []
     problems: list[Problem] = []
-    entries = Configuration([USER]).entries
+    entries = SshConfig([USER]).entries
     matching = [entry for name, entry in entries.items() if fnmatchcase(name, pattern)]
     if not matching:
         raise UsageError(
@@ -110,7 +110,7 @@ def _sound(found: list[Candidate], problems: list[Problem]) -> list[Candidate]:
     return found
 
 
-def _looked_up(name: str, configuration: Configuration) -> IPv4Address | None:
+def _looked_up(name: str, configuration: SshConfig) -> IPv4Address | None:
     try:
         hostname = configuration.options(name).get("hostname", name)
         found = socket.getaddrinfo(hostname, None, socket.AF_INET, socket.SOCK_STREAM)

@@ -18,9 +18,9 @@ from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
 from dockmesh.errors import UsageCode, UsageError
-from dockmesh.pipeline import JOIN, Goal, Pipeline, Request
-from dockmesh.remote.observed import ToldTransport
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.pipeline import JOIN, Goal, Pipeline, RunRequest
+from dockmesh.remote.observed import ObservedTransport
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import identity_files
 from dockmesh.remote.ssh.keys import Keys
 from dockmesh.remote.ssh.secret import Secret, ask
@@ -54,15 +54,15 @@ def contact(
     request = _request(options, fleet, hosts, goal, rollout or Rollout())
     # paramiko reports what it also raises; people see it once, as a host's error.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
-    configuration = Configuration()
+    configuration = SshConfig()
     password = _password(request.hosts) if options.ask_become_pass else None
     keys = _keys(request.hosts, configuration)
     try:
         with listening(options, quiet=quiet) as listener:
 
-            def transport() -> ToldTransport:
+            def transport() -> ObservedTransport:
                 ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)
-                return ToldTransport(ssh, listener)
+                return ObservedTransport(ssh, listener)
 
             with Pipeline(request, transport, listener) as pipeline:
                 yield pipeline
@@ -71,8 +71,8 @@ def contact(
             click.echo(f"the SSH configuration has {name}, which dockmesh does not know and passed over", err=True)
 
 
-def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal, rollout: Rollout) -> Request:
-    return Request(
+def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal, rollout: Rollout) -> RunRequest:
+    return RunRequest(
         fleet=fleet,
         hosts=hosts,
         run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
@@ -97,7 +97,7 @@ def _password(hosts: tuple[Host, ...]) -> Secret | None:
     return password
 
 
-def _keys(hosts: Iterable[Host], configuration: Configuration) -> Keys:
+def _keys(hosts: Iterable[Host], configuration: SshConfig) -> Keys:
     """The keys of the run, with the passphrases of those that need one asked before anything else is shown."""
     keys = Keys()
     try:

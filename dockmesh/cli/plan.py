@@ -17,7 +17,7 @@ from dockmesh.core.planning import saved_plan
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
 from dockmesh.errors import HostError, UsageCode, UsageError
-from dockmesh.pipeline import TEXTS, Pipeline
+from dockmesh.pipeline import TEMPLATES, Pipeline
 from dockmesh.report import json_documents
 from dockmesh.report.console.forecast import print_outlook
 from dockmesh.report.console.plan import print_plan
@@ -45,12 +45,12 @@ def plan(options: Options, out: Path | None) -> int:
     """
     with contact(options) as pipeline:
         planned = pipeline.plan()
-        foreseen = pipeline.foresee(planned)
+        foreseen = pipeline.forecast(planned)
     if out is not None:
         _save(
             out,
             saved_plan.with_fingerprints(
-                json_documents.plan_document(planned, foreseen), options.inventory_text(), TEXTS
+                json_documents.plan_document(planned, foreseen), options.inventory_text(), TEMPLATES
             ),
         )
     if options.json:

@@ -44,7 +44,7 @@ def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
     if pcap is not None:
         _make(pcap)
     with contact(options) as pipeline:
-        captured = pipeline.capture(asked)
+        captured = pipeline.trace(asked)
     if pcap is not None:
         _keep(pcap, captured)
     traced = reconstruct(captured)

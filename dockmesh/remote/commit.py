@@ -13,9 +13,9 @@ from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.fanout import Watched
-from dockmesh.remote.hosts import Changer
-from dockmesh.remote.probe import Prober, verify
+from dockmesh.remote.fanout import ObservedFanOut
+from dockmesh.remote.hosts import HostTransaction
+from dockmesh.remote.probe import Prober, probe_mesh
 from dockmesh.remote.sessions import Sessions
 
 
@@ -29,12 +29,12 @@ class Committer:
     """
 
     fleet: Fleet
-    changer: Changer
+    changer: HostTransaction
     sessions: Sessions
     prober: Prober
-    watched: Watched
+    watched: ObservedFanOut
     probed: bool
-    remember: bool
+    save_previous: bool
     underway: set[str]
     judged: list[ProbeReport]
 
@@ -49,25 +49,25 @@ class Committer:
             return self._change(host, plans[host.name], facts[host.name])
 
         if not self.probed:
-            ends = self.watched.each("change", hosts, lambda host: change(host) or self._end(host, plans[host.name]))
+            ends = self.watched.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
             return {host.name: _outcome(host, ends[host.name], within_s) for host in hosts}
         outcomes: dict[str, Outcome] = {}
         # Who has changed must hear of it in time, whoever else is slow.
         for wave in self.watched.waves("change", hosts, change, within_s=within_s / 2):
             standing = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
-            outcomes |= self._judge(wave, plans, standing)
+            outcomes |= self._probe_and_confirm(wave, plans, standing)
         return outcomes
 
-    def _judge(
+    def _probe_and_confirm(
         self, wave: Mapping[str, Outcome | HostError | None], plans: Mapping[str, HostPlan], standing: Collection[str]
     ) -> dict[str, Outcome]:
         """Probe what has changed of a wave, and confirm it or take it back."""
         hosts = [host for host in self.fleet.hosts if host.name in wave]
         within_s = self.fleet.settings.confirm_within_s
         changed = [host for host in hosts if wave[host.name] is None]
-        against = self._against(changed, standing) if changed else {}
+        against = self._failures(changed, standing) if changed else {}
         ends = self.watched.each(
-            "confirm", changed, lambda host: self._end(host, plans[host.name], against.get(host.name))
+            "confirm", changed, lambda host: self._finish(host, plans[host.name], against.get(host.name))
         )
         return {host.name: _outcome(host, ends.get(host.name, wave[host.name]), within_s) for host in hosts}
 
@@ -81,10 +81,10 @@ class Committer:
             return Outcome(host.name, answer.status, answer.code, answer.error)
         if left := not_applied(plan.changes, after.actual):
             message = f"read back, the host was not as planned in: {_named(left[0])}"
-            return self._end(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
+            return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
 
-    def _against(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, HostFailure]:
+    def _failures(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, HostFailure]:
         """What speaks against the changed hosts that must be taken back.
 
         Only pairs of hosts that should stand now are asked: one that was down before is no reason to undo the others.
@@ -93,16 +93,16 @@ class Committer:
         among = tuple(host for host in self.fleet.hosts if host.name in names or host.name in trusted)
         self.watched.observer.phase("probe", 2 * len(among))
         part = Fleet(self.fleet.settings, among)
-        report = verify(self.prober, part, among, self.watched.observer.done, about=names, observe=True)
+        report = probe_mesh(self.prober, part, among, self.watched.observer.done, about=names, observe=True)
         self.judged[:] = [report] if len(names) == len(self.fleet.hosts) else []
         return {name: _complaint(name, report) for name in hosts_to_revert(report, names)}
 
-    def _end(self, host: Host, plan: HostPlan, against: HostFailure | None = None) -> Outcome:
+    def _finish(self, host: Host, plan: HostPlan, against: HostFailure | None = None) -> Outcome:
         """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
         if against is not None:
-            outcome = _taken_back(host, self.changer.take_back(self.sessions.of(host), plan), against)
+            outcome = _taken_back(host, self.changer.revert(self.sessions.of(host), plan), against)
         else:
-            answer = self.changer.confirm(self.prober.sessions.of(host), remember=self.remember)
+            answer = self.changer.confirm(self.prober.sessions.of(host), save_previous=self.save_previous)
             status = "failed" if answer.status == "changed" else answer.status
             outcome = Outcome(host.name, status, answer.code, answer.error)
         self.underway.discard(host.name)

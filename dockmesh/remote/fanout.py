@@ -42,7 +42,7 @@ def fan_out(
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ObservedFanOut:
     """Fans out before an observer."""
 
     executor: Executor

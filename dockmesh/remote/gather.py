@@ -8,7 +8,9 @@ from dockmesh.core.templates import Templates
 from dockmesh.remote.transport import Session
 
 
-def gather(session: Session, fleet: Fleet, host: Host, texts: Templates, *, timeout_s: float) -> host_facts.HostFacts:
+def read_host(
+    session: Session, fleet: Fleet, host: Host, texts: Templates, *, timeout_s: float
+) -> host_facts.HostFacts:
     """Read `host`.
 
     Raises:

@@ -16,7 +16,7 @@ _RESTART_S = 180
 
 
 @dataclass(frozen=True, slots=True)
-class Changer:
+class HostTransaction:
     """What changes hosts in a run. `run` is how the hosts know it: only who changed may confirm."""
 
     fleet: Fleet
@@ -47,18 +47,18 @@ class Changer:
         # A host that could not be changed may not be readable either, and what it said of that is what counts.
         return answer, host_facts.parse_facts(host, output) if answer.status == "changed" else before
 
-    def confirm(self, session: Session, *, remember: bool) -> transaction.TransactionOutcome:
+    def confirm(self, session: Session, *, save_previous: bool) -> transaction.TransactionOutcome:
         """Let the change stay. Over a new session, this proves that the host still lets us in.
 
         Raises:
             HostError: the host was lost; it takes the change back.
         """
         output = session.run(
-            transaction.confirm_script(self.texts, run=self.run, remember=remember), timeout_s=self.timeout_s
+            transaction.confirm_script(self.texts, run=self.run, remember=save_previous), timeout_s=self.timeout_s
         )
         return transaction.parse_outcome(split(output)["outcome"])
 
-    def take_back(self, session: Session, plan: HostPlan) -> transaction.TransactionOutcome:
+    def revert(self, session: Session, plan: HostPlan) -> transaction.TransactionOutcome:
         """Take the change back now.
 
         Raises:

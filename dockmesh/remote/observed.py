@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from dockmesh.core.model import Host
-from dockmesh.remote.transport import Held, Session, Transport
+from dockmesh.remote.transport import HeldScript, Session, Transport
 
 Work = Literal["login", "script"]
 
@@ -23,7 +23,7 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ToldSession:
+class ObservedSession:
     """A session that tells; see `transport.Session`."""
 
     host: str
@@ -35,7 +35,7 @@ class ToldSession:
         with _told(self.listener, self.host, "script", script):
             return self.carried.run(script, timeout_s=timeout_s)
 
-    def hold(self, script: str, *, timeout_s: float) -> Held:
+    def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         """See `transport.Session`. Of a script that is let go nothing is told any more."""
         with _told(self.listener, self.host, "script", script):
             return self.carried.hold(script, timeout_s=timeout_s)
@@ -50,7 +50,7 @@ class ToldSession:
 
 
 @dataclass(frozen=True, slots=True)
-class ToldTransport:
+class ObservedTransport:
     """A transport that tells; see `transport.Transport`."""
 
     carried: Transport
@@ -59,7 +59,7 @@ class ToldTransport:
     def connect(self, host: Host) -> Session:
         """See `transport.Transport`."""
         with _told(self.listener, host.name, "login", ""):
-            return ToldSession(host.name, self.carried.connect(host), self.listener)
+            return ObservedSession(host.name, self.carried.connect(host), self.listener)
 
 
 @contextmanager

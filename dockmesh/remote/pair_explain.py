@@ -19,7 +19,7 @@ from dockmesh.remote.probe import Prober
 T = TypeVar("T")
 
 
-def look(prober: Prober, question: ExplainQuery, done: Callable[[str, str | None], None]) -> Evidence:
+def explain_pair(prober: Prober, question: ExplainQuery, done: Callable[[str, str | None], None]) -> Evidence:
     """Probe, and look at both hosts. A host that does not answer is left out, and its error is evidence as well."""
     run = _Run(prober, question)
     run.stood.update(run.both(run.find))

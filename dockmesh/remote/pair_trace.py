@@ -18,7 +18,7 @@ from dockmesh.remote.probe import Prober
 T = TypeVar("T")
 
 
-def capture(prober: Prober, question: TraceQuery, done: Callable[[str, str | None], None]) -> CaptureSet:
+def trace_pair(prober: Prober, question: TraceQuery, done: Callable[[str, str | None], None]) -> CaptureSet:
     """Capture the ping of `question`. Whatever goes wrong, the hosts are told to end what they began."""
     run = _Run(prober, question)
     captures: Mapping[str, tuple[Capture, ...]] = {}

@@ -20,18 +20,18 @@ from dockmesh.core.templates import Templates
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
 from dockmesh.remote.sessions import Sessions
-from dockmesh.remote.transport import Held
+from dockmesh.remote.transport import HeldScript
 
 T = TypeVar("T")
 Done = Callable[[str, str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class HeldTarget:
     """What a host offers to be probed, for as long as it is held."""
 
     target: ProbeTarget
-    held: Held
+    held: HeldScript
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,18 @@ class Prober:
     offset: int
     timeout_s: float
 
-    def offer(self, host: Host, *, hold_s: int, observe: bool) -> Offer:
+    def hold_target(self, host: Host, *, hold_s: int, observe: bool) -> HeldTarget:
         """What a host offers to be probed, until it is let go, the session ends, or `hold_s` seconds are over."""
         script = held_target_script(host, self.texts, offset=self.offset, hold_s=hold_s, observe=observe)
         held = self.sessions.of(host).hold(script, timeout_s=self.timeout_s)
-        return Offer(parse_target(host, split(held.said)), held)
+        return HeldTarget(parse_target(host, split(held.output)), held)
 
-    def let_go(self, offers: Mapping[str, Offer], host: Host) -> frozenset[ObservedPing]:
+    def release(self, offers: Mapping[str, HeldTarget], host: Host) -> frozenset[ObservedPing]:
         """End what a host holds; where pings came from meanwhile, if it observed that."""
-        said = offers[host.name].held.let_go(timeout_s=self.timeout_s)
+        said = offers[host.name].held.release(timeout_s=self.timeout_s)
         return parse_observed(split(said).get("seen", ABSENT))
 
-    def row(
+    def batch(
         self,
         targets: Mapping[str, ProbeTarget],
         questions: Mapping[str, Sequence[Probe]],
@@ -75,7 +75,7 @@ class Prober:
         return list(batch.parse_batch(asked, targets, output["probes"]))
 
 
-def verify(
+def probe_mesh(
     prober: Prober,
     fleet: Fleet,
     sources: Iterable[Host],
@@ -101,16 +101,16 @@ def verify(
     hold_s = turns * (HOLD_S + int(max(map(batch.duration_s, questions.values()), default=0)))
     errors = dict(lost or {})
     there = [host for host in fleet.hosts if host.name not in errors]
-    offers = _each(prober, there, partial(prober.offer, hold_s=hold_s, observe=observe), errors, done)
+    offers = _each(prober, there, partial(prober.hold_target, hold_s=hold_s, observe=observe), errors, done)
     targets = {
         host.name: offers[host.name].target if host.name in offers else unreachable_target(host) for host in fleet.hosts
     }
     able = [host for host in asking if host.name not in errors]
-    answers = _each(prober, able, partial(prober.row, targets, questions, numbers), errors, done)
+    answers = _each(prober, able, partial(prober.batch, targets, questions, numbers), errors, done)
     # What cannot be let go ends by itself, as all of it does with the sessions where this is left early. A host that
     # has just been lost is not waited for: others wait for their confirmation.
     held = [host for host in there if host.name in offers and host.name not in errors]
-    ends = fan_out(prober.executor, held, partial(prober.let_go, offers))
+    ends = fan_out(prober.executor, held, partial(prober.release, offers))
     observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
     found = with_causes(batch.build_report(fleet, questions, answers, errors), fleet, targets)
     return replace(with_sources(found, fleet, targets, observed), partial=pairs is not None)

@@ -5,14 +5,14 @@ from typing import Protocol
 from dockmesh.core.model import Host
 
 
-class Held(Protocol):
+class HeldScript(Protocol):
     """A script that has answered in part and goes on when it is let go, or with the end of the session."""
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Its answer so far."""
 
-    def let_go(self, *, timeout_s: float) -> str:
+    def release(self, *, timeout_s: float) -> str:
         """End its stdin, and return what it writes from then on. Raises as `Session.run`."""
 
 
@@ -27,7 +27,7 @@ class Session(Protocol):
             HostError: the host's shell or sudo refused, or the answer was larger than it may be.
         """
 
-    def hold(self, script: str, *, timeout_s: float) -> Held:
+    def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         """As `run`, but return as soon as the script has written the line `sections.HELD`; others may run meanwhile."""
 
     def alive(self) -> bool:

@@ -17,7 +17,7 @@ from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 from tests.builders import Said, listed, recorded
 
 FRESH, CONVERGED, JOINED = "fresh", "converged", "joined"
@@ -56,7 +56,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """As the host is after an apply to the fleet as it was before."""
     found = parse_facts(host, recorded(_RECORDED, _fresh(before, host)))
-    wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEXTS)
+    wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEMPLATES)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     own = f"{host.bridge.network} dev docker0 proto kernel scope link src {host.bridge.ip}"

@@ -14,7 +14,7 @@ from dockmesh.lab.network import NIC
 from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import LabHost
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 from tests.bench.cold import used_s
 
 
@@ -84,7 +84,7 @@ def _write(made: Fleet) -> None:
         (made.folder / name).mkdir()
     known = parse("".join((*head, *own)), file="mesh.yml")
     for host, each in zip(known.hosts, made.hosts, strict=True):
-        script = facts_script(TEXTS, [peer.underlay for peer in peers(known, host)])
+        script = facts_script(TEMPLATES, [peer.underlay for peer in peers(known, host)])
         (made.folder / "read" / str(each.underlay.ip)).write_text(script)
         (made.folder / "batch" / str(each.underlay.ip)).write_text("".join(batch(made, each)))
 

@@ -25,7 +25,7 @@ from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, plan_host
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 from tests.bench.answers import CONVERGED, inventory
 
 _CHECKOUT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) ->
     """As the pipeline does for a host."""
     against = (*pending_change(facts), *conflicts(fleet, host, facts, narrow))
     outside = notes(host, facts, narrow)
-    return plan_host(facts, desired(fleet, host, facts, narrow, TEXTS), narrow, against, outside)
+    return plan_host(facts, desired(fleet, host, facts, narrow, TEMPLATES), narrow, against, outside)
 
 
 def _whole(seconds: list[float], hosts: int) -> float:

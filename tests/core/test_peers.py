@@ -25,7 +25,7 @@ from dockmesh.core.planning.plan import plan_host
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.resources import HostState, SourceNat
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 ALLOWED = (None, (), (Allow("tcp", 80, 80),))
 HOSTS = tuple(
@@ -69,14 +69,14 @@ CASES = [
 
 def outcome(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
     """All that is made for a host, on the way there and back."""
-    wanted = desired(among, me, read, WIDE, TEXTS)
+    wanted = desired(among, me, read, WIDE, TEMPLATES)
     plan = plan_host(read, wanted, WIDE)
     back = plan_host(read, HostState(), WIDE)
     routes = [
         tuple(each) for each in mesh_routes(among, me, read.peer_routes).runs("device", lambda route: route.device)
     ]
     scripts = [
-        transaction_script(each, read.actual, TEXTS, underlays(among, me), run="r", confirm_within_s=60)
+        transaction_script(each, read.actual, TEMPLATES, underlays(among, me), run="r", confirm_within_s=60)
         for each in (plan, back)
     ]
     return {

@@ -19,8 +19,8 @@ from dockmesh.core.planning.transaction import facts_script
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import RELEASES
-from dockmesh.pipeline import TEXTS
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.session import SshTransport
 
 FOLDER = Path(__file__).parents[1] / "data" / "facts"
@@ -89,11 +89,11 @@ def _by_release(mesh: Mesh, state: str) -> Recordings:
 def _answers(mesh: Mesh) -> dict[str, str]:
     """The raw answers by host, read as dockmesh reads hosts, without the user's SSH configuration."""
     fleet = parse(mesh.file.read_text(encoding="utf-8"), file=str(mesh.file))
-    transport = SshTransport(Configuration(()), timeout_s=TIMEOUT_S)
+    transport = SshTransport(SshConfig(()), timeout_s=TIMEOUT_S)
     answers = {}
     for host in fleet.hosts:
         with closing(transport.connect(host)) as session:
-            answers[host.name] = session.run(facts_script(TEXTS, underlays(fleet, host)), timeout_s=TIMEOUT_S)
+            answers[host.name] = session.run(facts_script(TEMPLATES, underlays(fleet, host)), timeout_s=TIMEOUT_S)
         split(answers[host.name])
     return answers
 

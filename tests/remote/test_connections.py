@@ -7,7 +7,7 @@ import fabric
 import pytest
 
 from dockmesh.core.model import Login
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
 
 
@@ -15,7 +15,7 @@ def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_op
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fabric and invoke rebuild a configuration from nothing to change it, and read it while they connect."""
-    connections = Connections(Configuration(files=()), timeout_s=5)
+    connections = Connections(SshConfig(files=()), timeout_s=5)
     first = connections.prepare(Login(address="192.0.2.1"))
 
     def rebuilt(_self: fabric.Config) -> None:
@@ -44,7 +44,7 @@ def test_a_connection_may_take_as_long_as_the_configuration_grants_and_the_run_d
     tmp_path: Path, far: dict[str, Any], said: str, timeout_s: float
 ) -> None:
     (tmp_path / "config").write_text(f"ConnectTimeout {said}\n")
-    connections = Connections(Configuration(files=(str(tmp_path / "config"),)), timeout_s=5)
+    connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5)
     login = Login("192.0.2.1")
     with pytest.raises(ConnectionRefusedError):
         connections.open(connections.prepare(login), login)
@@ -55,7 +55,7 @@ def test_keys_and_hops_are_those_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(
         "Host web\n ProxyJump one,ann@two:2222\n IdentityFile ~/a\n IdentityFile ~/b\n IdentitiesOnly yes\n"
     )
-    connection = Connections(Configuration(files=(str(tmp_path / "config"),)), timeout_s=5).prepare(Login("web"))
+    connection = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5).prepare(Login("web"))
     identity = connection.connect_kwargs["auth_strategy"]
     assert ([each.name for each in identity.files], identity.only) == (["a", "b"], True)
     last = connection.gateway

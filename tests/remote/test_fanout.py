@@ -9,7 +9,7 @@ from builders import host
 
 from dockmesh.core.model import Host
 from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
-from dockmesh.remote.fanout import Watched, fan_out
+from dockmesh.remote.fanout import ObservedFanOut, fan_out
 
 HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]
 
@@ -117,7 +117,7 @@ def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
 
     log = Log()
     with ThreadPoolExecutor(2) as executor:
-        results = Watched(executor, log).each("read", HOSTS[:3], job)
+        results = ObservedFanOut(executor, log).each("read", HOSTS[:3], job)
     assert log.said[0] == ("read", 3)
     assert set(log.said[1:]) == {("h0", None), ("h1", "no"), ("h2", None)}
     assert isinstance(results["h1"], HostError)
@@ -127,5 +127,5 @@ def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
 def test_no_hosts_are_no_work() -> None:
     log = Log()
     with ThreadPoolExecutor(1) as executor:
-        assert Watched(executor, log).each("read", [], str) == {}
+        assert ObservedFanOut(executor, log).each("read", [], str) == {}
     assert log.said == [("read", 0)]

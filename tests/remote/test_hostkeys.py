@@ -7,7 +7,13 @@ import pytest
 from paramiko import ECDSAKey, PKey, SSHClient
 from paramiko.hostkeys import HostKeys
 
-from dockmesh.remote.ssh.hostkeys import AcceptNew, KnownHosts, RevokedHostKeyError, Strict, UnknownHostKeyError
+from dockmesh.remote.ssh.hostkeys import (
+    AcceptNewPolicy,
+    KnownHosts,
+    RevokedHostKeyError,
+    StrictPolicy,
+    UnknownHostKeyError,
+)
 
 ONE, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
 NAME = "192.168.18.128"
@@ -67,7 +73,7 @@ def test_a_line_that_is_no_key_is_passed_over(tmp_path: Path, text: str) -> None
 
 def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> None:
     with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
-        Strict(KnownHosts([])).missing_host_key(client, NAME, ONE)
+        StrictPolicy(KnownHosts([])).missing_host_key(client, NAME, ONE)
     assert (caught.value.name, caught.value.key) == (NAME, ONE)
     assert ONE.fingerprint in str(caught.value)
 
@@ -80,7 +86,7 @@ def test_accept_new_remembers_a_key_for_this_run_and_the_next(tmp_path: Path, be
         file.write_text(before, encoding="ascii")
     known = KnownHosts([file])
     with SSHClient() as client:
-        AcceptNew(known).missing_host_key(client, NAME, ONE)
+        AcceptNewPolicy(known).missing_host_key(client, NAME, ONE)
     assert trusted(known, NAME) == ONE
     assert trusted(KnownHosts([file]), NAME) == ONE
     lines = file.read_text(encoding="ascii").splitlines()
@@ -103,14 +109,14 @@ def test_the_line_that_has_a_hosts_key_is_known(tmp_path: Path) -> None:
     first.write_text(f"# mine\n{line('web', ONE)}\n{line('web', OTHER)}\n")
     second.write_text(line(HostKeys.hash_host(NAME), ONE))
     known = KnownHosts([absent, first, second])
-    kept = [known.keeper("web"), known.keeper("web", OTHER), known.keeper(NAME)]
+    kept = [known.line_for("web"), known.line_for("web", OTHER), known.line_for(NAME)]
     assert [(each.file, each.number) for each in kept if each] == [(first, 2), (first, 3), (second, 1)]
-    assert known.keeper("db") is None
+    assert known.line_for("db") is None
 
 
-@pytest.mark.parametrize("policy", [Strict, AcceptNew])
+@pytest.mark.parametrize("policy", [StrictPolicy, AcceptNewPolicy])
 def test_a_revoked_key_is_trusted_by_no_line_and_learnt_by_nobody(
-    tmp_path: Path, policy: type[Strict] | type[AcceptNew]
+    tmp_path: Path, policy: type[StrictPolicy] | type[AcceptNewPolicy]
 ) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"{line(NAME, ONE)}\n@revoked  {line('*', ONE)}\n")
@@ -127,7 +133,7 @@ def test_an_authority_vouches_for_nobody_and_is_named(tmp_path: Path) -> None:
     known = KnownHosts([file])
     assert trusted(known, NAME) is None
     with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
-        Strict(known).missing_host_key(client, NAME, ONE)
+        StrictPolicy(known).missing_host_key(client, NAME, ONE)
     assert caught.value.authority is not None
 
 
@@ -135,7 +141,7 @@ def test_a_host_is_known_by_its_alias(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     known = KnownHosts([file])
     with SSHClient() as client:
-        AcceptNew(known, "web").missing_host_key(client, NAME, ONE)
+        AcceptNewPolicy(known, "web").missing_host_key(client, NAME, ONE)
         known.trust(client, NAME, "web")
         found = client.get_host_keys().lookup(NAME)
         assert found is not None

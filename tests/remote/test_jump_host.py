@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dockmesh.core.model import Login
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
-from dockmesh.remote.ssh.jump_host import Gateway
+from dockmesh.remote.ssh.jump_host import JumpHost
 
 
 @dataclass
@@ -30,7 +30,7 @@ def opening(*, well: bool) -> tuple[list[Bastion], Callable[[Bastion], None]]:
     return tried, connect
 
 
-def outcomes(gateway: Gateway, connect: Callable[[Bastion], None]) -> list[type]:
+def outcomes(gateway: JumpHost, connect: Callable[[Bastion], None]) -> list[type]:
     def attempt(_number: int) -> type:
         try:
             gateway.open(connect, 60)  # type: ignore[arg-type]
@@ -45,13 +45,13 @@ def outcomes(gateway: Gateway, connect: Callable[[Bastion], None]) -> list[type]
 @pytest.mark.parametrize(("well", "outcome"), [(True, type(None)), (False, TimeoutError)])
 def test_twenty_hosts_log_in_to_it_once_whether_it_answers_or_not(well: bool, outcome: type) -> None:
     tried, connect = opening(well=well)
-    assert outcomes(Gateway(Bastion()), connect) == [outcome] * 20  # type: ignore[arg-type]
+    assert outcomes(JumpHost(Bastion()), connect) == [outcome] * 20  # type: ignore[arg-type]
     assert len(tried) == 1
 
 
 def test_one_that_was_down_is_tried_again_later() -> None:
     tried, connect = opening(well=False)
-    gateway = Gateway(Bastion())  # type: ignore[arg-type]
+    gateway = JumpHost(Bastion())  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(TimeoutError):
             gateway.open(connect, 0)  # type: ignore[arg-type]
@@ -59,7 +59,7 @@ def test_one_that_was_down_is_tried_again_later() -> None:
 
 
 def test_hosts_behind_the_same_hops_share_them_and_hosts_with_another_key_do_not(tmp_path: Path) -> None:
-    connections = Connections(Configuration([str(tmp_path / "none")]), timeout_s=5)
+    connections = Connections(SshConfig([str(tmp_path / "none")]), timeout_s=5)
     one, two, other = (
         connections.prepare(Login(address=address, user=user, jump="admin@bastion", netns=netns)).gateway
         for address, user, netns in (

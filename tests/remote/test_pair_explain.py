@@ -13,11 +13,11 @@ from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import explain_query
 from dockmesh.core.model import Host
 from dockmesh.errors import HostErrorCode, UnreachableError
-from dockmesh.pipeline import TEXTS
-from dockmesh.remote.pair_explain import look
+from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
-from dockmesh.remote.transport import Held
+from dockmesh.remote.transport import HeldScript
 
 
 @dataclass
@@ -42,7 +42,7 @@ class OneHost:
     def close(self) -> None:
         pass
 
-    def hold(self, script: str, *, timeout_s: float) -> Held:
+    def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         raise NotImplementedError
 
     def run(self, script: str, *, timeout_s: float) -> str:
@@ -57,8 +57,8 @@ class OneHost:
 
 def seen(hosts: TwoHosts) -> Evidence:
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
-        return look(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
+        prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
+        return explain_pair(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
 
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:

@@ -12,11 +12,11 @@ from builders import FLEET, section
 from dockmesh.core.model import Host
 from dockmesh.core.trace.model import CaptureSet, trace_query
 from dockmesh.errors import HostErrorCode, UnreachableError
-from dockmesh.pipeline import TEXTS
-from dockmesh.remote.pair_trace import capture
+from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.pair_trace import trace_pair
 from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
-from dockmesh.remote.transport import Held
+from dockmesh.remote.transport import HeldScript
 
 ASKED = trace_query(FLEET, "host1:web", "host3:web", run="0123456789ab", size=307)
 ADDRESS = {"host1": "10.128.0.2", "host3": "10.128.32.2"}
@@ -49,7 +49,7 @@ class OneHost:
     def close(self) -> None:
         pass
 
-    def hold(self, script: str, *, timeout_s: float) -> Held:
+    def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         raise NotImplementedError
 
     def run(self, script: str, *, timeout_s: float) -> str:
@@ -79,8 +79,8 @@ class OneHost:
 def captured(hosts: TwoHosts) -> tuple[CaptureSet, list[tuple[str, str | None]]]:
     told: list[tuple[str, str | None]] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, 4, Sessions(hosts), TEXTS, 0, 5)
-        return capture(prober, ASKED, lambda host, error: told.append((host, error))), told
+        prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
+        return trace_pair(prober, ASKED, lambda host, error: told.append((host, error))), told
 
 
 def codes(found: CaptureSet) -> dict[str, str]:

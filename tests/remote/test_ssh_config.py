@@ -6,15 +6,15 @@ import pytest
 
 from dockmesh.core.model import Login
 from dockmesh.errors import UsageError
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
 
 
-def configured(folder: Path, text: str, **others: str) -> Configuration:
+def configured(folder: Path, text: str, **others: str) -> SshConfig:
     for name, other in others.items():
         (folder / name).write_text(other)
     (folder / "config").write_text(text)
-    return Configuration([str(folder / "config")])
+    return SshConfig([str(folder / "config")])
 
 
 @pytest.mark.parametrize(

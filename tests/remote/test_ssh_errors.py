@@ -19,7 +19,7 @@ from paramiko.ssh_exception import (
 from dockmesh.core.model import Login
 from dockmesh.errors import HostErrorCode
 from dockmesh.remote.ssh.errors import explain
-from dockmesh.remote.ssh.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
+from dockmesh.remote.ssh.hostkeys import KnownHostsLine, RevokedHostKeyError, UnknownHostKeyError
 
 LOGIN = Login("192.0.2.1")
 KEY, OTHER = ECDSAKey.generate(), ECDSAKey.generate()
@@ -127,7 +127,7 @@ def test_the_remedy_can_be_pasted_into_a_shell(file: str) -> None:
 def test_a_changed_key_is_removed_from_the_file_that_has_it_under_the_name_it_has_there(
     name: str, file: Path | None, remedy: list[str]
 ) -> None:
-    keeper = Line(file, 7, (name,), OTHER) if file else None
+    keeper = KnownHostsLine(file, 7, (name,), OTHER) if file else None
     failure = explain(BadHostKeyException(name, KEY, OTHER), Login("other", known_hosts="/unlike"), keeper)
     said = failure.message
     assert (failure.code, name in said) == ("host-key-changed", True)
@@ -137,7 +137,7 @@ def test_a_changed_key_is_removed_from_the_file_that_has_it_under_the_name_it_ha
 
 
 def test_a_changed_key_under_a_pattern_is_mended_by_hand() -> None:
-    keeper = Line(Path("/known"), 7, ("*.lan",), OTHER)
+    keeper = KnownHostsLine(Path("/known"), 7, ("*.lan",), OTHER)
     failure = explain(BadHostKeyException("a.lan", KEY, OTHER), LOGIN, keeper)
     assert failure.code == "host-key-changed"
     assert "line 7 of /known" in failure.message
@@ -145,7 +145,7 @@ def test_a_changed_key_under_a_pattern_is_mended_by_hand() -> None:
 
 
 def test_a_revoked_key_and_a_certificate_authority_are_named_with_their_lines() -> None:
-    line = Line(Path("/known"), 7, ("*.lan",), KEY)
+    line = KnownHostsLine(Path("/known"), 7, ("*.lan",), KEY)
     revoked = explain(RevokedHostKeyError("a.lan", KEY, line), LOGIN)
     assert (revoked.code, "/known:7" in revoked.message) == ("host-key-revoked", True)
     certified = explain(UnknownHostKeyError("a.lan", KEY, authority=line), LOGIN)

@@ -11,7 +11,7 @@ from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import HostState, Unit
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 from dockmesh.report import event_log
 from dockmesh.report.event_log import Journal
 from dockmesh.report.redaction import kept
@@ -75,7 +75,7 @@ def test_of_a_file_only_its_size_is_told() -> None:
 def test_files_of_every_length_are_kept(size: int) -> None:
     unit = Unit("dockmesh.timer", "x" * size)
     script = transaction_script(
-        HostPlan("h", (Change(None, unit, "r"),)), HostState(()), TEXTS, (), run="r", confirm_within_s=9
+        HostPlan("h", (Change(None, unit, "r"),)), HostState(()), TEMPLATES, (), run="r", confirm_within_s=9
     )
     told = kept(script)
     (line,) = re.findall(r"put_unit dockmesh.timer <<'END_OF_INPUT'\n(\[.*\])\nEND_OF_INPUT", told)

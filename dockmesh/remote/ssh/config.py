@@ -58,7 +58,7 @@ class _Tokens(SSHConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConfiguredHost:
     """A host that has an entry of its own, and where."""
 
     name: str
@@ -66,7 +66,7 @@ class Entry:
     line: int
 
 
-class Configuration:
+class SshConfig:
     """What the files say, each of which is read once. `entries`: the hosts they name, wherever that counts."""
 
     def __init__(self, files: Sequence[str] = FILES) -> None:
@@ -76,7 +76,7 @@ class Configuration:
             UsageError: one of them cannot be read.
         """
         self.unsupported: set[str] = set()
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ConfiguredHost] = {}
         self.parsed = _Tokens()
         for file in map(Path, files):
             text = "\n".join(self._lines(file.expanduser(), file.expanduser().parent, [], 0))
@@ -121,7 +121,7 @@ class Configuration:
         """Remember the hosts of a Host line; a pattern is none."""
         for name in criteria[-1].split(",") if key == "host" and criteria else ():
             if not set("*?!") & set(name):
-                self.entries.setdefault(name, Entry(name, file, line))
+                self.entries.setdefault(name, ConfiguredHost(name, file, line))
 
     def _criteria(self, key: str, value: str, where: str) -> list[str] | None:
         """What a block is for, in words of Match; None where that cannot be known, and the block is left out."""

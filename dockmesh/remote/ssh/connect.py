@@ -16,10 +16,10 @@ from paramiko import BadHostKeyException
 
 from dockmesh.core.model import Login
 from dockmesh.remote.ssh import sockets
-from dockmesh.remote.ssh.config import Configuration
-from dockmesh.remote.ssh.hostkeys import AcceptNew, KnownHosts, Line, Strict
+from dockmesh.remote.ssh.config import SshConfig
+from dockmesh.remote.ssh.hostkeys import AcceptNewPolicy, KnownHosts, KnownHostsLine, StrictPolicy
 from dockmesh.remote.ssh.identity import Identity
-from dockmesh.remote.ssh.jump_host import Gateway
+from dockmesh.remote.ssh.jump_host import JumpHost
 from dockmesh.remote.ssh.keys import Keys
 
 _SSH_PORT = 22
@@ -35,13 +35,13 @@ Connection.inline_ssh_env = True
 class Connections:
     """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
 
-    def __init__(self, configuration: Configuration, *, timeout_s: float, keys: Keys | None = None) -> None:
+    def __init__(self, configuration: SshConfig, *, timeout_s: float, keys: Keys | None = None) -> None:
         self._configuration = configuration
         self._timeout_s = timeout_s
         self._lock = threading.RLock()
         self._keys = keys or Keys()
         self._known: dict[tuple[str, ...], KnownHosts] = {}
-        self._gateways: dict[tuple[str, Login, KnownHosts], Gateway] = {}
+        self._gateways: dict[tuple[str, Login, KnownHosts], JumpHost] = {}
 
     def prepare(self, login: Login) -> Connection:
         """The connection for `login`, not opened yet.
@@ -69,14 +69,16 @@ class Connections:
         # Something to be acknowledged is under way at any time, so that a host cut off amid a long answer is noticed.
         connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
 
-    def changed(self, connection: Connection, login: Login, error: BadHostKeyException) -> tuple[str, Line | None]:
+    def changed_key(
+        self, connection: Connection, login: Login, error: BadHostKeyException
+    ) -> tuple[str, KnownHostsLine | None]:
         """Of a changed key: the name that known_hosts has the host under, and the line."""
         while isinstance(connection.gateway, Connection) and connection.host != error.hostname:
             connection = connection.gateway
         name = connection.ssh_config.get("hostkeyalias") or _shown(connection)
         with self._lock:
             known = self._known_hosts(login)
-        return name, known.keeper(name, error.expected_key)
+        return name, known.line_for(name, error.expected_key)
 
     def close(self) -> None:
         """Close the gateways."""
@@ -102,7 +104,7 @@ class Connections:
         connection.connect_kwargs["auth_strategy"] = self._identity(connection, login)
         accept = login.host_key_policy == "accept-new"
         alias = connection.ssh_config.get("hostkeyalias")
-        connection.client.set_missing_host_key_policy((AcceptNew if accept else Strict)(known, alias))
+        connection.client.set_missing_host_key_policy((AcceptNewPolicy if accept else StrictPolicy)(known, alias))
         known.trust(connection.client, _shown(connection), alias)
         return connection
 
@@ -145,11 +147,11 @@ class Connections:
             # What is the host's own does not count on the way there.
             key = (behind, replace(login, address="", user=None, port=None, become="none"), known)
             if key not in self._gateways:
-                self._gateways[key] = Gateway(self._build(hop.strip(), login, gateway=gateway, known=known))
+                self._gateways[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
             gateway = self._gateways[key].connection
         return gateway
 
-    def _gateway(self, connection: Connection) -> Gateway:
+    def _gateway(self, connection: Connection) -> JumpHost:
         with self._lock:
             return next(each for each in self._gateways.values() if each.connection is connection)
 

@@ -10,7 +10,7 @@ from paramiko.ssh_exception import AuthenticationException, BadHostKeyException,
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Login
 from dockmesh.errors import HostErrorCode, HostFailure
-from dockmesh.remote.ssh.hostkeys import Line, RevokedHostKeyError, UnknownHostKeyError
+from dockmesh.remote.ssh.hostkeys import KnownHostsLine, RevokedHostKeyError, UnknownHostKeyError
 
 _NETWORK = {
     errno.ECONNREFUSED: HostFailure(
@@ -40,7 +40,7 @@ _SILENT = HostFailure(
 _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
-def explain(error: Exception, login: Login, keeper: Line | None = None) -> HostFailure:
+def explain(error: Exception, login: Login, keeper: KnownHostsLine | None = None) -> HostFailure:
     """The kind of the failure, with its cause and its remedy in one sentence.
 
     `keeper`: the line that has the key which `error` finds changed.
@@ -131,7 +131,7 @@ def _missing(file: str, place: str) -> HostFailure:
     return HostFailure(HostErrorCode.KEY_MISSING, f"{place} cannot be reached: {why}")
 
 
-def _changed_key(error: BadHostKeyException, keeper: Line | None) -> HostFailure:
+def _changed_key(error: BadHostKeyException, keeper: KnownHostsLine | None) -> HostFailure:
     default = keeper is None or keeper.file == Path(_DEFAULT_KNOWN_HOSTS).expanduser()
     file = "" if default else f"-f {shlex.quote(str(keeper.file))} " if keeper else ""
     place = f"{keeper.file}:{keeper.number}" if keeper and keeper.number else "known_hosts"
@@ -143,7 +143,7 @@ def _changed_key(error: BadHostKeyException, keeper: Line | None) -> HostFailure
     )
 
 
-def _forgetting(error: BadHostKeyException, keeper: Line | None, file: str) -> str:
+def _forgetting(error: BadHostKeyException, keeper: KnownHostsLine | None, file: str) -> str:
     # ssh-keygen -R removes names, and no pattern.
     if keeper and any(set("*?!") & set(name) for name in keeper.names):
         return f"mend line {keeper.number} of {shlex.quote(str(keeper.file))}"

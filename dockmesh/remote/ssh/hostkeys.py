@@ -24,7 +24,9 @@ class UnknownHostKeyError(SSHException):
     `authority`: the line that trusts an authority to vouch for it, which nothing here can verify.
     """
 
-    def __init__(self, name: str, key: PKey, scanned: str | None = None, authority: "Line | None" = None) -> None:
+    def __init__(
+        self, name: str, key: PKey, scanned: str | None = None, authority: "KnownHostsLine | None" = None
+    ) -> None:
         self.name = name
         self.key = key
         self.scanned = scanned or name
@@ -35,7 +37,7 @@ class UnknownHostKeyError(SSHException):
 class RevokedHostKeyError(SSHException):
     """The host showed a key that known_hosts revokes."""
 
-    def __init__(self, name: str, key: PKey, line: "Line") -> None:
+    def __init__(self, name: str, key: PKey, line: "KnownHostsLine") -> None:
         self.name = name
         self.key = key
         self.line = line
@@ -43,7 +45,7 @@ class RevokedHostKeyError(SSHException):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class KnownHostsLine:
     """A line of a known_hosts file: its place, and what it says."""
 
     file: Path
@@ -70,8 +72,8 @@ class KnownHosts:
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = tuple(files)
         self._lock = threading.Lock()
-        self._by_name: dict[str, list[Line]] = defaultdict(list)
-        self._by_pattern: list[Line] = []
+        self._by_name: dict[str, list[KnownHostsLine]] = defaultdict(list)
+        self._by_pattern: list[KnownHostsLine] = []
         for file in self.files:
             if file.exists():
                 self._load(file)
@@ -89,7 +91,7 @@ class KnownHosts:
             if line.marker is None and unlisted and line.key.asbytes() not in revoked:
                 client.get_host_keys().add(name, kind, line.key)
 
-    def keeper(self, name: str, key: PKey | None = None) -> Line | None:
+    def line_for(self, name: str, key: PKey | None = None) -> KnownHostsLine | None:
         """The first line that has a key for `name`: `key`, if it is given."""
         lines = (line for line in self._about(name) if line.marker is None)
         return next((line for line in lines if key is None or line.key == key), None)
@@ -107,14 +109,14 @@ class KnownHosts:
         """Remember a key that was not known yet, in the first of the files."""
         line = f"{name} {key.get_name()} {key.get_base64()}\n"
         with self._lock:
-            self._by_name[name.lower()].append(Line(self.files[0], 0, (name,), key))
+            self._by_name[name.lower()].append(KnownHostsLine(self.files[0], 0, (name,), key))
             self.files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.files[0].open("a+", encoding="utf-8", errors="surrogateescape") as file:
                 file.seek(0)
                 whole = file.read()
                 file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
 
-    def _about(self, name: str) -> list[Line]:
+    def _about(self, name: str) -> list[KnownHostsLine]:
         with self._lock:
             found = [*self._by_name.get(name.lower(), ()), *(line for line in self._by_pattern if line.covers(name))]
         order = {file: at for at, file in enumerate(self.files)}
@@ -129,14 +131,14 @@ class KnownHosts:
                 self._by_name[name.lower()].append(line)
 
 
-def _lines(file: Path) -> Iterator[Line]:
+def _lines(file: Path) -> Iterator[KnownHostsLine]:
     """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
     for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
         marked = _MARKED.fullmatch(text.strip())
         marker, rest = (marked[1], marked[2]) if marked else (None, text.strip())
         with suppress(SSHException, InvalidHostKey):
             if rest and not rest.startswith("#") and (entry := HostKeyEntry.from_line(" ".join(rest.split()), number)):
-                yield Line(file, number, tuple(entry.hostnames or ()), entry.key, marker)
+                yield KnownHostsLine(file, number, tuple(entry.hostnames or ()), entry.key, marker)
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -148,7 +150,7 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name.lower(), pattern.lower().replace("[", "[[]"))
 
 
-class Strict(MissingHostKeyPolicy):
+class StrictPolicy(MissingHostKeyPolicy):
     """Refuse a host whose key is not known. `known_as`: the name that known_hosts has it under, if another."""
 
     def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:
@@ -161,7 +163,7 @@ class Strict(MissingHostKeyPolicy):
         raise self._known.unknown(name, key, hostname) or UnknownHostKeyError(name, key, hostname)
 
 
-class AcceptNew(MissingHostKeyPolicy):
+class AcceptNewPolicy(MissingHostKeyPolicy):
     """Take and remember the key of a host seen for the first time, as OpenSSH's accept-new does."""
 
     def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:

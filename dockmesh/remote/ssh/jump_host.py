@@ -10,7 +10,7 @@ from paramiko import SSHException
 
 
 @dataclass(eq=False, slots=True)
-class Gateway:
+class JumpHost:
     """A connection that others go through. The first that needs it opens it; when that fails, it fails for all."""
 
     connection: Connection

@@ -14,7 +14,7 @@ from paramiko import BadHostKeyException, Channel, ChannelException, SSHExceptio
 from dockmesh.core.host_output import HELD_MARKER, sanitize
 from dockmesh.core.model import Host, Login
 from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
-from dockmesh.remote.ssh.config import Configuration
+from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
 from dockmesh.remote.ssh.errors import explain
 from dockmesh.remote.ssh.keys import Keys
@@ -27,14 +27,14 @@ _HELD = f"{HELD_MARKER}\n".encode()
 _UNTOLD = -1  # paramiko's word for a command whose end was not told
 
 
-class SshHeld:
+class SshHeldScript:
     """A script in a channel of its own; see `transport.Held`. Forgotten, it is let go."""
 
     def __init__(self, channel: Channel, said: str) -> None:
         self._channel = channel
-        self.said = said
+        self.output = said
 
-    def let_go(self, *, timeout_s: float) -> str:
+    def release(self, *, timeout_s: float) -> str:
         """See `transport.Held`."""
         deadline = time.monotonic() + timeout_s
         with _losses_told(timeout_s), self._channel:
@@ -66,15 +66,15 @@ class SshSession:
                 return self._beside.run(script, timeout_s=timeout_s)
             with channel:
                 channel.shutdown_write()
-                return self._shell.heard(_read(channel, deadline))
+                return self._shell.check(_read(channel, deadline))
 
-    def hold(self, script: str, *, timeout_s: float) -> SshHeld:
+    def hold(self, script: str, *, timeout_s: float) -> SshHeldScript:
         """See `transport.Session`."""
         deadline = time.monotonic() + timeout_s
         with _losses_told(timeout_s):
             channel = self._begun(script, timeout_s)
             self._holds = True
-            return SshHeld(channel, self._shell.heard(_read(channel, deadline, until=_HELD)))
+            return SshHeldScript(channel, self._shell.check(_read(channel, deadline, until=_HELD)))
 
     def alive(self) -> bool:
         """See `transport.Session`."""
@@ -102,7 +102,7 @@ class SshTransport:
 
     def __init__(
         self,
-        configuration: Configuration,
+        configuration: SshConfig,
         *,
         timeout_s: float,
         password: Secret | None = None,
@@ -140,7 +140,7 @@ class SshTransport:
     def _told(self, error: Exception, login: Login, connection: Connection | None) -> HostFailure:
         keeper = None
         if connection is not None and isinstance(error, BadHostKeyException):
-            error.hostname, keeper = self._connections.changed(connection, login, error)
+            error.hostname, keeper = self._connections.changed_key(connection, login, error)
         return explain(error, login, keeper)
 
 

@@ -32,7 +32,7 @@ class Shell:
             return cls("sh -s", None)
         return cls(_WITH_PASSWORD, password) if password else cls(_WITHOUT_PASSWORD, None)
 
-    def heard(self, answer: str) -> str:
+    def check(self, answer: str) -> str:
         """The answer of a script.
 
         Raises:

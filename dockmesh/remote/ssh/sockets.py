@@ -14,7 +14,7 @@ _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class PromptSocket:
+class LowLatencySocket:
     """A connected socket that never waits to send (TCP_NODELAY) nor to acknowledge (TCP_QUICKACK).
 
     The kernel falls back to delayed acknowledgements by itself, so that the latter is set before every read; each of
@@ -38,14 +38,14 @@ class PromptSocket:
         return getattr(self._socket, name)
 
 
-def connect(address: str, port: int, *, netns: str | None, timeout_s: float) -> PromptSocket:
+def connect(address: str, port: int, *, netns: str | None, timeout_s: float) -> LowLatencySocket:
     """A TCP connection to `address`, made in the network namespace `netns` (as `ip netns` names it) if one is given.
 
     Raises:
         OSError: no connection came about, or the namespace cannot be entered.
     """
     with _inside(netns):
-        return PromptSocket(socket.create_connection((address, port), timeout=timeout_s), timeout_s)
+        return LowLatencySocket(socket.create_connection((address, port), timeout=timeout_s), timeout_s)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from dockmesh.core.state.resources import (
     SourceNat,
     key_of,
 )
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 OWN = FirewallMark(0x1000, 0x1000)
 OPEN = NftAdmission(OWN, direct_routing=True)
@@ -59,7 +59,7 @@ def fresh(text: str = FOUND, **changes: Said) -> HostFacts:
 
 
 def joined(found: HostFacts, among: Fleet = FLEET) -> HostState:
-    return desired(among, HOST3, found, WIDE, TEXTS)
+    return desired(among, HOST3, found, WIDE, TEMPLATES)
 
 
 def as_joined(found: HostFacts) -> HostFacts:

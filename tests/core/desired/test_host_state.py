@@ -18,7 +18,7 @@ from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import difference
 from dockmesh.core.state.resources import DockerNetworking, File, HostState, Pool, Unit, key_of
 from dockmesh.errors import HostError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 DOCKER0 = IPv4Interface("172.17.0.1/16")
 
@@ -28,7 +28,7 @@ def file(text: str, mode: str = "644") -> Said:
 
 
 def joined(found: HostFacts) -> HostState:
-    return desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
+    return desired(FLEET, FLEET.host(found.host), found, WIDE, TEMPLATES)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -47,7 +47,7 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
     assert wanted["service", "docker"] == DockerNetworking(me.bridge, pools(FLEET, me, found))
     file = wanted["file", DAEMON_JSON]
     assert isinstance(file, File)
-    assert daemon_json.load(file.text) == daemon_json_keys(me, found, pools(FLEET, me, found), TEXTS)
+    assert daemon_json.load(file.text) == daemon_json_keys(me, found, pools(FLEET, me, found), TEMPLATES)
     assert set(wanted.values()) >= {
         *mesh_routes(FLEET, me, found.peer_routes),
         *chains(me, peers(FLEET, me), found),
@@ -148,15 +148,15 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
 
 def test_own_keys_are_docker0s_address_and_the_pools() -> None:
     some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
-    assert daemon_json_keys(HOST2, facts("trixie_fresh"), some, TEXTS) == {
+    assert daemon_json_keys(HOST2, facts("trixie_fresh"), some, TEMPLATES) == {
         "bip": "10.128.16.1/24",
         "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
     }
     dual_stack = dual(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
-    assert daemon_json_keys(dual_stack, facts("trixie_fresh"), (), TEXTS) == {
+    assert daemon_json_keys(dual_stack, facts("trixie_fresh"), (), TEMPLATES) == {
         "bip": "10.128.16.1/24",
         "ipv6": True,
         "fixed-cidr-v6": "fd00:2::/64",
         "default-address-pools": [],
     }
-    assert set(daemon_json_keys(dual_stack, facts("forky_fresh"), (), TEXTS)) == set(daemon_json.OWN_KEYS)
+    assert set(daemon_json_keys(dual_stack, facts("forky_fresh"), (), TEMPLATES)) == set(daemon_json.OWN_KEYS)

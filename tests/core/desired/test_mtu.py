@@ -21,7 +21,7 @@ from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DockerNetworking, File, HostState, key_of
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 MTU = "com.docker.network.driver.mtu"
 NARROW = SmallestUplink("host1", "eth0", 1400, complete=True)
@@ -48,7 +48,7 @@ def having(name: str, keys: Mapping[str, Any] | None = None, *, running: int = 1
 
 def joined(found: HostFacts, narrow: SmallestUplink) -> HostFacts:
     """The host when what is planned for it was done."""
-    return replace(found, actual=desired(FLEET, FLEET.host(found.host), found, narrow, TEXTS))
+    return replace(found, actual=desired(FLEET, FLEET.host(found.host), found, narrow, TEMPLATES))
 
 
 def keys_of(found: HostFacts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
 from dockmesh.errors import HostError, NoDockerError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 VERSIONS = {"bookworm": "20.10", "trixie": "26.1", "forky": "28.5"}
 ETH0 = [("eth0", IPv4Interface("192.168.18.130/20"))]
@@ -52,7 +52,7 @@ def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str
         ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
         ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
     }
-    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEXTS).by_key()["file", DAEMON_JSON]
+    assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEMPLATES).by_key()["file", DAEMON_JSON]
     assert found.actual.docker == DockerNetworking(me.bridge, pools(FLEET, me, found))
     assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
 

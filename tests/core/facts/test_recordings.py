@@ -7,7 +7,7 @@ import pytest
 from builders import DATA, GENERATIONS, recorded, shell
 
 from dockmesh.core.planning.transaction import facts_script
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 RECORD_ANEW = "templates/facts.sh has changed: run make record"
 # The state of docker.service on each recorded host.
@@ -54,10 +54,10 @@ def _install(program: Path, body: str) -> None:
     program.chmod(0o755)
 
 
-def written(programs: Path, docker: str | None, facts: str = TEXTS.facts) -> list[str]:
+def written(programs: Path, docker: str | None, facts: str = TEMPLATES.facts) -> list[str]:
     """The sections that the script writes where docker.service is in that state, in order."""
     _install(programs / "systemctl", f"printf 'LoadState=loaded\\nActiveState={docker}\\n\\n'")
-    script = facts_script(TEXTS, ()).replace(TEXTS.facts, facts)
+    script = facts_script(TEMPLATES, ()).replace(TEMPLATES.facts, facts)
     return sections(shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
 
 
@@ -95,5 +95,5 @@ def test_every_answer_is_recorded_or_crafted() -> None:
     ],
 )
 def test_a_changed_script_is_noticed(old: str, new: str, programs: Path) -> None:
-    assert TEXTS.facts.count(old) == 1
-    assert written(programs, "active", TEXTS.facts.replace(old, new)) != written(programs, "active")
+    assert TEMPLATES.facts.count(old) == 1
+    assert written(programs, "active", TEMPLATES.facts.replace(old, new)) != written(programs, "active")

@@ -3,7 +3,7 @@
 from builders import shell
 
 from dockmesh.core.host_output import Sections, split
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 LO = "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue\\    link/loopback 00:00:00:00:00:00"
 IP = f"""{LO}
@@ -48,7 +48,7 @@ def settled(ip: str = "", ip6: str = "", tables: str = "", known: int = 0) -> Se
     call = (
         f'{{ told ip 0 "$a"; told ip6 0 "$b"; told tables {known} "$c"; told tables6 127 none; told x 3 y; }} | settle'
     )
-    script = f"{TEXTS.sections}\n{TEXTS.kernel}\n{TEXTS.facts}\n{told}\n{call}\nsection end true\n"
+    script = f"{TEMPLATES.sections}\n{TEMPLATES.kernel}\n{TEMPLATES.facts}\n{told}\n{call}\nsection end true\n"
     return split(shell(script, path="/usr/bin:/bin"))
 
 

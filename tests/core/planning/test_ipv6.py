@@ -35,7 +35,7 @@ from dockmesh.core.state.resources import (
     SourceNat,
     key_of,
 )
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 DUAL = fleet(
     *(
@@ -163,7 +163,7 @@ def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its()
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str) -> None:
     found = joined(generation)
-    wanted = desired(FLEET, FLEET.host(found.host), found, WIDE, TEXTS)
+    wanted = desired(FLEET, FLEET.host(found.host), found, WIDE, TEMPLATES)
     assert set(keys(wanted)) == {"bip", "default-address-pools"}
     assert wanted.docker
     assert wanted.docker.address6 is None
@@ -204,7 +204,7 @@ def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() ->
         ),
     }
     found = facts("trixie_fresh", own)
-    wanted = desired(FLEET, FLEET.host("host2"), found, WIDE, TEXTS)
+    wanted = desired(FLEET, FLEET.host("host2"), found, WIDE, TEMPLATES)
     assert found.actual.docker
     assert found.actual.docker.address6 == IPv6Interface("fd00:77::1/64")
     assert wanted.docker
@@ -219,13 +219,13 @@ def test_an_address_that_docker_left_on_docker0_is_not_its_own() -> None:
 
 
 def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_dockers_can_list() -> None:
-    bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEXTS).docker
+    bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEMPLATES).docker
     assert bridge
     six = [pool for pool in bridge.pools if isinstance(pool.base, IPv6Network)]
     assert [str(pool.base) for pool in six][:2] == ["fd00:10:128:201::/64", "fd00:10:128:202::/63"]
     assert {pool.size for pool in six} == {64}
     wide = dual(FLEET.hosts[2], "fd00:18::3", "fd00::/32", "fd00::1/64")
-    found = desired(fleet(wide), wide, joined("forky"), WIDE, TEXTS).docker
+    found = desired(fleet(wide), wide, joined("forky"), WIDE, TEMPLATES).docker
     assert found
     assert all(pool.base.prefixlen >= 48 for pool in found.pools if isinstance(pool.base, IPv6Network))
 

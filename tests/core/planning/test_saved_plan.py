@@ -11,7 +11,7 @@ from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import File
 from dockmesh.errors import StalePlanError, UsageError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 from dockmesh.report.json_documents import plan_document, problems_document
 
 CHANGE = Change(None, File("/x", "y"))
@@ -19,7 +19,7 @@ HOSTS = (HostPlan("a", (CHANGE,)), HostPlan("b"))
 
 
 def document(hosts: Iterable[HostPlan] = HOSTS, inventory: str = "mesh:", facts: str = "f") -> dict[str, Any]:
-    return saved_plan.with_fingerprints(plan_document(Plan(tuple(hosts))), inventory, replace(TEXTS, facts=facts))
+    return saved_plan.with_fingerprints(plan_document(Plan(tuple(hosts))), inventory, replace(TEMPLATES, facts=facts))
 
 
 def reasons(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str | None]]:

@@ -35,7 +35,7 @@ from dockmesh.core.state.resources import (
     key_of,
 )
 from dockmesh.errors import HostError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 # Each ends or derails a shell that takes it for code, and does no more than that.
 HOSTILE = st.sampled_from(
@@ -96,7 +96,7 @@ PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
 
 
 def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") -> str:  # noqa: B008 (frozen)
-    return transaction.transaction_script(plan, before, TEXTS, PEERS, run=run, confirm_within_s=60)
+    return transaction.transaction_script(plan, before, TEMPLATES, PEERS, run=run, confirm_within_s=60)
 
 
 def meant(change: Change) -> Call:
@@ -206,10 +206,10 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
 def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostState, run: str, remember: bool) -> None:
     texts = (
         script_of(HostPlan("h", difference(HostState(), state)), state, run),
-        transaction.confirm_script(TEXTS, run=run, remember=remember),
-        transaction.revert_script(TEXTS),
-        transaction.reassert_script(state, TEXTS),
-        transaction.facts_script(TEXTS, PEERS),
+        transaction.confirm_script(TEMPLATES, run=run, remember=remember),
+        transaction.revert_script(TEMPLATES),
+        transaction.reassert_script(state, TEMPLATES),
+        transaction.facts_script(TEMPLATES, PEERS),
     )
     for text in texts:
         shell(text, "-n")
@@ -261,17 +261,17 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     found = facts("forky_joined")
-    text = transaction.reassert_script(found.actual, TEXTS)
+    text = transaction.reassert_script(found.actual, TEMPLATES)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
     assert calls(own, ":") == joined(
         [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
     )
-    assert transaction.reassert_script(found.actual, replace(TEXTS, facts="x")) == text
+    assert transaction.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
 
 
 def test_the_reader_asks_for_the_way_to_every_peer() -> None:
-    (told,) = calls(transaction.facts_script(TEXTS, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
+    (told,) = calls(transaction.facts_script(TEMPLATES, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
     assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
 
 
@@ -382,19 +382,19 @@ def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_
 def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> None:
     fixed = re.findall(
         r"\b(?:outcome (?:reverted|refused|failed)|take_back) ([a-z-]+) |\boutcome \"\$1\" ([a-z-]+) ",
-        TEXTS.transaction,
+        TEMPLATES.transaction,
     )
     told = {code for each in fixed for code in each if code} | set(re.findall(r"echo ([a-z-]+)(?: ;;|;)", CODE_OF))
     assert told <= set(OutcomeCode)
     assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed"}
 
 
-CODE_OF = TEXTS.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
+CODE_OF = TEMPLATES.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
 
 
 def outcome_of(call: str) -> transaction.TransactionOutcome:
     """What a call of the transaction's comes to, in a shell."""
-    texts = (TEXTS.sections, TEXTS.verbs, TEXTS.transaction, call, "section end true")
+    texts = (TEMPLATES.sections, TEMPLATES.verbs, TEMPLATES.transaction, call, "section end true")
     return transaction.parse_outcome(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
@@ -416,6 +416,6 @@ def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
 
 def test_the_scripts_sections_are_those_split_reads() -> None:
     said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
-    text = f'{TEXTS.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n'
+    text = f'{TEMPLATES.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n'
     output = shell(text, path="/usr/bin:/bin")
     assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"

@@ -25,7 +25,7 @@ from dockmesh.core.probes.model import (
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.targets import held_target_script, parse_target, target_script, unreachable_target
 from dockmesh.errors import HostError, HostFailure
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
 BARE = host("db", "192.168.18.141", docker=False)
@@ -148,7 +148,9 @@ def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
     questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
     error = Failure(FailureCode.NO_CONTAINER, "no container to probe: no free address")
     targets = {"host2": ProbeTarget(error=error)}
-    assert "host-container" not in batch_script(questions, targets, TEXTS, pid=None, number=0).replace(TEXTS.probe, "")
+    assert "host-container" not in batch_script(questions, targets, TEMPLATES, pid=None, number=0).replace(
+        TEMPLATES.probe, ""
+    )
     first, second = parse_batch(questions, targets, Section(0, ""))
     assert (first.code, first.reason) == error
     assert second.code == FailureCode.NO_ADDRESS
@@ -161,7 +163,7 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
         "host1": said_of(HOST1, "docker.service is not active", 1),
         "host2": ProbeTarget(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
-    assert "container-container 10" not in batch_script([question], targets, TEXTS, pid=None, number=0)
+    assert "container-container 10" not in batch_script([question], targets, TEMPLATES, pid=None, number=0)
     (answer,) = parse_batch([question], targets, Section(0, ""))
     assert (answer.code, answer.probed) == (FailureCode.DOCKER_STOPPED, False)
     assert "host1" in (answer.reason or "")
@@ -170,7 +172,7 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
 def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
     questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
     targets = {"host1": ProbeTarget(pid=7), "host2": unreachable_target(HOST2)}
-    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(questions, targets, TEXTS, pid=7, number=0)
+    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(questions, targets, TEMPLATES, pid=7, number=0)
     bridge, container = parse_batch(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
     assert (bridge.code, bridge.probed) == (FailureCode.NO_REPLY, True)
     assert (container.code, container.probed) == (FailureCode.NOT_ASKED, False)
@@ -251,7 +253,7 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     me = host("a", "192.168.0.1", "10.9.0.0/16", f"{bridge}/{length}")
     line = next(
         line
-        for line in target_script(me, TEXTS, offset=offset, hold_s=9).split("\n")
+        for line in target_script(me, TEMPLATES, offset=offset, hold_s=9).split("\n")
         if line.startswith("section target")
     )
     candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
@@ -265,10 +267,10 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
 def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
     targets = {each.name: ProbeTarget(each.underlay, each.underlay, 7) for each in FLEET.hosts}
     questions = list(plan_probes(FLEET, FLEET.hosts))
-    shell(batch_script(questions, targets, TEXTS, pid=7, number=0), "-n")
+    shell(batch_script(questions, targets, TEMPLATES, pid=7, number=0), "-n")
     for each in (HOST1, KVM):
-        shell(target_script(each, TEXTS, offset=3, hold_s=9), "-n")
-        shell(held_target_script(each, TEXTS, offset=3, hold_s=9, observe=True), "-n")
+        shell(target_script(each, TEMPLATES, offset=3, hold_s=9), "-n")
+        shell(held_target_script(each, TEMPLATES, offset=3, hold_s=9, observe=True), "-n")
 
 
 def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:

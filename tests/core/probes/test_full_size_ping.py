@@ -17,7 +17,7 @@ from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
 from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, ProbeReport, ProbeResult, ProbeTarget
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.rollout import hosts_to_revert
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
 SMALL = "64 bytes from 10.0.0.1: icmp_seq=1 ttl=62 time=0.1 ms|3 packets transmitted, 3 received|"
@@ -42,7 +42,7 @@ def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> Pr
 
 def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
     """The payload that each target is asked with, by target's address and kind."""
-    script = batch_script(list(plan_probes(among, [source])), targets, TEXTS, pid=7, number=0)
+    script = batch_script(list(plan_probes(among, [source])), targets, TEMPLATES, pid=7, number=0)
     lines = [line.split() for line in script.partition("<<'END'\n")[2].partition("\nEND")[0].splitlines()]
     return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
 
@@ -73,7 +73,7 @@ def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
     six = dual(HOST1, "fd00::1"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
     script = batch_script(
-        list(plan_probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEXTS, pid=7, number=3
+        list(plan_probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEMPLATES, pid=7, number=3
     )
     assert "\ncontainer-container 10.128.16.2 63 1472\n" in script
     assert "\nhost-container fd00:2::2 62 1452\n" in script

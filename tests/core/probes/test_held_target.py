@@ -12,7 +12,7 @@ from builders import host
 
 from dockmesh.core.host_output import HELD_MARKER, split
 from dockmesh.core.probes.targets import held_target_script
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False)
 WITHIN_S = 20
@@ -27,7 +27,7 @@ GONE = 1 << 30
 @contextmanager
 def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """The script on its way, as far as it got there; dead when the block ends."""
-    head, call = held_target_script(KVM, TEXTS, offset=0, hold_s=hold_s, observe=True).rsplit("offer\n", 1)
+    head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("offer\n", 1)
     script = f"{head}{NFT}offer\n{call}"[:cut]
     with subprocess.Popen(
         ("/bin/dash", "-s"),

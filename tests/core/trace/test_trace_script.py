@@ -12,7 +12,7 @@ from dockmesh.core.host_output import split
 from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Endpoint, EndpointAddress, parse_endpoint, trace_query
 from dockmesh.errors import HostError, UsageError
-from dockmesh.pipeline import TEXTS
+from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
 BARE = host("db", "192.168.18.141", docker=False)
@@ -22,7 +22,7 @@ _TELL = "{}() {{ printf '%s\\0' \"$@\"; }}"
 
 def told(asked: str, verb: str) -> list[str]:
     """The words with which a generated script calls one of trace.sh's, as a real shell takes them."""
-    own = asked.replace(TEXTS.sections, "").replace(TEXTS.probe, "").replace(TEXTS.trace, "")
+    own = asked.replace(TEMPLATES.sections, "").replace(TEMPLATES.probe, "").replace(TEMPLATES.trace, "")
     stubs = f'section() {{ shift; [ "$1" = true ] || "$@"; }}\n{_TELL.format(verb)}\nrelease() {{ :; }}\n'
     return shell(stubs + own).split("\0")[:-1]
 
@@ -32,14 +32,14 @@ def answer(**said: str | tuple[int, str]) -> str:
 
 
 def test_both_hosts_capture_echoes_of_one_size_and_the_errors_about_them() -> None:
-    words = told(script.begin_script(QUESTION, FOUND, HOST1, TEXTS), "begin")
+    words = told(script.begin_script(QUESTION, FOUND, HOST1, TEMPLATES), "begin")
     assert words[:3] == ["0123456789ab", "30", "200"]
     assert words[3] == (
         "icmp and ((ip[2:2] = 335 and (icmp[0] = 8 or icmp[0] = 0))"
         " or (icmp[10:2] = 335 and (icmp[0] = 3 or icmp[0] = 11)))"
     )
     assert words[4:] == ["7", "10.128.0.2", "192.168.18.130", "10.128.32.2"]
-    assert told(script.begin_script(QUESTION, FOUND, HOST3, TEXTS), "begin")[4:] == [
+    assert told(script.begin_script(QUESTION, FOUND, HOST3, TEMPLATES), "begin")[4:] == [
         "8",
         "10.128.32.2",
         "192.168.18.128",
@@ -48,19 +48,19 @@ def test_both_hosts_capture_echoes_of_one_size_and_the_errors_about_them() -> No
 
 
 def test_three_pings_of_that_size_go_from_the_source_to_the_target() -> None:
-    words = told(script.ping_script(QUESTION, FOUND, TEXTS), "ping_far")
+    words = told(script.ping_script(QUESTION, FOUND, TEMPLATES), "ping_far")
     assert words == ["7", "3", "0.2", "3", "307", "10.128.0.2", "10.128.32.2"]
 
 
 def test_a_namespace_that_was_made_for_the_trace_is_released_and_a_container_is_not() -> None:
     held, running = EndpointAddress(WEB1, 7, held=True), EndpointAddress(WEB1, 7)
-    assert "release 7" in script.collect_script(QUESTION, held, TEXTS)
-    assert "release 7" not in script.collect_script(QUESTION, running, TEXTS)
-    assert told(script.collect_script(QUESTION, held, TEXTS), "collect") == ["0123456789ab"]
+    assert "release 7" in script.collect_script(QUESTION, held, TEMPLATES)
+    assert "release 7" not in script.collect_script(QUESTION, running, TEMPLATES)
+    assert told(script.collect_script(QUESTION, held, TEMPLATES), "collect") == ["0123456789ab"]
 
 
 def test_a_host_alone_is_the_container_that_status_probes_held_no_longer_than_the_captures() -> None:
-    asked = script.find_script(Endpoint(HOST1), TEXTS, offset=3)
+    asked = script.find_script(Endpoint(HOST1), TEMPLATES, offset=3)
     assert "section target container_target 30 10.128.0.1/24 - " in asked
     said = split(answer(addresses="", addresses6="", mesh="", target="10.128.0.250 - 99 namespace 1500"))
     assert script.parse_endpoint_address(Endpoint(HOST1), said) == EndpointAddress(
