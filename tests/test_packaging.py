@@ -101,8 +101,8 @@ def test_the_wheel_has_its_templates(installed: Installed, tmp_path: Path) -> No
     installed.run("dockmesh", "report", "mesh.json", "--html", "mesh.html", within=tmp_path)
     assert "<!doctype html>" in (tmp_path / "mesh.html").read_text()
     rendered = (
-        "from dockmesh.pipeline import TEXTS; from dockmesh.core.desired.host_state import _template;"
-        "print(_template(TEXTS.service).render(script='/script', docker=True), len(TEXTS.facts))"
+        "from dockmesh.pipeline import TEMPLATES; from dockmesh.core.desired.host_state import _template;"
+        "print(_template(TEMPLATES.service).render(script='/script', docker=True), len(TEMPLATES.facts))"
     )
     assert "ExecStart=/bin/sh /script\n" in installed.run("python", "-c", rendered, within=tmp_path)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from dockmesh.cli.atomic_write import rewrite
+from dockmesh.cli.atomic_write import replace_atomic
 from dockmesh.cli.inventory_files import read_all, text_of
-from dockmesh.cli.open_run import contact
+from dockmesh.cli.open_run import open_run
 from dockmesh.cli.options import Options, common
 from dockmesh.core.allocation import prefixes
 from dockmesh.core.allocation.used_networks import used_networks
@@ -17,7 +17,7 @@ from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
 from dockmesh.errors import HostError, HostErrorCode, UsageError
 from dockmesh.report.console.proposal import print_allocations
-from dockmesh.report.console.terminal import console, counted
+from dockmesh.report.console.terminal import console, pluralize
 from dockmesh.report.json_documents import allocate_document
 
 
@@ -39,7 +39,7 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
     fleet = fleet_of(*documents, prefixes_required=False)
     chosen = options.hosts(fleet)
     # Without the hosts first: what is wrong with the pool itself is told before anyone is contacted.
-    drawn = prefixes.allocate(fleet, chosen, file=options.named())
+    drawn = prefixes.allocate(fleet, chosen, file=options.inventory_name())
     if probe and drawn:
         drawn = _probed(options, fleet, chosen)
     changed = (
@@ -48,13 +48,16 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
         else {}
     )
     for file, text in changed.items():
-        rewrite(file, texts[file], text)
+        replace_atomic(file, texts[file], text)
     written = bool(changed)
     if options.json:
         click.echo(json.dumps(allocate_document(drawn, written=written), indent=2))
     else:
         print_allocations(
-            console(sys.stdout, color=options.color), drawn, file=_named(changed) or options.named(), written=written
+            console(sys.stdout, color=options.color),
+            drawn,
+            file=_named(changed) or options.inventory_name(),
+            written=written,
         )
 
 
@@ -69,19 +72,19 @@ def _named(files: Iterable[Path]) -> str:
 
 def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[prefixes.Allocation, ...]:
     """Prefixes that are clear of what the hosts have; all of them are asked, for all will have routes to each."""
-    with contact(options, whole=fleet) as pipeline:
+    with open_run(options, fleet_override=fleet) as pipeline:
         read = pipeline.facts()
     failed = [f"{host.name}: {found}" for host in fleet.hosts if isinstance(found := read[host.name], HostError)]
     if failed:
         told = "".join(f"\n  {each}" for each in failed)
         raise HostError(
-            f"no prefix is drawn and nothing is written, for the networks of {counted(len(failed), 'host')} are not "
+            f"no prefix is drawn and nothing is written, for the networks of {pluralize(len(failed), 'host')} are not "
             f"known:{told}\nMend these, or allocate without --probe and let plan find what overlaps.",
             code=HostErrorCode.HOSTS_UNREAD,
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
     try:
-        return prefixes.allocate(fleet, chosen, file=options.named(), clear_of=used_networks(fleet, facts))
+        return prefixes.allocate(fleet, chosen, file=options.inventory_name(), clear_of=used_networks(fleet, facts))
     except UsageError as error:
         # What is too much is the hosts', and they were contacted.
         raise HostError(str(error), code=HostErrorCode.POOL_EXHAUSTED) from error

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from dockmesh.cli.confirm import agreed, left
-from dockmesh.cli.open_run import contact, print_json
-from dockmesh.cli.options import Options, common, terminal
-from dockmesh.cli.report_files import Views, unwritten, views
+from dockmesh.cli.confirm import confirm_apply, interrupted_text
+from dockmesh.cli.open_run import open_run, print_json
+from dockmesh.cli.options import Options, common, has_terminal
+from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.planning import saved_plan
@@ -22,11 +22,11 @@ from dockmesh.core.rollout import Rollout
 from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
 from dockmesh.report import goal_text, json_documents
-from dockmesh.report.console.forecast import print_differences, print_outlook
+from dockmesh.report.console.forecast import print_forecast, print_mispredictions
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.terminal import console, print_outcomes
-from dockmesh.report.goal_text import Wording
+from dockmesh.report.goal_text import GoalText
 
 _INTERRUPTED = 130
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -48,11 +48,11 @@ class _Run:
     """What a verb asks of the pipeline, and in which words it tells of it."""
 
     goal: Goal
-    words: Wording
+    words: GoalText
     rollout: Rollout
     yes: bool
     file: Path | None = None
-    views: Views = field(default_factory=Views)
+    views: ReportFiles = field(default_factory=ReportFiles)
 
 
 def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,9 +64,9 @@ def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_changing
 @click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested.")
-@views
+@report_options
 def apply(
-    options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: Views
+    options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: ReportFiles
 ) -> int:
     """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
 
@@ -116,7 +116,7 @@ def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
 def _carry_out(options: Options, run: _Run) -> int:
     # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
     kept = _saved_plan(run.file) if run.file else None
-    if not run.yes and not terminal():
+    if not run.yes and not has_terminal():
         raise UsageError(
             "this asks before it changes anything, and there is no terminal to ask on: add --yes",
             code=UsageCode.NEEDS_YES,
@@ -131,7 +131,7 @@ def _carry_out(options: Options, run: _Run) -> int:
 
 
 def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
-    with contact(options, run.goal, run.rollout) as pipeline:
+    with open_run(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
         foreseen = pipeline.forecast(planned)
         if kept is not None:
@@ -142,8 +142,8 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
         # Who is asked sees what about.
         if not options.json and not (options.quiet and run.yes):
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
-            print_outlook(console(color=options.color), foreseen)
-        if planned.applicable and not run.yes and not agreed(planned, run.rollout):
+            print_forecast(console(color=options.color), foreseen)
+        if planned.applicable and not run.yes and not confirm_apply(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
@@ -154,7 +154,7 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
         print_json(json_documents.apply_document(planned, outcomes, status, foreseen, differing))
     else:
         _show(options, run.words, outcomes, report, differing)
-    unsaved = unwritten(run.views.write_document(status)) if status else 0
+    unsaved = report_problems(run.views.write_document(status)) if status else 0
     well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
     return unsaved if well else HostError.exit_status
 
@@ -163,7 +163,7 @@ def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome,
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(left(pipeline.in_progress, within_s)) from None
+        raise KeyboardInterrupt(interrupted_text(pipeline.in_progress, within_s)) from None
 
 
 def _saved_plan(file: Path) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
 
 def _show(
     options: Options,
-    words: Wording,
+    words: GoalText,
     outcomes: tuple[Outcome, ...],
     report: ProbeReport | None,
     differing: tuple[Misprediction, ...],
@@ -203,5 +203,5 @@ def _show(
     if report:
         told = [each.host for each in outcomes if each.status == "unreachable"]
         print_report(out, report, told=told, brief=options.quiet)
-    print_differences(out, differing)
+    print_mispredictions(out, differing)
     print_outcomes(out, outcomes, words, brief=options.quiet)

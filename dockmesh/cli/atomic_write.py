@@ -9,7 +9,7 @@ from stat import S_IMODE
 from dockmesh.errors import UsageCode, UsageError
 
 
-def rewrite(file: Path, before: str, after: str) -> None:
+def replace_atomic(file: Path, before: str, after: str) -> None:
     """Give `file`, which was read as `before`, the text `after`. Mode and owner stay, as does a symlink to it.
 
     Raises:
@@ -31,7 +31,7 @@ def rewrite(file: Path, before: str, after: str) -> None:
         ) from error
 
 
-def put(file: Path, text: str) -> None:
+def write_atomic(file: Path, text: str) -> None:
     """Give `file` that text, whether it is there or not. One that is there keeps mode and owner.
 
     Raises:

@@ -7,12 +7,12 @@ import click
 from dockmesh.core.planning.plan import Plan, restarts_docker
 from dockmesh.core.rollout import Rollout, batch_size
 from dockmesh.core.text import listed
-from dockmesh.report.console.terminal import counted
+from dockmesh.report.console.terminal import pluralize
 
 _NAMED = 12
 
 
-def agreed(planned: Plan, rollout: Rollout) -> bool:
+def confirm_apply(planned: Plan, rollout: Rollout) -> bool:
     """Ask whether to carry the plan out, having said where Docker restarts; whether the answer was yes."""
     restarting = [plan.host for plan in planned.applicable if restarts_docker(plan)]
     if restarting:
@@ -20,13 +20,13 @@ def agreed(planned: Plan, rollout: Rollout) -> bool:
         order = "" if len(restarting) == 1 else ", one after the other" if size == 1 else f", {size} at a time"
         click.echo(f"Docker restarts on {listed(restarting, _NAMED)}{order}.", err=True)
     try:
-        return click.confirm(f"Change {counted(len(planned.applicable), 'host')}?", err=True)
+        return click.confirm(f"Change {pluralize(len(planned.applicable), 'host')}?", err=True)
     except click.Abort:
         click.echo(err=True)
         return False
 
 
-def left(underway: tuple[str, ...], within_s: int) -> str:
+def interrupted_text(underway: tuple[str, ...], within_s: int) -> str:
     """What becomes of the hosts that an interrupted run leaves amid their change."""
     if not underway:
         return "no host was amid a change"

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.options import Options, from_files
-from dockmesh.cli.report_files import Views, unwritten, views
+from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.results.compare import compare
 from dockmesh.core.results.load import load_result
 from dockmesh.core.results.model import Result
@@ -41,8 +41,8 @@ def diff(options: Options, *, before: Path, after: Path) -> int:
 
 @click.command
 @click.argument("file", metavar="STATUS.json", type=_FILE)
-@views
-def report(*, file: Path, views: Views) -> int:
+@report_options
+def report(*, file: Path, views: ReportFiles) -> int:
     """Write a saved result, which `status --json` or `apply --json` printed, as the reports that status can write.
 
     Example: dockmesh report monday.json --html monday.html
@@ -52,7 +52,7 @@ def report(*, file: Path, views: Views) -> int:
             "report writes files: name one with --html, --markdown, --junit or --prometheus",
             code=UsageCode.MISSING_OPTION,
         )
-    return unwritten(views.write(_result(file)))
+    return report_problems(views.write(_result(file)))
 
 
 def _result(file: Path) -> Result:

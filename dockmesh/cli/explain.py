@@ -3,12 +3,12 @@
 import click
 
 from dockmesh.cli.completion import hosts
-from dockmesh.cli.open_run import contact, print_json
+from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.explain.diagnose import explain as walk
 from dockmesh.core.explain.model import explain_query
 from dockmesh.errors import HostError, UsageCode, UsageError
-from dockmesh.report.console.explain import explain_document, print_explained
+from dockmesh.report.console.explain import explain_document, print_explanation
 from dockmesh.report.console.terminal import console
 
 
@@ -30,11 +30,11 @@ def explain(options: Options, source: str, target: str) -> int:
             "explain goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
         )
     asked = explain_query(options.fleet(), source, target)
-    with contact(options) as pipeline:
+    with open_run(options) as pipeline:
         seen = pipeline.explain(asked)
     explained = walk(seen)
     if options.json:
         print_json(explain_document(explained))
     else:
-        print_explained(console(color=options.color), explained, verbose=options.verbose > 0, brief=options.quiet)
+        print_explanation(console(color=options.color), explained, verbose=options.verbose > 0, brief=options.quiet)
     return 0 if explained.reached else HostError.exit_status

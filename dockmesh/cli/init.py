@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from dockmesh.cli.atomic_write import put
+from dockmesh.cli.atomic_write import write_atomic
 from dockmesh.cli.init_sources import addresses_of, candidates
-from dockmesh.cli.open_run import contact, print_json
+from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, without_inventory
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.inventory import addresses, parse
@@ -31,7 +31,7 @@ from dockmesh.errors import (
     UsageError,
 )
 from dockmesh.report.console.proposal import print_proposed
-from dockmesh.report.console.terminal import console, counted
+from dockmesh.report.console.terminal import console, pluralize
 from dockmesh.report.json_documents import init_document
 
 _LENGTH = 20
@@ -139,7 +139,7 @@ def _asked(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tup
 
 
 def _read(options: Options, hosts: tuple[Host, ...]) -> dict[str, HostFacts | HostError]:
-    with contact(options, strangers=hosts) as pipeline:
+    with open_run(options, unlisted=hosts) as pipeline:
         return pipeline.facts()
 
 
@@ -198,10 +198,10 @@ def _write(out: Path, text: str, *, force: bool) -> None:
         return
     _refuse(out, force=force, json=False)
     try:
-        put(out, text)
+        write_atomic(out, text)
         schema = out.parent / SCHEMA
         if not schema.exists():
-            put(schema, json.dumps(json_schema(), indent=2) + "\n")
+            write_atomic(schema, json.dumps(json_schema(), indent=2) + "\n")
     except OSError as error:
         raise UsageError(
             f"{out}: {error.strerror}: the inventory could not be written", code=UsageCode.CANNOT_WRITE
@@ -214,7 +214,7 @@ def _tell(options: Options, proposed: tuple[ProposedHost, ...], out: Path, lost:
         return
     stream = sys.stderr if str(out) == "-" else sys.stdout
     print_proposed(console(stream, color=options.color), proposed)
-    hosts = counted(sum(each.host is not None for each in proposed), "host")
+    hosts = pluralize(sum(each.host is not None for each in proposed), "host")
     where = "" if str(out) == "-" else f" in {out}. Next: dockmesh plan -i {out}"
-    missing = f", {counted(lost, 'host')} left out as a comment: mend what is said of it" if lost else ""
+    missing = f", {pluralize(lost, 'host')} left out as a comment: mend what is said of it" if lost else ""
     click.echo(f"{hosts}{missing}{where}", file=stream)

@@ -12,7 +12,7 @@ _DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 _ENDINGS = (".yml", ".yaml")
 
 
-def found(given: Iterable[Path]) -> tuple[Path, ...]:
+def inventory_files(given: Iterable[Path]) -> tuple[Path, ...]:
     """The files that are `given`, those in a folder in the order of their names, each once; else the default.
 
     Raises:

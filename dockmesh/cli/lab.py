@@ -14,7 +14,7 @@ from rich.text import Text
 
 from dockmesh.lab import faults, host_exec, lifecycle
 from dockmesh.lab.topology import RELEASES
-from dockmesh.report.console.terminal import console, spinning
+from dockmesh.report.console.terminal import console, spinner
 
 _NAME = click.option("--name", default="demo", show_default=True, metavar="NAME", help="Which lab.")
 
@@ -146,8 +146,8 @@ def _progress() -> Iterator[lifecycle.Observer]:
         yield lambda subject, text: err.print(Text(f"{subject}: {text}"))
         return
     latest: dict[str, str] = {}
-    spinner = Spinner(spinning(err))
-    with Live(console=err, get_renderable=lambda: _table(latest, spinner), refresh_per_second=12):
+    turning = Spinner(spinner(err))
+    with Live(console=err, get_renderable=lambda: _table(latest, turning), refresh_per_second=12):
         yield latest.__setitem__
 
 

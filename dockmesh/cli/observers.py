@@ -10,14 +10,14 @@ import click
 from dockmesh.cli.options import Options
 from dockmesh.errors import UsageCode, UsageError
 from dockmesh.report.console.terminal import console
-from dockmesh.report.event_log import Journal
+from dockmesh.report.event_log import EventLog
 from dockmesh.report.events import Listener, Several
-from dockmesh.report.progress import Display
+from dockmesh.report.progress import ProgressDisplay
 from dockmesh.report.scripts import Scripts
 
 
 @contextmanager
-def listening(options: Options, *, quiet: bool) -> Iterator[Listener]:
+def observers(options: Options, *, quiet: bool) -> Iterator[Listener]:
     """What the options ask for, on stderr unless it shall be `quiet`, and in the log.
 
     Raises:
@@ -29,14 +29,14 @@ def listening(options: Options, *, quiet: bool) -> Iterator[Listener]:
         listeners: list[Listener] = [Scripts(err)] if options.verbose > 1 else []
         if options.log_file is not None:
             listeners.append(stack.enter_context(_journal(options.log_file)))
-        listeners.append(stack.enter_context(Display(err)))
+        listeners.append(stack.enter_context(ProgressDisplay(err)))
         yield Several(listeners)
 
 
 @contextmanager
-def _journal(file: Path) -> Iterator[Journal]:
+def _journal(file: Path) -> Iterator[EventLog]:
     try:
-        journal = Journal(file, click.get_current_context().info_name or "")
+        journal = EventLog(file, click.get_current_context().info_name or "")
     except OSError as error:
         raise UsageError(
             f"{file}: {error.strerror or error}: no log can be written there", code=UsageCode.CANNOT_WRITE

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from paramiko import SSHException
 
-from dockmesh.cli.observers import listening
+from dockmesh.cli.observers import observers
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
@@ -30,14 +30,14 @@ _OFFSETS = 64
 
 
 @contextmanager
-def contact(
+def open_run(
     options: Options,
     goal: Goal = JOIN,
     rollout: Rollout | None = None,
     *,
-    whole: Fleet | None = None,
+    fleet_override: Fleet | None = None,
     quiet: bool = False,
-    strangers: tuple[Host, ...] = (),
+    unlisted: tuple[Host, ...] = (),
 ) -> Iterator[Pipeline]:
     """The run that the options describe; its progress goes to stderr unless it shall be `quiet`.
 
@@ -47,10 +47,10 @@ def contact(
     Raises:
         UsageError: the inventory or --limit is wrong; nobody was contacted.
     """
-    fleet = Fleet(Settings()) if strangers else whole or options.fleet()
-    if options.verbose and not strangers:
-        click.echo(f"inventory: {options.named()}", err=True)
-    hosts = strangers or (fleet.hosts if whole else options.hosts(fleet))
+    fleet = Fleet(Settings()) if unlisted else fleet_override or options.fleet()
+    if options.verbose and not unlisted:
+        click.echo(f"inventory: {options.inventory_name()}", err=True)
+    hosts = unlisted or (fleet.hosts if fleet_override else options.hosts(fleet))
     request = _request(options, fleet, hosts, goal, rollout or Rollout())
     # paramiko reports what it also raises; people see it once, as a host's error.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
@@ -58,7 +58,7 @@ def contact(
     password = _password(request.hosts) if options.ask_become_pass else None
     keys = _keys(request.hosts, configuration)
     try:
-        with listening(options, quiet=quiet) as listener:
+        with observers(options, quiet=quiet) as listener:
 
             def transport() -> ObservedTransport:
                 ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dockmesh import assets
-from dockmesh.cli.inventory_files import found, read_all, text_of
+from dockmesh.cli.inventory_files import inventory_files, read_all, text_of
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.selection import select
 from dockmesh.core.inventory.yaml_document import Document
@@ -58,13 +58,13 @@ class Options:
         """
         return "\0".join(map(text_of, self.files()))
 
-    def named(self) -> str:
+    def inventory_name(self) -> str:
         """The inventory's files, for people."""
         return ", ".join(map(str, self.files()))
 
     def files(self) -> tuple[Path, ...]:
         """Where the inventory is; see `inventories.found`."""
-        return found(self.inventory)
+        return inventory_files(self.inventory)
 
     def hosts(self, fleet: Fleet) -> tuple[Host, ...]:
         """The hosts that --limit leaves.
@@ -185,6 +185,6 @@ _OF_RUNS = (
 )
 
 
-def terminal() -> bool:
+def has_terminal() -> bool:
     """Whether someone is there to answer a question."""
     return os.isatty(0)

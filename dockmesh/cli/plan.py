@@ -10,16 +10,16 @@ from typing import Any
 import click
 
 from dockmesh.cli import status_watch
-from dockmesh.cli.open_run import contact, print_json
+from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
-from dockmesh.cli.report_files import Views, unwritten, views
+from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
 from dockmesh.errors import HostError, UsageCode, UsageError
 from dockmesh.pipeline import TEMPLATES, Pipeline
 from dockmesh.report import json_documents
-from dockmesh.report.console.forecast import print_outlook
+from dockmesh.report.console.forecast import print_forecast
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.terminal import console
@@ -43,7 +43,7 @@ def plan(options: Options, out: Path | None) -> int:
 
     Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
     """
-    with contact(options) as pipeline:
+    with open_run(options) as pipeline:
         planned = pipeline.plan()
         foreseen = pipeline.forecast(planned)
     if out is not None:
@@ -57,7 +57,7 @@ def plan(options: Options, out: Path | None) -> int:
         print_json(json_documents.plan_document(planned, foreseen))
     else:
         print_plan(console(color=options.color), planned, verbose=options.verbose > 0, brief=options.quiet)
-        print_outlook(console(color=options.color), foreseen)
+        print_forecast(console(color=options.color), foreseen)
     if not planned.clean:
         return HostError.exit_status
     return 0 if planned.empty else _PENDING
@@ -77,8 +77,8 @@ def plan(options: Options, out: Path | None) -> int:
     metavar="[S]",
     help=f"Again and again, {_EVERY_S:g} or S seconds after the last time, until Ctrl-C.",
 )
-@views
-def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: Views) -> int:
+@report_options
+def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: ReportFiles) -> int:
     """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
 
     A cell shows the reply's TTL of the three in this order, and the slowest round trip. Large fleets are shown by kind
@@ -92,7 +92,7 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
         raise UsageError("--watch is for people: with --json, call status again", code=UsageCode.CONFLICTING_OPTIONS)
     choose = _choice(options, sample, pairs)
     out, verbose = console(color=options.color), options.verbose > 0
-    with contact(options, quiet=watch is not None) as pipeline:
+    with open_run(options, quiet=watch is not None) as pipeline:
         if watch is not None:
             status_watch.watch(out, lambda: _asked(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
         report, result, unsaved = _asked(pipeline, choose(), views)
@@ -103,11 +103,13 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     return unsaved if report.ok else HostError.exit_status
 
 
-def _asked(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: Views) -> tuple[ProbeReport, dict[str, Any], int]:
+def _asked(
+    pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles
+) -> tuple[ProbeReport, dict[str, Any], int]:
     """The result, also as document; it is written where it shall be, and the number is the exit status of that."""
     report = pipeline.status(pairs)
     result = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC))
-    return report, result, unwritten(views.write_document(result))
+    return report, result, report_problems(views.write_document(result))
 
 
 def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable[[], frozenset[Pair] | None]:

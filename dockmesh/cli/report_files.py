@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dockmesh.cli.atomic_write import put
+from dockmesh.cli.atomic_write import write_atomic
 from dockmesh.core.results.load import parse_result
 from dockmesh.core.results.model import Result
 from dockmesh.errors import UsageCode, UsageError
@@ -25,7 +25,7 @@ _VIEWS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
+class ReportFiles:
     """The files asked for, by view."""
 
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -38,12 +38,12 @@ class Views:
         """Write them all, each beside and renamed; why some could not be written."""
         for view, file in self.files.items():
             try:
-                put(file, import_module(f"dockmesh.report.{view}").render(result))
+                write_atomic(file, import_module(f"dockmesh.report.{view}").render(result))
             except OSError as error:
                 yield f"{file}: {error.strerror or error}: the report could not be written"
 
 
-def views(verb: Callable[..., Any]) -> Callable[..., Any]:
+def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb an option per view; it takes them as its argument `views`, checked."""
 
     @wraps(verb)
@@ -51,7 +51,7 @@ def views(verb: Callable[..., Any]) -> Callable[..., Any]:
         asked = {view: options.pop(view) for view in _VIEWS}
         files = {view: file for view, file in asked.items() if file is not None}
         _check(list(files.values()))
-        return verb(*given, views=Views(files), **options)
+        return verb(*given, views=ReportFiles(files), **options)
 
     decorated: Callable[..., Any] = called
     for view, told in reversed(_VIEWS.items()):
@@ -60,7 +60,7 @@ def views(verb: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def unwritten(problems: Iterator[str]) -> int:
+def report_problems(problems: Iterator[str]) -> int:
     """Say what could not be written; the exit status of that, 0 where there is nothing."""
     told = list(problems)
     for problem in told:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dockmesh.core.probes.model import ProbeReport
-from dockmesh.report.console.probes import shown
+from dockmesh.report.console.probes import render_report
 
 
 def watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbose: bool) -> NoReturn:
@@ -33,4 +33,4 @@ def watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbo
 def _block(out: Console, report: ProbeReport, *, every_s: float, verbose: bool) -> Group:
     now = datetime.now().astimezone()
     when = Text(f"{now:%Y-%m-%d %H:%M:%S}, every {every_s:g} s; Ctrl-C ends it", style="dim")
-    return Group(when, shown(out, report, verbose=verbose))
+    return Group(when, render_report(out, report, verbose=verbose))

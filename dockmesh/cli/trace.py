@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.completion import hosts
-from dockmesh.cli.open_run import contact, print_json
+from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import CaptureSet, trace_query
 from dockmesh.core.trace.reconstruct import reconstruct
@@ -43,7 +43,7 @@ def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
     asked = trace_query(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
     if pcap is not None:
         _make(pcap)
-    with contact(options) as pipeline:
+    with open_run(options) as pipeline:
         captured = pipeline.trace(asked)
     if pcap is not None:
         _keep(pcap, captured)

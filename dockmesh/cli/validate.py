@@ -10,7 +10,7 @@ from dockmesh.cli.options import Options, offline
 from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
 from dockmesh.core.text import listed, quoted
-from dockmesh.report.console.terminal import counted
+from dockmesh.report.console.terminal import pluralize
 
 
 @click.command
@@ -24,10 +24,10 @@ def validate(options: Options) -> None:
     chosen = options.hosts(fleet)
     if options.json:
         names = [host.name for host in chosen]
-        click.echo(json.dumps({"format": "dockmesh/validate/1", "file": options.named(), "hosts": names}))
+        click.echo(json.dumps({"format": "dockmesh/validate/1", "file": options.inventory_name(), "hosts": names}))
         return
     joined = sum(host.prefix is not None for host in chosen)
-    click.echo(f"valid: {counted(len(chosen), 'host')}, {joined} with a prefix, in {options.named()}")
+    click.echo(f"valid: {pluralize(len(chosen), 'host')}, {joined} with a prefix, in {options.inventory_name()}")
     for note in _absent_keys(chosen):
         click.echo(note, err=True)
 

@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from dockmesh.report.events import Listener
-from dockmesh.report.redaction import kept
+from dockmesh.report.redaction import redact
 
 _ERROR_CHARACTERS = 500
 _BYTES = 64 << 20
 
 
-class Journal(Listener):
+class EventLog(Listener):
     """Appends to `file`, which is its owner's alone to read; no more than 64 MiB a run. A context manager.
 
     A line has time (UTC), event, host, phase, seconds, status and error, null where there is none. Events: begin,
@@ -62,7 +62,7 @@ class Journal(Listener):
             "phase": self._phase,
             "seconds": None if seconds is None else round(seconds, 3),
             "status": told.get("status") or ("failed" if error else "ok"),
-            "error": kept(error)[:_ERROR_CHARACTERS] if error else None,
+            "error": redact(error)[:_ERROR_CHARACTERS] if error else None,
         }
         content = (json.dumps(line) + "\n").encode()
         with self._lock:

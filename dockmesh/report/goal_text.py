@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class GoalText:
     """`nothing` is said where nothing is to be done on some hosts, `done` of a host whose change stays."""
 
-    nothing: str
+    unchanged: str
     done: str
 
 
-JOINED = Wording("as the inventory wants", "confirmed")
-ROLLED_BACK = Wording("with no earlier state stored than the present one", "rolled back")
-REMOVED = Wording("without dockmesh", "removed")
+JOINED = GoalText("as the inventory wants", "confirmed")
+ROLLED_BACK = GoalText("with no earlier state stored than the present one", "rolled back")
+REMOVED = GoalText("without dockmesh", "removed")

@@ -13,8 +13,8 @@ from dockmesh.assets import source, template
 from dockmesh.core.results.group import FailureCause, group_by_cause
 from dockmesh.core.results.model import Result, ResultHost, ResultRow, count
 from dockmesh.errors import UsageCode, UsageError
-from dockmesh.report.console.terminal import counted
-from dockmesh.report.spans import told
+from dockmesh.report.console.terminal import pluralize
+from dockmesh.report.spans import rows_text
 
 _LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")
 _PARTS = ("model", "heatmap", "graph", "details", "page")
@@ -58,7 +58,7 @@ def _heading(result: Result) -> str:
         return f"All {total} reached" if result.rows else "Nothing to probe"
     counts = ((count(result.rows, "failed"), "failed"), (count(result.rows, "unmade"), "could not be made"))
     of_them = " and ".join(f"{many:,} {what}" for many, what in counts if many)
-    return f"Of {total}, {of_them}" if of_them else f"{counted(len(result.errors), 'host')} could not be asked"
+    return f"Of {total}, {of_them}" if of_them else f"{pluralize(len(result.errors), 'host')} could not be asked"
 
 
 def _size(hosts: int) -> str:
@@ -67,8 +67,8 @@ def _size(hosts: int) -> str:
 
 
 def _shown(cause: FailureCause) -> dict[str, Any]:
-    where = None if cause.host else told(cause.rows)
-    return {"host": cause.host, "reason": cause.reason, "probes": counted(len(cause.rows), "probe"), "where": where}
+    where = None if cause.host else rows_text(cause.rows)
+    return {"host": cause.host, "reason": cause.reason, "probes": pluralize(len(cause.rows), "probe"), "where": where}
 
 
 def _script() -> str:

@@ -28,7 +28,7 @@ from dockmesh.core.state.resources import (
     key_of,
 )
 from dockmesh.errors import DockmeshError, HostFailure, InventoryError, Problem, StalePlanError, StaleReason
-from dockmesh.report.console.forecast import differences_document, outlook_document
+from dockmesh.report.console.forecast import forecast_document, mispredictions_document
 
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
@@ -51,7 +51,7 @@ def plan_document(plan: Plan, foreseen: Impact | None = None) -> dict[str, Any]:
             "conflicts": sum(len(host.conflicts) for host in plan.hosts),
             "errors": sum(host.error is not None for host in plan.hosts),
         },
-        "foreseen": outlook_document(foreseen) if foreseen else None,
+        "foreseen": forecast_document(foreseen) if foreseen else None,
     }
 
 
@@ -71,7 +71,7 @@ def apply_document(
         "plan": plan_document(plan, foreseen),
         "outcomes": [asdict(outcome) for outcome in outcomes],
         "status": status,
-        "differences": differences_document(differing) if status else None,
+        "differences": mispredictions_document(differing) if status else None,
     }
 
 
@@ -147,7 +147,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
     return {key: value or None for key, value in asdict(problem).items()}
 
 
-def shown(resource: Resource | None) -> str | None:
+def resource_text(resource: Resource | None) -> str | None:
     """A resource as text: the same in the document and on the screen."""
     match resource:
         case Route(next_hop=next_hop, device=device):
@@ -215,8 +215,8 @@ def _change(change: Change) -> dict[str, Any]:
         "kind": kind,
         "action": change.action,
         "key": key,
-        "before": shown(change.before),
-        "after": shown(change.after),
+        "before": resource_text(change.before),
+        "after": resource_text(change.after),
         "reason": change.reason,
     }
 

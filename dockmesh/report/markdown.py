@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dockmesh.core.addresses import Family
 from dockmesh.core.results.group import FailureCause, culprit_counts, group_by_cause
 from dockmesh.core.results.model import Result, ResultRow, count, slowest_ms
-from dockmesh.report.console.terminal import counted
-from dockmesh.report.spans import told
+from dockmesh.report.console.terminal import pluralize
+from dockmesh.report.spans import rows_text
 
 _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
@@ -34,12 +34,12 @@ def text(said: str) -> str:
 
 def _heading(result: Result) -> str:
     mesh = text(result.mesh or "mesh")
-    total = counted(len(result.rows), "probe")
+    total = pluralize(len(result.rows), "probe")
     if result.ok:
         return f"✅ {mesh}: all {total} reached" if result.rows else f"✅ {mesh}: nothing to probe"
     failed, unmade = count(result.rows, "failed"), count(result.rows, "unmade")
     counts = [f"{many} {what}" for many, what in ((failed, "failed"), (unmade, "could not be made")) if many]
-    silent = [f"{counted(len(result.errors), 'host')} could not be asked"] if result.errors else []
+    silent = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
     of_probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
     return f"❌ {mesh}: {'; '.join((*of_probes, *silent))}"
 
@@ -48,14 +48,14 @@ def _causes(result: Result) -> Iterator[str]:
     found = group_by_cause(result)
     yield from map(_cause, found[:_CAUSES_SHOWN])
     if len(found) > _CAUSES_SHOWN:
-        yield f"- … and {counted(len(found) - _CAUSES_SHOWN, 'more cause')}"
+        yield f"- … and {pluralize(len(found) - _CAUSES_SHOWN, 'more cause')}"
 
 
 def _cause(cause: FailureCause) -> str:
     if cause.host is not None:
-        return f"- **{text(cause.host)}**: {text(cause.reason)} ({counted(len(cause.rows), 'probe')} not made)"
-    where = text(told(cause.rows))
-    return f"- **{text(cause.reason)}** ({counted(len(cause.rows), 'probe')}): {where}"
+        return f"- **{text(cause.host)}**: {text(cause.reason)} ({pluralize(len(cause.rows), 'probe')} not made)"
+    where = text(rows_text(cause.rows))
+    return f"- **{text(cause.reason)}** ({pluralize(len(cause.rows), 'probe')}): {where}"
 
 
 def _matrices(result: Result) -> Iterator[list[str]]:
@@ -93,7 +93,7 @@ def _hosts(result: Result) -> Iterator[str]:
         rows = (_host(result, host) for host in found[:_HOSTS_SHOWN])
         yield from _table(["host", "reached from it", "reaches it"], rows)
     if len(found) > _HOSTS_SHOWN:
-        yield f"\n… and {counted(len(found) - _HOSTS_SHOWN, 'more host')}"
+        yield f"\n… and {pluralize(len(found) - _HOSTS_SHOWN, 'more host')}"
 
 
 def _host(result: Result, host: str) -> list[str]:

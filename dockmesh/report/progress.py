@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.text import listed
-from dockmesh.report.console.terminal import counted, spinning
+from dockmesh.report.console.terminal import pluralize, spinner
 from dockmesh.report.events import Listener
 
 _WORDS = {
@@ -53,26 +53,26 @@ class _Bars(Progress):
             shown = busy[: max(1, min(_BUSY_SHOWN, self.console.height - 4))]
             yield _table(shown)
             if len(busy) > len(shown):
-                yield Text(f"  … and {counted(len(busy) - len(shown), 'host')} more", style="dim")
+                yield Text(f"  … and {pluralize(len(busy) - len(shown), 'host')} more", style="dim")
 
 
 def _table(busy: Iterable[tuple[str, tuple[float, str, Spinner]]]) -> Table:
     table = Table.grid(padding=(0, 1))
     for overflow, justify in (("crop", "left"), ("ellipsis", "left"), ("crop", "right"), ("ellipsis", "left")):
         table.add_column(overflow=overflow, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for host, (began, work, spinner) in busy:
-        table.add_row(spinner, Text(host), Text(f"{time.monotonic() - began:5.1f} s"), Text(work, style="dim"))
+    for host, (began, work, turning) in busy:
+        table.add_row(turning, Text(host), Text(f"{time.monotonic() - began:5.1f} s"), Text(work, style="dim"))
     return table
 
 
-class Display(Listener):
+class ProgressDisplay(Listener):
     """A run that people can watch; it shows nothing between phases. A context manager."""
 
     def __init__(self, err: Console) -> None:
         self._err = err
         self._busy: _Busy = {}
         self._progress = _Bars(
-            SpinnerColumn(spinning(err)),
+            SpinnerColumn(spinner(err)),
             TextColumn("{task.description}"),
             BarColumn(max(_NARROWEST, min(_WIDEST, err.width - _BESIDE))),
             MofNCompleteColumn(),
@@ -111,7 +111,7 @@ class Display(Listener):
 
     def begun(self, host: str, work: str, script: str) -> None:  # noqa: ARG002
         """See `Listener`."""
-        self._busy[host] = time.monotonic(), "logging in" if work == "login" else "", Spinner(spinning(self._err))
+        self._busy[host] = time.monotonic(), "logging in" if work == "login" else "", Spinner(spinner(self._err))
 
     def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:  # noqa: ARG002
         """See `Listener`."""

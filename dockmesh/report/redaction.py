@@ -11,7 +11,7 @@ _NAMED = re.compile(
 )
 
 
-def kept(text: str) -> str:
+def redact(text: str) -> str:
     """The text without what is nobody's business: files are told by their size, passwords by stars."""
     text = _FILE.sub(_size, text)
     return _NAMED.sub(rf"\1{_HIDDEN}", _IN_ADDRESS.sub(rf"\1{_HIDDEN}", text))

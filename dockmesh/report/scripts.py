@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.report.events import Listener
-from dockmesh.report.redaction import kept
+from dockmesh.report.redaction import redact
 
 
 class Scripts(Listener):
@@ -27,10 +27,12 @@ class Scripts(Listener):
                 told = f"{host}: the script that {first} was sent"
             else:
                 self._shown[hash(script)] = host
-                told = f"{host}: sh -s, {len(script)} characters\n" + indent(kept(script).rstrip(), "  ")
+                told = f"{host}: sh -s, {len(script)} characters\n" + indent(redact(script).rstrip(), "  ")
             self._err.print(Text(told, style="dim"))
 
     def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:
         """See `Listener`."""
         with self._lock:
-            self._err.print(Text(f"{host}: {work}, {seconds:.1f} s{f': {kept(error)}' if error else ''}", style="dim"))
+            self._err.print(
+                Text(f"{host}: {work}, {seconds:.1f} s{f': {redact(error)}' if error else ''}", style="dim")
+            )

@@ -10,14 +10,14 @@ _NAMED = 6
 _MOST = 3
 
 
-def between(span: RowGroup) -> str:
+def pair_text(span: RowGroup) -> str:
     """From whom to whom."""
     return f"{listed(span.sources, _NAMED)} → {listed(span.targets, _NAMED)}"
 
 
-def told(rows: Collection[ResultRow]) -> str:
+def rows_text(rows: Collection[ResultRow]) -> str:
     """From whom to whom and which probes; where that is a long story, the hosts that they have in common."""
     found = list(group_rows(rows))
     if len(found) > _MOST:
         return f"from or to {listed(list(culprit_counts(rows)), _NAMED)}"
-    return "; ".join(f"{between(span)} ({', '.join(span.kinds)})" for span in found)
+    return "; ".join(f"{pair_text(span)} ({', '.join(span.kinds)})" for span in found)

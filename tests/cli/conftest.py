@@ -70,5 +70,5 @@ def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
         "SshTransport",
         lambda _configuration, *, timeout_s, password, **_: hosts if timeout_s > 0 and not password else None,
     )
-    monkeypatch.setattr(apply, "terminal", lambda: True)
+    monkeypatch.setattr(apply, "has_terminal", lambda: True)
     return hosts

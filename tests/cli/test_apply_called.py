@@ -129,7 +129,7 @@ def test_what_an_interrupted_run_says_comes_when_its_bars_are_gone(
             raise KeyboardInterrupt
         return ran(self, script, timeout_s=timeout_s)
 
-    ran, contact = FakeSession.run, apply.contact
+    ran, contact = FakeSession.run, apply.open_run
     monkeypatch.setattr(FakeSession, "run", interrupted)
     monkeypatch.setattr(apply, "contact", with_bars)
     status, _, err = run("apply", "--yes", "--serial", "100%")

@@ -7,7 +7,7 @@ from stat import S_IMODE
 
 import pytest
 
-from dockmesh.cli.atomic_write import rewrite
+from dockmesh.cli.atomic_write import replace_atomic
 from dockmesh.errors import UsageError
 
 
@@ -26,13 +26,13 @@ def assert_untouched(file: Path) -> None:
 def refusal(file: Path, before: str) -> str:
     """The code of the refusal to rewrite a file, which names it."""
     with pytest.raises(UsageError) as caught:
-        rewrite(file, before, "new")
+        replace_atomic(file, before, "new")
     assert str(file) in str(caught.value)
     return caught.value.code
 
 
 def test_a_file_gets_its_new_text_and_nothing_is_left_beside_it(file: Path) -> None:
-    rewrite(file, "old", "né\r\n")
+    replace_atomic(file, "old", "né\r\n")
     assert file.read_bytes() == "né\r\n".encode()
     assert list(file.parent.iterdir()) == [file]
 
@@ -42,7 +42,7 @@ def test_mode_and_owner_stay(file: Path) -> None:
         os.chown(file, 1234, 4321)
     file.chmod(0o640)
     before = file.stat()
-    rewrite(file, "old", "new")
+    replace_atomic(file, "old", "new")
     after = file.stat()
     assert (after.st_uid, after.st_gid, S_IMODE(after.st_mode)) == (before.st_uid, before.st_gid, 0o640)
 
@@ -51,7 +51,7 @@ def test_a_symlink_stays_one_and_the_file_it_leads_to_is_rewritten(file: Path) -
     (file.parent / "folder").mkdir()
     link = file.parent / "folder" / "link.yml"
     link.symlink_to(Path("..") / file.name)
-    rewrite(link, "old", "new")
+    replace_atomic(link, "old", "new")
     assert link.is_symlink()
     assert file.read_text() == "new"
 
@@ -80,7 +80,7 @@ def test_an_interrupted_write_changes_nothing(file: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        rewrite(file, "old", "new")
+        replace_atomic(file, "old", "new")
     assert_untouched(file)
 
 

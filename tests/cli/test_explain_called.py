@@ -17,7 +17,7 @@ def brought(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> Non
         assert [end.host.name for end in question.ends] == ["host1", "host3"]
         return evidence(changes)
 
-    monkeypatch.setattr(Pipeline, "look", look)
+    monkeypatch.setattr(Pipeline, "explain", look)
 
 
 @pytest.mark.usefixtures("mesh")

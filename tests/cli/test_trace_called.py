@@ -31,7 +31,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
         assert question.size in range(100, 1100)
         return home.pop()
 
-    monkeypatch.setattr(Pipeline, "capture", capture)
+    monkeypatch.setattr(Pipeline, "trace", capture)
     return home
 
 

@@ -67,7 +67,7 @@ def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: 
 def test_with_json_another_mistake_is_a_document_without_a_place(
     refused: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: str, facts: str
 ) -> None:
-    monkeypatch.setattr("dockmesh.cli.apply.terminal", lambda: False)
+    monkeypatch.setattr("dockmesh.cli.apply.has_terminal", lambda: False)
     (problem,) = refused(*words)
     assert (problem["code"], lacking(problem["message"], facts)) == (code, [])
     assert (problem["file"], problem["line"], problem["column"]) == (None, None, None)

@@ -24,7 +24,7 @@ from dockmesh.core.state.resources import Chain, File, Route, SourceNat
 from dockmesh.errors import HostErrorCode, HostFailure
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
-from dockmesh.report.console.resource_diff import difference
+from dockmesh.report.console.resource_diff import diff_lines
 from dockmesh.report.console.terminal import console, print_line, print_outcomes
 
 WIDTHS = (80, 160)
@@ -257,7 +257,7 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
     paper = Paper(160)
     odd = (
         answer("a", "b", "host-bridge", sent=3, received=3, ttl=63, reason="ttl"),
-        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", whole=FullSizePing(1500, 0)),
+        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", full_size=FullSizePing(1500, 0)),
         answer("b", "a", "host-bridge", sent=3, reason="no reply"),
         answer("b", "a", "container-container", sent=3, received=3, ttl=62, rtt_ms=1.0, reason="masked"),
     )
@@ -461,7 +461,7 @@ def test_the_table_has_a_legend_of_the_marks_that_it_may_have(count: int, width:
     ],
 )
 def test_of_rules_only_what_is_new_or_gone_is_shown(before: Chain | None, after: Chain | None, told: list[str]) -> None:
-    shown = list(difference(Change(before, after)))
+    shown = list(diff_lines(Change(before, after)))
     assert len(shown) == len(told)
     assert all(re.fullmatch(form, each) for form, each in zip(told, shown, strict=True)), shown
 
@@ -469,7 +469,7 @@ def test_of_rules_only_what_is_new_or_gone_is_shown(before: Chain | None, after:
 def test_of_addresses_kept_only_the_peers_that_are_new_or_gone_are_shown() -> None:
     def shown(before: set[int], after: set[int]) -> str:
         sides = (SourceNat(own, tuple(IPv4Network(f"10.0.{at}.0/24") for at in side)) for side in (before, after))
-        (told,) = difference(Change(*sides))
+        (told,) = diff_lines(Change(*sides))
         return told
 
     def third_octets(text: str) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.report.console.terminal import console, spinning
+from dockmesh.report.console.terminal import console, spinner
 
 LOCALES = ("LC_ALL", "LC_CTYPE", "LANG")
 
@@ -63,4 +63,4 @@ def test_a_plain_locale_gets_ascii_also_where_python_would_write_utf8(
     for name, value in names.items():
         locale.setenv(name, value)
     assert written("utf-8").isascii() is plain
-    assert spinning(console()) == ("line" if plain else "dots")
+    assert spinner(console()) == ("line" if plain else "dots")

@@ -13,12 +13,12 @@ from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import HostState, Unit
 from dockmesh.pipeline import TEMPLATES
 from dockmesh.report import event_log
-from dockmesh.report.event_log import Journal
-from dockmesh.report.redaction import kept
+from dockmesh.report.event_log import EventLog
+from dockmesh.report.redaction import redact
 
 
 def test_what_hosts_say_is_cut_and_stays_on_its_line(tmp_path: Path) -> None:
-    with Journal(tmp_path / "log", "plan") as log:
+    with EventLog(tmp_path / "log", "plan") as log:
         log.done("h\n1", "x\n\x1b[31m" * 400)
     told = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["event"] for line in told] == ["begin", "done", "end"]
@@ -27,7 +27,7 @@ def test_what_hosts_say_is_cut_and_stays_on_its_line(tmp_path: Path) -> None:
 
 def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_BYTES", 1 << 20)
-    with Journal(tmp_path / "log", "status") as log:
+    with EventLog(tmp_path / "log", "status") as log:
         for _ in range(500):
             log.done("h1", "x" * 2500)
         assert log.broken == ""
@@ -38,14 +38,14 @@ def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_host_that_ends_after_the_run_writes_nowhere(tmp_path: Path) -> None:
-    with Journal(tmp_path / "log", "status") as log:
+    with EventLog(tmp_path / "log", "status") as log:
         pass
     log.ended("h1", "script", 1, None)
     assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 
 def test_an_interrupted_run_says_so_at_its_end(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Journal(tmp_path / "log", "apply"):
+    with pytest.raises(KeyboardInterrupt), EventLog(tmp_path / "log", "apply"):
         raise KeyboardInterrupt
     assert json.loads((tmp_path / "log").read_text().splitlines()[-1])["status"] == "interrupted"
 
@@ -60,11 +60,11 @@ def test_an_interrupted_run_says_so_at_its_end(tmp_path: Path) -> None:
     ],
 )
 def test_secrets_are_kept(text: str, told: str) -> None:
-    assert kept(text) == told
+    assert redact(text) == told
 
 
 def test_of_a_file_only_its_size_is_told() -> None:
-    begin, line, end = kept("put_file /a 644 <<'END_OF_INPUT'\nc2VjcmV0cw==\nEND_OF_INPUT\n").splitlines()
+    begin, line, end = redact("put_file /a 644 <<'END_OF_INPUT'\nc2VjcmV0cw==\nEND_OF_INPUT\n").splitlines()
     assert (begin, end) == ("put_file /a 644 <<'END_OF_INPUT'", "END_OF_INPUT")
     assert re.fullmatch(r"\[.+\]", line), "no base64"
     assert figures(line) == ["7"]
@@ -77,7 +77,7 @@ def test_files_of_every_length_are_kept(size: int) -> None:
     script = transaction_script(
         HostPlan("h", (Change(None, unit, "r"),)), HostState(()), TEMPLATES, (), run="r", confirm_within_s=9
     )
-    told = kept(script)
+    told = redact(script)
     (line,) = re.findall(r"put_unit dockmesh.timer <<'END_OF_INPUT'\n(\[.*\])\nEND_OF_INPUT", told)
     assert figures(line) == [str(size)]
     assert not re.search(r"<<'END_OF_INPUT'\n[A-Za-z0-9+/]{2,}=*\n", told)

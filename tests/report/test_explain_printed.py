@@ -8,7 +8,7 @@ from explanations import explained
 from printed import Paper
 
 from dockmesh.core.explain.model import Explanation
-from dockmesh.report.console.explain import explain_document, print_explained
+from dockmesh.report.console.explain import explain_document, print_explanation
 from dockmesh.report.console.terminal import console
 
 STOPPED = {"host3-look": {"docker": "stopped"}}
@@ -18,7 +18,7 @@ def shown(found: Explanation, *, width: int = 160, verbose: bool = False) -> lis
     stream = StringIO()
     out = console(stream)
     out.width = width
-    print_explained(out, found, verbose=verbose)
+    print_explanation(out, found, verbose=verbose)
     assert "\x1b" not in stream.getvalue()
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
@@ -54,7 +54,7 @@ def test_where_all_is_well_there_is_no_cause() -> None:
     document = explain_document(explained(lost=False))
     assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
     paper = Paper()
-    print_explained(paper.out, explained(lost=False))
+    print_explanation(paper.out, explained(lost=False))
     assert paper.verdict == ({"green"}, [])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1", "host3"]
     assert not re.search("[✗?]", paper.text)
@@ -64,7 +64,7 @@ def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
     found = explained(STOPPED)
     assert found.fault is not None
     paper = Paper(160)
-    print_explained(paper.out, found)
+    print_explanation(paper.out, found)
     broken, verdict, cause, remedy = paper.lines[-4:]
     assert broken.split()[:3] == ["✗", "host3", "docker"]
     assert broken.endswith(f" {found.fault.cause}")

@@ -5,14 +5,14 @@ from rich.text import Text
 
 from dockmesh.core.forecast.impact import Impact, ImpactRow
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
-from dockmesh.report.console.forecast import outlook_document, print_outlook
+from dockmesh.report.console.forecast import forecast_document, print_forecast
 
 
 def printed(*shifts: ImpactRow) -> Paper:
     """On a terminal that folds nothing, for the sake of the colours."""
     paper = Paper(1000, terminal=True)
     after = {"reached": 7, "failing": 2, "unknown": 1}
-    print_outlook(paper.out, Impact({**after, "reached": 3}, after, shifts))
+    print_forecast(paper.out, Impact({**after, "reached": 3}, after, shifts))
     return paper
 
 
@@ -55,7 +55,7 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
         ImpactRow("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
     )
     counts = {"reached": 1, "failing": 0, "unknown": 0}
-    document = outlook_document(Impact(counts, counts, shifts))
+    document = forecast_document(Impact(counts, counts, shifts))
     keys = ["source", "kind", "targets", "before", "after", "code", "reason"]
     assert [list(row) for row in (*document["gained"], *document["lost"])] == [keys, keys]
     assert [(row["code"], row["reason"]) for row in document["gained"]] == [(None, None)]
@@ -74,5 +74,5 @@ def test_many_lines_are_counted() -> None:
 def test_where_nothing_is_foreseen_nothing_is_said() -> None:
     paper = Paper()
     paper.out.print(Text("-"))
-    print_outlook(paper.out, None)
+    print_forecast(paper.out, None)
     assert paper.lines == ["-"]

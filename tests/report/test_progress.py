@@ -8,13 +8,13 @@ import pytest
 from printed import figures
 
 from dockmesh.report.console.terminal import console
-from dockmesh.report.progress import Display
+from dockmesh.report.progress import ProgressDisplay
 
 
 def told(phase: str, *done: tuple[str, str | None]) -> str:
     """The line of a phase, without its time at the end."""
     stream = StringIO()
-    with Display(console(stream)) as display:
+    with ProgressDisplay(console(stream)) as display:
         display.phase(phase, len(done))
         for host, error in done:
             display.done(host, error)
@@ -57,7 +57,7 @@ def test_on_a_terminal_busy_hosts_have_a_line_each_and_nothing_is_left_of_it(wid
     stream = Terminal(encoding)
     err = console(stream)
     err.width, err.height = width, 10
-    with Display(err) as display:
+    with ProgressDisplay(err) as display:
         display.phase("confirm", 1000)
         for at in range(20):
             display.begun(f"host{at}", "script" if at else "login", "")

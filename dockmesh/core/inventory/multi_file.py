@@ -35,7 +35,8 @@ def duplicates(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> 
                 twice = f"host {path[-1]} stands in {location(where, path, at_key=True)} already"
                 yield document.problem(path, ProblemCode.DUPLICATE, twice, at_key=True)
             elif before != value:
-                other = f"{path[-1]} says something else in {location(where, path, at_key=True)}: write it in one of the files"
+                elsewhere = location(where, path, at_key=True)
+                other = f"{path[-1]} says something else in {elsewhere}: write it in one of the files"
                 yield document.problem(path, ProblemCode.CONTRADICTION, other, at_key=True)
 
 

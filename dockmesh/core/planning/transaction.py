@@ -274,7 +274,8 @@ def _forwarding(change: Change, forwarding: Forwarding) -> str:
     """Switched off, it takes the policy along that Docker may have set when it was switched on."""
     on = forwarding.on and change.after is not None
     policy = "" if on or forwarding.policy is None else quote(forwarding.policy)
-    return f"put_forwarding {iptables_command(forwarding.family)} {FORWARDING[forwarding.family]} {int(on)} {policy}".rstrip()
+    command, key = iptables_command(forwarding.family), FORWARDING[forwarding.family]
+    return f"put_forwarding {command} {key} {int(on)} {policy}".rstrip()
 
 
 def _route(change: Change) -> str:

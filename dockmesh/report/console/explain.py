@@ -33,7 +33,7 @@ def explain_document(explained: Explanation) -> dict[str, Any]:
     }
 
 
-def print_explained(out: Console, explained: Explanation, *, verbose: bool = False, brief: bool = False) -> None:
+def print_explanation(out: Console, explained: Explanation, *, verbose: bool = False, brief: bool = False) -> None:
     """The steps there and back unless `brief`, then cause and remedy. Steps behind the one to blame if `verbose`."""
     source, target = explained.source, explained.target
     steps = explained.steps if verbose or explained.reached else _until_broken(explained)

@@ -8,7 +8,7 @@ from rich.text import Text
 from dockmesh.core.addresses import FAMILIES
 from dockmesh.core.probes.culprits import culprits
 from dockmesh.core.probes.model import EXPECTED_TTL, FailureKind, ProbeKind, ProbeReport, ProbeResult
-from dockmesh.report.console.terminal import counted
+from dockmesh.report.console.terminal import pluralize
 
 _HOSTS = 12
 _NAMES: dict[ProbeKind, str] = {kind: kind.replace("-", "→") for kind in EXPECTED_TTL}
@@ -22,7 +22,7 @@ _FLAWS = {
 _LEGEND = "silent: no reply; ttl: another way; mtu: large packets lost; src: wrong source"
 
 
-def overview(report: ProbeReport, *, verbose: bool) -> Iterator[Table | Text]:
+def fleet_summary(report: ProbeReport, *, verbose: bool) -> Iterator[Table | Text]:
     """A table by kind for each family, and one of the hosts with which others fail; of all hosts if `verbose`."""
     families = [family for family in FAMILIES if any(answer.probe.family == family for answer in report.results)]
     for family in families:
@@ -98,7 +98,7 @@ def _by_host(report: ProbeReport, *, verbose: bool) -> Iterator[Table | Text]:
         table.add_row(host, _share(leaving[host]), _share(arriving[host]), slowest)
     yield table
     if not verbose and len(worst) > len(shown):
-        yield Text(f"… and {counted(len(worst) - len(shown), 'host')} more; -v shows all", style="dim")
+        yield Text(f"… and {pluralize(len(worst) - len(shown), 'host')} more; -v shows all", style="dim")
 
 
 def _table(title: str, first: str) -> Table:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.forecast.impact import EFFECTS, Impact, ImpactRow, Misprediction
-from dockmesh.report.console.terminal import counted, print_line
+from dockmesh.report.console.terminal import pluralize, print_line
 
 _NAMED, _LINES = 6, 12
 _SIGNS = {
@@ -18,13 +18,13 @@ _SIGNS = {
 }
 
 
-def outlook_document(seen: Impact) -> dict[str, Any]:
+def forecast_document(seen: Impact) -> dict[str, Any]:
     """Counts before and after, and all probes that are not reached in both, by what the plan does to them."""
     turns: dict[str, Any] = {turn: [_row(shift) for shift in seen.rows if shift.effect == turn] for turn in EFFECTS}
     return {"before": dict(seen.before), "after": dict(seen.after), **turns}
 
 
-def differences_document(differing: Iterable[Misprediction]) -> list[dict[str, Any]]:
+def mispredictions_document(differing: Iterable[Misprediction]) -> list[dict[str, Any]]:
     """Each probe that came otherwise."""
     return [
         {
@@ -40,11 +40,11 @@ def differences_document(differing: Iterable[Misprediction]) -> list[dict[str, A
     ]
 
 
-def print_outlook(out: Console, seen: Impact | None) -> None:
+def print_forecast(out: Console, seen: Impact | None) -> None:
     """How many probes are reached before and after, and below what is lost, unknown, or failing, with its cause."""
     if seen is None:
         return
-    probes = counted(sum(seen.after.values()), "probe")
+    probes = pluralize(sum(seen.after.values()), "probe")
     gist = f"Foreseen: {seen.after['reached']} of {probes} reached after this, {seen.before['reached']} now."
     out.print(Text(gist, style="bold"))
     for turn, (sign, style) in _SIGNS.items():
@@ -55,7 +55,7 @@ def print_outlook(out: Console, seen: Impact | None) -> None:
             print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
 
 
-def print_differences(out: Console, differing: Iterable[Misprediction]) -> None:
+def print_mispredictions(out: Console, differing: Iterable[Misprediction]) -> None:
     """What was measured otherwise than foreseen."""
     for each in differing:
         probe = each.probe

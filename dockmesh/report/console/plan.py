@@ -9,11 +9,11 @@ from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import File, Resource, Unit, key_of
-from dockmesh.report.console.resource_diff import difference, has_lines
-from dockmesh.report.console.terminal import counted, print_line
-from dockmesh.report.goal_text import JOINED, Wording
+from dockmesh.report.console.resource_diff import diff_lines, has_lines
+from dockmesh.report.console.terminal import pluralize, print_line
+from dockmesh.report.goal_text import JOINED, GoalText
 from dockmesh.report.json_documents import plan_document
-from dockmesh.report.redaction import kept
+from dockmesh.report.redaction import redact
 
 _SIGNS = {
     "add": ("+", "green"),
@@ -27,7 +27,7 @@ _INDENT = 2
 
 
 def print_plan(
-    out: Console, plan: Plan, words: Wording = JOINED, *, verbose: bool = False, brief: bool = False
+    out: Console, plan: Plan, words: GoalText = JOINED, *, verbose: bool = False, brief: bool = False
 ) -> None:
     """What would change, host by host, and why; the hosts that cannot be changed last.
 
@@ -38,16 +38,16 @@ def print_plan(
             continue
         lines = list(_host_lines(host, verbose=verbose))
         if not lines and verbose:
-            lines = [Text(words.nothing, style="dim")]
+            lines = [Text(words.unchanged, style="dim")]
         if lines:
             out.print(Text(host.host, style="bold"))
         for line in lines:
             print_line(out, line, _INDENT)
     if plan.empty and plan.clean:
-        out.print(Text(f"Nothing to do: {counted(len(plan.hosts), 'host')} {words.nothing}.", style="green"))
+        out.print(Text(f"Nothing to do: {pluralize(len(plan.hosts), 'host')} {words.unchanged}.", style="green"))
         return
     if counts := list(_counts(plan, words)):
-        out.print(Text(f"{counted(len(plan.hosts), 'host')}: {', '.join(counts)}", style="bold"))
+        out.print(Text(f"{pluralize(len(plan.hosts), 'host')}: {', '.join(counts)}", style="bold"))
     if not plan.clean:
         out.print(Text(f"Left alone: {', '.join(_left_alone(plan.hosts))}.", style="bold red"))
 
@@ -56,23 +56,23 @@ def _is_left_alone(host: HostPlan) -> bool:
     return bool(host.conflicts) or host.error is not None
 
 
-def _counts(plan: Plan, words: Wording) -> Iterator[str]:
+def _counts(plan: Plan, words: GoalText) -> Iterator[str]:
     summary = plan_document(plan)["summary"]
     yield from (f"{summary[action]} to {action}" for action in _SIGNS if summary[action])
     done = sum(not host.changes and not _is_left_alone(host) for host in plan.hosts)
     if done and plan.empty:
-        yield f"{done} {words.nothing}"
+        yield f"{done} {words.unchanged}"
 
 
 def _left_alone(hosts: Iterable[HostPlan]) -> Iterator[str]:
     found = [len(host.conflicts) for host in hosts if host.conflicts]
     if found:
-        yield f"{counted(len(found), 'host')} with {counted(sum(found), 'conflict')}"
+        yield f"{pluralize(len(found), 'host')} with {pluralize(sum(found), 'conflict')}"
     lost = sum(host.unreachable for host in hosts)
     if lost:
-        yield f"{counted(lost, 'host')} that could not be reached"
+        yield f"{pluralize(lost, 'host')} that could not be reached"
     if odd := sum(host.error is not None for host in hosts) - lost:
-        yield f"{counted(odd, 'host')} that cannot be worked with"
+        yield f"{pluralize(odd, 'host')} that cannot be worked with"
 
 
 def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
@@ -89,13 +89,13 @@ def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
 def _change_lines(change: Change, *, verbose: bool) -> Iterator[Text]:
     sign, style = _SIGNS[change.action]
     kind, key = key_of(change.resource)
-    lines = list(difference(change))
+    lines = list(diff_lines(change))
     gist = "" if has_lines(change) else f" {' '.join(lines)}"
     yield Text.assemble((f"{sign} {kind} {key}{gist}", style), "  ", (f"({change.reason})", "dim"))
     if gist or (_our_own(change.resource) and not verbose):
         return
     shown = lines if verbose or len(lines) <= _DIFF_LINES else lines[:_DIFF_LINES]
-    yield from (Text(f"    {kept(line)}", style=_STYLES.get(line[:1], "dim")) for line in shown)
+    yield from (Text(f"    {redact(line)}", style=_STYLES.get(line[:1], "dim")) for line in shown)
     if len(shown) < len(lines):
         yield Text(f"    … and {len(lines) - len(shown)} more lines; -v shows them", style="dim")
 

@@ -11,7 +11,7 @@ from dockmesh.core.addresses import IPV6
 from dockmesh.core.compact import compact_names
 from dockmesh.core.probes.model import ProbeReport, ProbeResult
 from dockmesh.core.text import listed
-from dockmesh.report.console.terminal import counted
+from dockmesh.report.console.terminal import pluralize
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -24,7 +24,7 @@ _BUT = 2
 _HOST = "\0"
 
 
-def failures(report: ProbeReport, told: Collection[str]) -> Iterator[Text]:
+def failure_lines(report: ProbeReport, told: Collection[str]) -> Iterator[Text]:
     """First what failed, then what could not be probed, then the hosts that could not be asked, but for `told`."""
     lines = [*_failed(report), *_unmade(report)]
     yield from (Text.assemble(("✗ ", "bold red"), line) for line in lines[:_FAILURES_SHOWN])
@@ -39,7 +39,7 @@ def _failed(report: ProbeReport) -> Iterator[Text]:
     made = [answer for answer in report.failed if answer.probed]
     hosts = {host: report.tags.get(host, ()) for host in report.hosts}
     for cause, count in _causes([answer for answer in made if answer.cause], hosts):
-        yield Text.assemble(cause, (f" ({counted(count, 'probe')})", "dim"))
+        yield Text.assemble(cause, (f" ({pluralize(count, 'probe')})", "dim"))
     kinds = _grouped(((each.probe.source, each.probe.target, each.reason), each) for each in made if not each.cause)
     from_them = _grouped(
         ((target, ", ".join(map(_kind, answers)), reason), source) for (source, target, reason), answers in kinds
@@ -94,7 +94,7 @@ def _unmade(report: ProbeReport) -> Iterator[Text]:
     ends = ((answer, {answer.probe.source, answer.probe.target}) for answer in report.not_sent)
     left = ((answer.reason or "", answer) for answer, names in ends if not names & set(report.errors))
     for reason, answers in _grouped(left):
-        yield Text.assemble(reason, (f" ({counted(len(answers), 'probe')} not made)", "dim"))
+        yield Text.assemble(reason, (f" ({pluralize(len(answers), 'probe')} not made)", "dim"))
 
 
 def _grouped(pairs: Iterable[tuple[K, V]]) -> Iterable[tuple[K, list[V]]]:

@@ -9,9 +9,9 @@ from rich.text import Text
 from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.probes.model import FailureKind, ProbeReport, ProbeResult
 from dockmesh.core.text import listed
-from dockmesh.report.console.fleet_summary import overview
-from dockmesh.report.console.probe_failures import failures
-from dockmesh.report.console.terminal import PLAIN_WIDTH, counted, folded_lines
+from dockmesh.report.console.fleet_summary import fleet_summary
+from dockmesh.report.console.probe_failures import failure_lines
+from dockmesh.report.console.terminal import PLAIN_WIDTH, folded_lines, pluralize
 
 _MATRIX_HOSTS = 12
 _NAMED = 6
@@ -29,7 +29,7 @@ def print_report(
         out.print(part)
 
 
-def shown(out: Console, report: ProbeReport, *, verbose: bool = False) -> Group:
+def render_report(out: Console, report: ProbeReport, *, verbose: bool = False) -> Group:
     """The reachability table: a small fleet's matrix where one fits, else what fails by kind and by host; then why.
 
     What is wrong with the hosts in `told` is said elsewhere; with `verbose` every host has its line.
@@ -41,8 +41,8 @@ def _parts(
     out: Console, report: ProbeReport, told: Collection[str], *, verbose: bool, brief: bool = False
 ) -> Iterator[RenderableType]:
     if not brief:
-        yield from _fitting(out, report) or overview(report, verbose=verbose)
-    for line in failures(report, told):
+        yield from _fitting(out, report) or fleet_summary(report, verbose=verbose)
+    for line in failure_lines(report, told):
         yield from folded_lines(out, line)
     yield _summary(report)
 
@@ -51,18 +51,20 @@ def _summary(report: ProbeReport) -> Text:
     total, unmade = len(report.results), len(report.not_sent)
     failed = len(report.failed) - unmade
     if report.ok:
-        return Text(f"All {counted(total, 'probe')} {_whole(report)}." if total else "Nothing to probe.", "bold green")
+        return Text(
+            f"All {pluralize(total, 'probe')} {_whole(report)}." if total else "Nothing to probe.", "bold green"
+        )
     counts = [f"{count} {what}" for count, what in ((failed, "failed"), (unmade, "could not be made")) if count]
     if not counts:
-        return Text(f"{counted(len(report.errors), 'host')} could not be asked.", style="bold red")
-    return Text(f"Of {counted(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
+        return Text(f"{pluralize(len(report.errors), 'host')} could not be asked.", style="bold red")
+    return Text(f"Of {pluralize(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
 
 
 def _whole(report: ProbeReport) -> str:
     """Of what it is true that all were reached."""
     if report.partial:
         pairs = {(answer.probe.source, answer.probe.target) for answer in report.results}
-        return f"reached, of the {counted(len(pairs), 'pair')} that were asked"
+        return f"reached, of the {pluralize(len(pairs), 'pair')} that were asked"
     asked = list(dict.fromkeys(answer.probe.source for answer in report.results))
     if len(asked) < len(report.hosts):
         return f"from {listed(asked, _NAMED)} reached"

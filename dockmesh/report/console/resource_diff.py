@@ -5,7 +5,7 @@ from difflib import unified_diff
 
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Resource, SourceNat, Unit
-from dockmesh.report.json_documents import shown
+from dockmesh.report.json_documents import resource_text
 
 
 def has_lines(change: Change) -> bool:
@@ -13,7 +13,7 @@ def has_lines(change: Change) -> bool:
     return isinstance(change.resource, File | Chain | Unit) or any(map(_marks, (change.before, change.after)))
 
 
-def difference(change: Change) -> Iterator[str]:
+def diff_lines(change: Change) -> Iterator[str]:
     """What is new behind a `+`, what is gone behind a `-`; of texts with the lines around it, else in one line."""
     match change.before, change.after:
         case before, after if isinstance(change.resource, Chain) or any(map(_marks, (before, after))):
@@ -23,9 +23,9 @@ def difference(change: Change) -> Iterator[str]:
         case _ if has_lines(change):
             yield from _lines(change)
         case before, after if change.action == "change":
-            yield f"{shown(before)} -> {shown(after)}"
+            yield f"{resource_text(before)} -> {resource_text(after)}"
         case _:
-            yield shown(change.resource) or ""
+            yield resource_text(change.resource) or ""
 
 
 def _peers(before: SourceNat, after: SourceNat) -> Iterator[str]:
@@ -49,11 +49,11 @@ def _rules(before: Resource | None, after: Resource | None) -> Iterator[str]:
 
 
 def _rule_lines(rules: Resource | None) -> Sequence[str]:
-    return (shown(rules) or "").splitlines()
+    return (resource_text(rules) or "").splitlines()
 
 
 def _lines(change: Change) -> Iterator[str]:
-    before, after = ((shown(side) or "").splitlines() for side in (change.before, change.after))
+    before, after = ((resource_text(side) or "").splitlines() for side in (change.before, change.after))
     for line in list(unified_diff(before, after, lineterm="", n=1))[2:]:
         # Our own blank sets the sign apart; where in the file that is, says the line that has none.
         yield line if line.startswith("@@") else f"{line[0]} {line[1:]}"

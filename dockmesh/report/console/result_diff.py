@@ -9,8 +9,8 @@ from rich.text import Text
 from dockmesh.core.results.compare import Comparison
 from dockmesh.core.results.group import group_rows
 from dockmesh.core.results.model import Result, ResultRow, count
-from dockmesh.report.console.terminal import counted, print_line
-from dockmesh.report.spans import between
+from dockmesh.report.console.terminal import pluralize, print_line
+from dockmesh.report.spans import pair_text
 
 DIFF = "dockmesh/diff/1"
 _SHOWN = 40
@@ -61,7 +61,7 @@ def print_comparison(out: Console, found: Comparison, before: Result, after: Res
 
 def _told(result: Result) -> str:
     at = f"{result.time:%Y-%m-%d %H:%M:%S} UTC, " if result.time else ""
-    return f"{at}{count(result.rows, 'reached')} of {counted(len(result.rows), 'probe')} reached"
+    return f"{at}{count(result.rows, 'reached')} of {pluralize(len(result.rows), 'probe')} reached"
 
 
 def _worse(found: Comparison, after: Result) -> Iterator[Text]:
@@ -71,7 +71,7 @@ def _worse(found: Comparison, after: Result) -> Iterator[Text]:
         keys = {row.key for row in found.failing if row.state == "unmade" and host in (row.source, row.target)}
         told |= keys
         error = f"cannot be asked any more: {after.errors[host]}"
-        yield _line("✗", "bold red", host, f"{error} ({counted(len(keys), 'probe')} not made)")
+        yield _line("✗", "bold red", host, f"{error} ({pluralize(len(keys), 'probe')} not made)")
     for rows, what in ((found.lost, "lost"), (found.broken, "new, and fails")):
         yield from _grouped("✗", "bold red", (row for row in rows if row.key not in told), what)
 
@@ -96,7 +96,7 @@ def _other(found: Comparison) -> Iterator[Text]:
 def _grouped(mark: str, style: str, rows: Iterable[ResultRow], what: str) -> Iterator[Text]:
     for span in group_rows(rows):
         yield _line(
-            mark, style, between(span), f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}"
+            mark, style, pair_text(span), f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}"
         )
 
 

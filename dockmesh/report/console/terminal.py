@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.planning.plan import Outcome
-from dockmesh.report.goal_text import JOINED, Wording
+from dockmesh.report.goal_text import JOINED, GoalText
 
 _OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
 _HANGING = 2
@@ -85,7 +85,7 @@ def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
     return made
 
 
-def spinning(out: Console) -> str:
+def spinner(out: Console) -> str:
     """The name, by rich, of a spinner that the stream can carry."""
     return "dots" if out.encoding.startswith("utf") else "line"
 
@@ -109,7 +109,7 @@ def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
         yield Text(" " * (indent + _HANGING * bool(at))).append_text(part)
 
 
-def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: Wording = JOINED, *, brief: bool = False) -> None:
+def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: GoalText = JOINED, *, brief: bool = False) -> None:
     """What came of each host: those that went well unless `brief`, how many in all, and last the failed with cause."""
     well, failed = ([each for each in outcomes if each.ok is ok] for ok in (True, False))
     widths = [
@@ -120,12 +120,12 @@ def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: Wording = J
     if outcomes:
         counts = Counter(_ending(each, words) for each in (*well, *failed))
         told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
-        out.print(Text(f"{counted(len(outcomes), 'host')}: {told}.", style="bold red" if failed else "bold green"))
+        out.print(Text(f"{pluralize(len(outcomes), 'host')}: {told}.", style="bold red" if failed else "bold green"))
     if failed:
         out.print(_rows(failed, words, widths))
 
 
-def _rows(outcomes: Iterable[Outcome], words: Wording, widths: Iterable[int]) -> Table:
+def _rows(outcomes: Iterable[Outcome], words: GoalText, widths: Iterable[int]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for width in widths:
         table.add_column(min_width=width)
@@ -136,14 +136,14 @@ def _rows(outcomes: Iterable[Outcome], words: Wording, widths: Iterable[int]) ->
     return table
 
 
-def _cells(outcome: Outcome, words: Wording) -> tuple[str, str]:
+def _cells(outcome: Outcome, words: GoalText) -> tuple[str, str]:
     return outcome.host, _ending(outcome, words)
 
 
-def _ending(outcome: Outcome, words: Wording) -> str:
+def _ending(outcome: Outcome, words: GoalText) -> str:
     return words.done if outcome.status == "confirmed" else outcome.status
 
 
-def counted(count: int, what: str) -> str:
+def pluralize(count: int, what: str) -> str:
     """A count of things in words: `1 host`, `2 hosts`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -401,5 +401,5 @@ def test_a_plan_that_joins_a_host_makes_of_it_what_it_came_to_in_the_lab(generat
     # Which source a connected route names is not for a plan to say.
     routes = [{replace(each.route, source=None) for each in at.routes} for at in (foreseen, came)]
     assert routes[0] == routes[1]
-    for what in ("addresses", "container", "bridge", "keeps", "switches"):
+    for what in ("addresses", "container", "bridge", "source_nat", "sysctls"):
         assert getattr(foreseen, what) == getattr(came, what)
