@@ -131,7 +131,7 @@ def test_what_an_interrupted_run_says_comes_when_its_bars_are_gone(
 
     ran, contact = FakeSession.run, apply.open_run
     monkeypatch.setattr(FakeSession, "run", interrupted)
-    monkeypatch.setattr(apply, "contact", with_bars)
+    monkeypatch.setattr(apply, "open_run", with_bars)
     status, _, err = run("apply", "--yes", "--serial", "100%")
     assert (status, lan.opened > 0) == (130, True)
     before, wiped, after = err.partition("the bars are wiped off\n")

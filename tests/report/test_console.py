@@ -257,7 +257,9 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
     paper = Paper(160)
     odd = (
         answer("a", "b", "host-bridge", sent=3, received=3, ttl=63, reason="ttl"),
-        answer("a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", full_size=FullSizePing(1500, 0)),
+        answer(
+            "a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", full_size=FullSizePing(1500, 0)
+        ),
         answer("b", "a", "host-bridge", sent=3, reason="no reply"),
         answer("b", "a", "container-container", sent=3, received=3, ttl=62, rtt_ms=1.0, reason="masked"),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 from itertools import combinations
 
+import pytest
 from builders import Said, facts, host, said_in
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from refusals import lacking
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host, Login, Settings
 from dockmesh.core.onboarding.propose import ProposedHost, propose
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.errors import HostError, HostErrorCode, UsageError
 
 _NETWORK = (
     '["{name}","bridge",{{"com.docker.network.bridge.name":"{device}"}},[{{"Subnet":"{prefix}"}}],"98ed32b737e6"]'
@@ -140,7 +141,6 @@ _DOCKER0 = st.sampled_from(
         "10.128.0.1/24",
         "10.129.7.1/20",
         "192.168.18.7/29",
-        "10.0.0.1/8",
     ]
 )
 
@@ -157,6 +157,15 @@ def test_whatever_docker0_hosts_have_their_prefixes_are_apart_and_who_stays_is_a
         for each, docker0 in zip(found.values(), docker0s, strict=True)
         if each.keeps_docker0
     )
+
+
+def test_a_docker0_as_wide_as_the_pool_leaves_nothing_to_draw() -> None:
+    wide = read("h1", "192.168.18.1/20", "10.0.0.1/8")
+    assert proposed(wide)["h1"].keeps_docker0
+    others = (read(f"h{at}", f"192.168.18.{at}/20", "172.17.0.1/16") for at in (2, 3))
+    with pytest.raises(UsageError) as raised:
+        proposed(wide, *others)
+    assert raised.value.code == "pool-exhausted"
 
 
 def test_who_could_not_be_read_is_left_out_with_the_reason_and_keeps_nobody_from_theirs() -> None:
