@@ -21,14 +21,14 @@ _VERBS = {
     "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that lack one, or write them down."),
     "plan": ("dockmesh.cli.plan", "Show what apply would change, and why; change nothing."),
     "apply": ("dockmesh.cli.apply", "Join the hosts: plan, ask, change, verify."),
-    "status": ("dockmesh.cli.plan", "Probe the mesh and show who reaches whom."),
+    "status": ("dockmesh.cli.status", "Probe the mesh and show who reaches whom."),
     "diff": ("dockmesh.cli.diff", "Compare two results: what was lost since, and what was mended."),
-    "report": ("dockmesh.cli.diff", "Write a saved result as HTML, JUnit, Markdown or Prometheus gauges."),
+    "report": ("dockmesh.cli.report", "Write a saved result as HTML, JUnit, Markdown or Prometheus gauges."),
     "explain": ("dockmesh.cli.explain", "Walk the way between two hosts; name what breaks it, and the remedy."),
     "trace": ("dockmesh.cli.trace", "Capture one ping at every hop, there and back."),
     "rollback": ("dockmesh.cli.apply", "Put each host back to before the last apply that changed it."),
     "destroy": ("dockmesh.cli.apply", "Take the mesh off the hosts, and leave them as they were found."),
-    "schema": ("dockmesh.cli.validate", "Print the inventory's JSON Schema."),
+    "schema": ("dockmesh.cli.schema", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }
 _INTERRUPTED = 130

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from dockmesh.cli.options import Options
+from dockmesh.cli.inventory_files import inventory_files, read_all, text_of
+from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Host
 from dockmesh.errors import DockmeshError
 
@@ -36,9 +37,8 @@ def _told(host: Host) -> str:
 
 def _known(context: click.Context) -> Iterable[Host]:
     """The hosts of the inventory that the line names so far. Where it is none, there are none, and nothing is said."""
-    inventory = context.params.get("inventory") or ()
-    options = Options(inventory, limit=None, forks=1, timeout_s=1, json=False, verbose=0, color=False)
     try:
-        return options.fleet().hosts
+        files = inventory_files(context.params.get("inventory") or ())
+        return fleet_of(*read_all({file: text_of(file) for file in files})).hosts
     except DockmeshError:
         return ()

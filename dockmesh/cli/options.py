@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from importlib import import_module
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from dockmesh import assets
+from dockmesh.cli import completion
 from dockmesh.cli.inventory_files import inventory_files, read_all, text_of
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.selection import select
@@ -155,7 +155,7 @@ _OF_INVENTORY = (
         "-l",
         "--limit",
         metavar="PATTERN",
-        shell_complete=lambda *given: import_module("dockmesh.cli.completion").patterns(*given),
+        shell_complete=completion.patterns,
         help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
     ),
 )

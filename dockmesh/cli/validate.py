@@ -1,4 +1,4 @@
-"""The verbs that contact nobody."""
+"""validate: check the inventory without contacting a host."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.options import Options, offline
-from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
 from dockmesh.core.text import listed, quoted
 from dockmesh.report.console.terminal import pluralize
@@ -41,12 +40,3 @@ def _absent_keys(hosts: tuple[Host, ...]) -> Iterator[str]:
     for file, names in users.items():
         if not Path(file).expanduser().exists():
             yield f"note: identity_file {quoted(file)} is not there, and logs in to {listed(names)}"
-
-
-@click.command
-def schema() -> None:
-    """Print the inventory's JSON Schema, for editors that complete and check.
-
-    Example: dockmesh schema > mesh.schema.json
-    """
-    click.echo(json.dumps(json_schema(), indent=2))

@@ -9,7 +9,7 @@ from conftest import Run
 from fakehosts import FakeLan
 from refusals import lacking
 
-from dockmesh.cli import status_watch
+from dockmesh.cli import status as status_command
 
 
 def asked(out: str) -> set[tuple[str, str]]:
@@ -84,7 +84,7 @@ def test_watching_shows_block_after_block_as_things_change_until_it_is_interrupt
         if len(waited) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(status_watch.time, "sleep", sleep)
+    monkeypatch.setattr(status_command.time, "sleep", sleep)
     status, out, err = run("status", "--watch", "7")
     assert status == 130
     assert waited == [7.0] * 3
@@ -101,7 +101,7 @@ def test_without_a_number_watching_waits_some_seconds(
         assert seconds == 5
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(status_watch.time, "sleep", sleep)
+    monkeypatch.setattr(status_command.time, "sleep", sleep)
     status, out, _err = run("status", "--watch", "--limit", "host1")
     assert (status, len(joined.hosts)) == (130, 3)
     assert any(lacking(line, "7 host1") == [] for line in out.splitlines())

@@ -1,0 +1,25 @@
+"""report: write a saved result in the formats that status can write."""
+
+from pathlib import Path
+
+import click
+
+from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
+from dockmesh.cli.result_file import RESULT_FILE, read_result
+from dockmesh.errors import UsageCode, UsageError
+
+
+@click.command
+@click.argument("file", metavar="STATUS.json", type=RESULT_FILE)
+@report_options
+def report(*, file: Path, views: ReportFiles) -> int:
+    """Write a saved result, which `status --json` or `apply --json` printed, as the reports that status can write.
+
+    Example: dockmesh report monday.json --html monday.html
+    """
+    if not views.files:
+        raise UsageError(
+            "report writes files: name one with --html, --markdown, --junit or --prometheus",
+            code=UsageCode.MISSING_OPTION,
+        )
+    return report_problems(views.write(read_result(file)))
