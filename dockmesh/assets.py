@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 _IN_WHEEL = Path(__file__).with_name("templates")
 _IN_CHECKOUT = Path(__file__).parent.with_name("templates")

@@ -28,8 +28,7 @@ from dockmesh.core.trace.model import TraceQuery as Traced
 from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.commit import Committer
 from dockmesh.remote.fanout import ObservedFanOut, Observer
-from dockmesh.remote.gather import read_host
-from dockmesh.remote.hosts import HostTransaction
+from dockmesh.remote.hosts import HostTransaction, read_host
 from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.pair_trace import trace_pair
 from dockmesh.remote.probe import Prober, probe_mesh

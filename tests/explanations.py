@@ -12,7 +12,8 @@ from dockmesh.core.explain.model import Explanation, explain_query
 from dockmesh.core.explain.snapshot import parse_snapshot
 from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Fleet
-from dockmesh.errors import HostErrorCode, HostFailure
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure
 
 DATA = Path(__file__).parent / "data" / "explain"
 LOST = "PING 10.128.32.2 (10.128.32.2) from 10.128.0.2 : 56(84) bytes of data.\n\n3 packets transmitted, 0 received"

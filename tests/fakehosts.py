@@ -16,7 +16,8 @@ from builders import Call, Said, calls, listed, recorded, said_in, section
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Pool, Resource, Route, SourceNat, Unit, key_of
-from dockmesh.errors import HostErrorCode, UnreachableError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
 
 _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")

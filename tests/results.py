@@ -11,7 +11,8 @@ from dockmesh.core.probes.model import FailureCode, ProbeReport, ProbeResult
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.results.load import parse_result
 from dockmesh.core.results.model import Result
-from dockmesh.errors import HostErrorCode, HostFailure
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure
 from dockmesh.report.json_documents import status_document
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

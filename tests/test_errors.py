@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import dockmesh
-from dockmesh.errors import LabCode, ProblemCode, UsageCode
+from dockmesh.error_codes import LabCode, ProblemCode, UsageCode
 
 SOURCES = [file.read_text(encoding="utf-8") for file in Path(dockmesh.__file__).parent.rglob("*.py")]
 

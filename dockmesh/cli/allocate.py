@@ -15,7 +15,8 @@ from dockmesh.core.allocation import prefixes
 from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
-from dockmesh.errors import HostError, HostErrorCode, UsageError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.proposal import print_allocations
 from dockmesh.report.console.terminal import console, pluralize
 from dockmesh.report.json_documents import allocate_document

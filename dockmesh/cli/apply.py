@@ -19,7 +19,8 @@ from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.rollout import Rollout
-from dockmesh.errors import HostError, StalePlanError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostError, StalePlanError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
 from dockmesh.report import goal_text, json_documents
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions

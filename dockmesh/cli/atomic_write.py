@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_IMODE
 
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 
 def replace_atomic(file: Path, before: str, after: str) -> None:

@@ -7,7 +7,8 @@ from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.explain.diagnose import explain as walk
 from dockmesh.core.explain.model import explain_query
-from dockmesh.errors import HostError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.explain import explain_document, print_explanation
 from dockmesh.report.console.terminal import console
 

@@ -21,15 +21,8 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
 from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
 from dockmesh.core.onboarding.render import SCHEMA, render_inventory
-from dockmesh.errors import (
-    HostError,
-    HostErrorCode,
-    InvalidValueError,
-    InventoryError,
-    NoDockerError,
-    UsageCode,
-    UsageError,
-)
+from dockmesh.error_codes import HostErrorCode, UsageCode
+from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
 from dockmesh.report.console.terminal import console, pluralize
 from dockmesh.report.json_documents import init_document

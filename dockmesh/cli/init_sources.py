@@ -19,7 +19,8 @@ from dockmesh.core.onboarding.candidates import (
     parse_value,
 )
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, InventoryError, Problem, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import InvalidValueError, InventoryError, Problem, UsageError
 from dockmesh.remote.ssh.config import USER, SshConfig
 
 _VARIABLES = ("group_vars", "host_vars")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dockmesh.core.inventory import yaml_reader
 from dockmesh.core.inventory.yaml_document import Document
-from dockmesh.errors import InventoryError, Problem, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import InventoryError, Problem, UsageError
 
 _DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 _ENDINGS = (".yml", ".yaml")

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.options import Options
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 from dockmesh.report.console.terminal import console
 from dockmesh.report.event_log import EventLog
 from dockmesh.report.events import Listener, Several

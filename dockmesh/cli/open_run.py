@@ -17,7 +17,8 @@ from dockmesh.cli.observers import observers
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 from dockmesh.pipeline import JOIN, Goal, Pipeline, RunRequest
 from dockmesh.remote.observed import ObservedTransport
 from dockmesh.remote.ssh.config import SshConfig

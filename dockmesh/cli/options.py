@@ -17,7 +17,8 @@ from dockmesh.core.inventory import fleet_of
 from dockmesh.core.inventory.selection import select
 from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
-from dockmesh.errors import DockmeshError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import DockmeshError, UsageError
 from dockmesh.report.json_documents import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]

@@ -9,7 +9,8 @@ import click
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.planning import saved_plan
-from dockmesh.errors import HostError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import TEMPLATES
 from dockmesh.report import json_documents
 from dockmesh.report.console.forecast import print_forecast

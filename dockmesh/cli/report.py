@@ -6,7 +6,8 @@ import click
 
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.cli.result_file import RESULT_FILE, read_result
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 
 @click.command

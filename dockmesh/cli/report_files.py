@@ -13,7 +13,8 @@ import click
 from dockmesh.cli.atomic_write import write_atomic
 from dockmesh.core.results.load import parse_result
 from dockmesh.core.results.model import Result
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 # Each has a module in `report`, whose libraries are loaded when it is asked for.
 _VIEWS = {

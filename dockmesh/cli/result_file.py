@@ -6,7 +6,8 @@ import click
 
 from dockmesh.core.results.load import load_result
 from dockmesh.core.results.model import Result
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 RESULT_FILE = click.Path(path_type=Path, dir_okay=False)
 _LARGEST = 1 << 30

@@ -16,7 +16,8 @@ from dockmesh.cli.options import Options, common
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
-from dockmesh.errors import HostError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import Pipeline
 from dockmesh.report import json_documents
 from dockmesh.report.console.probes import print_report, render_report

@@ -11,7 +11,8 @@ from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import CaptureSet, trace_query
 from dockmesh.core.trace.reconstruct import reconstruct
-from dockmesh.errors import HostError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.terminal import console
 from dockmesh.report.console.trace import print_trace, trace_document
 

@@ -1,13 +1,23 @@
 """The mark by which peers' packets pass Docker's nftables backend: as daemon.json names it, and as nft sets it."""
 
 import re
-
-from dockmesh.core.state.resources import FirewallMark
+from dataclasses import dataclass
 
 # One bit alone: whoever else marks packets keeps the others.
 OWN = "0x1000/0x1000"
 _MOST = 0xFFFFFFFF
 _MARK = re.compile(r"(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9})(?:/(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallMark:
+    """A firewall mark: a packet bears it if its own is `value` in the bits of `mask`."""
+
+    value: int
+    mask: int
+
+    def __str__(self) -> str:
+        return f"{self.value:#x}/{self.mask:#x}"
 
 
 def parse(text: str) -> FirewallMark | None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dockmesh.core.addresses import SUFFIX, Family
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError
 
 _HEAD = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")

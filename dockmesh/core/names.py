@@ -9,3 +9,6 @@ RAW_CHAIN = "DOCKMESH-RAW"
 NAT_CHAIN = "DOCKMESH-NAT"
 CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
+# The protocol number and the metric of the routes that dockmesh owns; both must match.
+ROUTE_PROTOCOL = "201"
+ROUTE_METRIC = 4201

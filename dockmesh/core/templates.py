@@ -19,3 +19,8 @@ class Templates:
     daemon_json: str
     service: str
     timer: str
+
+
+def shell_script(*parts: str, call: str) -> str:
+    """A script for the standard input of a shell: the parts, then the call, which must not read from the script."""
+    return "\n".join((*parts, f"{call} </dev/null", "section end true", ""))

@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 from threading import Event
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab import cgroup
 from dockmesh.lab.mirror import mirror
 from dockmesh.lab.process import ENVIRONMENT, poll

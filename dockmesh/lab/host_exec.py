@@ -4,7 +4,8 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, process
 
 _ENVIRONMENT = (

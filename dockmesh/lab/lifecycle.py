@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, host, host_exec, image, network, preflight, startup, state
 from dockmesh.lab.inventory import folder, inventory, known_hosts
 from dockmesh.lab.running import Lab

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab.process import run
 
 _FIELDS = "$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)"

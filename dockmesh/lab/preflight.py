@@ -4,7 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab.requirements import missing
 
 # What many hosts take of the one kernel they have. Each host's systemd wants inotify instances; and neighbours, of whom

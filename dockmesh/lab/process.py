@@ -5,7 +5,8 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab.requirements import PATH
 
 ENVIRONMENT = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab import faults, host, host_exec, network
 from dockmesh.lab.image import Image
 from dockmesh.lab.inventory import folder

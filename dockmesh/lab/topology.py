@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from itertools import cycle, islice
 from pathlib import Path
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 
 POOL = IPv4Network("10.128.0.0/12")
 PREFIX_LENGTH = 20

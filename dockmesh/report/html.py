@@ -12,7 +12,8 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from dockmesh.assets import source, template
 from dockmesh.core.results.group import FailureCause, group_by_cause
 from dockmesh.core.results.model import Result, ResultHost, ResultRow, count
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 from dockmesh.report.console.terminal import pluralize
 from dockmesh.report.spans import rows_text
 

@@ -1,11 +1,10 @@
 """Results as JSON documents: what users script against, versioned by `format`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from dockmesh.core.addresses import FAMILIES, Network, family_of
 from dockmesh.core.allocation.prefixes import Allocation
 from dockmesh.core.forecast.impact import Impact, Misprediction
 from dockmesh.core.model import Fleet, Host
@@ -13,22 +12,10 @@ from dockmesh.core.onboarding.propose import ProposedHost
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
 from dockmesh.core.probes.model import ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import (
-    DEFAULT_MTU,
-    Chain,
-    DockerNetworking,
-    File,
-    Forwarding,
-    NftAdmission,
-    Pool,
-    Resource,
-    Route,
-    SourceNat,
-    Unit,
-    key_of,
-)
+from dockmesh.core.state.resources import key_of
 from dockmesh.errors import DockmeshError, HostFailure, InventoryError, Problem, StalePlanError, StaleReason
 from dockmesh.report.console.forecast import forecast_document, mispredictions_document
+from dockmesh.report.resource_text import resource_text
 
 PLAN = "dockmesh/plan/1"
 APPLY = "dockmesh/apply/1"
@@ -145,54 +132,6 @@ def errors_document(errors: Mapping[str, HostFailure]) -> list[dict[str, Any]]:
 
 def _problem(problem: Problem) -> dict[str, Any]:
     return {key: value or None for key, value in asdict(problem).items()}
-
-
-def resource_text(resource: Resource | None) -> str | None:
-    """A resource as text: the same in the document and on the screen."""
-    match resource:
-        case Route(next_hop=next_hop, device=device):
-            return f"via {next_hop} dev {device}"
-        case File(text=text):
-            return text
-        case Chain(hook=hook, rules=rules):
-            return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
-        case Unit(text=text, active=active):
-            return text if active else f"# not enabled, or not running\n{text}"
-        case SourceNat() | DockerNetworking() | Forwarding():
-            return _told(resource)
-        case None:
-            return None
-
-
-def _told(resource: SourceNat | DockerNetworking | Forwarding) -> str:
-    match resource:
-        case SourceNat(prefix=prefix, peers=peers, marks=marks):
-            kept = f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
-            return "\n".join((kept, *marks))
-        case DockerNetworking():
-            return _told_of_docker(resource)
-        case Forwarding(on=on):
-            return "on" if on else "off"
-
-
-def _told_of_docker(bridge: DockerNetworking) -> str:
-    size = "" if bridge.mtu == DEFAULT_MTU else f" mtu {bridge.mtu}"
-    own = " and ".join(f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(bridge.pools))
-    networks = f", new networks from {own}" if own else ""
-    addresses = " and ".join(str(each) for each in (bridge.address, bridge.address6) if each)
-    return f"docker0 {addresses or 'without address'}{size}{networks}{_admitted(bridge.admission)}"
-
-
-def _by_family(pools: Sequence[Pool]) -> Iterator[list[Network]]:
-    found = ([pool.base for pool in pools if family_of(pool.base) == family] for family in FAMILIES)
-    return filter(None, found)
-
-
-def _admitted(admission: NftAdmission | None) -> str:
-    if admission is None:
-        return ""
-    dropped = "" if admission.direct_routing else ", drops what is routed to containers"
-    return f"{dropped}, lets in what bears the mark {admission.mark}" if admission.mark else dropped
 
 
 _ACTIONS = ("add", "change", "remove", "restart")

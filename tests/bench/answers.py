@@ -13,9 +13,9 @@ from ipaddress import IPv4Address, IPv4Network
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import parse_facts
-from dockmesh.core.facts.iproute import METRIC, PROTOCOL
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEMPLATES
 from tests.builders import Said, listed, recorded
@@ -61,7 +61,7 @@ def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     own = f"{host.bridge.network} dev docker0 proto kernel scope link src {host.bridge.ip}"
     routes = (
-        f"{each.prefix} via {each.next_hop} dev {each.device} proto {PROTOCOL} metric {METRIC}"
+        f"{each.prefix} via {each.next_hop} dev {each.device} proto {ROUTE_PROTOCOL} metric {ROUTE_METRIC}"
         for each in wanted.resources
         if isinstance(each, Route)
     )

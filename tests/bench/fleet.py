@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dockmesh.core.facts.iproute import METRIC, PROTOCOL
+from dockmesh.core.facts.script import facts_script
 from dockmesh.core.inventory import parse
+from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.peers import peers
-from dockmesh.core.planning.transaction import facts_script
 from dockmesh.lab.network import NIC
 from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
@@ -48,7 +48,7 @@ class Fleet:
     def flush(self) -> None:
         """Take the routes off every host."""
         for each in self.hosts:
-            run(("ip", "-n", each.handle, "route", "flush", "proto", str(PROTOCOL)))
+            run(("ip", "-n", each.handle, "route", "flush", "proto", str(ROUTE_PROTOCOL)))
 
     def compare(self, tool: str, *, joined: bool) -> None:
         """See to it that the tool has done the very job.
@@ -57,8 +57,8 @@ class Fleet:
             SystemExit: a host has other routes than it should.
         """
         for each in self.hosts:
-            shown = run(("ip", "-n", each.handle, "route", "show", "proto", str(PROTOCOL))).stdout.splitlines()
-            wanted = {f"{words} metric {METRIC}" for words in self.routes(each)} if joined else set()
+            shown = run(("ip", "-n", each.handle, "route", "show", "proto", str(ROUTE_PROTOCOL))).stdout.splitlines()
+            wanted = {f"{words} metric {ROUTE_METRIC}" for words in self.routes(each)} if joined else set()
             if {" ".join(line.split()) for line in shown} != wanted:
                 raise SystemExit(f"{tool}: {each.name} has {len(shown)} routes, not the {len(wanted)} of the job")
 
@@ -91,4 +91,4 @@ def _write(made: Fleet) -> None:
 
 def batch(made: Fleet, host: LabHost) -> Iterator[str]:
     """The host's routes as lines for `ip -batch`."""
-    return (f"route replace {words} proto {PROTOCOL} metric {METRIC}\n" for words in made.routes(host))
+    return (f"route replace {words} proto {ROUTE_PROTOCOL} metric {ROUTE_METRIC}\n" for words in made.routes(host))

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dockmesh.errors import LabCode, LabError
+from dockmesh.error_codes import LabCode
+from dockmesh.errors import LabError
 from dockmesh.lab import cgroup
 from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab

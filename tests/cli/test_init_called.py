@@ -16,7 +16,8 @@ from dockmesh.cli import open_run
 from dockmesh.core.inventory.schema import json_schema
 from dockmesh.core.model import Host
 from dockmesh.core.state.resources import DockerNetworking, Pool
-from dockmesh.errors import HostError, HostErrorCode, NoDockerError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, NoDockerError
 
 WRITTEN = {
     "mesh": {"name": "mesh", "pool": "10.128.0.0/12", "prefix_length": 20},

@@ -13,9 +13,9 @@ from accidents import is_idle
 from mesh import Mesh
 
 from dockmesh.core.desired.routing import underlays
+from dockmesh.core.facts.script import facts_script
 from dockmesh.core.host_output import split
 from dockmesh.core.inventory import parse
-from dockmesh.core.planning.transaction import facts_script
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import RELEASES

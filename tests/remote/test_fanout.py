@@ -8,7 +8,8 @@ import pytest
 from builders import host
 
 from dockmesh.core.model import Host
-from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.fanout import ObservedFanOut, fan_out
 
 HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]

@@ -12,7 +12,8 @@ from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import explain_query
 from dockmesh.core.model import Host
-from dockmesh.errors import HostErrorCode, UnreachableError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
 from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.probe import Prober

@@ -11,7 +11,8 @@ from builders import FLEET, section
 
 from dockmesh.core.model import Host
 from dockmesh.core.trace.model import CaptureSet, trace_query
-from dockmesh.errors import HostErrorCode, UnreachableError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
 from dockmesh.remote.pair_trace import trace_pair
 from dockmesh.remote.probe import Prober

@@ -17,7 +17,7 @@ from paramiko.ssh_exception import (
 )
 
 from dockmesh.core.model import Login
-from dockmesh.errors import HostErrorCode
+from dockmesh.error_codes import HostErrorCode
 from dockmesh.remote.ssh.errors import explain
 from dockmesh.remote.ssh.hostkeys import KnownHostsLine, RevokedHostKeyError, UnknownHostKeyError
 

@@ -16,12 +16,14 @@ from printed import Line, Paper, figures, kinds, line
 from rich.text import Text
 
 from dockmesh.core.planning.conflicts.network import conflicts
-from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan, plan_host
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.probes.full_size import FullSizePing
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind, ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Route, SourceNat
-from dockmesh.errors import HostErrorCode, HostFailure
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.resource_diff import diff_lines

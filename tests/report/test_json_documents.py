@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from results import AT
 from strategies import STATES
 
-from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Note, NoteCode, Outcome, Plan
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
 from dockmesh.core.probes.model import FailureCode, Probe, ProbeReport, ProbeResult
 from dockmesh.core.state.diff import Change, difference
 from dockmesh.core.state.resources import File

@@ -12,7 +12,8 @@ from dockmesh.core.inventory.multi_file import document_with
 from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import listed
-from dockmesh.errors import InventoryError, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import InventoryError, UsageError
 
 _NAMED = 6
 

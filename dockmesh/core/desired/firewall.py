@@ -21,15 +21,17 @@ from sys import intern
 from typing import Any, Literal
 
 from dockmesh.core import fwmark
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, memoized, sort_key
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, sort_key
 from dockmesh.core.desired.routing import shared_route
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoutes
+from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.model import Allow, Host
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
 from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state.resources import Chain, FirewallMark, SourceNat, nft_family_name
+from dockmesh.core.state.nft_table import nft_address
+from dockmesh.core.state.resources import Chain, SourceNat, iptables_command
 
 RuleMatch = Allow | Literal["icmp", "replies", "unpublished"] | None
 _ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
@@ -90,11 +92,6 @@ class _FamilyPeers:
         return (text for network, device in sources for text in tell(network, device))
 
 
-def iptables_command(family: Family) -> str:
-    """The command for the tables of a family."""
-    return "iptables" if family == IPV4 else "ip6tables"
-
-
 def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
     """The chains `host` shall have.
 
@@ -135,35 +132,6 @@ def source_nat(host: Host, peers: Peers, facts: HostFacts) -> tuple[SourceNat | 
     """What lets the host's containers keep their addresses towards the peers, by nft where the host has it."""
     meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.networks()]
     return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
-
-
-def nft(nat: SourceNat) -> str:
-    """The table for `nft -f`, in the words in which nft lists it.
-
-    Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
-    of either for what is forwarded at 0.
-    """
-    ip = nft_family_name(nat.family)
-    blocks: list[tuple[str, ...]] = []
-    if nat.prefix:
-        peers = SharedSequence.of(nat.peers).written("nft", lambda network: f", {_address(network)}").removeprefix(", ")
-        blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
-    if nat.marks:
-        blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
-    if nat.prefix:
-        hook = "type nat hook postrouting priority 99; policy accept;"
-        blocks += [("chain source", hook, f"{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr")]
-    return "\n".join((f"table {ip} dockmesh {{", *(_block(*block) for block in blocks), "}", ""))
-
-
-def _block(name: str, *lines: str) -> str:
-    return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
-
-
-@memoized
-def _address(network: Network) -> str:
-    """As nft lists it."""
-    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_FamilyPeers]:
@@ -240,7 +208,7 @@ def _marking(rule: PeerRule, admitting: FirewallMark) -> str:
     """The rule as nft prints it, what is accepted being marked."""
     of = _admitted(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
     verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
-    return f'iifname "{rule.device}" ip saddr {_address(rule.source)}{of} counter {verdict}'
+    return f'iifname "{rule.device}" ip saddr {nft_address(rule.source)}{of} counter {verdict}'
 
 
 def _admitted(allow: Allow) -> str:

@@ -20,9 +20,8 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import Peers, peers
-from dockmesh.core.planning import transaction
 from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state import codec, daemon_json
+from dockmesh.core.state import codec, daemon_json, steps
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
@@ -147,7 +146,7 @@ def _template(text: str) -> Template:
 def _persistence(host: Host, fades: HostState, texts: Templates) -> tuple[Resource, ...]:
     """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
     return (
-        File(REASSERT_SCRIPT, partial(transaction.reassert_script, fades, texts), "700"),
+        File(REASSERT_SCRIPT, partial(steps.reassert_script, fades, texts), "700"),
         *_units(texts, docker=host.docker),
     )
 
@@ -229,4 +228,4 @@ def _ipv6_is_ours(facts: HostFacts) -> bool:
     families = {each.family for each in ours}
     kept = facts.file(REASSERT_SCRIPT)
     # Rules may have been flushed a moment ago; what puts them back is there.
-    return IPV6 in families or (kept is not None and transaction.restores_ipv6(kept.text))
+    return IPV6 in families or (kept is not None and steps.restores_ipv6(kept.text))

@@ -5,7 +5,7 @@ So docker0, and networks made later, get the MTU of that uplink where they would
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,17 @@ from dockmesh.core.desired.original import recorded_or_current
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
-from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, DockerNetworking
 
 _DOCKER0: daemon_json.Path = ("mtu",)
 _NETWORKS: daemon_json.Path = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
 # The flags of dockerd for the same, which it refuses to start with beside the key in its file.
-_FLAGS = {_DOCKER0: "--mtu", _NETWORKS: "--default-network-opt"}
+FLAGS = {_DOCKER0: "--mtu", _NETWORKS: "--default-network-opt"}
 _FLAGGED = re.compile(r"(?:^|\.driver\.mtu=)(\d{1,6})$")
 # An older dockerd does not start on a key that it does not know.
-_NETWORKS_SINCE = 24
+NETWORK_OPTS_SINCE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,11 @@ def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> M
     """
     text, before = _daemon_json(facts), recorded_or_current(facts)
     limit = narrow.limit(before.set_mtu)
-    values = {path: daemon_json.value_at(text, path) for path in _FLAGS}
+    values = {path: daemon_json.value_at(text, path) for path in FLAGS}
     values |= {
         path: daemon_json.value_at(before.daemon_json, path) for path in paths_with_set_mtu(text, before.set_mtu)
     }
-    known = (_DOCKER0, *([_NETWORKS] if docker.major >= _NETWORKS_SINCE else []))
+    known = (_DOCKER0, *([_NETWORKS] if docker.major >= NETWORK_OPTS_SINCE else []))
     sizes = {path: daemon_json.parse_mtu(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
     lowered = frozenset(path for path, size in sizes.items() if size > limit)
     values |= {path: limit if path == _DOCKER0 else str(limit) for path in lowered}
@@ -59,9 +58,7 @@ def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> M
 def paths_with_set_mtu(text: str | None, given: int | None) -> set[daemon_json.Path]:
     """Where in a daemon.json the MTU stands that dockmesh gave."""
     return {
-        path
-        for path in _FLAGS
-        if given is not None and daemon_json.parse_mtu(daemon_json.value_at(text, path)) == given
+        path for path in FLAGS if given is not None and daemon_json.parse_mtu(daemon_json.value_at(text, path)) == given
     }
 
 
@@ -85,46 +82,6 @@ def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narr
     return now if theirs and now.mtu <= narrow.mtu else wanted
 
 
-def conflicts(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
-    """Flags of dockerd in the place of an MTU that must be set."""
-    for path in sorted(plan_mtu(facts, docker, narrow).lowered):
-        value = docker.flag(_FLAGS[path])
-        if value is not None:
-            yield Conflict(
-                ConflictCode.DOCKER_MTU_FLAG,
-                "docker",
-                f"dockerd is started with {_FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
-                f"{narrow.mtu}",
-                f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
-            )
-
-
-def notes(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Note]:
-    """Networks that are too large, which only their admin can make anew; and an MTU that cannot be raised yet."""
-    given = recorded_or_current(facts).set_mtu
-    limit = narrow.limit(given)
-    remedy = (
-        f"create the network again; Docker gives it {limit} (with Compose: down, then up)"
-        if docker.major >= _NETWORKS_SINCE
-        else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
-    )
-    for network in docker.networks:
-        if network.driver == "bridge" and network.device != DOCKER_BRIDGE and network.mtu > limit:
-            yield Note(
-                NoteCode.NETWORK_MTU_TOO_LARGE,
-                f"network {network.name}",
-                f"its MTU is {network.mtu}, that of the mesh is {limit}",
-                remedy,
-            )
-    if given is not None and limit < narrow.mtu:
-        yield Note(
-            NoteCode.MTU_KEPT,
-            "mtu",
-            f"docker0 keeps {given}, since the uplink of a host that was not read may be no larger",
-            "dockmesh apply without --limit, once every host can be read",
-        )
-
-
 def _daemon_json(facts: HostFacts) -> str | None:
     file = facts.file(DAEMON_JSON)
     return file.text if file else None
@@ -132,5 +89,5 @@ def _daemon_json(facts: HostFacts) -> str | None:
 
 def _started_with(docker: DockerFacts, path: daemon_json.Path) -> int | None:
     """The MTU that dockerd has by a flag."""
-    said = _FLAGGED.search(docker.flag(_FLAGS[path]) or "")
+    said = _FLAGGED.search(docker.flag(FLAGS[path]) or "")
     return int(said[1]) if said else None

@@ -12,7 +12,7 @@ from dockmesh.core.host_output import parsing
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.state import codec, daemon_json
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, HostState
-from dockmesh.errors import HostErrorCode
+from dockmesh.error_codes import HostErrorCode
 
 _FORMAT = "dockmesh/original/1"
 

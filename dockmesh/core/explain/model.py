@@ -9,7 +9,8 @@ from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.model import Fleet
 from dockmesh.core.text import quoted
 from dockmesh.core.trace.model import Endpoint, parse_endpoint
-from dockmesh.errors import HostFailure, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostFailure, UsageError
 
 Direction = Literal["there", "back"]
 

@@ -19,7 +19,8 @@ from dockmesh.core.facts.settings import PacketSettings, parse_settings
 from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
 from dockmesh.core.state.resources import File, HostState
-from dockmesh.errors import HostError, HostErrorCode, NoDockerError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, NoDockerError
 
 # How `tables` of facts.sh ends where there is no iptables, and where it does not tell all.
 _NO_IPTABLES, _INCOMPATIBLE = 127, 3

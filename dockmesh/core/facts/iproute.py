@@ -9,13 +9,8 @@ from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, memoized, parse_address
+from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Route, route
-
-PROTOCOL = "201"
-
-
-METRIC = 4201
-
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
 
@@ -41,7 +36,7 @@ class KernelRoute:
     @property
     def owned(self) -> bool:
         """Whether it bears dockmesh's mark: the protocol number and the metric."""
-        return self.protocol == PROTOCOL and self.metric == METRIC
+        return self.protocol == ROUTE_PROTOCOL and self.metric == ROUTE_METRIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ from dockmesh.core.state.resources import (
     Unit,
     nft_family_name,
 )
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError
 
 _FILE_BYTES = 1 << 20
 # What has a line for every peer.

@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import METRIC, PROTOCOL, KernelRoute
+from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.docker_restart import after_restart
 from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.model import Host
-from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.netfilter.flow import address_range
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset, build_ruleset, with_chain, without_chain
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
@@ -93,7 +93,7 @@ def _of_docker0(route: KernelRoute) -> bool:
 
 
 def _owned(route: Route) -> KernelRoute:
-    return KernelRoute(route.prefix, route.next_hop, route.device, PROTOCOL, METRIC)
+    return KernelRoute(route.prefix, route.next_hop, route.device, ROUTE_PROTOCOL, ROUTE_METRIC)
 
 
 def _roads(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:

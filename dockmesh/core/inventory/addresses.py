@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address
 from typing import Final
 
 from dockmesh.core.text import quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 WIDEST: Final = 8
 NARROWEST: Final = 30

@@ -5,7 +5,8 @@ from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import Final
 
 from dockmesh.core.text import quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 WIDEST: Final = 16
 # Docker's IPAM gives each container an address of its own choice out of the last sixteen bits.

@@ -6,7 +6,8 @@ from typing import Final, cast
 
 from dockmesh.core.inventory.yaml_document import Document, Mapping, Position
 from dockmesh.core.inventory.yaml_reader import BREAK, BYTE_ORDER_MARK
-from dockmesh.errors import InventoryError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InventoryError
 
 _AFTER: Final = ("underlay", "address")
 

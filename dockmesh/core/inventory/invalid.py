@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.yaml_document import Path
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {"mesh": MeshKeys, "connection": ConnectionKeys}
 _LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}

@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 from dockmesh.core.inventory import addresses, addresses6, scalars
 from dockmesh.core.model import Allow
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 _T = TypeVar("_T")
 _STRING: Final = {"type": "string"}

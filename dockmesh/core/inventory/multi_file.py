@@ -5,7 +5,8 @@ from typing import Any
 
 from dockmesh.core.inventory.schema import InventoryKeys
 from dockmesh.core.inventory.yaml_document import Document, Path
-from dockmesh.errors import Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import Problem
 
 _SECTIONS = ("mesh", "connection")
 

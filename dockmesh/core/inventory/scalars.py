@@ -10,7 +10,8 @@ from typing import Final, Literal
 from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
 from dockmesh.core.model import Allow
 from dockmesh.core.text import quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 NAME: Final = "[a-z0-9][a-z0-9.-]{0,62}"
 TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"

@@ -5,7 +5,8 @@ from fnmatch import fnmatchcase
 
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 _TAG = "tag:"
 

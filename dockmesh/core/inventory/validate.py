@@ -11,7 +11,8 @@ from dockmesh.core.inventory.overlap import nested_blocks
 from dockmesh.core.inventory.schema import HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.yaml_document import Path
 from dockmesh.core.text import listed
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 
 def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Invalid]:

@@ -7,7 +7,7 @@ from yaml import events as ev
 
 from dockmesh.core.inventory.yaml_document import Mapping, Position, Sequence, Value
 from dockmesh.core.text import quoted
-from dockmesh.errors import ProblemCode
+from dockmesh.error_codes import ProblemCode
 
 DEPTH: Final = 32
 UNFOLDED: Final = 500_000

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dockmesh.core.text import one_line
-from dockmesh.errors import Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import Problem
 
 Position: TypeAlias = tuple[int, int]
 Path: TypeAlias = tuple[str | int, ...]

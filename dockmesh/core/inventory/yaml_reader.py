@@ -14,7 +14,8 @@ from yaml.events import Event
 
 from dockmesh.core.inventory.yaml_compose import INVENTORY, Composer, StopError
 from dockmesh.core.inventory.yaml_document import Document, Position
-from dockmesh.errors import InventoryError, Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InventoryError, Problem
 
 BYTE_ORDER_MARK: Final = "\ufeff"
 BREAK: Final = re.compile("\r\n|\r|\n")

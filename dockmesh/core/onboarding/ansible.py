@@ -4,7 +4,8 @@ import re
 
 from dockmesh.core.onboarding import ansible_groups, ansible_ini, ansible_yaml
 from dockmesh.core.onboarding.candidates import Candidate
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 _YAML = (".yml", ".yaml", ".json")
 # A file without a name that tells: its first line that is no comment is a mapping's.

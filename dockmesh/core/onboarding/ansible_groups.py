@@ -12,7 +12,8 @@ from typing import Final
 from dockmesh.core.inventory import scalars
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value, host_name, parse_value
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, InventoryError, Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError, InventoryError, Problem
 
 ALL: Final = "all"
 UNGROUPED: Final = "ungrouped"

@@ -8,7 +8,8 @@ from dockmesh.core.onboarding.ansible_groups import ALL, UNGROUPED, Inventory, V
 from dockmesh.core.onboarding.ansible_ranges import expand
 from dockmesh.core.onboarding.candidates import SourceLocation
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 _SECTION = re.compile(r"\[(?P<group>[^:\]\s]+)(?::(?P<kind>\w+))?\]\s*(?:[#;].*)?")
 _HOST = re.compile(r"(?P<pattern>(?:\[[^\]]*\]|[^:\[\]])+)(?::(?P<port>[0-9]+))?")

@@ -7,7 +7,8 @@ from string import ascii_letters
 from typing import Final
 
 from dockmesh.core.text import quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 MOST: Final = 10_000
 _RANGE = re.compile(r"\[([^\[\]]*)\]")

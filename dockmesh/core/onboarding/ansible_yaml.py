@@ -9,7 +9,8 @@ from dockmesh.core.onboarding.ansible_groups import Group, Inventory, Variable, 
 from dockmesh.core.onboarding.ansible_ranges import expand
 from dockmesh.core.onboarding.candidates import SourceLocation
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import InvalidValueError, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError
 
 _KEYS: Final = ("hosts", "children", "vars")
 _EXPECTED: Final = "an Ansible inventory is a mapping of groups, as in all: {hosts: {web1: }}"

@@ -7,7 +7,8 @@ from typing import Final
 
 from dockmesh.core.inventory import scalars
 from dockmesh.core.text import one_line, quoted
-from dockmesh.errors import InvalidValueError, Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InvalidValueError, Problem
 
 Value = str | int
 _PORTS: Final = (1, 65535)

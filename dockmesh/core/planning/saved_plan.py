@@ -10,7 +10,8 @@ from hashlib import sha256
 from typing import Any
 
 from dockmesh.core.templates import Templates
-from dockmesh.errors import StaleReason, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import StaleReason, UsageError
 
 _FORMAT = "dockmesh/plan/1"
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from dockmesh.core.addresses import IPV4, Family, Interface, Network
-from dockmesh.core.facts.iproute import METRIC, parse_address_line
+from dockmesh.core.facts.iproute import parse_address_line
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Host
-from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC
 
 # What of the script that looks for targets says how far the host has joined, and where it is.
-SCRIPT = f"whereabouts {METRIC}"
+SCRIPT = f"whereabouts {ROUTE_METRIC}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from hashlib import shake_256
 from dockmesh.core.inventory.selection import select
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import quoted
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 # From one host to another one, or to itself.
 Pair = tuple[str, str]

@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from dockmesh.core.results.model import Result
 from dockmesh.core.text import one_line, quoted
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 _SHOWN = 3
 _LONGEST = 150

@@ -6,13 +6,13 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
+from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.host_output import parsing
 from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
     File,
-    FirewallMark,
     Forwarding,
     HostState,
     NftAdmission,
@@ -23,7 +23,7 @@ from dockmesh.core.state.resources import (
     Unit,
     route,
 )
-from dockmesh.errors import HostErrorCode
+from dockmesh.error_codes import HostErrorCode
 
 _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}

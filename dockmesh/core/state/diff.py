@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dockmesh.core.addresses import IPV4
-from dockmesh.core.desired.routing import by_prefix
+from dockmesh.core.addresses import IPV4, sort_key
 from dockmesh.core.names import ORIGINAL_JSON
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import DockerNetworking, Forwarding, HostState, Resource, Route, key_of, keyed
@@ -119,7 +118,7 @@ def _in_their_place(rest: Sequence[Change], routes: SharedSequence[Change]) -> S
 
 def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
     if isinstance(change.resource, Route):
-        return _ROUTES[0], by_prefix(change.resource)
+        return _ROUTES[0], sort_key(change.resource.prefix)
     kind, key = key_of(change.resource)
     # What the host was found with is on record before daemon.json changes, and until all else is as it was found.
     if key == ORIGINAL_JSON:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Network, memoized
+from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.shared import SharedSequence
 
 
@@ -99,17 +100,6 @@ class Pool:
 
 # What Docker gives docker0 unless it is told otherwise.
 DEFAULT_MTU = 1500
-
-
-@dataclass(frozen=True, slots=True)
-class FirewallMark:
-    """A firewall mark: a packet bears it if its own is `value` in the bits of `mask`."""
-
-    value: int
-    mask: int
-
-    def __str__(self) -> str:
-        return f"{self.value:#x}/{self.mask:#x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +224,8 @@ def key_of(resource: Resource) -> tuple[str, str]:
 def nft_family_name(family: Family) -> str:
     """What nft calls the family."""
     return "ip" if family == IPV4 else "ip6"
+
+
+def iptables_command(family: Family) -> str:
+    """The command for the tables of a family."""
+    return "iptables" if family == IPV4 else "ip6tables"

@@ -8,7 +8,8 @@ from typing import Literal
 
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.text import did_you_mean, quoted
-from dockmesh.errors import HostFailure, UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import HostFailure, UsageError
 
 CapturePlace = Literal["container", "bridge", "uplink"]
 

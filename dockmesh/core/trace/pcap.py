@@ -29,7 +29,8 @@ from dpkt.pcap import DLT_EN10MB, DLT_LINUX_SLL, DLT_RAW, Reader
 from dpkt.sll import SLL
 
 from dockmesh.core.host_output import parsing
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError
 
 EchoKind = Literal["request", "reply", "error"]
 

@@ -11,7 +11,8 @@ from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Capture, CapturePlace, Endpoint, EndpointAddress, Point, TraceQuery
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError
 
 # One ping of three is shown: the first one may wait for a neighbour to be found, or be lost by chance.
 COUNT = 3

@@ -15,7 +15,8 @@ from pathlib import Path
 from paramiko import SSHConfig
 from paramiko.config import SSHConfigDict
 
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 USER = "~/.ssh/config"
 FILES = (USER, "/etc/ssh/ssh_config")

@@ -9,7 +9,8 @@ from paramiko.ssh_exception import AuthenticationException, BadHostKeyException,
 
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Login
-from dockmesh.errors import HostErrorCode, HostFailure
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure
 from dockmesh.remote.ssh.hostkeys import KnownHostsLine, RevokedHostKeyError, UnknownHostKeyError
 
 _NETWORK = {

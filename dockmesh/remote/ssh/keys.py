@@ -8,7 +8,8 @@ from pathlib import Path
 from paramiko import Agent, PKey, SSHException
 from paramiko.pkey import PublicBlob
 
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 from dockmesh.remote.ssh.secret import Secret
 
 # Asks for the passphrase of what is named; None where nobody is there to tell it.

@@ -5,7 +5,8 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from dockmesh.errors import UsageCode, UsageError
+from dockmesh.error_codes import UsageCode
+from dockmesh.errors import UsageError
 
 _ASKPASS_S = 300
 

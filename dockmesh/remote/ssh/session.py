@@ -13,7 +13,8 @@ from paramiko import BadHostKeyException, Channel, ChannelException, SSHExceptio
 
 from dockmesh.core.host_output import HELD_MARKER, sanitize
 from dockmesh.core.model import Host, Login
-from dockmesh.errors import HostError, HostErrorCode, HostFailure, UnreachableError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
 from dockmesh.remote.ssh.errors import explain

@@ -6,7 +6,8 @@ from typing import Self
 from paramiko import Channel
 
 from dockmesh.core.host_output import sanitize
-from dockmesh.errors import HostError, HostErrorCode
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError
 from dockmesh.remote.ssh.secret import Secret
 
 # sudo's prompt tells, in any language, whether a password is wanted; what is not asked for is never sent.

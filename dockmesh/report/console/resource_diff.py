@@ -5,7 +5,7 @@ from difflib import unified_diff
 
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Resource, SourceNat, Unit
-from dockmesh.report.json_documents import resource_text
+from dockmesh.report.resource_text import resource_text
 
 
 def has_lines(change: Change) -> bool:

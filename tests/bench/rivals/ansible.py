@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dockmesh.core.facts.iproute import METRIC, PROTOCOL
+from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from tests.bench.fleet import Fleet
 from tests.bench.python import INTERPRETER
 from tests.bench.rivals.openssh import write_config
@@ -29,7 +29,7 @@ _READ = """ansible.builtin.command:
 _BATCH = """ansible.builtin.command:
         argv: [ip, -force, -batch, "-"]
         stdin: "{{ lookup('ansible.builtin.file', 'batch/' + inventory_hostname) }}\""""
-_LOOP = f"""ansible.builtin.command: ip route replace {{{{ item }}}} proto {PROTOCOL} metric {METRIC}
+_LOOP = f"""ansible.builtin.command: ip route replace {{{{ item }}}} proto {ROUTE_PROTOCOL} metric {ROUTE_METRIC}
       loop: "{{{{ lookup('ansible.builtin.file', 'routes/' + inventory_hostname).splitlines() }}}}\""""
 
 

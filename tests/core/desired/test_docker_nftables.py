@@ -18,10 +18,12 @@ from dockmesh.core.model import Allow, Fleet
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
-from dockmesh.core.planning.plan import Conflict, HostPlan
+from dockmesh.core.planning.findings import Conflict
+from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.codec import dump_state
 from dockmesh.core.state.diff import difference
+from dockmesh.core.state.nft_table import nft_table
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
@@ -143,7 +145,7 @@ def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> N
     ],
 )
 def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: SourceNat) -> None:
-    for text in (firewall.nft(table), listed(table)):
+    for text in (nft_table(table), listed(table)):
         assert list(parse_nft_table(Section(0, text))) == [table]
 
 

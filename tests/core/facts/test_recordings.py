@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from builders import DATA, GENERATIONS, recorded, shell
 
-from dockmesh.core.planning.transaction import facts_script
+from dockmesh.core.facts.script import facts_script
 from dockmesh.pipeline import TEMPLATES
 
 RECORD_ANEW = "templates/facts.sh has changed: run make record"

@@ -11,7 +11,8 @@ from host_models import read, swapped
 from dockmesh.core.desired.host_state import original_state
 from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact
 from dockmesh.core.netfilter.verdicts import ReasonCode
-from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, plan_host
+from dockmesh.core.planning.findings import Conflict, ConflictCode
+from dockmesh.core.planning.plan import HostPlan, Outcome, plan_host
 from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult
 from dockmesh.core.probes.probe_plan import plan_probes
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from dockmesh.core.inventory import parse
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys
 from dockmesh.core.model import Allow, Fleet, Host, Login, Settings
-from dockmesh.errors import InventoryError, Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InventoryError, Problem
 
 KEYS = [*MeshKeys.model_fields, *HostKeys.model_fields, "mesh", "connection", "hosts", "a", "b", "<<"]
 TYPICAL = [

@@ -8,7 +8,8 @@ from refusals import lacking, places
 
 from dockmesh.core.inventory import yaml_reader
 from dockmesh.core.inventory.yaml_document import Document
-from dockmesh.errors import InventoryError, Problem, ProblemCode
+from dockmesh.error_codes import ProblemCode
+from dockmesh.errors import InventoryError, Problem
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"

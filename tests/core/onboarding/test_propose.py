@@ -14,7 +14,8 @@ from refusals import lacking
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host, Login, Settings
 from dockmesh.core.onboarding.propose import ProposedHost, propose
-from dockmesh.errors import HostError, HostErrorCode, UsageError
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, UsageError
 
 _NETWORK = (
     '["{name}","bridge",{{"com.docker.network.bridge.name":"{device}"}},[{{"Subnet":"{prefix}"}}],"98ed32b737e6"]'

@@ -19,7 +19,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
-from dockmesh.core.planning.plan import Conflict
+from dockmesh.core.planning.findings import Conflict
 from dockmesh.core.probes.join_state import JoinState, not_joined_reason
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state import daemon_json

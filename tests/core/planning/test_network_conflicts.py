@@ -16,7 +16,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
-from dockmesh.core.planning.plan import Conflict, ConflictCode, NoteCode
+from dockmesh.core.planning.findings import Conflict, ConflictCode, NoteCode
 from dockmesh.core.state.resources import DockerNetworking, HostState
 
 FRESH = "trixie_fresh"

@@ -10,7 +10,8 @@ from strategies import RESOURCES, STATES
 
 from dockmesh.core.addresses import sort_key
 from dockmesh.core.names import REASSERT_SCRIPT
-from dockmesh.core.planning.plan import Conflict, ConflictCode, HostPlan, Outcome, Plan, plan_host, restarts_docker
+from dockmesh.core.planning.findings import Conflict, ConflictCode
+from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host, restarts_docker
 from dockmesh.core.state.diff import Change, difference, not_applied
 from dockmesh.core.state.resources import (
     DockerNetworking,

@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ADMISSIONS, POOLS
 
-from dockmesh.core.desired.firewall import nft
+from dockmesh.core.facts.script import facts_script
 from dockmesh.core.host_output import Section, split
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.planning import transaction
 from dockmesh.core.planning.plan import HostPlan, OutcomeCode
-from dockmesh.core.state import codec
+from dockmesh.core.state import codec, steps
 from dockmesh.core.state.diff import Change, difference, ordered
+from dockmesh.core.state.nft_table import nft_table
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
@@ -113,7 +114,7 @@ def meant(change: Change) -> Call:
             return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
         case SourceNat() as nat:
             ip = "ip" if nat.family == 4 else "ip6"
-            return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft(nat))
+            return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft_table(nat))
         case DockerNetworking() | Forwarding():
             return dockers(change)
         case Chain(table, name, hook, rules, family):
@@ -208,8 +209,8 @@ def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostS
         script_of(HostPlan("h", difference(HostState(), state)), state, run),
         transaction.confirm_script(TEMPLATES, run=run, remember=remember),
         transaction.revert_script(TEMPLATES),
-        transaction.reassert_script(state, TEMPLATES),
-        transaction.facts_script(TEMPLATES, PEERS),
+        steps.reassert_script(state, TEMPLATES),
+        facts_script(TEMPLATES, PEERS),
     )
     for text in texts:
         shell(text, "-n")
@@ -261,17 +262,17 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     found = facts("forky_joined")
-    text = transaction.reassert_script(found.actual, TEMPLATES)
+    text = steps.reassert_script(found.actual, TEMPLATES)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
     assert calls(own, ":") == joined(
         [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
     )
-    assert transaction.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
+    assert steps.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
 
 
 def test_the_reader_asks_for_the_way_to_every_peer() -> None:
-    (told,) = calls(transaction.facts_script(TEMPLATES, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
+    (told,) = calls(facts_script(TEMPLATES, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
     assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
 
 

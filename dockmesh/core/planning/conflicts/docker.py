@@ -6,7 +6,6 @@ from typing import Any
 
 from dockmesh.core import fwmark
 from dockmesh.core.addresses import IPV4, is_inside
-from dockmesh.core.desired import mtu
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
@@ -16,7 +15,8 @@ from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.flow import AddressBits, Flow, host_positions, union
 from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.ipv6 import flag_conflict
-from dockmesh.core.planning.plan import Conflict, ConflictCode
+from dockmesh.core.planning.conflicts.mtu import mtu_conflicts
+from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.state import daemon_json
 
 _DIRECT = f'{{"{daemon_json.DIRECT_ROUTING_KEY}": true}}'
@@ -182,4 +182,4 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) 
             "this chain is missing, and Docker's other rules with it",
             "systemctl restart docker",
         )
-    yield from mtu.conflicts(facts, docker, narrow)
+    yield from mtu_conflicts(facts, docker, narrow)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from ipaddress import IPv6Interface
 
 from dockmesh.core.addresses import IPV6
-from dockmesh.core.desired.firewall import iptables_command
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
-from dockmesh.core.planning.plan import Conflict, ConflictCode
+from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.state.daemon_json import BIP6_SINCE, IPV6_KEYS, first_address
-from dockmesh.core.state.resources import FORWARDING
+from dockmesh.core.state.resources import FORWARDING, iptables_command
 
 _ROUTER_ADVERTISEMENT = "ra"
 

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Iterator
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, is_inside
-from dockmesh.core.desired import mtu
 from dockmesh.core.desired.routing import is_on_link, shared_route
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import METRIC, KernelRoute
+from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.model import Fleet, Host, HostNetwork
-from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
-from dockmesh.core.planning.plan import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.conflicts.mtu import mtu_notes
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
 
@@ -67,7 +67,7 @@ def notes(host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Note
                     _remedy(own),
                 )
     if facts.docker:
-        yield from mtu.notes(facts, facts.docker, narrow)
+        yield from mtu_notes(facts, facts.docker, narrow)
 
 
 def _remedy(own: HostNetwork) -> str:
@@ -222,7 +222,7 @@ def _told(route: KernelRoute) -> str:
 
 def _wins(route: KernelRoute, prefix: Network) -> bool:
     if route.prefix == prefix:
-        return route.metric <= METRIC
+        return route.metric <= ROUTE_METRIC
     return is_inside(route.prefix, prefix)
 
 

@@ -1,0 +1,84 @@
+"""What a plan reports beside changes: conflicts, which keep a host from being changed, and notes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConflictCode(StrEnum):
+    """The kinds of conflicts, for scripts: a code keeps its meaning while messages and remedies change."""
+
+    CHANGE_PENDING = "change-pending"
+    UNDERLAY_MISSING = "underlay-missing"
+    NO_PATH_TO_PEER = "no-path-to-peer"
+    UNDERLAY_IS_OWN_ADDRESS = "underlay-is-own-address"
+    NEXT_HOP_OFF_LINK = "next-hop-off-link"
+    PREFIX_OVERLAP = "prefix-overlap"
+    DOCKER_NETWORK_OVERLAP = "docker-network-overlap"
+    OWN_PREFIX_OVERLAP = "own-prefix-overlap"
+    BRIDGE_OVERLAP = "bridge-overlap"
+    FOREIGN_ROUTE_WINS = "foreign-route-wins"
+    INSIDE_FOREIGN_NETWORK = "inside-foreign-network"
+    IP_FORWARD_OFF = "ip-forward-off"
+    IPV6_FORWARDING_OFF = "ipv6-forwarding-off"
+    IPV6_MISSING = "ipv6-missing"
+    IPV6_WITH_NFTABLES = "ipv6-with-nftables"
+    IP6TABLES_MISSING = "ip6tables-missing"
+    BRIDGE6_NOT_FIRST = "bridge6-not-first"
+    ACCEPT_RA_TOO_LOW = "accept-ra-too-low"
+    DOCKER_ROOTLESS = "docker-rootless"
+    DOCKER_SWARM = "docker-swarm"
+    FIREWALL_BACKEND_UNKNOWN = "firewall-backend-unknown"
+    NFT_MISSING = "nft-missing"
+    NETWORK_EXPOSED = "network-exposed"
+    DOCKER_FLAG = "docker-flag"
+    DOCKER_MTU_FLAG = "docker-mtu-flag"
+    DOCKER_CONFIG_FILE = "docker-config-file"
+    DAEMON_JSON_INVALID = "daemon-json-invalid"
+    DAEMON_JSON_BRIDGE = "daemon-json-bridge"
+    DAEMON_JSON_IPTABLES = "daemon-json-iptables"
+    DAEMON_JSON_FWMARK = "daemon-json-fwmark"
+    DAEMON_JSON_DIRECT_ROUTING = "daemon-json-direct-routing"
+    DOCKER_USER_MISSING = "docker-user-missing"
+    FIREWALLD_REJECTS = "firewalld-rejects"
+
+
+class NoteCode(StrEnum):
+    """The kinds of notes, for scripts, as `ConflictCode`."""
+
+    IPTABLES_MISSING = "iptables-missing"
+    FORWARD_POLICY_DROP = "forward-policy-drop"
+    NETWORK_OUTSIDE_PREFIX = "network-outside-prefix"
+    NETWORK_MTU_TOO_LARGE = "network-mtu-too-large"
+    MTU_KEPT = "mtu-kept"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A fact about one thing on a host: `key` names the thing, `remedy` is a command or an action, '' for none."""
+
+    code: ConflictCode | NoteCode
+    key: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.advice}"
+
+    @property
+    def advice(self) -> str:
+        """What follows the key where a person reads it."""
+        return f"{self.message}. Fix: {self.remedy}" if self.remedy else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict(_Finding):
+    """Why a host must not be changed as it is."""
+
+    code: ConflictCode
+
+
+@dataclass(frozen=True, slots=True)
+class Note(_Finding):
+    """What the mesh does not do for a host, although nothing conflicts with a change of it."""
+
+    code: NoteCode

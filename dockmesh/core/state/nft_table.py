@@ -1,0 +1,36 @@
+"""The nft table of dockmesh as text."""
+
+from dockmesh.core.addresses import Network, memoized
+from dockmesh.core.shared import SharedSequence
+from dockmesh.core.state.resources import SourceNat, nft_family_name
+
+
+def nft_table(nat: SourceNat) -> str:
+    """The table for `nft -f`, in the words in which nft lists it.
+
+    Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
+    of either for what is forwarded at 0.
+    """
+    ip = nft_family_name(nat.family)
+    blocks: list[tuple[str, ...]] = []
+    if nat.prefix:
+        peers = (
+            SharedSequence.of(nat.peers).written("nft", lambda network: f", {nft_address(network)}").removeprefix(", ")
+        )
+        blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
+    if nat.marks:
+        blocks += [("chain forward", "type filter hook forward priority -1; policy accept;", *nat.marks)]
+    if nat.prefix:
+        hook = "type nat hook postrouting priority 99; policy accept;"
+        blocks += [("chain source", hook, f"{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr")]
+    return "\n".join((f"table {ip} dockmesh {{", *(_block(*block) for block in blocks), "}", ""))
+
+
+def _block(name: str, *lines: str) -> str:
+    return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
+
+
+@memoized
+def nft_address(network: Network) -> str:
+    """As nft lists it."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)

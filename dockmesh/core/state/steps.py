@@ -1,0 +1,170 @@
+"""Changes as the calls of the shell functions in templates/verbs.sh and transaction.sh that make them.
+
+Every word is quoted; a resource's content is the input of its call, as a here-document.
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from shlex import quote
+
+from dockmesh.core.addresses import IPV4, Family, family_of
+from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
+from dockmesh.core.shared import SharedSequence
+from dockmesh.core.state.diff import Change, as_additions
+from dockmesh.core.state.nft_table import nft_table
+from dockmesh.core.state.resources import (
+    FORWARDING,
+    Chain,
+    DockerNetworking,
+    File,
+    Forwarding,
+    HostState,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+    iptables_command,
+    nft_family_name,
+)
+from dockmesh.core.templates import Templates
+
+# The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
+_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nat ip6|change_routes 6) ")
+_END = "END_OF_INPUT"
+
+
+def reassert_script(state: HostState, texts: Templates) -> str:
+    """What the host runs by itself to put its routes and rules back; it leaves a transaction under way alone.
+
+    Forwarding of IPv6 is Docker's to switch on, at each of its starts.
+    """
+    switches = (each for each in state.of(Forwarding) if each.family == IPV4)
+    wanted: SharedSequence[Resource] = SharedSequence.of(
+        switches, state.of(Chain), state.of(SourceNat), state.of(Route)
+    )
+    calls = (f"{step} || failed=1" for step in shell_steps(as_additions(wanted)))
+    lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
+    return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
+
+
+def restores_ipv6(reassertion: str) -> bool:
+    """Whether a host's reassertion has to do with IPv6."""
+    return _OF_IPV6.search(reassertion) is not None
+
+
+def shell_steps(changes: Sequence[Change]) -> Iterator[str]:
+    """Each step is a call with its input as here-document; routes of a family go in one batch, units are settled."""
+    for what, group in SharedSequence.of(changes).runs("batch", _batch):
+        if isinstance(what, int):
+            yield with_input(f"change_routes {what}", group.written("route", _route))
+            continue
+        yield from map(_step, group)
+        if what is Unit:
+            yield " ".join(("settle_units", *_timers(group)))
+
+
+def _batch(change: Change) -> Family | type[Unit] | None:
+    """What a change is made together with."""
+    match change.resource:
+        case Route(prefix=prefix):
+            return family_of(prefix)
+        case Unit():
+            return Unit
+    return None
+
+
+def _timers(changes: Iterable[Change]) -> Iterator[str]:
+    """Those of the units put that shall run."""
+    units = (change.after for change in changes)
+    return (
+        quote(each.name) for each in units if isinstance(each, Unit) and each.active and each.name.endswith(".timer")
+    )
+
+
+def _step(change: Change) -> str:
+    match change.after or change.before:
+        case File() as file:
+            return _file(change, file)
+        case Chain() as chain:
+            return _chain(change, chain)
+        case SourceNat() as nat:
+            ip = nft_family_name(nat.family)
+            return f"remove_nat {ip}" if change.after is None else with_input(f"put_nat {ip}", nft_table(nat))
+        case DockerNetworking() as bridge:
+            return _bridge(change, bridge)
+        case Unit() as unit:
+            return _unit(change, unit)
+        case Forwarding() as forwarding:
+            return _forwarding(change, forwarding)
+        case resource:
+            raise AssertionError(resource)
+
+
+def _file(change: Change, file: File) -> str:
+    if change.after is None:
+        return f"remove_file {quote(file.path)}"
+    return with_input(f"put_file {quote(file.path)} {quote(file.mode or '644')}", base64_lines(file.text))
+
+
+def _bridge(change: Change, bridge: DockerNetworking) -> str:
+    pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
+    own = (bridge.address, bridge.address6, pools, bridge.mtu)
+    state = " ".join(quote(str(each or "")) for each in (*own, *_admission(change)))
+    if bridge.startup_json is None:
+        return f"restart_docker {state}"
+    return with_input(f"restart_docker_by {state}", base64_lines(bridge.startup_json))
+
+
+def _admission(change: Change) -> Iterator[str]:
+    """What Docker shall let in, in the words of `docker_admits`, if that changes. With iptables, none can be told."""
+    before, after = (
+        side.admission if isinstance(side, DockerNetworking) else None for side in (change.before, change.after)
+    )
+    if before != after:
+        mark = after and after.mark
+        borne = f"0x{mark.value:08x}/0x{mark.mask:08x}" if mark else "none"
+        yield f"{borne} {'yes' if after.direct_routing else 'no'}" if after else "iptables"
+
+
+def _unit(change: Change, unit: Unit) -> str:
+    if change.after is None or not unit.active:
+        return f"remove_unit {quote(unit.name)}"
+    return with_input(f"put_unit {quote(unit.name)}", base64_lines(unit.text))
+
+
+def _chain(change: Change, chain: Chain) -> str:
+    own = f"{iptables_command(chain.family)} {quote(chain.table)} {quote(chain.name)}"
+    if change.after is None:
+        return f"remove_chain {own}"
+    rules = SharedSequence.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
+    # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
+    hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
+    return with_input(f"put_chain {own} {quote(hook)}", rules)
+
+
+def _forwarding(change: Change, forwarding: Forwarding) -> str:
+    """Switched off, it takes the policy along that Docker may have set when it was switched on."""
+    on = forwarding.on and change.after is not None
+    policy = "" if on or forwarding.policy is None else quote(forwarding.policy)
+    command, key = iptables_command(forwarding.family), FORWARDING[forwarding.family]
+    return f"put_forwarding {command} {key} {int(on)} {policy}".rstrip()
+
+
+def _route(change: Change) -> str:
+    route = change.resource
+    assert isinstance(route, Route)  # noqa: S101 (grouped by kind)
+    verb = "del" if change.after is None else "replace"
+    return f"route {verb} {route.ip_route_args} proto {ROUTE_PROTOCOL} metric {ROUTE_METRIC}\n"
+
+
+def base64_lines(text: str) -> str:
+    """The text in base64, in lines of at most 76 characters."""
+    content = b64encode(text.encode()).decode()
+    return "".join(f"{content[at : at + 76]}\n" for at in range(0, len(content), 76))
+
+
+def with_input(call: str, text: str) -> str:
+    """The call with `text` as its standard input."""
+    # Grouped, so that what joins the steps can follow the here-document.
+    return f"{{ {call} <<'{_END}'\n{text}{_END}\n}}"
