@@ -58,15 +58,15 @@ class _Steps:
     def ping(self, host: Host, prepared: Prepared) -> PingResult:
         """Send the probe to the other host."""
         far = _address(self.pair.peer_of(host), prepared)
-        asked = script.probe_script(prepared[host.name].address, far, self.pair.prober.templates)
-        return script.parse_ping(self.pair.run(host, asked, extra_s=script.PROBE_S))
+        text = script.probe_script(prepared[host.name].address, far, self.pair.prober.templates)
+        return script.parse_ping(self.pair.run(host, text, extra_s=script.PROBE_S))
 
     def snapshot(self, host: Host, prepared: Prepared) -> HostSnapshot:
         """Read the counters again, and all other state."""
         peer, own = self.pair.peer_of(host), prepared[host.name]
         far = _address(peer, prepared)
-        asked = script.snapshot_script(host, peer, own.address, far, self.pair.prober.templates)
-        return parse_snapshot(self.pair.run(host, asked), own.before)
+        text = script.snapshot_script(host, peer, own.address, far, self.pair.prober.templates)
+        return parse_snapshot(self.pair.run(host, text), own.before)
 
 
 def _address(host: Host, prepared: Prepared) -> IPv4Address:

@@ -57,17 +57,17 @@ class _Steps:
 
     def begin(self, host: Host, found: Found) -> tuple[Point, ...]:
         """Start the captures of that host, and return when they receive packets."""
-        asked = script.begin_script(self.query, found, host, self.pair.prober.templates)
-        return script.parse_points(host, self.pair.run(host, asked))
+        text = script.begin_script(self.query, found, host, self.pair.prober.templates)
+        return script.parse_points(host, self.pair.run(host, text))
 
     def ping(self, host: Host, found: Found) -> str:
         """Send the pings, and return the output of ping."""
-        asked = script.ping_script(self.query, found, self.pair.prober.templates)
-        return self.pair.run(host, asked, extra_s=script.PING_S)["ping"].text
+        text = script.ping_script(self.query, found, self.pair.prober.templates)
+        return self.pair.run(host, text, extra_s=script.PING_S)["ping"].text
 
     def collect(self, host: Host, found: Found, points: Sequence[Point]) -> tuple[Capture, ...]:
         """Return the captures of that host, and end all that was started there."""
         if host.name not in found:
             return ()
-        asked = script.collect_script(self.query, found[host.name], self.pair.prober.templates)
-        return tuple(script.parse_captures(points, self.pair.run(host, asked)))
+        text = script.collect_script(self.query, found[host.name], self.pair.prober.templates)
+        return tuple(script.parse_captures(points, self.pair.run(host, text)))
