@@ -18,6 +18,7 @@ from dockmesh.core.facts.owned import chain_policy, file_text, parse_owned
 from dockmesh.core.facts.settings import PacketSettings, parse_settings
 from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state.resources import File, HostState
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, NoDockerError
@@ -57,6 +58,12 @@ class HostFacts:
     def docker_uses_nftables(self) -> bool:
         """Whether the host's Docker writes its rules with nftables itself."""
         return self.docker is not None and self.docker.uses_nftables
+
+    @property
+    def daemon_json(self) -> str | None:
+        """The text of daemon.json; None where the host has no such file, or no Docker."""
+        file = self.file(DAEMON_JSON)
+        return file.text if file else None
 
     def file(self, path: str) -> File | None:
         """The file at `path` among those dockmesh reads, None where the host has none."""

@@ -90,6 +90,13 @@ def test_a_crowded_host_is_read_to_the_last_route() -> None:
     )
 
 
+def test_daemon_json_is_the_text_of_the_file_or_none() -> None:
+    assert json.loads(facts("crowded", of=HOST3).daemon_json or "")["bip"] == "10.128.32.1/24"
+    fresh = facts("trixie_fresh")
+    assert fresh.docker is not None
+    assert (fresh.file(DAEMON_JSON), fresh.daemon_json) == (None, None)
+
+
 def test_old_iproute2_says_the_same_in_its_own_words() -> None:
     old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
     assert old.actual == new.actual

@@ -97,9 +97,8 @@ def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
 
 def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
-    file = facts.file(DAEMON_JSON)
     if not docker.uses_nftables or daemon_json.same_values(
-        file.text if file else None, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
+        facts.daemon_json, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
     ):
         return
     for network in docker.networks:
@@ -153,9 +152,8 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
 
 
 def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
-    file = facts.file(DAEMON_JSON)
     try:
-        keys = daemon_json.load(file.text if file else None)
+        keys = daemon_json.load(facts.daemon_json)
     except daemon_json.DaemonJsonError as error:
         yield invalid_daemon_json(error)
         return
