@@ -38,11 +38,8 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
     for device, address in host.addresses:
         if not (docker and device == DOCKER_BRIDGE):
             yield UsedNetwork(address.network, f"{address.network} on {device} of {name}")
-    for network in host.docker.networks if host.docker else ():
-        if network.device != DOCKER_BRIDGE:
-            yield from (
-                UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes
-            )
+    for network in host.user_networks:
+        yield from (UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
     for route in host.foreign_routes:
         if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
             yield UsedNetwork(route.prefix, f"{route.prefix}, to which {name} has a route")

@@ -97,6 +97,19 @@ def test_daemon_json_is_the_text_of_the_file_or_none() -> None:
     assert (fresh.file(DAEMON_JSON), fresh.daemon_json) == (None, None)
 
 
+def test_user_networks_exclude_docker0() -> None:
+    found = facts("crowded", of=HOST3)
+    assert found.docker_devices >= {"docker0", "br-8e947a52e27d"}
+    names = {network.name for network in found.user_networks}
+    assert "app" in names
+    assert "bridge" not in names
+
+
+def test_a_host_without_docker_has_no_docker_networks() -> None:
+    found = facts("no_docker", of=host("kvm", "192.168.18.131", docker=False))
+    assert (found.docker_devices, found.user_networks) == ({"docker0"}, ())
+
+
 def test_old_iproute2_says_the_same_in_its_own_words() -> None:
     old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
     assert old.actual == new.actual

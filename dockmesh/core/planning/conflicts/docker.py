@@ -101,9 +101,9 @@ def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Confl
         facts.daemon_json, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
     ):
         return
-    for network in docker.networks:
+    for network in facts.user_networks:
         outside = [each for each in network.prefixes if host.prefix and not is_inside(each, host.prefix)]
-        if network.device != DOCKER_BRIDGE and outside:
+        if outside:
             yield Conflict(
                 ConflictCode.NETWORK_EXPOSED,
                 f"network {network.name}",

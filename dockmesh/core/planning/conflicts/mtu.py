@@ -7,7 +7,6 @@ from dockmesh.core.desired.original import recorded_or_current
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 
 
@@ -34,8 +33,8 @@ def mtu_notes(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> 
         if docker.major >= NETWORK_OPTS_SINCE
         else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
     )
-    for network in docker.networks:
-        if network.driver == "bridge" and network.device != DOCKER_BRIDGE and network.mtu > limit:
+    for network in facts.user_networks:
+        if network.driver == "bridge" and network.mtu > limit:
             yield Note(
                 NoteCode.NETWORK_MTU_TOO_LARGE,
                 f"network {network.name}",
