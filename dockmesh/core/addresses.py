@@ -21,6 +21,8 @@ Family = Literal[4, 6]
 IPV4: Final = 4
 IPV6: Final = 6
 FAMILIES: Final[tuple[Family, Family]] = (IPV4, IPV6)
+# The first and the last address of a network, as numbers.
+AddressRange = tuple[int, int]
 # What is of IPv6 bears a 6 in its name, in the inventory's keys and in the sections of a host's answer.
 SUFFIX: Final[Mapping[Family, str]] = {IPV4: "", IPV6: "6"}
 
@@ -40,6 +42,12 @@ def family_of(one: Address | Interface | Network) -> Family:
 def host_network(address: Address) -> Network:
     """The network of one address: a /32 or a /128."""
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
+
+
+def address_range(network: Network) -> AddressRange:
+    """The network as numbers."""
+    first = int(network.network_address)
+    return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
 
 
 def is_inside(inner: Network, outer: Network) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import Network, address_range
 from dockmesh.core.allocation.used_networks import UsedNetwork
 from dockmesh.core.inventory import default_bridge, fleet_of, yaml_reader
 from dockmesh.core.inventory.edit import insert_prefixes
@@ -63,8 +63,9 @@ def free_blocks(pool: IPv4Network, length: int, taken: Iterable[Network]) -> Ite
     `length` is not shorter than the pool's, so that blocks begin at multiples of their size.
     """
     size = 2 ** (32 - length)
-    at, end = int(pool.network_address), int(pool.broadcast_address) + 1
-    for first, last in [*sorted(map(_span, taken)), (end, end)]:
+    at, pool_end = address_range(pool)
+    end = pool_end + 1
+    for first, last in [*sorted(map(address_range, taken)), (end, end)]:
         for start in range(at, min(first, end) - size + 1, size):
             yield IPv4Network((start, length))
         at = max(at, (last // size + 1) * size)
@@ -127,10 +128,6 @@ def _besides(clear_of: Sequence[UsedNetwork]) -> str:
     if not clear_of:
         return ""
     return f"; what the hosts have takes up {listed([each.description for each in clear_of], _NAMED)}"
-
-
-def _span(block: Network) -> tuple[int, int]:
-    return int(block.network_address), int(block.broadcast_address)
 
 
 def _joined(host: Host, prefix: IPv4Network | None) -> Host:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
+from dockmesh.core.addresses import AddressRange
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.facts.links import Link
 from dockmesh.core.facts.settings import InterfaceSysctls
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.firewalld import FirewalldRuleset
-from dockmesh.core.netfilter.flow import AddressRange
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 from dockmesh.core.netfilter.verdicts import Reason
 from dockmesh.core.state.resources import SourceNat

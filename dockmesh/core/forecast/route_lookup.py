@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dockmesh.core.addresses import AddressRange, address_range
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.flow import AddressBits, AddressRange, Role, address_range
+from dockmesh.core.netfilter.flow import AddressBits, Role
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 
 # The interface and the source that the host's own packets leave by; addresses as numbers.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import Network, address_range
 
 
 def nested_blocks(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
@@ -11,11 +11,12 @@ def nested_blocks(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
     All are distinct and of one family. Two CIDR blocks are apart or one holds the other, so that in order of address
     the blocks around the current one form a stack, never higher than there are lengths.
     """
-    first = [int(block.network_address) for block in blocks]
+    ranges = [address_range(block) for block in blocks]
     around: list[tuple[int, int]] = []
-    for index in sorted(range(len(blocks)), key=lambda i: (first[i], blocks[i].prefixlen)):
-        while around and around[-1][0] < first[index]:
+    for index in sorted(range(len(blocks)), key=lambda at: (ranges[at][0], blocks[at].prefixlen)):
+        first, last = ranges[index]
+        while around and around[-1][0] < first:
             around.pop()
         for _, outer in around:
             yield outer, index
-        around.append((first[index] + blocks[index].num_addresses - 1, index))
+        around.append((last, index))

@@ -13,8 +13,9 @@ from ipaddress import IPv4Network
 from shlex import quote
 from typing import Literal
 
+from dockmesh.core.addresses import address_range
 from dockmesh.core.host_output import printable
-from dockmesh.core.netfilter.flow import Flow, address_range
+from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_tables import MOST_STEPS
 
 Hook = Literal["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]

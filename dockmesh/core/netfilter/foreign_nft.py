@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from dockmesh.core.netfilter.flow import AddressBits, address_range, union
+from dockmesh.core.addresses import address_range
+from dockmesh.core.netfilter.flow import AddressBits, union
 
 _ABOUT = re.compile(r"\bip [sd]addr ([\d./]+) ")
 _PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")

@@ -8,7 +8,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain, groupby
 
-from dockmesh.core.netfilter.flow import AddressRange, Flow, address_range, merge_ranges
+from dockmesh.core.addresses import AddressRange, address_range
+from dockmesh.core.netfilter.flow import Flow, merge_ranges
 from dockmesh.core.netfilter.iptables_save import interface_matches
 
 # dockmesh's own rules are the same on every host but for its own.

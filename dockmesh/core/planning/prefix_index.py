@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dockmesh.core.addresses import Family, Network, family_of
+from dockmesh.core.addresses import Family, Network, address_range, family_of
 from dockmesh.core.model import Fleet
 
 
@@ -33,7 +33,7 @@ class PrefixIndex:
     def _places(self, network: Network) -> Iterator[int]:
         """Where in the fleet are the hosts with those prefixes, of which, in a valid inventory, no two overlap."""
         starts, rows = self._in_order(family_of(network))
-        first, last = int(network.network_address), int(network.broadcast_address)
+        first, last = address_range(network)
         before = bisect_left(starts, first)
         for _start, end, place in rows[max(0, before - 1) : bisect_right(starts, last)]:
             if end >= first:
@@ -45,7 +45,7 @@ class PrefixIndex:
         if ("prefixes", family) not in made:
             stacks = ((place, host.network(family)) for place, host in enumerate(self.fleet.hosts))
             prefixes = ((place, stack.prefix) for place, stack in stacks if stack and stack.prefix)
-            rows = sorted((int(each.network_address), int(each.broadcast_address), place) for place, each in prefixes)
+            rows = sorted((*address_range(each), place) for place, each in prefixes)
             made["prefixes", family] = [start for start, _end, _place in rows], rows
         found: tuple[list[int], list[tuple[int, int, int]]] = made["prefixes", family]
         return found
