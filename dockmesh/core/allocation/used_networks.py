@@ -9,8 +9,6 @@ from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.model import Fleet
 from dockmesh.core.names import DOCKER_BRIDGE
 
-_HALF_DEFAULT = 1
-
 
 @dataclass(frozen=True, slots=True)
 class UsedNetwork:
@@ -47,5 +45,4 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
 
 def leads_out(route: KernelRoute, pool: Network) -> bool:
     """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
-    on_link = route.device is not None and route.next_hop is None
-    return route.prefix.prefixlen <= _HALF_DEFAULT or (is_inside(pool, route.prefix) and not on_link)
+    return route.is_default or (is_inside(pool, route.prefix) and not route.on_link)

@@ -13,8 +13,8 @@ from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Route, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
-
-
+# OpenVPN's redirect-gateway and its like replace the default route by 0.0.0.0/1 and 128.0.0.0/1.
+_HALF_DEFAULT = 1
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 
 
@@ -37,6 +37,16 @@ class KernelRoute:
     def owned(self) -> bool:
         """Whether it bears dockmesh's mark: the protocol number and the metric."""
         return self.protocol == ROUTE_PROTOCOL and self.metric == ROUTE_METRIC
+
+    @property
+    def on_link(self) -> bool:
+        """Whether its destinations are reached directly through its interface."""
+        return self.device is not None and self.next_hop is None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is a default route, or half of one: any more specific route takes precedence."""
+        return self.prefix.prefixlen <= _HALF_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def _sort(found: RouteLookup, name: str, road: RouteEntry, hosts: tuple[int, int
 
 
 def _wrong(name: str, route: KernelRoute) -> Reason:
-    if route.device == DOCKER_BRIDGE and route.next_hop is None:
+    if route.device == DOCKER_BRIDGE and route.on_link:
         return inside_bridge(name)
     how = f"via {route.next_hop}" if route.next_hop else f"dev {route.device}" if route.device else route.kind
     return Reason(ReasonCode.OTHER_ROUTE, f"{name} sends it by another route: {route.prefix} {how}")

@@ -12,7 +12,7 @@ from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.desired.firewall import source_nat
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.facts.host_facts import parse_facts
-from dockmesh.core.facts.iproute import KernelRoute, PeerRoute
+from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_kernel_route
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
@@ -108,6 +108,22 @@ def test_user_networks_exclude_docker0() -> None:
 def test_a_host_without_docker_has_no_docker_networks() -> None:
     found = facts("no_docker", of=host("kvm", "192.168.18.131", docker=False))
     assert (found.docker_devices, found.user_networks) == ({"docker0"}, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "default", "on_link"),
+    [
+        ("default via 192.168.18.1 dev eth0", True, False),
+        ("0.0.0.0/1 via 10.8.0.5 dev tun0", True, False),
+        ("128.0.0.0/1 dev tun0", True, True),
+        ("64.0.0.0/2 dev tun0", False, True),
+        ("10.9.0.0/24 dev br0", False, True),
+        ("blackhole 10.9.0.0/24", False, False),
+    ],
+)
+def test_a_route_is_default_or_on_link(line: str, default: bool, on_link: bool) -> None:
+    found = parse_kernel_route(line)
+    assert (found.is_default, found.on_link) == (default, on_link)
 
 
 def test_old_iproute2_says_the_same_in_its_own_words() -> None:

@@ -17,9 +17,6 @@ from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCo
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
 
-# OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
-_HALF_DEFAULT = 1
-
 
 def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
     """Every conflict of `host`, in a stable order."""
@@ -186,9 +183,7 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
 
     A default route, or half of one, takes nothing from the mesh, and has no addresses that it could take.
     """
-    routes = [
-        each for each in facts.foreign_routes if each.protocol != "kernel" and each.prefix.prefixlen > _HALF_DEFAULT
-    ]
+    routes = [each for each in facts.foreign_routes if each.protocol != "kernel" and not each.is_default]
     for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
         for route in routes:
             if _wins(route, prefix):
@@ -225,4 +220,4 @@ def _wins(route: KernelRoute, prefix: Network) -> bool:
 
 def _loses(route: KernelRoute, prefix: Network) -> bool:
     """Whether the mesh would take addresses that the host has on-link."""
-    return route.device is not None and route.next_hop is None and is_inside(prefix, route.prefix)
+    return route.on_link and is_inside(prefix, route.prefix)
