@@ -13,6 +13,7 @@ from dockmesh.cli.atomic_write import write_atomic
 from dockmesh.cli.init_sources import addresses_of, candidates
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, without_inventory
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.inventory import addresses, parse
 from dockmesh.core.inventory.invalid import check_schema
@@ -157,7 +158,9 @@ def _settings(pool: str) -> Settings:
         network = addresses.pool(pool)
     except InvalidValueError as why:
         raise InventoryError([SourceLocation("--pool").problem(why.code, str(why))]) from why
-    return Settings(pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.NARROWEST)))
+    return Settings(
+        pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.RULES[IPV4].narrowest))
+    )
 
 
 def _connection(given: tuple[str, ...]) -> dict[str, Value]:

@@ -7,7 +7,8 @@ import re
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
+from dockmesh.core.addresses import IPV4
+from dockmesh.core.inventory import addresses
 from dockmesh.core.model import Allow
 from dockmesh.core.text import quoted
 from dockmesh.error_codes import ProblemCode
@@ -71,9 +72,9 @@ def netns(text: str) -> str:
 def address(text: str) -> IPv4Address | str:
     """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
     parse_word(text)
-    refuse_ipv6(text)
+    addresses.refuse_ipv6(text)
     if re.fullmatch("[0-9.]+", text):
-        return ipv4(text)
+        return IPv4Address(addresses.address(text, IPV4))
     if re.fullmatch(ADDRESS, text):
         return text
     hint = "; write user and port as keys of their own" if re.search("[@:]", text) else ""

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import IPV4, Network
 from dockmesh.core.allocation.prefixes import allocate, with_prefixes
 from dockmesh.core.allocation.used_networks import leads_out, used_networks
 from dockmesh.core.facts.host_facts import HostFacts
@@ -199,10 +199,11 @@ def _block(facts: HostFacts, bridge: IPv4Interface) -> IPv4Network | None:
     whole = list(collapse_addresses([bridge.network, *bases]))
     block = whole[0] if len(whole) == 1 else bridge.network
     try:
-        addresses.bridge(str(bridge))
-        return addresses.prefix(str(block))
+        addresses.bridge(str(bridge), IPV4)
+        addresses.prefix(str(block), IPV4)
     except ValueError:
         return None
+    return block
 
 
 def _docker0(facts: HostFacts) -> IPv4Interface | None:
