@@ -12,8 +12,8 @@ from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.firewalld import Hook, rejections
 from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Flow, Role, merge_ranges
-from dockmesh.core.netfilter.foreign_nft import hosts_named
 from dockmesh.core.netfilter.iptables_tables import filter_packets, masqueraded_hosts
+from dockmesh.core.netfilter.nft_ruleset import hosts_named
 from dockmesh.core.netfilter.verdicts import EgressResult, PacketVerdicts, Reason, ReasonCode
 
 
