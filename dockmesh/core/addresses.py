@@ -56,6 +56,12 @@ def is_inside(inner: Network, outer: Network) -> bool:
 
 
 @memoized
+def short_text(network: Network) -> str:
+    """The network as nft and ipset list it: that of one address without its length."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+@memoized
 def interned(network: Network) -> Network:
     """One object for all that are equal: two of one are compared at a glance."""
     return network

@@ -21,7 +21,7 @@ from sys import intern
 from typing import Any, Literal
 
 from dockmesh.core import fwmark
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, sort_key
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, short_text, sort_key
 from dockmesh.core.desired.routing import shared_route
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoutes
@@ -30,7 +30,6 @@ from dockmesh.core.model import Allow, Host
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
 from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state.nft_table import nft_address
 from dockmesh.core.state.resources import Chain, SourceNat, iptables_command
 
 RuleMatch = Allow | Literal["icmp", "replies", "unpublished"] | None
@@ -246,7 +245,7 @@ def _marking(rule: PeerRule, admitting: FirewallMark) -> str:
     """The rule as nft prints it, what is accepted being marked."""
     of = _admitted(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
     verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
-    return f'iifname "{rule.device}" ip saddr {nft_address(rule.source)}{of} counter {verdict}'
+    return f'iifname "{rule.device}" ip saddr {short_text(rule.source)}{of} counter {verdict}'
 
 
 def _admitted(allow: Allow) -> str:
