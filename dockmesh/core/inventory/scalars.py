@@ -32,8 +32,13 @@ def name(text: str) -> str:
     raise InvalidValueError(
         ProblemCode.BAD_NAME,
         f"{quoted(text)} is not a name: 1 to 63 of a-z, 0-9, '.' and '-', the first a letter or a digit"
-        + _suggestion(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")[:63], text),
+        + _suggestion(as_name(text)[:63], text),
     )
+
+
+def as_name(text: str) -> str:
+    """`text` in the characters of a name; empty where none of its own is one."""
+    return re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")
 
 
 def tag(text: str) -> str:
