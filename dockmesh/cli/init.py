@@ -22,6 +22,7 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
 from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
 from dockmesh.core.onboarding.render import SCHEMA, render_inventory
+from dockmesh.core.text import indented
 from dockmesh.error_codes import HostErrorCode, UsageCode
 from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
@@ -87,9 +88,9 @@ def init(
     proposed = _proposed(options, found, given, settings, probe=probe)
     lost = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
-        told = "".join(f"\n  {each.name}: {each.why}" for each in proposed)
+        reasons = indented(f"{each.name}: {each.why}" for each in proposed)
         raise HostError(
-            f"no host is left to begin with, and nothing was written:{told}", code=HostErrorCode.NO_HOST_LEFT
+            f"no host is left to begin with, and nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT
         )
     text = render_inventory(found, proposed, settings, given)
     parse(text, file=str(out))

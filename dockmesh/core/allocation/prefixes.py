@@ -11,7 +11,7 @@ from dockmesh.core.inventory.edit import insert_prefixes
 from dockmesh.core.inventory.multi_file import document_with
 from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.text import listed
+from dockmesh.core.text import indented, listed
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import InventoryError, UsageError
 
@@ -135,9 +135,8 @@ def _joined(host: Host, prefix: IPv4Network | None) -> Host:
 
 
 def _unfit(named: str, reasons: Iterable[str]) -> UsageError:
-    told = "".join(f"\n  {reason}" for reason in reasons)
     return UsageError(
-        f"{named} stays as it is, for with the prefixes in it{told}\n"
+        f"{named} stays as it is, for with the prefixes in it{indented(reasons)}\n"
         "Edit it by hand; allocate without --write shows the prefixes.",
         code=UsageCode.CANNOT_INSERT,
     )
