@@ -4,6 +4,7 @@ Text output is read, not JSON: it is the same from iproute2 3 to 6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
@@ -168,6 +169,13 @@ def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
 def _way(device: str, next_hop: Address | None, *, local: bool) -> PeerRoute:
     """One object for each way there is."""
     return PeerRoute(device, next_hop, local)
+
+
+def readable_addresses(lines: Iterable[str]) -> Iterator[tuple[str, Interface]]:
+    """The interfaces and addresses of such lines; a line that is unreadable is passed over."""
+    for line in lines:
+        with suppress(ValueError):
+            yield parse_address_line(line)
 
 
 def parse_address_line(line: str) -> tuple[str, Interface]:
