@@ -171,6 +171,11 @@ def _way(device: str, next_hop: Address | None, *, local: bool) -> PeerRoute:
     return PeerRoute(device, next_hop, local)
 
 
+def device_with(addresses: Iterable[tuple[str, Interface]], address: Address) -> str | None:
+    """The interface that has an address; None where none has."""
+    return next((device for device, own in addresses if own.ip == address), None)
+
+
 def readable_addresses(lines: Iterable[str]) -> Iterator[tuple[str, Interface]]:
     """The interfaces and addresses of such lines; a line that is unreadable is passed over."""
     for line in lines:

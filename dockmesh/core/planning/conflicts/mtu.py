@@ -7,6 +7,7 @@ from dockmesh.core.desired.original import recorded_or_current
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.planning.conflicts.docker_flags import flag_remedy
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 
 
@@ -20,7 +21,7 @@ def mtu_conflicts(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink)
                 "docker",
                 f"dockerd is started with {FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
                 f"{narrow.mtu}",
-                f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
+                flag_remedy(docker),
             )
 
 
