@@ -92,7 +92,7 @@ def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> Non
         ("10.128.0.0/16", "10.128.0.0/20", [(None, None, "pool-exhausted")]),
         ("[web]", "[web]\n    prot: 22", [(6, 5, "unknown-key")]),
         ("docker: false", "docker: 7, tags: 8", [(6, 39, "not-a-boolean"), (6, 48, "wrong-type")]),
-        ("hosts:", "hosts: [", [(4, 12, "syntax")]),
+        ("hosts:", "hosts: [", [(2, 8, "syntax")]),
     ],
 )
 def test_what_cannot_be_allocated_is_told_and_nothing_is_written(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import yaml
+from yaml import tokens
 from yaml.events import Event
 
 from dockmesh.core.inventory.yaml_compose import INVENTORY, Composer, StopError
@@ -22,6 +23,7 @@ BREAK: Final = re.compile("\r\n|\r|\n")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What YAML allows, less the marks and separators that editors do not show and count lines by differently.
 _UNFIT: Final = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_CLOSING: Final = {"{": "}", "[": "]", '"': '"', "'": "'"}
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 
 
@@ -57,6 +59,8 @@ def _events(text: str) -> Iterator[Event]:
 
 def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
     lines = BREAK.split(text)
+    if unclosed := _unclosed(error, text, lines):
+        return unclosed
     at = error.problem_mark or error.context_mark
     line, column = (at.line, at.column) if at and at.line < len(lines) else (len(lines) - 1, len(lines[-1]))
     problem = error.problem or "it cannot be read"
@@ -64,6 +68,30 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
         return StopError((line + 1, column + 1), ProblemCode.TAB, "a tab cannot indent YAML; use spaces")
     context = f" {error.context}" if error.context else ""
     return StopError((line + 1, column + 1), ProblemCode.SYNTAX, f"not valid YAML: {problem}{context}")
+
+
+def _unclosed(error: yaml.MarkedYAMLError, text: str, lines: list[str]) -> StopError | None:
+    """The fault of a brace, bracket or quote without its end, at its start; the parser notices it lines later."""
+    start, noticed = error.context_mark, error.problem_mark
+    if start is None or noticed is None or noticed.line == start.line:
+        return None
+    opening = lines[start.line][start.column : start.column + 1]
+    if opening not in _CLOSING or (opening in "{[" and _is_balanced(text)):
+        return None
+    why = f"not valid YAML: this {opening} is not closed. Fix: add the closing {_CLOSING[opening]}"
+    return StopError((start.line + 1, start.column + 1), ProblemCode.SYNTAX, why)
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether as many braces and brackets end as start, outside of quotes and comments."""
+    depth = 0
+    try:
+        for token in yaml.scan(text, Loader=_LOADER):
+            depth += isinstance(token, tokens.FlowMappingStartToken | tokens.FlowSequenceStartToken)
+            depth -= isinstance(token, tokens.FlowMappingEndToken | tokens.FlowSequenceEndToken)
+    except yaml.YAMLError:
+        return False
+    return depth == 0
 
 
 def _refuse_unfit_characters(text: str) -> None:
