@@ -77,7 +77,12 @@ def while_reading_the_banner(cause: Exception) -> SSHException:
             UnknownHostKeyError("192.0.2.1", KEY),
             LOGIN,
             "host-key-unknown",
-            [KEY.fingerprint, "192.0.2.1", "ssh-keyscan 192.0.2.1 >> ~/'.ssh/known_hosts'"],
+            [
+                KEY.fingerprint,
+                "192.0.2.1",
+                "--connection host_key_policy=accept-new",
+                "ssh-keyscan 192.0.2.1 >> ~/'.ssh/known_hosts'",
+            ],
         ),
         (
             UnknownHostKeyError("[192.0.2.1]:2222", KEY),

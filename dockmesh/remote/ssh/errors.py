@@ -164,7 +164,8 @@ def _unknown_key(error: UnknownHostKeyError, login: Login) -> HostFailure:
     renamed = "" if error.name == error.scanned else f"| sed {shlex.quote(f's/^[^ ]*/{error.name}/')} "
     return HostFailure(
         HostErrorCode.HOST_KEY_UNKNOWN,
-        f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. Let host_key_policy: "
-        "accept-new learn it, or compare that on the host (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
+        f"the host key of {error.name} is not known; it showed {error.key.fingerprint}. Fix: set host_key_policy: "
+        "accept-new (for init: --connection host_key_policy=accept-new), or compare the fingerprint on the host "
+        "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
         f"then: ssh-keyscan {port}{shlex.quote(host)} {renamed}>> {file}",
     )
