@@ -1,12 +1,13 @@
 """The consumers of a run's events: the progress display, the script display and the log."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
 
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.options import Options
 from dockmesh.core.events import EventSink, send_to_all
 from dockmesh.error_codes import UsageCode
@@ -18,8 +19,10 @@ from dockmesh.report.scripts import ScriptDisplay
 
 
 @contextmanager
-def open_event_sink(options: Options, *, quiet: bool) -> Iterator[EventSink]:
+def open_event_sink(options: Options, order: Sequence[str], *, quiet: bool) -> Iterator[EventSink]:
     """One sink for all consumers that the options ask for. The displays use stderr, unless the run is `quiet`.
+
+    `order`: the names of the hosts in the order of the inventory.
 
     Raises:
         UsageError: the log cannot be written.
@@ -30,7 +33,7 @@ def open_event_sink(options: Options, *, quiet: bool) -> Iterator[EventSink]:
         sinks: list[EventSink] = [ScriptDisplay(err)] if options.verbose > 1 else []
         if options.log_file is not None:
             sinks.append(stack.enter_context(_open_log(options.log_file)))
-        sinks.append(stack.enter_context(ProgressDisplay(err)))
+        sinks.append(stack.enter_context(ProgressDisplay(err, order)))
         yield send_to_all(*sinks)
 
 
@@ -40,11 +43,12 @@ def _open_log(file: Path) -> Iterator[EventLog]:
         log = EventLog(file, click.get_current_context().info_name or "")
     except OSError as error:
         raise UsageError(
-            f"{file}: {error.strerror or error}: no log can be written there", code=UsageCode.CANNOT_WRITE
+            f"{file}: cannot write the log: {error.strerror or error}. Fix: --log-file with another path",
+            code=UsageCode.CANNOT_WRITE,
         ) from error
     try:
         with log:
             yield log
     finally:
         if log.broken:
-            click.echo(f"{file}: {log.broken}: the log is incomplete", err=True)
+            print_message(f"{file}: the log is incomplete: {log.broken}")

@@ -1,4 +1,4 @@
-"""The way from a call's options to a run over SSH."""
+"""A run over SSH, set up from the options of a command."""
 
 import getpass
 import json
@@ -14,6 +14,7 @@ import click
 from paramiko import SSHException
 
 from dockmesh.cli.event_sinks import open_event_sink
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
@@ -27,7 +28,7 @@ from dockmesh.remote.ssh.keys import Keys
 from dockmesh.remote.ssh.secret import Secret, ask
 from dockmesh.remote.ssh.session import SshTransport
 
-_OFFSETS = 64
+_PROBE_OFFSETS = 64
 
 
 @contextmanager
@@ -40,26 +41,27 @@ def open_run(
     quiet: bool = False,
     unlisted: tuple[Host, ...] = (),
 ) -> Iterator[Pipeline]:
-    """The run that the options describe; its progress goes to stderr unless it shall be `quiet`.
+    """The run that the options describe. It names its inventory and shows its progress on stderr unless `quiet`.
 
-    With `whole`, that fleet is what the inventory means, and --limit leaves no host of it out. `strangers` are in no
-    inventory yet, and know no peers.
+    `fleet_override` replaces the inventory's fleet, and --limit does not apply to it. `unlisted` hosts are in no
+    inventory and have no peers.
 
     Raises:
-        UsageError: the inventory or --limit is wrong; nobody was contacted.
+        UsageError: the inventory or --limit is wrong. No host was contacted.
     """
     fleet = Fleet(Settings()) if unlisted else fleet_override or options.fleet()
-    if options.verbose and not unlisted:
-        click.echo(f"inventory: {options.inventory_name()}", err=True)
     hosts = unlisted or (fleet.hosts if fleet_override else options.hosts(fleet))
+    if not (unlisted or quiet or options.quiet):
+        print_message(f"inventory: {options.inventory_name()}")
     request = _request(options, fleet, hosts, goal, rollout or Rollout())
-    # paramiko reports what it also raises; people see it once, as a host's error.
+    # paramiko logs the errors that it raises. Users see them once, as the error of a host.
     logging.getLogger("paramiko").setLevel(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     configuration = SshConfig()
     password = _password(request.hosts) if options.ask_become_pass else None
     keys = _keys(request.hosts, configuration)
     try:
-        with open_event_sink(options, quiet=quiet) as emit:
+        order = [host.name for host in unlisted or fleet.hosts]
+        with open_event_sink(options, order, quiet=quiet) as emit:
 
             def transport() -> ObservedTransport:
                 ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)
@@ -69,7 +71,7 @@ def open_run(
                 yield pipeline
     finally:
         for name in sorted(configuration.unsupported):
-            click.echo(f"the SSH configuration has {name}, which dockmesh does not know and passed over", err=True)
+            print_message(f"note: the SSH configuration contains {name}, which dockmesh does not support and ignores")
 
 
 def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal, rollout: Rollout) -> RunRequest:
@@ -79,32 +81,33 @@ def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal
         run=f"{getpass.getuser()}@{socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
         goal=goal,
         rollout=rollout,
-        offset=secrets.randbelow(_OFFSETS),
+        offset=secrets.randbelow(_PROBE_OFFSETS),
         forks=options.forks,
         timeout_s=options.timeout_s,
     )
 
 
 def _password(hosts: tuple[Host, ...]) -> Secret | None:
-    """That of sudo, one for all hosts; None where none of them needs it."""
+    """The sudo password, the same for all hosts; None if no host uses sudo."""
     if all(host.login.become == "none" for host in hosts):
         return None
     password = ask("sudo password", "SUDO_ASKPASS", "SSH_ASKPASS")
     if password is None:
         raise UsageError(
-            "--ask-become-pass: there is no terminal to ask on, nor an answer by SUDO_ASKPASS or SSH_ASKPASS",
+            "--ask-become-pass: no terminal to ask on, and no answer from SUDO_ASKPASS or SSH_ASKPASS. "
+            "Fix: run it on a terminal, or set SUDO_ASKPASS",
             code=UsageCode.NO_TERMINAL,
         )
     return password
 
 
 def _keys(hosts: Iterable[Host], configuration: SshConfig) -> Keys:
-    """The keys of the run, with the passphrases of those that need one asked before anything else is shown."""
+    """The keys of the run, unlocked. Passphrases are asked for before progress is shown."""
     keys = Keys()
     try:
         logins = [(host.login, configuration.options(host.login.address)) for host in hosts]
     except (ValueError, KeyError, SSHException):
-        return keys  # an error of each host, which says so
+        return keys  # each host reports this as its own error
     for file in dict.fromkeys(file for login, configured in logins for file in identity_files(login, configured)):
         keys.unlock(file, _passphrase)
     return keys
@@ -115,5 +118,5 @@ def _passphrase(question: str) -> Secret | None:
 
 
 def print_json(result: dict[str, Any]) -> None:
-    """The one document on stdout."""
+    """Print the JSON document of the command on stdout."""
     click.echo(json.dumps(result, indent=2))

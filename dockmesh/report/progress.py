@@ -68,11 +68,14 @@ def _table(busy: Iterable[tuple[str, tuple[float, str, Spinner]]]) -> Table:
 class ProgressDisplay:
     """An event sink that shows the phase and its busy hosts, and nothing between phases. A context manager.
 
+    `order`: the names of the hosts in the order in which a phase names them, that of the inventory.
+
     Safe for threads, as WorkStarted and WorkFinished may come from many. All other events come from one thread.
     """
 
-    def __init__(self, err: Console) -> None:
+    def __init__(self, err: Console, order: Iterable[str] = ()) -> None:
         self._err = err
+        self._order = {host: position for position, host in enumerate(order)}
         self._busy: _Busy = {}
         self._progress = _Bars(
             SpinnerColumn(spinner(err)),
@@ -123,8 +126,8 @@ class ProgressDisplay:
             self._err.print(Text(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s"))
 
     def _hosts(self) -> str:
-        names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]
-        return listed(sorted(names, key=lambda name: not name.endswith(")")), _NAMED)
+        hosts = sorted(self._failed, key=lambda host: (not self._failed[host], self._order.get(host, 0)))
+        return listed([f"{host} (failed)" if self._failed[host] else host for host in hosts], _NAMED)
 
     def __enter__(self) -> Self:
         return self

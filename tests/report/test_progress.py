@@ -12,11 +12,13 @@ from dockmesh.core.events import HostFinished, Phase, PhaseStarted, WorkStarted
 from dockmesh.report.console.terminal import console
 from dockmesh.report.progress import ProgressDisplay
 
+INVENTORY = [f"h{number}" for number in range(1, 13)]
+
 
 def told(phase: Phase, *done: tuple[str, str | None]) -> str:
     """The line of a phase, without its time at the end."""
     stream = StringIO()
-    with ProgressDisplay(console(stream)) as display:
+    with ProgressDisplay(console(stream), order=INVENTORY) as display:
         display(PhaseStarted(phase, len(done)))
         for position, (host, error) in enumerate(done, 1):
             assert stream.getvalue() == ""
@@ -29,12 +31,17 @@ def told(phase: Phase, *done: tuple[str, str | None]) -> str:
 
 def hosts(line: str) -> list[tuple[str, bool]]:
     """The hosts in their order, and whether something is said of each: that it failed."""
-    return [(name, bool(said)) for name, said in re.findall(r"\b(h\d)\b( [^,:]+)?", line)]
+    return [(name, bool(said)) for name, said in re.findall(r"\b(h\d+)\b( [^,:]+)?", line)]
 
 
 def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
     assert hosts(told("change", ("h2", None), ("h1", None))) == [("h1", False), ("h2", False)]
     assert hosts(told("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
+
+
+def test_a_phase_names_its_hosts_in_the_order_of_the_inventory() -> None:
+    line = told("read", ("h10", None), ("h12", "is down"), ("h2", None), ("h3", "is down"))
+    assert hosts(line) == [("h3", True), ("h12", True), ("h2", False), ("h10", False)]
 
 
 def test_each_phase_has_a_name_of_its_own() -> None:
