@@ -1,4 +1,4 @@
-"""The command line: arguments to the pipeline, results to an exit status. The only place that exits."""
+"""The command line: turns arguments into calls of the pipeline, and results into an exit status. Only this exits."""
 
 import gc
 import os
@@ -12,58 +12,64 @@ from typing import Any
 import click
 
 from dockmesh import __version__
+from dockmesh.cli.command_group import CommandGroup
+from dockmesh.cli.messages import print_message, print_usage_error
 from dockmesh.errors import DockmeshError, ExitStatus, UsageError
 
-# Verbs and the modules they live in: a verb's libraries are loaded when it is called, not for --version and --help.
-_VERBS = {
-    "init": ("dockmesh.cli.init", "Write an inventory to begin with, from what knows the hosts already."),
-    "validate": ("dockmesh.cli.validate", "Check the inventory without contacting anyone."),
-    "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that lack one, or write them down."),
-    "plan": ("dockmesh.cli.plan", "Show what apply would change, and why; change nothing."),
+# Each command with its module. --version and --help import none, so that they start fast.
+_COMMANDS = {
+    "init": ("dockmesh.cli.init", "Write a starting inventory from hosts that SSH or Ansible already knows."),
+    "validate": ("dockmesh.cli.validate", "Check the inventory without contacting a host."),
+    "allocate": ("dockmesh.cli.allocate", "Propose prefixes for hosts that have none, or write them."),
+    "plan": ("dockmesh.cli.plan", "Show what apply would change and why."),
     "apply": ("dockmesh.cli.apply", "Join the hosts: plan, ask, change, verify."),
-    "status": ("dockmesh.cli.status", "Probe the mesh and show who reaches whom."),
-    "diff": ("dockmesh.cli.diff", "Compare two results: what was lost since, and what was mended."),
+    "status": ("dockmesh.cli.status", "Probe the mesh and show which hosts reach which."),
+    "diff": ("dockmesh.cli.diff", "Compare two saved results and list what was lost and what recovered."),
     "report": ("dockmesh.cli.report", "Write a saved result as HTML, JUnit, Markdown or Prometheus gauges."),
-    "explain": ("dockmesh.cli.explain", "Walk the way between two hosts; name what breaks it, and the remedy."),
-    "trace": ("dockmesh.cli.trace", "Capture one ping at every hop, there and back."),
-    "rollback": ("dockmesh.cli.apply", "Put each host back to before the last apply that changed it."),
-    "destroy": ("dockmesh.cli.apply", "Take the mesh off the hosts, and leave them as they were found."),
-    "schema": ("dockmesh.cli.schema", "Print the inventory's JSON Schema."),
-    "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
+    "explain": ("dockmesh.cli.explain", "Check the path between two hosts and name the fault and its remedy."),
+    "trace": ("dockmesh.cli.trace", "Capture one ping at every hop, in both directions."),
+    "rollback": ("dockmesh.cli.apply", "Restore each host's state before the last apply that changed it."),
+    "destroy": ("dockmesh.cli.apply", "Remove the mesh from the hosts and restore their original state."),
+    "schema": ("dockmesh.cli.schema", "Print the JSON Schema of the inventory."),
+    "lab": ("dockmesh.cli.lab", "Run real Debian hosts with Docker on this machine to try dockmesh."),
 }
-# Python looks for garbage after every 700; among what is imported there is none.
-_OBJECTS_MADE = 100_000
+# By default, Python collects garbage after every 700 new objects. Imports create many objects and no garbage.
+_GC_THRESHOLD = 100_000
 
 
-class _Verbs(click.Group):
-    """The verbs, each imported when it is needed."""
+class _Commands(CommandGroup):
+    """The commands, each imported when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_VERBS)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _VERBS:
+        if cmd_name not in _COMMANDS:
             return None
-        module, _help = _VERBS[cmd_name]
+        module, _help = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(module), cmd_name)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
-        """The verbs that begin so, none of them imported; and the group's own options."""
-        from click.shell_completion import CompletionItem  # noqa: PLC0415 (nobody else needs it)
+        """The commands that start with `incomplete`, without importing them; or the options of the group itself."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 (only completion needs it)
 
         if incomplete.startswith("-"):
             return click.Command.shell_complete(self, ctx, incomplete)
         return [
-            CompletionItem(verb, help=text) for verb, (_module, text) in _VERBS.items() if verb.startswith(incomplete)
+            CompletionItem(name, help=text)
+            for name, (_module, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
         ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_module, text) in _VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_module, text) in _COMMANDS.items()])
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DOCKMESH"})
+@click.command(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "DOCKMESH"}
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Join Docker hosts into one plain-IP network over SSH: no overlay, no agent, no Kubernetes.
@@ -74,44 +80,44 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    gc.set_threshold(_OBJECTS_MADE)
+    gc.set_threshold(_GC_THRESHOLD)
     try:
         status = _status()
-        # The verdict is printed: Ctrl-C would give another one.
+        # The result is printed, so Ctrl-C must not change the exit status any more.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError):
             stream.flush()
-    # The interpreter would wait for a thread that hangs in a connect, and look for garbage in all it has.
+    # A normal exit would wait for threads that hang in a connect, and collect garbage first.
     os._exit(status)
 
 
 def _status() -> int:
-    _carry_all_names()
+    _escape_unencodable()
     try:
         result = cli.main(prog_name="dockmesh", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return UsageError.exit_status
     except click.ClickException as error:
-        error.show()
+        print_usage_error(error)
         return UsageError.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return ExitStatus.INTERRUPTED
     except DockmeshError as error:
-        click.echo(str(error), err=True)
+        print_message(str(error))
         return error.exit_status
     except BrokenPipeError:
-        # The reader of stdout has gone; Python would say so once more when it flushes at exit.
+        # The reader of stdout is gone. Without this, Python would report it again when it flushes at exit.
         _discard_stdout()
         return ExitStatus.INTERRUPTED
     except OSError as error:
-        # What hosts and files do is said by whoever met it; this is a full disk behind stdout, or the like.
+        # Errors of hosts and files are a DockmeshError by now. This is a full disk behind stdout, or similar.
         _discard_stdout()
-        click.echo(f"dockmesh cannot go on: {error}", err=True)
+        print_message(f"dockmesh cannot continue: {error}")
         return DockmeshError.exit_status
     return result if isinstance(result, int) else 0
 
@@ -120,7 +126,7 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _carry_all_names() -> None:
-    """A file's name that stdout has no characters for is shown escaped, and ends no run."""
+def _escape_unencodable() -> None:
+    """Print characters that stdout cannot encode (in the name of a file, for example) as escapes instead of failing."""
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""`dockmesh lab`: arguments to the lab, its progress to stderr, its answers to stdout."""
+"""lab: start, break and stop real hosts on this machine. Progress goes to stderr, results to stdout."""
 
 import subprocess
 import sys
@@ -12,17 +12,19 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from dockmesh.cli.command_group import CommandGroup
+from dockmesh.cli.messages import print_message
 from dockmesh.errors import LabError
 from dockmesh.lab import faults, host_exec, lifecycle
 from dockmesh.lab.topology import RELEASES
 from dockmesh.report.console.terminal import console, spinner
 
-_NAME = click.option("--name", default="demo", show_default=True, metavar="NAME", help="Which lab.")
+_NAME = click.option("--name", default="demo", show_default=True, metavar="NAME", help="Name of the lab.")
 
 
-@click.group
+@click.group(cls=CommandGroup)
 def lab() -> None:
-    """Real Debian hosts with Docker on this machine, to try dockmesh on (root on Debian).
+    """Run real Debian hosts with Docker on this machine to try dockmesh. Needs root on Debian.
 
     Example: dockmesh lab up
     """
@@ -30,38 +32,37 @@ def lab() -> None:
 
 @lab.command
 @_NAME
-@click.option("--hosts", type=click.IntRange(min=1), default=3, show_default=True, help="How many.")
+@click.option("--hosts", type=click.IntRange(min=1), default=3, show_default=True, help="Number of hosts.")
 @click.option(
     "--light",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Instead, N hosts without Docker: a fleet at little cost.",
+    help="Number of hosts without Docker to start instead; they use few resources.",
 )
 @click.option(
     "--releases",
     default=",".join(RELEASES),
     show_default=True,
     metavar="RELEASE,...",
-    help="Debian releases the hosts cycle through.",
+    help="Debian releases, assigned to the hosts in turn.",
 )
 def up(name: str, hosts: int, light: int | None, releases: str) -> None:
-    """Start the lab and print the path of its inventory.
+    """Start the lab, and print the path of its inventory.
 
     Example: dockmesh lab up --hosts 3
     """
     with _progress() as on_progress:
-        chosen = tuple(releases.split(","))
-        started = lifecycle.up(name, light or hosts, chosen, on_progress, light=light is not None)
-    inside, first = started.topology.fabric, started.topology.hosts[0].underlay.ip
-    called = "dockmesh" if which("dockmesh") else sys.argv[0]
-    click.echo(f"with dockmesh: {called} status -i {started.inventory}", err=True)
-    click.echo(f"by hand, from the controller's namespace: ip netns exec {inside} ping {first}", err=True)
-    click.echo(started.inventory)
+        running = lifecycle.up(name, light or hosts, tuple(releases.split(",")), on_progress, light=light is not None)
+    fabric, first = running.topology.fabric, running.topology.hosts[0].underlay.ip
+    program = "dockmesh" if which("dockmesh") else sys.argv[0]
+    print_message(f"with dockmesh: {program} status -i {running.inventory}")
+    print_message(f"by hand, in the controller's namespace: ip netns exec {fabric} ping {first}")
+    click.echo(running.inventory)
 
 
 @lab.command
 def images() -> None:
-    """Build what hosts boot from, once per release; `up` does so where it is not there yet.
+    """Build the images that hosts boot from, one per release. `lab up` builds missing images itself.
 
     Example: dockmesh lab images
     """
@@ -72,28 +73,28 @@ def images() -> None:
 @lab.command
 @_NAME
 def down(name: str) -> None:
-    """End the lab and remove all of it, whatever state it is in.
+    """Stop the lab and remove everything of it, regardless of its state.
 
     Example: dockmesh lab down --name demo
     """
-    ended = lifecycle.down(name)
-    click.echo(f"lab {name} is down" if ended else f"lab {name} was not up", err=True)
+    stopped = lifecycle.down(name)
+    print_message(f"lab {name} is down" if stopped else f"lab {name} was not up")
 
 
 @lab.command
 @_NAME
 @click.pass_context
 def status(context: click.Context, name: str) -> None:
-    """Print each host, its release, address, state and lasting faults; exit 3 if one does not run.
+    """Print the release, address, state and lasting faults of each host. The exit status is 3 if a host is stopped.
 
     Example: dockmesh lab status
     """
-    found = lifecycle.find(name)
-    for each in found.topology.hosts:
-        running = found.is_running(each.name)
-        state = ", ".join(("running", *found.faults(each.name))) if running else "dead: lab up starts it again"
-        click.echo(f"{each.name:<8} {each.release:<10} {each.underlay.ip!s:<16} {state}")
-    if not all(found.is_running(each.name) for each in found.topology.hosts):
+    running = lifecycle.find(name)
+    for host in running.topology.hosts:
+        alive = running.is_running(host.name)
+        state = ", ".join(("running", *running.faults(host.name))) if alive else "stopped. Fix: dockmesh lab up"
+        click.echo(f"{host.name:<8} {host.release:<10} {host.underlay.ip!s:<16} {state}")
+    if not all(running.is_running(host.name) for host in running.topology.hosts):
         context.exit(LabError.exit_status)
 
 
@@ -103,20 +104,21 @@ def status(context: click.Context, name: str) -> None:
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- CMD...")
 @click.pass_context
 def exec_(context: click.Context, name: str, host_name: str, argv: tuple[str, ...]) -> None:
-    """Run a command as root on a host, around SSH and network; its exit status is passed on.
+    """Run a command as root on a host, without SSH and without the network. Its exit status is passed on.
 
     Example: dockmesh lab exec host1 -- ip route
     """
     handle = lifecycle.find(name).topology.host(host_name).handle
-    ended = subprocess.run(host_exec.enter(handle, argv), check=False).returncode
-    context.exit(ended if ended >= 0 else 128 - ended)
+    status = subprocess.run(host_exec.enter(handle, argv), check=False).returncode
+    # As a shell reports a command that a signal killed.
+    context.exit(status if status >= 0 else 128 - status)
 
 
 @lab.command
 @_NAME
 @click.argument("host_name", metavar="HOST")
 def reboot(name: str, host_name: str) -> None:
-    """Shut a host down and boot it: its files stay, its routes and rules are gone.
+    """Shut a host down and boot it. Its files stay; its routes and rules are gone.
 
     Example: dockmesh lab reboot host2
     """
@@ -126,13 +128,14 @@ def reboot(name: str, host_name: str) -> None:
 
 @lab.command
 @_NAME
-@click.argument("kind", type=click.Choice(faults.KINDS))
+@click.argument("kind", metavar="KIND", type=click.Choice(faults.KINDS))
 @click.argument("host_name", metavar="HOST")
 def fault(name: str, kind: str, host_name: str) -> None:
-    """Break a host, or heal it.
+    """Break a host, or repair it.
 
-    link-flap: network card down and up. partition: cut off at the switch. docker-stop: Docker and its socket
-    stopped. pause: every process frozen. heal: all of that undone, and the containers that ran run again.
+    KIND is one of: link-flap (take the network card down and up), partition (disconnect the host at the switch),
+    docker-stop (stop Docker and its socket), pause (freeze every process), heal (undo all faults and start the
+    containers that ran).
 
     Example: dockmesh lab fault partition host3
     """
@@ -141,14 +144,14 @@ def fault(name: str, kind: str, host_name: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[lifecycle.Observer]:
-    """What `up` and `reboot` tell, on stderr: a live table on a terminal, else a line for each thing told."""
+    """Show progress on stderr: a live table on a terminal, elsewhere a line per step."""
     err = console(sys.stderr)
     if not err.is_terminal:
         yield lambda subject, text: err.print(Text(f"{subject}: {text}"))
         return
     latest: dict[str, str] = {}
-    turning = Spinner(spinner(err))
-    with Live(console=err, get_renderable=lambda: _table(latest, turning), refresh_per_second=12):
+    busy = Spinner(spinner(err))
+    with Live(console=err, get_renderable=lambda: _table(latest, busy), refresh_per_second=12):
         yield latest.__setitem__
 
 
