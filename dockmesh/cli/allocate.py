@@ -1,4 +1,4 @@
-"""The verb that draws prefixes; it changes no host, and writes nothing but the inventory."""
+"""allocate: propose prefixes for hosts that have none, and write them into the inventory on request."""
 
 import json
 import sys
@@ -25,14 +25,14 @@ from dockmesh.report.json_documents import allocate_document
 
 @click.command
 @common
-@click.option("--write", is_flag=True, help="Write them into the inventory; all else in it stays as it is.")
-@click.option("--probe", is_flag=True, help="Read all hosts, and keep clear of the networks they have.")
+@click.option("--write", is_flag=True, help="Write the prefixes into the inventory and keep everything else in it.")
+@click.option("--probe", is_flag=True, help="Read all hosts and avoid the networks that they use.")
 def allocate(options: Options, *, write: bool, probe: bool) -> None:
-    """Propose a prefix out of mesh.pool for every host with Docker that lacks one.
+    """Propose a prefix from mesh.pool for every Docker host that has none.
 
-    Each gets the lowest block that overlaps no prefix and no host of the inventory. What the inventory records never
-    moves. Nobody is contacted but with --probe: then it overlaps none of the LANs, Docker networks and routes of any
-    host either. If one of them cannot be read, no prefix is drawn.
+    Each host gets the lowest block that overlaps no prefix and no host address of the inventory. Prefixes in the
+    inventory never change. Without --probe, no host is contacted. With --probe, the block also avoids the LANs,
+    Docker networks and routes of all hosts. If a host cannot be read, no prefix is proposed.
 
     Example: dockmesh allocate -i mesh.yml --probe --write
     """
@@ -40,52 +40,49 @@ def allocate(options: Options, *, write: bool, probe: bool) -> None:
     documents = read_all(texts)
     fleet = fleet_of(*documents, prefixes_required=False)
     chosen = options.hosts(fleet)
-    # Without the hosts first: what is wrong with the pool itself is told before anyone is contacted.
-    drawn = prefixes.allocate(fleet, chosen, file=options.inventory_name())
-    if probe and drawn:
-        drawn = _probed(options, fleet, chosen)
+    # A first allocation without the hosts finds errors of the pool itself before any host is contacted.
+    allocations = prefixes.allocate(fleet, chosen, file=options.inventory_name())
+    if probe and allocations:
+        allocations = _allocate_probed(options, fleet, chosen)
     changed = (
-        _changed(texts, prefixes.with_allocations(tuple(texts.values()), documents, fleet, drawn))
-        if write and drawn
+        _changed(texts, prefixes.with_allocations(tuple(texts.values()), documents, fleet, allocations))
+        if write and allocations
         else {}
     )
     for file, text in changed.items():
         replace_atomic(file, texts[file], text)
     written = bool(changed)
     if options.json:
-        click.echo(json.dumps(allocate_document(drawn, written=written), indent=2))
+        click.echo(json.dumps(allocate_document(allocations, written=written), indent=2))
     else:
         print_allocations(
             console(sys.stdout, color=options.color),
-            drawn,
-            file=_named(changed) or options.inventory_name(),
+            allocations,
+            file=", ".join(map(str, changed)) or options.inventory_name(),
             written=written,
         )
 
 
 def _changed(before: Mapping[Path, str], after: Iterable[str]) -> dict[Path, str]:
-    """The files whose text is another."""
+    """The files whose text changed, with the new text."""
     return {file: text for (file, old), text in zip(before.items(), after, strict=True) if text != old}
 
 
-def _named(files: Iterable[Path]) -> str:
-    return ", ".join(map(str, files))
-
-
-def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[prefixes.Allocation, ...]:
-    """Prefixes that are clear of what the hosts have; all of them are asked, for all will have routes to each."""
+def _allocate_probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[prefixes.Allocation, ...]:
+    """Prefixes that avoid the networks of all hosts. --limit does not apply, as every host gets a route to each."""
     with open_run(options, fleet_override=fleet) as pipeline:
-        read = pipeline.facts()
-    failed = [f"{host.name}: {found}" for host in fleet.hosts if isinstance(found := read[host.name], HostError)]
-    if failed:
+        results = pipeline.facts()
+    errors = [f"{host.name}: {error}" for host in fleet.hosts if isinstance(error := results[host.name], HostError)]
+    if errors:
         raise HostError(
-            f"no prefix is drawn and nothing is written, for the networks of {pluralize(len(failed), 'host')} are not "
-            f"known:{indented(failed)}\nMend these, or allocate without --probe and let plan find what overlaps.",
+            f"cannot read the networks of {pluralize(len(errors), 'host')}, so no prefix is proposed and nothing is "
+            f"written:{indented(errors)}\nFix: repair these hosts, or run allocate without --probe; plan then reports "
+            "overlaps.",
             code=HostErrorCode.HOSTS_UNREAD,
         )
-    facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}
+    facts = {name: result for name, result in results.items() if not isinstance(result, HostError)}
     try:
         return prefixes.allocate(fleet, chosen, file=options.inventory_name(), clear_of=used_networks(fleet, facts))
     except UsageError as error:
-        # What is too much is the hosts', and they were contacted.
+        # The networks of the hosts fill the pool. The hosts were contacted, so this is no usage error.
         raise HostError(str(error), code=HostErrorCode.POOL_EXHAUSTED) from error

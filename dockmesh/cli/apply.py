@@ -1,4 +1,4 @@
-"""The verbs that change the hosts: plan, ask, change, tell."""
+"""apply, rollback, destroy: the commands that change hosts. Each plans, asks, changes and reports."""
 
 import sys
 from collections.abc import Callable
@@ -30,9 +30,13 @@ from dockmesh.report.console.terminal import console, print_outcomes
 from dockmesh.report.goal_text import GoalText
 
 _INTERRUPTED = 130
-_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_YES = click.option("--yes", is_flag=True, help="Change the hosts without asking.")
 _SERIAL = click.option(
-    "--serial", default="1", show_default=True, metavar="N|N%", help="Hosts whose Docker restarts at the same time."
+    "--serial",
+    default="1",
+    show_default=True,
+    metavar="N|N%",
+    help="Number or share of hosts whose Docker restarts at the same time.",
 )
 _MAX_FAIL = click.option(
     "--max-fail",
@@ -40,13 +44,13 @@ _MAX_FAIL = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Hosts that may fail before the rest is left alone.",
+    help="Number of hosts that may fail before the remaining hosts are skipped.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What a verb asks of the pipeline, and in which words it tells of it."""
+    """The goal and options of one run, and the wording of its messages."""
 
     goal: Goal
     words: GoalText
@@ -64,18 +68,21 @@ def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
 @common
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_changing
-@click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Let changes stay untested.")
+@click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Keep changes without probing the mesh.")
 @report_options
 def apply(
     options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: ReportFiles
 ) -> int:
-    """Join the hosts: plan, ask, change each in one go, verify over new connections, print the table.
+    """Join the hosts: plan, ask, change each host in one transaction, verify over new connections, print the result.
 
-    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
-    again; the plan names them. Hosts do so one after the other, and the rest is left alone after the first that fails.
+    Docker restarts where docker0 moves or Docker's address pools change. A restart stops and starts the host's
+    containers, which the plan lists. Hosts restart Docker one after the other. After the first host that fails, the
+    remaining hosts are skipped.
 
-    With FILE, a plan that `plan --out` saved, only if planning anew comes to the very same.
-    A host whose change does not stand the test of the mesh takes it back; one that hears nothing does so by itself.
+    With FILE, carry out a plan saved by `plan --out`. It is refused if a new plan differs from it.
+
+    A host reverts its change if the probes of the mesh fail after it. A host that receives no confirmation reverts by
+    itself.
 
     Example: dockmesh apply -i mesh.yml --yes
     """
@@ -87,14 +94,14 @@ def apply(
 @common
 @_changing
 def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
-    """Put each host back to what it was before the last apply that changed it.
+    """Restore each host's state before the last apply that changed it.
 
-    That is per host, not per run: a host that the last run left as it was goes back to before an earlier one, which
-    for a host changed only once means out of the mesh. Choose the hosts with --limit, and read the plan, which is
-    shown before the question. There is one step back, not more, and none after a destroy.
+    This is per host, not per run. A host that the last run did not change returns to its state before an earlier run.
+    A host that was changed only once leaves the mesh. Choose hosts with --limit, and read the plan before you confirm.
+    One step back is possible, and none after destroy.
 
-    Where docker0 moves or Docker gets other pools, Docker restarts, which stops the host's containers and starts them
-    again.
+    Docker restarts where docker0 moves or Docker's address pools change. A restart stops and starts the host's
+    containers.
 
     Example: dockmesh rollback -i mesh.yml --limit docker128
     """
@@ -105,9 +112,9 @@ def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
 @common
 @_changing
 def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
-    """Remove all that dockmesh owns on the hosts, and give each its daemon.json and docker0 back.
+    """Remove everything that dockmesh owns on the hosts, and restore each host's daemon.json and docker0.
 
-    Docker restarts on each host whose docker0 moves back, which stops its containers and starts them again.
+    Docker restarts on each host whose docker0 moves. A restart stops and starts the host's containers.
 
     Example: dockmesh destroy -i mesh.yml --limit docker128
     """
@@ -119,7 +126,8 @@ def _carry_out(options: Options, run: _Run) -> int:
     kept = _saved_plan(run.file) if run.file else None
     if not run.yes and not has_terminal():
         raise UsageError(
-            "this asks before it changes anything, and there is no terminal to ask on: add --yes",
+            "stdin is no terminal, so the plan cannot be confirmed. No host was changed. Fix: review the plan with "
+            "dockmesh plan, then add --yes",
             code=UsageCode.NEEDS_YES,
         )
     try:
@@ -172,7 +180,8 @@ def _saved_plan(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(
-            f"{file}: {error.strerror}: the saved plan cannot be read", code=UsageCode.CANNOT_READ
+            f"{file}: cannot read the saved plan: {error.strerror}. Fix: dockmesh plan --out {file}",
+            code=UsageCode.CANNOT_READ,
         ) from error
     return saved_plan.load_plan(text, file=str(file))
 
@@ -180,7 +189,10 @@ def _saved_plan(file: Path) -> dict[str, Any]:
 def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
     if moved := list(saved_plan.stale_reasons(kept, now)):
         told = "".join(f"\n  {sanitize(each.message)}" for each in moved)
-        message = f"{file} is stale, and nothing was changed: plan again{told}"
+        message = (
+            f"{file}: the saved plan is stale, or was already carried out. Nothing was changed.{told}\n"
+            f"Fix: dockmesh plan --out {file}"
+        )
         raise StalePlanError(message, file=file, reasons=moved)
 
 
@@ -188,7 +200,8 @@ def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
     number = serial.removesuffix("%")
     if not number.isdecimal() or int(number) < 1:
         raise UsageError(
-            f"--serial {serial}: give a count of hosts, or a share of them such as 25%", code=UsageCode.BAD_OPTION
+            f"--serial {serial}: not a number or share of hosts. Fix: --serial 2 or --serial 25%",
+            code=UsageCode.BAD_OPTION,
         )
     return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
 

@@ -1,4 +1,4 @@
-"""Files given a new text in one step: whatever happens, each has its old one or its new one."""
+"""Atomic writes: a file has its old text or its new text, also after a crash."""
 
 import os
 import tempfile
@@ -11,32 +11,32 @@ from dockmesh.errors import UsageError
 
 
 def replace_atomic(file: Path, before: str, after: str) -> None:
-    """Give `file`, which was read as `before`, the text `after`. Mode and owner stay, as does a symlink to it.
+    """Replace the text `before` of `file` by `after`. Mode, owner and symlinks to the file stay.
 
     Raises:
-        UsageError: it cannot be written, or someone else has changed it meanwhile; it is left as it is.
+        UsageError: the file cannot be written, or its text is no longer `before`. It is unchanged.
     """
     target = file.resolve()
     try:
-        # Opened for writing too: what is write-protected shall not be replaced because its folder is not.
+        # Opening for writing fails on a write-protected file. The rename alone would replace it.
         with target.open("rb+") as current:
             if current.read() != before.encode(errors="surrogateescape"):
                 raise UsageError(
-                    f"{file} has changed since it was read, and was left as it is: run this again",
+                    f"{file}: changed since it was read, so it was not overwritten. Fix: run the command again",
                     code=UsageCode.FILE_CHANGED,
                 )
             _replace(target, after.encode(), os.fstat(current.fileno()))
     except OSError as error:
         raise UsageError(
-            f"{file}: {error.strerror or error}: it could not be written and is as it was", code=UsageCode.CANNOT_WRITE
+            f"{file}: cannot write it: {error.strerror or error}. The file is unchanged", code=UsageCode.CANNOT_WRITE
         ) from error
 
 
 def write_atomic(file: Path, text: str) -> None:
-    """Give `file` that text, whether it is there or not. One that is there keeps mode and owner.
+    """Write `text` to `file`, which may be new. An existing file keeps its mode and owner.
 
     Raises:
-        OSError: it cannot be written; it is left as it is.
+        OSError: the file cannot be written. It is unchanged.
     """
     target = Path(os.path.realpath(file))
     _replace(target, text.encode(), target.stat() if target.exists() else None)
@@ -45,13 +45,13 @@ def write_atomic(file: Path, text: str) -> None:
 def _replace(target: Path, content: bytes, like: os.stat_result | None) -> None:
     number, name = tempfile.mkstemp(prefix=".dockmesh-", dir=target.parent)
     try:
-        with os.fdopen(number, "wb") as beside:
+        with os.fdopen(number, "wb") as new:
             if like:
-                # The owner first: with a change of it go some bits of the mode.
+                # Owner before mode, as a change of the owner clears bits of the mode.
                 os.fchown(number, like.st_uid, like.st_gid)
             os.fchmod(number, S_IMODE(like.st_mode) if like else _mode_of_new_files())
-            beside.write(content)
-            beside.flush()
+            new.write(content)
+            new.flush()
             os.fsync(number)
         Path(name).replace(target)
     except BaseException:
@@ -67,7 +67,7 @@ def _mode_of_new_files() -> int:
 
 
 def _persist(folder: Path) -> None:
-    """See a rename in `folder` through a power cut, where the file system can."""
+    """Make a rename in `folder` survive a power cut, if the file system can."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

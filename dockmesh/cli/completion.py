@@ -1,4 +1,4 @@
-"""What a shell is told when someone presses Tab: the inventory's hosts and tags."""
+"""Shell completion of host names and tags from the inventory."""
 
 from collections.abc import Iterable
 
@@ -12,31 +12,35 @@ from dockmesh.errors import DockmeshError
 
 
 def hosts(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """The hosts whose name begins so."""
-    return [CompletionItem(host.name, help=_told(host)) for host in _known(context) if host.name.startswith(incomplete)]
-
-
-def patterns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
-    """What --limit may go on with: after the last comma and exclamation mark, a host not named yet, or a tag."""
-    before, comma, last = incomplete.rpartition(",")
-    mark = "!" * last.startswith("!")
-    named = {each.removeprefix("!") for each in before.split(",")}
-    known = _known(context)
-    words = {host.name: _told(host) for host in known}
-    words |= {f"tag:{tag}": "" for host in known for tag in host.tags}
+    """The hosts whose names start with `incomplete`."""
     return [
-        CompletionItem(f"{before}{comma}{mark}{word}", help=told)
-        for word, told in words.items()
-        if word.startswith(last.removeprefix("!")) and word not in named
+        CompletionItem(host.name, help=_description(host))
+        for host in _inventory_hosts(context)
+        if host.name.startswith(incomplete)
     ]
 
 
-def _told(host: Host) -> str:
+def patterns(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    """The hosts and tags that can complete the last term of --limit, except those that it already names."""
+    before, comma, last = incomplete.rpartition(",")
+    mark = "!" * last.startswith("!")
+    used = {term.removeprefix("!") for term in before.split(",")}
+    known = _inventory_hosts(context)
+    terms = {host.name: _description(host) for host in known}
+    terms |= {f"tag:{tag}": "" for host in known for tag in host.tags}
+    return [
+        CompletionItem(f"{before}{comma}{mark}{term}", help=description)
+        for term, description in terms.items()
+        if term.startswith(last.removeprefix("!")) and term not in used
+    ]
+
+
+def _description(host: Host) -> str:
     return str(host.prefix or host.underlay)
 
 
-def _known(context: click.Context) -> Iterable[Host]:
-    """The hosts of the inventory that the line names so far. Where it is none, there are none, and nothing is said."""
+def _inventory_hosts(context: click.Context) -> Iterable[Host]:
+    """The hosts of the inventory that the command line names so far; none if it is missing or invalid."""
     try:
         files = inventory_files(context.params.get("inventory") or ())
         return fleet_of(*read_all({file: text_of(file) for file in files})).hosts

@@ -18,10 +18,9 @@ from dockmesh.report.console.terminal import console
 @click.argument("before", metavar="A.json", type=RESULT_FILE)
 @click.argument("after", metavar="B.json", type=RESULT_FILE)
 def diff(options: Options, *, before: Path, after: Path) -> int:
-    """Compare two results: what B has lost since A and why, what was mended, which hosts came and went.
+    """Compare two saved results: what B lost since A and why, what recovered, which hosts were added or removed.
 
-    A and B are what `status --json` or `apply --json` printed. Exits 3 where something fails that did not before,
-    else 0.
+    A and B are the output of `status --json` or `apply --json`. The exit status is 3 if B has a new failure, else 0.
 
     Example: dockmesh diff monday.json today.json
     """

@@ -1,4 +1,4 @@
-"""`init`: an inventory to begin with."""
+"""init: write a starting inventory."""
 
 import json
 import sys
@@ -29,18 +29,22 @@ from dockmesh.report.console.proposal import print_proposed
 from dockmesh.report.console.terminal import console, pluralize
 from dockmesh.report.json_documents import init_document
 
-_LENGTH = 20
-# Sixteen hosts at least.
-_SHARE = 4
-_NOBODY = IPv4Address(0)
+_PREFIX_LENGTH = 20
+# A pool that is smaller than usual still holds 2^4 hosts.
+_MIN_HOST_BITS = 4
+# In place of the underlay address, which is not known before the host was read.
+_NO_ADDRESS = IPv4Address(0)
 
 
 @click.command
 @without_inventory
 @click.argument("hosts", nargs=-1, metavar="[HOST]...")
-@click.option("--ssh-config", "pattern", metavar="PATTERN", help="Host entries of ~/.ssh/config that match this glob.")
+@click.option("--ssh-config", "pattern", metavar="PATTERN", help="Glob for Host entries of ~/.ssh/config.")
 @click.option(
-    "--ansible", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="An Ansible inventory."
+    "--ansible",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Ansible inventory to read hosts from.",
 )
 @click.option(
     "--out",
@@ -48,18 +52,18 @@ _NOBODY = IPv4Address(0)
     default=Path("mesh.yml"),
     show_default=True,
     metavar="FILE",
-    help="Where to write it; - is stdout.",
+    help="Inventory to write; - for stdout.",
 )
-@click.option("--force", is_flag=True, help="Overwrite that file.")
-@click.option("--no-probe", "probe", flag_value=False, default=True, help="Contact no host: draw prefixes for all.")
+@click.option("--force", is_flag=True, help="Permission to overwrite that file.")
 @click.option(
-    "--pool", default="10.128.0.0/12", show_default=True, metavar="PREFIX", help="What to draw prefixes from."
+    "--no-probe", "probe", flag_value=False, default=True, help="Contact no host, and propose a prefix for each."
 )
+@click.option("--pool", default="10.128.0.0/12", show_default=True, metavar="PREFIX", help="Pool for new prefixes.")
 @click.option(
     "--connection",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A key of the inventory's connection, as in become=sudo or host_key_policy=accept-new; also several times.",
+    help="Key of the inventory's connection section, such as become=sudo or host_key_policy=accept-new; repeatable.",
 )
 def init(
     options: Options,
@@ -73,64 +77,63 @@ def init(
     pool: str,
     connection: tuple[str, ...],
 ) -> int:
-    """Write an inventory to begin with, of the hosts that ~/.ssh/config, an Ansible inventory or HOST names.
+    """Write a starting inventory with the hosts from ~/.ssh/config, an Ansible inventory or the command line.
 
-    HOST is [USER@]NAME[:PORT]. Hosts are read as plan reads them: docker0 stays where its network is apart from
-    everybody's, and the others get prefixes out of the pool that overlap nothing the hosts have. Nothing is changed on
-    them. A host that cannot be read stands in the file as a comment, with the reason; then this exits 3. Where none can
-    be read, nothing is written.
+    HOST is [USER@]NAME[:PORT]. init reads the hosts and changes nothing on them. A host keeps its docker0 if no other
+    host uses the same network. The other hosts get prefixes from the pool that overlap no network of any host.
+
+    A host that cannot be read is in the file as a comment with the reason, and the exit status is 3. If no host can be
+    read, no file is written.
 
     Example: dockmesh init --ssh-config 'docker*'
     """
-    settings, given = _settings(pool), _connection(connection)
-    _refuse(out, force=force, json=options.json)
-    found = _chosen(options, candidates(pattern, ansible, hosts), given)
-    proposed = _proposed(options, found, given, settings, probe=probe)
-    lost = [each for each in proposed if each.why and not each.intentional]
+    settings, keys = _settings(pool), _connection(connection)
+    _check_target(out, force=force, json=options.json)
+    chosen = _limited(options, candidates(pattern, ansible, hosts), keys)
+    proposed = _propose(options, chosen, keys, settings, probe=probe)
+    missing = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
         reasons = indented(f"{each.name}: {each.why}" for each in proposed)
-        raise HostError(
-            f"no host is left to begin with, and nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT
-        )
-    text = render_inventory(found, proposed, settings, given)
+        raise HostError(f"no host can be read, so nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT)
+    text = render_inventory(chosen, proposed, settings, keys)
     parse(text, file=str(out))
     _write(out, text, force=force)
-    _tell(options, proposed, out, len(lost))
-    return HostError.exit_status if lost else 0
+    _print_result(options, proposed, out, len(missing))
+    return HostError.exit_status if missing else 0
 
 
-def _chosen(options: Options, found: tuple[Candidate, ...], given: Mapping[str, Value]) -> tuple[Candidate, ...]:
-    """Those that --limit leaves."""
-    limited = options.hosts(Fleet(Settings(), tuple(_stranger(each, given) for each in found)))
-    names = {host.name for host in limited}
-    return tuple(each for each in found if each.name in names)
+def _limited(options: Options, hosts: tuple[Candidate, ...], keys: Mapping[str, Value]) -> tuple[Candidate, ...]:
+    """The candidates that --limit selects."""
+    selected = options.hosts(Fleet(Settings(), tuple(_unlisted_host(each, keys) for each in hosts)))
+    names = {host.name for host in selected}
+    return tuple(each for each in hosts if each.name in names)
 
 
-def _proposed(
-    options: Options, found: tuple[Candidate, ...], given: Mapping[str, Value], settings: Settings, *, probe: bool
+def _propose(
+    options: Options, chosen: tuple[Candidate, ...], keys: Mapping[str, Value], settings: Settings, *, probe: bool
 ) -> tuple[ProposedHost, ...]:
-    joining = tuple(each for each in found if each.excluded is None)
-    hosts = tuple(_stranger(each, given) for each in joining)
-    known: tuple[ProposedHost, ...] = ()
+    joining = tuple(each for each in chosen if each.excluded is None)
+    hosts = tuple(_unlisted_host(each, keys) for each in joining)
+    proposed: tuple[ProposedHost, ...] = ()
     if hosts:
-        known = _asked(options, hosts, settings) if probe else _unasked(joining, hosts, settings)
-    by_name = {each.name: each for each in known}
+        proposed = _propose_read(options, hosts, settings) if probe else _propose_unread(joining, hosts, settings)
+    by_name = {each.name: each for each in proposed}
     return tuple(
-        by_name.get(each.name) or ProposedHost(each.name, why=each.excluded, intentional=True) for each in found
+        by_name.get(each.name) or ProposedHost(each.name, why=each.excluded, intentional=True) for each in chosen
     )
 
 
-def _asked(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tuple[ProposedHost, ...]:
-    read = _read(options, hosts)
-    # Those without Docker can be read all the same.
-    bare = tuple(host for host in hosts if isinstance(read[host.name], NoDockerError))
+def _propose_read(options: Options, hosts: tuple[Host, ...], settings: Settings) -> tuple[ProposedHost, ...]:
+    facts = _read(options, hosts)
+    # Hosts without Docker are valid members, so they are read again without it.
+    bare = tuple(host for host in hosts if isinstance(facts[host.name], NoDockerError))
     if bare:
-        read |= _read(options, tuple(_without_docker(host) for host in bare))
+        facts |= _read(options, tuple(_without_docker(host) for host in bare))
     try:
-        return propose(hosts, read, settings, file="init")
+        return propose(hosts, facts, settings, file="init")
     except UsageError as error:
-        # What is too much is the hosts', and they were contacted.
-        raise HostError(f"{error}; here: --pool", code=HostErrorCode.POOL_EXHAUSTED) from error
+        # The networks of the hosts fill the pool. The hosts were contacted, so this is no usage error.
+        raise HostError(f"{error}. Fix: a larger --pool", code=HostErrorCode.POOL_EXHAUSTED) from error
 
 
 def _read(options: Options, hosts: tuple[Host, ...]) -> dict[str, HostFacts | HostError]:
@@ -138,15 +141,17 @@ def _read(options: Options, hosts: tuple[Host, ...]) -> dict[str, HostFacts | Ho
         return pipeline.facts()
 
 
-def _unasked(found: tuple[Candidate, ...], hosts: tuple[Host, ...], settings: Settings) -> tuple[ProposedHost, ...]:
-    return propose_unread(hosts, addresses_of(found), settings, file="init")
+def _propose_unread(
+    candidates: tuple[Candidate, ...], hosts: tuple[Host, ...], settings: Settings
+) -> tuple[ProposedHost, ...]:
+    return propose_unread(hosts, addresses_of(candidates), settings, file="init")
 
 
-def _stranger(each: Candidate, given: Mapping[str, Value]) -> Host:
-    """A host of which no more is known than how to log in."""
-    login: dict[str, Any] = {**given, **each.keys}
+def _unlisted_host(each: Candidate, keys: Mapping[str, Value]) -> Host:
+    """A host of which only the login is known. The candidate's own `keys` take precedence."""
+    login: dict[str, Any] = {**keys, **each.keys}
     return Host(
-        each.name, _NOBODY, None, None, docker=True, login=Login(each.address, **login), tags=frozenset(each.tags)
+        each.name, _NO_ADDRESS, None, None, docker=True, login=Login(each.address, **login), tags=frozenset(each.tags)
     )
 
 
@@ -160,52 +165,60 @@ def _settings(pool: str) -> Settings:
     except InvalidValueError as why:
         raise InventoryError([SourceLocation("--pool").problem(why.code, str(why))]) from why
     return Settings(
-        pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.RULES[IPV4].narrowest))
+        pool=network,
+        prefix_length=max(_PREFIX_LENGTH, min(network.prefixlen + _MIN_HOST_BITS, addresses.RULES[IPV4].narrowest)),
     )
 
 
-def _connection(given: tuple[str, ...]) -> dict[str, Value]:
-    words = dict(each.partition("=")[::2] for each in given)
-    keys, faults = check_schema({"connection": words})
-    if faults:
-        raise InventoryError([SourceLocation("--connection").problem(fault.code, fault.message) for fault in faults])
-    return {key: getattr(keys.connection, key) for key in words if key in ConnectionKeys.model_fields}
+def _connection(assignments: tuple[str, ...]) -> dict[str, Value]:
+    """The keys of `connection` from assignments KEY=VALUE."""
+    texts = dict(each.partition("=")[::2] for each in assignments)
+    schema, errors = check_schema({"connection": texts})
+    if errors:
+        raise InventoryError([SourceLocation("--connection").problem(error.code, error.message) for error in errors])
+    return {key: getattr(schema.connection, key) for key in texts if key in ConnectionKeys.model_fields}
 
 
-def _refuse(out: Path, *, force: bool, json: bool) -> None:
-    """Before anybody is contacted."""
+def _check_target(out: Path, *, force: bool, json: bool) -> None:
+    """Check before any host is contacted that the inventory can be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
     if str(out) == "-":
         if json:
             raise UsageError(
-                "--json and the inventory cannot both go to stdout: name a file with --out",
+                "--json and --out - both use stdout. Fix: --out FILE",
                 code=UsageCode.CONFLICTING_OPTIONS,
             )
         return
     if out.exists() and not force:
         raise UsageError(
-            f"{out} is there already, and stays: name another file with --out, or --force", code=UsageCode.FILE_EXISTS
+            f"{out}: the file exists and was not changed. Fix: --out with another file, or --force to overwrite it",
+            code=UsageCode.FILE_EXISTS,
         )
     if not out.parent.is_dir():
-        raise UsageError(f"{out}: there is no folder {out.parent}: make it first", code=UsageCode.NO_FOLDER)
+        raise UsageError(
+            f"{out}: the folder {out.parent} does not exist. Fix: mkdir -p {out.parent}", code=UsageCode.NO_FOLDER
+        )
 
 
 def _write(out: Path, text: str, *, force: bool) -> None:
     if str(out) == "-":
         click.echo(text, nl=False)
         return
-    _refuse(out, force=force, json=False)
+    # The file may have appeared while the hosts were read.
+    _check_target(out, force=force, json=False)
     try:
         write_atomic(out, text)
         schema = out.parent / SCHEMA
         if not schema.exists():
             write_atomic(schema, json.dumps(json_schema(), indent=2) + "\n")
     except OSError as error:
-        raise UsageError(
-            f"{out}: {error.strerror}: the inventory could not be written", code=UsageCode.CANNOT_WRITE
-        ) from error
+        raise UsageError(f"{out}: cannot write the inventory: {error.strerror}", code=UsageCode.CANNOT_WRITE) from error
 
 
-def _tell(options: Options, proposed: tuple[ProposedHost, ...], out: Path, lost: int) -> None:
+def _print_result(options: Options, proposed: tuple[ProposedHost, ...], out: Path, missing: int) -> None:
     if options.json:
         print_json(init_document(proposed, file=str(out)))
         return
@@ -213,5 +226,5 @@ def _tell(options: Options, proposed: tuple[ProposedHost, ...], out: Path, lost:
     print_proposed(console(stream, color=options.color), proposed)
     hosts = pluralize(sum(each.host is not None for each in proposed), "host")
     where = "" if str(out) == "-" else f" in {out}. Next: dockmesh plan -i {out}"
-    missing = f", {pluralize(lost, 'host')} left out as a comment: mend what is said of it" if lost else ""
-    click.echo(f"{hosts}{missing}{where}", file=stream)
+    comments = f", {pluralize(missing, 'host')} as a comment: fix the reason given there" if missing else ""
+    click.echo(f"{hosts}{comments}{where}", file=stream)

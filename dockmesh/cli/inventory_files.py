@@ -1,4 +1,4 @@
-"""The files an inventory is in."""
+"""The files of an inventory: which ones, their text, and their documents."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +13,14 @@ _DEFAULTS = (Path("inventory/mesh.yml"), Path("mesh.yml"))
 _ENDINGS = (".yml", ".yaml")
 
 
-def inventory_files(given: Iterable[Path]) -> tuple[Path, ...]:
-    """The files that are `given`, those in a folder in the order of their names, each once; else the default.
+def inventory_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The files of `paths`, each once; without `paths`, the default inventory. Files of a folder are in name order.
 
     Raises:
-        UsageError: a folder has none in it, or nothing is given and there is none where one would be looked for.
+        UsageError: a folder has no inventory file, or there are no `paths` and no default inventory.
     """
     files: dict[str, Path] = {}
-    for file in (file for each in given for file in _files(each)):
+    for file in (file for path in paths for file in _files(path)):
         files.setdefault(os.path.realpath(file), file)
     if files:
         return tuple(files.values())
@@ -29,28 +29,28 @@ def inventory_files(given: Iterable[Path]) -> tuple[Path, ...]:
             return (file,)
     names = ", ".join(map(str, _DEFAULTS))
     raise UsageError(
-        f"no inventory: there is no {names} here; name one with -i FILE or DOCKMESH_INVENTORY",
+        f"no inventory: none of {names} exists here. Fix: -i FILE, or DOCKMESH_INVENTORY=FILE",
         code=UsageCode.NO_INVENTORY,
     )
 
 
 def text_of(file: Path, *, advice: str = "name the inventory with -i FILE") -> str:
-    """A file's text: line ends as they are, bytes that are no UTF-8 as surrogates.
+    """The text of a file, with its line ends, and with surrogates for bytes that are not UTF-8.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read; the message ends with `advice`.
     """
     try:
         return file.read_bytes().decode(errors="surrogateescape")
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: {advice}", code=UsageCode.CANNOT_READ) from error
+        raise UsageError(f"{file}: {error.strerror}. Fix: {advice}", code=UsageCode.CANNOT_READ) from error
 
 
 def read_all(texts: Mapping[Path, str]) -> tuple[Document, ...]:
-    """The documents that the texts of files are.
+    """Parse the texts of files, by file, into documents.
 
     Raises:
-        InventoryError: some are none; what is wrong with each of them.
+        InventoryError: with the problems of every text that is not one YAML mapping.
     """
     documents: list[Document] = []
     problems: list[Problem] = []
@@ -64,14 +64,14 @@ def read_all(texts: Mapping[Path, str]) -> tuple[Document, ...]:
     return tuple(documents)
 
 
-def _files(given: Path) -> Iterator[Path]:
-    if not given.is_dir():
-        yield given
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
         return
-    inside = sorted(file for file in given.iterdir() if file.suffix in _ENDINGS and not file.name.startswith("."))
-    if not inside:
+    files = sorted(file for file in path.iterdir() if file.suffix in _ENDINGS and not file.name.startswith("."))
+    if not files:
         raise UsageError(
-            f"{given}: no inventory is in this folder: its files end in {' or '.join(_ENDINGS)}",
+            f"{path}: this folder has no inventory file. Fix: name the files *{' or *'.join(_ENDINGS)}",
             code=UsageCode.NO_INVENTORY,
         )
-    yield from inside
+    yield from files

@@ -1,4 +1,4 @@
-"""What every verb takes, and the inventory that comes of it."""
+"""The options that the commands share, and the inventory that they select."""
 
 import os
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _Option = tuple[tuple[str, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The common options of a call."""
+    """The values of the common options."""
 
     inventory: tuple[Path, ...]
     limit: str | None
@@ -40,66 +40,66 @@ class Options:
     log_file: Path | None = None
 
     def fleet(self) -> Fleet:
-        """The inventory.
+        """The fleet of the inventory.
 
         Raises:
-            UsageError: there is none, it cannot be read, or it is invalid.
+            UsageError: the inventory is missing, unreadable or invalid.
         """
         return fleet_of(*self.documents())
 
     def documents(self) -> tuple[Document, ...]:
-        """The inventory's files, read and not checked yet; errors as those of `fleet`."""
+        """The parsed files of the inventory, before validation. Errors as in `fleet`."""
         return read_all({file: text_of(file) for file in self.files()})
 
     def inventory_text(self) -> str:
-        """All of the inventory's text.
+        """The text of all files of the inventory.
 
         Raises:
-            UsageError: there is none, or it cannot be read.
+            UsageError: the inventory is missing or unreadable.
         """
         return "\0".join(map(text_of, self.files()))
 
     def inventory_name(self) -> str:
-        """The inventory's files, for people."""
+        """The names of the inventory's files, for messages."""
         return ", ".join(map(str, self.files()))
 
     def files(self) -> tuple[Path, ...]:
-        """Where the inventory is; see `inventories.found`."""
+        """The files of the inventory; see `inventory_files`."""
         return inventory_files(self.inventory)
 
     def hosts(self, fleet: Fleet) -> tuple[Host, ...]:
-        """The hosts that --limit leaves.
+        """The hosts that --limit selects, in the fleet's order.
 
         Raises:
-            UsageError: a term of it matches none.
+            UsageError: a term of --limit matches no host.
         """
         return select(fleet, self.limit) if self.limit is not None else fleet.hosts
 
 
 def common(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the common options; it takes them as its first argument."""
+    """Add the common options to a command. It receives them as its first argument."""
     return _with(verb, (*_OF_INVENTORY, *_OF_OUTPUT, *_OF_RUNS))
 
 
 def offline(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """As `common`, for a verb that contacts nobody: it takes what is about hosts too, and has no use for it."""
+    """As `common`, for a command that contacts no host. It accepts the options of a run, but hides and ignores them."""
     return _with(verb, (*_OF_INVENTORY, *_OF_OUTPUT, *map(_hidden, _OF_RUNS)))
 
 
 def without_inventory(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """As `common`, for a verb that contacts hosts of no inventory."""
+    """As `common`, for a command whose hosts are in no inventory."""
     inventory, limit = _OF_INVENTORY
     return _with(verb, (_hidden(inventory), limit, *_OF_OUTPUT, *_OF_RUNS))
 
 
 def from_files(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """As `offline`, for a verb that works from results in files and needs no inventory either."""
+    """As `offline`, for a command that reads saved results and needs no inventory."""
     return _with(verb, (*map(_hidden, (*_OF_INVENTORY, *_OF_RUNS)), *_OF_OUTPUT))
 
 
 def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..., Any]:
     @wraps(verb)
-    def called(
+    def call(
         *,
         inventory: tuple[Path, ...],
         limit: str | None,
@@ -113,32 +113,32 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         log_file: Path | None,
         **own: Any,
     ) -> Any:
-        given = Options(
+        values = Options(
             inventory, limit, forks, timeout, json, verbose, color, ask_become_pass, quiet=quiet, log_file=log_file
         )
         try:
             assets.check()
             if quiet and verbose:
-                raise UsageError("-q says less and -v says more: one of the two", code=UsageCode.CONFLICTING_OPTIONS)
-            return verb(given, **own)
+                raise UsageError("-q and -v exclude each other. Fix: remove one", code=UsageCode.CONFLICTING_OPTIONS)
+            return verb(values, **own)
         except DockmeshError as error:
             if json:
                 click.echo(dumps(problems_document(error), indent=2))
             raise
 
-    decorated: Callable[..., Any] = called
-    for words, settings in reversed(options):
-        decorated = click.option(*words, **settings)(decorated)
+    decorated: Callable[..., Any] = call
+    for names, settings in reversed(options):
+        decorated = click.option(*names, **settings)(decorated)
     return decorated
 
 
 def _hidden(option: _Option) -> _Option:
-    words, settings = option
-    return words, {**settings, "hidden": True}
+    names, settings = option
+    return names, {**settings, "hidden": True}
 
 
-def _option(*words: str, **settings: Any) -> _Option:
-    return words, settings
+def _option(*names: str, **settings: Any) -> _Option:
+    return names, settings
 
 
 _OF_INVENTORY = (
@@ -149,43 +149,52 @@ _OF_INVENTORY = (
         multiple=True,
         envvar="DOCKMESH_INVENTORY",
         metavar="FILE",
-        help="The inventory: a file or a folder of them, also several times; else $DOCKMESH_INVENTORY "
-        "(a colon between two), inventory/mesh.yml, mesh.yml.",
+        help="Inventory file, or folder of inventory files; repeatable. Default: $DOCKMESH_INVENTORY (paths separated "
+        "by colons), inventory/mesh.yml or mesh.yml.",
     ),
     _option(
         "-l",
         "--limit",
         metavar="PATTERN",
         shell_complete=completion.patterns,
-        help="Only these hosts: names and globs, tag:NAME, !PATTERN, commas between.",
+        help="Hosts to work on: names, globs, tag:NAME and !PATTERN, separated by commas.",
     ),
 )
 _OF_OUTPUT = (
-    _option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
-    _option("-v", "--verbose", count=True, help="Say more; twice: the scripts that go to hosts as well."),
-    _option("-q", "--quiet", is_flag=True, help="Say only what is wrong, and the result."),
-    _option("--no-color", "color", flag_value=False, default=True, help="No colours (nor with NO_COLOR set)."),
+    _option("--json", is_flag=True, help="One JSON document on stdout, and nothing else there."),
+    _option("-v", "--verbose", count=True, help="More details; -vv also prints the scripts sent to hosts."),
+    _option("-q", "--quiet", is_flag=True, help="Errors and the result only."),
+    _option(
+        "--no-color", "color", flag_value=False, default=True, help="Output without colours; NO_COLOR does the same."
+    ),
 )
 _OF_RUNS = (
     _option(
         "--log-file",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Append what is done there: a JSON object per line, for your eyes alone.",
+        help="JSON Lines log to append to (mode 0600).",
     ),
-    _option("--forks", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Hosts at once."),
+    _option(
+        "--forks",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        metavar="N",
+        help="Number of hosts to work on in parallel.",
+    ),
     _option(
         "--timeout",
         type=click.FloatRange(min=1),
         default=30.0,
         show_default=True,
         metavar="S",
-        help="Seconds until a host is given up that does not answer; 180 more for its Docker to restart.",
+        help="Seconds to wait for a host; a restart of Docker gets 180 more.",
     ),
-    _option("-K", "--ask-become-pass", is_flag=True, help="Ask once for the password that sudo wants on the hosts."),
+    _option("-K", "--ask-become-pass", is_flag=True, help="Prompt for the sudo password of the hosts, once."),
 )
 
 
 def has_terminal() -> bool:
-    """Whether someone is there to answer a question."""
+    """Whether stdin is a terminal, so that a question can be answered."""
     return os.isatty(0)

@@ -21,14 +21,18 @@ from dockmesh.report.console.terminal import console
 @click.command
 @common
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for apply FILE."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File to save the plan to, for apply FILE.",
 )
 def plan(options: Options, out: Path | None) -> int:
-    """Show what apply would change, host by host, and why. Reads every host, changes nothing anywhere.
+    """Show what apply would change on each host and why. Reads every host and changes nothing.
 
-    Below stands who would reach whom after it, and who does now, as far as that can be foreseen without trying.
+    The forecast below the plan shows which hosts reach which now, and which would after apply. It sends no probe.
 
-    Exits 0 where there is nothing to change, 2 where there is, 3 where a host has a conflict or cannot be worked with.
+    The exit status is 0 if there is nothing to change, 2 if there are changes, and 3 if a host has a conflict or cannot
+    be read.
 
     Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
     """
@@ -53,11 +57,9 @@ def plan(options: Options, out: Path | None) -> int:
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:
-    """What hosts have in their daemon.json is in it, and nobody else's to read."""
+    """Write the plan with mode 0600, since it contains the hosts' daemon.json."""
     try:
         file.touch(mode=0o600)
         file.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(
-            f"{file}: {error.strerror}: the plan could not be saved", code=UsageCode.CANNOT_WRITE
-        ) from error
+        raise UsageError(f"{file}: cannot save the plan: {error.strerror}", code=UsageCode.CANNOT_WRITE) from error

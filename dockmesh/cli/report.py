@@ -1,4 +1,4 @@
-"""report: write a saved result in the formats that status can write."""
+"""report: write a saved result in the formats of status."""
 
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from dockmesh.errors import UsageError
 @click.argument("file", metavar="STATUS.json", type=RESULT_FILE)
 @report_options
 def report(*, file: Path, views: ReportFiles) -> int:
-    """Write a saved result, which `status --json` or `apply --json` printed, as the reports that status can write.
+    """Write a saved result as HTML, JUnit XML, Markdown or Prometheus gauges.
+
+    STATUS.json is the output of `status --json` or `apply --json`.
 
     Example: dockmesh report monday.json --html monday.html
     """
     if not views.files:
         raise UsageError(
-            "report writes files: name one with --html, --markdown, --junit or --prometheus",
+            "report: no file to write. Fix: add --html, --markdown, --junit or --prometheus with a FILE",
             code=UsageCode.MISSING_OPTION,
         )
     return report_problems(views.write(read_result(file)))

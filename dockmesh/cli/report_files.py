@@ -1,4 +1,4 @@
-"""The files that a result is written to besides the terminal, one for each way of showing it."""
+"""The report files of a result, one per format."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -16,36 +16,36 @@ from dockmesh.core.results.model import Result
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
-# Each has a module in `report`, whose libraries are loaded when it is asked for.
+# Each has a module in `report`, imported only if its option is used.
 _VIEWS = {
-    "junit": "JUnit XML, for CI servers: a case per pair.",
-    "markdown": "Markdown, for the summary of a CI run.",
-    "prometheus": "Gauges for the node exporter's textfile collector; name it *.prom.",
-    "html": "One page with graph, heat map and details, to open in a browser.",
+    "junit": "JUnit XML for CI servers, with one test case per pair.",
+    "markdown": "Markdown for the summary of a CI run.",
+    "prometheus": "Prometheus gauges for the node exporter's textfile collector; name the file *.prom.",
+    "html": "HTML page with graph, heat map and details.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFiles:
-    """The files asked for, by view."""
+    """The report files to write, by format."""
 
     files: Mapping[str, Path] = field(default_factory=dict)
 
     def write_document(self, document: Mapping[str, Any]) -> Iterator[str]:
-        """As `write`, from a status document."""
+        """Like `write`, from a status document."""
         return self.write(parse_result(document, file="this run")) if self.files else iter(())
 
     def write(self, result: Result) -> Iterator[str]:
-        """Write them all, each beside and renamed; why some could not be written."""
+        """Write all files atomically. Yields a message for each that could not be written."""
         for view, file in self.files.items():
             try:
                 write_atomic(file, import_module(f"dockmesh.report.{view}").render(result))
             except OSError as error:
-                yield f"{file}: {error.strerror or error}: the report could not be written"
+                yield f"{file}: cannot write the report: {error.strerror or error}"
 
 
 def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb an option per view; it takes them as its argument `views`, checked."""
+    """Add an option per format to a command. It receives the checked files as its argument `views`."""
 
     @wraps(verb)
     def called(*given: Any, **options: Any) -> Any:
@@ -62,7 +62,7 @@ def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def report_problems(problems: Iterator[str]) -> int:
-    """Say what could not be written; the exit status of that, 0 where there is nothing."""
+    """Print the problems on stderr. The exit status: 0 if there are none."""
     told = list(problems)
     for problem in told:
         click.echo(problem, err=True)
@@ -70,15 +70,21 @@ def report_problems(problems: Iterator[str]) -> int:
 
 
 def _check(files: list[Path]) -> None:
-    """Before any host is contacted."""
+    """Check before any host is contacted that each file can be written.
+
+    Raises:
+        UsageError: one cannot.
+    """
     targets = [os.path.realpath(file) for file in files]
     for file, target in zip(files, targets, strict=True):
         folder = Path(target).parent
         if not folder.is_dir():
-            raise UsageError(f"{file}: there is no folder {folder}: make it first", code=UsageCode.NO_FOLDER)
+            raise UsageError(
+                f"{file}: the folder {folder} does not exist. Fix: mkdir -p {folder}", code=UsageCode.NO_FOLDER
+            )
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise UsageError(f"{file}: the folder {folder} is not yours to write in", code=UsageCode.CANNOT_WRITE)
+            raise UsageError(f"{file}: no permission to write in the folder {folder}", code=UsageCode.CANNOT_WRITE)
         if file.exists() and not file.is_file():
-            raise UsageError(f"{file}: not a regular file; name one, or a name that is free", code=UsageCode.NOT_A_FILE)
+            raise UsageError(f"{file}: not a regular file. Fix: name another file", code=UsageCode.NOT_A_FILE)
         if targets.count(target) > 1:
-            raise UsageError(f"{file}: two reports cannot go into one file", code=UsageCode.SAME_FILE)
+            raise UsageError(f"{file}: two reports name this file. Fix: one file per report", code=UsageCode.SAME_FILE)

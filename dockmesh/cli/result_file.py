@@ -1,4 +1,4 @@
-"""Saved results as arguments of diff and report."""
+"""Saved results, the arguments of diff and report."""
 
 from pathlib import Path
 
@@ -14,16 +14,18 @@ _LARGEST = 1 << 30
 
 
 def read_result(file: Path) -> Result:
-    """The result that a file holds.
+    """Read the result from a file.
 
     Raises:
-        UsageError: the file cannot be read, is too large, or holds no result.
+        UsageError: the file cannot be read, is too large, or contains no result.
     """
     try:
         with file.open("rb") as opened:
             text = opened.read(_LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"{file}: {error.strerror}: the result cannot be read", code=UsageCode.CANNOT_READ) from error
+        raise UsageError(f"{file}: cannot read the result: {error.strerror}", code=UsageCode.CANNOT_READ) from error
     if len(text) > _LARGEST:
-        raise UsageError(f"{file}: larger than {_LARGEST >> 20} MiB, which no result is", code=UsageCode.FILE_TOO_LARGE)
+        raise UsageError(
+            f"{file}: larger than {_LARGEST >> 20} MiB, so it is no saved result", code=UsageCode.FILE_TOO_LARGE
+        )
     return load_result(text, file=str(file))

@@ -9,7 +9,7 @@ from dockmesh.core.inventory.schema import json_schema
 
 @click.command
 def schema() -> None:
-    """Print the inventory's JSON Schema, for editors that complete and check.
+    """Print the JSON Schema of the inventory, for completion and checks in editors.
 
     Example: dockmesh schema > mesh.schema.json
     """

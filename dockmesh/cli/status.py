@@ -1,4 +1,4 @@
-"""status: probe the mesh, once or again and again, and show which hosts reach which."""
+"""status: probe the mesh, once or repeatedly, and show which hosts reach which."""
 
 import secrets
 import time
@@ -30,30 +30,41 @@ _SEED_BITS = 64
 @click.command
 @common
 @click.option(
-    "--sample", type=click.IntRange(min=1), metavar="K", help="From each host, to K others at random instead of to all."
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Number of random targets to probe from each host, instead of all.",
 )
-@click.option("--pairs", metavar="A:B,...", help="Only these pairs, both ways; an end is a name, a glob or tag:NAME.")
+@click.option(
+    "--pairs", metavar="A:B,...", help="Pairs to probe, in both directions; an end is a name, a glob or tag:NAME."
+)
 @click.option(
     "--watch",
     is_flag=False,
     flag_value=_EVERY_S,
     type=click.FloatRange(min=1),
     metavar="[S]",
-    help=f"Again and again, {_EVERY_S:g} or S seconds after the last time, until Ctrl-C.",
+    help=f"Repeated probes, S seconds apart (default {_EVERY_S:g}), until Ctrl-C.",
 )
 @report_options
 def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: ReportFiles) -> int:
-    """Probe the mesh and show who reaches whom: every host to every bridge and container, every container to every one.
+    """Probe the mesh and show which hosts reach which.
 
-    A cell shows the reply's TTL of the three in this order, and the slowest round trip. Large fleets are shown by kind
-    of probe and by the hosts with which others fail; -v shows all hosts.
-    --watch refreshes in place, without a terminal below; Ctrl-C ends it, with 130, and nothing is left on the hosts.
-    --html, --junit, --markdown and --prometheus write the same result to files, also where probes failed.
+    Each host probes the bridge and a container of every host, and a container on each host probes a container on every
+    host. A cell shows the reply TTLs of the three probes in this order, and the slowest round trip. For large fleets,
+    the result is grouped by kind of probe and by the hosts that others cannot reach; -v shows all hosts.
+
+    --watch refreshes the table in place; without a terminal it prints one table after the other. Ctrl-C ends it with
+    exit status 130 and leaves nothing on the hosts.
+
+    --html, --junit, --markdown and --prometheus write the result to files, even if probes failed.
 
     Example: dockmesh status -i mesh.yml --html mesh.html --junit mesh.xml
     """
     if watch is not None and options.json:
-        raise UsageError("--watch is for people: with --json, call status again", code=UsageCode.CONFLICTING_OPTIONS)
+        raise UsageError(
+            "--watch does not work with --json. Fix: repeat dockmesh status --json", code=UsageCode.CONFLICTING_OPTIONS
+        )
     choose = _choice(options, sample, pairs)
     out, verbose = console(color=options.color), options.verbose > 0
     with open_run(options, quiet=watch is not None) as pipeline:
@@ -70,22 +81,20 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
 def _asked(
     pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles
 ) -> tuple[ProbeReport, dict[str, Any], int]:
-    """The result, also as document; it is written where it shall be, and the number is the exit status of that."""
+    """Probe once and write the report files. Returns the result, its document and the exit status of the files."""
     report = pipeline.status(pairs)
     result = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC))
     return report, result, report_problems(views.write_document(result))
 
 
 def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable[[], frozenset[Pair] | None]:
-    """What is asked each time: None is everything.
+    """A function that returns the pairs of the next run; None means all pairs.
 
     Raises:
-        UsageError: it cannot be meant so.
+        UsageError: --sample or --pairs is wrong.
     """
     if sample is not None and pairs is not None:
-        raise UsageError(
-            "--sample draws pairs and --pairs names them: one of the two", code=UsageCode.CONFLICTING_OPTIONS
-        )
+        raise UsageError("--sample and --pairs exclude each other. Fix: remove one", code=UsageCode.CONFLICTING_OPTIONS)
     fleet = options.fleet()
     if sample is not None:
         hosts = options.hosts(fleet)
@@ -95,10 +104,10 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
 
 
 def _watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbose: bool) -> NoReturn:
-    """Ask, show, wait, until interrupted: on a terminal in place, elsewhere one block below the other.
+    """Probe, print and wait until interrupted. Refreshes in place on a terminal, elsewhere prints block after block.
 
     Raises:
-        KeyboardInterrupt: that is its only end.
+        KeyboardInterrupt: always, as the only end.
     """
     if not out.is_terminal:
         while True:

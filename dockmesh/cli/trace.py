@@ -1,4 +1,4 @@
-"""`trace`: one ping, hop by hop."""
+"""trace: follow one ping hop by hop."""
 
 import re
 import secrets
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dockmesh.cli.completion import hosts
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.trace.model import CaptureSet, trace_query
@@ -16,9 +17,9 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.terminal import console
 from dockmesh.report.console.trace import print_trace, trace_document
 
-# Payloads that nobody else's ping has: neither the usual 56 bytes nor what fills a packet.
+# The payload size distinguishes this ping from others, which use 56 bytes or fill a packet.
 _SIZES = range(100, 1100)
-_ODD = re.compile(r"[^A-Za-z0-9_.@:-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.@:-]")
 
 
 @click.command
@@ -26,56 +27,62 @@ _ODD = re.compile(r"[^A-Za-z0-9_.@:-]")
 @click.argument("source", metavar="A", shell_complete=hosts)
 @click.argument("target", metavar="B", shell_complete=hosts)
 @click.option(
-    "--pcap", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Keep the captures there."
+    "--pcap", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder to save the captures in."
 )
 def trace(options: Options, source: str, target: str, pcap: Path | None) -> int:
-    """Capture one ping from A to B in the containers, on their bridges and on the uplinks; show its way there and back.
+    """Capture one ping from A to B in the containers and on bridges and uplinks, and show its path in both directions.
 
-    A and B are HOST or HOST:CONTAINER. HOST alone is what status probes: a container on docker0, where none runs a
-    namespace in its place, and without Docker the host itself. The hosts need tcpdump (or tshark).
-    Exits 0 where the reply came home, else 3.
+    A and B are HOST or HOST:CONTAINER. HOST alone is the target that status probes. That is a container on docker0, or
+    a network namespace if none runs, or the host itself if it has no Docker. The hosts need tcpdump or tshark.
+
+    The exit status is 0 if the reply reached A, else 3.
 
     Example: dockmesh trace -i mesh.yml docker128 docker130:web --pcap captures
     """
     if options.limit is not None:
         raise UsageError(
-            "trace goes between the two hosts it names: leave --limit away", code=UsageCode.CONFLICTING_OPTIONS
+            "trace: --limit has no meaning here, as A and B name the hosts. Fix: remove --limit",
+            code=UsageCode.CONFLICTING_OPTIONS,
         )
-    asked = trace_query(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
+    query = trace_query(options.fleet(), source, target, run=secrets.token_hex(6), size=secrets.choice(_SIZES))
     if pcap is not None:
         _make(pcap)
     with open_run(options) as pipeline:
-        captured = pipeline.trace(asked)
+        captures = pipeline.trace(query)
     if pcap is not None:
-        _keep(pcap, captured)
-    traced = reconstruct(captured)
+        _save(pcap, captures)
+    result = reconstruct(captures)
     if options.json:
-        print_json(trace_document(traced))
+        print_json(trace_document(result))
     else:
-        print_trace(console(color=options.color), traced, brief=options.quiet)
-    return 0 if traced.reached else HostError.exit_status
+        print_trace(console(color=options.color), result, brief=options.quiet)
+    return 0 if result.reached else HostError.exit_status
 
 
 def _make(folder: Path) -> None:
-    """Before anyone is contacted."""
+    """Create the folder before any host is contacted.
+
+    Raises:
+        UsageError: it cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{folder}: {error.strerror}: the captures cannot be kept there", code=UsageCode.CANNOT_WRITE
+            f"{folder}: cannot create the folder for captures: {error.strerror}", code=UsageCode.CANNOT_WRITE
         ) from error
 
 
-def _keep(folder: Path, captured: CaptureSet) -> None:
-    for capture in captured.captures:
+def _save(folder: Path, captures: CaptureSet) -> None:
+    for capture in captures.captures:
         point = capture.point
         if point.error:
             continue
-        file = folder / f"{point.host}-{point.place}-{_ODD.sub('_', point.interface)}.pcap"
+        file = folder / f"{point.host}-{point.place}-{_UNSAFE.sub('_', point.interface)}.pcap"
         try:
             file.write_bytes(capture.pcap)
         except OSError as error:
             raise UsageError(
-                f"{file}: {error.strerror}: the capture could not be kept", code=UsageCode.CANNOT_WRITE
+                f"{file}: cannot save the capture: {error.strerror}", code=UsageCode.CANNOT_WRITE
             ) from error
-        click.echo(f"kept {file}", err=True)
+        print_message(f"saved {file}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.options import Options, offline
 from dockmesh.core.model import Host
 from dockmesh.core.text import listed, quoted
@@ -15,7 +16,7 @@ from dockmesh.report.console.terminal import pluralize
 @click.command
 @offline
 def validate(options: Options) -> None:
-    """Check the inventory without contacting anyone; list every problem with line and column.
+    """Check the inventory without contacting a host. Lists every problem with its line and column.
 
     Example: dockmesh validate -i inventory/example.yml
     """
@@ -27,16 +28,16 @@ def validate(options: Options) -> None:
         return
     joined = sum(host.prefix is not None for host in chosen)
     click.echo(f"valid: {pluralize(len(chosen), 'host')}, {joined} with a prefix, in {options.inventory_name()}")
-    for note in _absent_keys(chosen):
-        click.echo(note, err=True)
+    for note in _missing_keys(chosen):
+        print_message(note)
 
 
-def _absent_keys(hosts: tuple[Host, ...]) -> Iterator[str]:
-    """Keys that the inventory names and this machine has not; the one that applies may have them."""
-    users: dict[str, list[str]] = {}
+def _missing_keys(hosts: tuple[Host, ...]) -> Iterator[str]:
+    """A note per key file that does not exist here. It is no problem, as another machine may run apply."""
+    hosts_by_key: dict[str, list[str]] = {}
     for host in hosts:
         if host.login.identity_file is not None:
-            users.setdefault(host.login.identity_file, []).append(host.name)
-    for file, names in users.items():
+            hosts_by_key.setdefault(host.login.identity_file, []).append(host.name)
+    for file, names in hosts_by_key.items():
         if not Path(file).expanduser().exists():
-            yield f"note: identity_file {quoted(file)} is not there, and logs in to {listed(names)}"
+            yield f"note: identity_file {quoted(file)} of {listed(names)} does not exist on this machine"
