@@ -1,7 +1,8 @@
-"""The text files dockmesh renders: `templates/` of the checkout, or their copy in the wheel.
+"""The templates of dockmesh: `templates/` of the checkout, or their copy in the wheel.
 
-A few of them give way to a user's own of the same name in the folder $DOCKMESH_TEMPLATES. Each of these begins with its
-name, its version, and the variables it is rendered with; the version rises when a variable goes or changes its meaning.
+A user can replace some of them with files of the same name in the folder $DOCKMESH_TEMPLATES. Each replaceable template
+starts with a header: its name, its version and its variables. The version increases when a variable is removed or
+changes its meaning.
 """
 
 import os
@@ -19,8 +20,8 @@ _IN_CHECKOUT = Path(__file__).parent.with_name("templates")
 FOLDER = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
 VARIABLE = "DOCKMESH_TEMPLATES"
 
-# What is not here says what a host has and how it is changed: plan, read-back and destroy go by it to the letter.
-# With each, values as it may be rendered with, where these are few.
+# All other templates read and change hosts, and plan, read-back and destroy rely on their exact text.
+# The values are examples for a trial rendering; an empty mapping skips it.
 _REPLACEABLE: dict[str, Mapping[str, object]] = {
     "dockmesh.service.j2": {"script": "/etc/dockmesh/reassert.sh", "docker": True},
     "dockmesh.timer.j2": {"every_s": 25},
@@ -32,7 +33,7 @@ _HEAD = re.compile(r"(?s)\A(?:\{#-?|/\*) dockmesh template (\S+) version (\d+)(?
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a template says of itself."""
+    """The header of a template."""
 
     name: str
     version: int
@@ -41,34 +42,36 @@ class Head:
 
 @cache
 def template(name: str) -> str:
-    """The text of `templates/NAME`, or of the user's own in its place, which `check` has found good."""
+    """The text of `templates/NAME`, or of the user's custom template, which `check` must have accepted before."""
     return source(name).read_text(encoding="utf-8")
 
 
 def source(name: str) -> Path:
-    """Where that text is from."""
-    folder = _own_folder()
-    own = folder / name if folder and name in _REPLACEABLE else None
-    return own if own and own.is_file() else FOLDER / name
+    """The file of the text that `template` returns."""
+    folder = _custom_folder()
+    custom = folder / name if folder and name in _REPLACEABLE else None
+    return custom if custom and custom.is_file() else FOLDER / name
 
 
 def replaceable() -> tuple[Head, ...]:
-    """The templates that a user may replace."""
+    """The headers of the templates that a user can replace."""
     heads = (_head((FOLDER / name).read_text(encoding="utf-8")) for name in _REPLACEABLE)
     return tuple(head for head in heads if head)
 
 
 def check() -> None:
-    """See to it that the user's own templates can be used.
+    """Check the user's custom templates.
 
     Raises:
-        UsageError: one is for another version, wants a variable that there is not, or has no place here.
+        UsageError: a template is for another version, uses an unknown variable, or cannot be replaced.
     """
-    folder = _own_folder()
+    folder = _custom_folder()
     if folder is None:
         return
     if not folder.is_dir():
-        raise UsageError(f"{folder}: there is no such folder, and ${VARIABLE} names it", code=UsageCode.NO_FOLDER)
+        raise UsageError(
+            f"{folder}: the folder in ${VARIABLE} does not exist. Fix: unset {VARIABLE}", code=UsageCode.NO_FOLDER
+        )
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
         if file.is_file() and not any(part.startswith(".") for part in name.parts):
@@ -76,39 +79,40 @@ def check() -> None:
 
 
 def _check(file: Path, name: str) -> None:
-    ours = next((head for head in replaceable() if head.name == name), None)
-    if ours is None:
+    original = next((head for head in replaceable() if head.name == name), None)
+    if original is None:
         raise UsageError(
-            f"{file}: this is none of the templates that can be replaced: {', '.join(_REPLACEABLE)}",
+            f"{file}: this template cannot be replaced. These can: {', '.join(_REPLACEABLE)}",
             code=UsageCode.UNKNOWN_TEMPLATE,
         )
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"{file}: it cannot be read: {error}", code=UsageCode.CANNOT_READ) from error
+        raise UsageError(f"{file}: cannot read the template: {error}", code=UsageCode.CANNOT_READ) from error
     head = _head(text)
-    if head is None or (head.name, head.version) != (name, ours.version):
-        found = f"it is of {head.name} version {head.version}" if head else "its first line says of no version"
+    if head is None or (head.name, head.version) != (name, original.version):
+        difference = f"it is for {head.name} version {head.version}" if head else "it has no header with a version"
         raise UsageError(
-            f"{file}: {found}, and here is version {ours.version}: begin with a copy of {FOLDER / name}",
+            f"{file}: {difference}, but dockmesh has version {original.version}. Fix: start from a copy of "
+            f"{FOLDER / name}",
             code=UsageCode.TEMPLATE_VERSION,
         )
     if name.endswith(".j2"):
-        _compile(file, text, ours)
+        _compile(file, text, original)
 
 
-def _compile(file: Path, text: str, ours: Head) -> None:
+def _compile(file: Path, text: str, original: Head) -> None:
     from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, meta  # noqa: PLC0415 (seldom)
 
     environment = Environment(undefined=StrictUndefined, autoescape=True)
     try:
-        unknown = sorted(meta.find_undeclared_variables(environment.parse(text)) - set(ours.variables))
+        unknown = sorted(meta.find_undeclared_variables(environment.parse(text)) - set(original.variables))
         if unknown:
             raise UsageError(
-                f"{file}: no variable is called {unknown[0]!r}; there are: {', '.join(ours.variables)}",
+                f"{file}: no such variable: {unknown[0]!r}. The variables are {', '.join(original.variables)}",
                 code=UsageCode.TEMPLATE_VARIABLE,
             )
-        if values := _REPLACEABLE[ours.name]:
+        if values := _REPLACEABLE[original.name]:
             environment.from_string(text).render(values)
     except TemplateSyntaxError as error:
         raise UsageError(f"{file}:{error.lineno}: {error.message}", code=UsageCode.BAD_TEMPLATE) from error
@@ -117,10 +121,10 @@ def _compile(file: Path, text: str, ours: Head) -> None:
 
 
 def _head(text: str) -> Head | None:
-    found = _HEAD.match(text)
-    return Head(found[1], int(found[2]), tuple(re.findall(r"\w+", found[3] or ""))) if found else None
+    match = _HEAD.match(text)
+    return Head(match[1], int(match[2]), tuple(re.findall(r"\w+", match[3] or ""))) if match else None
 
 
-def _own_folder() -> Path | None:
-    named = os.environ.get(VARIABLE)
-    return Path(named) if named else None
+def _custom_folder() -> Path | None:
+    folder = os.environ.get(VARIABLE)
+    return Path(folder) if folder else None

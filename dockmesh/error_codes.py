@@ -1,10 +1,10 @@
-"""Stable words for what can be wrong: scripts and tests rely on them, while messages may change."""
+"""Stable codes of errors for scripts and tests. Messages may change."""
 
 from enum import StrEnum
 
 
 class ProblemCode(StrEnum):
-    """The kinds of problems in a file, or in a value on the command line."""
+    """Problems in a file, or in a value on the command line."""
 
     # The file as text, YAML or INI.
     SYNTAX = "syntax"
@@ -52,7 +52,7 @@ class ProblemCode(StrEnum):
     BROADCAST_ADDRESS = "broadcast-address"
     UNROUTABLE = "unroutable"
     WRONG_FAMILY = "wrong-family"
-    # Values against each other.
+    # Several values together.
     DUPLICATE = "duplicate"
     CONTRADICTION = "contradiction"
     OVERLAP = "overlap"
@@ -76,7 +76,7 @@ class ProblemCode(StrEnum):
 
 
 class UsageCode(StrEnum):
-    """The kinds of calls that are wrong."""
+    """Errors of the command line, and of the files that it names."""
 
     INVALID_INPUT = "invalid-input"
     # Options and arguments.
@@ -87,7 +87,7 @@ class UsageCode(StrEnum):
     NO_TERMINAL = "no-terminal"
     NO_PASSWORD = "no-password"  # noqa: S105 (a code)
     WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105 (a code)
-    # The hosts that are meant.
+    # Selected hosts.
     NO_HOSTS = "no-hosts"
     NO_HOST_LEFT = "no-host-left"
     UNKNOWN_HOST = "unknown-host"
@@ -112,7 +112,7 @@ class UsageCode(StrEnum):
     ENCRYPTED_FILE = "encrypted-file"
     PROGRAM = "program"
     BAD_SSH_CONFIG = "bad-ssh-config"
-    # Prefixes to draw.
+    # Proposed prefixes.
     NO_POOL = "no-pool"
     POOL_EXHAUSTED = "pool-exhausted"
     CANNOT_INSERT = "cannot-insert"
@@ -124,7 +124,7 @@ class UsageCode(StrEnum):
 
 
 class LabCode(StrEnum):
-    """The kinds of failures of the lab."""
+    """Failures of the lab."""
 
     NEEDS_LINUX = "needs-linux"
     NEEDS_ROOT = "needs-root"
@@ -145,7 +145,7 @@ class LabCode(StrEnum):
 
 
 class HostErrorCode(StrEnum):
-    """The kind of a host's failure, one word for each kind. Scripts may rely on the words; messages may change."""
+    """Failures of a host."""
 
     # The login.
     UNREACHABLE = "unreachable"

@@ -1,7 +1,7 @@
-"""Everything dockmesh raises on purpose, and the exit status each stands for.
+"""The exceptions of dockmesh, each with its exit status.
 
-A host's failure during a run is a value in the result, not an exception that ends it; what is raised here either
-ends the run before any host was contacted or crosses the one seam between a host's thread and its result.
+During a run, the failure of a host is a value in the result. An exception ends the run before any host is contacted, or
+carries the failure from the host's thread to its result.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dockmesh.error_codes import HostErrorCode, LabCode, ProblemCode, UsageCode
 
 
 class ExitStatus(IntEnum):
-    """Every exit status of dockmesh; `docs/generate.py` says what each means."""
+    """Every exit status of dockmesh. `docs/generate.py` has their meanings."""
 
     DONE = 0
     INTERNAL_ERROR = 1
@@ -24,14 +24,14 @@ class ExitStatus(IntEnum):
 
 
 class DockmeshError(Exception):
-    """Root of the tree. The text is for people: what is wrong, where, and what to do."""
+    """The base of all errors. The text names the location, the problem and the fix."""
 
     exit_status: ClassVar[int] = ExitStatus.INTERNAL_ERROR
     code: str | None = None
 
 
 class UsageError(DockmeshError):
-    """The call or a file it names is wrong; nobody was contacted."""
+    """The command line, or a file that it names, is invalid. No host was contacted."""
 
     exit_status = ExitStatus.INVALID_CALL
 
@@ -41,7 +41,7 @@ class UsageError(DockmeshError):
 
 
 class InvalidValueError(ValueError):
-    """A text that is no value of its kind. Whoever knows its place makes a Problem of it."""
+    """A text is no valid value. The caller knows the location and turns this into a Problem."""
 
     def __init__(self, code: ProblemCode, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class InvalidValueError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file. `line` and `column` count from 1; 0 is said of what stands on the command line."""
+    """One problem in a file. `line` and `column` count from 1; both are 0 for a value on the command line."""
 
     file: str
     line: int
@@ -59,12 +59,12 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """`FILE:LINE:COLUMN: message`, as compilers say it and editors jump to it."""
+        """`FILE:LINE:COLUMN: message`, the format of compilers that editors can follow."""
         return f"{self.file}:{self.line}:{self.column}: {self.message}" if self.line else f"{self.file}: {self.message}"
 
 
 class InventoryError(UsageError):
-    """The inventory is invalid; carries every problem found, in the file's order."""
+    """The inventory is invalid. `problems` has every problem, in the order of the file."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -73,7 +73,7 @@ class InventoryError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class HostFailure:
-    """Why a host failed, as a value in a result. `code` is a HostErrorCode, or what a run found by probing the host."""
+    """The failure of a host as a value in a result. `code` is a HostErrorCode, or the code of a failed probe."""
 
     code: str
     message: str
@@ -84,7 +84,7 @@ class HostFailure:
 
 
 class HostError(DockmeshError):
-    """One host failed, was refused or could not be reached; the text names cause and remedy."""
+    """One host failed, was refused or is unreachable. The text names cause and fix."""
 
     exit_status = ExitStatus.HOST_FAILED
     code: HostErrorCode
@@ -100,14 +100,14 @@ class HostError(DockmeshError):
 
 
 class UnreachableError(HostError):
-    """No SSH session to the host came about, or it was lost."""
+    """The SSH session to the host failed to open, or was lost."""
 
     def __init__(self, message: str, *, code: HostErrorCode = HostErrorCode.UNREACHABLE) -> None:
         super().__init__(message, code=code)
 
 
 class NoDockerError(HostError):
-    """The host can be worked with, but has no Docker."""
+    """The host is usable but has no Docker."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=HostErrorCode.DOCKER_MISSING)
@@ -115,7 +115,7 @@ class NoDockerError(HostError):
 
 @dataclass(frozen=True, slots=True)
 class StaleReason:
-    """One thing that differs from what a saved plan was made from. `host` is None where it concerns the whole fleet."""
+    """One difference between a saved plan and the present. `host` is None for the inventory and the templates."""
 
     code: Literal["inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"]
     host: str | None
@@ -123,7 +123,7 @@ class StaleReason:
 
 
 class StalePlanError(HostError):
-    """A saved plan no longer holds; carries every reason."""
+    """A saved plan is stale. `reasons` has every difference."""
 
     def __init__(self, message: str, *, file: str, reasons: Sequence[StaleReason]) -> None:
         super().__init__(message, code=HostErrorCode.STALE_PLAN)
@@ -132,7 +132,7 @@ class StalePlanError(HostError):
 
 
 class LabError(DockmeshError):
-    """The lab cannot do what was asked of it on this machine."""
+    """The lab failed, or this machine cannot run it."""
 
     exit_status = ExitStatus.HOST_FAILED
 
