@@ -17,8 +17,8 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
-from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
@@ -100,7 +100,7 @@ class Pipeline:
         self._facts: dict[str, HostFacts] = {}
         self._underway: set[str] = set()
         self._lost: dict[str, HostFailure] = {}
-        self._judged: list[ProbeReport] = []
+        self._judged: list[MeshResult] = []
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +140,7 @@ class Pipeline:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
-    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
+    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: MeshResult) -> tuple[Misprediction, ...]:
         """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
         plans = {each.host: each for each in plan.hosts}
         if len(self._request.fleet.hosts) > MAX_HOSTS:
@@ -174,7 +174,7 @@ class Pipeline:
         """The hosts that `apply` has asked to change and not seen to their end, in the fleet's order."""
         return tuple(host.name for host in self._request.hosts if host.name in self._underway)
 
-    def status(self, pairs: Collection[Pair] | None = None) -> ProbeReport:
+    def status(self, pairs: Collection[Pair] | None = None) -> MeshResult:
         """Who reaches whom, asked over sessions made after the change. Hosts lost in this run are not gone back to.
 
         With `pairs`, only these are asked, and the report knows of no other host. Where all hosts have just changed at

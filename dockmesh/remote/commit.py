@@ -8,7 +8,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
 from dockmesh.core.planning.transaction import TransactionOutcome
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
@@ -36,7 +36,7 @@ class Committer:
     probed: bool
     save_previous: bool
     underway: set[str]
-    judged: list[ProbeReport]
+    judged: list[MeshResult]
 
     def commit(
         self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
@@ -132,13 +132,13 @@ def _taken_back(host: Host, answer: TransactionOutcome, why: HostFailure) -> Out
     return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and on the way back: {answer.error}")
 
 
-def _complaint(name: str, report: ProbeReport) -> HostFailure:
+def _complaint(name: str, report: MeshResult) -> HostFailure:
     if name in report.errors:
         return report.errors[name]
-    failed = [answer for answer in report.lost if name in {answer.probe.source, answer.probe.target}]
-    first = failed[0].probe
+    failed = [answer for answer in report.lost if name in {answer.source, answer.target}]
+    first = failed[0]
     return HostFailure(
         OutcomeCode.PROBES_FAILED,
         f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "
-        f"{failed[0].reason}",
+        f"{first.reason}",
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
 from dockmesh.core.probes.diagnosis import with_causes
-from dockmesh.core.probes.model import Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.source_check import with_sources
 from dockmesh.core.probes.targets import HOLD_S, held_target_script, parse_target, unreachable_target
+from dockmesh.core.results.model import MeshResult, ProbeResult
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.remote.fanout import fan_out
@@ -85,7 +87,7 @@ def probe_mesh(
     pairs: Collection[Pair] | None = None,
     lost: Mapping[str, HostFailure] | None = None,
     observe: bool = False,
-) -> ProbeReport:
+) -> MeshResult:
     """Probe from every host of `sources` to every host of the fleet; only what touches a host of `about`, if given.
 
     `pairs`: the only ones to be asked. `lost`: hosts that are not asked, and why. `observe`: let the targets say where
@@ -112,8 +114,9 @@ def probe_mesh(
     held = [host for host in there if host.name in offers and host.name not in errors]
     ends = fan_out(prober.executor, held, partial(prober.release, offers))
     observed = {host.name: end for host, end in ends if not isinstance(end, HostError)}
-    found = with_causes(batch.build_report(fleet, questions, answers, errors), fleet, targets)
-    return replace(with_sources(found, fleet, targets, observed), partial=pairs is not None)
+    found = with_causes(batch.mesh_result(fleet, questions, answers, errors), fleet, targets)
+    time = datetime.now(UTC).replace(microsecond=0)
+    return replace(with_sources(found, fleet, targets, observed), time=time, partial=pairs is not None)
 
 
 def _each(
