@@ -39,19 +39,26 @@ def load_result(text: bytes | str, *, file: str) -> MeshResult:
         UsageError: there is none; the message names what is wrong, and where.
     """
     try:
-        # JSON may hold half characters, which are no text; pydantic refuses the whole document for one.
-        whole = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
-    except (ValueError, RecursionError) as error:
-        raise _refusal(file, [f"no JSON: {error}"]) from error
-    try:
-        document = _DOCUMENT.validate_json(whole, strict=True)
-    except ValidationError as error:
-        wrong = [_told(one) for one in error.errors(include_url=False, include_input=False)]
-        raise _refusal(file, wrong) from error
+        document = _DOCUMENT.validate_json(text, strict=True)
+    except ValidationError:
+        document = _lenient(text, file)
     status = document.status if isinstance(document, _Applied) else document
     if wrong := list(_contradictions(status)):
         raise _refusal(file, wrong)
     return MeshResult(**{field.name: getattr(status, field.name) for field in fields(MeshResult)})
+
+
+def _lenient(text: bytes | str, file: str) -> _Status | _Applied:
+    """As `_DOCUMENT`, also from JSON that is not UTF-8 or holds half characters, which are no text for pydantic."""
+    try:
+        whole = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError) as error:
+        raise _refusal(file, [f"no JSON: {error}"]) from error
+    try:
+        return _DOCUMENT.validate_json(whole, strict=True)
+    except ValidationError as error:
+        wrong = [_told(one) for one in error.errors(include_url=False, include_input=False)]
+        raise _refusal(file, wrong) from error
 
 
 def _refusal(file: str, wrong: list[str]) -> UsageError:

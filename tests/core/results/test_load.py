@@ -181,3 +181,16 @@ def test_a_whole_mesh_and_a_broken_one_are_read_as_they_were() -> None:
     for result in (results.result(3, dual=True), results.result(4, cut=["host2"], silent={"host3": results.EVIL})):
         assert loaded(result) == result
         assert loaded(result).failed == result.failed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_saved_result_is_read_in_any_encoding_of_json(encoding: str) -> None:
+    result = results.result(2, cut=["host2"])
+    text = json.dumps(status_document(result), ensure_ascii=False)
+    assert load_result(text.encode(encoding), file="a") == result
+
+
+def test_half_characters_of_a_host_do_not_make_a_result_unreadable() -> None:
+    result = load_result(altered(hosts_error="\ud800 is down"), file="a")
+    assert str(result.errors["host1"]).endswith(" is down")
+    assert str(result.errors["host1"]).isprintable()
