@@ -1,4 +1,4 @@
-"""What a plan does to reachability, and what came otherwise than was foreseen."""
+"""The impact of a plan on reachability, and where measurement differs from the forecast."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

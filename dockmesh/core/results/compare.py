@@ -1,4 +1,4 @@
-"""Two results held against each other: what was lost since the earlier one, what was mended, and what is new."""
+"""The differences of two results: probes that were lost since the earlier one, recovered, or are new."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from dockmesh.core.results.model import MeshResult, ProbeResult
 class Comparison:
     """Probes are those of the later result, but for `gone`. Hosts are names.
 
-    lost: reached in the earlier one, and not any more. broken: fails, and was not asked before. still: fails in both.
-    changed: reached in both, but another source is seen, or large packets fare otherwise.
-    silent: could be asked before. heard: could not, and can now. rtt_ms: the medians of what both reached.
+    lost: reached in the earlier one only. broken: fails, and was not probed before. still_failing: fails in both.
+    recovered: failed before. changed: reached in both, but the source seen or the fate of large packets differs.
+    unreachable: could be asked before. recovered_hosts: could not be asked before. rtt_ms: the medians of what both
+    reached.
     """
 
     lost: tuple[ProbeResult, ...]

@@ -81,9 +81,8 @@ def _about(probes: Iterable[ProbeResult]) -> tuple[str, ...]:
 
 def _folded(causes: Iterable[FailureCause], tags: Mapping[str, Collection[str]]) -> Iterator[FailureCause]:
     """The causes; those of one code that differ in the host alone are one, where they are several."""
-    for (_made, code, form), alike in _grouped(
-        ((cause.made, cause.code, _form(cause)), cause) for cause in causes
-    ).items():
+    forms = _grouped(((cause.made, cause.code, _form(cause)), cause) for cause in causes)
+    for (_made, code, form), alike in forms.items():
         if _HOST not in form or len(alike) < _ALIKE:
             yield from alike
             continue

@@ -32,9 +32,9 @@ def print_forecast(out: Console, seen: Impact | None) -> None:
             print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
 
 
-def print_mispredictions(out: Console, differing: Iterable[Misprediction]) -> None:
-    """What was measured otherwise than foreseen."""
-    for each in differing:
+def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) -> None:
+    """Where measurement differs from the forecast."""
+    for each in mispredictions:
         probe = each.probe
         what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.predicted}, found {each.measured}"
         print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f' ({each.why})' if each.why else ''}"))
