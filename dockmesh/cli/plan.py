@@ -10,14 +10,12 @@ from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.planning import saved_plan
 from dockmesh.error_codes import UsageCode
-from dockmesh.errors import HostError, UsageError
+from dockmesh.errors import ExitStatus, HostError, UsageError
 from dockmesh.pipeline import TEMPLATES
 from dockmesh.report.console.forecast import print_forecast
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.terminal import console
 from dockmesh.report.json.plan import plan_document
-
-_PENDING = 2
 
 
 @click.command
@@ -49,7 +47,7 @@ def plan(options: Options, out: Path | None) -> int:
         print_forecast(console(color=options.color), forecast)
     if not planned.clean:
         return HostError.exit_status
-    return 0 if planned.empty else _PENDING
+    return 0 if planned.empty else ExitStatus.CHANGES_PENDING
 
 
 def _save(file: Path, plan: dict[str, Any]) -> None:

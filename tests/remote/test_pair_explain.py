@@ -7,6 +7,7 @@ import pytest
 from builders import FLEET
 from explanations import DATA
 
+from dockmesh.core.events import Event, HostFinished, PhaseStarted
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.faults import FaultCode
@@ -15,6 +16,7 @@ from dockmesh.core.model import Host
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
@@ -57,9 +59,16 @@ class OneHost:
 
 
 def seen(hosts: TwoHosts) -> Evidence:
+    events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
-        return explain_pair(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
+        prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
+        evidence = explain_pair(prober, explain_query(FLEET, "host1", "host3"))
+    sides = ((1, evidence.source), (2, evidence.target))
+    assert events == [
+        PhaseStarted("look", 2),
+        *(HostFinished("look", each.name, at, 2, each.error.message if each.error else None) for at, each in sides),
+    ]
+    return evidence
 
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:

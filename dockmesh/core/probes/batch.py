@@ -9,6 +9,7 @@ from dockmesh.core.host_output import Section, sanitize
 from dockmesh.core.model import Fleet
 from dockmesh.core.probes.full_size import HEADERS_BYTES, FullSizePing, Uplink, loss_failure, parse_full_size
 from dockmesh.core.probes.model import Probe, ProbeTarget
+from dockmesh.core.probes.ping_output import parse_counts, parse_ttl
 from dockmesh.core.probes.source_check import payload
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.templates import Templates
@@ -19,8 +20,6 @@ _INTERVAL_S = 0.2
 _WAIT_S = 1
 _PARALLEL = 32
 
-_TTL = re.compile(r"\bttl=(\d{1,3})\b")
-_COUNTS = re.compile(r"\b(\d{1,6}) packets transmitted, (\d{1,6}) (?:packets )?received\b")
 _MS = r"(\d{1,8}(?:\.\d{1,6})?)"
 _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
 # As a host says it of its next hop, when nobody has answered for that one's address; in IPv4 and in IPv6.
@@ -161,12 +160,10 @@ def _mtu(link: Link | None) -> int | None:
 def _result(
     question: Probe, said: str, large: FullSizePing | None, own: Collection[Address], uplink: Uplink | None
 ) -> ProbeResult:
-    counts = _COUNTS.search(said)
-    if counts is None:
+    counts = parse_counts(said)
+    if not counts:
         return question.result().failed(_unsent(said))
-    sent, received = int(counts[1]), int(counts[2])
-    ttl_found, rtt_found = _TTL.search(said), _RTT.search(said)
-    ttl = int(ttl_found[1]) if ttl_found else None
+    (sent, received), ttl, rtt_found = counts[0], parse_ttl(said), _RTT.search(said)
     least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
     mtu_ok = large.received > 0 if large and received else None
     result = question.result(sent, received, ttl, average, rtt_min_ms=least, rtt_max_ms=most, mtu_ok=mtu_ok)

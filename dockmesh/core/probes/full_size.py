@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
+from dockmesh.core.probes.ping_output import parse_counts
 from dockmesh.core.results.model import Failure, FailureCode
 
 # That of IP and that of ICMP.
 HEADERS_BYTES: Mapping[Family, int] = {IPV4: 28, IPV6: 48}
 
-_COUNTS = re.compile(r"\b\d{1,6} packets transmitted, (\d{1,6}) (?:packets )?received\b")
 _REFUSED = re.compile("Frag needed|Packet too big")
 _MTU = re.compile(r"mtu ?= ?(\d{1,6})")
 
@@ -39,11 +39,11 @@ class FullSizePing:
 
 def parse_full_size(size: int, said: str) -> FullSizePing | None:
     """Read what ping said of them; None where it did not send any, as one that knows no `-M`."""
-    counts, told = _COUNTS.findall(said), _MTU.search(said)
+    counts, told = parse_counts(said), _MTU.search(said)
     if not counts:
         return None
     remembered = "local error" in said and not _REFUSED.search(said)
-    return FullSizePing(size, sum(map(int, counts)), int(told[1]) if told else None, remembered)
+    return FullSizePing(size, sum(received for _sent, received in counts), int(told[1]) if told else None, remembered)
 
 
 def loss_failure(found: FullSizePing, uplink: Uplink | None) -> Failure:
