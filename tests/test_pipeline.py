@@ -19,7 +19,7 @@ from dockmesh.core.events import (
 )
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest
@@ -48,7 +48,7 @@ def planned(lan: FakeLan, request: RunRequest = REQUEST) -> Plan:
         return pipeline.plan()
 
 
-def probed(lan: FakeLan) -> ProbeReport:
+def probed(lan: FakeLan) -> MeshResult:
     with Pipeline(REQUEST, lambda: lan, ignore) as pipeline:
         return pipeline.status()
 
@@ -81,7 +81,7 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
     assert planned(lan).clean
     report = probed(lan)
     assert report.ok
-    assert len(report.results) == 21
+    assert len(report.probes) == 21
     assert not any(host.pending or host.held for host in lan.hosts.values())
     assert lan.hosts["host2"].docker0 == FLEET.host("host2").bridge
 
@@ -95,7 +95,7 @@ def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_
     phases = [event.phase for event in events if isinstance(event, PhaseStarted)]
     assert phases.count("probe") == (1 if serial == 3 else 3)
     assert report.ok
-    assert len(report.results) == 21
+    assert len(report.probes) == 21
 
 
 def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
@@ -151,7 +151,7 @@ def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
     assert having(lan)["host2"] == before
     report = probed(lan)
     assert {host: error.code for host, error in report.errors.items()} == {"host2": "connect-timeout"}
-    assert {answer.probe.target for answer in report.failed if answer.probe.source != "host2"} == {"host2"}
+    assert {answer.target for answer in report.failed if answer.source != "host2"} == {"host2"}
     lan.hosts["host2"].down = False
     assert statuses(run(lan)) == ["unchanged", "confirmed", "unchanged"]
     assert probed(lan).ok
@@ -172,8 +172,8 @@ def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
     assert (tried.count("host2"), tried.count("host3")) == before
     errors = {host: error.code for host, error in report.errors.items()}
     assert errors == {"host2": "connect-timeout", "host3": "session-lost"}
-    assert {answer.probe.target for answer in report.results if answer.ok} == {"host1"}
-    bridges = {answer.probe.target for answer in report.failed if answer.probed}
+    assert {answer.target for answer in report.probes if answer.ok} == {"host1"}
+    bridges = {answer.target for answer in report.failed if answer.made}
     assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
 
 

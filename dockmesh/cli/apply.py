@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dockmesh.cli.confirm import confirm_apply, interrupted_text
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common, has_terminal
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
@@ -17,17 +17,20 @@ from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
+from dockmesh.core.text import indented
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
-from dockmesh.report import goal_text, json_documents
+from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.terminal import console, print_outcomes
 from dockmesh.report.goal_text import GoalText
+from dockmesh.report.json.apply import apply_document
+from dockmesh.report.json.plan import plan_document
 
 _INTERRUPTED = 130
 _YES = click.option("--yes", is_flag=True, help="Change the hosts without asking.")
@@ -122,8 +125,8 @@ def destroy(options: Options, yes: bool, serial: str, max_fail: int) -> int:
 
 
 def _carry_out(options: Options, run: _Run) -> int:
-    # Before anybody is contacted: a file that is no plan, an inventory that is wrong.
-    kept = _saved_plan(run.file) if run.file else None
+    # An invalid plan or inventory must fail before any host is contacted.
+    saved = _saved_plan(run.file) if run.file else None
     if not run.yes and not has_terminal():
         raise UsageError(
             "stdin is no terminal, so the plan cannot be confirmed. No host was changed. Fix: review the plan with "
@@ -131,44 +134,41 @@ def _carry_out(options: Options, run: _Run) -> int:
             code=UsageCode.NEEDS_YES,
         )
     try:
-        return _carried_out(options, run, kept)
+        return _plan_and_change(options, run, saved)
     except KeyboardInterrupt as interrupt:
-        # The bars have gone, and would have taken these words with them.
+        # Printed only now, since the progress bars would have erased it.
         if interrupt.args:
-            click.echo(str(interrupt), err=True)
+            print_message(str(interrupt))
         raise
 
 
-def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
+def _plan_and_change(options: Options, run: _Run, saved: dict[str, Any] | None) -> int:
     with open_run(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
-        foreseen = pipeline.forecast(planned)
-        if kept is not None:
-            now = saved_plan.with_fingerprints(
-                json_documents.plan_document(planned), options.inventory_text(), TEMPLATES
-            )
-            _refuse_stale(f"{run.file}", kept, now)
-        # Who is asked sees what about.
+        forecast = pipeline.forecast(planned)
+        if saved is not None:
+            now = saved_plan.with_fingerprints(plan_document(planned), options.inventory_text(), TEMPLATES)
+            _refuse_stale(f"{run.file}", saved, now)
+        # With a question to answer, the plan is printed even with --quiet.
         if not options.json and not (options.quiet and run.yes):
             print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
-            print_forecast(console(color=options.color), foreseen)
+            print_forecast(console(color=options.color), forecast)
         if planned.applicable and not run.yes and not confirm_apply(planned, run.rollout):
-            click.echo("nothing was changed", err=True)
+            print_message("nothing was changed")
             return _INTERRUPTED
-        outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
-        report = pipeline.status() if run.goal.joins_mesh else None
-    differing = pipeline.mispredictions(planned, outcomes, report) if report else ()
-    status = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
+        outcomes = _change(pipeline, planned, options.fleet().settings.confirm_within_s)
+        result = pipeline.status() if run.goal.joins_mesh else None
+    mispredictions = pipeline.mispredictions(planned, outcomes, result) if result else ()
     if options.json:
-        print_json(json_documents.apply_document(planned, outcomes, status, foreseen, differing))
+        print_json(apply_document(planned, outcomes, result, forecast, mispredictions))
     else:
-        _show(options, run.words, outcomes, report, differing)
-    unsaved = report_problems(run.views.write_document(status)) if status else 0
-    well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
-    return unsaved if well else HostError.exit_status
+        _show(options, run.words, outcomes, result, mispredictions)
+    unsaved = report_problems(run.views.write(result)) if result else 0
+    ok = all(outcome.ok for outcome in outcomes) and (result is None or result.ok)
+    return unsaved if ok else HostError.exit_status
 
 
-def _changed(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
+def _change(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
@@ -186,14 +186,14 @@ def _saved_plan(file: Path) -> dict[str, Any]:
     return saved_plan.load_plan(text, file=str(file))
 
 
-def _refuse_stale(file: str, kept: dict[str, Any], now: dict[str, Any]) -> None:
-    if moved := list(saved_plan.stale_reasons(kept, now)):
-        told = "".join(f"\n  {sanitize(each.message)}" for each in moved)
+def _refuse_stale(file: str, saved: dict[str, Any], now: dict[str, Any]) -> None:
+    if reasons := list(saved_plan.stale_reasons(saved, now)):
+        lines = indented(sanitize(each.message) for each in reasons)
         message = (
-            f"{file}: the saved plan is stale, or was already carried out. Nothing was changed.{told}\n"
+            f"{file}: the saved plan is stale, or was already carried out. Nothing was changed.{lines}\n"
             f"Fix: dockmesh plan --out {file}"
         )
-        raise StalePlanError(message, file=file, reasons=moved)
+        raise StalePlanError(message, file=file, reasons=reasons)
 
 
 def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
@@ -210,12 +210,12 @@ def _show(
     options: Options,
     words: GoalText,
     outcomes: tuple[Outcome, ...],
-    report: ProbeReport | None,
-    differing: tuple[Misprediction, ...],
+    result: MeshResult | None,
+    mispredictions: tuple[Misprediction, ...],
 ) -> None:
     out = console(sys.stdout, color=options.color)
-    if report:
-        told = [each.host for each in outcomes if each.status == "unreachable"]
-        print_report(out, report, told=told, brief=options.quiet)
-    print_mispredictions(out, differing)
+    if result:
+        reported = [each.host for each in outcomes if each.status == "unreachable"]
+        print_report(out, result, told=reported, brief=options.quiet)
+    print_mispredictions(out, mispredictions)
     print_outcomes(out, outcomes, words, brief=options.quiet)

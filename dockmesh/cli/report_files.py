@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from dockmesh.cli.atomic_write import write_atomic
-from dockmesh.core.results.load import parse_result
-from dockmesh.core.results.model import Result
+from dockmesh.cli.messages import print_message
+from dockmesh.core.results.model import MeshResult
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
@@ -31,11 +31,7 @@ class ReportFiles:
 
     files: Mapping[str, Path] = field(default_factory=dict)
 
-    def write_document(self, document: Mapping[str, Any]) -> Iterator[str]:
-        """Like `write`, from a status document."""
-        return self.write(parse_result(document, file="this run")) if self.files else iter(())
-
-    def write(self, result: Result) -> Iterator[str]:
+    def write(self, result: MeshResult) -> Iterator[str]:
         """Write all files atomically. Yields a message for each that could not be written."""
         for view, file in self.files.items():
             try:
@@ -48,25 +44,25 @@ def report_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option per format to a command. It receives the checked files as its argument `views`."""
 
     @wraps(verb)
-    def called(*given: Any, **options: Any) -> Any:
-        asked = {view: options.pop(view) for view in _VIEWS}
-        files = {view: file for view, file in asked.items() if file is not None}
+    def call(*arguments: Any, **options: Any) -> Any:
+        values = {view: options.pop(view) for view in _VIEWS}
+        files = {view: file for view, file in values.items() if file is not None}
         _check(list(files.values()))
-        return verb(*given, views=ReportFiles(files), **options)
+        return verb(*arguments, views=ReportFiles(files), **options)
 
-    decorated: Callable[..., Any] = called
-    for view, told in reversed(_VIEWS.items()):
+    decorated: Callable[..., Any] = call
+    for view, text in reversed(_VIEWS.items()):
         kind = click.Path(path_type=Path, dir_okay=False)
-        decorated = click.option(f"--{view}", type=kind, metavar="FILE", help=told)(decorated)
+        decorated = click.option(f"--{view}", type=kind, metavar="FILE", help=text)(decorated)
     return decorated
 
 
 def report_problems(problems: Iterator[str]) -> int:
     """Print the problems on stderr. The exit status: 0 if there are none."""
-    told = list(problems)
-    for problem in told:
-        click.echo(problem, err=True)
-    return UsageError.exit_status if told else 0
+    messages = list(problems)
+    for message in messages:
+        print_message(message)
+    return UsageError.exit_status if messages else 0
 
 
 def _check(files: list[Path]) -> None:

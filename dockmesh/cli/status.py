@@ -3,8 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import NoReturn
 
 import click
 from rich.console import Console, Group
@@ -14,14 +14,14 @@ from rich.text import Text
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
-from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
+from dockmesh.core.results.model import MeshResult
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import Pipeline
-from dockmesh.report import json_documents
 from dockmesh.report.console.probes import print_report, render_report
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.status import status_document
 
 _EVERY_S = 5.0
 _SEED_BITS = 64
@@ -69,22 +69,19 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     out, verbose = console(color=options.color), options.verbose > 0
     with open_run(options, quiet=watch is not None) as pipeline:
         if watch is not None:
-            _watch(out, lambda: _asked(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
-        report, result, unsaved = _asked(pipeline, choose(), views)
+            _watch(out, lambda: _probe(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
+        result, unsaved = _probe(pipeline, choose(), views)
     if options.json:
-        print_json(result)
+        print_json(status_document(result))
     else:
-        print_report(out, report, verbose=verbose, brief=options.quiet)
-    return unsaved if report.ok else HostError.exit_status
+        print_report(out, result, verbose=verbose, brief=options.quiet)
+    return unsaved if result.ok else HostError.exit_status
 
 
-def _asked(
-    pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles
-) -> tuple[ProbeReport, dict[str, Any], int]:
-    """Probe once and write the report files. Returns the result, its document and the exit status of the files."""
-    report = pipeline.status(pairs)
-    result = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC))
-    return report, result, report_problems(views.write_document(result))
+def _probe(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles) -> tuple[MeshResult, int]:
+    """Probe once and write the report files. Returns the result and the exit status of the files."""
+    result = pipeline.status(pairs)
+    return result, report_problems(views.write(result))
 
 
 def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable[[], frozenset[Pair] | None]:
@@ -103,7 +100,7 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
     return lambda: chosen
 
 
-def _watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbose: bool) -> NoReturn:
+def _watch(out: Console, probe: Callable[[], MeshResult], *, every_s: float, verbose: bool) -> NoReturn:
     """Probe, print and wait until interrupted. Refreshes in place on a terminal, elsewhere prints block after block.
 
     Raises:
@@ -111,16 +108,16 @@ def _watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verb
     """
     if not out.is_terminal:
         while True:
-            out.print(_block(out, ask(), every_s=every_s, verbose=verbose), Text())
+            out.print(_block(out, probe(), every_s=every_s, verbose=verbose), Text())
             out.file.flush()
             time.sleep(every_s)
     with Live(console=out, auto_refresh=False) as live:
         while True:
-            live.update(_block(out, ask(), every_s=every_s, verbose=verbose), refresh=True)
+            live.update(_block(out, probe(), every_s=every_s, verbose=verbose), refresh=True)
             time.sleep(every_s)
 
 
-def _block(out: Console, report: ProbeReport, *, every_s: float, verbose: bool) -> Group:
+def _block(out: Console, result: MeshResult, *, every_s: float, verbose: bool) -> Group:
     now = datetime.now().astimezone()
     when = Text(f"{now:%Y-%m-%d %H:%M:%S}, every {every_s:g} s; Ctrl-C ends it", style="dim")
-    return Group(when, render_report(out, report, verbose=verbose))
+    return Group(when, render_report(out, result, verbose=verbose))

@@ -15,7 +15,8 @@ from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.terminal import console
-from dockmesh.report.console.trace import print_trace, trace_document
+from dockmesh.report.console.trace import print_trace
+from dockmesh.report.json.trace import trace_document
 
 # The payload size distinguishes this ping from others, which use 56 bytes or fill a packet.
 _SIZES = range(100, 1100)

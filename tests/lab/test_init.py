@@ -54,7 +54,7 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
     lab = begun.lab
     ended = initiated(begun, "--ssh-config", "host*")
     assert ended.status == 0, ended
-    assert [each["stays"] for each in ended.document["hosts"]] == [False, True, False]
+    assert [each["keeps_docker0"] for each in ended.document["hosts"]] == [False, True, False]
     odd = ("172.30.4.0/22", _ODD)
     assert prefixes(begun) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]
     assert begun.dockmesh("validate").status == 0
@@ -67,7 +67,7 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
 
     # Hosts that are joined begin anew as what they are.
     again = initiated(begun, "--ssh-config", "host*", "--force")
-    assert [each["stays"] for each in again.document["hosts"]] == [True, True, True]
+    assert [each["keeps_docker0"] for each in again.document["hosts"]] == [True, True, True]
     assert prefixes(begun) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]
     assert begun.dockmesh("plan").status == 0
 

@@ -11,7 +11,8 @@ from traces import POINTS, captured, without
 from dockmesh.core.trace.model import CaptureSet
 from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.errors import HostFailure
-from dockmesh.report.console.trace import print_trace, trace_document
+from dockmesh.report.console.trace import print_trace
+from dockmesh.report.json.trace import trace_document
 
 
 def printed(found: CaptureSet, width: int | None = None) -> Paper:

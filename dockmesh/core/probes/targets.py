@@ -12,7 +12,8 @@ from dockmesh.core.facts.links import Link, parse_links
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes.join_state import SCRIPT, parse_join_state
-from dockmesh.core.probes.model import Failure, FailureCode, ProbeTarget
+from dockmesh.core.probes.model import ProbeTarget
+from dockmesh.core.results.model import Failure, FailureCode
 from dockmesh.core.templates import Templates
 
 HOLD_S = 120
