@@ -1,6 +1,6 @@
-"""Writes what the code says into the documentation: the reference, the man page, the table of causes.
+"""Generates the reference, the man page and the tables of exit codes, templates and causes from the code.
 
-`python -m docs.generate` writes the files; a test sees to it that they are up to date.
+`python -m docs.generate` writes the files. A test checks that they are up to date.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from dockmesh.core.explain.faults import CATALOGUE
 from dockmesh.errors import ExitStatus
 
 FOLDER = Path(__file__).parent
-_MARK = "<!-- from here on: made by `make docs` from dockmesh/core/explain/faults.py -->\n"
-_HEADS = "<!-- from here on: made by `make docs` from the first lines of the templates -->\n"
+_CAUSES_BEGIN = "<!-- from here on: made by `make docs` from dockmesh/core/explain/faults.py -->\n"
+_TEMPLATES_BEGIN = "<!-- from here on: made by `make docs` from the first lines of the templates -->\n"
 _EXAMPLE = "Example: "
 _EXIT_CODES_BEGIN = "<!-- exit codes: made by `make docs` from docs/generate.py -->\n"
 _EXIT_CODES_END = "<!-- end of the exit codes -->\n"
-# What each exit code means, and what the guide says besides.
+# The meaning of each exit code, and the details that only the guide adds.
 EXIT_CODES = {
     ExitStatus.DONE: ("The command succeeded. For `plan`: there are no changes.", ""),
     ExitStatus.INTERNAL_ERROR: ("dockmesh itself failed.", ""),
@@ -35,66 +35,65 @@ EXIT_CODES = {
     ),
     ExitStatus.INTERRUPTED: (
         "The run was interrupted, or the question was not answered with y.",
-        "Without a y nothing was changed. Interrupted during changes, it names the hosts that will revert, and when.",
+        "Without a y, nothing changes. A run interrupted during changes names the hosts that will revert, and when.",
     ),
 }
 
 
 def generated() -> Iterator[tuple[Path, str]]:
-    """Every file with its text."""
-    verbs = list(_verbs(cli, "dockmesh"))
-    yield FOLDER / "reference.md", _reference(verbs)
-    yield FOLDER / "dockmesh.1", _man(verbs)
+    """Every generated file with its text."""
+    commands = list(_commands(cli, "dockmesh"))
+    yield FOLDER / "reference.md", _reference(commands)
+    yield FOLDER / "dockmesh.1", _man(commands)
     for page, details in ((FOLDER.parent / "README.md", False), (FOLDER / "guides" / "scripts.md", True)):
         before, _, rest = page.read_text(encoding="utf-8").partition(_EXIT_CODES_BEGIN)
         after = rest.partition(_EXIT_CODES_END)[2]
         yield page, f"{before}{_EXIT_CODES_BEGIN}{_exit_codes(details=details)}{_EXIT_CODES_END}{after}"
     templates = FOLDER / "guides" / "templates.md"
-    yield templates, templates.read_text(encoding="utf-8").split(_HEADS)[0] + _HEADS + _templates()
-    troubles = FOLDER / "troubleshooting.md"
-    yield troubles, troubles.read_text(encoding="utf-8").split(_MARK)[0] + _MARK + _causes()
+    yield templates, templates.read_text(encoding="utf-8").split(_TEMPLATES_BEGIN)[0] + _TEMPLATES_BEGIN + _templates()
+    page = FOLDER / "troubleshooting.md"
+    yield page, page.read_text(encoding="utf-8").split(_CAUSES_BEGIN)[0] + _CAUSES_BEGIN + _causes()
 
 
-def _verbs(group: click.Group, called: str) -> Iterator[click.Context]:
-    """A context for every verb, those of groups after the group."""
-    # Without a width, click folds by the terminal it finds.
-    context = click.Context(group, info_name=called, max_content_width=10_000, terminal_width=10_000)
+def _commands(group: click.Group, path: str) -> Iterator[click.Context]:
+    """A context for every command; a group comes before its commands."""
+    # Without a width, click folds the text at the width of the current terminal.
+    context = click.Context(group, info_name=path, max_content_width=10_000, terminal_width=10_000)
     for name in group.list_commands(context):
-        verb = group.get_command(context, name)
-        assert verb is not None, name
-        if isinstance(verb, click.Group):
-            yield click.Context(verb, info_name=f"{called} {name}")
-            yield from _verbs(verb, f"{called} {name}")
-        else:
-            yield click.Context(verb, info_name=f"{called} {name}")
+        command = group.get_command(context, name)
+        assert command is not None, name
+        yield click.Context(command, info_name=f"{path} {name}")
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{path} {name}")
 
 
-def _prose(verb: click.Context) -> list[str]:
-    """The paragraphs of a verb's help, each on one line; its example is one of them."""
-    paragraphs = (verb.command.help or "").strip().split("\n\n")
+def _paragraphs(context: click.Context) -> list[str]:
+    """The paragraphs of a command's help with its example, each on one line."""
+    paragraphs = (context.command.help or "").strip().split("\n\n")
     return [" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip()]
 
 
-def _options(verb: click.Context) -> list[tuple[str, str]]:
-    records = (each.get_help_record(verb) for each in verb.command.params if isinstance(each, click.Option))
+def _options(context: click.Context) -> list[tuple[str, str]]:
+    """The options of a command, each with its help."""
+    records = (each.get_help_record(context) for each in context.command.params if isinstance(each, click.Option))
     return [record for record in records if record]
 
 
-def _usage(verb: click.Context) -> str:
-    return " ".join((str(verb.info_name), *verb.command.collect_usage_pieces(verb)))
+def _usage(context: click.Context) -> str:
+    return " ".join((str(context.info_name), *context.command.collect_usage_pieces(context)))
 
 
-def _reference(verbs: list[click.Context]) -> str:
-    parts = ["# Reference\n\nEvery verb with its options; made by `make docs` from the program itself.\n"]
-    parts += [f"- [`{each.info_name}`](#{str(each.info_name).replace(' ', '-')})" for each in verbs]
-    for verb in verbs:
-        parts.append(f"\n## {verb.info_name}\n\n```\n{_usage(verb)}\n```\n")
-        for paragraph in _prose(verb):
+def _reference(commands: list[click.Context]) -> str:
+    parts = ["# Reference\n\nEvery command with its options, generated by `make docs` from the program itself.\n"]
+    parts += [f"- [`{each.info_name}`](#{str(each.info_name).replace(' ', '-')})" for each in commands]
+    for command in commands:
+        parts.append(f"\n## {command.info_name}\n\n```\n{_usage(command)}\n```\n")
+        for paragraph in _paragraphs(command):
             example = paragraph.removeprefix(_EXAMPLE)
             parts.append(f"```sh\n{example}\n```\n" if example != paragraph else f"{_plain(paragraph)}\n")
-        if options := _options(verb):
-            parts += ["| option | |", "|---|---|"]
-            parts += [f"| `{_cell(words)}` | {_cell(_plain(told))} |" for words, told in options]
+        if options := _options(command):
+            parts += ["| option | description |", "|---|---|"]
+            parts += [f"| `{_cell(option)}` | {_cell(_plain(text))} |" for option, text in options]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -103,38 +102,38 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown finds no emphasis and no tags."""
+    """`text`, escaped so that Markdown shows it as it is."""
     return text.replace("*", "\\*").replace("<", "&lt;")
 
 
-def _man(verbs: list[click.Context]) -> str:
+def _man(commands: list[click.Context]) -> str:
     lines = [
         f'.TH DOCKMESH 1 "" "dockmesh {__version__}" "User Commands"',
         ".SH NAME",
         "dockmesh \\- join Docker hosts into one plain\\-IP network over SSH",
         ".SH SYNOPSIS",
-        ".B dockmesh\n.I VERB\n[OPTIONS] ...",
+        ".B dockmesh\n.I COMMAND\n[OPTIONS] ...",
         ".SH DESCRIPTION",
-        _roff(_prose(click.Context(cli))[0]),
-        ".SH VERBS",
+        _roff(_paragraphs(click.Context(cli))[0]),
+        ".SH COMMANDS",
     ]
-    for verb in verbs:
-        lines.append(f".SS {_roff(_usage(verb))}")
-        for paragraph in _prose(verb):
+    for command in commands:
+        lines.append(f".SS {_roff(_usage(command))}")
+        for paragraph in _paragraphs(command):
             lines += [".PP", _roff(paragraph)]
-        for words, told in _options(verb):
-            lines += [".TP", f".B {_roff(words)}", _roff(told)]
+        for option, text in _options(command):
+            lines += [".TP", f".B {_roff(option)}", _roff(text)]
     meanings = (
         (code, f"{meaning} {detail}".replace("`", "").strip()) for code, (meaning, detail) in EXIT_CODES.items()
     )
     lines += [".SH EXIT STATUS", *(f".TP\n.B {code:d}\n{_roff(meaning)}" for code, meaning in meanings)]
     lines += [
         ".SH ENVIRONMENT",
-        ".TP\n.B DOCKMESH_INVENTORY\nThe inventory, where no \\-i names it.",
-        f".TP\n.B {VARIABLE}\nA folder with templates in place of dockmesh's own.",
-        ".TP\n.B NO_COLOR\nNo colours.",
+        ".TP\n.B DOCKMESH_INVENTORY\nThe inventory to use without \\-i.",
+        f".TP\n.B {VARIABLE}\nA folder with custom templates that replace those of dockmesh.",
+        ".TP\n.B NO_COLOR\nOutput without colours.",
         ".SH FILES",
-        ".I inventory/mesh.yml\nand\n.I mesh.yml\nare looked for in the current folder, in this order.",
+        ".I inventory/mesh.yml\nor\n.I mesh.yml\nin the current folder is the default inventory.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -152,7 +151,7 @@ def _exit_codes(*, details: bool) -> str:
 
 def _causes() -> str:
     rows = (f"| `{code}` | {entry.meaning} | {entry.remedy} |" for code, entry in CATALOGUE.items())
-    return "\n".join(("\n| `code` | what it means | remedy |", "|---|---|---|", *rows)) + "\n"
+    return "\n".join(("\n| `code` | meaning | remedy |", "|---|---|---|", *rows)) + "\n"
 
 
 def _templates() -> str:
@@ -161,7 +160,7 @@ def _templates() -> str:
 
 
 def main() -> None:
-    """Write what is not up to date."""
+    """Write the files that are not up to date."""
     for file, text in generated():
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`python -m docs.picture FILE WORDS…` calls dockmesh with these words on a terminal, and draws what it shows there."""
+"""`python -m docs.picture FILE ARGUMENT…` runs dockmesh with these arguments on a terminal and draws its output."""
 
 import io
 import os
@@ -12,43 +12,43 @@ from rich.console import Console
 from rich.text import Text
 
 _COLUMNS = 100
-# rich takes its fonts from the network; a picture of ours loads nothing.
+# The fonts of rich's SVG come from the network. A picture in the documentation must load nothing.
 _FONTS = re.compile(r"(?s)\s*@font-face \{.*?\}")
 
 
-def shown(words: list[str]) -> str:
-    """What dockmesh writes to a terminal of 100 columns, codes included; what it tells of its progress is left out.
+def terminal_output(arguments: list[str]) -> str:
+    """The output of dockmesh on a terminal of 100 columns, with control codes and without progress.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: dockmesh failed.
     """
-    ours, its = pty.openpty()
-    argv = (sys.executable, "-m", "dockmesh", *words)
+    controller, terminal = pty.openpty()
+    argv = (sys.executable, "-m", "dockmesh", *arguments)
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(_COLUMNS)}
     env.pop("NO_COLOR", None)
     with (
-        os.fdopen(ours, "rb", buffering=0) as screen,
-        subprocess.Popen(argv, stdout=its, stderr=subprocess.DEVNULL, env=env) as process,
+        os.fdopen(controller, "rb", buffering=0) as screen,
+        subprocess.Popen(argv, stdout=terminal, stderr=subprocess.DEVNULL, env=env) as process,
     ):
-        os.close(its)
-        text = _all(screen)
+        os.close(terminal)
+        text = _read_all(screen)
         if process.wait():
             raise subprocess.CalledProcessError(process.returncode, argv, text)
     return text.decode()
 
 
-def _all(screen: io.RawIOBase) -> bytes:
+def _read_all(screen: io.RawIOBase) -> bytes:
     text = b""
     try:
         while chunk := screen.read(1 << 16):
             text += chunk
-    except OSError:  # Linux says EIO where the other side has closed.
+    except OSError:  # Linux reports EIO after the other side closed the terminal
         pass
     return text
 
 
-def drawn(text: str, title: str) -> str:
-    """The picture, as SVG."""
+def draw(text: str, title: str) -> str:
+    """Draw terminal output as SVG."""
     lines = Text.from_ansi(text.replace("\r\n", "\n").rstrip())
     width = max(len(line) for line in lines.split("\n"))
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="256")
@@ -58,8 +58,8 @@ def drawn(text: str, title: str) -> str:
 
 def main() -> None:
     """Write the picture."""
-    file, *words = sys.argv[1:]
-    Path(file).write_text(drawn(shown(words), f"dockmesh {words[0]}"), encoding="utf-8")
+    file, *arguments = sys.argv[1:]
+    Path(file).write_text(draw(terminal_output(arguments), f"dockmesh {arguments[0]}"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ _NO_ADDRESS = IPv4Address(0)
     metavar="FILE",
     help="Inventory to write; - for stdout.",
 )
-@click.option("--force", is_flag=True, help="Permission to overwrite that file.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @click.option(
     "--no-probe", "probe", flag_value=False, default=True, help="Contact no host, and propose a prefix for each."
 )

@@ -161,11 +161,11 @@ _OF_INVENTORY = (
     ),
 )
 _OF_OUTPUT = (
-    _option("--json", is_flag=True, help="One JSON document on stdout, and nothing else there."),
-    _option("-v", "--verbose", count=True, help="More details; -vv also prints the scripts sent to hosts."),
-    _option("-q", "--quiet", is_flag=True, help="Errors and the result only."),
+    _option("--json", is_flag=True, help="Print one JSON document on stdout, and nothing else there."),
+    _option("-v", "--verbose", count=True, help="Print more details; -vv also prints the scripts sent to hosts."),
+    _option("-q", "--quiet", is_flag=True, help="Print only errors and the result."),
     _option(
-        "--no-color", "color", flag_value=False, default=True, help="Output without colours; NO_COLOR does the same."
+        "--no-color", "color", flag_value=False, default=True, help="Print without colours; NO_COLOR does the same."
     ),
 )
 _OF_RUNS = (

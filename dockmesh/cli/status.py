@@ -44,7 +44,7 @@ _SEED_BITS = 64
     flag_value=_EVERY_S,
     type=click.FloatRange(min=1),
     metavar="[S]",
-    help=f"Repeated probes, S seconds apart (default {_EVERY_S:g}), until Ctrl-C.",
+    help=f"Probe repeatedly, S seconds apart (default {_EVERY_S:g}), until Ctrl-C.",
 )
 @report_options
 def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: ReportFiles) -> int:
