@@ -59,7 +59,7 @@ HOST1, HOST2, HOST3 = FLEET.hosts
 
 
 def section(name: str, said: Said) -> str:
-    """As the `section` of templates/sections.sh writes it; None where the script left it out."""
+    """As `run_section` of templates/output.sh prints it; None where the script left it out."""
     if said is None:
         return ""
     status, text = said if isinstance(said, tuple) else (0, said)
@@ -126,12 +126,20 @@ _PLAIN = (
     "remove_file",
     "remove_unit",
     "remove_chain",
-    "remove_nat",
+    "remove_nft_table",
     "restart_docker",
     "put_forwarding",
-    "settle_units",
+    "activate_units",
 )
-_WITH_INPUT = ("keep", "put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
+_WITH_INPUT = (
+    "save_pending",
+    "put_file",
+    "put_unit",
+    "put_chain",
+    "put_nft_table",
+    "change_routes",
+    "restart_docker_with",
+)
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]
 
@@ -139,11 +147,18 @@ Call = tuple[tuple[str, ...], str]
 def calls(script: str, function: str) -> list[Call]:
     """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
     own = script
-    for text in (TEMPLATES.sections, TEMPLATES.kernel, TEMPLATES.facts, TEMPLATES.verbs, TEMPLATES.transaction):
+    for text in (
+        TEMPLATES.output,
+        TEMPLATES.kernel_settings,
+        TEMPLATES.facts,
+        TEMPLATES.network_steps,
+        TEMPLATES.host_steps,
+        TEMPLATES.transaction,
+    ):
         own = own.replace(text, "")
     plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
     with_input = (f"{verb}() {{ {_TELL.format(verb)} /bin/cat; printf '\\0'; }}" for verb in _WITH_INPUT)
-    prologue = (*plain, *with_input, "section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
+    prologue = (*plain, *with_input, "run_section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
     told = shell("\n".join((*prologue, own)))
     return list(_calls(told.split("\0")[:-1]))
 

@@ -45,7 +45,7 @@ def swapped(name: str, each: str, old: str, new: str) -> dict[str, Said]:
 def evidence(
     changes: Mapping[str, Changes] | None = None, *, fleet: Fleet = FLEET, errors: Mapping[str, str] | None = None
 ) -> Evidence:
-    """`changes` by answer: host1-find, host1-probe, host1-look, host3-find, host3-look."""
+    """`changes` by answer: host1-prepared, host1-probe, host1-snapshot, host3-prepared, host3-snapshot."""
     changed, lost = changes or {}, errors or {}
     asked = explain_query(fleet, "host1", "host3")
     sides = []
@@ -54,8 +54,8 @@ def evidence(
         if name in lost:
             sides.append(HostEvidence(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
             continue
-        stood = script.parse_prepared(end, said(f"{name}-find", changed.get(f"{name}-find")))
-        seen = parse_snapshot(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)
+        stood = script.parse_prepared(end, said(f"{name}-prepared", changed.get(f"{name}-prepared")))
+        seen = parse_snapshot(said(f"{name}-snapshot", changed.get(f"{name}-snapshot")), stood.before)
         sides.append(HostEvidence(end, stood, seen))
     pinged = script.parse_ping(said("host1-probe", changed.get("host1-probe")))
     return Evidence(asked, sides[0], sides[1], pinged)
@@ -65,5 +65,5 @@ def explained(
     changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str]
 ) -> Explanation:
     """The walk; by default the probe is lost."""
-    all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full": (1, LOST)}} if lost else {}
+    all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full_size_ping": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))

@@ -24,7 +24,7 @@ _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/do
 _UNITS = ("dockmesh.service", "dockmesh.timer")
 
 
-_INFO = json.loads(said_in("trixie_fresh", "info"))
+_INFO = json.loads(said_in("trixie_fresh", "docker_info"))
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class FakeHost:
     def make(self, steps: list[Call] | tuple[Call, ...]) -> str | None:
         """Take steps until one fails; what it says."""
         for words, given in steps:
-            if words[0] != "settle_units" and (problem := self._step(list(words), given)):
+            if words[0] != "activate_units" and (problem := self._step(list(words), given)):
                 return problem
         return None
 
@@ -98,9 +98,9 @@ class FakeHost:
             case ["change_routes", "4"]:
                 for line in given.splitlines():
                     self._route(line.split())
-            case ["put_nat", "ip"]:
+            case ["put_nft_table", "ip"]:
                 self.put(_source_nat(given))
-            case ["remove_nat", "ip"]:
+            case ["remove_nft_table", "ip"]:
                 self.resources.pop(("nat", "ip dockmesh"), None)
             case _:
                 return self._restarted(words, given)
@@ -111,7 +111,7 @@ class FakeHost:
             case ["restart_docker", address, "", *wanted]:
                 file = self.resources.get(("file", DAEMON_JSON))
                 return self._restart([address, *wanted], file.text if isinstance(file, File) else "{}")
-            case ["restart_docker_by", address, "", *wanted]:
+            case ["restart_docker_with", address, "", *wanted]:
                 return self._restart([address, *wanted], _text(given))
         raise AssertionError(words)
 
@@ -143,18 +143,24 @@ class FakeHost:
             "links": "1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue\n"
             f"2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {self.uplink} qdisc noqueue\n"
             "3: docker0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue",
-            "networks": said_in("trixie_fresh", "networks").replace('"1500"', f'"{self.bridge.mtu}"'),
+            "docker_networks": said_in("trixie_fresh", "docker_networks").replace('"1500"', f'"{self.bridge.mtu}"'),
             "routes": f"{own}{self.docker0.network} dev docker0 proto kernel scope link\n"
             "192.168.16.0/20 dev eth0 proto kernel scope link",
-            "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
+            "peer_routes": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
             "filter": self._chains("filter"),
             "raw": self._chains("raw"),
-            "rules": self._rules(),
-            "containers": said_in("trixie_fresh", "containers").replace("172.17.0.2", str(self.docker0.ip + 1)),
+            "iptables_rules": self._rules(),
+            "docker_containers": said_in("trixie_fresh", "docker_containers").replace(
+                "172.17.0.2", str(self.docker0.ip + 1)
+            ),
             "nat": self._chains("nat"),
-            "nft": listed(nat) if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat) else (1, ""),
-            "enabled": "enabled\nenabled\nactive" if ("unit", "dockmesh.timer") in self.resources else (1, "not-found"),
-            "info": json.dumps(_INFO | {"DefaultAddressPools": self._pools()}),
+            "own_nft": listed(nat)
+            if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat)
+            else (1, ""),
+            "unit_states": "enabled\nenabled\nactive"
+            if ("unit", "dockmesh.timer") in self.resources
+            else (1, "not-found"),
+            "docker_info": json.dumps(_INFO | {"DefaultAddressPools": self._pools()}),
             **{path.rsplit("/", 1)[-1]: _file(self.resources.get(("file", path))) for path in _OWN_FILES},
             **{name: _file(self.resources.get(("unit", name))) for name in _UNITS},
         }
@@ -165,7 +171,7 @@ class FakeHost:
 
     def _rules(self) -> str:
         """Those of others, and what calls dockmesh's."""
-        lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *said_in("trixie_fresh", "rules").splitlines()]
+        lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *said_in("trixie_fresh", "iptables_rules").splitlines()]
         for chain in (each for each in self.resources.values() if isinstance(each, Chain)):
             behind = 1 + next(n for n, line in enumerate(lines) if line.startswith(f":{chain.hook} "))
             lines[behind:behind] = [f":{chain.name} - [0:0]", f"-A {chain.hook} -j {chain.name}"]
@@ -240,7 +246,7 @@ class FakeHeld:
         self.at.held -= 1
         if self.at.down:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
-        return section("seen", (127, "")) + section("end", "")
+        return section("observed_pings", (127, "")) + section("end", "")
 
 
 @dataclass
@@ -260,10 +266,11 @@ class FakeSession:
         assert timeout_s > 0
         own = script
         texts = (
-            TEMPLATES.sections,
-            TEMPLATES.kernel,
+            TEMPLATES.output,
+            TEMPLATES.kernel_settings,
             TEMPLATES.facts,
-            TEMPLATES.verbs,
+            TEMPLATES.network_steps,
+            TEMPLATES.host_steps,
             TEMPLATES.transaction,
             TEMPLATES.probe,
             TEMPLATES.observe,
@@ -271,8 +278,8 @@ class FakeSession:
         for text in texts:
             own = own.replace(text, "")
         for call, answer in (
-            ("section probes probes", self._row),
-            ("whereabouts 4201", self._target),
+            ("run_section probes probes", self._row),
+            ("host_addresses 4201", self._target),
             ("pending/revert.sh 2>&1 </dev/null", self._reverted),
             ("confirm </dev/null", self._confirmed),
             ("transact </dev/null", self._transacted),
@@ -298,8 +305,8 @@ class FakeSession:
             return _outcome("refused", "change-pending", "a change waits for its confirmation") + self._read(own)
         if self.at.sections(self.lan.peers(self.at))["basis"] != values["BASIS"]:
             return _outcome("refused", "stale-plan", "the host is no longer as the plan found it") + self._read(own)
-        back = tuple(calls(own, "go_back"))
-        if problem := self.at.make(calls(own, "go_forward")):
+        back = tuple(calls(own, "revert_steps"))
+        if problem := self.at.make(calls(own, "apply_steps")):
             self.at.make(back)
             return _outcome("reverted", "docker-failed", problem) + self._read(own)
         previous = next(given for words, given in calls(own, "write_pending") if words[1].endswith("previous.json"))
@@ -310,7 +317,7 @@ class FakeSession:
         values, pending = _values(own), self.at.pending
         if pending is None or pending.run != values["RUN"]:
             return _outcome("reverted", "not-confirmed", "no confirmation came in time") + section("end", "")
-        if values["REMEMBER"] == "yes":
+        if values["SAVE_PREVIOUS"] == "yes":
             self.at.previous = pending.previous
         self.at.pending = None
         return _outcome("confirmed") + section("end", "")
@@ -327,7 +334,7 @@ class FakeSession:
             section("addresses", said["addresses"])
             + section("links", said["links"])
             + section("addresses6", "")
-            + section("mesh", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
+            + section("mesh_routes", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
             + section("target", f"{self.at.docker0.ip + 1} - 7 container {self.at.bridge.mtu}")
             + section("end", "")
         )

@@ -57,7 +57,7 @@ class Prober:
     def release(self, offers: Mapping[str, HeldTarget], host: Host) -> frozenset[ObservedPing]:
         """End what a host holds; where pings came from meanwhile, if it observed that."""
         said = offers[host.name].held.release(timeout_s=self.timeout_s)
-        return parse_observed(split(said).get("seen", ABSENT))
+        return parse_observed(split(said).get("observed_pings", ABSENT))
 
     def batch(
         self,

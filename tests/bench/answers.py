@@ -47,7 +47,7 @@ def answers(hosts: int, kind: str) -> Iterator[str]:
 def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     return {
-        "ways": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
+        "peer_routes": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
         "addresses": _addresses(host, "172.17.0.1/16"),
         "routes": f"172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1\n{_lan_route(host, lan)}",
     }
@@ -68,7 +68,7 @@ def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     said = _fresh(fleet, host) | dict(_kept(wanted))
     said["addresses"] = _addresses(host, str(host.bridge))
     said["routes"] = "\n".join((_lan_route(host, lan), own, *routes))
-    said["enabled"] = "enabled\nenabled\nactive"
+    said["unit_states"] = "enabled\nenabled\nactive"
     return _with_docker(recorded(_RECORDED, said), host, wanted)
 
 
@@ -84,7 +84,7 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
                 heads = f":FORWARD DROP\n:DOCKER-USER -\n:{each.name} -\n-A {each.hook} -j {each.name}"
                 yield each.table, f"{heads}\n{rules}"
             case SourceNat():
-                yield "nft", listed(each)
+                yield "own_nft", listed(each)
 
 
 def _with_docker(answer: str, host: Host, wanted: HostState) -> str:

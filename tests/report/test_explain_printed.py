@@ -11,7 +11,7 @@ from dockmesh.core.explain.model import Explanation
 from dockmesh.report.console.explain import explain_document, print_explanation
 from dockmesh.report.console.terminal import console
 
-STOPPED = {"host3-look": {"docker": "stopped"}}
+STOPPED = {"host3-snapshot": {"docker_state": "stopped"}}
 
 
 def shown(found: Explanation, *, width: int = 160, verbose: bool = False) -> list[str]:

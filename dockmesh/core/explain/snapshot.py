@@ -1,4 +1,4 @@
-"""What a host shows of the way, as `look` of `templates/explain.sh` tells it, parsed strictly."""
+"""What a host shows of the way, as `read_snapshot` of `templates/explain.sh` prints it, parsed strictly."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,29 +82,30 @@ class HostSnapshot:
 
 
 def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
-    """Read the answer of `look`; `before` has the rules as they were before the probe.
+    """Read the answer of `read_snapshot`; `before` has the rules as they were before the probe.
 
     Raises:
         HostError: it is not what the script writes.
     """
     with parsing("what the host shows"):
-        rulesets = before["before.ruleset"], sections["after.ruleset"]
+        rulesets = before["before.nft_ruleset"], sections["after.nft_ruleset"]
         return HostSnapshot(
-            docker=sanitize(sections["docker"].text),
+            docker=sanitize(sections["docker_state"].text),
             addresses=tuple(map(parse_address_line, sections["addresses"].lines())),
             links=parse_links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(parse_kernel_route(line), _words(line)) for line in sections["routes"].lines()),
-            policy=tuple(map(sanitize, sections["policy"].lines())),
-            sysctls=dict(map(parse_sysctls, sections["switches"].lines())),
-            lan=sections["lan"].status == 0,
-            route_out=_decided(sections["way_out"]),
-            route_in=_decided(sections["way_in"]),
-            container_link=_leg(sections) if "leg" in sections else None,
-            rules=(*counted(before["before.rules"], sections["after.rules"]), *mark_rules(*rulesets)),
-            source_nat=next(parse_nft_table(sections["source_nat"]), None),
+            policy=tuple(map(sanitize, sections["ip_rules"].lines())),
+            sysctls=dict(map(parse_sysctls, sections["sysctls"].lines())),
+            lan=sections["peer_ping"].status == 0,
+            route_out=_decided(sections["route_out"]),
+            route_in=_decided(sections["route_in"]),
+            container_link=_leg(sections) if "container_link" in sections else None,
+            rules=(*counted(before["before.iptables_rules"], sections["after.iptables_rules"]), *mark_rules(*rulesets)),
+            source_nat=next(parse_nft_table(sections["own_nft"]), None),
             rulesets=rulesets,
-            rp_filter_drops=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
+            rp_filter_drops=_number_in(sections["after.rp_filter_drops"])
+            - _number_in(before["before.rp_filter_drops"]),
         )
 
 
@@ -138,7 +139,7 @@ def _decided(section: Section) -> PeerRoute | str:
 
 
 def _leg(sections: Sections) -> ContainerLink | None:
-    name, bridge = sections["leg"].text.split()
+    name, bridge = sections["container_link"].text.split()
     link = parse_links(sections["container.links"].lines()).get(name)
     if link is None:
         return None

@@ -41,7 +41,7 @@ def test_but_without_docker_nobody_moves_it() -> None:
 
 def test_networks_of_compose_are_and_their_names_are_told() -> None:
     shop = '["shop_default","bridge",{},[{"Subnet":"10.128.0.0/24"}],"0123456789abcdef"]'
-    changes = {"networks": f"{said_in('trixie_fresh', 'networks')}\n{shop}"}
+    changes = {"docker_networks": f"{said_in('trixie_fresh', 'docker_networks')}\n{shop}"}
     ((prefix, what),) = networks(ANY, changes).items()
     assert prefix == "10.128.0.0/24"
     assert lacking(what, "10.128.0.0/24 shop_default host2") == []

@@ -40,8 +40,8 @@ from dockmesh.pipeline import TEMPLATES
 OWN = FirewallMark(0x1000, 0x1000)
 OPEN = NftAdmission(OWN, direct_routing=True)
 FOUND = '{"firewall-backend": "nftables", "ip-forward": false}'
-IPTABLES = {"info": said_in("forky_joined", "info")}
-NFTABLES = {"info": said_in("nftables_joined", "info"), "admission": "none no"}
+IPTABLES = {"docker_info": said_in("forky_joined", "docker_info")}
+NFTABLES = {"docker_info": said_in("nftables_joined", "docker_info"), "nft_admission": "none no"}
 MARKED = (
     "ip daddr != 10.128.32.0/20 accept",
     'iifname "eth0" ip saddr 192.168.18.128 counter meta mark set meta mark | 0x00001000 accept',
@@ -206,7 +206,7 @@ def test_what_no_packet_bears_or_every_one_is_no_mark(text: str) -> None:
 def test_what_docker_lets_in_is_told_by_its_rules_and_what_these_do_not_tell_by_its_file(
     said: str, filed: str, running: NftAdmission
 ) -> None:
-    bridge = fresh(filed, admission=said).actual.docker
+    bridge = fresh(filed, nft_admission=said).actual.docker
     assert bridge is not None
     assert bridge.admission == running
 
@@ -227,7 +227,7 @@ def test_the_plan_says_why_each_thing_changes() -> None:
 
 
 def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
-    plan = plan_of(facts("nftables_joined", {"admission": "0x00001000/0x00001000 no"}), HOST3)
+    plan = plan_of(facts("nftables_joined", {"nft_admission": "0x00001000/0x00001000 no"}), HOST3)
     (restart,) = (change for change in plan.changes if change.action == "restart")
     assert "Docker" in restart.reason
     assert "docker0" not in restart.reason, "of which nothing changes"
@@ -236,7 +236,7 @@ def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
 @pytest.mark.parametrize("before", [FOUND, "{}", '{"firewall-backend": "nftables", "allow-direct-routing": true}'])
 @pytest.mark.parametrize("forwards", ["0", "1"])
 def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forwards: str) -> None:
-    found = fresh(before, ip_forward=forwards, admission=f"none {'?' if 'direct' in before else 'no'}")
+    found = fresh(before, ip_forward=forwards, nft_admission=f"none {'?' if 'direct' in before else 'no'}")
     assert original_state(as_joined(found)).by_key() == found.actual.by_key()
     assert original_state(found).by_key() == found.actual.by_key(), "nothing was there to take off"
     assert (
@@ -245,7 +245,7 @@ def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forw
 
 
 def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
-    found = fresh('{"bridge-accept-fwmark": "2/0xff"}', admission="0x00000002/0x000000ff no")
+    found = fresh('{"bridge-accept-fwmark": "2/0xff"}', nft_admission="0x00000002/0x000000ff no")
     wanted = joined(found)
     assert keys_of(wanted)["bridge-accept-fwmark"] == "2/0xff"
     assert "meta mark set meta mark & 0xffffff02 | 0x00000002 accept" in table_of(wanted).marks[1]
@@ -253,7 +253,7 @@ def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
 
 
 def test_what_an_admin_has_opened_to_everybody_stays_open() -> None:
-    found = fresh('{"allow-direct-routing": true}', admission="none ?")
+    found = fresh('{"allow-direct-routing": true}', nft_admission="none ?")
     assert table_of(joined(found)).marks == MARKED[:-1]
     assert table_of(joined(as_joined(found))).marks == MARKED[:-1]
     assert keys_of(original_state(as_joined(found))) == {"allow-direct-routing": True}
@@ -372,7 +372,7 @@ def test_a_conflict_on_such_a_host_names_the_remedy(
 
 def test_a_network_that_direct_routing_would_open_is_a_conflict_until_it_is_open_anyway() -> None:
     row = json.dumps(["app", "bridge", {}, [{"Subnet": "172.19.0.0/16"}], "abcdef0123456789"])
-    said: dict[str, Said] = {"networks": f"{said_in('nftables_fresh', 'networks')}\n{row}"}
+    said: dict[str, Said] = {"docker_networks": f"{said_in('nftables_fresh', 'docker_networks')}\n{row}"}
     (found,) = against(fresh(**said))
     assert (found.code, found.key) == ("network-exposed", "network app")
     assert [

@@ -38,7 +38,7 @@ SMALL = networked(1300)
 
 def having(name: str, keys: Mapping[str, Any] | None = None, *, running: int = 1500, flags: str = "") -> HostFacts:
     """A host with these keys in its daemon.json, and docker0 with an MTU."""
-    said: dict[str, Said] = {"networks": said_in(name, "networks").replace('"1500"', f'"{running}"')}
+    said: dict[str, Said] = {"docker_networks": said_in(name, "docker_networks").replace('"1500"', f'"{running}"')}
     if keys is not None:
         said["daemon.json"] = f"644\n{b64encode(json.dumps(keys).encode()).decode()}"
     if flags:
@@ -227,8 +227,8 @@ def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy
         ["small", "bridge", {MTU: "1400"}, [], "c" * 64],
         ["other", "macvlan", {}, [], "d" * 64],
     ]
-    networks = "\n".join((said_in(name, "networks"), *map(json.dumps, rows)))
-    found = facts(name, {"networks": networks})
+    networks = "\n".join((said_in(name, "docker_networks"), *map(json.dumps, rows)))
+    found = facts(name, {"docker_networks": networks})
     told = [note for note in notes(FLEET.host(found.host), found, NARROW) if note.code == "network-mtu-too-large"]
     assert [note.key for note in told] == ["network app", "network unsaid"]
     for note in told:

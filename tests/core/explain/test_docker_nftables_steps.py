@@ -29,8 +29,8 @@ NO_RULES = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [9:756]\n:OUTPUT ACCEP
 def seen(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explanation:
     before = RULESET.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
     changes: dict[str, Changes] = {
-        "host3-find": {"before.rules": rules.replace("[9:756]", "[0:0]"), "before.ruleset": before},
-        "host3-look": {"after.rules": rules, "after.ruleset": after},
+        "host3-prepared": {"before.iptables_rules": rules.replace("[9:756]", "[0:0]"), "before.nft_ruleset": before},
+        "host3-snapshot": {"after.iptables_rules": rules, "after.nft_ruleset": after},
     }
     return explained(changes, lost=lost, fleet=fleet)
 
@@ -90,8 +90,8 @@ def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
     before = dropped.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
     found = explained(
         {
-            "host3-find": {"before.rules": NO_RULES, "before.ruleset": before},
-            "host3-look": {"after.rules": NO_RULES, "after.ruleset": dropped},
+            "host3-prepared": {"before.iptables_rules": NO_RULES, "before.nft_ruleset": before},
+            "host3-snapshot": {"after.iptables_rules": NO_RULES, "after.nft_ruleset": dropped},
         }
     )
     assert found.fault is not None

@@ -137,7 +137,7 @@ DEAF = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is t
 )
 def test_an_active_docker_that_does_not_answer_is_refused(info: tuple[int, str]) -> None:
     with pytest.raises(HostError) as raised:
-        facts("trixie_fresh", {"info": info})
+        facts("trixie_fresh", {"docker_info": info})
     assert raised.value.code == "docker-stopped"
     assert DEAF in str(raised.value)
 
@@ -282,6 +282,6 @@ def told(output: str) -> None:
 
 
 def test_after_a_reload_docker_28_has_forgotten_its_pools_and_its_file_tells_them() -> None:
-    info = json.loads(said_in("forky_joined", "info"))
+    info = json.loads(said_in("forky_joined", "docker_info"))
     info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
-    assert facts("forky_joined", {"info": json.dumps(info)}).actual == facts("forky_joined").actual
+    assert facts("forky_joined", {"docker_info": json.dumps(info)}).actual == facts("forky_joined").actual

@@ -77,7 +77,7 @@ def test_a_recording_has_every_section_and_no_other(name: str, docker: str, prog
 
 @pytest.mark.parametrize(("name", "docker"), CRAFTED.items())
 def test_a_crafted_answer_has_every_section_and_no_other(name: str, docker: str | None, programs: Path) -> None:
-    asked = {"version"} if name == "busybox_ip" else set()
+    asked = {"ip_version"} if name == "busybox_ip" else set()
     assert re.match(rf"# crafted over ({'|'.join(RECORDINGS)}): ", text(name))
     assert set(sections(recorded(name))) == {*written(programs, docker), *asked}
 
@@ -89,9 +89,9 @@ def test_every_answer_is_recorded_or_crafted() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("  section end true\n", "  section news true\n  section end true\n"),
-        ("  section ip_forward switch /proc/sys/net/ipv4/ip_forward\n", ""),
-        ('sections("links policy rules")', 'sections("links rules")'),
+        ("  run_section end true\n", "  run_section news true\n  run_section end true\n"),
+        ("  run_section ip_forward read_sysctl /proc/sys/net/ipv4/ip_forward\n", ""),
+        ('print_sections("links ip_rules iptables_rules")', 'print_sections("links iptables_rules")'),
     ],
 )
 def test_a_changed_script_is_noticed(old: str, new: str, programs: Path) -> None:

@@ -49,10 +49,10 @@ def test_the_plan_that_joins_them_lets_everyone_reach_everyone() -> None:
 
 def dropping(rule: str, table: str = "filter", chain: str = "FORWARD") -> Changes:
     """A rule of somebody else's, in front of all others on host3."""
-    text = said_in("forky_joined", "rules")
+    text = said_in("forky_joined", "iptables_rules")
     head = f"*{table}\n"
     assert head in text
-    return {"rules": text.replace(head, f"{head}-A {chain} {rule}\n")}
+    return {"iptables_rules": text.replace(head, f"{head}-A {chain} {rule}\n")}
 
 
 def without(section: str, *lines: str, name: str = "forky_joined") -> Changes:
@@ -71,7 +71,7 @@ TWO_HOMED = {
     "links": said_in("forky_joined", "links")
     + "\n9: eth1@if9: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP",
     "routes": ROUTES.replace(TO1, TO1.replace("eth0", "eth1")),
-    "switches": said_in("forky_joined", "switches") + "\neth1 0 1",
+    "sysctls": said_in("forky_joined", "sysctls") + "\neth1 0 1",
 }
 
 # By what host3 is: the probes that fail, or may where the code begins with `?`; and of one of them that code, and what
@@ -109,17 +109,17 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         ("?other-route", "host3", "10.128.0.0/24 multipath"),
     ),
     "routing rule": (
-        {"policy": "90:\tfrom 10.128.32.0/20 lookup 77"},
+        {"ip_rules": "90:\tfrom 10.128.32.0/20 lookup 77"},
         ALL3,
         ("?unpredictable", "host3", "90: from 10.128.32.0/20 lookup 77"),
     ),
     "DOCKER-USER flushed": (
-        without("rules", "-A DOCKER-USER -j DOCKMESH-FORWARD"),
+        without("iptables_rules", "-A DOCKER-USER -j DOCKMESH-FORWARD"),
         between(INTO3, "cx"),
         ("firewall-drop", "host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
     ),
     "raw accepts missing": (
-        without("rules", "-A PREROUTING -j DOCKMESH-RAW"),
+        without("iptables_rules", "-A PREROUTING -j DOCKMESH-RAW"),
         between(INTO3, "cx") | between(FROM3, "x"),
         ("firewall-drop", "host3", "iptables -t raw -A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"),
     ),
@@ -129,19 +129,19 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         ("firewall-drop", "host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
     ),
     "ip_forward off": (
-        {"switches": "all 0 0\ndefault 0 0\ndocker0 0 0\neth0 0 0\nlo 0 0"},
+        {"sysctls": "all 0 0\ndefault 0 0\ndocker0 0 0\neth0 0 0\nlo 0 0"},
         between([*INTO3, *FROM3], "x") | between(INTO3, "c"),
         ("ip-forward-off", "host3", "eth0"),
     ),
     "forwarding off on the uplink alone": (
-        swapped("forky_joined", "switches", "eth0 0 1", "eth0 0 0"),
+        swapped("forky_joined", "sysctls", "eth0 0 1", "eth0 0 0"),
         between([*INTO3, *FROM3], "x") | between(INTO3, "c"),
         ("ip-forward-off", "host3", "eth0"),
     ),
-    "rp_filter that is strict": (swapped("forky_joined", "switches", "eth0 0 1", "eth0 1 1"), set(), ()),
+    "rp_filter that is strict": (swapped("forky_joined", "sysctls", "eth0 0 1", "eth0 1 1"), set(), ()),
     "a host with two cards": (TWO_HOMED, between(BACK, "bc"), ("?other-source", "host3", "192.168.19.130")),
     "rp_filter on a host with two cards": (
-        TWO_HOMED | {"switches": TWO_HOMED["switches"].replace("eth0 0 1", "eth0 1 1")},
+        TWO_HOMED | {"sysctls": TWO_HOMED["sysctls"].replace("eth0 0 1", "eth0 1 1")},
         between([*ONLY, *BACK], "x") | between(BACK, "bc"),
         ("rp-filter", "host3", "eth1", "rp_filter"),
     ),
@@ -169,9 +169,12 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
     ),
     "perhaps masqueraded": (
         swapped(
-            "forky_joined", "rules", "10.128.32.0/24 ! -o docker0 -j MASQ", "10.128.32.0/24 -m mark --mark 1 -j MASQ"
+            "forky_joined",
+            "iptables_rules",
+            "10.128.32.0/24 ! -o docker0 -j MASQ",
+            "10.128.32.0/24 -m mark --mark 1 -j MASQ",
         )
-        | {"nft": (1, "")},
+        | {"own_nft": (1, "")},
         between(FROM3, "x"),
         ("?masqueraded", "host3"),
     ),
@@ -221,39 +224,39 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         (),
     ),
     "a table of nft": (
-        {"tables": "table inet fw {\n\tchain f {\n\t\tip saddr 10.128.0.0/20 drop\n\t}\n}"},
+        {"foreign_nft": "table inet fw {\n\tchain f {\n\t\tip saddr 10.128.0.0/20 drop\n\t}\n}"},
         between([*ONLY, *BACK], "bcx"),
         ("?nft-rule", "host3", "ip saddr 10.128.0.0/20 drop"),
     ),
     "a table of nft about the host itself": (
-        {"tables": "\t\tip daddr 10.128.32.0/20 counter reject"},
+        {"foreign_nft": "\t\tip daddr 10.128.32.0/20 counter reject"},
         ALL3,
         ("?nft-rule", "host3", "ip daddr 10.128.32.0/20 counter reject"),
     ),
     "a table of nft about anything": (
-        {"tables": "\t\ttype filter hook input priority 10; policy drop;"},
+        {"foreign_nft": "\t\ttype filter hook input priority 10; policy drop;"},
         ALL3,
         ("?nft-rule", "host3", "type filter hook input priority 10; policy drop;"),
     ),
     "a table of nft about other things": (
-        {"tables": "\t\tip saddr 203.0.113.9 drop\n\t\ttcp dport 22 drop\n\t\tip saddr 10.128.0.0/20 accept"},
+        {"foreign_nft": "\t\tip saddr 203.0.113.9 drop\n\t\ttcp dport 22 drop\n\t\tip saddr 10.128.0.0/20 accept"},
         set(),
         (),
     ),
     "iptables of the other kind": (
-        {"tables": "iptables-legacy filter"},
+        {"foreign_nft": "iptables-legacy filter"},
         ALL3,
         ("?nft-rule", "host3", "iptables-legacy filter"),
     ),
     "more rules than are read": (
-        {"rules": said_in("forky_joined", "rules") + "\n# more"},
+        {"iptables_rules": said_in("forky_joined", "iptables_rules") + "\n# more"},
         ALL3,
         ("?unpredictable", "host3"),
     ),
-    "masqueraded": ({"nft": (1, "no such table")}, set(), ()),
+    "masqueraded": ({"own_nft": (1, "no such table")}, set(), ()),
     "translated to nobody knows what": (
         dropping("-s 10.128.0.0/16 -m mark --mark 1 -j SNAT --to-source 192.168.18.7", "nat", "POSTROUTING")
-        | {"nft": (1, "")},
+        | {"own_nft": (1, "")},
         set(),
         (),
     ),
@@ -266,9 +269,9 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
             "iptables -t nat -A PREROUTING -s 10.128.0.0/20 -j DNAT --to-destination 192.168.18.7",
         ),
     ),
-    "no container, for which a namespace stands": ({"containers": ""}, set(), ()),
+    "no container, for which a namespace stands": ({"docker_containers": ""}, set(), ()),
     "a container that is elsewhere": (
-        swapped("forky_joined", "containers", '"IPAddress":"10.128.32.2"', '"IPAddress":"10.128.40.2"'),
+        swapped("forky_joined", "docker_containers", '"IPAddress":"10.128.32.2"', '"IPAddress":"10.128.40.2"'),
         between([*INTO3, *FROM3], "x") | between([*INTO3, *OWN3], "c"),
         ("container-route-wrong", "host3", "10.128.40.2", "docker0"),
     ),
@@ -285,18 +288,20 @@ def test_what_one_host_is_decides_about_the_probes_that_come_by_it(
 
 
 def test_without_the_raw_accepts_of_docker_28_a_namespace_is_reached_where_a_container_is_not() -> None:
-    bare = without("rules", "-A PREROUTING -j DOCKMESH-RAW", "-A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP")
-    assert missed(grounds("joined", host3=bare | {"containers": ""})) == {}
+    bare = without(
+        "iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", "-A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"
+    )
+    assert missed(grounds("joined", host3=bare | {"docker_containers": ""})) == {}
 
 
 def test_of_older_dockers_nothing_is_dropped_in_raw() -> None:
-    bare = without("rules", "-A PREROUTING -j DOCKMESH-RAW", name="trixie_joined")
+    bare = without("iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", name="trixie_joined")
     assert missed(grounds("joined", host2=bare)) == {}
 
 
 def test_the_first_thing_on_the_way_is_to_blame() -> None:
-    off = swapped("forky_joined", "switches", "eth0 0 1", "eth0 0 0")
-    mute = swapped("bookworm_joined", "switches", "docker0 0 1", "docker0 0 0")
+    off = swapped("forky_joined", "sysctls", "eth0 0 1", "eth0 0 0")
+    mute = swapped("bookworm_joined", "sysctls", "docker0 0 1", "docker0 0 0")
     found = missed(grounds("joined", host1=mute, host3=off))
     assert kept(found["host1", "host3", "container-container"], "ip-forward-off", "host1", "docker0")
     assert kept(found["host2", "host3", "container-container"], "ip-forward-off", "host3", "eth0")
@@ -349,7 +354,7 @@ def many(count: int) -> list[HostModel]:
             for name in ("addresses", "routes")
         }
         ways = "\n".join(f"{each.underlay} dev eth0 src {one.underlay} uid 0" for each in hosts if each != one)
-        at = read("fresh", host3=said | {"ways": ways})["host3"]
+        at = read("fresh", host3=said | {"peer_routes": ways})["host3"]
         found.append(build_model(one, at, plan_of(at, one, fleet(*hosts)).changes))
     return found
 
@@ -374,7 +379,7 @@ def test_the_order_of_the_inventory_decides_nothing(order: list[int], name: str)
 @given(st.sampled_from(sorted(CASES)))
 def test_what_fails_is_not_foreseen_to_be_reached_for_what_is_not_known_of_others(name: str) -> None:
     alone = missed(grounds("joined", host3=CASES[name][0]))
-    unclear = {"policy": "9:\tfrom all ipproto icmp unreachable"}
+    unclear = {"ip_rules": "9:\tfrom all ipproto icmp unreachable"}
     assert alone.keys() <= missed(grounds("joined", host3=CASES[name][0], host1=unclear)).keys()
 
 

@@ -159,7 +159,7 @@ def test_the_tables_of_others_are_told_from_its_own() -> None:
 
 
 def firewalld(table: str) -> Changes:
-    return {"tables": TABLES[table]}
+    return {"foreign_nft": TABLES[table]}
 
 
 @pytest.mark.parametrize(
@@ -197,19 +197,19 @@ def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> Non
 
 
 def test_it_is_named_where_it_refuses_with_what_mends_it() -> None:
-    ruled = {"after.ruleset": TABLES["docker26"]}
-    found = explained({"host3-look": ruled})
+    ruled = {"after.nft_ruleset": TABLES["docker26"]}
+    found = explained({"host3-snapshot": ruled})
     assert found.fault
     assert (found.fault.code, POLICY in found.fault.remedy) == (FaultCode.FIREWALLD_REFUSES, True)
     assert all(name in found.fault.cause for name in ("host3", "inet firewalld filter_FORWARD_POLICIES"))
     # On the host that sends, it lets pass what leaves, and what is answered.
-    assert explained({"host1-look": ruled}, lost=False).fault is None
-    first = explained({"host3-look": {"after.ruleset": TABLES["docker-first"]}})
+    assert explained({"host1-snapshot": ruled}, lost=False).fault is None
+    first = explained({"host3-snapshot": {"after.nft_ruleset": TABLES["docker-first"]}})
     assert first.fault
     assert first.fault.remedy == "on host3: systemctl restart docker"
 
 
 def test_where_it_blocks_pings_only_those_of_the_host_itself_are_lost() -> None:
     blocking = TABLES["docker28"].replace("meta l4proto { icmp, ipv6-icmp } accept", "icmp type echo-request drop")
-    found = missed(grounds("joined", host3={"tables": blocking}))
+    found = missed(grounds("joined", host3={"foreign_nft": blocking}))
     assert found.keys() == between([("host1", "host3"), ("host2", "host3")], "b")

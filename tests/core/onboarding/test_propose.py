@@ -28,7 +28,7 @@ def read(
 ) -> tuple[Host, HostFacts]:
     """A host that SSH reaches by its name; `network` is a Docker network beside docker0, `more` another address."""
     bridge = IPv4Interface(docker0)
-    networks = [said_in("trixie_fresh", "networks").replace("172.17.0.0/16", str(bridge.network))]
+    networks = [said_in("trixie_fresh", "docker_networks").replace("172.17.0.0/16", str(bridge.network))]
     addresses = [f"2: eth0    inet {lan} scope global eth0", f"3: docker0    inet {docker0} scope global docker0"]
     if network:
         networks.append(_NETWORK.format(name="shop", device="br-shop", prefix=network))
@@ -39,7 +39,7 @@ def read(
         addresses.append(f"5: eth1    inet {more} scope global eth1")
     said: Mapping[str, Said] = {
         "addresses": "\n".join(addresses),
-        "networks": "\n".join(networks),
+        "docker_networks": "\n".join(networks),
         "routes": routes or "192.168.16.0/20 dev eth0 proto kernel scope link",
     }
     of = host(name, lan.split("/", maxsplit=1)[0])

@@ -78,7 +78,7 @@ def _lan(generation: str) -> dict[str, Said]:
     assert me.ipv6
     ways = "\n".join(f"{each} from :: dev eth0 proto kernel src {me.ipv6.underlay} metric 256" for each in _others(me))
     tools = said_in(f"{generation}_dual", "tools")
-    return {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "ways6": ways, "tools": tools}
+    return {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "peer_routes6": ways, "tools": tools}
 
 
 def _others(me: Host) -> list[Address]:
@@ -184,7 +184,7 @@ def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(gen
 
 
 def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
-    found = facts("trixie_joined", {"forwarding6": "1"})
+    found = facts("trixie_joined", {"ipv6_forwarding": "1"})
     assert original_state(found).of(Forwarding) == (Forwarding(6, on=True),)
     assert rollback_state(found).of(Forwarding) == (Forwarding(6, on=True),)
 
@@ -192,14 +192,14 @@ def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
 def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() -> None:
     pools = [{"base": "fd00:78::/48", "size": 64}]
     text = json.dumps({"ipv6": True, "fixed-cidr-v6": "fd00:77::/64", "default-address-pools": pools})
-    networks = json.loads(said_in("trixie_fresh", "networks").split("\n")[0])
+    networks = json.loads(said_in("trixie_fresh", "docker_networks").split("\n")[0])
     networks[3].append({"Subnet": "fd00:77::/64"})
     own: dict[str, Said] = {
         "daemon.json": file(text),
         "addresses6": "7: docker0    inet6 fd00:77::1/64",
-        "networks": json.dumps(networks),
-        "info": json.dumps(
-            json.loads(said_in("trixie_fresh", "info").split("\n")[-1])
+        "docker_networks": json.dumps(networks),
+        "docker_info": json.dumps(
+            json.loads(said_in("trixie_fresh", "docker_info").split("\n")[-1])
             | {"DefaultAddressPools": [{"Base": "fd00:78::/48", "Size": 64}]}
         ),
     }
@@ -238,11 +238,11 @@ def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "key", "named", "remedy"),
     [
-        ({"forwarding6": ""}, "ipv6-missing", "ipv6", [], ["underlay6", "prefix6"]),
+        ({"ipv6_forwarding": ""}, "ipv6-missing", "ipv6", [], ["underlay6", "prefix6"]),
         ({"addresses6": ""}, "underlay-missing", "fd00:18::c0a8:1282", [], ["underlay6"]),
-        ({"ways6": ""}, "no-path-to-peer", "fd00:18::c0a8:1280", ["host1"], []),
+        ({"peer_routes6": ""}, "no-path-to-peer", "fd00:18::c0a8:1280", ["host1"], []),
         (
-            {"ways6": "fd00:18::c0a8:1280 from :: via fd00:18::1 dev eth0 src fd00:18::c0a8:1282 metric 1024"},
+            {"peer_routes6": "fd00:18::c0a8:1280 from :: via fd00:18::1 dev eth0 src fd00:18::c0a8:1282 metric 1024"},
             "next-hop-off-link",
             "fd00:18::c0a8:1280",
             ["host1", "fd00:18::1", "eth0"],
@@ -329,7 +329,7 @@ def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
 def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: str, missing: bool) -> None:
     me = DUAL.host("host3")
     assert me.ipv6
-    said: dict[str, Said] = {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "forwarding6": forwarding6}
+    said: dict[str, Said] = {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "ipv6_forwarding": forwarding6}
     found = facts("nftables_fresh", said, of=me)
     assert found.actual.forwarding(4)
     told = {(each.code, each.key) for each in conflicts(DUAL, me, found, WIDE)}

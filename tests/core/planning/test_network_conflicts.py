@@ -42,7 +42,7 @@ def daemon_json(text: str) -> dict[str, Said]:
 
 
 def network(name: str, subnet: str) -> dict[str, Said]:
-    return adding("networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
+    return adding("docker_networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
 
 
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
@@ -102,21 +102,21 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
         ["underlay "],
     ),
     "no path to a peer": (
-        {"ways": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
+        {"peer_routes": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
         "no-path-to-peer",
         "192.168.18.128",
         ["host1"],
         [],
     ),
     "own address as a peer's underlay": (
-        adding("ways", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
+        adding("peer_routes", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
         "underlay-is-own-address",
         "192.168.18.128",
         ["host1"],
         ["host1"],
     ),
     "off-link next hop": (
-        adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
+        adding("peer_routes", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
         "next-hop-off-link",
         "192.168.18.128",
         ["host1", "192.168.16.1", "eth0"],
@@ -180,9 +180,11 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
     ),
     "a backend of another day": (
         {
-            "info": (
+            "docker_info": (
                 0,
-                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'),
+                body("docker_info").replace(
+                    '"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'
+                ),
             )
         },
         "firewall-backend-unknown",
@@ -191,14 +193,14 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
         ["firewall-backend"],
     ),
     "a swarm": (
-        {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
+        {"docker_info": (0, body("docker_info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
         "docker-swarm",
         "docker",
         [],
         ["docker swarm leave", "docker: false"],
     ),
     "rootless": (
-        {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},
+        {"docker_info": (0, body("docker_info").replace("name=cgroupns", "name=rootless"))},
         "docker-rootless",
         "docker",
         [],
@@ -372,7 +374,7 @@ def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> 
         ),
         (
             None,
-            {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
+            {"peer_routes": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
             ("next-hop-off-link", "192.168.18.128"),
         ),
     ],
@@ -394,7 +396,7 @@ def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
 
 def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
     bare = host("db", "192.168.18.128", docker=False)
-    found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
+    found = facts(FRESH, adding("peer_routes", "192.168.18.128 via 192.168.16.1 dev eth0"))
     assert found.peer_routes[bare.underlay].next_hop == IPv4Address("192.168.16.1")
     assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
 

@@ -180,7 +180,7 @@ def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -
 
 def said_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
     said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
-    return parse_target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
+    return parse_target(one, Sections(said | {"mesh_routes": Section(1, ""), "links": Section(0, links)}))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     line = next(
         line
         for line in target_script(me, TEMPLATES, offset=offset, hold_s=9).split("\n")
-        if line.startswith("section target")
+        if line.startswith("run_section target")
     )
     candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
     assert len(set(candidates)) == len(candidates) == min(16, size - 3)

@@ -53,7 +53,7 @@ def named(reason: str) -> set[str]:
 
 def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
     addresses = Section(0, ADDRESSES.format("172.17.0.1/16"))
-    found = parse_join_state(Sections(addresses=addresses, addresses6=Section(0, ""), mesh=Section(0, ROUTES)))
+    found = parse_join_state(Sections(addresses=addresses, addresses6=Section(0, ""), mesh_routes=Section(0, ROUTES)))
     routes = {IPv4Network("10.128.16.0/20"), IPv4Network("10.128.32.0/20")}
     assert found == JoinState(frozenset([IPv4Interface("172.17.0.1/16")]), frozenset(routes))
 
@@ -63,7 +63,7 @@ def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
 )
 def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
     assert (
-        parse_join_state(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh=Section(1, "")))
+        parse_join_state(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh_routes=Section(1, "")))
         == JoinState()
     )
 

@@ -27,8 +27,8 @@ GONE = 1 << 30
 @contextmanager
 def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """The script on its way, as far as it got there; dead when the block ends."""
-    head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("offer\n", 1)
-    script = f"{head}{NFT}offer\n{call}"[:cut]
+    head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("hold_target\n", 1)
+    script = f"{head}{NFT}hold_target\n{call}"[:cut]
     with subprocess.Popen(
         ("/bin/dash", "-s"),
         stdin=subprocess.PIPE,
@@ -76,7 +76,7 @@ def test_it_answers_stays_and_when_it_is_let_go_it_tells_and_clears_away(tmp_pat
         rest, _ = process.communicate(timeout=WITHIN_S)
         assert told(tmp_path, process) == [SWEPT, ENDED]
     sections = split(rest)
-    assert (sections["seen"].status, sections["seen"].text) == (0, "noted")
+    assert (sections["observed_pings"].status, sections["observed_pings"].text) == (0, "noted")
 
 
 def test_it_clears_away_also_where_nobody_listens_any_more(tmp_path: Path) -> None:
@@ -96,6 +96,6 @@ def test_where_stdin_never_ends_its_time_does(tmp_path: Path) -> None:
 
 
 def test_a_script_that_was_cut_off_on_its_way_makes_nothing(tmp_path: Path) -> None:
-    with running(tmp_path, cut=-len("offer\n")) as process:
+    with running(tmp_path, cut=-len("hold_target\n")) as process:
         process.communicate(timeout=WITHIN_S)
     assert not (tmp_path / "log").exists()

@@ -22,24 +22,24 @@ _TELL = "{}() {{ printf '%s\\0' \"$@\"; }}"
 
 def told(asked: str, verb: str) -> list[str]:
     """The words with which a generated script calls one of trace.sh's, as a real shell takes them."""
-    own = asked.replace(TEMPLATES.sections, "").replace(TEMPLATES.probe, "").replace(TEMPLATES.trace, "")
-    stubs = f'section() {{ shift; [ "$1" = true ] || "$@"; }}\n{_TELL.format(verb)}\nrelease() {{ :; }}\n'
+    own = asked.replace(TEMPLATES.output, "").replace(TEMPLATES.probe, "").replace(TEMPLATES.trace, "")
+    stubs = f'run_section() {{ shift; [ "$1" = true ] || "$@"; }}\n{_TELL.format(verb)}\nrelease_namespace() {{ :; }}\n'
     return shell(stubs + own).split("\0")[:-1]
 
 
 def answer(**said: str | tuple[int, str]) -> str:
-    return "".join(section(name.replace("_", "."), text) for name, text in said.items()) + section("end", "")
+    return "".join(section(name.replace("__", "."), text) for name, text in said.items()) + section("end", "")
 
 
 def test_both_hosts_capture_echoes_of_one_size_and_the_errors_about_them() -> None:
-    words = told(script.begin_script(QUESTION, FOUND, HOST1, TEMPLATES), "begin")
+    words = told(script.begin_script(QUESTION, FOUND, HOST1, TEMPLATES), "start_captures")
     assert words[:3] == ["0123456789ab", "30", "200"]
     assert words[3] == (
         "icmp and ((ip[2:2] = 335 and (icmp[0] = 8 or icmp[0] = 0))"
         " or (icmp[10:2] = 335 and (icmp[0] = 3 or icmp[0] = 11)))"
     )
     assert words[4:] == ["7", "10.128.0.2", "192.168.18.130", "10.128.32.2"]
-    assert told(script.begin_script(QUESTION, FOUND, HOST3, TEMPLATES), "begin")[4:] == [
+    assert told(script.begin_script(QUESTION, FOUND, HOST3, TEMPLATES), "start_captures")[4:] == [
         "8",
         "10.128.32.2",
         "192.168.18.128",
@@ -48,28 +48,30 @@ def test_both_hosts_capture_echoes_of_one_size_and_the_errors_about_them() -> No
 
 
 def test_three_pings_of_that_size_go_from_the_source_to_the_target() -> None:
-    words = told(script.ping_script(QUESTION, FOUND, TEMPLATES), "ping_far")
+    words = told(script.ping_script(QUESTION, FOUND, TEMPLATES), "ping_from")
     assert words == ["7", "3", "0.2", "3", "307", "10.128.0.2", "10.128.32.2"]
 
 
 def test_a_namespace_that_was_made_for_the_trace_is_released_and_a_container_is_not() -> None:
     held, running = EndpointAddress(WEB1, 7, held=True), EndpointAddress(WEB1, 7)
-    assert "release 7" in script.collect_script(QUESTION, held, TEMPLATES)
-    assert "release 7" not in script.collect_script(QUESTION, running, TEMPLATES)
-    assert told(script.collect_script(QUESTION, held, TEMPLATES), "collect") == ["0123456789ab"]
+    assert "release_namespace 7" in script.collect_script(QUESTION, held, TEMPLATES)
+    assert "release_namespace 7" not in script.collect_script(QUESTION, running, TEMPLATES)
+    assert told(script.collect_script(QUESTION, held, TEMPLATES), "collect_captures") == ["0123456789ab"]
 
 
 def test_a_host_alone_is_the_container_that_status_probes_held_no_longer_than_the_captures() -> None:
     asked = script.find_script(Endpoint(HOST1), TEMPLATES, offset=3)
-    assert "section target container_target 30 10.128.0.1/24 - " in asked
-    said = split(answer(addresses="", addresses6="", mesh="", target="10.128.0.250 - 99 namespace 1500"))
+    assert "run_section target container_target 30 10.128.0.1/24 - " in asked
+    said = split(answer(addresses="", addresses6="", mesh_routes="", target="10.128.0.250 - 99 namespace 1500"))
     assert script.parse_endpoint_address(Endpoint(HOST1), said) == EndpointAddress(
         IPv4Address("10.128.0.250"), 99, held=True
     )
 
 
 def test_a_host_without_docker_is_itself_by_its_address_in_the_prefix_or_else_its_own() -> None:
-    said = split(answer(addresses="3: br0    inet 10.9.0.1/24 brd 10.9.0.255 scope global br0", addresses6="", mesh=""))
+    said = split(
+        answer(addresses="3: br0    inet 10.9.0.1/24 brd 10.9.0.255 scope global br0", addresses6="", mesh_routes="")
+    )
     assert script.parse_endpoint_address(Endpoint(KVM), said) == EndpointAddress(IPv4Address("10.9.0.1"))
     assert script.parse_endpoint_address(Endpoint(BARE), said) == EndpointAddress(BARE.underlay)
 
@@ -126,12 +128,12 @@ def test_points_that_are_none_or_take_nothing_are_refused(said: str | tuple[int,
 
 def test_captures_are_those_of_the_points_by_number() -> None:
     files = [b"one", b"", b"three"]
-    said = split(answer(**{f"capture_{n}": b64encode(file).decode() for n, file in enumerate(files, 1)}))
+    said = split(answer(**{f"capture__{n}": b64encode(file).decode() for n, file in enumerate(files, 1)}))
     failed = (POINTS[0], replace(POINTS[1], error="down"), POINTS[2])
     assert [each.pcap for each in script.parse_captures(failed, said)] == files
 
 
-@pytest.mark.parametrize(("said", "why"), [({}, "trace again"), ({"capture_1": "no base64!"}, "capture.1")])
+@pytest.mark.parametrize(("said", "why"), [({}, "trace again"), ({"capture__1": "no base64!"}, "capture.1")])
 def test_captures_that_are_missing_or_garbled_are_told(said: dict[str, str], why: str) -> None:
     with pytest.raises(HostError, match=why):
         list(script.parse_captures(POINTS[:1], split(answer(**said))))
