@@ -51,10 +51,10 @@ def test_templates_of_ones_own_take_the_place_of_dockmeshs(own: Path) -> None:
         (TIMER, ("version 1", "version 7"), "template-version", "dockmesh.timer.j2 7 1"),
         (TIMER, ("{#- dockmesh", "{#- no"), "template-version", "1"),
         (TIMER, ("timer.j2 version", "service.j2 version"), "template-version", "dockmesh.service.j2 1"),
-        (TIMER, ("{{ every_s }}", "{{ every_m }}"), "template-variable", "every_m every_s"),
-        (TIMER, ("{{ every_s }}", "{{ every_s"), "bad-template", ""),
-        (TIMER, ("{{ every_s }}", "{{ every_s.minutes }}"), "bad-template", "minutes"),
-        (PAGE, ("{{ size }}", "{{ sizes }}"), "template-variable", "sizes size"),
+        (TIMER, ("{{ interval_s }}", "{{ interval_m }}"), "template-variable", "interval_m interval_s"),
+        (TIMER, ("{{ interval_s }}", "{{ interval_s"), "bad-template", ""),
+        (TIMER, ("{{ interval_s }}", "{{ interval_s.minutes }}"), "bad-template", "minutes"),
+        (PAGE, ("{{ size_class }}", "{{ size_classes }}"), "template-variable", "size_classes size_class"),
         (STYLE, ("version 1", "version 2"), "template-version", "report/page.css 2"),
     ],
 )
@@ -71,8 +71,8 @@ def test_a_template_that_does_not_fit_is_refused_by_name(
 
 def test_a_syntax_error_in_a_template_is_named_with_its_line(own: Path, mesh: Path, refused: Refused) -> None:
     assert mesh.exists()
-    file = copied(own, TIMER, change=("{{ every_s }}", "{{ every_s"))
-    line = next(at for at, text in enumerate(file.read_text().splitlines(), 1) if "{{ every_s" in text)
+    file = copied(own, TIMER, change=("{{ interval_s }}", "{{ interval_s"))
+    line = next(at for at, text in enumerate(file.read_text().splitlines(), 1) if "{{ interval_s" in text)
     assert refused("validate")[0]["message"].startswith(f"{file}:{line}: ")
 
 
