@@ -50,13 +50,13 @@ def report(
     """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked."""
     errors = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (silent or {}).items()}
     answers = (
-        _answer(ProbeResult(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
+        _probe_result(ProbeResult(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
         for at, each in enumerate(plan_probes(among, among.hosts))
     )
     return ProbeReport(tuple(host.name for host in among.hosts), tuple(answers), errors)
 
 
-def _answer(
+def _probe_result(
     well: ProbeResult, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
 ) -> ProbeResult:
     source, target = well.probe.source, well.probe.target

@@ -18,7 +18,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEMPLATES
-from tests.builders import Said, listed, recorded
+from tests.builders import SectionOutput, nft_listing, recording
 
 FRESH, CONVERGED, JOINED = "fresh", "converged", "joined"
 # Large enough for 10,000 hosts on one LAN and a /22 for each.
@@ -41,10 +41,10 @@ def answers(hosts: int, kind: str) -> Iterator[str]:
     before = parse_inventory(inventory(hosts - 1), file="mesh.yml") if kind == JOINED else whole
     for host in reversed(whole.hosts):
         new = kind == FRESH or host not in before.hosts
-        yield recorded(_RECORDED, _fresh(whole, host)) if new else _converged(whole, before, host)
+        yield recording(_RECORDED, _fresh(whole, host)) if new else _converged(whole, before, host)
 
 
-def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
+def _fresh(fleet: Fleet, host: Host) -> dict[str, SectionOutput]:
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     return {
         "peer_routes": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
@@ -55,7 +55,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
 
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """As the host is after an apply to the fleet as it was before."""
-    found = parse_facts(host, recorded(_RECORDED, _fresh(before, host)))
+    found = parse_facts(host, recording(_RECORDED, _fresh(before, host)))
     wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEMPLATES)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
@@ -69,10 +69,10 @@ def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     said["addresses"] = _addresses(host, str(host.bridge))
     said["routes"] = "\n".join((_lan_route(host, lan), own, *routes))
     said["unit_states"] = "enabled\nenabled\nactive"
-    return _with_docker(recorded(_RECORDED, said), host, wanted)
+    return _with_docker(recording(_RECORDED, said), host, wanted)
 
 
-def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
+def _kept(wanted: HostState) -> Iterator[tuple[str, SectionOutput]]:
     for each in wanted.resources:
         match each:
             case File():
@@ -84,7 +84,7 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
                 heads = f":FORWARD DROP\n:DOCKER-USER -\n:{each.name} -\n-A {each.hook} -j {each.name}"
                 yield each.table, f"{heads}\n{rules}"
             case SourceNat():
-                yield "own_nft", listed(each)
+                yield "own_nft", nft_listing(each)
 
 
 def _with_docker(answer: str, host: Host, wanted: HostState) -> str:

@@ -56,7 +56,7 @@ class OneHost:
         return (DATA / f"{self.name}-{step}.txt").read_text(encoding="utf-8")
 
 
-def seen(hosts: TwoHosts) -> Evidence:
+def gather_evidence(hosts: TwoHosts) -> Evidence:
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
         return explain_pair(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
@@ -64,7 +64,7 @@ def seen(hosts: TwoHosts) -> Evidence:
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
     hosts = TwoHosts()
-    assert explain(seen(hosts)).reached
+    assert explain(gather_evidence(hosts)).reached
     assert sorted(hosts.asked[:2]) == [("host1", "prepared"), ("host3", "prepared")]
     assert hosts.asked[2] == ("host1", "probe")
     assert sorted(hosts.asked[3:]) == [("host1", "snapshot"), ("host3", "snapshot")]
@@ -80,7 +80,7 @@ def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
 )
 def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple[str, str], asked: list[str]) -> None:
     hosts = TwoHosts(frozenset({lost}))
-    found = explain(seen(hosts))
+    found = explain(gather_evidence(hosts))
     assert sorted(" ".join(each) for each in hosts.asked) == asked
     assert found.fault is not None
     assert found.fault.code == FaultCode.NO_LOGIN
@@ -89,7 +89,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
 
 
 def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> None:
-    found = explain(seen(TwoHosts(frozenset({("host3", "snapshot")}))))
+    found = explain(gather_evidence(TwoHosts(frozenset({("host3", "snapshot")}))))
     assert (found.reached, found.fault) == (True, None)
     (login,) = (step for step in found.steps if step.host == "host3" and step.check == "login")
     assert login.ok is None

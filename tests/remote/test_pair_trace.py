@@ -77,7 +77,7 @@ class OneHost:
                 yield from ((f"capture.{number}", b64encode(b"x").decode()) for number in (1, 2))
 
 
-def captured(hosts: TwoHosts) -> tuple[CaptureSet, list[tuple[str, str | None]]]:
+def run_trace(hosts: TwoHosts) -> tuple[CaptureSet, list[tuple[str, str | None]]]:
     told: list[tuple[str, str | None]] = []
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
@@ -90,7 +90,7 @@ def codes(found: CaptureSet) -> dict[str, str]:
 
 def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
     hosts = TwoHosts()
-    found, told = captured(hosts)
+    found, told = run_trace(hosts)
     assert hosts.pinged_among == [{"host1", "host3"}]
     assert hosts.ended == {"host1", "host3"}
     order = [(each.point.host, each.point.place) for each in found.captures]
@@ -103,7 +103,7 @@ def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None
 @pytest.mark.parametrize("step", ["container", "points"])
 def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_ends(host: str, step: str) -> None:
     hosts = TwoHosts(frozenset({(host, step)}))
-    found, told = captured(hosts)
+    found, told = run_trace(hosts)
     assert hosts.pinged_among == []
     assert hosts.capturing <= hosts.ended
     assert codes(found) == {host: "session-lost"}
@@ -113,6 +113,6 @@ def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_
 @pytest.mark.parametrize("step", ["ping", "collect_captures"])
 def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
-    found, _told = captured(hosts)
+    found, _told = run_trace(hosts)
     assert codes(found) == {"host1": "session-lost"}
     assert "host3" in hosts.ended

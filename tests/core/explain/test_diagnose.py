@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from builders import FLEET
-from explanations import Changes, evidence, explained, swapped, text
+from explanations import Changes, evidence, explanation, recorded_text, with_replacement
 
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.faults import FaultCode
@@ -27,7 +27,7 @@ CHECKS = [
 
 
 def test_where_all_is_well_every_step_says_so() -> None:
-    good = explained(lost=False)
+    good = explanation(lost=False)
     assert [(step.host, step.direction, step.check) for step in good.steps] == [
         (host, way, check) for host, way, checks in CHECKS for check in checks
     ]
@@ -35,7 +35,7 @@ def test_where_all_is_well_every_step_says_so() -> None:
     assert (good.reached, good.fault) == (True, None)
 
 
-HOST1_ROUTES = text("host1-snapshot", "routes")
+HOST1_ROUTES = recorded_text("host1-snapshot", "routes")
 OWN = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
 WITHOUT_OWN = HOST1_ROUTES.replace(f"{OWN} \n", "")
 TO_GATEWAY = "10.128.32.2 from 10.128.0.2 via 192.168.16.1 dev eth0 \\    cache iif docker0"
@@ -73,22 +73,30 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
         (host1(docker_state="stopped"), FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker"),
         (host1(docker="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
         (
-            {"host1-snapshot": swapped("host1-snapshot", "sysctls", "all 0 1", "all 0 0")},
+            {"host1-snapshot": with_replacement("host1-snapshot", "sysctls", "all 0 1", "all 0 0")},
             FaultCode.IP_FORWARD_OFF,
             "on host1: sysctl -w net.ipv4.ip_forward=1",
         ),
         (
-            {"host3-snapshot": swapped("host3-snapshot", "sysctls", "eth0 0 1", "eth0 0 0")},
+            {"host3-snapshot": with_replacement("host3-snapshot", "sysctls", "eth0 0 1", "eth0 0 0")},
             FaultCode.IP_FORWARD_OFF,
             "on host3: sysctl -w net.ipv4.conf.eth0.forwarding=1",
         ),
         (
-            {"host1-snapshot": swapped("host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")},
+            {
+                "host1-snapshot": with_replacement(
+                    "host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07"
+                )
+            },
             FaultCode.STALE_NEIGHBOUR,
             "on host1: ip neigh del 192.168.18.130 dev eth0",
         ),
         (
-            {"host3-snapshot": swapped("host3-snapshot", "addresses", "192.168.18.130/20", "192.168.18.99/20")},
+            {
+                "host3-snapshot": with_replacement(
+                    "host3-snapshot", "addresses", "192.168.18.130/20", "192.168.18.99/20"
+                )
+            },
             FaultCode.UNDERLAY_MISSING,
             "*underlay*host3*",
         ),
@@ -103,7 +111,7 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
 def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
     changes: dict[str, Changes], code: FaultCode, remedy: str
 ) -> None:
-    found = explained(changes)
+    found = explanation(changes)
     assert found.fault is not None
     assert found.fault.code == code, found.fault
     assert re.fullmatch(re.escape(remedy).replace(r"\*", ".*"), found.fault.remedy), found.fault
@@ -112,20 +120,20 @@ def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
 def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> None:
     rule = "-A FORWARD -s 10.128.0.0/20 -o docker0 -j DROP"
     jump = "[82:12552] -A FORWARD -j DOCKER-USER"
-    changes = swapped("host3-snapshot", "after.iptables_rules", jump, f"[7:588] {rule}\n{jump}")
-    found = explained({"host3-snapshot": changes})
+    changes = with_replacement("host3-snapshot", "after.iptables_rules", jump, f"[7:588] {rule}\n{jump}")
+    found = explanation({"host3-snapshot": changes})
     assert found.fault is not None
     assert found.fault.code == FaultCode.HOST_FIREWALL_DROP
     assert found.fault.remedy == f"on host3: iptables {rule.replace('-A', '-D')}"
     # What it took before the probe is not the probe's.
-    before = swapped("host3-prepared", "before.iptables_rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
-    quiet = explained({"host3-snapshot": changes, "host3-prepared": before})
+    before = with_replacement("host3-prepared", "before.iptables_rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
+    quiet = explanation({"host3-snapshot": changes, "host3-prepared": before})
     assert quiet.fault is not None
     assert quiet.fault.code == FaultCode.NO_ANSWER
 
 
 def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well() -> None:
-    found = explained({"host3-snapshot": {"docker_state": "stopped"}, **host1(docker_state="stopped")})
+    found = explanation({"host3-snapshot": {"docker_state": "stopped"}, **host1(docker_state="stopped")})
     assert found.fault is not None
     assert (found.fault.code, found.fault.remedy) == (FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker")
     stopped = [step.host for step in found.steps if step.fault and step.fault.code == FaultCode.DOCKER_STOPPED]
@@ -133,8 +141,10 @@ def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well
 
 
 def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
-    stale = {"host1-snapshot": swapped("host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")}
-    found = explained(stale, lost=False)
+    stale = {
+        "host1-snapshot": with_replacement("host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")
+    }
+    found = explanation(stale, lost=False)
     assert (found.reached, found.fault) == (True, None)
     (step,) = (step for step in found.steps if step.host == "host1" and step.check == "neighbour")
     assert (step.ok, step.fault) == (None, None)
@@ -142,19 +152,19 @@ def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
 
 
 def test_a_nearer_machine_with_that_address_is_not_the_one_that_was_meant() -> None:
-    nearer = swapped("host1-probe", "ping", "ttl=62", "ttl=64")
+    nearer = with_replacement("host1-probe", "ping", "ttl=62", "ttl=64")
     assert not explain(evidence({"host1-probe": nearer})).reached
 
 
 def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -> None:
     errors = {"host3": "192.168.18.130 does not answer"}
-    frozen = explained(errors=errors)
+    frozen = explanation(errors=errors)
     assert frozen.fault is not None
     assert frozen.fault.code == FaultCode.NO_LOGIN
-    gone = explained(host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
+    gone = explanation(host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
     assert gone.fault is not None
     assert gone.fault.code == FaultCode.LINK_DOWN
-    both = explained(errors=errors | {"host1": "no key"})
+    both = explanation(errors=errors | {"host1": "no key"})
     assert both.fault is not None
     assert both.fault.code == FaultCode.NO_LOGIN
     assert both.fault.cause.startswith("host1 ")
@@ -162,11 +172,13 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
 
 
 def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
-    hidden = swapped("host3-snapshot", "after.iptables_rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0")
+    hidden = with_replacement(
+        "host3-snapshot", "after.iptables_rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0"
+    )
     hidden["after.iptables_rules"] = str(hidden["after.iptables_rules"]).replace(
         "[6:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32", "[99:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32"
     )
-    found = explained({"host3-snapshot": hidden}, lost=False)
+    found = explanation({"host3-snapshot": hidden}, lost=False)
     assert found.fault is not None
     assert (found.reached, found.fault.code) == (True, FaultCode.MASQUERADED)
     wanted = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))

@@ -2,7 +2,7 @@
 
 from shlex import quote
 
-from builders import shell
+from builders import run_shell
 
 from dockmesh.core.host_output import Sections, split
 from dockmesh.pipeline import TEMPLATES
@@ -54,7 +54,7 @@ def split_output(ip: str = "", ip6: str = "", iptables: str = "", status: int = 
     emitted = "\n".join(f"emit_section {name} {code} {quote(text)}" for name, code, text in sources)
     templates = f"{TEMPLATES.output}\n{TEMPLATES.kernel_settings}\n{TEMPLATES.facts}"
     script = f"{templates}\n{{\n{emitted}\n}} | split_output\nrun_section end true\n"
-    return split(shell(script, path="/usr/bin:/bin"))
+    return split(run_shell(script, path="/usr/bin:/bin"))
 
 
 def test_what_ip_tells_is_cut_into_sections_in_which_nothing_moves_by_itself() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
+from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, run_shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ADMISSIONS, POOLS
@@ -100,7 +100,7 @@ def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") 
     return transaction.transaction_script(plan, before, TEMPLATES, PEERS, run=run, confirm_within_s=60)
 
 
-def meant(change: Change) -> Call:
+def expected_call(change: Change) -> Call:
     """The verb, its words and its input that a change stands for."""
     gone = change.after is None
     match change.resource:
@@ -116,7 +116,7 @@ def meant(change: Change) -> Call:
             ip = "ip" if nat.family == 4 else "ip6"
             return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), nft_table(nat))
         case DockerNetworking() | Forwarding():
-            return dockers(change)
+            return docker_call(change)
         case Chain(table, name, hook, rules, family):
             which = "iptables" if family == 4 else "ip6tables", table, name
             back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
@@ -124,7 +124,7 @@ def meant(change: Change) -> Call:
             return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
 
 
-def dockers(change: Change) -> Call:
+def docker_call(change: Change) -> Call:
     if isinstance(change.resource, Forwarding):
         family, on = change.resource.family, change.resource.on and change.after is not None
         words = ("iptables", "net.ipv4.ip_forward") if family == 4 else ("ip6tables", "net.ipv6.conf.all.forwarding")
@@ -134,7 +134,7 @@ def dockers(change: Change) -> Call:
     bridge = change.resource
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
     own = str(bridge.address or ""), str(bridge.address6 or ""), pools, str(bridge.mtu)
-    words = *own, *admitted(change.before, change.after)
+    words = *own, *admission_words(change.before, change.after)
     return (
         (("restart_docker", *words), "")
         if bridge.startup_json is None
@@ -142,7 +142,7 @@ def dockers(change: Change) -> Call:
     )
 
 
-def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
+def admission_words(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
     """The word that says what Docker is to let in, where that is another thing than before."""
     was, becomes = (side.admission if isinstance(side, DockerNetworking) else None for side in (before, after))
     if was == becomes:
@@ -153,7 +153,7 @@ def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]
     return (f"{borne} {'yes' if becomes.direct_routing else 'no'}",)
 
 
-def done(found: list[Call]) -> list[Call]:
+def decoded(found: list[Call]) -> list[Call]:
     """The calls with their input decoded."""
     coded = {"save_pending", "put_file", "put_unit", "restart_docker_with"}
     return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
@@ -163,15 +163,15 @@ def _is_unit(call: Call) -> bool:
     return call[0][0] in {"put_unit", "remove_unit"}
 
 
-def settled(units: bool, group: list[Call]) -> list[Call]:
+def with_activation(units: bool, group: list[Call]) -> list[Call]:
     timers = (words[1] for words, _given in group if words[0] == "put_unit" and words[1].endswith(".timer"))
     return [*group, (("activate_units", *timers), "")] if units else group
 
 
-def joined(wanted: list[Call]) -> list[Call]:
+def batched(wanted: list[Call]) -> list[Call]:
     """Routes next to each other go in one batch; units next to each other are settled at once."""
     result: list[Call] = []
-    wanted = [call for units, group in groupby(wanted, _is_unit) for call in settled(units, list(group))]
+    wanted = [call for units, group in groupby(wanted, _is_unit) for call in with_activation(units, list(group))]
     for words, fed in wanted:
         if words[0] == "change_routes" and result and result[-1][0] == words:
             result[-1] = (words, result[-1][1] + fed)
@@ -185,9 +185,9 @@ def joined(wanted: list[Call]) -> list[Call]:
 def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before: HostState, after: HostState) -> None:
     changes = difference(before, after)
     text = script_of(HostPlan("h", changes))
-    assert done(calls(text, "apply_steps")) == joined([meant(change) for change in changes])
+    assert decoded(calls(text, "apply_steps")) == batched([expected_call(change) for change in changes])
     back = ordered(change.inverse() for change in changes)
-    assert done(calls(text, "revert_steps")) == joined([meant(change) for change in back])
+    assert decoded(calls(text, "revert_steps")) == batched([expected_call(change) for change in back])
 
 
 @settings(max_examples=15)
@@ -196,9 +196,9 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
     text = script_of(HostPlan("h", basis=basis), state, run)
     (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
     assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
-    (revert, previous) = done(calls(text, "write_pending"))
+    (revert, previous) = decoded(calls(text, "write_pending"))
     assert revert[0] == ("save_pending", "revert.sh")
-    shell(revert[1], "-n")
+    run_shell(revert[1], "-n")
     assert previous == (("save_pending", "previous.json"), codec.dump_state(state))
 
 
@@ -213,7 +213,7 @@ def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostS
         facts_script(TEMPLATES, PEERS),
     )
     for text in texts:
-        shell(text, "-n")
+        run_shell(text, "-n")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -256,8 +256,8 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
     )
     body = text.split("CONFIRM_S=60\n")[1].split("write_pending()")[0]
     stubs = f"{failing}{others}exec 3>&1\n{body}"
-    assert shell(f"{stubs}apply_steps; echo $?") == "put_file\n1\n"
-    assert shell(f"{stubs}revert_steps; echo $?") == "remove_unit\nactivate_units\nremove_file\nrestart_docker\n1\n"
+    assert run_shell(f"{stubs}apply_steps; echo $?") == "put_file\n1\n"
+    assert run_shell(f"{stubs}revert_steps; echo $?") == "remove_unit\nactivate_units\nremove_file\nrestart_docker\n1\n"
 
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
@@ -265,8 +265,8 @@ def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     text = steps.reassert_script(found.actual, TEMPLATES)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
-    assert calls(own, ":") == joined(
-        [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
+    assert calls(own, ":") == batched(
+        [expected_call(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
     )
     assert steps.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
 
@@ -396,7 +396,7 @@ CODE_OF = TEMPLATES.transaction.partition("error_code() {")[2].partition("\n}\n"
 def outcome_of(call: str) -> transaction.TransactionOutcome:
     """What a call of the transaction's comes to, in a shell."""
     texts = (TEMPLATES.output, TEMPLATES.host_steps, TEMPLATES.transaction, call, "run_section end true")
-    return transaction.parse_outcome(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
+    return transaction.parse_outcome(split(run_shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
 @given(STATES)
@@ -418,5 +418,5 @@ def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
 def test_the_scripts_sections_are_those_split_reads() -> None:
     said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
     text = f'{TEMPLATES.output}\nsay() {{ sh -c "{said}"; }}\nrun_section said say\nrun_section end true\n'
-    output = shell(text, path="/usr/bin:/bin")
+    output = run_shell(text, path="/usr/bin:/bin")
     assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"

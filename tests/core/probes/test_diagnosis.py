@@ -20,16 +20,18 @@ ROUTES = (
 )
 
 
-def joined(one: Host, *, without: str = "") -> JoinState:
+def joined_state(one: Host, *, without: str = "") -> JoinState:
     peers = (each.prefix for each in FLEET.hosts if each.name not in {one.name, without})
     return JoinState(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
 
 
-Told = tuple[FailureCode | None, str]
+CodeAndReason = tuple[FailureCode | None, str]
 SILENT = (FailureCode.NO_REPLY, "no reply")
 
 
-def failing(standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, **answer: bool) -> dict[str, Told]:
+def diagnoses(
+    standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, **answer: bool
+) -> dict[str, CodeAndReason]:
     """The code and the reason of each pair, where all its probes got no reply."""
     answers = tuple(
         ProbeResult(Probe(a.name, b.name, kind), 3, 0, None, None, *SILENT, **answer)
@@ -46,7 +48,7 @@ def failing(standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, **a
     return {f"{each.probe.source} {each.probe.target}": (each.code, each.reason or "") for each in told.results}
 
 
-def named(reason: str) -> set[str]:
+def named_hosts(reason: str) -> set[str]:
     """The hosts that a reason names."""
     return set(re.findall(r"\bhost\d\b", reason))
 
@@ -69,20 +71,20 @@ def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
 
 
 def test_a_host_whose_docker0_is_elsewhere_has_not_joined_and_one_without_docker_needs_none() -> None:
-    assert not_joined_reason(HOST1, joined(HOST1)) is None
+    assert not_joined_reason(HOST1, joined_state(HOST1)) is None
     assert not_joined_reason(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), JoinState()) is None
     reason = not_joined_reason(HOST1, JoinState())
     assert reason is not None
-    assert named(reason) == {"host1"}
+    assert named_hosts(reason) == {"host1"}
     assert str(HOST1.bridge) in reason
 
 
 def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
-    causes = failing({each.name: default for each in FLEET.hosts})
+    causes = diagnoses({each.name: default for each in FLEET.hosts})
     code, reason = causes["host1 host2"]
     assert causes["host3 host2"] == (code, reason)
-    assert (code, named(reason)) == (FailureCode.NOT_JOINED, {"host2"})
+    assert (code, named_hosts(reason)) == (FailureCode.NOT_JOINED, {"host2"})
     assert {"172.17.0.1/16", "10.128.16.1/24"} <= set(re.findall(r"[\d.]+/\d+", reason))
     assert len(set(causes.values())) == 3
     assert {code for code, _reason in causes.values()} == {FailureCode.NOT_JOINED}
@@ -91,18 +93,18 @@ def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() 
 def test_many_that_have_not_joined_are_one_cause() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
     ((code, reason),) = set(
-        failing({each.name: JoinState() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
+        diagnoses({each.name: JoinState() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
     )
     assert code == FailureCode.NOT_JOINED
     assert {"h*", "9"} <= set(re.findall(r"[\w*]+", reason))
 
 
 def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_them() -> None:
-    standings = {each.name: joined(each, without="host3") for each in FLEET.hosts}
-    causes = failing(standings)
+    standings = {each.name: joined_state(each, without="host3") for each in FLEET.hosts}
+    causes = diagnoses(standings)
     told = causes["host1 host3"]
     assert told[0] == FailureCode.ROUTE_MISSING
-    assert named(told[1]) == {"host1", "host2", "host3"}
+    assert named_hosts(told[1]) == {"host1", "host2", "host3"}
     assert told[1].endswith("dockmesh apply --limit host1,host2")
     assert {pair for pair, each in causes.items() if each == told} == {
         *("host1 host3", "host2 host3", "host3 host1", "host3 host2")
@@ -112,16 +114,18 @@ def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_the
 
 def test_where_many_do_not_know_a_host_they_are_counted() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
-    code, reason = failing({each.name: joined(each) for each in many}, Fleet(FLEET.settings, tuple(many)))["h1 h2"]
+    code, reason = diagnoses({each.name: joined_state(each) for each in many}, Fleet(FLEET.settings, tuple(many)))[
+        "h1 h2"
+    ]
     assert code == FailureCode.ROUTE_MISSING
     assert re.findall(r"\b(?:h\d+|\d+)\b", reason) == ["8", "h2"]
 
 
 def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
-    assert set(failing({each.name: default for each in FLEET.hosts}, probed=False).values()) == {SILENT}
-    assert set(failing({each.name: None for each in FLEET.hosts}).values()) == {SILENT}
-    assert set(failing({each.name: joined(each) for each in FLEET.hosts}).values()) == {SILENT}
+    assert set(diagnoses({each.name: default for each in FLEET.hosts}, probed=False).values()) == {SILENT}
+    assert set(diagnoses({each.name: None for each in FLEET.hosts}).values()) == {SILENT}
+    assert set(diagnoses({each.name: joined_state(each) for each in FLEET.hosts}).values()) == {SILENT}
 
 
 def test_what_is_well_is_left_alone() -> None:
