@@ -73,7 +73,9 @@ def recording(name: str, changes: Mapping[str, SectionOutput] | None = None) -> 
     said = _blocks(text)
     if base := re.match(r"# crafted over (\w+):", text):
         said = _blocks(recording(base[1])) | said
-    return "".join((said | {key: section(key, value) for key, value in (changes or {}).items()}).values())
+    changed = {key: section(key, value) for key, value in (changes or {}).items()}
+    assert changed.keys() <= said.keys(), f"{name} lacks {changed.keys() - said.keys()}"
+    return "".join((said | changed).values())
 
 
 def _blocks(text: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ def recorded_sections(name: str, changes: Changes | None = None) -> Sections:
     """One of the recorded answers, with `changes` in the place of its sections; None leaves one out."""
     found = split((DATA / f"{name}.txt").read_text(encoding="utf-8"))
     for each, text in (changes or {}).items():
+        assert each in found, f"{name} has no section {each}"
         if text is None:
             del found[each]
         else:

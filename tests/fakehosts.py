@@ -38,8 +38,9 @@ class Pending:
 
 @dataclass
 class FakeHost:
-    """One host. `down`: no login; `docker_fails`: Docker does not come up on a new address; `drops_peers`: drops its peers.
+    """One host. `down`: no login; `docker_fails`: Docker does not start on a new address.
 
+    `drops_peers`: drops packets of its peers; `session_lost_in`: the function during which the session is lost.
     `uplink`: the MTU of its network card; `held`: how many scripts stay on it.
     """
 
@@ -306,7 +307,7 @@ class FakeSession:
         if self.at.pending:
             return _outcome("refused", "change-pending", "a change waits for its confirmation") + self._read_facts(own)
         if self.at.sections(self.lan.peers(self.at))["basis"] != values["BASIS"]:
-            return _outcome("refused", "stale-plan", "the host is no longer as the plan found it") + self._read_facts(own)
+            return _outcome("refused", "stale-plan", "the host is not as planned") + self._read_facts(own)
         back = tuple(calls(own, "revert_steps"))
         if problem := self.at.run_steps(calls(own, "apply_steps")):
             self.at.run_steps(back)

@@ -11,7 +11,7 @@ from dockmesh.lab import cgroup
 from dockmesh.lab.bootstrap import attend
 from dockmesh.lab.mirror import mirror
 
-_SCRIPT = Path(__file__).with_name("layer.sh")
+_SCRIPT = Path(__file__).with_name("add_packages.sh")
 _PACKAGES = ("firewalld", "ifupdown", "network-manager", "ufw")
 
 

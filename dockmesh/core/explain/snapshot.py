@@ -48,11 +48,12 @@ class ContainerLink:
 
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:
-    """A host. `way_out` and `way_in` are the kernel's decisions, or its words where it refuses.
+    """A host. `route_out` and `route_in` are the kernel's decisions, or its messages where it refuses.
 
-    `docker` is a version, `stopped` or `absent`; `policy` the routing rules that are not in every Linux; `lan` whether
-    the peer's host answers on the LAN; `rules` are those of iptables, and dockmesh's marks as the accepts that these
-    stand for; `filtered` how many packets rp_filter refused during the probe.
+    `docker` is a version, `stopped` or `absent`. `ip_rules` are the routing rules that not every Linux host has.
+    `peer_replied`: the peer's host replied to a ping of its underlay address. `rules` are those of iptables, and
+    dockmesh's marks as the accepts that they cause. `rp_filter_drops`: the packets that rp_filter dropped during the
+    probe.
     """
 
     docker: str
@@ -60,9 +61,9 @@ class HostSnapshot:
     links: Mapping[str, Link]
     neighbours: Mapping[IPv4Address, Neighbour]
     routes: tuple[ListedRoute, ...]
-    policy: tuple[str, ...]
+    ip_rules: tuple[str, ...]
     sysctls: Mapping[str, InterfaceSysctls]
-    lan: bool
+    peer_replied: bool
     route_out: PeerRoute | str
     route_in: PeerRoute | str
     container_link: ContainerLink | None
@@ -95,12 +96,12 @@ def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
             links=parse_links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(parse_kernel_route(line), _words(line)) for line in sections["routes"].lines()),
-            policy=tuple(map(sanitize, sections["ip_rules"].lines())),
+            ip_rules=tuple(map(sanitize, sections["ip_rules"].lines())),
             sysctls=dict(map(parse_sysctls, sections["sysctls"].lines())),
-            lan=sections["peer_ping"].status == 0,
+            peer_replied=sections["peer_ping"].status == 0,
             route_out=_decided(sections["route_out"]),
             route_in=_decided(sections["route_in"]),
-            container_link=_leg(sections) if "container_link" in sections else None,
+            container_link=_container_link(sections) if "container_link" in sections else None,
             rules=(*counted(before["before.iptables_rules"], sections["after.iptables_rules"]), *mark_rules(*rulesets)),
             source_nat=next(parse_nft_table(sections["own_nft"]), None),
             rulesets=rulesets,
@@ -138,7 +139,7 @@ def _decided(section: Section) -> PeerRoute | str:
     return parse_peer_route(lines[0].split("\\", 1)[0])[1]
 
 
-def _leg(sections: Sections) -> ContainerLink | None:
+def _container_link(sections: Sections) -> ContainerLink | None:
     name, bridge = sections["container_link"].text.split()
     link = parse_links(sections["container.links"].lines()).get(name)
     if link is None:

@@ -30,7 +30,7 @@ _NO_IPTABLES, _INCOMPATIBLE = 127, 3
 class HostFacts:
     """A host as one exec found it.
 
-    `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
+    `peer_routes` lacks the peers without a route. `docker_user`: the families of which Docker's chain for rules of
     others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
     `forward_drops`: iptables drops what is forwarded and no rule of its own accepts. `kernel` is no part of what a plan
     is made from; it is for foreseeing what becomes of packets.
@@ -77,8 +77,10 @@ def parse_facts(host: Host, output: str) -> HostFacts:
         routes = [
             parse_kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)
         ]
-    with parsing("ways to the peers"):
-        ways = PeerRoutes(*(map(parse_peer_route, sections.lines_of("peer_routes", family)) for family in FAMILIES))
+    with parsing("routes to the peers"):
+        peer_routes = PeerRoutes(
+            *(map(parse_peer_route, sections.lines_of("peer_routes", family)) for family in FAMILIES)
+        )
     with parsing("interfaces"):
         interfaces = parse_links(sections["links"].lines())
     docker = parse_docker(sections) if host.docker else None
@@ -90,7 +92,7 @@ def parse_facts(host: Host, output: str) -> HostFacts:
         ip_forward=ip_forward,
         addresses=addresses,
         foreign_routes=tuple(route for route in routes if not route.owned),
-        peer_routes=ways,
+        peer_routes=peer_routes,
         links=interfaces,
         docker=docker,
         previous=file_text(sections, "previous.json"),

@@ -39,11 +39,11 @@ class PacketSettings:
 def parse_settings(sections: Sections) -> PacketSettings:
     """Read it out of the answer of `templates/facts.sh`."""
     with parsing("sysctls"):
-        switches = dict(map(parse_sysctls, sections["sysctls"].lines()))
+        sysctls = dict(map(parse_sysctls, sections["sysctls"].lines()))
     tables = sections["foreign_nft"].lines()
     others = tuple(line for line in firewalld_lines(tables, others=True) if _DECIDES.search(line))
     return PacketSettings(
-        switches, tuple(sections["iptables_rules"].lines()), others, _unclear(sections), parse_ruleset(tables)
+        sysctls, tuple(sections["iptables_rules"].lines()), others, _unclear(sections), parse_ruleset(tables)
     )
 
 

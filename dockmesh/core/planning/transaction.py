@@ -23,7 +23,7 @@ from dockmesh.core.templates import Templates, shell_script
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-_REVERSAL = """output=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+_REVERT = """output=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
 case "$output" in
   *@outcome*) printf '%s\\n' "$output" ;;
   *) [ -e /etc/dockmesh/pending/run ] || run_section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;
@@ -85,7 +85,7 @@ def confirm_script(texts: Templates, *, run: str, remember: bool) -> str:
 
 def revert_script(texts: Templates) -> str:
     """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
-    return shell_script(texts.output, _REVERSAL, call="true")
+    return shell_script(texts.output, _REVERT, call="true")
 
 
 def _pending(revert: str, before: str) -> str:

@@ -39,9 +39,9 @@ def reassert_script(state: HostState, texts: Templates) -> str:
 
     Forwarding of IPv6 is Docker's to switch on, at each of its starts.
     """
-    switches = (each for each in state.of(Forwarding) if each.family == IPV4)
+    forwarding = (each for each in state.of(Forwarding) if each.family == IPV4)
     wanted: SharedSequence[Resource] = SharedSequence.of(
-        switches, state.of(Chain), state.of(SourceNat), state.of(Route)
+        forwarding, state.of(Chain), state.of(SourceNat), state.of(Route)
     )
     calls = (f"{step} || failed=1" for step in shell_steps(as_additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"

@@ -71,7 +71,7 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
         ),
         (host1(route_out=REFUSED), FaultCode.NO_ROUTE, "on host1: ip route get 10.128.32.2"),
         (host1(docker_state="stopped"), FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker"),
-        (host1(docker="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
+        (host1(docker_state="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
         (
             {"host1-snapshot": with_replacement("host1-snapshot", "sysctls", "all 0 1", "all 0 0")},
             FaultCode.IP_FORWARD_OFF,
@@ -161,7 +161,7 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
     frozen = explanation(errors=errors)
     assert frozen.fault is not None
     assert frozen.fault.code == FaultCode.NO_LOGIN
-    gone = explanation(host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
+    gone = explanation(host1(peer_ping=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
     assert gone.fault is not None
     assert gone.fault.code == FaultCode.LINK_DOWN
     both = explanation(errors=errors | {"host1": "no key"})
