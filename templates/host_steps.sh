@@ -161,7 +161,7 @@ validate_daemon_json() {
 }
 
 recreate_bridge() {
-  problem=$(validate_daemon_json 2>&1) || { echo "$problem"; return 1; }
+  validation=$(validate_daemon_json 2>&1) || { echo "$validation"; return 1; }
   socket=$(systemctl is-active docker.socket)
   # With live-restore a running container keeps the bridge, and Docker ignores bip without a message (moby#43562).
   # shellcheck disable=SC2086

@@ -122,5 +122,5 @@ def _forward(changes: Sequence[Change]) -> str:
 
 def _back(changes: Sequence[Change]) -> str:
     """Takes every step, whichever fails."""
-    steps = (f"{step} || problem=1" for step in shell_steps(changes))
-    return "\n".join(("revert_steps() {", "problem=", *steps, '[ -z "$problem" ]', "}"))
+    steps = (f"{step} || any_step_failed=1" for step in shell_steps(changes))
+    return "\n".join(("revert_steps() {", "any_step_failed=", *steps, '[ -z "$any_step_failed" ]', "}"))

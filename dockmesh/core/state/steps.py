@@ -43,9 +43,11 @@ def reassert_script(state: HostState, texts: Templates) -> str:
     wanted: SharedSequence[Resource] = SharedSequence.of(
         forwarding, state.of(Chain), state.of(SourceNat), state.of(Route)
     )
-    calls = (f"{step} || failed=1" for step in shell_steps(as_additions(wanted)))
+    calls = (f"{step} || any_step_failed=1" for step in shell_steps(as_additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
-    return "\n".join((texts.output, texts.network_steps, lock, "failed=0", *calls, 'exit "$failed"', ""))
+    return "\n".join(
+        (texts.output, texts.network_steps, lock, "any_step_failed=0", *calls, 'exit "$any_step_failed"', "")
+    )
 
 
 def restores_ipv6(reassertion: str) -> bool:

@@ -260,10 +260,19 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
     assert run_shell(f"{stubs}revert_steps; echo $?") == "remove_unit\nactivate_units\nremove_file\nrestart_docker\n1\n"
 
 
+def test_no_step_sets_the_variable_that_collects_failures() -> None:
+    flag = "any_step_failed"
+    state = HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), DockerNetworking(None)))
+    assert f"|| {flag}=1" in script_of(HostPlan("h", difference(HostState(), state)))
+    assert f"|| {flag}=1" in steps.reassert_script(facts("forky_joined").actual, TEMPLATES)
+    texts = (TEMPLATES.output, TEMPLATES.facts, TEMPLATES.network_steps, TEMPLATES.host_steps, TEMPLATES.transaction)
+    assert [text for text in texts if flag in text] == []
+
+
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     found = facts("forky_joined")
     text = steps.reassert_script(found.actual, TEMPLATES)
-    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
+    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$any_step_failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
     assert calls(own, ":") == batched(
         [expected_call(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
