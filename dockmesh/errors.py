@@ -6,22 +6,34 @@ ends the run before any host was contacted or crosses the one seam between a hos
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import ClassVar, Literal
 
 from dockmesh.error_codes import HostErrorCode, LabCode, ProblemCode, UsageCode
 
 
+class ExitStatus(IntEnum):
+    """Every exit status of dockmesh; `docs/generate.py` says what each means."""
+
+    DONE = 0
+    INTERNAL_ERROR = 1
+    CHANGES_PENDING = 2
+    HOST_FAILED = 3
+    INVALID_CALL = 4
+    INTERRUPTED = 130
+
+
 class DockmeshError(Exception):
     """Root of the tree. The text is for people: what is wrong, where, and what to do."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: ClassVar[int] = ExitStatus.INTERNAL_ERROR
     code: str | None = None
 
 
 class UsageError(DockmeshError):
     """The call or a file it names is wrong; nobody was contacted."""
 
-    exit_status = 4
+    exit_status = ExitStatus.INVALID_CALL
 
     def __init__(self, message: str, *, code: UsageCode) -> None:
         super().__init__(message)
@@ -74,7 +86,7 @@ class HostFailure:
 class HostError(DockmeshError):
     """One host failed, was refused or could not be reached; the text names cause and remedy."""
 
-    exit_status = 3
+    exit_status = ExitStatus.HOST_FAILED
     code: HostErrorCode
 
     def __init__(self, message: str, *, code: HostErrorCode) -> None:
@@ -122,7 +134,7 @@ class StalePlanError(HostError):
 class LabError(DockmeshError):
     """The lab cannot do what was asked of it on this machine."""
 
-    exit_status = 3
+    exit_status = ExitStatus.HOST_FAILED
 
     def __init__(self, message: str, *, code: LabCode) -> None:
         super().__init__(message)

@@ -9,6 +9,7 @@ from typing import Self
 from dockmesh.assets import template
 from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
+from dockmesh.core.events import EventSink, OutcomeReported, send_to_all
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.core.facts.host_facts import HostFacts
@@ -17,17 +18,16 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
-from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
 from dockmesh.core.templates import Templates
-from dockmesh.core.trace.model import CaptureSet
-from dockmesh.core.trace.model import TraceQuery as Traced
+from dockmesh.core.trace.model import CaptureSet, TraceQuery
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.commit import Committer
-from dockmesh.remote.fanout import ObservedFanOut, Observer
+from dockmesh.remote.commit import ChangesInProgress, Committer
+from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.hosts import HostTransaction, read_host
 from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.pair_trace import trace_pair
@@ -54,9 +54,9 @@ TEMPLATES = Templates(
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Where a run wants the hosts. `meshed`: into the mesh, so conflicts with it count, and its probes decide.
+    """The state that a run wants. `joins_mesh`: conflicts with the mesh count, and probes of the mesh decide.
 
-    `remember`: the state before becomes what rollback comes back to.
+    `save_previous`: rollback restores the state before the run.
     """
 
     desired: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
@@ -90,18 +90,19 @@ class RunRequest:
 class Pipeline:
     """One run over the fleet. A context manager: leaving it ends every session, also those still busy."""
 
-    def __init__(self, request: RunRequest, transport: Callable[[], Transport], observer: Observer) -> None:
+    def __init__(self, request: RunRequest, transport: Callable[[], Transport], emit: EventSink) -> None:
         self._request = request
+        self._changes = ChangesInProgress()
+        self._emit = send_to_all(self._changes, emit)
         self._executor = ThreadPoolExecutor(max_workers=request.forks, thread_name_prefix="host")
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
-        self._watched = ObservedFanOut(self._executor, observer)
+        self._fan_out = ObservedFanOut(self._executor, self._emit)
         self._prober = Prober(
-            self._executor, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s
+            self._fan_out, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s
         )
         self._facts: dict[str, HostFacts] = {}
-        self._underway: set[str] = set()
         self._lost: dict[str, HostFailure] = {}
-        self._judged: list[ProbeReport] = []
+        self._fleet_report: MeshResult | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +112,7 @@ class Pipeline:
     ) -> None:
         self._sessions.close()
         self._verifying.close()
-        # Interrupted, nobody waits for a host that is slow to let us in.
+        # An interrupted run does not wait for a host whose login is slow.
         self._executor.shutdown(wait=kind is None, cancel_futures=True)
 
     @property
@@ -121,7 +122,7 @@ class Pipeline:
 
     def facts(self) -> dict[str, HostFacts | HostError]:
         """What each host is, by name; it is read, and nothing else."""
-        return self._watched.each("read", self._request.hosts, self._gather)
+        return self._fan_out.each("read", self._request.hosts, self._gather)
 
     def plan(self) -> Plan:
         """What there is to change. A host's plan is made when all are read: what the mesh takes decides for each."""
@@ -141,7 +142,7 @@ class Pipeline:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
-    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
+    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: MeshResult) -> tuple[Misprediction, ...]:
         """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
         plans = {each.host: each for each in plan.hosts}
         if len(self._request.fleet.hosts) > MAX_HOSTS:
@@ -152,55 +153,52 @@ class Pipeline:
         """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
         request, committer = self._request, self._committer()
         outcomes = {each.host: _untouched(each) for each in plan.hosts if not each.applicable}
-        failed = 0
+        failed, report = 0, None
         for batch in batches(plan.applicable, request.rollout):
             if failed > request.rollout.max_fail:
                 outcomes |= {each.host: _not_begun(each, failed) for each in batch}
                 continue
             trusted = {name for name, outcome in outcomes.items() if outcome.ok}
-            results = committer.commit({each.host: each for each in batch}, self._facts, trusted)
-            failed += sum(not outcome.ok for outcome in results.values())
-            outcomes |= results
+            result = committer.commit({each.host: each for each in batch}, self._facts, trusted)
+            failed += sum(not outcome.ok for outcome in result.outcomes.values())
+            outcomes |= result.outcomes
+            report = result.fleet_report
         unreachable = (each for each in outcomes.values() if each.status == "unreachable")
         self._lost |= {each.host: HostFailure(each.code or "", each.error or "") for each in unreachable}
-        if not all(each.ok for each in outcomes.values()):
-            self._judged.clear()
-        ends = tuple(outcomes[each.host] for each in plan.hosts)
-        for end in ends:
-            self._watched.observer.outcome(end.host, end.status, end.error)
-        return ends
+        self._fleet_report = report if all(each.ok for each in outcomes.values()) else None
+        ordered = tuple(outcomes[each.host] for each in plan.hosts)
+        for each in ordered:
+            self._emit(OutcomeReported(each.host, each.status, each.code, each.error))
+        return ordered
 
     @property
     def in_progress(self) -> tuple[str, ...]:
-        """The hosts that `apply` has asked to change and not seen to their end, in the fleet's order."""
-        return tuple(host.name for host in self._request.hosts if host.name in self._underway)
+        """The hosts that received a change from `apply` and have not reported its end, in the fleet's order."""
+        changing = self._changes.hosts
+        return tuple(host.name for host in self._request.hosts if host.name in changing)
 
-    def status(self, pairs: Collection[Pair] | None = None) -> ProbeReport:
-        """Who reaches whom, asked over sessions made after the change. Hosts lost in this run are not gone back to.
+    def status(self, pairs: Collection[Pair] | None = None) -> MeshResult:
+        """Probe the mesh over sessions opened after the change. Hosts lost in this run are not contacted again.
 
-        With `pairs`, only these are asked, and the report knows of no other host. Where all hosts have just changed at
-        once, and stayed so, what they were judged by is the answer.
+        With `pairs`, only these are probed, and the report has no other host. Where all hosts changed at once and were
+        confirmed, the report of the probes that decided is returned, and no probe is repeated.
         """
-        fleet, hosts, lost = self._request.fleet, self._request.hosts, self._lost
-        if pairs is None and self._judged and self._judged[0].ok:
-            return self._judged[0]
+        fleet, hosts = self._request.fleet, self._request.hosts
+        if pairs is None and self._fleet_report and self._fleet_report.ok:
+            return self._fleet_report
         if pairs is not None:
             names = {name for pair in pairs for name in pair}
             fleet = replace(fleet, hosts=tuple(host for host in fleet.hosts if host.name in names))
             hosts = tuple(host for host in hosts if host.name in names)
-        asked = sum(host.name not in lost for host in (*fleet.hosts, *hosts))
-        self._watched.observer.phase("probe", asked)
-        return probe_mesh(self._prober, fleet, hosts, self._watched.observer.done, lost=lost, pairs=pairs, observe=True)
+        return probe_mesh(self._prober, fleet, hosts, lost=self._lost, pairs=pairs, observe=True)
 
-    def trace(self, question: Traced) -> CaptureSet:
-        """One ping, captured wherever it should come by on its two hosts."""
-        self._watched.observer.phase("capture", 2)
-        return trace_pair(self._prober, question, self._watched.observer.done)
+    def trace(self, query: TraceQuery) -> CaptureSet:
+        """Send one ping, captured at each interface of its path on its two hosts."""
+        return trace_pair(self._prober, query)
 
-    def explain(self, question: ExplainQuery) -> Evidence:
-        """One probe, and what its two hosts show before and after it."""
-        self._watched.observer.phase("look", 2)
-        return explain_pair(self._prober, question, self._watched.observer.done)
+    def explain(self, query: ExplainQuery) -> Evidence:
+        """Send one probe, and read the state of its two hosts before and after it."""
+        return explain_pair(self._prober, query)
 
     def _planned(self, host: Host, read: HostFacts | HostError, narrow: SmallestUplink) -> HostPlan:
         if isinstance(read, HostError):
@@ -222,20 +220,17 @@ class Pipeline:
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
-        return read_host(self._sessions.of(host), fleet, host, TEMPLATES, timeout_s=timeout_s)
+        return read_host(self._sessions.open(host), fleet, host, TEMPLATES, timeout_s=timeout_s)
 
     def _committer(self) -> Committer:
         request = self._request
         return Committer(
             fleet=request.fleet,
-            changer=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s),
+            transaction=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s),
             sessions=self._sessions,
             prober=self._prober,
-            watched=self._watched,
             probed=request.goal.joins_mesh and request.rollout.confirm,
             save_previous=request.goal.save_previous,
-            underway=self._underway,
-            judged=self._judged,
         )
 
 
@@ -253,5 +248,5 @@ def _untouched(plan: HostPlan) -> Outcome:
 
 
 def _not_begun(plan: HostPlan, failed: int) -> Outcome:
-    told = f"not begun, since {failed} failed before it: see --max-fail"
-    return Outcome(plan.host, "refused", OutcomeCode.NOT_BEGUN, told)
+    message = f"not begun, since {failed} failed before it: see --max-fail"
+    return Outcome(plan.host, "refused", OutcomeCode.NOT_BEGUN, message)

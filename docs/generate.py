@@ -12,19 +12,32 @@ from dockmesh import __version__
 from dockmesh.assets import VARIABLE, replaceable
 from dockmesh.cli import cli
 from dockmesh.core.explain.faults import CATALOGUE
+from dockmesh.errors import ExitStatus
 
 FOLDER = Path(__file__).parent
 _MARK = "<!-- from here on: made by `make docs` from dockmesh/core/explain/faults.py -->\n"
 _HEADS = "<!-- from here on: made by `make docs` from the first lines of the templates -->\n"
 _EXAMPLE = "Example: "
-_STATUS = (
-    ("0", "done as asked; for plan: nothing to change"),
-    ("1", "dockmesh itself failed"),
-    ("2", "plan: there are changes"),
-    ("3", "a host failed, was refused or reverted, is unreachable or has a conflict; a probe failed"),
-    ("4", "call or inventory wrong; nobody was contacted"),
-    ("130", "interrupted, or not answered with y"),
-)
+_EXIT_CODES_BEGIN = "<!-- exit codes: made by `make docs` from docs/generate.py -->\n"
+_EXIT_CODES_END = "<!-- end of the exit codes -->\n"
+# What each exit code means, and what the guide says besides.
+EXIT_CODES = {
+    ExitStatus.DONE: ("The command succeeded. For `plan`: there are no changes.", ""),
+    ExitStatus.INTERNAL_ERROR: ("dockmesh itself failed.", ""),
+    ExitStatus.CHANGES_PENDING: ("`plan` found changes.", ""),
+    ExitStatus.HOST_FAILED: (
+        "A host failed, was refused, was reverted, is unreachable or has a conflict, or a probe failed.",
+        "Also: `diff` found a new failure, or the lab failed.",
+    ),
+    ExitStatus.INVALID_CALL: (
+        "The call or the inventory is invalid. No host was contacted.",
+        "Also: an output file could not be written at the end.",
+    ),
+    ExitStatus.INTERRUPTED: (
+        "The run was interrupted, or the question was not answered with y.",
+        "Without a y nothing was changed. Interrupted during changes, it names the hosts that will revert, and when.",
+    ),
+}
 
 
 def generated() -> Iterator[tuple[Path, str]]:
@@ -32,6 +45,10 @@ def generated() -> Iterator[tuple[Path, str]]:
     verbs = list(_verbs(cli, "dockmesh"))
     yield FOLDER / "reference.md", _reference(verbs)
     yield FOLDER / "dockmesh.1", _man(verbs)
+    for page, details in ((FOLDER.parent / "README.md", False), (FOLDER / "guides" / "scripts.md", True)):
+        before, _, rest = page.read_text(encoding="utf-8").partition(_EXIT_CODES_BEGIN)
+        after = rest.partition(_EXIT_CODES_END)[2]
+        yield page, f"{before}{_EXIT_CODES_BEGIN}{_exit_codes(details=details)}{_EXIT_CODES_END}{after}"
     templates = FOLDER / "guides" / "templates.md"
     yield templates, templates.read_text(encoding="utf-8").split(_HEADS)[0] + _HEADS + _templates()
     troubles = FOLDER / "troubleshooting.md"
@@ -107,7 +124,10 @@ def _man(verbs: list[click.Context]) -> str:
             lines += [".PP", _roff(paragraph)]
         for words, told in _options(verb):
             lines += [".TP", f".B {_roff(words)}", _roff(told)]
-    lines += [".SH EXIT STATUS", *(f".TP\n.B {code}\n{_roff(meaning)}" for code, meaning in _STATUS)]
+    meanings = (
+        (code, f"{meaning} {detail}".replace("`", "").strip()) for code, (meaning, detail) in EXIT_CODES.items()
+    )
+    lines += [".SH EXIT STATUS", *(f".TP\n.B {code:d}\n{_roff(meaning)}" for code, meaning in meanings)]
     lines += [
         ".SH ENVIRONMENT",
         ".TP\n.B DOCKMESH_INVENTORY\nThe inventory, where no \\-i names it.",
@@ -122,6 +142,12 @@ def _man(verbs: list[click.Context]) -> str:
 def _roff(text: str) -> str:
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
+def _exit_codes(*, details: bool) -> str:
+    texts = {code: f"{meaning} {detail * details}".rstrip() for code, (meaning, detail) in EXIT_CODES.items()}
+    rows = (f"| {code:d} | {text} |" for code, text in texts.items())
+    return "\n".join(("\n| code | meaning |", "|---|---|", *rows)) + "\n\n"
 
 
 def _causes() -> str:

@@ -12,7 +12,8 @@ import yaml
 from dockmesh.cli import cli
 from dockmesh.core.explain import faults
 from dockmesh.core.explain.faults import CATALOGUE, FaultCode
-from docs.generate import FOLDER, generated
+from dockmesh.errors import ExitStatus
+from docs.generate import EXIT_CODES, FOLDER, generated
 
 ROOT = FOLDER.parent
 PAGES = (ROOT / "README.md", *sorted(FOLDER.rglob("*.md")))
@@ -74,6 +75,21 @@ def test_the_documentation_shows_every_verb() -> None:
 def test_what_is_made_from_the_code_is_up_to_date() -> None:
     stale = [file.name for file, text in generated() if file.read_text(encoding="utf-8") != text]
     assert not stale, "make docs"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guides/scripts.md"])
+def test_a_table_of_exit_codes_lists_every_code_once(page: str) -> None:
+    section = (ROOT / page).read_text(encoding="utf-8").partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+    rows = [(int(code), text) for code, text in re.findall(r"(?m)^\| (\d+) \| (.+) \|$", section)]
+    assert [code for code, _text in rows] == list(ExitStatus)
+    assert [code for code, text in rows if not text.startswith(EXIT_CODES[ExitStatus(code)][0])] == []
+
+
+def test_the_man_page_lists_every_exit_code_once() -> None:
+    section = (
+        (FOLDER / "dockmesh.1").read_text(encoding="utf-8").partition("\n.SH EXIT STATUS\n")[2].partition("\n.SH ")[0]
+    )
+    assert [int(code) for code in re.findall(r"(?m)^\.B (\d+)$", section)] == list(ExitStatus)
 
 
 def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:

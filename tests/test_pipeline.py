@@ -7,20 +7,27 @@ import pytest
 from builders import FLEET
 from fakehosts import FakeHost, FakeLan, Pending
 
+from dockmesh.core.events import (
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    HostFinished,
+    OutcomeReported,
+    PhaseStarted,
+    WorkFinished,
+    WorkStarted,
+)
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest
+from dockmesh.remote.observed import ObservedTransport
 
 
-class Quiet:
-    def phase(self, name: str, hosts: int) -> None: ...
-
-    def done(self, host: str, error: str | None) -> None: ...
-
-    def outcome(self, host: str, status: str, error: str | None) -> None: ...
+def ignore(_event: Event) -> None:
+    """A sink for tests that assert on the hosts alone."""
 
 
 Resources = dict[str, dict[tuple[str, str], Resource]]
@@ -37,18 +44,18 @@ def host_resources(lan: FakeLan) -> Resources:
 
 
 def make_plan(lan: FakeLan, request: RunRequest = REQUEST) -> Plan:
-    with Pipeline(request, lambda: lan, Quiet()) as pipeline:
+    with Pipeline(request, lambda: lan, ignore) as pipeline:
         return pipeline.plan()
 
 
-def probe_mesh(lan: FakeLan) -> ProbeReport:
-    with Pipeline(REQUEST, lambda: lan, Quiet()) as pipeline:
+def probe_mesh(lan: FakeLan) -> MeshResult:
+    with Pipeline(REQUEST, lambda: lan, ignore) as pipeline:
         return pipeline.status()
 
 
 def run(lan: FakeLan, goal: Goal = JOIN, rollout: Rollout | None = None) -> dict[str, Outcome]:
     request = replace(REQUEST, goal=goal, rollout=rollout or Rollout(serial=3, max_fail=3))
-    with Pipeline(request, lambda: lan, Quiet()) as pipeline:
+    with Pipeline(request, lambda: lan, ignore) as pipeline:
         return {outcome.host: outcome for outcome in pipeline.apply(pipeline.plan())}
 
 
@@ -74,25 +81,21 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
     assert make_plan(lan).clean
     report = probe_mesh(lan)
     assert report.ok
-    assert len(report.results) == 21
+    assert len(report.probes) == 21
     assert not any(host.pending or host.held for host in lan.hosts.values())
     assert lan.hosts["host2"].docker0 == FLEET.host("host2").bridge
 
 
 @pytest.mark.parametrize("serial", [2, 3])
 def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_end(lan: FakeLan, serial: int) -> None:
-    phases: list[str] = []
-
-    class Heard(Quiet):
-        def phase(self, name: str, hosts: int) -> None:  # noqa: ARG002
-            phases.append(name)
-
-    with Pipeline(replace(REQUEST, rollout=Rollout(serial=serial)), lambda: lan, Heard()) as pipeline:
+    events: list[Event] = []
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=serial)), lambda: lan, events.append) as pipeline:
         pipeline.apply(pipeline.plan())
         report = pipeline.status()
+    phases = [event.phase for event in events if isinstance(event, PhaseStarted)]
     assert phases.count("probe") == (1 if serial == 3 else 3)
     assert report.ok
-    assert len(report.results) == 21
+    assert len(report.probes) == 21
 
 
 def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
@@ -148,7 +151,7 @@ def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
     assert host_resources(lan)["host2"] == before
     report = probe_mesh(lan)
     assert {host: error.code for host, error in report.errors.items()} == {"host2": "connect-timeout"}
-    assert {answer.probe.target for answer in report.failed if answer.probe.source != "host2"} == {"host2"}
+    assert {answer.target for answer in report.failed if answer.source != "host2"} == {"host2"}
     lan.hosts["host2"].down = False
     assert statuses(run(lan)) == ["unchanged", "confirmed", "unchanged"]
     assert probe_mesh(lan).ok
@@ -162,15 +165,15 @@ def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
     monkeypatch.setattr(FakeLan, "connect", lambda self, host: (tried.append(host.name), connect(self, host))[1])
     lan.hosts["host2"].down = True
     lan.hosts["host3"].session_lost_in = "transact"
-    with Pipeline(REQUEST, lambda: lan, Quiet()) as pipeline:
+    with Pipeline(REQUEST, lambda: lan, ignore) as pipeline:
         pipeline.apply(pipeline.plan())
         before = tried.count("host2"), tried.count("host3")
         report = pipeline.status()
     assert (tried.count("host2"), tried.count("host3")) == before
     errors = {host: error.code for host, error in report.errors.items()}
     assert errors == {"host2": "connect-timeout", "host3": "session-lost"}
-    assert {answer.probe.target for answer in report.results if answer.ok} == {"host1"}
-    bridges = {answer.probe.target for answer in report.failed if answer.probed}
+    assert {answer.target for answer in report.probes if answer.ok} == {"host1"}
+    bridges = {answer.target for answer in report.failed if answer.made}
     assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
 
 
@@ -228,7 +231,7 @@ def test_after_too_many_failures_the_rest_is_not_begun(lan: FakeLan) -> None:
 
 
 def test_a_host_changed_since_the_plan_is_refused(lan: FakeLan) -> None:
-    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, Quiet()) as pipeline:
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host3"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
         changed = host_resources(lan)["host3"]
@@ -274,7 +277,7 @@ def test_what_a_host_was_found_with_is_recorded_once(lan: FakeLan) -> None:
 
 def test_limited_to_one_host_the_others_are_its_peers_and_stay_as_they_are(lan: FakeLan) -> None:
     before = host_resources(lan)
-    with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, Quiet()) as pipeline:
+    with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, ignore) as pipeline:
         (outcome,) = pipeline.apply(pipeline.plan())
     assert outcome.status == "confirmed"
     assert [str(route.prefix) for route in lan.hosts["host1"].routes] == ["10.128.16.0/20", "10.128.32.0/20"]
@@ -326,7 +329,7 @@ def test_a_host_whose_record_is_unreadable_is_left_alone_and_the_others_are_plan
 
 
 def test_a_change_that_comes_while_the_host_is_asked_to_change_is_refused(lan: FakeLan) -> None:
-    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, Quiet()) as pipeline:
+    with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host1"].pending = Pending("ann@desk", (), "")
         outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
@@ -338,3 +341,77 @@ def test_every_host_that_is_not_as_wanted_has_a_code_and_no_other(lan: FakeLan) 
     lan.hosts["host2"].down = True
     for outcome in run(lan).values():
         assert (outcome.code is None) == (outcome.error is None) == outcome.ok
+
+
+def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]:
+    """The phases of a run, each with the hosts that finished in it."""
+    found: list[tuple[PhaseStarted, list[HostFinished]]] = []
+    for event in events:
+        if isinstance(event, PhaseStarted):
+            found.append((event, []))
+        elif isinstance(event, HostFinished):
+            found[-1][1].append(event)
+    return found
+
+
+@pytest.mark.parametrize("lost_in", ["", "whereabouts", "section", "confirm", "transact"])
+def test_each_host_finishes_each_phase_once_in_counted_positions(lan: FakeLan, session_lost_in: str) -> None:
+    lan.hosts["host3"].session_lost_in = session_lost_in
+    events: list[Event] = []
+    request = replace(REQUEST, rollout=Rollout(serial=3, max_fail=3))
+    with Pipeline(request, lambda: lan, events.append) as pipeline:
+        outcomes = pipeline.apply(pipeline.plan())
+        pipeline.status()
+    for started, finished in phases(events):
+        assert len({event.host for event in finished}) == started.hosts
+        assert [event.position for event in finished] == list(range(1, started.hosts + 1))
+        assert {(event.phase, event.total) for event in finished} <= {(started.phase, started.hosts)}
+    assert {started.phase for started, _ in phases(events)} == {"read", "change", "probe", "confirm"}
+    reported = [event for event in events if isinstance(event, OutcomeReported)]
+    assert reported == [OutcomeReported(each.host, each.status, each.code, each.error) for each in outcomes]
+
+
+def test_limited_probes_finish_each_target_as_well(lan: FakeLan) -> None:
+    events: list[Event] = []
+    with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, events.append) as pipeline:
+        pipeline.status()
+    ((started, finished),) = phases(events)
+    assert started == PhaseStarted("probe", 3)
+    assert sorted(event.host for event in finished) == ["host1", "host2", "host3"]
+    assert finished[-1].host == "host1", "the source finishes after its probes"
+
+
+def test_hosts_are_in_progress_from_their_change_until_they_report_its_end(lan: FakeLan) -> None:
+    lan.hosts["host2"].docker_fails = True
+    lan.hosts["host3"].session_lost_in = "confirm"
+    events: list[Event] = []
+    seen: dict[str, tuple[str, ...]] = {}
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, PhaseStarted):
+            seen[event.phase] = pipeline.in_progress
+
+    pipeline = Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, watch)
+    with pipeline:
+        pipeline.apply(pipeline.plan())
+        assert pipeline.in_progress == ("host3",)
+    assert seen == {"read": (), "change": (), "probe": ("host1", "host3"), "confirm": ("host1", "host3")}
+    assert {event.host for event in events if isinstance(event, ChangeStarted)} == {"host1", "host2", "host3"}
+    ended = {event.host: event.status for event in events if isinstance(event, ChangeFinished)}
+    assert ended == {"host1": "confirmed", "host2": "reverted"}
+
+
+def test_each_login_and_script_emits_its_start_and_its_end(lan: FakeLan) -> None:
+    lan.hosts["host2"].down = True
+    events: list[Event] = []
+    transport = ObservedTransport(lan, events.append)
+    with Pipeline(REQUEST, lambda: transport, events.append) as pipeline:
+        pipeline.plan()
+    for host in lan.hosts:
+        work = [event for event in events if isinstance(event, WorkStarted | WorkFinished) and event.host == host]
+        starts = [event.work for event in work if isinstance(event, WorkStarted)]
+        ends = [(event.work, event.error is not None) for event in work if isinstance(event, WorkFinished)]
+        assert starts == (["login"] if host == "host2" else ["login", "script"])
+        assert ends == ([("login", True)] if host == "host2" else [("login", False), ("script", False)])
+        assert [bool(event.script) for event in work if isinstance(event, WorkStarted)] == [False, True][: len(starts)]

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from dockmesh import __version__
-from dockmesh.errors import DockmeshError, UsageError
+from dockmesh.errors import DockmeshError, ExitStatus, UsageError
 
 # Verbs and the modules they live in: a verb's libraries are loaded when it is called, not for --version and --help.
 _VERBS = {
@@ -31,7 +31,6 @@ _VERBS = {
     "schema": ("dockmesh.cli.schema", "Print the inventory's JSON Schema."),
     "lab": ("dockmesh.cli.lab", "Real Debian hosts with Docker on this machine, to try dockmesh on."),
 }
-_INTERRUPTED = 130
 # Python looks for garbage after every 700; among what is imported there is none.
 _OBJECTS_MADE = 100_000
 
@@ -81,7 +80,7 @@ def main() -> None:
         # The verdict is printed: Ctrl-C would give another one.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
-        status = _INTERRUPTED
+        status = ExitStatus.INTERRUPTED
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError):
             stream.flush()
@@ -101,14 +100,14 @@ def _status() -> int:
         return UsageError.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except DockmeshError as error:
         click.echo(str(error), err=True)
         return error.exit_status
     except BrokenPipeError:
         # The reader of stdout has gone; Python would say so once more when it flushes at exit.
         _discard_stdout()
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except OSError as error:
         # What hosts and files do is said by whoever met it; this is a full disk behind stdout, or the like.
         _discard_stdout()

@@ -15,11 +15,12 @@ from dockmesh.core.allocation import prefixes
 from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.inventory import fleet_of
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.text import indented
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.proposal import print_allocations
 from dockmesh.report.console.terminal import console, pluralize
-from dockmesh.report.json_documents import allocate_document
+from dockmesh.report.json.allocate import allocate_document
 
 
 @click.command
@@ -77,10 +78,9 @@ def _probed(options: Options, fleet: Fleet, chosen: tuple[Host, ...]) -> tuple[p
         read = pipeline.facts()
     failed = [f"{host.name}: {found}" for host in fleet.hosts if isinstance(found := read[host.name], HostError)]
     if failed:
-        told = "".join(f"\n  {each}" for each in failed)
         raise HostError(
             f"no prefix is drawn and nothing is written, for the networks of {pluralize(len(failed), 'host')} are not "
-            f"known:{told}\nMend these, or allocate without --probe and let plan find what overlaps.",
+            f"known:{indented(failed)}\nMend these, or allocate without --probe and let plan find what overlaps.",
             code=HostErrorCode.HOSTS_UNREAD,
         )
     facts = {name: found for name, found in read.items() if not isinstance(found, HostError)}

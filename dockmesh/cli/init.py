@@ -13,6 +13,7 @@ from dockmesh.cli.atomic_write import write_atomic
 from dockmesh.cli.init_sources import addresses_of, candidates
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, without_inventory
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.inventory import addresses, parse
 from dockmesh.core.inventory.invalid import check_schema
@@ -21,11 +22,12 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
 from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
 from dockmesh.core.onboarding.render import SCHEMA, render_inventory
+from dockmesh.core.text import indented
 from dockmesh.error_codes import HostErrorCode, UsageCode
 from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
 from dockmesh.report.console.terminal import console, pluralize
-from dockmesh.report.json_documents import init_document
+from dockmesh.report.json.init import init_document
 
 _LENGTH = 20
 # Sixteen hosts at least.
@@ -86,9 +88,9 @@ def init(
     proposed = _proposed(options, found, given, settings, probe=probe)
     lost = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
-        told = "".join(f"\n  {each.name}: {each.why}" for each in proposed)
+        reasons = indented(f"{each.name}: {each.why}" for each in proposed)
         raise HostError(
-            f"no host is left to begin with, and nothing was written:{told}", code=HostErrorCode.NO_HOST_LEFT
+            f"no host is left to begin with, and nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT
         )
     text = render_inventory(found, proposed, settings, given)
     parse(text, file=str(out))
@@ -157,7 +159,9 @@ def _settings(pool: str) -> Settings:
         network = addresses.pool(pool)
     except InvalidValueError as why:
         raise InventoryError([SourceLocation("--pool").problem(why.code, str(why))]) from why
-    return Settings(pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.NARROWEST)))
+    return Settings(
+        pool=network, prefix_length=max(_LENGTH, min(network.prefixlen + _SHARE, addresses.RULES[IPV4].narrowest))
+    )
 
 
 def _connection(given: tuple[str, ...]) -> dict[str, Value]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from paramiko import SSHException
 
+from dockmesh.cli.inventory_files import text_of
 from dockmesh.core.onboarding import ansible
 from dockmesh.core.onboarding.candidates import (
     Candidate,
@@ -82,12 +83,7 @@ def _of_ssh(pattern: str) -> list[Candidate]:
 
 
 def _of_ansible(file: Path) -> list[Candidate]:
-    try:
-        text = file.read_bytes().decode(errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(
-            f"{file}: {error.strerror}: the Ansible inventory cannot be read", code=UsageCode.CANNOT_READ
-        ) from error
+    text = text_of(file, advice="the Ansible inventory cannot be read")
     beside = [name for name in _VARIABLES if (file.parent / name).is_dir()]
     if beside:
         click.echo(f"note: variables in {' and '.join(beside)} beside {file} are not read", err=True)

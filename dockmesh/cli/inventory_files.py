@@ -34,7 +34,7 @@ def inventory_files(given: Iterable[Path]) -> tuple[Path, ...]:
     )
 
 
-def text_of(file: Path) -> str:
+def text_of(file: Path, *, advice: str = "name the inventory with -i FILE") -> str:
     """A file's text: line ends as they are, bytes that are no UTF-8 as surrogates.
 
     Raises:
@@ -43,9 +43,7 @@ def text_of(file: Path) -> str:
     try:
         return file.read_bytes().decode(errors="surrogateescape")
     except OSError as error:
-        raise UsageError(
-            f"{file}: {error.strerror}: name the inventory with -i FILE", code=UsageCode.CANNOT_READ
-        ) from error
+        raise UsageError(f"{file}: {error.strerror}: {advice}", code=UsageCode.CANNOT_READ) from error
 
 
 def read_all(texts: Mapping[Path, str]) -> tuple[Document, ...]:

@@ -12,6 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from dockmesh.errors import LabError
 from dockmesh.lab import faults, host_exec, lifecycle
 from dockmesh.lab.topology import RELEASES
 from dockmesh.report.console.terminal import console, spinner
@@ -93,7 +94,7 @@ def status(context: click.Context, name: str) -> None:
         state = ", ".join(("running", *found.faults(each.name))) if running else "dead: lab up starts it again"
         click.echo(f"{each.name:<8} {each.release:<10} {each.underlay.ip!s:<16} {state}")
     if not all(found.is_running(each.name) for each in found.topology.hosts):
-        context.exit(3)
+        context.exit(LabError.exit_status)
 
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True})

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from paramiko import SSHException
 
-from dockmesh.cli.observers import observers
+from dockmesh.cli.event_sinks import open_event_sink
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
 from dockmesh.core.rollout import Rollout
@@ -59,13 +59,13 @@ def open_run(
     password = _password(request.hosts) if options.ask_become_pass else None
     keys = _keys(request.hosts, configuration)
     try:
-        with observers(options, quiet=quiet) as listener:
+        with open_event_sink(options, quiet=quiet) as emit:
 
             def transport() -> ObservedTransport:
                 ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)
-                return ObservedTransport(ssh, listener)
+                return ObservedTransport(ssh, emit)
 
-            with Pipeline(request, transport, listener) as pipeline:
+            with Pipeline(request, transport, emit) as pipeline:
                 yield pipeline
     finally:
         for name in sorted(configuration.unsupported):

@@ -21,6 +21,8 @@ Family = Literal[4, 6]
 IPV4: Final = 4
 IPV6: Final = 6
 FAMILIES: Final[tuple[Family, Family]] = (IPV4, IPV6)
+# The first and the last address of a network, as numbers.
+AddressRange = tuple[int, int]
 # What is of IPv6 bears a 6 in its name, in the inventory's keys and in the sections of a host's answer.
 SUFFIX: Final[Mapping[Family, str]] = {IPV4: "", IPV6: "6"}
 
@@ -42,9 +44,21 @@ def host_network(address: Address) -> Network:
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
+def address_range(network: Network) -> AddressRange:
+    """The network as numbers."""
+    first = int(network.network_address)
+    return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
+
+
 def is_inside(inner: Network, outer: Network) -> bool:
     """Whether all of `inner` lies in `outer`; addresses of one family never lie in the other."""
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
+
+
+@memoized
+def short_text(network: Network) -> str:
+    """The network as nft and ipset list it: that of one address without its length."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 @memoized

@@ -3,13 +3,14 @@
 Addresses are `ipaddress` objects.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Any, Literal
+from typing import Literal
 
-from dockmesh.core.addresses import IPV4, Address, Family, Interface, Network
+from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Interface, Network, address_range
+from dockmesh.core.peer_tables import PeerTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,18 @@ class Fleet:
         return {host.name: at for at, host in enumerate(self.hosts)}
 
     @cached_property
-    def cache(self) -> dict[Hashable, Any]:
-        """What others have made of all its hosts, under names of theirs."""
-        return {}
+    def peer_tables(self) -> PeerTables[Host]:
+        """What is made of each host for all its peers."""
+        return PeerTables(self.hosts)
+
+    @cached_property
+    def prefix_ranges(self) -> Mapping[Family, Sequence[tuple[int, int, int]]]:
+        """By family, the first and last number of each prefix and its host's position, in order of address."""
+        return {
+            family: sorted(
+                (*address_range(network.prefix), position)
+                for position, host in enumerate(self.hosts)
+                if (network := host.network(family)) and network.prefix
+            )
+            for family in FAMILIES
+        }

@@ -21,6 +21,11 @@ def listed(parts: Sequence[str], most: int = 3) -> str:
     return ", ".join([*parts[:most], *more])
 
 
+def indented(lines: Iterable[object]) -> str:
+    """Each of `lines` on a line of its own, indented, below what stands before."""
+    return "".join(f"\n  {line}" for line in lines)
+
+
 def did_you_mean(text: str, known: Iterable[str], most: int = 1) -> str:
     """`; did you mean 'x' or 'y'?` where something known comes close, else nothing."""
     close = get_close_matches(text[:64].lower(), list(known), n=most)

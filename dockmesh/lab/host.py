@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dockmesh.core.text import indented
 from dockmesh.error_codes import LabCode
 from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, host_exec
@@ -160,4 +161,4 @@ def _booted(machine: Machine) -> bool:
 
 def _tail(console: Path) -> str:
     lines = console.read_text(errors="replace").splitlines() if console.exists() else []
-    return "".join(f"\n  {line}" for line in lines[-12:])
+    return indented(lines[-12:])

@@ -6,12 +6,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 from dockmesh.errors import LabError
-from dockmesh.lab import cgroup, host, host_exec, network_layer
-from dockmesh.lab.bootstrap import UnknownReleaseError, bootstrap, packages
+from dockmesh.lab import cgroup, host, host_exec
+from dockmesh.lab.bootstrap import UnknownReleaseError, add_layer, bootstrap, layer_fingerprint, packages
 from dockmesh.lab.process import run
 
 CACHE = Path("/var/cache/dockmesh/lab")
@@ -36,7 +37,7 @@ class Image:
     @property
     def varied(self) -> Path:
         """What some hosts have above the root: programs that other hosts do without."""
-        return self.folder / f"varied-{network_layer.fingerprint(self.release)}"
+        return self.folder / f"varied-{layer_fingerprint(self.release)}"
 
     @property
     def docker(self) -> Path:
@@ -62,26 +63,14 @@ def build(release: str, say: Say, given_up: Event) -> None:
     """Build the release's image if need be. Two builders of one release take turns. `given_up` ends it."""
     wanted = image(release)
     say("waiting for another build of this image …")
-    while not (given_up.is_set() or wanted.folder.is_dir()):
-        with _turn(release) as mine:
-            if mine and not wanted.folder.is_dir():
-                _build(wanted, say, given_up)
-        given_up.wait(0 if mine else _POLL_S)
+    _in_turn(release, wanted.folder, partial(_build, wanted, say, given_up), given_up)
 
 
 def build_varied(release: str, say: Say, given_up: Event) -> None:
     """The same, with what hosts have that are not all alike."""
     build(release, say, given_up)
     wanted = image(release)
-    while not (given_up.is_set() or wanted.varied.is_dir()):
-        with _turn(release) as mine:
-            if mine and not wanted.varied.is_dir():
-                say("building the image: other packages …")
-                _clear(release)
-                network_layer.add(release, wanted.root, _partial(release), _group(release), given_up)
-                (_partial(release) / "upper").rename(wanted.varied)
-                _clear(release)
-        given_up.wait(0 if mine else _POLL_S)
+    _in_turn(release, wanted.varied, partial(_build_varied, wanted, say, given_up), given_up)
 
 
 def sweep() -> None:
@@ -92,30 +81,48 @@ def sweep() -> None:
                 _clear(lock.stem)
 
 
+def _in_turn(release: str, folder: Path, make: Callable[[], None], given_up: Event) -> None:
+    """Have `make` make the folder, unless another builder does; `given_up` ends the wait."""
+    while not (given_up.is_set() or folder.is_dir()):
+        with _turn(release) as mine:
+            if mine and not folder.is_dir():
+                make()
+        given_up.wait(0 if mine else _POLL_S)
+
+
+def _build_varied(wanted: Image, say: Say, given_up: Event) -> None:
+    say("building the image: other packages …")
+    unfinished = _partial(wanted.release)
+    _clear(wanted.release)
+    add_layer(wanted.release, wanted.root, unfinished, _group(wanted.release), given_up)
+    (unfinished / "upper").rename(wanted.varied)
+    _clear(wanted.release)
+
+
 def _build(wanted: Image, say: Say, given_up: Event) -> None:
     _clear(wanted.release)
-    partial, group = _partial(wanted.release), _group(wanted.release)
+    unfinished, group = _partial(wanted.release), _group(wanted.release)
     say("building the image: debootstrap, once per release …")
     try:
-        bootstrap(wanted.release, partial, group, given_up)
+        bootstrap(wanted.release, unfinished, group, given_up)
     except LabError as error:
         if given_up.is_set() or isinstance(error, UnknownReleaseError):
             raise
         say(f"once more, after: {str(error).splitlines()[-1]} …")
-        host.throw_away(partial / "root")
-        bootstrap(wanted.release, partial, group, given_up)
+        host.throw_away(unfinished / "root")
+        bootstrap(wanted.release, unfinished, group, given_up)
     say("building the image: accounts, units …")
-    run(("chroot", str(partial / "root"), "sh", "-s"), text=(_HERE / "configure_image.sh").read_text())
+    run(("chroot", str(unfinished / "root"), "sh", "-s"), text=(_HERE / "configure_image.sh").read_text())
     say("building the image: the container image …")
-    _import_busybox(wanted.release, partial)
-    shutil.rmtree(partial / "debs")
-    partial.rename(wanted.folder)
+    _import_busybox(wanted.release, unfinished)
+    shutil.rmtree(unfinished / "debs")
+    unfinished.rename(wanted.folder)
     say("image built")
 
 
-def _import_busybox(release: str, partial: Path) -> None:
-    folder = partial / "bake"
-    machine = host.Machine(_group(release), f"bake-{release}", (partial / "root",), folder, "--private-network")
+def _import_busybox(release: str, unfinished: Path) -> None:
+    folder = unfinished / "bake"
+    machine = host.Machine(_group(release), f"bake-{release}", (unfinished / "root",), folder, "--private-network")
     host.lay_out(machine)
     host.boot(machine)
     try:
@@ -123,7 +130,7 @@ def _import_busybox(release: str, partial: Path) -> None:
         host_exec.run(machine.handle, ("sh", "-s"), text=(_HERE / "import_busybox.sh").read_text(), check=True)
     finally:
         cgroup.remove(machine.handle)
-    (folder / "docker").rename(partial / "docker")
+    (folder / "docker").rename(unfinished / "docker")
     host.throw_away(folder)
 
 

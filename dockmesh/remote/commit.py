@@ -1,142 +1,190 @@
-"""Commit-confirm: hosts change, the mesh is probed, and what does not stand is taken back, by us or by the host."""
+"""Commit-confirm: hosts change, probes verify the mesh, and each host's change is confirmed or reverted.
+
+A host that receives neither reverts by itself.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from threading import Lock
 
+from dockmesh.core.events import ChangeFinished, ChangeStarted, Event
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
 from dockmesh.core.planning.transaction import TransactionOutcome
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.hosts import HostTransaction
 from dockmesh.remote.probe import Prober, probe_mesh
 from dockmesh.remote.sessions import Sessions
 
 
+class ChangesInProgress:
+    """An event sink that knows which hosts received a change and have not reported its end. Lost hosts stay in it.
+
+    Safe for threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._hosts: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        """Receive an event."""
+        match event:
+            case ChangeStarted(host):
+                with self._lock:
+                    self._hosts.add(host)
+            case ChangeFinished(host):
+                with self._lock:
+                    self._hosts.discard(host)
+            case _:
+                pass
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names of the hosts."""
+        with self._lock:
+            return frozenset(self._hosts)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """The outcomes by host name.
+
+    `fleet_report`: the probes that decided, where all hosts of the fleet changed at once and were probed together.
+    """
+
+    outcomes: Mapping[str, Outcome]
+    fleet_report: MeshResult | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Committer:
-    """What a run changes hosts with. The prober's sessions are other ones: they are made after the change.
+    """Changes hosts over `sessions`. The prober has other sessions, which are opened after the change.
 
-    `probed`: the probes of the mesh decide what stays. `remember`: the state before is what rollback comes back to.
-    `underway`: the hosts that were asked to change and have not told of their end; lost ones stay in it. `judged`: the
-    probes by which all hosts of the fleet were let stay at once, if they were.
+    `probed`: probes of the mesh decide which hosts keep their change. `save_previous`: rollback restores the state
+    before this change.
     """
 
     fleet: Fleet
-    changer: HostTransaction
+    transaction: HostTransaction
     sessions: Sessions
     prober: Prober
-    watched: ObservedFanOut
     probed: bool
     save_previous: bool
-    underway: set[str]
-    judged: list[ProbeReport]
 
     def commit(
         self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
-    ) -> dict[str, Outcome]:
-        """Change the hosts of `plans` at once, and see them to their end; `trusted` hosts are as they should be."""
+    ) -> CommitResult:
+        """Change the hosts of `plans` at once, and confirm or revert each; `trusted` hosts are in their final state."""
         hosts = [host for host in self.fleet.hosts if host.name in plans]
         within_s = self.fleet.settings.confirm_within_s
+        fan_out = self.prober.fan_out
 
         def change(host: Host) -> Outcome | None:
             return self._change(host, plans[host.name], facts[host.name])
 
         if not self.probed:
-            ends = self.watched.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
-            return {host.name: _outcome(host, ends[host.name], within_s) for host in hosts}
+            ends = fan_out.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
+            return CommitResult({host.name: _outcome(host, ends[host.name], within_s) for host in hosts})
         outcomes: dict[str, Outcome] = {}
-        # Who has changed must hear of it in time, whoever else is slow.
-        for wave in self.watched.waves("change", hosts, change, within_s=within_s / 2):
-            standing = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
-            outcomes |= self._probe_and_confirm(wave, plans, standing)
-        return outcomes
+        report = None
+        # A changed host must be confirmed in time, even if other hosts are slow.
+        for wave in fan_out.waves("change", hosts, change, within_s=within_s / 2):
+            joined = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
+            result = self._probe_and_confirm(wave, plans, joined)
+            outcomes |= result.outcomes
+            report = result.fleet_report
+        return CommitResult(outcomes, report)
 
     def _probe_and_confirm(
-        self, wave: Mapping[str, Outcome | HostError | None], plans: Mapping[str, HostPlan], standing: Collection[str]
-    ) -> dict[str, Outcome]:
-        """Probe what has changed of a wave, and confirm it or take it back."""
+        self, wave: Mapping[str, Outcome | HostError | None], plans: Mapping[str, HostPlan], joined: Collection[str]
+    ) -> CommitResult:
+        """Probe the changed hosts of a wave, and confirm or revert each."""
         hosts = [host for host in self.fleet.hosts if host.name in wave]
         within_s = self.fleet.settings.confirm_within_s
         changed = [host for host in hosts if wave[host.name] is None]
-        against = self._failures(changed, standing) if changed else {}
-        ends = self.watched.each(
-            "confirm", changed, lambda host: self._finish(host, plans[host.name], against.get(host.name))
+        report = self._probe(changed, joined) if changed else None
+        failures = _failures(report, changed) if report else {}
+        ends = self.prober.fan_out.each(
+            "confirm", changed, lambda host: self._finish(host, plans[host.name], failures.get(host.name))
         )
-        return {host.name: _outcome(host, ends.get(host.name, wave[host.name]), within_s) for host in hosts}
+        outcomes = {host.name: _outcome(host, ends.get(host.name, wave[host.name]), within_s) for host in hosts}
+        return CommitResult(outcomes, report if len(changed) == len(self.fleet.hosts) else None)
 
     def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
-        """None where the host has changed, and waits."""
-        session = self.sessions.of(host)
-        self.underway.add(host.name)
-        answer, after = self.changer.change(session, host, plan, before)
-        if answer.status != "changed":
-            self.underway.discard(host.name)
-            return Outcome(host.name, answer.status, answer.code, answer.error)
+        """Change the host. None where it changed and waits for its confirmation."""
+        session = self.sessions.open(host)
+        self.prober.fan_out.emit(ChangeStarted(host.name))
+        transaction, after = self.transaction.change(session, host, plan, before)
+        if transaction.status != "changed":
+            return self._finished(Outcome(host.name, transaction.status, transaction.code, transaction.error))
         if left := not_applied(plan.changes, after.actual):
-            message = f"read back, the host was not as planned in: {_named(left[0])}"
+            message = f"read back, the host was not as planned in: {_resource_name(left[0])}"
             return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
 
-    def _failures(self, changed: Sequence[Host], trusted: Collection[str]) -> dict[str, HostFailure]:
-        """What speaks against the changed hosts that must be taken back.
+    def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
+        """Probe the pairs of changed hosts and of hosts that joined before.
 
-        Only pairs of hosts that should stand now are asked: one that was down before is no reason to undo the others.
+        A host that was down before is not probed, because it is no reason to revert the others.
         """
         names = {host.name for host in changed}
-        among = tuple(host for host in self.fleet.hosts if host.name in names or host.name in trusted)
-        self.watched.observer.phase("probe", 2 * len(among))
-        part = Fleet(self.fleet.settings, among)
-        report = probe_mesh(self.prober, part, among, self.watched.observer.done, about=names, observe=True)
-        self.judged[:] = [report] if len(names) == len(self.fleet.hosts) else []
-        return {name: _complaint(name, report) for name in hosts_to_revert(report, names)}
+        members = tuple(host for host in self.fleet.hosts if host.name in names or host.name in joined)
+        part = Fleet(self.fleet.settings, members)
+        return probe_mesh(self.prober, part, members, about=names, observe=True)
 
-    def _finish(self, host: Host, plan: HostPlan, against: HostFailure | None = None) -> Outcome:
-        """Confirm over a session made after the change; take back over the one that made it, maybe all that is left."""
-        if against is not None:
-            outcome = _taken_back(host, self.changer.revert(self.sessions.of(host), plan), against)
-        else:
-            answer = self.changer.confirm(self.prober.sessions.of(host), save_previous=self.save_previous)
-            status = "failed" if answer.status == "changed" else answer.status
-            outcome = Outcome(host.name, status, answer.code, answer.error)
-        self.underway.discard(host.name)
+    def _finish(self, host: Host, plan: HostPlan, failure: HostFailure | None = None) -> Outcome:
+        """Confirm over a session opened after the change; revert over the one that made it, as no other may work."""
+        if failure is not None:
+            reverted = self.transaction.revert(self.sessions.open(host), plan)
+            return self._finished(_reverted(host, reverted, failure))
+        confirmed = self.transaction.confirm(self.prober.sessions.open(host), save_previous=self.save_previous)
+        status = "failed" if confirmed.status == "changed" else confirmed.status
+        return self._finished(Outcome(host.name, status, confirmed.code, confirmed.error))
+
+    def _finished(self, outcome: Outcome) -> Outcome:
+        self.prober.fan_out.emit(ChangeFinished(outcome.host, outcome.status))
         return outcome
 
 
+def _failures(report: MeshResult, changed: Sequence[Host]) -> dict[str, HostFailure]:
+    """The changed hosts that must revert, and why."""
+    return {name: _probe_failure(name, report) for name in hosts_to_revert(report, [host.name for host in changed])}
+
+
 def _outcome(host: Host, result: Outcome | HostError | None, within_s: int) -> Outcome:
-    """A host lost on the way: its change, if any was made, is not confirmed, so it does not stay."""
+    """The outcome of a host. A host that was lost received no confirmation, so it keeps no change."""
     if isinstance(result, HostError):
-        status: Literal["unreachable", "failed"] = "unreachable" if isinstance(result, UnreachableError) else "failed"
-        next_ = (
-            f"what was changed there, the host takes back by itself, {within_s} s after the change; when that time is "
-            f"over, run this again for it (--limit {host.name})"
+        next_step = (
+            f"the host reverts any change by itself, {within_s} s after the change. Fix: wait that long, then run this "
+            f"again with --limit {host.name}"
         )
-        return Outcome(host.name, status, result.code, f"{result}; {next_}")
-    assert result is not None  # noqa: S101 (a changed host has an end)
+        lost = isinstance(result, UnreachableError)
+        return Outcome(host.name, "unreachable" if lost else "failed", result.code, f"{result}; {next_step}")
+    assert result is not None  # noqa: S101 (a changed host was confirmed or reverted)
     return result
 
 
-def _named(change: Change) -> str:
+def _resource_name(change: Change) -> str:
     return " ".join(key_of(change.resource))
 
 
-def _taken_back(host: Host, answer: TransactionOutcome, why: HostFailure) -> Outcome:
-    if answer.status == "reverted":
+def _reverted(host: Host, transaction: TransactionOutcome, why: HostFailure) -> Outcome:
+    if transaction.status == "reverted":
         return Outcome(host.name, "reverted", why.code, why.message)
-    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and on the way back: {answer.error}")
+    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and the revert failed: {transaction.error}")
 
 
-def _complaint(name: str, report: ProbeReport) -> HostFailure:
+def _probe_failure(name: str, report: MeshResult) -> HostFailure:
     if name in report.errors:
         return report.errors[name]
-    failed = [answer for answer in report.lost if name in {answer.probe.source, answer.probe.target}]
-    first = failed[0].probe
+    failed = [result for result in report.lost if name in {result.source, result.target}]
+    first = failed[0]
     return HostFailure(
         OutcomeCode.PROBES_FAILED,
         f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "

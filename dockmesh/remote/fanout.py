@@ -1,38 +1,28 @@
 """One job per host, a bounded number at once, results as they come. A host's failure is its result."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, as_completed, wait
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Generic, TypeVar
 
+from dockmesh.core.events import EventSink, HostFinished, Phase, PhaseStarted
 from dockmesh.core.model import Host
-from dockmesh.errors import HostError
+from dockmesh.core.planning.plan import Outcome
+from dockmesh.errors import HostError, HostFailure
 
 T = TypeVar("T")
-
-
-class Observer(Protocol):
-    """Hears how a run goes on."""
-
-    def phase(self, name: str, hosts: int) -> None:
-        """A phase begins, in which `done` will be called `hosts` times."""
-
-    def done(self, host: str, error: str | None) -> None:
-        """A host is through the phase."""
-
-    def outcome(self, host: str, status: str, error: str | None) -> None:
-        """What has become of a host in the end."""
 
 
 def fan_out(
     executor: Executor, hosts: Iterable[Host], job: Callable[[Host], T]
 ) -> Iterator[tuple[Host, T | HostError]]:
-    """Run `job` for every host on `executor`, and yield each host with its result as soon as it is there.
+    """Run `job` for every host on `executor`, and yield each host with its result as soon as it is available.
 
-    A HostError is a result; any other exception is a defect of dockmesh and is raised. Left early, what has not begun
-    is cancelled.
+    A HostError is a result. Any other exception is a defect of dockmesh and is raised. A caller that stops early
+    cancels the jobs that have not started.
     """
-    futures = {executor.submit(_attempt, job, host): host for host in hosts}
+    futures = {executor.submit(attempt, job, host): host for host in hosts}
     try:
         for future in as_completed(futures):
             yield futures[future], future.result()
@@ -41,42 +31,100 @@ def fan_out(
             future.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedFanOut:
-    """Fans out before an observer."""
-
-    executor: Executor
-    observer: Observer
-
-    def each(self, phase: str, hosts: Collection[Host], job: Callable[[Host], T]) -> dict[str, T | HostError]:
-        """`job` on all hosts; the results by name."""
-        self.observer.phase(phase, len(hosts))
-        return {host.name: self._told(host, result) for host, result in fan_out(self.executor, hosts, job)}
-
-    def waves(
-        self, phase: str, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float
-    ) -> Iterator[dict[str, T | HostError]]:
-        """As `each`, but first results wait no longer than `within_s` for the others, which come in a later wave."""
-        self.observer.phase(phase, len(hosts))
-        running = {self.executor.submit(_attempt, job, host): host for host in hosts}
-        try:
-            while running:
-                first, _ = wait(running, return_when=FIRST_COMPLETED)
-                others, _ = wait(running.keys() - first, timeout=within_s)
-                ended = [(running.pop(future), future) for future in first | others]
-                yield {host.name: self._told(host, future.result()) for host, future in ended}
-        finally:
-            for future in running:
-                future.cancel()
-
-    def _told(self, host: Host, result: T | HostError) -> T | HostError:
-        error = str(result) if isinstance(result, HostError) else getattr(result, "error", None)
-        self.observer.done(host.name, error)
-        return result
-
-
-def _attempt(job: Callable[[Host], T], host: Host) -> T | HostError:
+def attempt(job: Callable[[Host], T], host: Host) -> T | HostError:
+    """The result of `job` on one host, where a HostError is a result."""
     try:
         return job(host)
     except HostError as error:
         return error
+
+
+@dataclass(frozen=True, slots=True)
+class HostResults(Generic[T]):
+    """The results of one job by host name: the values, and the errors of the hosts that failed."""
+
+    values: Mapping[str, T] = field(default_factory=dict)
+    errors: Mapping[str, HostFailure] = field(default_factory=dict)
+
+    @classmethod
+    def collect(cls, results: Iterable[tuple[Host, T | HostError]]) -> "HostResults[T]":
+        """Wait for all `results` and separate the errors from the values."""
+        values: dict[str, T] = {}
+        errors: dict[str, HostFailure] = {}
+        for host, result in results:
+            if isinstance(result, HostError):
+                errors[host.name] = result.failure
+            else:
+                values[host.name] = result
+        return cls(values, errors)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEvents:
+    """Emits the events of one phase and numbers the hosts in the order in which they finish. For one thread."""
+
+    emit: EventSink
+    phase: Phase
+    total: int
+    _positions: Iterator[int] = field(default_factory=lambda: count(1), init=False)
+
+    @classmethod
+    def start(cls, emit: EventSink, phase: Phase, total: int) -> "PhaseEvents":
+        """Start a phase of `total` hosts."""
+        emit(PhaseStarted(phase, total))
+        return cls(emit, phase, total)
+
+    def finish(self, host: str, error: str | None) -> None:
+        """The host finished the phase."""
+        self.emit(HostFinished(self.phase, host, next(self._positions), self.total, error))
+
+    def watch(
+        self, results: Iterable[tuple[Host, T | HostError]], *, unfinished: Collection[str] = ()
+    ) -> Iterator[tuple[Host, T | HostError]]:
+        """Pass `results` on, and finish the phase for each host.
+
+        Hosts in `unfinished` have another job in this phase. They finish here only if they fail.
+        """
+        for host, result in results:
+            if isinstance(result, HostError) or host.name not in unfinished:
+                self.finish(host.name, _error_of(result))
+            yield host, result
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedFanOut:
+    """Runs jobs on many hosts, each fan-out as one phase with its events."""
+
+    executor: Executor
+    emit: EventSink
+
+    def each(self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T]) -> dict[str, T | HostError]:
+        """Run `job` on all hosts; the results by host name."""
+        events = PhaseEvents.start(self.emit, phase, len(hosts))
+        return {host.name: result for host, result in events.watch(fan_out(self.executor, hosts, job))}
+
+    def waves(
+        self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float
+    ) -> Iterator[dict[str, T | HostError]]:
+        """As `each`, but the first results wait at most `within_s` for the others, which come in a later wave."""
+        events = PhaseEvents.start(self.emit, phase, len(hosts))
+        running = {self.executor.submit(attempt, job, host): host for host in hosts}
+        try:
+            while running:
+                first, _ = wait(running, return_when=FIRST_COMPLETED)
+                others, _ = wait(running.keys() - first, timeout=within_s)
+                ended = [(running.pop(future), future.result()) for future in first | others]
+                yield {host.name: result for host, result in events.watch(ended)}
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _error_of(result: object) -> str | None:
+    match result:
+        case HostError():
+            return str(result)
+        case Outcome():
+            return result.error
+        case _:
+            return None

@@ -1,4 +1,4 @@
-"""Work on one host, each one exec: read it, change it, confirm or revert the change."""
+"""Work on one host, one script for each step: read it, change it, confirm or revert the change."""
 
 from dataclasses import dataclass
 
@@ -18,69 +18,71 @@ from dockmesh.core.planning.transaction import (
 from dockmesh.core.templates import Templates
 from dockmesh.remote.transport import Session
 
-# Containers that ignore SIGTERM have ten seconds each from Docker; the way back may need as long again.
+# Docker gives each container that ignores SIGTERM ten seconds. A revert may need the same time again.
 _RESTART_S = 180
 
 
-def read_host(session: Session, fleet: Fleet, host: Host, texts: Templates, *, timeout_s: float) -> HostFacts:
-    """Read `host`.
+def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, *, timeout_s: float) -> HostFacts:
+    """Read the facts of `host`.
 
     Raises:
-        HostError: the host cannot be read, or is none that dockmesh works with.
+        HostError: the host cannot be read, or dockmesh does not support it.
     """
-    read = facts_script(texts, underlays(fleet, host))
-    return parse_facts(host, session.run(read, timeout_s=timeout_s))
+    script = facts_script(templates, underlays(fleet, host))
+    return parse_facts(host, session.run(script, timeout_s=timeout_s))
 
 
 @dataclass(frozen=True, slots=True)
 class HostTransaction:
-    """What changes hosts in a run. `run` is how the hosts know it: only who changed may confirm."""
+    """Changes hosts. Hosts know the run by its name `run`: only the run that made a change may confirm it."""
 
     fleet: Fleet
-    texts: Templates
+    templates: Templates
     run: str
     timeout_s: float
 
     def change(
         self, session: Session, host: Host, plan: HostPlan, before: HostFacts
     ) -> tuple[TransactionOutcome, HostFacts]:
-        """Carry out `plan`: what the transaction made of it, and the host as it is then.
+        """Carry out `plan`, and return the outcome of the transaction and the facts of the host after it.
 
-        A host that is changed takes the change back by itself unless `confirm` reaches it in time.
+        A changed host reverts by itself unless `confirm` reaches it in time.
 
         Raises:
-            HostError: the host was lost, or its answer is unreadable; it is in its old state, or will be soon.
+            HostError: the host was lost, or its answer is unreadable. It is in its old state, or reverts soon.
         """
         script = transaction_script(
             plan,
             before.actual,
-            self.texts,
+            self.templates,
             underlays(self.fleet, host),
             run=self.run,
             confirm_within_s=self.fleet.settings.confirm_within_s,
         )
-        output = session.run(script, timeout_s=self._patience_s(plan))
-        answer = parse_outcome(split(output)["outcome"])
-        # A host that could not be changed may not be readable either, and what it said of that is what counts.
-        return answer, parse_facts(host, output) if answer.status == "changed" else before
+        output = session.run(script, timeout_s=self._change_timeout_s(plan))
+        outcome = parse_outcome(split(output)["outcome"])
+        # A host that rejects the change may be unreadable as well; the reason for the rejection counts.
+        return outcome, parse_facts(host, output) if outcome.status == "changed" else before
 
     def confirm(self, session: Session, *, save_previous: bool) -> TransactionOutcome:
-        """Let the change stay. Over a new session, this proves that the host still lets us in.
+        """Confirm the change. Over a new session, this proves that the host still accepts logins.
 
         Raises:
-            HostError: the host was lost; it takes the change back.
+            HostError: the host was lost. It reverts the change.
         """
-        output = session.run(confirm_script(self.texts, run=self.run, remember=save_previous), timeout_s=self.timeout_s)
+        output = session.run(
+            confirm_script(self.templates, run=self.run, remember=save_previous), timeout_s=self.timeout_s
+        )
         return parse_outcome(split(output)["outcome"])
 
     def revert(self, session: Session, plan: HostPlan) -> TransactionOutcome:
-        """Take the change back now.
+        """Revert the change now.
 
         Raises:
-            HostError: the host was lost; it takes the change back by itself.
+            HostError: the host was lost. It reverts by itself.
         """
-        output = session.run(revert_script(self.texts), timeout_s=self._patience_s(plan))
+        output = session.run(revert_script(self.templates), timeout_s=self._change_timeout_s(plan))
         return parse_outcome(split(output)["outcome"])
 
-    def _patience_s(self, plan: HostPlan) -> float:
+    def _change_timeout_s(self, plan: HostPlan) -> float:
         return self.timeout_s + (_RESTART_S if restarts_docker(plan) else 0)

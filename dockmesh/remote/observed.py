@@ -1,43 +1,31 @@
-"""A transport that tells of what goes over it: each login and each script, when it begins and what came of it."""
+"""A transport that emits an event when a login or a script starts and when it ends."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, Protocol
 
+from dockmesh.core.events import EventSink, Work, WorkFinished, WorkStarted
 from dockmesh.core.model import Host
 from dockmesh.remote.transport import HeldScript, Session, Transport
-
-Work = Literal["login", "script"]
-
-
-class Listener(Protocol):
-    """Hears, from many threads, what hosts are busy with; never of what carries the scripts, such as passwords."""
-
-    def begun(self, host: str, work: Work, script: str) -> None:
-        """A host is asked; the script is empty for a login."""
-
-    def ended(self, host: str, work: Work, seconds: float, error: str | None) -> None:
-        """It has answered, or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedSession:
-    """A session that tells; see `transport.Session`."""
+    """A session that emits events; see `transport.Session`."""
 
     host: str
     carried: Session
-    listener: Listener
+    emit: EventSink
 
     def run(self, script: str, *, timeout_s: float) -> str:
         """See `transport.Session`."""
-        with _told(self.listener, self.host, "script", script):
+        with _observed(self.emit, self.host, "script", script):
             return self.carried.run(script, timeout_s=timeout_s)
 
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
-        """See `transport.Session`. Of a script that is let go nothing is told any more."""
-        with _told(self.listener, self.host, "script", script):
+        """See `transport.Session`. The events cover the script until it is held; its release emits none."""
+        with _observed(self.emit, self.host, "script", script):
             return self.carried.hold(script, timeout_s=timeout_s)
 
     def alive(self) -> bool:
@@ -51,25 +39,25 @@ class ObservedSession:
 
 @dataclass(frozen=True, slots=True)
 class ObservedTransport:
-    """A transport that tells; see `transport.Transport`."""
+    """A transport that emits events; see `transport.Transport`."""
 
     carried: Transport
-    listener: Listener
+    emit: EventSink
 
     def connect(self, host: Host) -> Session:
         """See `transport.Transport`."""
-        with _told(self.listener, host.name, "login", ""):
-            return ObservedSession(host.name, self.carried.connect(host), self.listener)
+        with _observed(self.emit, host.name, "login"):
+            return ObservedSession(host.name, self.carried.connect(host), self.emit)
 
 
 @contextmanager
-def _told(listener: Listener, host: str, work: Work, script: str) -> Iterator[None]:
-    began, error = time.monotonic(), None
-    listener.begun(host, work, script)
+def _observed(emit: EventSink, host: str, work: Work, script: str = "") -> Iterator[None]:
+    started, error = time.monotonic(), None
+    emit(WorkStarted(host, work, script))
     try:
         yield
     except Exception as caught:
         error = str(caught) or type(caught).__name__
         raise
     finally:
-        listener.ended(host, work, time.monotonic() - began, error)
+        emit(WorkFinished(host, work, time.monotonic() - started, error))

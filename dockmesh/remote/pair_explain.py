@@ -1,92 +1,74 @@
-"""One probe between two hosts, and what both show before and after it."""
+"""One probe between two hosts, and the state of both before and after it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import TypeVar
 
 from dockmesh.core.explain import script
 from dockmesh.core.explain.evidence import Evidence, HostEvidence
 from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.core.explain.script import PingResult, PreparedEnd
 from dockmesh.core.explain.snapshot import HostSnapshot, parse_snapshot
-from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Host
-from dockmesh.errors import HostError, HostFailure
-from dockmesh.remote.fanout import fan_out
+from dockmesh.remote.fanout import HostResults
+from dockmesh.remote.pair import HostPair
 from dockmesh.remote.probe import Prober
 
-T = TypeVar("T")
+Prepared = Mapping[str, PreparedEnd]
 
 
-def explain_pair(prober: Prober, question: ExplainQuery, done: Callable[[str, str | None], None]) -> Evidence:
-    """Probe, and look at both hosts. A host that does not answer is left out, and its error is evidence as well."""
-    run = _Run(prober, question)
-    run.stood.update(run.both(run.find))
-    pinged = run.ping()
-    # Also where the probe went wrong: it releases what was made for it.
-    sights = run.both(run.look)
-    for end in question.ends:
-        name = end.host.name
-        done(name, str(run.errors[name]) if name in run.errors else None)
-    source, target = (run.side(number, sights) for number in (0, 1))
-    return Evidence(question, source, target, pinged)
+def explain_pair(prober: Prober, query: ExplainQuery) -> Evidence:
+    """Probe once, between two readings of both hosts. A host that fails receives no further script.
+
+    Its error is part of the evidence.
+    """
+    pair = HostPair(prober, query.source, query.target)
+    steps = _Steps(pair)
+    source = pair.source.host
+    events = pair.start("look")
+    prepared = pair.both(steps.prepare)
+    ping: HostResults[PingResult] = HostResults()
+    if source.name in prepared.values:
+        # The target may have failed. The probe is sent all the same, because the reply of a router is evidence.
+        ping = pair.on_source(lambda host: steps.ping(host, prepared.values))
+    # The snapshot also releases what was made for the probe, so a failed probe does not prevent it.
+    failed = {**prepared.errors, **ping.errors}
+    snapshots = pair.both(lambda host: steps.snapshot(host, prepared.values), skip=failed)
+    errors = {**snapshots.errors, **failed}
+    pair.finish(events, errors)
+    first, second = (
+        HostEvidence(end, prepared.values.get(name), snapshots.values.get(name), errors.get(name))
+        for end, name in ((end, end.host.name) for end in query.ends)
+    )
+    return Evidence(query, first, second, ping.values.get(source.name, PingResult(0)))
 
 
-@dataclass(slots=True)
-class _Run:
-    """What was found so far. The first error of a host is the one that counts, and it is not asked again."""
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of an explanation, each one script on one host."""
 
-    prober: Prober
-    question: ExplainQuery
-    stood: dict[str, PreparedEnd] = field(default_factory=dict)
-    errors: dict[str, HostFailure] = field(default_factory=dict)
+    pair: HostPair
 
-    def both(self, job: Callable[[Host], T]) -> Mapping[str, T]:
-        """What came of a job on both hosts at once, by name."""
-        results = {}
-        hosts = [end.host for end in self.question.ends if end.host.name not in self.errors]
-        for host, result in fan_out(self.prober.executor, hosts, job):
-            if isinstance(result, HostError):
-                self.errors[host.name] = result.failure
-            else:
-                results[host.name] = result
-        return results
+    def prepare(self, host: Host) -> PreparedEnd:
+        """Find the container of the end on that host, or make one, and read the counters of the rules."""
+        prober, end = self.pair.prober, self.pair.end_on(host)
+        sections = self.pair.run(host, script.find_script(end, prober.templates, offset=prober.offset))
+        return script.parse_prepared(end, sections)
 
-    def side(self, number: int, sights: Mapping[str, HostSnapshot]) -> HostEvidence:
-        """An end with all that was seen of it."""
-        end = self.question.ends[number]
-        name = end.host.name
-        return HostEvidence(end, self.stood.get(name), sights.get(name), self.errors.get(name))
+    def ping(self, host: Host, prepared: Prepared) -> PingResult:
+        """Send the probe to the other host."""
+        far = _address(self.pair.peer_of(host), prepared)
+        text = script.probe_script(prepared[host.name].address, far, self.pair.prober.templates)
+        return script.parse_ping(self.pair.run(host, text, extra_s=script.PROBE_S))
 
-    def find(self, host: Host) -> PreparedEnd:
-        """Find, or make, the end on that host, and count its rules."""
-        end = next(end for end in self.question.ends if end.host == host)
-        asked = script.find_script(end, self.prober.texts, offset=self.prober.offset)
-        return script.parse_prepared(end, self._said(host, asked))
+    def snapshot(self, host: Host, prepared: Prepared) -> HostSnapshot:
+        """Read the counters again, and all other state."""
+        peer, own = self.pair.peer_of(host), prepared[host.name]
+        far = _address(peer, prepared)
+        text = script.snapshot_script(host, peer, own.address, far, self.pair.prober.templates)
+        return parse_snapshot(self.pair.run(host, text), own.before)
 
-    def ping(self) -> PingResult:
-        """The probe, from the source; also towards a host that was not there, for what the neighbours say."""
-        source, target = (end.host for end in self.question.ends)
-        if source.name not in self.stood:
-            return PingResult(0)
-        asked = script.probe_script(self.stood[source.name].address, self._address(target), self.prober.texts)
-        try:
-            return script.parse_ping(self._said(source, asked, more_s=script.PROBE_S))
-        except HostError as error:
-            self.errors[source.name] = error.failure
-            return PingResult(0)
 
-    def look(self, host: Host) -> HostSnapshot:
-        """Count the rules again, and look at everything else."""
-        peer = next(end.host for end in self.question.ends if end.host != host)
-        stood = self.stood[host.name]
-        asked = script.snapshot_script(host, peer, stood.address, self._address(peer), self.prober.texts)
-        return parse_snapshot(self._said(host, asked), stood.before)
-
-    def _address(self, host: Host) -> IPv4Address:
-        found = self.stood.get(host.name)
-        return found.address.address if found else script.fallback_address(host)
-
-    def _said(self, host: Host, asked: str, *, more_s: float = 0) -> Sections:
-        return split(self.prober.sessions.of(host).run(asked, timeout_s=self.prober.timeout_s + more_s))
+def _address(host: Host, prepared: Prepared) -> IPv4Address:
+    end = prepared.get(host.name)
+    return end.address.address if end else script.fallback_address(host)

@@ -1,96 +1,73 @@
 """One ping, captured on its two hosts at once.
 
-The barrier: a host answers `begin` when all its captures take packets, and the ping is sent when both have.
+A host answers `begin` when all its captures receive packets. The ping is sent after both hosts have answered.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Host
 from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Capture, CaptureSet, EndpointAddress, Point, TraceQuery
-from dockmesh.errors import HostError, HostFailure
-from dockmesh.remote.fanout import fan_out
+from dockmesh.remote.fanout import HostResults
+from dockmesh.remote.pair import HostPair
 from dockmesh.remote.probe import Prober
 
-T = TypeVar("T")
+Found = Mapping[str, EndpointAddress]
 
 
-def trace_pair(prober: Prober, question: TraceQuery, done: Callable[[str, str | None], None]) -> CaptureSet:
-    """Capture the ping of `question`. Whatever goes wrong, the hosts are told to end what they began."""
-    run = _Run(prober, question)
-    captures: Mapping[str, tuple[Capture, ...]] = {}
-    said = ""
+def trace_pair(prober: Prober, query: TraceQuery) -> CaptureSet:
+    """Capture the ping of `query`. The captures are ended on both hosts even if a step fails or is interrupted.
+
+    The first error of a host counts.
+    """
+    pair = HostPair(prober, query.source, query.target)
+    steps = _Steps(pair, query)
+    found: HostResults[EndpointAddress] = HostResults()
+    begun: HostResults[tuple[Point, ...]] = HostResults()
+    ping: HostResults[str] = HostResults()
+    events = pair.start("capture")
     try:
-        run.found.update(run.both(run.find))
-        if not run.errors:
-            run.points.update(run.both(run.begin))
-        if not run.errors:
-            said = run.ping()
+        found = pair.both(steps.find)
+        if not found.errors:
+            begun = pair.both(lambda host: steps.begin(host, found.values))
+        if not (found.errors or begun.errors):
+            ping = pair.on_source(lambda host: steps.ping(host, found.values))
     finally:
-        captures = run.both(run.collect)
-    for host in run.hosts:
-        done(host.name, str(run.errors[host.name]) if host.name in run.errors else None)
-    outwards = (*captures.get(run.hosts[0].name, ()), *reversed(captures.get(run.hosts[1].name, ())))
-    return CaptureSet(question, run.found, outwards, said, run.errors)
+        collected = pair.both(lambda host: steps.collect(host, found.values, begun.values.get(host.name, ())))
+    errors = {**collected.errors, **ping.errors, **begun.errors, **found.errors}
+    pair.finish(events, errors)
+    source, target = (collected.values.get(host.name, ()) for host in pair.hosts)
+    output = ping.values.get(query.source.host.name, "")
+    return CaptureSet(query, found.values, (*source, *reversed(target)), output, errors)
 
 
-@dataclass(slots=True)
-class _Run:
-    """What was found and begun so far, so that it can be ended. The first error of a host is the one that counts."""
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The steps of a trace, each one script on one host."""
 
-    prober: Prober
-    question: TraceQuery
-    found: dict[str, EndpointAddress] = field(default_factory=dict)
-    points: dict[str, tuple[Point, ...]] = field(default_factory=dict)
-    errors: dict[str, HostFailure] = field(default_factory=dict)
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """The two, the source first."""
-        return tuple(end.host for end in self.question.ends)
-
-    def both(self, job: Callable[[Host], T]) -> dict[str, T]:
-        """What came of a job on both hosts at once, by name."""
-        results = {}
-        for host, result in fan_out(self.prober.executor, self.hosts, job):
-            if isinstance(result, HostError):
-                self.errors.setdefault(host.name, result.failure)
-            else:
-                results[host.name] = result
-        return results
+    pair: HostPair
+    query: TraceQuery
 
     def find(self, host: Host) -> EndpointAddress:
-        """Find, or make, the end on that host."""
-        end = next(end for end in self.question.ends if end.host == host)
-        return script.parse_endpoint_address(
-            end, self._said(host, script.find_script(end, self.prober.texts, offset=self.prober.offset))
-        )
+        """Find the container of the end on that host, or make one."""
+        prober, end = self.pair.prober, self.pair.end_on(host)
+        sections = self.pair.run(host, script.find_script(end, prober.templates, offset=prober.offset))
+        return script.parse_endpoint_address(end, sections)
 
-    def begin(self, host: Host) -> tuple[Point, ...]:
-        """Start the captures there, and return when they take packets."""
-        return script.parse_points(
-            host, self._said(host, script.begin_script(self.question, self.found, host, self.prober.texts))
-        )
+    def begin(self, host: Host, found: Found) -> tuple[Point, ...]:
+        """Start the captures of that host, and return when they receive packets."""
+        text = script.begin_script(self.query, found, host, self.pair.prober.templates)
+        return script.parse_points(host, self.pair.run(host, text))
 
-    def ping(self) -> str:
-        """Send the pings; what ping says of them."""
-        source = self.hosts[0]
-        try:
-            asked = script.ping_script(self.question, self.found, self.prober.texts)
-            return self._said(source, asked, more_s=script.PING_S)["ping"].text
-        except HostError as error:
-            self.errors.setdefault(source.name, error.failure)
-            return ""
+    def ping(self, host: Host, found: Found) -> str:
+        """Send the pings, and return the output of ping."""
+        text = script.ping_script(self.query, found, self.pair.prober.templates)
+        return self.pair.run(host, text, extra_s=script.PING_S)["ping"].text
 
-    def collect(self, host: Host) -> tuple[Capture, ...]:
-        """Bring the captures home and end all that was begun there."""
-        if host.name not in self.found:
+    def collect(self, host: Host, found: Found, points: Sequence[Point]) -> tuple[Capture, ...]:
+        """Return the captures of that host, and end all that was started there."""
+        if host.name not in found:
             return ()
-        end = script.collect_script(self.question, self.found[host.name], self.prober.texts)
-        return tuple(script.parse_captures(self.points.get(host.name, ()), self._said(host, end)))
-
-    def _said(self, host: Host, asked: str, *, more_s: float = 0) -> Sections:
-        return split(self.prober.sessions.of(host).run(asked, timeout_s=self.prober.timeout_s + more_s))
+        text = script.collect_script(self.query, found[host.name], self.pair.prober.templates)
+        return tuple(script.parse_captures(points, self.pair.run(host, text)))

@@ -1,4 +1,4 @@
-"""The sessions of a run: one per host, opened when first needed and kept for the phases that follow."""
+"""The sessions of a run: one per host, opened at its first use and kept for the phases that follow."""
 
 import threading
 from types import TracebackType
@@ -16,15 +16,15 @@ class Sessions:
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
 
-    def of(self, host: Host) -> Session:
-        """The session with `host`.
+    def open(self, host: Host) -> Session:
+        """The open session with `host`; logs in where there is none.
 
         Raises:
-            UnreachableError: none came about.
+            UnreachableError: the login failed.
         """
         with self._lock:
             session = self._open.get(host.name)
-        # A question asked in between may have stayed unanswered for longer than the host keeps an idle login.
+        # Between two phases a person may think for longer than the host keeps an idle login.
         if session is None or not session.alive():
             if session is not None:
                 session.close()

@@ -1,4 +1,4 @@
-"""How a host is reached: the seam the rest of dockmesh sees, whatever carries it."""
+"""The interface between dockmesh and SSH: sessions with hosts, and scripts in them."""
 
 from typing import Protocol
 
@@ -6,35 +6,35 @@ from dockmesh.core.model import Host
 
 
 class HeldScript(Protocol):
-    """A script that has answered in part and goes on when it is let go, or with the end of the session."""
+    """A script that wrote part of its output, and continues when it is released or when the session ends."""
 
     @property
     def output(self) -> str:
-        """Its answer so far."""
+        """The output so far."""
 
     def release(self, *, timeout_s: float) -> str:
-        """End its stdin, and return what it writes from then on. Raises as `Session.run`."""
+        """Close its stdin, and return the rest of its output. Raises as `Session.run`."""
 
 
 class Session(Protocol):
     """An open login on one host."""
 
     def run(self, script: str, *, timeout_s: float) -> str:
-        """Run a POSIX shell script as root and return what it wrote, stdout and stderr as they came.
+        """Run a POSIX shell script as root, and return its stdout and stderr in the order of arrival.
 
         Raises:
             UnreachableError: the session was lost, or the script took longer than `timeout_s`.
-            HostError: the host's shell or sudo refused, or the answer was larger than it may be.
+            HostError: the shell or sudo refused, or the output was too large.
         """
 
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
-        """As `run`, but return as soon as the script has written the line `sections.HELD`; others may run meanwhile."""
+        """As `run`, but return when the script writes the line HELD_MARKER. Other scripts may run meanwhile."""
 
     def alive(self) -> bool:
-        """Whether the login still stands, as far as this end knows."""
+        """Whether the session is open, as far as the controller knows."""
 
     def close(self) -> None:
-        """End the login; harmless where it has ended."""
+        """End the session; harmless where it has ended."""
 
 
 class Transport(Protocol):
@@ -44,5 +44,5 @@ class Transport(Protocol):
         """Log in on `host`.
 
         Raises:
-            UnreachableError: no session came about; the text names cause and remedy.
+            UnreachableError: the login failed; the text names cause and remedy.
         """

@@ -1,4 +1,4 @@
-"""What a run did and when, for machines: a JSON object per line."""
+"""The log of a run for machines: a JSON object per line."""
 
 import json
 import os
@@ -8,24 +8,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from dockmesh.report.events import Listener
+from dockmesh.core.events import Event, HostFinished, OutcomeReported, PhaseStarted, WorkFinished
 from dockmesh.report.redaction import redact
 
 _ERROR_CHARACTERS = 500
 _BYTES = 64 << 20
 
 
-class EventLog(Listener):
-    """Appends to `file`, which is its owner's alone to read; no more than 64 MiB a run. A context manager.
+class EventLog:
+    """An event sink that appends to `file`, with mode 0600 and at most 64 MiB a run. A context manager.
 
     A line has time (UTC), event, host, phase, seconds, status and error, null where there is none. Events: begin,
-    phase, login, script, done (a host is through the phase), outcome (of a host that should change), end.
-    A disk that is full ends the log and not the run: `broken` says why.
+    phase, login, script, done (a host finished the phase), outcome (of a host in the plan), end.
+    A full disk ends the log and not the run: `broken` has the reason. Safe for threads.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: the file cannot be opened, or is not a regular file.
     """
 
     def __init__(self, file: Path, verb: str) -> None:
@@ -36,32 +36,37 @@ class EventLog(Listener):
         self._began = self._phase_began = time.monotonic()
         self._number = _opened(file)
 
-    def phase(self, name: str, hosts: int) -> None:
-        """See `Listener`."""
-        self._phase, self._phase_began = name, time.monotonic()
-        self._write("phase", status=f"{hosts} to do")
+    def __call__(self, event: Event) -> None:
+        """Receive an event."""
+        match event:
+            case PhaseStarted(phase, hosts):
+                self._phase, self._phase_began = phase, time.monotonic()
+                self._write("phase", status=f"{hosts} to do")
+            case HostFinished(host=host, error=error):
+                self._write("done", host, seconds=time.monotonic() - self._phase_began, error=error)
+            case OutcomeReported(host, status, error=error):
+                self._write("outcome", host, seconds=time.monotonic() - self._began, status=status, error=error)
+            case WorkFinished(host, work, seconds, error):
+                self._write(work, host, seconds=seconds, error=error)
+            case _:
+                pass
 
-    def done(self, host: str, error: str | None) -> None:
-        """See `Listener`."""
-        self._write("done", host, seconds=time.monotonic() - self._phase_began, error=error)
-
-    def outcome(self, host: str, status: str, error: str | None) -> None:
-        """See `Listener`."""
-        self._write("outcome", host, seconds=time.monotonic() - self._began, status=status, error=error)
-
-    def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:
-        """See `Listener`."""
-        self._write(work, host, seconds=seconds, error=error)
-
-    def _write(self, event: str, host: str | None = None, **told: Any) -> None:
-        error, seconds = told.get("error"), told.get("seconds")
+    def _write(
+        self,
+        event: str,
+        host: str | None = None,
+        *,
+        seconds: float | None = None,
+        status: str | None = None,
+        error: str | None = None,
+    ) -> None:
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
             "host": host,
             "phase": self._phase,
             "seconds": None if seconds is None else round(seconds, 3),
-            "status": told.get("status") or ("failed" if error else "ok"),
+            "status": status or ("failed" if error else "ok"),
             "error": redact(error)[:_ERROR_CHARACTERS] if error else None,
         }
         content = (json.dumps(line) + "\n").encode()
@@ -86,10 +91,10 @@ class EventLog(Listener):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        told = None if error is None else str(error) or type(error).__name__
+        message = None if error is None else str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else None
-        self._write("end", seconds=time.monotonic() - self._began, status=status, error=told)
-        # Threads of hosts that nothing cuts short may tell of them later.
+        self._write("end", seconds=time.monotonic() - self._began, status=status, error=message)
+        # After an interrupt, the threads of hosts may still send events.
         with self._lock:
             self._closed = True
             os.close(self._number)

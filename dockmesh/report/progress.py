@@ -1,4 +1,4 @@
-"""How a run goes on, on stderr: a bar per phase where that is a terminal, a line per phase where not."""
+"""The progress of a run on stderr: a bar per phase on a terminal, a line per phase elsewhere."""
 
 import time
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from dockmesh.core.events import Event, HostFinished, Phase, PhaseStarted, WorkFinished, WorkStarted
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import pluralize, spinner
-from dockmesh.report.events import Listener
 
-_WORDS = {
+_WORDS: dict[Phase, str] = {
     "read": "reading",
     "change": "changing",
     "probe": "probing",
@@ -23,7 +23,7 @@ _WORDS = {
     "capture": "capturing",
     "look": "looking at",
 }
-# By host: since when, with what, and what turns beside it.
+# By host: the start time, the work and the spinner.
 _Busy = dict[str, tuple[float, str, Spinner]]
 
 _NAMED = 4
@@ -32,14 +32,14 @@ _WIDEST, _NARROWEST, _BESIDE = 40, 8, 46
 
 
 class _Seconds(ProgressColumn):
-    """How long the phase takes so far."""
+    """The duration of the phase so far."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.elapsed or 0:5.1f} s")
 
 
 class _Bars(Progress):
-    """The bar, and below it a line for each host that is busy: how long it will be, nobody knows."""
+    """The bar, and below it a line for each busy host."""
 
     def __init__(self, *columns: ProgressColumn, busy: _Busy, **settings: Any) -> None:
         self._busy = busy
@@ -49,7 +49,7 @@ class _Bars(Progress):
         """See `Progress`."""
         yield from super().get_renderables()
         if busy := sorted(self._busy.copy().items(), key=lambda each: each[1][0]):
-            # Not more than there is room for; those that have been at it for longest first.
+            # As many as there is room for, those that are busy for longest first.
             shown = busy[: max(1, min(_BUSY_SHOWN, self.console.height - 4))]
             yield _table(shown)
             if len(busy) > len(shown):
@@ -60,13 +60,16 @@ def _table(busy: Iterable[tuple[str, tuple[float, str, Spinner]]]) -> Table:
     table = Table.grid(padding=(0, 1))
     for overflow, justify in (("crop", "left"), ("ellipsis", "left"), ("crop", "right"), ("ellipsis", "left")):
         table.add_column(overflow=overflow, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for host, (began, work, turning) in busy:
-        table.add_row(turning, Text(host), Text(f"{time.monotonic() - began:5.1f} s"), Text(work, style="dim"))
+    for host, (began, work, spin) in busy:
+        table.add_row(spin, Text(host), Text(f"{time.monotonic() - began:5.1f} s"), Text(work, style="dim"))
     return table
 
 
-class ProgressDisplay(Listener):
-    """A run that people can watch; it shows nothing between phases. A context manager."""
+class ProgressDisplay:
+    """An event sink that shows the phase and its busy hosts, and nothing between phases. A context manager.
+
+    Safe for threads, as WorkStarted and WorkFinished may come from many. All other events come from one thread.
+    """
 
     def __init__(self, err: Console) -> None:
         self._err = err
@@ -84,38 +87,40 @@ class ProgressDisplay(Listener):
             disable=not err.is_terminal,
         )
         self._name = ""
-        self._left = 0
         self._began = 0.0
         self._failed: dict[str, bool] = {}
 
-    def phase(self, name: str, hosts: int) -> None:
-        """See `Listener`."""
-        self._name, self._left, self._began = _WORDS.get(name, name), hosts, time.monotonic()
-        self._failed = {}
+    def __call__(self, event: Event) -> None:
+        """Receive an event."""
+        match event:
+            case PhaseStarted(phase, hosts):
+                self._start(_WORDS[phase], hosts)
+            case HostFinished():
+                self._finish(event)
+            case WorkStarted(host, work):
+                text = "logging in" if work == "login" else ""
+                self._busy[host] = time.monotonic(), text, Spinner(spinner(self._err))
+            case WorkFinished(host):
+                self._busy.pop(host, None)
+            case _:
+                pass
+
+    def _start(self, name: str, hosts: int) -> None:
+        self._name, self._began, self._failed = name, time.monotonic(), {}
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
-        self._progress.add_task(self._name, total=hosts, failed="")
+        self._progress.add_task(name, total=hosts, failed="")
         if hosts:
             self._progress.start()
 
-    def done(self, host: str, error: str | None) -> None:
-        """See `Listener`."""
-        self._left -= 1
-        self._failed[host] = self._failed.get(host, False) or error is not None
+    def _finish(self, event: HostFinished) -> None:
+        self._failed[event.host] = event.error is not None
         failed = sum(self._failed.values())
         for task in self._progress.task_ids:
-            self._progress.update(task, advance=1, failed=f"{failed} failed" if failed else "")
-        if self._left == 0:
+            self._progress.update(task, completed=event.position, failed=f"{failed} failed" if failed else "")
+        if event.position == event.total:
             self._progress.stop()
             self._err.print(Text(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s"))
-
-    def begun(self, host: str, work: str, script: str) -> None:  # noqa: ARG002
-        """See `Listener`."""
-        self._busy[host] = time.monotonic(), "logging in" if work == "login" else "", Spinner(spinner(self._err))
-
-    def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:  # noqa: ARG002
-        """See `Listener`."""
-        self._busy.pop(host, None)
 
     def _hosts(self) -> str:
         names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]

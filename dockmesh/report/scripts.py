@@ -1,4 +1,4 @@
-"""The scripts that go to hosts, for people who want to see what is done there."""
+"""The scripts that hosts receive, for operators who want to read them."""
 
 from textwrap import indent
 from threading import Lock
@@ -6,33 +6,41 @@ from threading import Lock
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.report.events import Listener
+from dockmesh.core.events import Event, WorkFinished, WorkStarted
 from dockmesh.report.redaction import redact
 
 
-class Scripts(Listener):
-    """Writes each script once, on stderr, and of hosts that get one that was shown only their names."""
+class ScriptDisplay:
+    """An event sink that prints each script once, on stderr. Later it names the host that received it first.
+
+    Safe for threads.
+    """
 
     def __init__(self, err: Console) -> None:
         self._err = err
         self._lock = Lock()
-        self._shown: dict[int, str] = {}
+        self._first: dict[int, str] = {}
 
-    def begun(self, host: str, work: str, script: str) -> None:
-        """See `Listener`."""
+    def __call__(self, event: Event) -> None:
+        """Receive an event."""
+        # One lock for all lines: those of one script stay together, and its first host is printed first.
         with self._lock:
-            if not script:
-                told = f"{host}: {work}"
-            elif first := self._shown.get(hash(script)):
-                told = f"{host}: the script that {first} was sent"
-            else:
-                self._shown[hash(script)] = host
-                told = f"{host}: sh -s, {len(script)} characters\n" + indent(redact(script).rstrip(), "  ")
-            self._err.print(Text(told, style="dim"))
+            match event:
+                case WorkStarted(host, work, ""):
+                    self._print(f"{host}: {work}")
+                case WorkStarted(host, script=script):
+                    self._print_script(host, script)
+                case WorkFinished(host, work, seconds, error):
+                    self._print(f"{host}: {work}, {seconds:.1f} s{f': {redact(error)}' if error else ''}")
+                case _:
+                    pass
 
-    def ended(self, host: str, work: str, seconds: float, error: str | None) -> None:
-        """See `Listener`."""
-        with self._lock:
-            self._err.print(
-                Text(f"{host}: {work}, {seconds:.1f} s{f': {redact(error)}' if error else ''}", style="dim")
-            )
+    def _print_script(self, host: str, script: str) -> None:
+        if first := self._first.get(hash(script)):
+            self._print(f"{host}: the script that {first} was sent")
+            return
+        self._first[hash(script)] = host
+        self._print(f"{host}: sh -s, {len(script)} characters\n{indent(redact(script).rstrip(), '  ')}")
+
+    def _print(self, text: str) -> None:
+        self._err.print(Text(text, style="dim"))

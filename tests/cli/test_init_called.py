@@ -217,7 +217,7 @@ def test_hosts_that_are_joined_already_keep_the_whole_of_their_prefixes(run: Run
         each.put(DockerNetworking(docker0, pools))
     status, out, _ = run("init", "--ssh-config", "docker*", "--json")
     assert status == 0
-    assert [(each["prefix"], each["bridge"], each["stays"]) for each in json.loads(out)["hosts"]] == [
+    assert [(each["prefix"], each["bridge"], each["keeps_docker0"]) for each in json.loads(out)["hosts"]] == [
         ("10.128.0.0/20", "10.128.0.1/24", True),
         ("10.128.16.0/20", "10.128.16.1/24", True),
         ("10.128.32.0/20", "10.128.32.1/24", True),

@@ -1,7 +1,7 @@
-"""Hosts of a fleet share what is made for all of them. No host gets what was made under the same name otherwise."""
+"""Hosts of a fleet share what is made for all of them. No host gets what another function made."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from itertools import product
 from operator import itemgetter
@@ -127,23 +127,42 @@ def test_of_each_peer_is_had_what_is_made_of_it_in_the_order_asked_for(
         own = data.draw(st.sampled_from([*(host.name for host in among.hosts), "none of them"]))
         whole = [text for host in among.hosts if host.name != own for text in makes(host)]
         me = replace(HOSTS[0], name=own)
-        assert peers(among, me).for_each("made", makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
+        assert peers(among, me).for_each(makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
 
 
-def test_names_of_different_things_do_not_meet_however_they_are_spelt() -> None:
-    names: list[Hashable] = ["x", ("in order", "x"), ("peers", "x"), ("peers", "x", None), ("prefixes", 4), ()]
+@dataclass(frozen=True)
+class Numbered:
+    """The name of a host behind a number, and how often that was made."""
+
+    number: int
+    made: list[str] = field(default_factory=list, compare=False)
+
+    def __call__(self, host: Host) -> list[tuple[int, str]]:
+        self.made.append(host.name)
+        return [(self.number, host.name)]
+
+
+class Named(Numbered):
+    """Another one with the same fields."""
+
+    def __call__(self, host: Host) -> list[tuple[int, str]]:
+        return [(-self.number, host.name)]
+
+
+def test_functions_that_differ_in_type_or_value_do_not_share_a_table() -> None:
     among = mesh()
     others = peers(among, HOSTS[0])
+    for _again, number, (kind, sign) in product(range(2), range(1, 4), ((Numbered, 1), (Named, -1))):
+        plain = others.for_each(kind(number))
+        ordered = others.for_each(kind(number), key=BY_NAME)
+        assert plain == ordered == ((sign * number, "host2"), (sign * number, "host3"))
 
-    def numbered(at: int) -> Callable[[Host], list[tuple[int, str]]]:
-        return lambda host: [(at, host.name)]
 
-    for _again, (at, name) in product(range(2), enumerate(names)):
-        plain = others.for_each(name, numbered(at))
-        ordered = others.for_each(name, numbered(at), key=BY_NAME)
-        assert plain == ordered == ((at, "host2"), (at, "host3"))
-    overlapping = PrefixIndex(among, "host1", FAMILIES).overlapping(filter(None, (host.prefix for host in HOSTS)))
-    assert [name for name, _prefix in overlapping] == ["host2", "host3"]
+def test_equal_functions_make_a_table_once_for_all_hosts() -> None:
+    among, first, second = mesh(), Numbered(1), Numbered(1)
+    assert peers(among, HOSTS[0]).for_each(first) == ((1, "host2"), (1, "host3"))
+    assert peers(among, HOSTS[1]).for_each(second) == ((1, "host1"), (1, "host3"))
+    assert (first.made, second.made) == (["host1", "host2", "host3"], [])
 
 
 def networks_of(me: Host, family: Family) -> list[Network]:
@@ -174,6 +193,10 @@ def test_families_and_devices_are_names_of_their_own() -> None:
         ]
 
 
+def allowed(host: Host) -> list[tuple[Allow, ...] | None]:
+    return [host.allow]
+
+
 def prefix_of(host: Host, family: Family) -> Network | None:
     stack = host.network(family)
     return stack.prefix if stack else None
@@ -181,7 +204,8 @@ def prefix_of(host: Host, family: Family) -> Network | None:
 
 def test_another_fleet_has_nothing_of_what_was_made_of_one() -> None:
     one = mesh()
-    assert peers(one, HOSTS[0]).for_each("x", lambda host: [host.name]) == ("host2", "host3")
-    assert peers(mesh(), HOSTS[0]).for_each("x", lambda host: [host.allow]) == ALLOWED[1:]
+    assert peers(one, HOSTS[0]).for_each(allowed) == ALLOWED[1:]
+    other = replace(one, hosts=tuple(replace(host, allow=()) for host in HOSTS))
+    assert peers(other, HOSTS[0]).for_each(allowed) == ((), ())
     fewer = replace(one, hosts=HOSTS[:2])
-    assert peers(fewer, HOSTS[0]).for_each("x", lambda host: [host.allow]) == ALLOWED[1:2]
+    assert peers(fewer, HOSTS[0]).for_each(allowed) == ALLOWED[1:2]

@@ -47,7 +47,7 @@ def failing_as_predicted(mesh: Mesh, unknown: int = 0) -> set[Question]:
     planned = mesh.dockmesh("plan", "--json", "--timeout", "10")
     probed = mesh.dockmesh("status", "--json", "--timeout", "10").document
     assert planned.status in {2, 3}, planned
-    document = planned.document["foreseen"]
+    document = planned.document["forecast"]
     differing = list(mismatches(document, "before", probed))
     assert [each for each in differing if each[1] != "unknown"] == [], (differing, document)
     open_ = [key for key, said in predicted(document, "before").items() if said == "unknown"]

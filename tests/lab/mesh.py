@@ -36,7 +36,7 @@ class CommandResult:
     def mispredictions(self) -> list[Any]:
         """Of an apply, the probes that came otherwise than foreseen."""
         if self.stdout.startswith("{"):
-            return self.document.get("differences") or []
+            return self.document.get("mispredictions") or []
         return [line for line in self.stdout.splitlines() if line.startswith("≠ ")]
 
     @property

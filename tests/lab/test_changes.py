@@ -59,7 +59,7 @@ def test_plan_exits_2_where_there_is_something_to_do_and_changes_nothing_on_any_
 
 def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_change(fresh: Mesh) -> None:
     document = fresh.dockmesh("plan", "--json").document
-    assert list(document) == ["format", "hosts", "summary", "foreseen"]
+    assert list(document) == ["format", "hosts", "summary", "forecast"]
     assert document["format"] == "dockmesh/plan/1"
     assert [host["host"] for host in document["hosts"]] == list(HOSTS)
     changes = [change for host in document["hosts"] for change in host["changes"]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from accidents import container_stopped, docker_stopped, temporarily
+from accidents import container_stopped, docker_stopped, done
 from forecast_check import failing_as_predicted, mismatches
 from lab_state import ApplyRecord
 from mesh import Mesh
@@ -160,7 +160,7 @@ def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(
 ) -> None:
     with repair_paused(lab):
         assert failing_as_predicted(joined) == set()
-    document = apply_record.done.document["plan"]["foreseen"]
+    document = apply_record.done.document["plan"]["forecast"]
     assert list(mismatches(document, "after", apply_record.done.document["status"])) == []
     assert (document["before"]["reached"], document["after"]["reached"]) == (3, 21)
 
@@ -178,7 +178,7 @@ def test_where_no_container_runs_the_namespace_in_its_place_is_foreseen(joined: 
     with container_stopped(lab, "host3"), repair_paused(lab):
         assert failing_as_predicted(joined) == set()
         # Docker 28 drops what is for its containers, and knows nothing of a namespace.
-        with temporarily(lab, "host3", do=(bare,), undo=()):
+        with done(lab, "host3", do=(bare,), undo=()):
             assert failing_as_predicted(joined) == set()
 
 
@@ -198,7 +198,7 @@ def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
     with (
         repair_paused(lab),
         two_homed(lab),
-        temporarily(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
+        done(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
     ):
         assert len(failing_as_predicted(joined, 2)) == failing
 
@@ -209,23 +209,23 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
     left = joined.dockmesh("destroy", "--yes", "--json", "--limit", "host3")
     assert left.status == 0
     probed = joined.dockmesh("status", "--json", "--limit", "host3").document
-    document = left.document["plan"]["foreseen"]
+    document = left.document["plan"]["forecast"]
     assert list(mismatches(document, "after", probed)) == []
     # What it reached before was not known, for the others were not read.
     assert sum(len(row["targets"]) for row in document["unknown"]) == 6
     assert len(failing_as_predicted(joined)) == 12
     back = joined.dockmesh("apply", "--yes", "--json")
-    assert (back.status, back.document["differences"]) == (0, [])
-    assert sum(len(row["targets"]) for row in back.document["plan"]["foreseen"]["gained"]) == 12
+    assert (back.status, back.document["mispredictions"]) == (0, [])
+    assert sum(len(row["targets"]) for row in back.document["plan"]["forecast"]["gained"]) == 12
 
 
 def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, lab: Lab) -> None:
     block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
-    with temporarily(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
+    with done(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
         ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")
-        assert {(row["source"], row["code"]) for row in ended.document["plan"]["foreseen"]["unknown"]} == {
+        assert {(row["source"], row["code"]) for row in ended.document["plan"]["forecast"]["unknown"]} == {
             ("host1", "firewall-drop"),
             ("host2", "firewall-drop"),
         }
-        assert ended.document["differences"] == []
+        assert ended.document["mispredictions"] == []
     assert fresh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0

@@ -17,25 +17,25 @@ _DOCKER0 = ("ip", "-o", "-4", "addr", "show", "docker0")
 
 
 @pytest.fixture(scope="module")
-def custom_docker0_lab() -> Iterator[Lab]:
+def odd() -> Iterator[Lab]:
     """Three hosts; docker0 of the second is where its admin wanted it, that of the others where Docker has it."""
-    with labs.running_lab("own", 3) as standing:
+    with labs.standing("own", 3) as standing:
         standing.run("host2", ("sh", "-c", f"{_ODD_JSON} && systemctl restart docker"), check=True)
         yield standing
 
 
 @pytest.fixture
-def mesh_without_inventory(custom_docker0_lab: Lab, tmp_path: Path) -> Mesh:
+def mesh_without_inventory(odd: Lab, tmp_path: Path) -> Mesh:
     """A home with an SSH configuration that includes the lab's hosts, and no inventory yet."""
     folder = tmp_path / ".ssh"
     folder.mkdir(mode=0o700)
-    keys = custom_docker0_lab.inventory.parent
+    keys = odd.inventory.parent
     (folder / "config").write_text(
         f"Include lab*\nUser root\nHost *\n  IdentityFile {keys}/id_ed25519\n  UserKnownHostsFile {keys}/known_hosts\n"
     )
-    addresses = {host.name: host.underlay.ip for host in custom_docker0_lab.topology.hosts}
+    addresses = {host.name: host.underlay.ip for host in odd.topology.hosts}
     (folder / "lab").write_text("".join(f"Host {name}\n  HostName {ip}\n" for name, ip in addresses.items()))
-    return Mesh(custom_docker0_lab, tmp_path / "mesh.yml")
+    return Mesh(odd, tmp_path / "mesh.yml")
 
 
 def run_init(mesh: Mesh, *words: str) -> CommandResult:
@@ -54,7 +54,7 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
     lab = mesh_without_inventory.lab
     ended = run_init(mesh_without_inventory, "--ssh-config", "host*")
     assert ended.status == 0, ended
-    assert [each["stays"] for each in ended.document["hosts"]] == [False, True, False]
+    assert [each["keeps_docker0"] for each in ended.document["hosts"]] == [False, True, False]
     odd = ("172.30.4.0/22", _ODD)
     assert prefixes(mesh_without_inventory) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]
     assert mesh_without_inventory.dockmesh("validate").status == 0
@@ -67,7 +67,7 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
 
     # Hosts that are joined begin anew as what they are.
     again = run_init(mesh_without_inventory, "--ssh-config", "host*", "--force")
-    assert [each["stays"] for each in again.document["hosts"]] == [True, True, True]
+    assert [each["keeps_docker0"] for each in again.document["hosts"]] == [True, True, True]
     assert prefixes(mesh_without_inventory) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]
     assert mesh_without_inventory.dockmesh("plan").status == 0
 

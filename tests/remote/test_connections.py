@@ -1,6 +1,7 @@
 """What threads share when they make and open connections at the same time."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fabric
@@ -60,3 +61,27 @@ def test_keys_and_hops_are_those_of_the_configuration(tmp_path: Path) -> None:
     assert ([each.name for each in identity.files], identity.only) == (["a", "b"], True)
     last = connection.gateway
     assert (last.host, last.user, last.port, last.gateway.host) == ("two", "ann", 2222, "one")
+
+
+def test_jump_hosts_open_in_order_and_once_for_all_hosts_behind_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    sockets: list[str] = []
+
+    def connect(host: str, _port: int, **_how: Any) -> None:
+        sockets.append(host)
+
+    def opening(connection: fabric.Connection) -> None:
+        opened.append(connection.host)
+        connection.transport = SimpleNamespace(set_keepalive=lambda _seconds: None)
+
+    monkeypatch.setattr("dockmesh.remote.ssh.sockets.connect", connect)
+    monkeypatch.setattr(fabric.Connection, "open", opening)
+    monkeypatch.setattr(fabric.Connection, "is_connected", property(lambda self: self.transport is not None))
+    (tmp_path / "config").write_text("Host web db\n ProxyJump one,two\nHost api\n ProxyJump one\n")
+    connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5)
+    for login in (Login("web"), Login("db"), Login("api"), Login("192.0.2.1")):
+        connections.open(connections.prepare(login), login)
+    assert opened == ["one", "two", "web", "db", "api", "192.0.2.1"]
+    assert sockets == ["one", "192.0.2.1"]

@@ -7,28 +7,14 @@ from itertools import count
 import pytest
 from builders import host
 
+from dockmesh.core.events import Event, HostFinished, PhaseStarted
 from dockmesh.core.model import Host
+from dockmesh.core.planning.plan import Outcome
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.fanout import ObservedFanOut, fan_out
+from dockmesh.remote.fanout import HostResults, ObservedFanOut, fan_out
 
 HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]
-
-
-class Log:
-    """An observer that remembers."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[str, object]] = []
-
-    def phase(self, name: str, hosts: int) -> None:
-        self.said.append((name, hosts))
-
-    def done(self, host: str, error: str | None) -> None:
-        self.said.append((host, error))
-
-    def outcome(self, host: str, status: str, error: str | None) -> None:  # noqa: ARG002
-        self.said.append((host, status))
 
 
 def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
@@ -111,22 +97,50 @@ def test_a_run_left_early_does_not_begin_the_rest() -> None:
     assert len(begun) <= 2
 
 
-def test_an_observer_hears_the_phase_and_every_host_with_its_error() -> None:
-    def job(one: Host) -> None:
+def test_a_phase_emits_its_start_and_each_host_with_its_position_and_error() -> None:
+    def job(one: Host) -> Outcome | None:
         if one is HOSTS[1]:
             raise HostError("no", code=HostErrorCode.NOT_ROOT)
+        return Outcome(one.name, "refused", "locked", "in use") if one is HOSTS[2] else None
 
-    log = Log()
+    events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        results = ObservedFanOut(executor, log).each("read", HOSTS[:3], job)
-    assert log.said[0] == ("read", 3)
-    assert set(log.said[1:]) == {("h0", None), ("h1", "no"), ("h2", None)}
+        results = ObservedFanOut(executor, events.append).each("read", HOSTS[:3], job)
+    assert events[0] == PhaseStarted("read", 3)
+    finished = [event for event in events[1:] if isinstance(event, HostFinished)]
+    assert len(finished) == len(events) - 1
+    assert [(event.phase, event.position, event.total) for event in finished] == [("read", at, 3) for at in (1, 2, 3)]
+    assert {event.host: event.error for event in finished} == {"h0": None, "h1": "no", "h2": "in use"}
     assert isinstance(results["h1"], HostError)
     assert results["h1"].code == HostErrorCode.NOT_ROOT
 
 
+def test_positions_go_on_from_wave_to_wave() -> None:
+    events: list[Event] = []
+    slow = threading.Event()
+
+    def job(one: Host) -> None:
+        if one is HOSTS[0]:
+            assert slow.wait(10)
+
+    with ThreadPoolExecutor(3) as executor:
+        waves = []
+        for wave in ObservedFanOut(executor, events.append).waves("change", HOSTS[:3], job, within_s=0.2):
+            waves.append(set(wave))
+            slow.set()
+    assert waves == [{"h1", "h2"}, {"h0"}]
+    assert [event.position for event in events if isinstance(event, HostFinished)] == [1, 2, 3]
+    assert events[-1] == HostFinished("change", "h0", 3, 3)
+
+
 def test_no_hosts_are_no_work() -> None:
-    log = Log()
+    events: list[Event] = []
     with ThreadPoolExecutor(1) as executor:
-        assert ObservedFanOut(executor, log).each("read", [], str) == {}
-    assert log.said == [("read", 0)]
+        assert ObservedFanOut(executor, events.append).each("read", [], str) == {}
+    assert events == [PhaseStarted("read", 0)]
+
+
+def test_collected_results_have_values_and_errors_apart() -> None:
+    down = UnreachableError("h1 is down")
+    collected = HostResults.collect([(HOSTS[0], 7), (HOSTS[1], down)])
+    assert collected == HostResults({"h0": 7}, {"h1": HostFailure(HostErrorCode.UNREACHABLE, "h1 is down")})

@@ -7,6 +7,7 @@ import pytest
 from builders import FLEET
 from explanations import DATA
 
+from dockmesh.core.events import Event, HostFinished, PhaseStarted
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.faults import FaultCode
@@ -15,6 +16,7 @@ from dockmesh.core.model import Host
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.pair_explain import explain_pair
 from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
@@ -49,7 +51,7 @@ class OneHost:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         last = script.splitlines()[-2]
-        step = "probe" if "full_size" in last else "snapshot" if last.startswith("read_snapshot ") else "prepared"
+        step = "probe" if "full_size" in last else "look" if last.startswith("look ") else "find"
         self.both.asked.append((self.name, step))
         if (self.name, step) in self.both.lost:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
@@ -57,25 +59,32 @@ class OneHost:
 
 
 def gather_evidence(hosts: TwoHosts) -> Evidence:
+    events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
-        return explain_pair(prober, explain_query(FLEET, "host1", "host3"), lambda _host, _error: None)
+        prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
+        evidence = explain_pair(prober, explain_query(FLEET, "host1", "host3"))
+    sides = ((1, evidence.source), (2, evidence.target))
+    assert events == [
+        PhaseStarted("look", 2),
+        *(HostFinished("look", each.name, at, 2, each.error.message if each.error else None) for at, each in sides),
+    ]
+    return evidence
 
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
     hosts = TwoHosts()
     assert explain(gather_evidence(hosts)).reached
-    assert sorted(hosts.asked[:2]) == [("host1", "prepared"), ("host3", "prepared")]
+    assert sorted(hosts.asked[:2]) == [("host1", "find"), ("host3", "find")]
     assert hosts.asked[2] == ("host1", "probe")
-    assert sorted(hosts.asked[3:]) == [("host1", "snapshot"), ("host3", "snapshot")]
+    assert sorted(hosts.asked[3:]) == [("host1", "look"), ("host3", "look")]
 
 
 @pytest.mark.parametrize(
     ("lost", "asked"),
     [
-        (("host3", "prepared"), ["host1 prepared", "host1 probe", "host1 snapshot", "host3 prepared"]),
-        (("host1", "prepared"), ["host1 prepared", "host3 prepared", "host3 snapshot"]),
-        (("host1", "probe"), ["host1 prepared", "host1 probe", "host3 prepared", "host3 snapshot"]),
+        (("host3", "find"), ["host1 find", "host1 look", "host1 probe", "host3 find"]),
+        (("host1", "find"), ["host1 find", "host3 find", "host3 look"]),
+        (("host1", "probe"), ["host1 find", "host1 probe", "host3 find", "host3 look"]),
     ],
 )
 def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple[str, str], asked: list[str]) -> None:
@@ -89,7 +98,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
 
 
 def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> None:
-    found = explain(gather_evidence(TwoHosts(frozenset({("host3", "snapshot")}))))
+    found = explain(gather_evidence(TwoHosts(frozenset({("host3", "look")}))))
     assert (found.reached, found.fault) == (True, None)
     (login,) = (step for step in found.steps if step.host == "host3" and step.check == "login")
     assert login.ok is None

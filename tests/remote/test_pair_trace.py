@@ -9,11 +9,13 @@ from threading import Lock
 import pytest
 from builders import FLEET, section
 
+from dockmesh.core.events import Event, HostFinished, PhaseStarted
 from dockmesh.core.model import Host
 from dockmesh.core.trace.model import CaptureSet, trace_query
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.pair_trace import trace_pair
 from dockmesh.remote.probe import Prober
 from dockmesh.remote.sessions import Sessions
@@ -56,7 +58,7 @@ class OneHost:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         line = script.splitlines()[-2]
-        step = next(step for step in ("container", "points", "ping", "collect_captures") if f"{step} " in line)
+        step = next(step for step in ("container", "points", "ping", "collect") if f"{step} " in line)
         if (self.name, step) in self.both.fails:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         with self.both.lock:
@@ -77,11 +79,18 @@ class OneHost:
                 yield from ((f"capture.{number}", b64encode(b"x").decode()) for number in (1, 2))
 
 
-def run_trace(hosts: TwoHosts) -> tuple[CaptureSet, list[tuple[str, str | None]]]:
-    told: list[tuple[str, str | None]] = []
+def run_trace(hosts: TwoHosts) -> CaptureSet:
+    """What the trace returns; its events must agree with it."""
+    events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(executor, 4, Sessions(hosts), TEMPLATES, 0, 5)
-        return trace_pair(prober, ASKED, lambda host, error: told.append((host, error))), told
+        prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
+        found = trace_pair(prober, ASKED)
+    errors = {host: failure.message for host, failure in found.errors.items()}
+    assert events == [
+        PhaseStarted("capture", 2),
+        *(HostFinished("capture", host, at, 2, errors.get(host)) for at, host in ((1, "host1"), (2, "host3"))),
+    ]
+    return found
 
 
 def codes(found: CaptureSet) -> dict[str, str]:
@@ -90,29 +99,27 @@ def codes(found: CaptureSet) -> dict[str, str]:
 
 def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
     hosts = TwoHosts()
-    found, told = run_trace(hosts)
+    found = run_trace(hosts)
     assert hosts.pinged_among == [{"host1", "host3"}]
     assert hosts.ended == {"host1", "host3"}
     order = [(each.point.host, each.point.place) for each in found.captures]
     assert order == [("host1", "container"), ("host1", "uplink"), ("host3", "uplink"), ("host3", "container")]
     assert (found.ping_output, found.errors) == ("sent", {})
-    assert told == [("host1", None), ("host3", None)]
 
 
 @pytest.mark.parametrize("host", ["host1", "host3"])
 @pytest.mark.parametrize("step", ["container", "points"])
 def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_ends(host: str, step: str) -> None:
     hosts = TwoHosts(frozenset({(host, step)}))
-    found, told = run_trace(hosts)
+    found = run_trace(hosts)
     assert hosts.pinged_among == []
     assert hosts.capturing <= hosts.ended
     assert codes(found) == {host: "session-lost"}
-    assert dict(told)[host] == found.errors[host].message
 
 
-@pytest.mark.parametrize("step", ["ping", "collect_captures"])
+@pytest.mark.parametrize("step", ["ping", "collect"])
 def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
-    found, _told = run_trace(hosts)
+    found = run_trace(hosts)
     assert codes(found) == {"host1": "session-lost"}
     assert "host3" in hosts.ended

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from printed import figures
 
+from dockmesh.core.events import HostFinished, WorkFinished
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.diff import Change
@@ -19,7 +20,7 @@ from dockmesh.report.redaction import redact
 
 def test_what_hosts_say_is_cut_and_stays_on_its_line(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", "plan") as log:
-        log.done("h\n1", "x\n\x1b[31m" * 400)
+        log(HostFinished("read", "h\n1", 1, 1, "x\n\x1b[31m" * 400))
     told = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["event"] for line in told] == ["begin", "done", "end"]
     assert len(told[1]["error"]) == 500
@@ -29,10 +30,10 @@ def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(event_log, "_BYTES", 1 << 20)
     with EventLog(tmp_path / "log", "status") as log:
         for _ in range(500):
-            log.done("h1", "x" * 2500)
+            log(HostFinished("read", "h1", 1, 1, "x" * 2500))
         assert log.broken == ""
         for _ in range(2000):
-            log.done("h1", "x" * 2500)
+            log(HostFinished("read", "h1", 1, 1, "x" * 2500))
     assert (1 << 20) - 1000 < (tmp_path / "log").stat().st_size <= 1 << 20
     assert figures(log.broken) == ["1"], "the limit, in MiB"
 
@@ -40,7 +41,7 @@ def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.
 def test_a_host_that_ends_after_the_run_writes_nowhere(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", "status") as log:
         pass
-    log.ended("h1", "script", 1, None)
+    log(WorkFinished("h1", "script", 1))
     assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 

@@ -8,8 +8,9 @@ from explanations import explanation
 from printed import CapturedConsole
 
 from dockmesh.core.explain.model import Explanation
-from dockmesh.report.console.explain import explain_document, print_explanation
+from dockmesh.report.console.explain import print_explanation
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.explain import explain_document
 
 STOPPED = {"host3-snapshot": {"docker_state": "stopped"}}
 
@@ -38,7 +39,7 @@ def test_the_document_is_the_contracts_and_more() -> None:
     (step,) = (step for step in document["steps"] if step["ok"] is False and step["check"] == "docker")
     assert step == {
         "host": "host3",
-        "way": "there",
+        "direction": "there",
         "check": "docker",
         "ok": False,
         "detail": found.fault.cause,

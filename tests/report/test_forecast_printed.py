@@ -5,7 +5,8 @@ from rich.text import Text
 
 from dockmesh.core.forecast.impact import Impact, ImpactRow
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
-from dockmesh.report.console.forecast import forecast_document, print_forecast
+from dockmesh.report.console.forecast import print_forecast
+from dockmesh.report.json.forecast import forecast_document
 
 
 def print_impact(*shifts: ImpactRow) -> CapturedConsole:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it.token import Token
 from printed import Line, figures, line
 
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 from dockmesh.report.markdown import render, text
 
 
@@ -112,7 +112,7 @@ def test_many_causes_do_not_flood() -> None:
 
 
 def test_nothing_to_probe_is_no_failure() -> None:
-    markdown = render(Result((), ()))
+    markdown = render(MeshResult((), ()))
     assert heading(markdown) == ("✅", "mesh", set())
     assert len(visible_text(markdown).splitlines()) == 1
 

@@ -1,23 +1,26 @@
-"""How a run goes on, where stderr is no terminal: a line per phase that says which hosts it was about."""
+"""The progress of a run where stderr is no terminal: a line per phase with its hosts."""
 
 import re
 import time
 from io import BytesIO, StringIO, TextIOWrapper
+from typing import get_args
 
 import pytest
 from printed import figures
 
+from dockmesh.core.events import HostFinished, Phase, PhaseStarted, WorkStarted
 from dockmesh.report.console.terminal import console
 from dockmesh.report.progress import ProgressDisplay
 
 
-def progress_line(phase: str, *done: tuple[str, str | None]) -> str:
+def progress_line(phase: Phase, *done: tuple[str, str | None]) -> str:
     """The line of a phase, without its time at the end."""
     stream = StringIO()
     with ProgressDisplay(console(stream)) as display:
-        display.phase(phase, len(done))
-        for host, error in done:
-            display.done(host, error)
+        display(PhaseStarted(phase, len(done)))
+        for position, (host, error) in enumerate(done, 1):
+            assert stream.getvalue() == ""
+            display(HostFinished(phase, host, position, len(done), error))
     (line,) = stream.getvalue().splitlines()
     found = re.fullmatch(r"(.*\D)\d+\.\d s", line)
     assert found, line
@@ -35,14 +38,9 @@ def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
 
 
 def test_each_phase_has_a_name_of_its_own() -> None:
-    phases = ("read", "change", "probe", "confirm", "capture", "look")
+    phases: tuple[Phase, ...] = get_args(Phase)
     named = {progress_line(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
-    assert len(named - {""}) == len(phases)
-
-
-def test_a_host_that_is_done_twice_in_a_phase_is_named_once() -> None:
-    line = progress_line("probe", ("h1", None), ("h2", None), ("h1", "lost"), ("h2", None))
-    assert hosts(line) == [("h1", True), ("h2", False)]
+    assert len(named - {""}) == len(phases) == 6
 
 
 def test_of_many_hosts_the_first_are_named_and_the_rest_counted() -> None:
@@ -58,10 +56,10 @@ def test_on_a_terminal_busy_hosts_have_a_line_each_and_nothing_is_left_of_it(wid
     err = console(stream)
     err.width, err.height = width, 10
     with ProgressDisplay(err) as display:
-        display.phase("confirm", 1000)
+        display(PhaseStarted("confirm", 1000))
         for at in range(20):
-            display.begun(f"host{at}", "script" if at else "login", "")
-        display.done("host99", "is down")
+            display(WorkStarted(f"host{at}", "script" if at else "login"))
+        display(HostFinished("confirm", "host99", 1, 1000, "is down"))
         until = time.monotonic() + 10
         while not re.search(r"\b14\b", shown := stream.text()) and time.monotonic() < until:
             time.sleep(0.05)

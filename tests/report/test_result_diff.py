@@ -6,32 +6,33 @@ from dataclasses import replace
 from datetime import timedelta
 
 import results
-from printed import CapturedConsole, Line, figures, line, mark
+from print_diff import CapturedConsole, Line, figures, line, mark
 
 from dockmesh.core.results.compare import compare
-from dockmesh.core.results.model import Result
-from dockmesh.report.console.result_diff import comparison_document, print_comparison
+from dockmesh.core.results.model import MeshResult
+from dockmesh.report.console.result_diff import print_comparison
+from dockmesh.report.json.diff import diff_document
 
 KINDS = ("host-bridge", "host-container", "container-container")
 
 
-def print_diff(before: Result, after: Result) -> CapturedConsole:
+def print_diff(before: MeshResult, after: MeshResult) -> CapturedConsole:
     paper = CapturedConsole()
     print_comparison(paper.out, compare(before, after), before, after)
     return paper
 
 
-def coloured(before: Result, after: Result) -> list[tuple[str, set[str]]]:
+def coloured(before: MeshResult, after: MeshResult) -> list[tuple[str, set[str]]]:
     """The lines on a wide terminal, and the colours of each."""
     paper = CapturedConsole(1000, terminal=True)
     print_comparison(paper.out, compare(before, after), before, after)
     return list(zip(paper.lines, paper.colours, strict=True))
 
 
-def one_hour_later(result: Result) -> Result:
+def one_hour_later(result: MeshResult) -> MeshResult:
     """An hour later, and each round trip a millisecond slower."""
-    rows = tuple(replace(row, rtt_ms=None if row.rtt_ms is None else row.rtt_ms + 1) for row in result.rows)
-    return replace(result, rows=rows, time=results.AT + timedelta(hours=1))
+    rows = tuple(replace(row, rtt_ms=None if row.rtt_ms is None else row.rtt_ms + 1) for row in result.probes)
+    return replace(result, probes=rows, time=results.AT + timedelta(hours=1))
 
 
 def round_trips(text: str) -> list[str]:
@@ -110,11 +111,11 @@ def test_a_flood_of_differences_ends() -> None:
 def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
     before, after = results.result(4, cut=["host1"]), results.result(4, silent={"host2": "no login"})
     found = compare(before, after)
-    document = json.loads(json.dumps(comparison_document(found, after)))
+    document = json.loads(json.dumps(diff_document(found, after)))
     assert document["format"] == "dockmesh/diff/1"
     assert document["worse"] is True
     assert document["summary"] == {
-        name: len(document[name]) for name in ("lost", "broken", "still_failing", "mended", "new", "gone", "changed")
+        name: len(document[name]) for name in ("lost", "broken", "still_failing", "recovered", "new", "gone", "changed")
     }
     assert document["summary"]["lost"] == len(found.lost) > 0
     assert all(set(probe) == {"source", "target", "kind", "family", "code", "reason"} for probe in document["lost"])
@@ -123,11 +124,11 @@ def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
         ("not-asked", "host2 could not be asked for it"),
         ("not-asked", "host2 could not be asked: no login"),
     }
-    assert {(probe["code"], probe["reason"]) for probe in document["mended"]} == {(None, None)}
+    assert {(probe["code"], probe["reason"]) for probe in document["recovered"]} == {(None, None)}
     assert document["hosts"] == {
-        "new": [],
-        "gone": [],
-        "lost": [{"host": "host2", "code": "unreachable", "error": "no login"}],
-        "mended": [],
+        "added": [],
+        "removed": [],
+        "unreachable": [{"host": "host2", "code": "unreachable", "error": "no login"}],
+        "recovered": [],
     }
     assert set(document["rtt_ms"]) == {"before", "after"}

@@ -11,7 +11,8 @@ from traces import POINTS, capture_set, with_failed_point
 from dockmesh.core.trace.model import CaptureSet
 from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.errors import HostFailure
-from dockmesh.report.console.trace import print_trace, trace_document
+from dockmesh.report.console.trace import print_trace
+from dockmesh.report.json.trace import trace_document
 
 
 def print_captures(found: CaptureSet, width: int | None = None) -> CapturedConsole:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import Network, address_range
 from dockmesh.core.allocation.used_networks import UsedNetwork
 from dockmesh.core.inventory import default_bridge, fleet_of, yaml_reader
 from dockmesh.core.inventory.edit import insert_prefixes
 from dockmesh.core.inventory.multi_file import document_with
 from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.text import listed
+from dockmesh.core.text import indented, listed
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import InventoryError, UsageError
 
@@ -63,8 +63,9 @@ def free_blocks(pool: IPv4Network, length: int, taken: Iterable[Network]) -> Ite
     `length` is not shorter than the pool's, so that blocks begin at multiples of their size.
     """
     size = 2 ** (32 - length)
-    at, end = int(pool.network_address), int(pool.broadcast_address) + 1
-    for first, last in [*sorted(map(_span, taken)), (end, end)]:
+    at, pool_end = address_range(pool)
+    end = pool_end + 1
+    for first, last in [*sorted(map(address_range, taken)), (end, end)]:
         for start in range(at, min(first, end) - size + 1, size):
             yield IPv4Network((start, length))
         at = max(at, (last // size + 1) * size)
@@ -129,18 +130,13 @@ def _besides(clear_of: Sequence[UsedNetwork]) -> str:
     return f"; what the hosts have takes up {listed([each.description for each in clear_of], _NAMED)}"
 
 
-def _span(block: Network) -> tuple[int, int]:
-    return int(block.network_address), int(block.broadcast_address)
-
-
 def _joined(host: Host, prefix: IPv4Network | None) -> Host:
     return replace(host, prefix=prefix, bridge=default_bridge(prefix)) if prefix else host
 
 
 def _unfit(named: str, reasons: Iterable[str]) -> UsageError:
-    told = "".join(f"\n  {reason}" for reason in reasons)
     return UsageError(
-        f"{named} stays as it is, for with the prefixes in it{told}\n"
+        f"{named} stays as it is, for with the prefixes in it{indented(reasons)}\n"
         "Edit it by hand; allocate without --write shows the prefixes.",
         code=UsageCode.CANNOT_INSERT,
     )

@@ -9,8 +9,6 @@ from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.model import Fleet
 from dockmesh.core.names import DOCKER_BRIDGE
 
-_HALF_DEFAULT = 1
-
 
 @dataclass(frozen=True, slots=True)
 class UsedNetwork:
@@ -38,11 +36,8 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
     for device, address in host.addresses:
         if not (docker and device == DOCKER_BRIDGE):
             yield UsedNetwork(address.network, f"{address.network} on {device} of {name}")
-    for network in host.docker.networks if host.docker else ():
-        if network.device != DOCKER_BRIDGE:
-            yield from (
-                UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes
-            )
+    for network in host.user_networks:
+        yield from (UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
     for route in host.foreign_routes:
         if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
             yield UsedNetwork(route.prefix, f"{route.prefix}, to which {name} has a route")
@@ -50,5 +45,4 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
 
 def leads_out(route: KernelRoute, pool: Network) -> bool:
     """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
-    on_link = route.device is not None and route.next_hop is None
-    return route.prefix.prefixlen <= _HALF_DEFAULT or (is_inside(pool, route.prefix) and not on_link)
+    return route.is_default or (is_inside(pool, route.prefix) and not route.on_link)

@@ -13,7 +13,6 @@ from dockmesh.core.addresses import IPV4
 from dockmesh.core.desired import original
 from dockmesh.core.desired.original import NftablesRecord, OriginalState
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.daemon_json import DIRECT_ROUTING_KEY, FWMARK_KEY
 from dockmesh.core.state.resources import Chain, Forwarding, HostState
@@ -26,7 +25,7 @@ def required_keys(facts: HostFacts) -> dict[str, Any]:
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
     """
     return (
-        {FWMARK_KEY: _present(facts).get(FWMARK_KEY, fwmark.OWN), DIRECT_ROUTING_KEY: True}
+        {FWMARK_KEY: daemon_json.load(facts.daemon_json).get(FWMARK_KEY, fwmark.OWN), DIRECT_ROUTING_KEY: True}
         if facts.docker_uses_nftables
         else {}
     )
@@ -77,11 +76,6 @@ def record_backend(record: OriginalState, facts: HostFacts) -> OriginalState:
         return record
     if not facts.docker_uses_nftables:
         return replace(record, nftables=None)
-    present = _present(facts)
+    present = daemon_json.load(facts.daemon_json)
     ours = tuple(key for key, value in required_keys(facts).items() if present.get(key) != value)
     return replace(record, nftables=NftablesRecord(ours, facts.ip_forward))
-
-
-def _present(facts: HostFacts) -> dict[str, Any]:
-    file = facts.file(DAEMON_JSON)
-    return daemon_json.load(file.text if file else None)

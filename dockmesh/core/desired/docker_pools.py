@@ -10,7 +10,6 @@ from ipaddress import IPv4Network, IPv6Interface, IPv6Network, collapse_addresse
 from dockmesh.core.addresses import N, Network
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.state.resources import DockerNetworking, Pool
 
 # moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
@@ -59,9 +58,10 @@ def _elsewhere(fleet: Fleet, facts: HostFacts, has: Iterable[Pool]) -> tuple[Poo
 
     That they stay spares a restart of Docker whenever a host joins the mesh from elsewhere.
     """
+    local = facts.docker_devices
     used: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
     used += [IPv4Network(host.underlay) for host in fleet.hosts]
-    used += [address.network for device, address in facts.addresses if device not in _docker_devices(facts)]
+    used += [address.network for device, address in facts.addresses if device not in local]
     present = tuple(pool for pool in has if isinstance(pool.base, IPv4Network))
     if present and not any(pool.base.overlaps(each) for pool in present for each in used):
         return present
@@ -74,8 +74,3 @@ def _elsewhere(fleet: Fleet, facts: HostFacts, has: Iterable[Pool]) -> tuple[Poo
 
 def _overlaps(network: IPv4Network, used: Iterable[Network]) -> bool:
     return any(network.overlaps(each) for each in used)
-
-
-def _docker_devices(facts: HostFacts) -> set[str]:
-    networks = facts.docker.networks if facts.docker else ()
-    return {DOCKER_BRIDGE, *(network.device for network in networks)}

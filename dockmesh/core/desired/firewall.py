@@ -15,13 +15,13 @@ others. What lasts is a source NAT to the very same address, in a chain before t
 connection's source once.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any, Literal
 
 from dockmesh.core import fwmark
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, sort_key
+from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, short_text, sort_key
 from dockmesh.core.desired.routing import shared_route
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import PeerRoutes
@@ -30,7 +30,6 @@ from dockmesh.core.model import Allow, Host
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
 from dockmesh.core.peers import Peers
 from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state.nft_table import nft_address
 from dockmesh.core.state.resources import Chain, SourceNat, iptables_command
 
 RuleMatch = Allow | Literal["icmp", "replies", "unpublished"] | None
@@ -65,6 +64,54 @@ class PeerRule:
         return self.match != "unpublished"
 
 
+# Frozen dataclasses, since the fleet makes the rules of equal ones once (`PeerTables`).
+_NetworkRules = Callable[[Network, str], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepts:
+    """The accepts of iptables."""
+
+    allow: tuple[Allow, ...] | None
+    family: Family
+
+    def __call__(self, source: Network, device: str) -> Iterator[str]:
+        return (_accepting(PeerRule(source, device, of), self.family) for of in _every(self.allow))
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """The rules of nft that mark."""
+
+    allow: tuple[Allow, ...] | None
+    admitting: FirewallMark
+
+    def __call__(self, source: Network, device: str) -> Iterator[str]:
+        return (_marking(PeerRule(source, device, of), self.admitting) for of in _every(self.allow))
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """The networks of a peer."""
+
+    family: Family
+
+    def __call__(self, peer: Host) -> Iterator[Network]:
+        return _networks(peer, self.family)
+
+
+@dataclass(frozen=True, slots=True)
+class _RulesByDevice:
+    """The rules of each network of a peer that comes in by that device."""
+
+    rules: _NetworkRules
+    family: Family
+    device: str
+
+    def __call__(self, peer: Host) -> Iterator[str]:
+        return (rule for network in _networks(peer, self.family) for rule in self.rules(network, self.device))
+
+
 @dataclass(frozen=True, slots=True)
 class _FamilyPeers:
     """A host with a prefix of a family, and its peers of that one."""
@@ -76,20 +123,16 @@ class _FamilyPeers:
 
     def networks(self, *, key: Callable[[Network], Any] | None = None) -> SharedSequence[Network]:
         """All that is the peers', peer by peer, or sorted by `key`."""
-        return self.peers.for_each(("networks", self.family), lambda peer: _networks(peer, self.family), key=key)
+        return self.peers.for_each(_Networks(self.family), key=key)
 
-    def per_network(self, what: Hashable, tell: Callable[[Network, str], Iterable[str]]) -> Iterable[str]:
-        """What is told of each network of each peer and the device it comes in by. `what` stands for that telling."""
+    def per_network(self, rules: _NetworkRules) -> Iterable[str]:
+        """The rules of each network of each peer and the device it comes in by; equal `rules` are made once."""
         way, family = shared_route(self.peers, self.family, self.ways), self.family
         if way:
-            device = way.device
-            return self.peers.for_each(
-                ("told", what, family, device),
-                lambda peer: (text for network in _networks(peer, family) for text in tell(network, device)),
-            )
+            return self.peers.for_each(_RulesByDevice(rules, family, way.device))
         ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.network(family)))
         sources = ((network, way.device) for peer, way in ways if way for network in _networks(peer, family))
-        return (text for network, device in sources for text in tell(network, device))
+        return (text for network, device in sources for text in rules(network, device))
 
 
 def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
@@ -112,10 +155,7 @@ def mark_rules(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMa
     mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
     if mesh is None:
         return ()
-    rules = mesh.per_network(
-        ("mark", host.allow, admitting),
-        lambda source, device: (_marking(PeerRule(source, device, of), admitting) for of in _every(host.allow)),
-    )
+    rules = mesh.per_network(_Marks(host.allow, admitting))
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
     return SharedSequence.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
 
@@ -175,10 +215,7 @@ def _networks(peer: Host, family: Family) -> Iterator[Network]:
 
 def _accepts(mesh: _FamilyPeers, allow: tuple[Allow, ...] | None) -> Iterable[str]:
     """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
-    return mesh.per_network(
-        ("accept", allow),
-        lambda source, device: (_accepting(PeerRule(source, device, of), mesh.family) for of in _every(allow)),
-    )
+    return mesh.per_network(_Accepts(allow, mesh.family))
 
 
 def _every(allow: tuple[Allow, ...] | None) -> tuple[RuleMatch, ...]:
@@ -208,7 +245,7 @@ def _marking(rule: PeerRule, admitting: FirewallMark) -> str:
     """The rule as nft prints it, what is accepted being marked."""
     of = _admitted(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
     verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
-    return f'iifname "{rule.device}" ip saddr {nft_address(rule.source)}{of} counter {verdict}'
+    return f'iifname "{rule.device}" ip saddr {short_text(rule.source)}{of} counter {verdict}'
 
 
 def _admitted(allow: Allow) -> str:
@@ -221,8 +258,11 @@ def _ports(allow: Allow, to: str) -> str:
 
 
 def _accepts_out(mesh: _FamilyPeers) -> Iterator[str]:
-    told = mesh.per_network("out", lambda network, device: [f"-d {network} -o {device} -j ACCEPT"])
-    return (f"-s {mesh.prefix} {text}" for text in told)
+    return (f"-s {mesh.prefix} {rule}" for rule in mesh.per_network(_accept_out))
+
+
+def _accept_out(network: Network, device: str) -> Iterator[str]:
+    yield f"-d {network} -o {device} -j ACCEPT"
 
 
 def _closing(mesh: _FamilyPeers) -> Iterator[str]:

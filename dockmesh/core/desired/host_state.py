@@ -109,8 +109,7 @@ def _returned(
 
     Its MTU is what the file says: what an admin wrote into it since stays.
     """
-    file = facts.file(DAEMON_JSON)
-    now = file.text if file else None
+    file, now = facts.file(DAEMON_JSON), facts.daemon_json
     ours = {(key,) for key in docker_nftables.set_keys(original.load_original(facts.actual))}
     text = daemon_json.restore(now, before, {*mtu.paths_with_set_mtu(now, _given_mtu(facts.actual)), *ours, *also})
     admission = daemon_json.nft_admission(text, nftables=facts.docker_uses_nftables)
@@ -173,14 +172,13 @@ def _docker_resources(
     fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: SmallestUplink, texts: Templates
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
-    text = file.text if file else None
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
     kept = docker_nftables.record_backend(original.recorded_or_current(facts), facts)
     # What a host was found with counts where it leaves the mesh of IPv6.
     found = kept if not joins and _ipv6_is_ours(facts) else None
     given = pools(fleet, host, facts, found.docker if found else None)
     keys = daemon_json.merge(
-        text,
+        facts.daemon_json,
         daemon_json_keys(host, facts, given, texts) | docker_nftables.required_keys(facts),
         stale=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.stale_keys(facts)),
         original=kept.daemon_json,

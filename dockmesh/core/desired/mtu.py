@@ -13,7 +13,6 @@ from dockmesh.core.desired.original import recorded_or_current
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, DockerNetworking
 
@@ -42,7 +41,7 @@ def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> M
         daemon.DaemonJsonError: the host's daemon.json is no JSON object.
         HostError: the record of what the host was found with is unreadable.
     """
-    text, before = _daemon_json(facts), recorded_or_current(facts)
+    text, before = facts.daemon_json, recorded_or_current(facts)
     limit = narrow.limit(before.set_mtu)
     values = {path: daemon_json.value_at(text, path) for path in FLAGS}
     values |= {
@@ -64,7 +63,7 @@ def paths_with_set_mtu(text: str | None, given: int | None) -> set[daemon_json.P
 
 def docker0_mtu(facts: HostFacts, text: str | None) -> int:
     """The MTU of docker0 when Docker has started with `text` for its daemon.json."""
-    named, names = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, _daemon_json(facts)))
+    named, names = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, facts.daemon_json))
     # Where the file names none, it is Docker's own, or that of a flag.
     running = facts.actual.docker if names is None else None
     return named or (running.mtu if running else DEFAULT_MTU)
@@ -78,13 +77,8 @@ def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narr
     now = facts.actual.docker
     if now is None or replace(now, mtu=wanted.mtu) != wanted:
         return wanted
-    theirs = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(_daemon_json(facts), _DOCKER0)
+    theirs = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(facts.daemon_json, _DOCKER0)
     return now if theirs and now.mtu <= narrow.mtu else wanted
-
-
-def _daemon_json(facts: HostFacts) -> str | None:
-    file = facts.file(DAEMON_JSON)
-    return file.text if file else None
 
 
 def _started_with(docker: DockerFacts, path: daemon_json.Path) -> int | None:

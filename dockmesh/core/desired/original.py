@@ -9,7 +9,7 @@ from typing import Any
 
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.host_output import parsing
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
+from dockmesh.core.names import ORIGINAL_JSON
 from dockmesh.core.state import codec, daemon_json
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, HostState
 from dockmesh.error_codes import HostErrorCode
@@ -46,8 +46,8 @@ def recorded_or_current(facts: HostFacts) -> OriginalState:
     Raises:
         HostError: its record is unreadable.
     """
-    file, bridge = facts.file(DAEMON_JSON), facts.actual.docker or DockerNetworking(None)
-    now = OriginalState(file.text if file else None, bridge, facts.actual.of(Forwarding))
+    bridge = facts.actual.docker or DockerNetworking(None)
+    now = OriginalState(facts.daemon_json, bridge, facts.actual.of(Forwarding))
     return load_original(facts.actual) or now
 
 

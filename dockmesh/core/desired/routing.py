@@ -1,6 +1,7 @@
 """The full mesh: a route to every peer's prefix, its next hop the peer's underlay address."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from dockmesh.core.addresses import FAMILIES, Address, Family, parse_address, sort_key
 from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
@@ -10,22 +11,37 @@ from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import Route, route
 
 
+@dataclass(frozen=True, slots=True)
+class _Underlays:
+    """The underlay address of a peer, if it takes part in the family."""
+
+    family: Family
+
+    def __call__(self, peer: Host) -> Iterator[Address]:
+        if network := peer.network(self.family):
+            yield parse_address(str(network.underlay))
+
+
+@dataclass(frozen=True, slots=True)
+class _SharedRoutes:
+    """The route to a peer's prefix by the way that leads to all peers."""
+
+    family: Family
+    way: PeerRoute
+
+    def __call__(self, peer: Host) -> Iterator[Route]:
+        return _route(peer, self.family, self.way)
+
+
 def underlays(fleet: Fleet, host: Host) -> Sequence[Address]:
     """The addresses of the host's peers, of the families in which it takes part."""
     others = peers(fleet, host)
-    return SharedSequence.of(*(_underlays(others, family) for family in filter(host.network, FAMILIES)))
-
-
-def _underlays(peers: Peers, family: Family) -> SharedSequence[Address]:
-    return peers.for_each(
-        ("underlay", family),
-        lambda peer: [parse_address(str(stack.underlay))] if (stack := peer.network(family)) else [],
-    )
+    return SharedSequence.of(*(others.for_each(_Underlays(family)) for family in filter(host.network, FAMILIES)))
 
 
 def shared_route(peers: Peers, family: Family, ways: PeerRoutes) -> PeerRoute | None:
     """The way that leads to every one of the peers, if one does."""
-    return ways.common(_underlays(peers, family))
+    return ways.common(peers.for_each(_Underlays(family)))
 
 
 def is_on_link(way: PeerRoute | None) -> bool:
@@ -43,7 +59,7 @@ def _routes(peers: Peers, family: Family, ways: PeerRoutes) -> Iterable[Route]:
     if way := shared_route(peers, family, ways):
         if not is_on_link(way):
             return ()
-        return peers.for_each(("route", family, way.device), lambda peer: _route(peer, family, way), key=by_prefix)
+        return peers.for_each(_SharedRoutes(family, way), key=by_prefix)
     stacks = ((peer, stack) for peer in peers if (stack := peer.network(family)))
     routes = (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
     return sorted(routes, key=by_prefix)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from dockmesh.core.explain.evidence import Evidence, HostEvidence, inbound, outbound
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Explanation, Fault, Step
+from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.explain.steps import firewall, host, packets, routing
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter.counters import in_chain, packets_from
@@ -38,14 +39,10 @@ def _source_out(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
     yield from host.login(at, other, way)
     if at.snapshot is None:
         return
-    yield from host.docker(at, at.snapshot, way)
-    yield from host.bridge(at, at.snapshot, way)
-    yield from host.container(at, at.snapshot, way)
-    yield from host.forwarding(at, at.snapshot, way, at.bridge)
+    yield from host.inside(at, at.snapshot, way, at.bridge)
     yield from routing.uplink(at, at.snapshot, way)
     yield from routing.route(at, other, at.snapshot, way)
-    yield from firewall.sending(at, other, at.snapshot, outbound(at, other), way)
-    yield from routing.neighbour(at, other, at.snapshot, way)
+    yield from _send(at, other, at.snapshot, way)
 
 
 def _target_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
@@ -54,12 +51,8 @@ def _target_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
     if at.snapshot is None:
         return
     yield from routing.uplink(at, at.snapshot, way)
-    yield from host.docker(at, at.snapshot, way)
-    yield from host.bridge(at, at.snapshot, way)
-    yield from host.container(at, at.snapshot, way)
-    yield from host.forwarding(at, at.snapshot, way, at.uplink)
-    yield from routing.ingress(at, other, at.snapshot, way)
-    yield from firewall.receiving(at, other, at.snapshot, inbound(at, other), way)
+    yield from host.inside(at, at.snapshot, way, at.uplink)
+    yield from _receive(at, other, at.snapshot, way)
 
 
 def _target_out(at: HostEvidence, other: HostEvidence, *, masked: bool) -> Iterator[Step]:
@@ -68,16 +61,24 @@ def _target_out(at: HostEvidence, other: HostEvidence, *, masked: bool) -> Itera
         return
     if not masked:
         yield from routing.route(at, other, at.snapshot, way)
-    yield from firewall.sending(at, other, at.snapshot, outbound(at, other), way)
-    yield from routing.neighbour(at, other, at.snapshot, way)
+    yield from _send(at, other, at.snapshot, way)
 
 
 def _source_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
     way: Direction = "back"
     if at.snapshot is None:
         return
-    yield from routing.ingress(at, other, at.snapshot, way)
-    yield from firewall.receiving(at, other, at.snapshot, inbound(at, other), way)
+    yield from _receive(at, other, at.snapshot, way)
+
+
+def _send(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, way: Direction) -> Iterator[Step]:
+    yield from firewall.sending(at, other, seen, outbound(at, other), way)
+    yield from routing.neighbour(at, other, seen, way)
+
+
+def _receive(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, way: Direction) -> Iterator[Step]:
+    yield from routing.ingress(at, other, seen, way)
+    yield from firewall.receiving(at, other, seen, inbound(at, other), way)
 
 
 def _judged(step: Step, *, reached: bool) -> Step:

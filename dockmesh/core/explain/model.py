@@ -7,10 +7,8 @@ from typing import Literal
 
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.model import Fleet
-from dockmesh.core.text import quoted
-from dockmesh.core.trace.model import Endpoint, parse_endpoint
-from dockmesh.error_codes import UsageCode
-from dockmesh.errors import HostFailure, UsageError
+from dockmesh.core.trace.model import EndpointPair, parse_ends
+from dockmesh.errors import HostFailure
 
 Direction = Literal["there", "back"]
 
@@ -38,17 +36,10 @@ class Check(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ExplainQuery:
-    """From where to where."""
+class ExplainQuery(EndpointPair):
+    """What is explained: the way between two ends of that fleet."""
 
     fleet: Fleet
-    source: Endpoint
-    target: Endpoint
-
-    @property
-    def ends(self) -> tuple[Endpoint, Endpoint]:
-        """Both ends, the source first."""
-        return self.source, self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +84,5 @@ class Explanation:
 
 
 def explain_query(fleet: Fleet, source: str, target: str) -> ExplainQuery:
-    """The way between two ends as they are written on the command line.
-
-    Raises:
-        UsageError: as `endpoint`, or both are on one host.
-    """
-    asked = ExplainQuery(fleet, parse_endpoint(fleet, source), parse_endpoint(fleet, target))
-    if asked.source.host == asked.target.host:
-        raise UsageError(
-            f"{quoted(source)} and {quoted(target)} are on one host: the way between two is explained",
-            code=UsageCode.SAME_HOST,
-        )
-    return asked
+    """The way between two ends; arguments and errors as those of `parse_ends`."""
+    return ExplainQuery(*parse_ends(fleet, source, target), fleet)

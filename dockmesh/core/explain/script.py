@@ -9,6 +9,7 @@ from dockmesh.core.host_output import Sections
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
 from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
+from dockmesh.core.probes.ping_output import parse_counts, parse_ttl
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Endpoint, EndpointAddress
 from dockmesh.core.trace.script import parse_endpoint_address
@@ -21,8 +22,6 @@ _INTERVAL_S = 0.2
 _WAIT_S = 1
 _PAYLOAD_BYTES = 56
 HOLD_S = 60
-_RECEIVED = re.compile(r"\b(\d{1,6}) (?:packets )?received\b")
-_TTL = re.compile(r"\bttl=(\d{1,3})\b")
 _SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
 
 
@@ -76,11 +75,9 @@ def probe_script(here: EndpointAddress, far: IPv4Address, texts: Templates) -> s
 def parse_ping(sections: Sections) -> PingResult:
     """Read the answer of `probe_script`."""
     small, large = sections["ping"].text, sections["full_size_ping"].text
-    counts, size, seen = _RECEIVED.search(small), _SIZE.search(large), _TTL.search(small)
-    received = int(counts[1]) if counts else 0
-    return PingResult(
-        received, int(seen[1]) if seen else None, parse_full_size(int(size[1]), large) if received and size else None
-    )
+    size = _SIZE.search(large)
+    received = next((received for _sent, received in parse_counts(small)), 0)
+    return PingResult(received, parse_ttl(small), parse_full_size(int(size[1]), large) if received and size else None)
 
 
 def snapshot_script(host: Host, peer: Host, here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:

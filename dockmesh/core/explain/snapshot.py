@@ -7,7 +7,14 @@ from ipaddress import IPv4Address
 from shlex import join
 
 from dockmesh.core.addresses import Address, Interface
-from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_address_line, parse_kernel_route, parse_peer_route
+from dockmesh.core.facts.iproute import (
+    KernelRoute,
+    PeerRoute,
+    device_with,
+    parse_address_line,
+    parse_kernel_route,
+    parse_peer_route,
+)
 from dockmesh.core.facts.links import Link, parse_links
 from dockmesh.core.facts.owned import parse_nft_table
 from dockmesh.core.facts.settings import InterfaceSysctls, parse_sysctls
@@ -79,7 +86,7 @@ class HostSnapshot:
 
     def device_with(self, address: IPv4Address) -> str | None:
         """The interface that bears an address."""
-        return next((device for device, each in self.addresses if each.ip == address), None)
+        return device_with(self.addresses, address)
 
 
 def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:

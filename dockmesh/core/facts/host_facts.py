@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from dockmesh.core.addresses import FAMILIES, IPV4, SUFFIX, Family, Interface
-from dockmesh.core.facts.docker import DockerFacts, daemon_error, parse_docker
+from dockmesh.core.facts.docker import DockerFacts, DockerNetwork, daemon_error, parse_docker
 from dockmesh.core.facts.iproute import (
     KernelRoute,
     PeerRoutes,
@@ -18,6 +18,7 @@ from dockmesh.core.facts.owned import chain_policy, file_text, parse_owned
 from dockmesh.core.facts.settings import PacketSettings, parse_settings
 from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
+from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.state.resources import File, HostState
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, NoDockerError
@@ -57,6 +58,26 @@ class HostFacts:
     def docker_uses_nftables(self) -> bool:
         """Whether the host's Docker writes its rules with nftables itself."""
         return self.docker is not None and self.docker.uses_nftables
+
+    @property
+    def daemon_json(self) -> str | None:
+        """The text of daemon.json; None where the host has no such file, or no Docker."""
+        file = self.file(DAEMON_JSON)
+        return file.text if file else None
+
+    @property
+    def docker_devices(self) -> frozenset[str]:
+        """The interfaces of Docker's networks; docker0 is one of them even where the host has none."""
+        return frozenset((DOCKER_BRIDGE, *(network.device for network in self._docker_networks)))
+
+    @property
+    def user_networks(self) -> tuple[DockerNetwork, ...]:
+        """Docker's networks other than the one of docker0; none without Docker."""
+        return tuple(network for network in self._docker_networks if network.device != DOCKER_BRIDGE)
+
+    @property
+    def _docker_networks(self) -> tuple[DockerNetwork, ...]:
+        return self.docker.networks if self.docker else ()
 
     def file(self, path: str) -> File | None:
         """The file at `path` among those dockmesh reads, None where the host has none."""

@@ -4,6 +4,7 @@ Text output is read, not JSON: it is the same from iproute2 3 to 6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
@@ -13,8 +14,8 @@ from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Route, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
-
-
+# OpenVPN's redirect-gateway and its like replace the default route by 0.0.0.0/1 and 128.0.0.0/1.
+_HALF_DEFAULT = 1
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 
 
@@ -37,6 +38,16 @@ class KernelRoute:
     def owned(self) -> bool:
         """Whether it bears dockmesh's mark: the protocol number and the metric."""
         return self.protocol == ROUTE_PROTOCOL and self.metric == ROUTE_METRIC
+
+    @property
+    def on_link(self) -> bool:
+        """Whether its destinations are reached directly through its interface."""
+        return self.device is not None and self.next_hop is None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it is a default route, or half of one: any more specific route takes precedence."""
+        return self.prefix.prefixlen <= _HALF_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,18 @@ def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
 def _way(device: str, next_hop: Address | None, *, local: bool) -> PeerRoute:
     """One object for each way there is."""
     return PeerRoute(device, next_hop, local)
+
+
+def device_with(addresses: Iterable[tuple[str, Interface]], address: Address) -> str | None:
+    """The interface that has an address; None where none has."""
+    return next((device for device, own in addresses if own.ip == address), None)
+
+
+def readable_addresses(lines: Iterable[str]) -> Iterator[tuple[str, Interface]]:
+    """The interfaces and addresses of such lines; a line that is unreadable is passed over."""
+    for line in lines:
+        with suppress(ValueError):
+            yield parse_address_line(line)
 
 
 def parse_address_line(line: str) -> tuple[str, Interface]:

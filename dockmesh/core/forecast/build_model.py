@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from dockmesh.core.addresses import IPV4
+from dockmesh.core.addresses import IPV4, address_range
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.docker_restart import after_restart
 from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC, ROUTE_PROTOCOL
-from dockmesh.core.netfilter.flow import address_range
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset, build_ruleset, with_chain, without_chain
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.state.diff import Change

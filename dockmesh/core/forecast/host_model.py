@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
-from dockmesh.core.facts.iproute import KernelRoute
+from dockmesh.core.addresses import AddressRange
+from dockmesh.core.facts.iproute import KernelRoute, device_with
 from dockmesh.core.facts.links import Link
 from dockmesh.core.facts.settings import InterfaceSysctls
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.firewalld import FirewalldRuleset
-from dockmesh.core.netfilter.flow import AddressRange
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 from dockmesh.core.netfilter.verdicts import Reason
 from dockmesh.core.state.resources import SourceNat
@@ -56,7 +56,7 @@ class HostModel:
     @property
     def uplink(self) -> str | None:
         """The interface with the address that peers have as next hop."""
-        return next((device for device, each in self.addresses if each.ip == self.host.underlay), None)
+        return device_with(self.addresses, self.host.underlay)
 
     def interface_sysctls(self, device: str) -> InterfaceSysctls:
         """The switches of an interface; of one that is new, those it will get."""

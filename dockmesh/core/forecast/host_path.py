@@ -5,23 +5,15 @@ from dataclasses import replace
 from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import AddressRange, Network, address_range
 from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.forecast.route_lookup import Egress, RouteLookup, inside_bridge, lookup, rp_filter_failures
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.firewalld import Hook, rejections
-from dockmesh.core.netfilter.flow import (
-    AddressBits,
-    AddressRange,
-    FleetAddresses,
-    Flow,
-    Role,
-    address_range,
-    merge_ranges,
-)
-from dockmesh.core.netfilter.foreign_nft import hosts_named
+from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Flow, Role, merge_ranges
 from dockmesh.core.netfilter.iptables_tables import filter_packets, masqueraded_hosts
+from dockmesh.core.netfilter.nft_ruleset import hosts_named
 from dockmesh.core.netfilter.verdicts import EgressResult, PacketVerdicts, Reason, ReasonCode
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dockmesh.core.addresses import AddressRange, address_range
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.flow import AddressBits, AddressRange, Role, address_range
+from dockmesh.core.netfilter.flow import AddressBits, Role
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 
 # The interface and the source that the host's own packets leave by; addresses as numbers.
@@ -81,7 +82,7 @@ def _sort(found: RouteLookup, name: str, road: RouteEntry, hosts: tuple[int, int
 
 
 def _wrong(name: str, route: KernelRoute) -> Reason:
-    if route.device == DOCKER_BRIDGE and route.next_hop is None:
+    if route.device == DOCKER_BRIDGE and route.on_link:
         return inside_bridge(name)
     how = f"via {route.next_hop}" if route.next_hop else f"dev {route.device}" if route.device else route.kind
     return Reason(ReasonCode.OTHER_ROUTE, f"{name} sends it by another route: {route.prefix} {how}")

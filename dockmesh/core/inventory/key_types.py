@@ -7,7 +7,8 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
-from dockmesh.core.inventory import addresses, addresses6, scalars
+from dockmesh.core.addresses import IPV4, IPV6, Family
+from dockmesh.core.inventory import addresses, scalars
 from dockmesh.core.model import Allow
 from dockmesh.core.text import did_you_mean, quoted
 from dockmesh.error_codes import ProblemCode
@@ -48,6 +49,14 @@ def _between(low: int, high: int) -> tuple[PlainValidator, WithJsonSchema]:
     return _scalar(partial(scalars.parse_int, low=low, high=high)), WithJsonSchema(limits)
 
 
+def _address(family: Family) -> tuple[PlainValidator, WithJsonSchema]:
+    return _scalar(partial(addresses.underlay, family=family)), WithJsonSchema(_STRING | {"format": f"ipv{family}"})
+
+
+def _with_length(read: Callable[..., object], family: Family) -> tuple[PlainValidator, WithJsonSchema]:
+    return _scalar(partial(read, family=family)), _matching(addresses.RULES[family].pattern)
+
+
 # None stands for a key that is absent: a key that is there and empty does not pass _scalar.
 MeshName = Annotated[str, _scalar(scalars.name), _matching(scalars.NAME)]
 HostName = Annotated[str, _matching(scalars.NAME)]
@@ -57,13 +66,13 @@ Word = Annotated[str | None, _scalar(scalars.parse_word), _matching(scalars.WORD
 Jump = Annotated[str | None, _scalar(scalars.jump), _matching(scalars.WORD)]
 Netns = Annotated[str | None, _scalar(scalars.netns), _matching(scalars.NETNS)]
 Address = Annotated[IPv4Address | str | None, _scalar(scalars.address), _matching(scalars.ADDRESS)]
-Underlay = Annotated[IPv4Address | None, _scalar(addresses.underlay), WithJsonSchema(_STRING | {"format": "ipv4"})]
-Prefix = Annotated[IPv4Network | None, _scalar(addresses.prefix), _matching(addresses.WITH_LENGTH)]
-Pool = Annotated[IPv4Network | None, _scalar(addresses.pool), _matching(addresses.WITH_LENGTH)]
-Bridge = Annotated[IPv4Interface | None, _scalar(addresses.bridge), _matching(addresses.WITH_LENGTH)]
-Underlay6 = Annotated[IPv6Address | None, _scalar(addresses6.underlay6), WithJsonSchema(_STRING | {"format": "ipv6"})]
-Prefix6 = Annotated[IPv6Network | None, _scalar(addresses6.prefix6), _matching(addresses6.WITH_LENGTH)]
-Bridge6 = Annotated[IPv6Interface | None, _scalar(addresses6.bridge6), _matching(addresses6.WITH_LENGTH)]
+Underlay = Annotated[IPv4Address | None, *_address(IPV4)]
+Prefix = Annotated[IPv4Network | None, *_with_length(addresses.prefix, IPV4)]
+Pool = Annotated[IPv4Network | None, _scalar(addresses.pool), _matching(addresses.RULES[IPV4].pattern)]
+Bridge = Annotated[IPv4Interface | None, *_with_length(addresses.bridge, IPV4)]
+Underlay6 = Annotated[IPv6Address | None, *_address(IPV6)]
+Prefix6 = Annotated[IPv6Network | None, *_with_length(addresses.prefix, IPV6)]
+Bridge6 = Annotated[IPv6Interface | None, *_with_length(addresses.bridge, IPV6)]
 Bool = Annotated[bool, _scalar(scalars.parse_bool), WithJsonSchema({"type": "boolean"})]
 Port = Annotated[int | None, *_between(1, 65535)]
 PrefixLength = Annotated[int, *_between(16, 30)]

@@ -7,7 +7,8 @@ import re
 from ipaddress import IPv4Address
 from typing import Final, Literal
 
-from dockmesh.core.inventory.addresses import ipv4, refuse_ipv6
+from dockmesh.core.addresses import IPV4
+from dockmesh.core.inventory import addresses
 from dockmesh.core.model import Allow
 from dockmesh.core.text import quoted
 from dockmesh.error_codes import ProblemCode
@@ -31,8 +32,13 @@ def name(text: str) -> str:
     raise InvalidValueError(
         ProblemCode.BAD_NAME,
         f"{quoted(text)} is not a name: 1 to 63 of a-z, 0-9, '.' and '-', the first a letter or a digit"
-        + _suggestion(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")[:63], text),
+        + _suggestion(as_name(text)[:63], text),
     )
+
+
+def as_name(text: str) -> str:
+    """`text` in the characters of a name; empty where none of its own is one."""
+    return re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")
 
 
 def tag(text: str) -> str:
@@ -71,9 +77,9 @@ def netns(text: str) -> str:
 def address(text: str) -> IPv4Address | str:
     """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
     parse_word(text)
-    refuse_ipv6(text)
+    addresses.refuse_ipv6(text)
     if re.fullmatch("[0-9.]+", text):
-        return ipv4(text)
+        return IPv4Address(addresses.address(text, IPV4))
     if re.fullmatch(ADDRESS, text):
         return text
     hint = "; write user and port as keys of their own" if re.search("[@:]", text) else ""

@@ -1,13 +1,23 @@
 """What one value alone cannot tell: missing keys, bridge against prefix, host against host."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Address
 
-from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, SUFFIX, Address, Family, Interface, Network, host_network
+from dockmesh.core.addresses import (
+    FAMILIES,
+    IPV4,
+    IPV6,
+    SUFFIX,
+    Address,
+    Family,
+    Interface,
+    Network,
+    address_range,
+    host_network,
+)
 from dockmesh.core.inventory import addresses, scalars
 from dockmesh.core.inventory.invalid import Invalid
-from dockmesh.core.inventory.overlap import nested_blocks
 from dockmesh.core.inventory.schema import HostKeys, InventoryKeys, MeshKeys
 from dockmesh.core.inventory.yaml_document import Path
 from dockmesh.core.text import listed
@@ -170,3 +180,20 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Invalid
         covers = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
         message = f"{covers}: its peers would lose their next hop"
         yield Invalid(("hosts", owners[outer], key), ProblemCode.COVERS_UNDERLAY, message)
+
+
+def nested_blocks(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
+    """The indices (outer, inner) of every two of `blocks` of which one lies in the other.
+
+    All are distinct and of one family. Two CIDR blocks are apart or one holds the other, so that in order of address
+    the blocks around the current one form a stack, never higher than there are lengths.
+    """
+    ranges = [address_range(block) for block in blocks]
+    around: list[tuple[int, int]] = []
+    for index in sorted(range(len(blocks)), key=lambda at: (ranges[at][0], blocks[at].prefixlen)):
+        first, last = ranges[index]
+        while around and around[-1][0] < first:
+            around.pop()
+        for _, outer in around:
+            yield outer, index
+        around.append((last, index))

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from dockmesh.core.host_output import Section, parsing
-from dockmesh.core.netfilter.iptables_save import TABLES, Key, interface_matches, parse_rules
+from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, TABLES, Key, interface_matches, parse_rules
 
 _REFUSE = frozenset({"DROP", "REJECT"})
 
@@ -123,5 +123,5 @@ def _fits(flag: str, value: str, packet: Packet) -> bool | None:
         case "-o":
             return interface_matches(packet.goes_out, value)
         case "-p":
-            return value in {"icmp", "all", "1", "0"}
+            return value in ICMP_PROTOCOLS
     return None

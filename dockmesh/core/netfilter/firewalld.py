@@ -13,8 +13,9 @@ from ipaddress import IPv4Network
 from shlex import quote
 from typing import Literal
 
+from dockmesh.core.addresses import address_range, short_text
 from dockmesh.core.host_output import printable
-from dockmesh.core.netfilter.flow import Flow, address_range
+from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_tables import MOST_STEPS
 
 Hook = Literal["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
@@ -102,15 +103,11 @@ def remedy(chains: FirewalldRuleset, bridge: str, peers: Iterable[IPv4Network]) 
     """The commands by which firewalld lets peers through to the bridge. It names those that it has in a zone."""
     if not any(f'"{bridge}"' in rule for rules in chains.values() for rule in rules):
         return _INTO_ZONE
-    entries = " ".join(f"--add-entry {_entry(each)}" for each in peers)
+    entries = " ".join(f"--add-entry {short_text(each)}" for each in peers)
     return (
         f"{_IPSET} {entries}; firewall-cmd --permanent --new-policy dockmesh; {_POLICY} --add-ingress-zone ANY; "
         f"{_POLICY} --add-egress-zone docker; {_POLICY} --add-rich-rule {_LETTING}; firewall-cmd --reload"
     )
-
-
-def _entry(network: IPv4Network) -> str:
-    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 class _Walk:

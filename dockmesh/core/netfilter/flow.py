@@ -7,20 +7,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from ipaddress import IPv4Network
 from operator import or_
 from typing import Literal
 
+from dockmesh.core.addresses import AddressRange
+
 # Where a probe begins or ends: at a host's address on the LAN, at its bridge, in a container.
 Role = Literal["underlay", "bridge", "container"]
-# The first and the last address of a network, as numbers.
-AddressRange = tuple[int, int]
-
-
-def address_range(network: IPv4Network) -> AddressRange:
-    """The network as numbers."""
-    first = int(network.network_address)
-    return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
 
 
 def merge_ranges(spans: Iterable[AddressRange]) -> tuple[AddressRange, ...]:

@@ -8,12 +8,12 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain, groupby
 
-from dockmesh.core.netfilter.flow import AddressRange, Flow, address_range, merge_ranges
-from dockmesh.core.netfilter.iptables_save import interface_matches
+from dockmesh.core.addresses import AddressRange, address_range
+from dockmesh.core.netfilter.flow import Flow, merge_ranges
+from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, interface_matches
 
 # dockmesh's own rules are the same on every host but for its own.
 _RULES_REMEMBERED, _CHAINS_REMEMBERED = 1 << 16, 1 << 12
-_ICMP = frozenset({"icmp", "1", "all", "0"})
 # By icmp-type whether a packet answers: 8 asks, 0 does, others are no ping.
 _TYPES = {"8": (False,), "8/0": (False,), "0": (True,), "0/0": (True,), "any": (False, True)}
 _MODULES = frozenset({"comment", "conntrack", "state", "icmp", "addrtype"})
@@ -103,7 +103,7 @@ def parse_rule(text: str) -> IptablesRule | None:
     for name, values, negated in _options(shlex.split(text) if '"' in text else text.split()):
         if name in {"-j", "-g"} and values:
             return replace(rule, target=values[0], is_goto=name == "-g")
-        if name == "-p" and _ICMP.issuperset(values) is negated:
+        if name == "-p" and ICMP_PROTOCOLS.issuperset(values) is negated:
             return None
         if name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
             found = _match(name, values, negated=negated)

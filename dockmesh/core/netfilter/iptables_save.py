@@ -7,6 +7,8 @@ from dockmesh.core.host_output import printable
 
 # In which a packet meets the tables, where it meets several in one place.
 TABLES = ("raw", "mangle", "nat", "filter", "security")
+# The values of `-p` that ICMP matches.
+ICMP_PROTOCOLS = frozenset({"icmp", "1", "all", "0"})
 # Table, chain, and the rule's text; of a chain's policy `policy TARGET`.
 Key = tuple[str, str, str]
 _POLICY = re.compile(r":(\S+) (\S+) \[(\d+):\d+\]")

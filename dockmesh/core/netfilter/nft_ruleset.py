@@ -1,14 +1,16 @@
 """Tables of nft that are not iptables': which of their rules may refuse a packet, and what dockmesh's own marks."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
+from dockmesh.core.addresses import address_range
 from dockmesh.core.host_output import Section, parsing, printable
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet
+from dockmesh.core.netfilter.flow import AddressBits, union
 
 DOCKERS = "ip docker-bridges"
 OWN = "ip dockmesh"
@@ -20,6 +22,9 @@ _VERDICT = re.compile(r"\b(drop|reject)\b")
 _MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) .*\bcounter packets (\d+) .* accept\b')
 _ABOUT = re.compile(r"\bip ([sd])addr (!= )?([\d./]+)(?= )")
 _ALWAYS = {"prerouting", "postrouting"}
+_ADDRESS = re.compile(r"\bip [sd]addr ([\d./]+) ")
+_PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,20 @@ def foreign_drops(before: Section, after: Section, packet: Packet) -> tuple[Drop
 def drops_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
     """What of a table has refused such packets."""
     return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.packets)
+
+
+def hosts_named(rule: str, roles: Iterable[AddressBits]) -> int | None:
+    """The hosts that have an address it names; None where it may be about any packet, 0 where it is about no ping."""
+    if _PORTS.search(_QUOTED.sub("", rule)):
+        return 0
+    found = _ADDRESS.search(rule)
+    if found is None:
+        return None
+    try:
+        network = address_range(IPv4Network(found[1], strict=False))
+    except ValueError:
+        return None
+    return union(far[network] for far in roles)
 
 
 def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[DropRule]:

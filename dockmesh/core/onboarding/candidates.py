@@ -60,7 +60,7 @@ def host_name(text: str) -> str:
     Raises:
         InvalidValueError: nothing in it makes a name.
     """
-    return scalars.name(re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.") or text)
+    return scalars.name(scalars.as_name(text) or text)
 
 
 def parse_value(key: str, text: str) -> Value:

@@ -6,14 +6,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import IPV4, Network
 from dockmesh.core.allocation.prefixes import allocate, with_prefixes
 from dockmesh.core.allocation.used_networks import leads_out, used_networks
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.inventory import addresses
 from dockmesh.core.model import Fleet, Host, Settings
-from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.errors import HostError
 
 _SHORTEST_SHARED = 30
@@ -143,9 +142,9 @@ def _lan(hosts: Iterable[Host], facts: Mapping[str, HostFacts]) -> IPv4Network |
 
 def _own(facts: HostFacts) -> Iterator[IPv4Interface]:
     """The addresses that peers might use."""
-    docker = _docker_devices(facts)
+    local = _host_devices(facts)
     for device, address in facts.addresses:
-        if isinstance(address, IPv4Interface) and device not in docker:
+        if isinstance(address, IPv4Interface) and device not in local:
             try:
                 addresses.next_hop(address.ip)
             except ValueError:
@@ -167,13 +166,13 @@ def _kept(facts: Mapping[str, HostFacts]) -> Iterator[tuple[str, IPv4Network]]:
 
 
 def _claims(name: str, facts: HostFacts) -> Iterator[tuple[IPv4Network, _Claim]]:
-    docker = _docker_devices(facts)
+    local = _host_devices(facts)
     found: list[tuple[Network, _Claim]] = [
-        (address.network, _Claim(name, device in docker)) for device, address in facts.addresses
+        (address.network, _Claim(name, device in local)) for device, address in facts.addresses
     ]
     for one in facts.docker.networks if facts.docker else ():
         found += ((prefix, _Claim(name, docker=True)) for prefix in one.prefixes)
-    found += ((route.prefix, _Claim(name, route.device in docker, route)) for route in facts.foreign_routes)
+    found += ((route.prefix, _Claim(name, route.device in local, route)) for route in facts.foreign_routes)
     return ((network, claim) for network, claim in found if isinstance(network, IPv4Network))
 
 
@@ -200,15 +199,17 @@ def _block(facts: HostFacts, bridge: IPv4Interface) -> IPv4Network | None:
     whole = list(collapse_addresses([bridge.network, *bases]))
     block = whole[0] if len(whole) == 1 else bridge.network
     try:
-        addresses.bridge(str(bridge))
-        return addresses.prefix(str(block))
+        addresses.bridge(str(bridge), IPV4)
+        addresses.prefix(str(block), IPV4)
     except ValueError:
         return None
+    return block
 
 
 def _docker0(facts: HostFacts) -> IPv4Interface | None:
     return facts.actual.docker.address if facts.actual.docker else None
 
 
-def _docker_devices(facts: HostFacts) -> set[str]:
-    return {DOCKER_BRIDGE, "lo", *(network.device for network in (facts.docker.networks if facts.docker else ()))}
+def _host_devices(facts: HostFacts) -> AbstractSet[str]:
+    """The interfaces that no other host is on."""
+    return facts.docker_devices | {"lo"}

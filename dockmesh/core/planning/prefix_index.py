@@ -3,8 +3,9 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
-from dockmesh.core.addresses import Family, Network, family_of
+from dockmesh.core.addresses import Family, Network, address_range, family_of
 from dockmesh.core.model import Fleet
 
 
@@ -32,20 +33,9 @@ class PrefixIndex:
 
     def _places(self, network: Network) -> Iterator[int]:
         """Where in the fleet are the hosts with those prefixes, of which, in a valid inventory, no two overlap."""
-        starts, rows = self._in_order(family_of(network))
-        first, last = int(network.network_address), int(network.broadcast_address)
-        before = bisect_left(starts, first)
-        for _start, end, place in rows[max(0, before - 1) : bisect_right(starts, last)]:
+        ranges = self.fleet.prefix_ranges[family_of(network)]
+        first, last = address_range(network)
+        before = bisect_left(ranges, first, key=itemgetter(0))
+        for _start, end, place in ranges[max(0, before - 1) : bisect_right(ranges, last, key=itemgetter(0))]:
             if end >= first:
                 yield place
-
-    def _in_order(self, family: Family) -> tuple[list[int], list[tuple[int, int, int]]]:
-        """Where prefixes start; and the same with their ends and the places of their hosts."""
-        made = self.fleet.cache
-        if ("prefixes", family) not in made:
-            stacks = ((place, host.network(family)) for place, host in enumerate(self.fleet.hosts))
-            prefixes = ((place, stack.prefix) for place, stack in stacks if stack and stack.prefix)
-            rows = sorted((int(each.network_address), int(each.broadcast_address), place) for place, each in prefixes)
-            made["prefixes", family] = [start for start, _end, _place in rows], rows
-        found: tuple[list[int], list[tuple[int, int, int]]] = made["prefixes", family]
-        return found

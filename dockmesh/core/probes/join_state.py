@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from dockmesh.core.addresses import IPV4, Family, Interface, Network
-from dockmesh.core.facts.iproute import parse_address_line
+from dockmesh.core.facts.iproute import readable_addresses
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC
@@ -25,8 +25,9 @@ class JoinState:
 
 def parse_join_state(sections: Mapping[str, Section]) -> JoinState:
     """Read the sections `addresses`, `addresses6` and `mesh_routes`. What is unreadable in them is passed over."""
-    docker0 = (*_docker0(sections["addresses"]), *_docker0(sections["addresses6"]))
-    return JoinState(frozenset(docker0), frozenset(_prefixes(sections["mesh_routes"])))
+    addresses = readable_addresses((*sections["addresses"].lines(), *sections["addresses6"].lines()))
+    docker0 = frozenset(address for device, address in addresses if device == DOCKER_BRIDGE)
+    return JoinState(docker0, frozenset(_prefixes(sections["mesh_routes"])))
 
 
 def not_joined_reason(host: Host, found: JoinState, family: Family = IPV4) -> str | None:
@@ -37,14 +38,6 @@ def not_joined_reason(host: Host, found: JoinState, family: Family = IPV4) -> st
     its = min((str(each) for each in found.docker0 if each.version == family), default="without address")
     wanted, what = own.bridge, "" if family == IPV4 else " with IPv6"
     return f"{host.name} has not joined{what}: its docker0 is {its}, not {wanted} as in the inventory: dockmesh apply"
-
-
-def _docker0(section: Section) -> Iterator[Interface]:
-    for line in section.lines():
-        with suppress(ValueError):
-            device, address = parse_address_line(line)
-            if device == DOCKER_BRIDGE:
-                yield address
 
 
 def _prefixes(section: Section) -> Iterator[Network]:

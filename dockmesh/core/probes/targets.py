@@ -7,12 +7,13 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Interface
 from itertools import islice, repeat
 
 from dockmesh.core.addresses import Address, Interface
-from dockmesh.core.facts.iproute import parse_address_line
+from dockmesh.core.facts.iproute import readable_addresses
 from dockmesh.core.facts.links import Link, parse_links
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes.join_state import SCRIPT, parse_join_state
-from dockmesh.core.probes.model import Failure, FailureCode, ProbeTarget
+from dockmesh.core.probes.model import ProbeTarget
+from dockmesh.core.results.model import Failure, FailureCode
 from dockmesh.core.templates import Templates
 
 HOLD_S = 120
@@ -122,15 +123,13 @@ def _without_docker(host: Host, itself: ProbeTarget) -> ProbeTarget:
 
 def _uplink(host: Host, sections: Mapping[str, Section]) -> Link | None:
     """The interface with the address that peers have as next hop. What is unreadable is passed over."""
-    for line in sections["addresses"].lines():
-        with suppress(ValueError, IndexError):
-            device, address = parse_address_line(line)
-            if address.ip == host.underlay:
+    for device, address in readable_addresses(sections["addresses"].lines()):
+        if address.ip == host.underlay:
+            with suppress(ValueError, IndexError):
                 return parse_links(sections["links"].lines()).get(device)
     return None
 
 
 def _addresses(sections: Mapping[str, Section]) -> Iterator[Address]:
-    for line in (*sections["addresses"].lines(), *sections["addresses6"].lines()):
-        with suppress(ValueError, IndexError):
-            yield parse_address_line(line)[1].ip
+    lines = (*sections["addresses"].lines(), *sections["addresses6"].lines())
+    return (address.ip for _device, address in readable_addresses(lines))

@@ -1,6 +1,6 @@
 """The nft table of dockmesh as text."""
 
-from dockmesh.core.addresses import Network, memoized
+from dockmesh.core.addresses import short_text
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import SourceNat, nft_family_name
 
@@ -15,7 +15,7 @@ def nft_table(nat: SourceNat) -> str:
     blocks: list[tuple[str, ...]] = []
     if nat.prefix:
         peers = (
-            SharedSequence.of(nat.peers).written("nft", lambda network: f", {nft_address(network)}").removeprefix(", ")
+            SharedSequence.of(nat.peers).written("nft", lambda network: f", {short_text(network)}").removeprefix(", ")
         )
         blocks += [("set peers", f"type ipv{nat.family}_addr", "flags interval", f"elements = {{ {peers} }}")]
     if nat.marks:
@@ -28,9 +28,3 @@ def nft_table(nat: SourceNat) -> str:
 
 def _block(name: str, *lines: str) -> str:
     return "\n".join((f"\t{name} {{", *(f"\t\t{line}" for line in lines), "\t}"))
-
-
-@memoized
-def nft_address(network: Network) -> str:
-    """As nft lists it."""
-    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)

@@ -29,18 +29,24 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class TraceQuery:
-    """From where to where. `run` names the run's captures on the hosts; its pings carry `size` bytes, as no other."""
+class EndpointPair:
+    """From where to where."""
 
     source: Endpoint
     target: Endpoint
-    run: str
-    size: int
 
     @property
     def ends(self) -> tuple[Endpoint, Endpoint]:
-        """Both ends."""
+        """Both ends, the source first."""
         return self.source, self.target
+
+
+@dataclass(frozen=True, slots=True)
+class TraceQuery(EndpointPair):
+    """What is traced. `run` names the run's captures on the hosts; its pings carry `size` bytes, as no other."""
+
+    run: str
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +121,20 @@ def parse_endpoint(fleet: Fleet, text: str) -> Endpoint:
     return Endpoint(host, container or None)
 
 
-def trace_query(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> TraceQuery:
-    """The trace between two ends as they are written on the command line.
+def parse_ends(fleet: Fleet, source: str, target: str) -> tuple[Endpoint, Endpoint]:
+    """Two ends as they are written on the command line.
 
     Raises:
-        UsageError: as `endpoint`, or both are on one host.
+        UsageError: as `parse_endpoint`, or both are on one host.
     """
-    asked = TraceQuery(parse_endpoint(fleet, source), parse_endpoint(fleet, target), run, size)
-    if asked.source.host == asked.target.host:
+    ends = parse_endpoint(fleet, source), parse_endpoint(fleet, target)
+    if ends[0].host == ends[1].host:
         raise UsageError(
-            f"{source} and {target} are on one host: trace shows the way between two", code=UsageCode.SAME_HOST
+            f"{quoted(source)} and {quoted(target)} are on the same host: name two hosts", code=UsageCode.SAME_HOST
         )
-    return asked
+    return ends
+
+
+def trace_query(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> TraceQuery:
+    """The trace between two ends; arguments and errors as those of `parse_ends`."""
+    return TraceQuery(*parse_ends(fleet, source, target), run, size)

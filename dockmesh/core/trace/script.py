@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from shlex import join
 
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.host_output import Section, Sections, parsing, sanitize
 from dockmesh.core.model import Host
 from dockmesh.core.probes import targets
+from dockmesh.core.probes.full_size import HEADERS_BYTES
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Capture, CapturePlace, Endpoint, EndpointAddress, Point, TraceQuery
 from dockmesh.error_codes import HostErrorCode
@@ -24,8 +26,6 @@ _PACKETS = 200
 _INTERVAL_S = 0.2
 # The kernel gives a neighbour up after three seconds, and says so.
 _WAIT_S = 3
-# IPv4's header and ICMP's, before the payload.
-_HEADERS_BYTES = 28
 _INTERFACE = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
 _NO_MAC = "-"
 _MAC = re.compile(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}|{_NO_MAC}")
@@ -110,7 +110,7 @@ def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capt
 
 def packet_filter(size: int) -> str:
     """What is captured, for tcpdump: echoes of that payload, and the errors that quote one of them."""
-    length = size + _HEADERS_BYTES
+    length = size + HEADERS_BYTES[IPV4]
     echo = f"ip[2:2] = {length} and (icmp[0] = 8 or icmp[0] = 0)"
     error = f"icmp[10:2] = {length} and (icmp[0] = 3 or icmp[0] = 11)"
     return f"icmp and (({echo}) or ({error}))"

@@ -26,8 +26,8 @@ _CRITERIA = {"host", "originalhost", "user", "localuser", "exec"}
 _FLAGS = {"all", "canonical", "final"}
 # Values of these may hold a number sign.
 _COMMANDS = {"proxycommand", "remotecommand", "localcommand", "knownhostscommand"}
-# Without these a login may fail that works with ssh. All that is not said here and not honoured is harmless.
-_MISSED = {
+# Without these options a login may fail that works with ssh. Every other option that is not honoured is harmless.
+_UNSUPPORTED = {
     "proxyusefdpass": "ProxyUseFdpass",
     "revokedhostkeys": "RevokedHostKeys",
     "identityagent": "IdentityAgent",
@@ -40,7 +40,7 @@ _MISSED = {
 
 
 class _Tokens(SSHConfig):
-    """paramiko's, which knows tokens of fewer keys."""
+    """paramiko's parser, with tokens for more keys."""
 
     TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 - paramiko's own form
         **SSHConfig.TOKENS_BY_CONFIG_KEY,
@@ -52,15 +52,20 @@ class _Tokens(SSHConfig):
         self._found: dict[str, SSHConfigDict] = {}
 
     def lookup(self, hostname: str) -> SSHConfigDict:
-        """As paramiko's, of which each connection asks several times; what is run for Match exec is run once."""
+        """As paramiko's, but evaluated once per host. Connections look up repeatedly, and Match exec runs programs."""
         if hostname not in self._found:
             self._found[hostname] = super().lookup(hostname)
         return SSHConfigDict(self._found[hostname])
 
+    @property
+    def lookups(self) -> tuple[SSHConfigDict, ...]:
+        """The options of each host that was looked up."""
+        return tuple(self._found.values())
+
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredHost:
-    """A host that has an entry of its own, and where."""
+    """A host with an entry of its own, and the place of the entry."""
 
     name: str
     file: str
@@ -68,7 +73,7 @@ class ConfiguredHost:
 
 
 class SshConfig:
-    """What the files say, each of which is read once. `entries`: the hosts they name, wherever that counts."""
+    """The configuration files, each read once. `entries`: the hosts that Host lines name."""
 
     def __init__(self, files: Sequence[str] = FILES) -> None:
         """Read the files.
@@ -76,7 +81,7 @@ class SshConfig:
         Raises:
             UsageError: one of them cannot be read.
         """
-        self.unsupported: set[str] = set()
+        self._unsupported_criteria: set[str] = set()
         self.entries: dict[str, ConfiguredHost] = {}
         self.parsed = _Tokens()
         for file in map(Path, files):
@@ -84,14 +89,18 @@ class SshConfig:
             self.parsed.parse(StringIO(text))
 
     def options(self, name: str) -> SSHConfigDict:
-        """What holds for a host by that name. Keys are in lower case.
+        """The options of a host. Keys are in lower case.
 
         Raises:
-            paramiko.SSHException, ValueError, KeyError: it cannot be told.
+            paramiko.SSHException, ValueError, KeyError: the options cannot be evaluated.
         """
-        options = self.parsed.lookup(name)
-        self.unsupported |= {said for key, said in _MISSED.items() if options.get(key) not in {None, "none", "no"}}
-        return options
+        return self.parsed.lookup(name)
+
+    @property
+    def unsupported(self) -> frozenset[str]:
+        """Criteria of the files, and options of hosts looked up so far, that dockmesh does not honour."""
+        found = (option for options in self.parsed.lookups for option in _unsupported_options(options))
+        return frozenset((*self._unsupported_criteria, *found))
 
     def _lines(self, file: Path, folder: Path, around: list[str], depth: int) -> Iterator[str]:
         """The file's lines for paramiko, under the criteria `around`, with what it includes in place."""
@@ -137,11 +146,15 @@ class SshConfig:
             word = words.pop(0)
             kind = word.lower().removeprefix("!")
             if kind not in _FLAGS | _CRITERIA or (kind in _CRITERIA and not words):
-                self.unsupported.add(f"Match {kind} ({where})")
+                self._unsupported_criteria.add(f"Match {kind} ({where})")
                 return None
             if kind != "all":
                 found += [word.lower(), *([words.pop(0)] if kind in _CRITERIA else [])]
         return found
+
+
+def _unsupported_options(options: SSHConfigDict) -> Iterator[str]:
+    return (option for key, option in _UNSUPPORTED.items() if options.get(key) not in {None, "none", "no"})
 
 
 def _header(criteria: list[str]) -> str:

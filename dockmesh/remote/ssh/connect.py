@@ -27,13 +27,13 @@ _KEEPALIVES = 3
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 
-# What is no attribute of the class, fabric writes into the configuration that all connections share, by emptying and
-# filling it again; another thread that opens a connection at that moment would find nothing in it.
+# Without this attribute of the class, fabric writes the value into the configuration that all connections share. To do
+# so, it empties and refills that configuration, which another thread may read at that moment.
 Connection.inline_ssh_env = True
 
 
 class Connections:
-    """The connections of a run. Configuration, keys and known_hosts are read once; a gateway serves all behind it."""
+    """The connections of a run. Configuration, keys and known_hosts are read once; hosts share their jump hosts."""
 
     def __init__(self, configuration: SshConfig, *, timeout_s: float, keys: Keys | None = None) -> None:
         self._configuration = configuration
@@ -41,7 +41,7 @@ class Connections:
         self._lock = threading.RLock()
         self._keys = keys or Keys()
         self._known: dict[tuple[str, ...], KnownHosts] = {}
-        self._gateways: dict[tuple[str, Login, KnownHosts], JumpHost] = {}
+        self._jump_hosts: dict[tuple[str, Login, KnownHosts], JumpHost] = {}
 
     def prepare(self, login: Login) -> Connection:
         """The connection for `login`, not opened yet.
@@ -57,38 +57,45 @@ class Connections:
         """Connect, check the host key, authenticate.
 
         Raises:
-            OSError, EOFError, paramiko.SSHException: it did not come about.
+            OSError, EOFError, paramiko.SSHException: the connection, or one of its jump hosts, failed.
         """
-        if isinstance(connection.gateway, Connection):
-            self._gateway(connection.gateway).open(lambda gateway: self.open(gateway, login), self._timeout_s)
-        elif not connection.gateway:
-            connection.connect_kwargs["sock"] = sockets.connect(
-                connection.host, connection.port, netns=login.netns, timeout_s=self._patience_s(connection)
-            )
-        connection.open()
-        # Something to be acknowledged is under way at any time, so that a host cut off amid a long answer is noticed.
-        connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
+        with self._lock:
+            jump_hosts = self._jump_hosts_of(login)
+        for each in jump_hosts:
+            each.open(lambda hop: self._open_one(hop, login), self._timeout_s)
+        self._open_one(connection, login)
 
     def changed_key(
         self, connection: Connection, login: Login, error: BadHostKeyException
     ) -> tuple[str, KnownHostsLine | None]:
-        """Of a changed key: the name that known_hosts has the host under, and the line."""
+        """For a changed key: the name of the host in known_hosts, and the line with the expected key."""
         while isinstance(connection.gateway, Connection) and connection.host != error.hostname:
             connection = connection.gateway
-        name = connection.ssh_config.get("hostkeyalias") or _shown(connection)
+        name = connection.ssh_config.get("hostkeyalias") or _known_name(connection)
         with self._lock:
             known = self._known_hosts(login)
         return name, known.line_for(name, error.expected_key)
 
     def close(self) -> None:
-        """Close the gateways."""
-        for gateway in self._gateways.values():
-            gateway.connection.close()
+        """Close the connections to jump hosts."""
+        for each in self._jump_hosts.values():
+            each.connection.close()
 
     @cached_property
     def _config(self) -> Config:
         # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
         return Config(lazy=True, ssh_config=self._configuration.parsed)
+
+    def _open_one(self, connection: Connection, login: Login) -> None:
+        """Open one connection, whose jump hosts are open."""
+        if not connection.gateway:
+            connection.connect_kwargs["sock"] = sockets.connect(
+                connection.host, connection.port, netns=login.netns, timeout_s=self._connect_timeout_s(connection)
+            )
+        connection.open()
+        # With keepalives, data always waits for an acknowledgement, so a host that is cut off during a long answer is
+        # noticed.
+        connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
 
     def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:
         connection = Connection(
@@ -105,14 +112,14 @@ class Connections:
         accept = login.host_key_policy == "accept-new"
         alias = connection.ssh_config.get("hostkeyalias")
         connection.client.set_missing_host_key_policy((AcceptNewPolicy if accept else StrictPolicy)(known, alias))
-        known.trust(connection.client, _shown(connection), alias)
+        known.trust(connection.client, _known_name(connection), alias)
         return connection
 
-    def _patience_s(self, connection: Connection) -> float:
-        """For a connection to come about: what ~/.ssh/config grants, and no more than the run does."""
-        configured = str(connection.ssh_config.get("connecttimeout", ""))
-        granted_s = float(configured) if configured.isdecimal() else 0.0
-        return min(self._timeout_s, granted_s or self._timeout_s)
+    def _connect_timeout_s(self, connection: Connection) -> float:
+        """ConnectTimeout of ~/.ssh/config, but at most the timeout of the run."""
+        option = str(connection.ssh_config.get("connecttimeout", ""))
+        configured_s = float(option) if option.isdecimal() else 0.0
+        return min(self._timeout_s, configured_s or self._timeout_s)
 
     def _identity(self, connection: Connection, login: Login) -> Identity:
         configured = connection.ssh_config
@@ -134,30 +141,33 @@ class Connections:
         return self._known[files]
 
     def _gateway_of(self, login: Login) -> Connection | str | bool:
-        """What fabric takes as gateway; False and not None, since None lets it build its own."""
-        configured = self._configuration.options(login.address)
-        jump = login.jump or configured.get("proxyjump")
+        """The gateway argument of a fabric connection. Not None, with which fabric builds a gateway by itself."""
+        if jump_hosts := self._jump_hosts_of(login):
+            return jump_hosts[-1].connection
+        return self._configuration.options(login.address).get("proxycommand") or False
+
+    def _jump_hosts_of(self, login: Login) -> tuple[JumpHost, ...]:
+        """The jump hosts of a login, in the order in which they are opened. Logins with equal settings share them."""
+        jump = login.jump or self._configuration.options(login.address).get("proxyjump")
         if not jump or jump == "none":
-            return configured.get("proxycommand") or False
+            return ()
         known = self._known_hosts(login)
-        gateway: Connection | bool = False
-        behind = ""
+        # Settings of the host itself have no effect on its jump hosts.
+        settings = replace(login, address="", user=None, port=None, become="none")
+        found: list[JumpHost] = []
+        path = ""
         for hop in jump.split(","):
-            behind = f"{behind},{hop}"
-            # What is the host's own does not count on the way there.
-            key = (behind, replace(login, address="", user=None, port=None, become="none"), known)
-            if key not in self._gateways:
-                self._gateways[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
-            gateway = self._gateways[key].connection
-        return gateway
-
-    def _gateway(self, connection: Connection) -> JumpHost:
-        with self._lock:
-            return next(each for each in self._gateways.values() if each.connection is connection)
+            path = f"{path},{hop}"
+            key = (path, settings, known)
+            if key not in self._jump_hosts:
+                gateway = found[-1].connection if found else False
+                self._jump_hosts[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
+            found.append(self._jump_hosts[key])
+        return tuple(found)
 
 
-def _shown(connection: Connection) -> str:
-    """What known_hosts calls the place that a connection leads to."""
+def _known_name(connection: Connection) -> str:
+    """The name of the connection's host in known_hosts."""
     return str(connection.host) if connection.port == _SSH_PORT else f"[{connection.host}]:{connection.port}"
 
 

@@ -41,10 +41,10 @@ _SILENT = HostFailure(
 _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 
 
-def explain(error: Exception, login: Login, keeper: KnownHostsLine | None = None) -> HostFailure:
+def explain(error: Exception, login: Login, line: KnownHostsLine | None = None) -> HostFailure:
     """The kind of the failure, with its cause and its remedy in one sentence.
 
-    `keeper`: the line that has the key which `error` finds changed.
+    `line`: the line of known_hosts with the expected key, where the host's key changed.
     """
     place = f"{login.address}:{login.port}" if login.port else login.address
     match error:
@@ -57,7 +57,7 @@ def explain(error: Exception, login: Login, keeper: KnownHostsLine | None = None
                 f"{error.key.fingerprint}. The host needs a new key, or someone is in between",
             )
         case BadHostKeyException():
-            return _changed_key(error, keeper)
+            return _changed_key(error, line)
         case SSHException():
             return _refused(error, place, login)
         case _:
@@ -88,14 +88,14 @@ def _failed(error: Exception, place: str) -> HostFailure:
 
 
 def _cut_off(error: SSHException) -> HostFailure | None:
-    """What the host did in place of an answer, where that is what paramiko means."""
-    said = str(error)
-    if "protocol banner" in said:
-        # Raised while the cause was handled, which is all that tells the two apart.
+    """Whether the host was silent or cut the connection, where paramiko's error means one of them."""
+    text = str(error)
+    if "protocol banner" in text:
+        # paramiko raises the same error for both. Only the error that it handled at that moment differs.
         return _SILENT if isinstance(error.__context__, TimeoutError) else _PENALTY
-    if said == "No existing session" or "Authentication timeout" in said:
+    if text == "No existing session" or "Authentication timeout" in text:
         return _SILENT
-    return _PENALTY if "saw EOF" in said else None
+    return _PENALTY if "saw EOF" in text else None
 
 
 def _unconnected(error: Exception, place: str, login: Login) -> HostFailure:
@@ -132,22 +132,22 @@ def _missing(file: str, place: str) -> HostFailure:
     return HostFailure(HostErrorCode.KEY_MISSING, f"{place} cannot be reached: {why}")
 
 
-def _changed_key(error: BadHostKeyException, keeper: KnownHostsLine | None) -> HostFailure:
-    default = keeper is None or keeper.file == Path(_DEFAULT_KNOWN_HOSTS).expanduser()
-    file = "" if default else f"-f {shlex.quote(str(keeper.file))} " if keeper else ""
-    place = f"{keeper.file}:{keeper.number}" if keeper and keeper.number else "known_hosts"
+def _changed_key(error: BadHostKeyException, line: KnownHostsLine | None) -> HostFailure:
+    default = line is None or line.file == Path(_DEFAULT_KNOWN_HOSTS).expanduser()
+    file = "" if default else f"-f {shlex.quote(str(line.file))} " if line else ""
+    place = f"{line.file}:{line.number}" if line and line.number else "known_hosts"
     return HostFailure(
         HostErrorCode.HOST_KEY_CHANGED,
         f"the host key of {error.hostname} has CHANGED: it showed {error.key.fingerprint}, {place} has "
-        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: {_forgetting(error, keeper, file)})"
+        f"{error.expected_key.fingerprint}. Either the host was set up anew (then: {_forgetting(error, line, file)})"
         ", or someone is in between",
     )
 
 
-def _forgetting(error: BadHostKeyException, keeper: KnownHostsLine | None, file: str) -> str:
+def _forgetting(error: BadHostKeyException, line: KnownHostsLine | None, file: str) -> str:
     # ssh-keygen -R removes names, and no pattern.
-    if keeper and any(set("*?!") & set(name) for name in keeper.names):
-        return f"mend line {keeper.number} of {shlex.quote(str(keeper.file))}"
+    if line and any(set("*?!") & set(name) for name in line.names):
+        return f"mend line {line.number} of {shlex.quote(str(line.file))}"
     return f"ssh-keygen {file}-R {shlex.quote(error.hostname)}"
 
 

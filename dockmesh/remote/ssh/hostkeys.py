@@ -46,7 +46,7 @@ class RevokedHostKeyError(SSHException):
 
 @dataclass(frozen=True, slots=True)
 class KnownHostsLine:
-    """A line of a known_hosts file: its place, and what it says."""
+    """A line of a known_hosts file, and its place."""
 
     file: Path
     number: int
@@ -97,7 +97,7 @@ class KnownHosts:
         return next((line for line in lines if key is None or line.key == key), None)
 
     def unknown(self, name: str, key: PKey, scanned: str) -> SSHException | None:
-        """What speaks against a key that no line has, unless one is to be learnt: None where it is but new."""
+        """The error for a key that no line has. None where the key is new, and may be learnt."""
         for line in self._about(name):
             if line.marker == _REVOKED and line.key == key:
                 return RevokedHostKeyError(name, key, line)
@@ -113,8 +113,8 @@ class KnownHosts:
             self.files[0].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self.files[0].open("a+", encoding="utf-8", errors="surrogateescape") as file:
                 file.seek(0)
-                whole = file.read()
-                file.write(line if whole.endswith("\n") or not whole else f"\n{line}")
+                content = file.read()
+                file.write(line if content.endswith("\n") or not content else f"\n{line}")
 
     def _about(self, name: str) -> list[KnownHostsLine]:
         with self._lock:
@@ -132,7 +132,7 @@ class KnownHosts:
 
 
 def _lines(file: Path) -> Iterator[KnownHostsLine]:
-    """Lines that are no keys are passed over, as OpenSSH does; paramiko's own loading stops at some of them."""
+    """The lines with keys. Other lines are skipped, as in OpenSSH; the parser of paramiko stops at some of them."""
     for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
         marked = _MARKED.fullmatch(text.strip())
         marker, rest = (marked[1], marked[2]) if marked else (None, text.strip())
@@ -146,7 +146,7 @@ def _matches(name: str, pattern: str) -> bool:
         with suppress(ValueError, AssertionError, IndexError):
             return HostKeys.hash_host(name, pattern) == pattern
         return False
-    # Of OpenSSH's patterns only * and ? mean something: [h]:22 is a name.
+    # In OpenSSH's patterns only * and ? are special: [h]:22 is a name.
     return fnmatchcase(name.lower(), pattern.lower().replace("[", "[[]"))
 
 

@@ -1,4 +1,4 @@
-"""Which keys are offered to a host, and in which order: as OpenSSH does it, by keys read once per run."""
+"""The keys that are offered to a host, in the order of OpenSSH."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ _DEFAULTS = tuple(Path("~/.ssh", name) for name in ("id_rsa", "id_ecdsa", "id_ed
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What logs `user` in; in paramiko's terms an AuthStrategy.
+    """The keys that log `user` in; an AuthStrategy of paramiko.
 
-    `files` are what the inventory or ~/.ssh/config name. With `only`, the agent has a say about these alone.
+    `files`: the keys that the inventory or ~/.ssh/config name. With `only`, the agent offers no other keys.
     """
 
     keys: Keys = field(repr=False)
@@ -28,7 +28,7 @@ class Identity:
         """Offer one key after the other.
 
         Raises:
-            paramiko.SSHException: none is admitted; a PasswordRequiredException where a locked one might have been.
+            paramiko.SSHException: no key was accepted; a PasswordRequiredException where a locked key was skipped.
         """
         refused = AuthenticationException("no key to log in with")
         for key in self.offered():
@@ -41,14 +41,14 @@ class Identity:
                 continue
             if not wanted:
                 return
-            refused = AuthenticationException("the key alone does not do")
+            refused = AuthenticationException("the host wants more than the key")
             break
         if locked := [str(file) for file in self._existing() if self.keys.of(file) is None]:
             raise PasswordRequiredException(", ".join(locked)) from refused
         raise refused
 
     def offered(self) -> Iterator[PKey]:
-        """The keys: those of files with their certificates, then without; the agent's before defaults of OpenSSH's."""
+        """Keys of files, each with its certificates first, then the agent's. The agent's precede OpenSSH's defaults."""
         if self.files:
             yield from self._of_files()
             yield from self._of_agent()

@@ -1,4 +1,4 @@
-"""A bastion: one login serves all hosts behind it, and one that is down is not waited for by each of them in turn."""
+"""A jump host: all hosts behind it share one login. If that login fails, the hosts do not each wait for it."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from paramiko import SSHException
 
 @dataclass(eq=False, slots=True)
 class JumpHost:
-    """A connection that others go through. The first that needs it opens it; when that fails, it fails for all."""
+    """A connection through which others go. The first that needs it opens it. A failure counts for all of them."""
 
     connection: Connection
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -19,10 +19,10 @@ class JumpHost:
     until_s: float = 0
 
     def open(self, connect: Callable[[Connection], None], again_after_s: float) -> None:
-        """Have it open.
+        """Open the connection, if it is not open.
 
         Raises:
-            OSError, EOFError, paramiko.SSHException: it did not come about, now or within the last `again_after_s`.
+            OSError, EOFError, paramiko.SSHException: the login failed now, or within the last `again_after_s`.
         """
         with self.lock:
             if self.connection.is_connected:

@@ -1,4 +1,4 @@
-"""Private keys, each read once per run: with its certificate, and with its passphrase where somebody told it."""
+"""Private keys, each read once per run, with its certificate and, where it is known, its passphrase."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.remote.ssh.secret import Secret
 
-# Asks for the passphrase of what is named; None where nobody is there to tell it.
+# Asks for the passphrase of a key; None where there is no answer.
 Ask = Callable[[str], Secret | None]
 
 
@@ -35,7 +35,7 @@ class Keys:
             return self._keys[file]
 
     def unlock(self, file: Path, ask: Ask) -> None:
-        """Have the passphrase of `file` asked, if it needs one and the agent does not hold the key.
+        """Ask for the passphrase of `file`, if it needs one and the agent does not hold the key.
 
         Raises:
             UsageError: the passphrase is wrong.
@@ -66,7 +66,7 @@ def certified(key: PKey, file: Path) -> PKey | None:
 
 
 def public(file: Path) -> bytes | None:
-    """The public half that lies beside a key."""
+    """The public half in the file next to a key."""
     try:
         blob: bytes = PublicBlob.from_file(f"{file}.pub").key_blob
     except (OSError, ValueError, IndexError):
@@ -75,7 +75,7 @@ def public(file: Path) -> bytes | None:
 
 
 def agent_keys() -> tuple[PKey, ...]:
-    """What the agent holds, over a connection of its own: threads cannot share one."""
+    """The keys of the agent, over a separate connection, because threads cannot share one."""
     return tuple(Agent().get_keys())
 
 

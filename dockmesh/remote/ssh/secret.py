@@ -1,4 +1,4 @@
-"""Passwords: held so that no traceback, repr or log shows them, and asked for where someone can answer."""
+"""Passwords: hidden from tracebacks, repr and logs, and read from a terminal or an askpass program."""
 
 import getpass
 import os
@@ -12,7 +12,7 @@ _ASKPASS_S = 300
 
 
 class Secret:
-    """A text that shows itself to nobody by accident."""
+    """A text that is never shown by accident."""
 
     __slots__ = ("_text",)
 
@@ -26,23 +26,23 @@ class Secret:
         raise TypeError("a secret stays in the process that asked for it")
 
     def reveal(self) -> bytes:
-        """The text itself, for whoever must have it. Not to be kept."""
+        """The text itself, for its consumer. Callers must not store it."""
         return self._text.encode(errors="surrogateescape")
 
 
 def ask(prompt: str, *programs: str, environment: Mapping[str, str] = os.environ) -> Secret | None:
     """Ask on the terminal; without one, by the first of the askpass programs that these variables name.
 
-    None where there is nobody to ask, or no answer.
+    None where there is neither terminal nor program, or no answer.
     """
     if _terminal():
         return Secret(getpass.getpass(f"{prompt}: "))
     program = next(filter(None, map(environment.get, programs)), None)
-    return _asked(program, f"{prompt}: ") if program else None
+    return _run_askpass(program, f"{prompt}: ") if program else None
 
 
 def _terminal() -> bool:
-    """Whether this process has one, wherever its stdin leads; getpass would read from stdin instead, and echo."""
+    """Whether this process has a terminal, regardless of its stdin. Without one, getpass reads stdin and echoes."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -50,13 +50,13 @@ def _terminal() -> bool:
     return True
 
 
-def _asked(program: str, prompt: str) -> Secret | None:
+def _run_askpass(program: str, prompt: str) -> Secret | None:
     try:
         done = subprocess.run(
             (program, prompt), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_ASKPASS_S, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
-        # The error of a program that was cut short carries what it had answered by then.
+        # Not chained: the error of a program that timed out contains its output so far.
         raise UsageError(
             f"the askpass program {program} gave no answer ({type(error).__name__})", code=UsageCode.NO_PASSWORD
         ) from None

@@ -25,46 +25,46 @@ from dockmesh.remote.ssh.shell import Shell
 _ANSWER_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _HELD = f"{HELD_MARKER}\n".encode()
-_UNTOLD = -1  # paramiko's word for a command whose end was not told
+_NO_EXIT_STATUS = -1  # paramiko: the command sent no exit status
 
 
 class SshHeldScript:
-    """A script in a channel of its own; see `transport.Held`. Forgotten, it is let go."""
+    """A script in a channel of its own; see `transport.HeldScript`. It ends when the object is discarded."""
 
-    def __init__(self, channel: Channel, said: str) -> None:
+    def __init__(self, channel: Channel, output: str) -> None:
         self._channel = channel
-        self.output = said
+        self.output = output
 
     def release(self, *, timeout_s: float) -> str:
-        """See `transport.Held`."""
+        """See `transport.HeldScript`."""
         deadline = time.monotonic() + timeout_s
-        with _losses_told(timeout_s), self._channel:
+        with _as_unreachable(timeout_s), self._channel:
             self._channel.shutdown_write()
             return _read(self._channel, deadline)
 
 
 class SshSession:
-    """A session over one SSH connection, kept open from phase to phase. `again` opens another one to the host."""
+    """A session over one SSH connection, kept open from phase to phase. `reconnect` opens another one to the host."""
 
-    def __init__(self, connection: Connection, shell: Shell, again: "Callable[[], SshSession]") -> None:
+    def __init__(self, connection: Connection, shell: Shell, reconnect: "Callable[[], SshSession]") -> None:
         self._connection = connection
         self._shell = shell
-        self._again = again
+        self._reconnect = reconnect
         self._holds = False
-        self._beside: SshSession | None = None
+        self._second: SshSession | None = None
 
     def run(self, script: str, *, timeout_s: float) -> str:
         """See `transport.Session`."""
         deadline = time.monotonic() + timeout_s
-        with _losses_told(timeout_s):
+        with _as_unreachable(timeout_s):
             try:
-                channel = self._begun(script, timeout_s)
+                channel = self._start(script, timeout_s)
             except ChannelException:
-                # There are hosts whose sshd takes one channel per connection (MaxSessions 1).
+                # Some hosts allow one channel per connection (MaxSessions 1 of sshd).
                 if not self._holds:
                     raise
-                self._beside = self._beside or self._again()
-                return self._beside.run(script, timeout_s=timeout_s)
+                self._second = self._second or self._reconnect()
+                return self._second.run(script, timeout_s=timeout_s)
             with channel:
                 channel.shutdown_write()
                 return self._shell.check(_read(channel, deadline))
@@ -72,8 +72,8 @@ class SshSession:
     def hold(self, script: str, *, timeout_s: float) -> SshHeldScript:
         """See `transport.Session`."""
         deadline = time.monotonic() + timeout_s
-        with _losses_told(timeout_s):
-            channel = self._begun(script, timeout_s)
+        with _as_unreachable(timeout_s):
+            channel = self._start(script, timeout_s)
             self._holds = True
             return SshHeldScript(channel, self._shell.check(_read(channel, deadline, until=_HELD)))
 
@@ -84,11 +84,11 @@ class SshSession:
     def close(self) -> None:
         """See `transport.Session`."""
         self._connection.close()
-        if self._beside:
-            self._beside.close()
+        if self._second:
+            self._second.close()
 
-    def _begun(self, script: str, timeout_s: float) -> Channel:
-        """A shell that has been given the script and waits for more."""
+    def _start(self, script: str, timeout_s: float) -> Channel:
+        """Start a shell, and send it the script. Its stdin stays open."""
         channel: Channel = self._connection.transport.open_session(timeout=timeout_s)
         channel.set_combine_stderr(True)
         channel.settimeout(timeout_s)
@@ -113,7 +113,7 @@ class SshTransport:
         self._password = password
 
     def connect(self, host: Host) -> SshSession:
-        """See `transport.Transport`. A connection that breaks off while it is made is tried once more."""
+        """See `transport.Transport`. A connection that is cut during the login is tried once more."""
         try:
             return self._connect(host)
         except UnreachableError as error:
@@ -122,7 +122,7 @@ class SshTransport:
             raise
 
     def close(self) -> None:
-        """Close what connections share."""
+        """Close the connections to jump hosts."""
         self._connections.close()
 
     def _connect(self, host: Host) -> SshSession:
@@ -133,21 +133,21 @@ class SshTransport:
         except (SSHException, EOFError, OSError, ValueError, TypeError) as error:
             if connection is not None:
                 connection.client.close()
-            failure = self._told(error, host.login, connection)
+            failure = self._failure(error, host.login, connection)
             raise UnreachableError(failure.message, code=HostErrorCode(failure.code)) from error
         shell = Shell.of(host.login.become, self._password)
         return SshSession(connection, shell, partial(self.connect, host))
 
-    def _told(self, error: Exception, login: Login, connection: Connection | None) -> HostFailure:
-        keeper = None
+    def _failure(self, error: Exception, login: Login, connection: Connection | None) -> HostFailure:
         if connection is not None and isinstance(error, BadHostKeyException):
-            error.hostname, keeper = self._connections.changed_key(connection, login, error)
-        return explain(error, login, keeper)
+            name, line = self._connections.changed_key(connection, login, error)
+            return explain(BadHostKeyException(name, error.key, error.expected_key), login, line)
+        return explain(error, login)
 
 
 @contextmanager
-def _losses_told(timeout_s: float) -> Iterator[None]:
-    """What may happen to a channel, as what it means."""
+def _as_unreachable(timeout_s: float) -> Iterator[None]:
+    """Raise the errors of a channel as UnreachableError."""
     try:
         yield
     except TimeoutError as error:
@@ -160,7 +160,7 @@ def _losses_told(timeout_s: float) -> Iterator[None]:
 
 
 def _send(channel: Channel, script: str) -> None:
-    """The script to the shell's stdin. A shell that ends before it has read it may have said why."""
+    """Send the script to the shell's stdin. The output of a shell that ended before may have the reason."""
     try:
         channel.sendall(script.encode())
     except TimeoutError:
@@ -171,7 +171,7 @@ def _send(channel: Channel, script: str) -> None:
 
 
 def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> str:
-    """All the channel has to say until it ends, or ends a line so, in bounded time and space."""
+    """Read until the channel closes, or until the output ends with `until`, in bounded time and space."""
     answer = bytearray()
     while True:
         left_s = deadline - time.monotonic()
@@ -180,7 +180,7 @@ def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> s
         channel.settimeout(left_s)
         chunk = channel.recv(_CHUNK_BYTES)
         if not chunk:
-            if channel.exit_status == _UNTOLD and not channel.get_transport().is_active():
+            if channel.exit_status == _NO_EXIT_STATUS and not channel.get_transport().is_active():
                 raise EOFError("the host no longer answers")
             break
         answer += chunk

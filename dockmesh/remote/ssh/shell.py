@@ -1,4 +1,4 @@
-"""The shell that scripts run in on a host: root's, by sudo if need be, and sudo's password if it wants one."""
+"""The root shell in which scripts run on a host, by sudo where needed, with its password where it wants one."""
 
 import time
 from typing import Self
@@ -10,7 +10,7 @@ from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 from dockmesh.remote.ssh.secret import Secret
 
-# sudo's prompt tells, in any language, whether a password is wanted; what is not asked for is never sent.
+# This prompt shows in any language that sudo wants a password. Without the prompt, none is sent.
 _PROMPT = b"dockmesh:password:"
 _READY = b"dockmesh:ready\n"
 _WITH_PASSWORD = "sudo -S -p dockmesh:password: sh -c 'echo dockmesh:ready; exec sh -s'"  # noqa: S105 - a command
@@ -28,16 +28,16 @@ class Shell:
 
     @classmethod
     def of(cls, become: str, password: Secret | None) -> Self:
-        """The shell for `become` as the inventory says it."""
+        """The shell for the value of `become` in the inventory."""
         if become == "none":
             return cls("sh -s", None)
         return cls(_WITH_PASSWORD, password) if password else cls(_WITHOUT_PASSWORD, None)
 
     def check(self, answer: str) -> str:
-        """The answer of a script.
+        """Return the output of a script.
 
         Raises:
-            HostError: it is sudo's own, which let no script run.
+            HostError: the output is sudo's, which ran no script.
         """
         if self.command == _WITHOUT_PASSWORD and answer.startswith("sudo:") and "\n@" not in answer:
             wants_password = "password" in answer
@@ -48,11 +48,11 @@ class Shell:
         return answer
 
     def enter(self, channel: Channel, deadline: float) -> None:
-        """Get past sudo, so that what the channel takes next is the shell's and what it says next is the script's.
+        """Log in to sudo. Afterwards the shell reads from the channel, and all output is the script's.
 
         Raises:
-            HostError: sudo does not let us in.
-            TimeoutError: it did not answer in time.
+            HostError: sudo rejected the login.
+            TimeoutError: sudo did not answer in time.
         """
         if self._password is None:
             return
@@ -60,23 +60,23 @@ class Shell:
             raise HostError(
                 "sudo refused the password before, and was not asked again", code=HostErrorCode.SUDO_PASSWORD_WRONG
             )
-        said, sent = bytearray(), False
-        while not said.endswith(_READY):
-            asked = said.count(_PROMPT)
-            if asked and not sent:
+        output, sent = bytearray(), False
+        while not output.endswith(_READY):
+            prompts = output.count(_PROMPT)
+            if prompts and not sent:
                 channel.sendall(self._password.reveal() + b"\n")
                 sent = True
-            self._refused = asked > 1
+            self._refused = prompts > 1
             if self._refused:
                 raise HostError("sudo refuses the password; it was tried once", code=HostErrorCode.SUDO_PASSWORD_WRONG)
-            said += _heard(channel, said, deadline)
+            output += _next_byte(channel, bytes(output), deadline)
 
 
-def _heard(channel: Channel, before: bytearray, deadline: float) -> bytes:
+def _next_byte(channel: Channel, before: bytes, deadline: float) -> bytes:
     channel.settimeout(max(0.001, deadline - time.monotonic()))
-    # By single bytes: what follows is the script's answer, and not for this.
+    # Byte by byte, because the output of the script follows and must stay in the channel.
     chunk = channel.recv(1)
     if not chunk or len(before) > _PRELUDE_BYTES:
-        said = sanitize(bytes(before).replace(_PROMPT, b"").decode(errors="replace")) or "nothing"
-        raise HostError(f"sudo does not let us in, and says: {said}", code=HostErrorCode.SUDO_REFUSED)
+        output = sanitize(before.replace(_PROMPT, b"").decode(errors="replace")) or "nothing"
+        raise HostError(f"sudo does not let us in, and says: {output}", code=HostErrorCode.SUDO_REFUSED)
     return chunk

@@ -12,7 +12,7 @@ from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.desired.firewall import source_nat
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.facts.host_facts import parse_facts
-from dockmesh.core.facts.iproute import KernelRoute, PeerRoute
+from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_kernel_route
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
@@ -88,6 +88,42 @@ def test_a_crowded_host_is_read_to_the_last_route() -> None:
         '{\n    "debug": false,\n    "bip": "10.128.32.1/24",\n    "log-opts": {"max-size": "10m"}\n}\n',
         "640",
     )
+
+
+def test_daemon_json_is_the_text_of_the_file_or_none() -> None:
+    assert json.loads(facts("crowded", of=HOST3).daemon_json or "")["bip"] == "10.128.32.1/24"
+    fresh = facts("trixie_fresh")
+    assert fresh.docker is not None
+    assert (fresh.file(DAEMON_JSON), fresh.daemon_json) == (None, None)
+
+
+def test_user_networks_exclude_docker0() -> None:
+    found = facts("crowded", of=HOST3)
+    assert found.docker_devices >= {"docker0", "br-8e947a52e27d"}
+    names = {network.name for network in found.user_networks}
+    assert "app" in names
+    assert "bridge" not in names
+
+
+def test_a_host_without_docker_has_no_docker_networks() -> None:
+    found = facts("no_docker", of=host("kvm", "192.168.18.131", docker=False))
+    assert (found.docker_devices, found.user_networks) == ({"docker0"}, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "default", "on_link"),
+    [
+        ("default via 192.168.18.1 dev eth0", True, False),
+        ("0.0.0.0/1 via 10.8.0.5 dev tun0", True, False),
+        ("128.0.0.0/1 dev tun0", True, True),
+        ("64.0.0.0/2 dev tun0", False, True),
+        ("10.9.0.0/24 dev br0", False, True),
+        ("blackhole 10.9.0.0/24", False, False),
+    ],
+)
+def test_a_route_is_default_or_on_link(line: str, default: bool, on_link: bool) -> None:
+    found = parse_kernel_route(line)
+    assert (found.is_default, found.on_link) == (default, on_link)
 
 
 def test_old_iproute2_says_the_same_in_its_own_words() -> None:

@@ -7,14 +7,16 @@ from typing import Literal
 import pytest
 from builders import FLEET, HOST1, WIDE, plan_of
 from host_models import read_hosts, with_replacement
+from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
 from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, plan_host
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult
+from dockmesh.core.probes.model import Probe
 from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult
 
 Question = tuple[str, str, str]
 STILL = {host.name: HostPlan(host.name) for host in FLEET.hosts}
@@ -82,10 +84,7 @@ def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway()
 
 def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
     doubtful = with_replacement(
-        "forky_joined",
-        "iptables_rules",
-        "-A FORWARD -j DOCKER-U",
-        "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U",
+        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
     )
     found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined", host3=doubtful), STILL)
     assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
@@ -93,19 +92,19 @@ def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
     assert all(each.why and "u32" in each.why.text for each in found.rows)
 
 
-def probe_report(**failing: FailureCode) -> ProbeReport:
+def probe_report(**failing: FailureCode) -> MeshResult:
     """Everything reached as it should be, but for the targets named, which fail with the code given."""
     answers = [
-        ProbeResult(each, 3, 0, code=failing[each.target], reason="as measured")
+        each.result(3).failed(Failure(failing[each.target], "as measured"))
         if each.target in failing and each.target != each.source
-        else ProbeResult(each, 3, 3, each.expected_ttl, 0.1)
+        else each.result(3, 3, each.expected_ttl, 0.1)
         for each in plan_probes(FLEET, FLEET.hosts)
     ]
-    return ProbeReport(("host1", "host2", "host3"), tuple(answers))
+    return mesh_result(("host1", "host2", "host3"), answers)
 
 
 def found_mispredictions(
-    report: ProbeReport, *others: Outcome, made: Mapping[str, HostPlan] | None = None
+    report: MeshResult, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
     """What was foreseen of a probe, and the code of the reason."""
     came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
@@ -133,21 +132,23 @@ def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["f
 
 
 def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
-    unmade = ProbeResult(Probe("host1", "host3", "host-container"), probed=False).failed(
-        Failure(FailureCode.NOT_ASKED, "no")
-    )
-    assert found_mispredictions(replace(probe_report(), results=(unmade,))) == {}
+    unmade = Probe("host1", "host3", "host-container").result().failed(Failure(FailureCode.NOT_ASKED, "no"))
+    assert found_mispredictions(replace(probe_report(), probes=(unmade,))) == {}
 
 
 def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
-    elsewhere = ProbeResult(Probe("host1", "host3", "host-container"), 3, 3, 64, 0.1, FailureCode.TTL, "64, not 63")
-    assert len(found_mispredictions(replace(probe_report(), results=(elsewhere,)))) == 1
-    assert found_mispredictions(replace(probe_report(), results=(elsewhere,)), made={}) == {}
+    elsewhere = (
+        Probe("host1", "host3", "host-container").result(3, 3, 64, 0.1).failed(Failure(FailureCode.TTL, "64, not 63"))
+    )
+    assert len(found_mispredictions(replace(probe_report(), probes=(elsewhere,)))) == 1
+    assert found_mispredictions(replace(probe_report(), probes=(elsewhere,)), made={}) == {}
 
 
 def test_large_packets_and_ipv6_are_another_matter() -> None:
-    odd = ProbeResult(
-        Probe("host1", "host3", "host-container"), 3, 3, 63, 0.1, FailureCode.MTU, "large packets are lost"
+    odd = (
+        Probe("host1", "host3", "host-container")
+        .result(3, 3, 63, 0.1, mtu_ok=False)
+        .failed(Failure(FailureCode.MTU, "large packets are lost"))
     )
-    six = ProbeResult(Probe("host1", "host3", "host-container", 6), 3, 0, code=NO_REPLY, reason="no reply")
-    assert found_mispredictions(replace(probe_report(), results=(odd, six))) == {}
+    six = Probe("host1", "host3", "host-container", 6).result(3).failed(Failure(NO_REPLY, "no reply"))
+    assert found_mispredictions(replace(probe_report(), probes=(odd, six))) == {}

@@ -146,3 +146,10 @@ def test_only_a_host_as_wanted_is_well(status: str) -> None:
     assert not Outcome("a", status).ok  # type: ignore[arg-type]
     assert Outcome("a", "confirmed").ok
     assert Outcome("a", "unchanged").ok
+
+
+@given(st.lists(st.builds(difference, STATES, STATES), max_size=3))
+def test_a_plan_counts_its_changes_by_action(changes: list[tuple[Change, ...]]) -> None:
+    plan = Plan(tuple(HostPlan(f"h{at}", each) for at, each in enumerate(changes)))
+    found = [change.action for each in changes for change in each]
+    assert plan.counts == {action: found.count(action) for action in ("add", "change", "remove", "restart")}

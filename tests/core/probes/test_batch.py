@@ -10,20 +10,12 @@ from strategies import fleets
 
 from dockmesh.core.host_output import Section, Sections
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.batch import batch_script, build_report, duration_s, parse_batch
+from dockmesh.core.probes.batch import batch_script, duration_s, mesh_result, parse_batch
 from dockmesh.core.probes.join_state import JoinState
-from dockmesh.core.probes.model import (
-    EXPECTED_TTL,
-    Failure,
-    FailureCode,
-    FailureKind,
-    Probe,
-    ProbeKind,
-    ProbeResult,
-    ProbeTarget,
-)
+from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind, ProbeTarget
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.targets import held_target_script, parse_target, target_script, unreachable_target
+from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult, host_result
 from dockmesh.errors import HostError, HostFailure
 from dockmesh.pipeline import TEMPLATES
 
@@ -152,9 +144,9 @@ def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
         TEMPLATES.probe, ""
     )
     first, second = parse_batch(questions, targets, Section(0, ""))
-    assert (first.code, first.reason) == error
+    assert (first.code, first.reason) == (error.code, error.reason)
     assert second.code == FailureCode.NO_ADDRESS
-    assert {(each.probed, each.failure) for each in (first, second)} == {(False, FailureKind.UNMADE)}
+    assert {(each.made, each.failure) for each in (first, second)} == {(False, FailureKind.UNMADE)}
 
 
 def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
@@ -165,7 +157,7 @@ def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
     }
     assert "container-container 10" not in batch_script([question], targets, TEMPLATES, pid=None, number=0)
     (answer,) = parse_batch([question], targets, Section(0, ""))
-    assert (answer.code, answer.probed) == (FailureCode.DOCKER_STOPPED, False)
+    assert (answer.code, answer.made) == (FailureCode.DOCKER_STOPPED, False)
     assert "host1" in (answer.reason or "")
 
 
@@ -174,8 +166,8 @@ def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -
     targets = {"host1": ProbeTarget(pid=7), "host2": unreachable_target(HOST2)}
     assert "host-bridge 10.128.16.1 56 -\n" in batch_script(questions, targets, TEMPLATES, pid=7, number=0)
     bridge, container = parse_batch(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
-    assert (bridge.code, bridge.probed) == (FailureCode.NO_REPLY, True)
-    assert (container.code, container.probed) == (FailureCode.NOT_ASKED, False)
+    assert (bridge.code, bridge.made) == (FailureCode.NO_REPLY, True)
+    assert (container.code, container.made) == (FailureCode.NOT_ASKED, False)
 
 
 def target_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
@@ -276,14 +268,16 @@ def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
 def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
     questions = {each.name: list(plan_probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
     rows = {
-        "host3": [ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
-        "host1": [ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
+        "host3": [each.result(3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
+        "host1": [each.result(3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
     }
     lost = {"host2": HostFailure("timeout", "is down")}
-    found = build_report(FLEET, questions, rows, lost)
-    assert found.hosts == ("host1", "host2", "host3")
-    assert list(dict.fromkeys(answer.probe.source for answer in found.results)) == ["host1", "host2", "host3"]
-    assert {answer.probe.source for answer in found.failed} == {"host2"}
+    found = mesh_result(FLEET, questions, rows, lost)
+    assert found.names == ("host1", "host2", "host3")
+    assert found.mesh == FLEET.settings.name
+    assert found.hosts == tuple(host_result(each, lost.get(each.name)) for each in FLEET.hosts)
+    assert list(dict.fromkeys(answer.source for answer in found.probes)) == ["host1", "host2", "host3"]
+    assert {answer.source for answer in found.failed} == {"host2"}
     assert {answer.code for answer in found.failed} == {FailureCode.NOT_ASKED}
     assert all((answer.reason or "").endswith("is down") for answer in found.failed)
     assert found.errors == lost

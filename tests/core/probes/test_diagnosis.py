@@ -6,12 +6,14 @@ from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
 from builders import FLEET, HOST1, HOST2, host
+from results import mesh_result
 
 from dockmesh.core.host_output import Section, Sections
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes.diagnosis import with_causes
 from dockmesh.core.probes.join_state import JoinState, not_joined_reason, parse_join_state
-from dockmesh.core.probes.model import EXPECTED_TTL, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeTarget
+from dockmesh.core.results.model import Failure, FailureCode
 
 ADDRESSES = "2: eth0    inet 192.168.18.128/20 scope global eth0\n3: docker0    inet {} scope global docker0"
 ROUTES = (
@@ -25,27 +27,29 @@ def joined_state(one: Host, *, without: str = "") -> JoinState:
     return JoinState(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
 
 
-CodeAndReason = tuple[FailureCode | None, str]
-SILENT = (FailureCode.NO_REPLY, "no reply")
+CodeAndReason = tuple[str | None, str]
+SILENT = Failure(FailureCode.NO_REPLY, "no reply")
+UNMADE = Failure(FailureCode.NO_CONTAINER, "no container")
 
 
 def diagnoses(
-    standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, **answer: bool
+    standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, *, sent: int = 3, failure: Failure = SILENT
 ) -> dict[str, CodeAndReason]:
     """The code and the reason of each pair, where all its probes got no reply."""
     answers = tuple(
-        ProbeResult(Probe(a.name, b.name, kind), 3, 0, None, None, *SILENT, **answer)
+        Probe(a.name, b.name, kind).result(sent).failed(failure)
         for a in fleet.hosts
         for b in fleet.hosts
         for kind in EXPECTED_TTL
         if a != b
     )
     targets = {name: ProbeTarget(join_state=found) for name, found in standings.items()}
-    told = with_causes(ProbeReport(tuple(each.name for each in fleet.hosts), answers), fleet, targets)
-    assert [answer.probe for answer in told.results] == [answer.probe for answer in answers]
+    told = with_causes(mesh_result([each.name for each in fleet.hosts], answers), fleet, targets)
+    assert [answer.key for answer in told.probes] == [answer.key for answer in answers]
     # A cause is told once, in equal words for all that fail for it.
-    assert all(answer.cause == (answer.code != FailureCode.NO_REPLY) for answer in told.results)
-    return {f"{each.probe.source} {each.probe.target}": (each.code, each.reason or "") for each in told.results}
+    assert all((answer.about is None) == (answer.code == failure.code) for answer in told.probes)
+    assert all(answer.about in {None, answer.source, answer.target} for answer in told.probes)
+    return {f"{each.source} {each.target}": (each.code, each.reason or "") for each in told.probes}
 
 
 def named_hosts(reason: str) -> set[str]:
@@ -109,7 +113,7 @@ def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_the
     assert {pair for pair, each in causes.items() if each == told} == {
         *("host1 host3", "host2 host3", "host3 host1", "host3 host2")
     }
-    assert causes["host1 host2"] == SILENT, "these know each other"
+    assert causes["host1 host2"] == SILENT[:2], "these know each other"
 
 
 def test_where_many_do_not_know_a_host_they_are_counted() -> None:
@@ -123,12 +127,19 @@ def test_where_many_do_not_know_a_host_they_are_counted() -> None:
 
 def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
-    assert set(diagnoses({each.name: default for each in FLEET.hosts}, probed=False).values()) == {SILENT}
-    assert set(diagnoses({each.name: None for each in FLEET.hosts}).values()) == {SILENT}
-    assert set(diagnoses({each.name: joined_state(each) for each in FLEET.hosts}).values()) == {SILENT}
+    assert set(diagnoses({each.name: default for each in FLEET.hosts}, sent=0, failure=UNMADE).values()) == {UNMADE[:2]}
+    assert set(diagnoses({each.name: None for each in FLEET.hosts}).values()) == {SILENT[:2]}
+    assert set(diagnoses({each.name: joined_state(each) for each in FLEET.hosts}).values()) == {SILENT[:2]}
+
+
+def test_what_ping_could_not_send_has_the_cause_that_a_host_lacks() -> None:
+    default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
+    unsent = Failure(FailureCode.PING_FAILED, "connect: Network is unreachable")
+    found = diagnoses({each.name: default for each in FLEET.hosts}, sent=0, failure=unsent)
+    assert {code for code, _reason in found.values()} == {FailureCode.NOT_JOINED}
 
 
 def test_what_is_well_is_left_alone() -> None:
-    well = ProbeResult(Probe(HOST1.name, HOST2.name, "host-bridge"), 3, 3, 64, 0.1)
-    report = ProbeReport(("host1", "host2"), (well,))
+    well = Probe(HOST1.name, HOST2.name, "host-bridge").result(3, 3, 64, 0.1)
+    report = mesh_result(("host1", "host2"), (well,))
     assert with_causes(report, FLEET, {"host1": ProbeTarget(join_state=JoinState())}) == report

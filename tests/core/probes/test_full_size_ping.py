@@ -7,15 +7,16 @@ import pytest
 from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
+from results import mesh_result
 
 from dockmesh.core.facts.links import Link
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes.batch import batch_script, parse_batch
-from dockmesh.core.probes.diagnosis import with_causes
 from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
-from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.probe_plan import plan_probes
+from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult
 from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.pipeline import TEMPLATES
 
@@ -98,7 +99,7 @@ def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
         (DROPPED * 2, FullSizePing(1500, 0), False),
         (REFUSED, FullSizePing(1500, 0, 1400), False),
         (REFUSED + LOCAL, FullSizePing(1500, 0, 1400), False),
-        (LOCAL, None, None),
+        (LOCAL, FullSizePing(1500, 0, 1400, cached_pmtu=True), None),
         (UNKNOWN, None, None),
         ("", None, None),
     ],
@@ -107,7 +108,7 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
     large: str, found: FullSizePing | None, ok: bool | None
 ) -> None:
     answer = probe_result(SMALL, large)
-    assert answer.full_size == found
+    assert parse_full_size(1500, large) == found
     assert answer.mtu_ok is ok
     assert answer.reply_ok
     assert answer.ok is (ok is not False)
@@ -120,8 +121,7 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
 def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = probe_result(SMALL, LOCAL, targets)
-    assert answer.full_size == FullSizePing(1500, 0, 1400, cached_pmtu=True)
-    assert (answer.mtu_ok, answer.ok) == (False, False)
+    assert (answer.mtu_ok, answer.ok, answer.code) == (False, False, FailureCode.UPLINK_TOO_SMALL)
 
 
 def test_where_nothing_arrives_size_is_no_question() -> None:
@@ -131,23 +131,19 @@ def test_where_nothing_arrives_size_is_no_question() -> None:
 
 def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
-    answer = probe_result(SMALL, DROPPED)
-    report = with_causes(ProbeReport(("host1", "host2"), (answer,)), FLEET, targets)
-    (told,) = report.results
-    assert (told.cause, told.code, told.failure) == (True, FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
+    told = probe_result(SMALL, DROPPED, targets)
+    assert (told.about, told.code, told.failure) == ("host1", FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
     assert all(each in (told.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
     assert "host2" not in (told.reason or "")
-    between = with_causes(
-        ProbeReport(("host1", "host2"), (answer,)), FLEET, {each.name: target(each) for each in FLEET.hosts}
-    )
-    assert between.results == (answer,), "it is lost between the hosts"
+    between = probe_result(SMALL, DROPPED)
+    assert (between.about, between.code) == (None, FailureCode.MTU), "it is lost between the hosts"
 
 
 def test_large_packets_that_are_lost_take_no_change_back() -> None:
-    lost = ProbeResult(Probe("host2", "host1", "host-bridge"), 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
+    lost = Probe("host2", "host1", "host-bridge").result(3).failed(Failure(FailureCode.NO_REPLY, "no reply"))
     small = probe_result(SMALL, DROPPED)
-    assert hosts_to_revert(ProbeReport(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
-    assert hosts_to_revert(ProbeReport(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
+    assert hosts_to_revert(mesh_result(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
+    assert hosts_to_revert(mesh_result(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
 
 
 @given(

@@ -11,6 +11,7 @@ from traces import FOUND, POINTS, QUESTION, WEB1
 from dockmesh.core.host_output import split
 from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Endpoint, EndpointAddress, parse_endpoint, trace_query
+from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import TEMPLATES
 
@@ -165,5 +166,7 @@ def test_what_is_no_end_is_refused_before_anyone_is_contacted(text: str, why: st
 
 
 def test_two_ends_on_one_host_are_refused() -> None:
-    with pytest.raises(UsageError, match="on one host"):
+    with pytest.raises(UsageError) as caught:
         trace_query(FLEET, "host1:a", "host1:b", run="0", size=100)
+    assert caught.value.code == UsageCode.SAME_HOST
+    assert [end for end in ("'host1:a'", "'host1:b'") if end not in str(caught.value)] == []

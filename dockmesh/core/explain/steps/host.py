@@ -26,6 +26,14 @@ def login(at: HostEvidence, other: HostEvidence, way: Direction) -> Iterator[Ste
     )
 
 
+def inside(at: HostEvidence, seen: HostSnapshot, way: Direction, came_in: str | None) -> Iterator[Step]:
+    """What serves the end on the host, whichever way packets go; they come in by that interface."""
+    yield from docker(at, seen, way)
+    yield from bridge(at, seen, way)
+    yield from container(at, seen, way)
+    yield from forwarding(at, seen, way, came_in)
+
+
 def docker(at: HostEvidence, seen: HostSnapshot, way: Direction) -> Iterator[Step]:
     """Whether Docker runs, and which generation of it."""
     if not at.host.docker:

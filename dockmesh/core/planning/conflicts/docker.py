@@ -9,12 +9,13 @@ from dockmesh.core.addresses import IPV4, is_inside
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.iproute import device_with
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.flow import AddressBits, Flow, host_positions, union
 from dockmesh.core.peers import peers
-from dockmesh.core.planning.conflicts.ipv6 import flag_conflict
+from dockmesh.core.planning.conflicts.docker_flags import flag_conflict
 from dockmesh.core.planning.conflicts.mtu import mtu_conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.state import daemon_json
@@ -77,7 +78,7 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> It
 def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Peers that it would keep from containers for sure, whatever iptables accepts."""
     chains = facts.settings.firewalld
-    uplink = next((device for device, address in facts.addresses if address.ip == host.underlay), None)
+    uplink = device_with(facts.addresses, host.underlay)
     if not chains or host.bridge is None or uplink is None:
         return
     others = peers(fleet, host)
@@ -97,14 +98,13 @@ def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
 
 def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
     """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
-    file = facts.file(DAEMON_JSON)
     if not docker.uses_nftables or daemon_json.same_values(
-        file.text if file else None, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
+        facts.daemon_json, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
     ):
         return
-    for network in docker.networks:
+    for network in facts.user_networks:
         outside = [each for each in network.prefixes if host.prefix and not is_inside(each, host.prefix)]
-        if network.device != DOCKER_BRIDGE and outside:
+        if outside:
             yield Conflict(
                 ConflictCode.NETWORK_EXPOSED,
                 f"network {network.name}",
@@ -153,9 +153,8 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
 
 
 def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
-    file = facts.file(DAEMON_JSON)
     try:
-        keys = daemon_json.load(file.text if file else None)
+        keys = daemon_json.load(facts.daemon_json)
     except daemon_json.DaemonJsonError as error:
         yield invalid_daemon_json(error)
         return

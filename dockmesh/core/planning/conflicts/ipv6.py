@@ -7,6 +7,7 @@ from dockmesh.core.addresses import IPV6
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
+from dockmesh.core.planning.conflicts.docker_flags import flag_conflict
 from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.state.daemon_json import BIP6_SINCE, IPV6_KEYS, first_address
 from dockmesh.core.state.resources import FORWARDING, iptables_command
@@ -38,16 +39,6 @@ def ipv6_conflicts(host: Host, facts: HostFacts) -> Iterator[Conflict]:
         yield from _docker0(host.ipv6.bridge, facts, facts.docker)
         if switch and not switch.on:
             yield from _router_advertisements(facts)
-
-
-def flag_conflict(argument: str, docker: DockerFacts) -> Conflict:
-    """Dockerd is started with an argument about what daemon.json shall say."""
-    return Conflict(
-        ConflictCode.DOCKER_FLAG,
-        "docker",
-        f"dockerd is started with {argument}, which daemon.json cannot override",
-        f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
-    )
 
 
 def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:

@@ -7,7 +7,7 @@ from dockmesh.core.desired.original import recorded_or_current
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.core.planning.conflicts.docker_flags import flag_remedy
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 
 
@@ -21,7 +21,7 @@ def mtu_conflicts(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink)
                 "docker",
                 f"dockerd is started with {FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
                 f"{narrow.mtu}",
-                f"remove the flag from {docker.fragment or 'its unit'} or its drop-ins",
+                flag_remedy(docker),
             )
 
 
@@ -34,8 +34,8 @@ def mtu_notes(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> 
         if docker.major >= NETWORK_OPTS_SINCE
         else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
     )
-    for network in docker.networks:
-        if network.driver == "bridge" and network.device != DOCKER_BRIDGE and network.mtu > limit:
+    for network in facts.user_networks:
+        if network.driver == "bridge" and network.mtu > limit:
             yield Note(
                 NoteCode.NETWORK_MTU_TOO_LARGE,
                 f"network {network.name}",

@@ -8,7 +8,7 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.model import Fleet, Host, HostNetwork
-from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC
+from dockmesh.core.names import ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
@@ -16,9 +16,6 @@ from dockmesh.core.planning.conflicts.mtu import mtu_notes
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
-
-# OpenVPN's redirect-gateway and its like: 0.0.0.0/1 and 128.0.0.0/1 stand for the default route.
-_HALF_DEFAULT = 1
 
 
 def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
@@ -56,10 +53,10 @@ def notes(host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Note
             "that no rule of the chain accepts do not reach containers",
             "iptables -P FORWARD ACCEPT",
         )
-    for network in facts.docker.networks if facts.docker else ():
+    for network in facts.user_networks:
         for prefix in network.prefixes:
             own = host.network(family_of(prefix))
-            if own and own.prefix and network.device != DOCKER_BRIDGE and not is_inside(prefix, own.prefix):
+            if own and own.prefix and not is_inside(prefix, own.prefix):
                 yield Note(
                     NoteCode.NETWORK_OUTSIDE_PREFIX,
                     f"network {network.name}",
@@ -139,20 +136,17 @@ def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Co
 
 def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
-    docker_networks = facts.docker.networks if facts.docker else ()
-    docker_devices = {DOCKER_BRIDGE, *(network.device for network in docker_networks)}
     stacks = [stack for family in FAMILIES if (stack := host.network(family))]
     own = [stack.prefix for stack in stacks if stack.prefix]
     here = [
         (f"{address.network} on {device}", address.network)
         for device, address in facts.addresses
-        if not (host.docker and device in docker_devices)
+        if not (host.docker and device in facts.docker_devices)
         and not (not host.docker and any(is_inside(address.network, prefix) for prefix in own))
     ]
     docker = [
         (f"Docker network {network.name} ({prefix})", prefix)
-        for network in docker_networks
-        if network.device != DOCKER_BRIDGE
+        for network in facts.user_networks
         for prefix in network.prefixes
     ]
     there = [network for _name, network in (*here, *docker)]
@@ -189,9 +183,7 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
 
     A default route, or half of one, takes nothing from the mesh, and has no addresses that it could take.
     """
-    routes = [
-        each for each in facts.foreign_routes if each.protocol != "kernel" and each.prefix.prefixlen > _HALF_DEFAULT
-    ]
+    routes = [each for each in facts.foreign_routes if each.protocol != "kernel" and not each.is_default]
     for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
         for route in routes:
             if _wins(route, prefix):
@@ -228,4 +220,4 @@ def _wins(route: KernelRoute, prefix: Network) -> bool:
 
 def _loses(route: KernelRoute, prefix: Network) -> bool:
     """Whether the mesh would take addresses that the host has on-link."""
-    return route.device is not None and route.next_hop is None and is_inside(prefix, route.prefix)
+    return route.on_link and is_inside(prefix, route.prefix)

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.inventory.overlap import nested_blocks
+from dockmesh.core.inventory.validate import nested_blocks
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**8 - 1), st.integers(24, 32)), max_size=40))
