@@ -354,7 +354,7 @@ def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]
     return found
 
 
-@pytest.mark.parametrize("lost_in", ["", "whereabouts", "section", "confirm", "transact"])
+@pytest.mark.parametrize("session_lost_in", ["", "host_addresses", "run_section", "confirm", "transact"])
 def test_each_host_finishes_each_phase_once_in_counted_positions(lan: FakeLan, session_lost_in: str) -> None:
     lan.hosts["host3"].session_lost_in = session_lost_in
     events: list[Event] = []

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from accidents import container_stopped, docker_stopped, done
+from accidents import container_stopped, docker_stopped, temporarily
 from forecast_check import failing_as_predicted, mismatches
 from lab_state import ApplyRecord
 from mesh import Mesh
@@ -178,7 +178,7 @@ def test_where_no_container_runs_the_namespace_in_its_place_is_foreseen(joined: 
     with container_stopped(lab, "host3"), repair_paused(lab):
         assert failing_as_predicted(joined) == set()
         # Docker 28 drops what is for its containers, and knows nothing of a namespace.
-        with done(lab, "host3", do=(bare,), undo=()):
+        with temporarily(lab, "host3", do=(bare,), undo=()):
             assert failing_as_predicted(joined) == set()
 
 
@@ -198,7 +198,7 @@ def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
     with (
         repair_paused(lab),
         two_homed(lab),
-        done(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
+        temporarily(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
     ):
         assert len(failing_as_predicted(joined, 2)) == failing
 
@@ -221,7 +221,7 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
 
 def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, lab: Lab) -> None:
     block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
-    with done(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
+    with temporarily(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
         ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")
         assert {(row["source"], row["code"]) for row in ended.document["plan"]["forecast"]["unknown"]} == {
             ("host1", "firewall-drop"),

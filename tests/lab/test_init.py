@@ -17,25 +17,25 @@ _DOCKER0 = ("ip", "-o", "-4", "addr", "show", "docker0")
 
 
 @pytest.fixture(scope="module")
-def odd() -> Iterator[Lab]:
+def custom_docker0_lab() -> Iterator[Lab]:
     """Three hosts; docker0 of the second is where its admin wanted it, that of the others where Docker has it."""
-    with labs.standing("own", 3) as standing:
+    with labs.running_lab("own", 3) as standing:
         standing.run("host2", ("sh", "-c", f"{_ODD_JSON} && systemctl restart docker"), check=True)
         yield standing
 
 
 @pytest.fixture
-def mesh_without_inventory(odd: Lab, tmp_path: Path) -> Mesh:
+def mesh_without_inventory(custom_docker0_lab: Lab, tmp_path: Path) -> Mesh:
     """A home with an SSH configuration that includes the lab's hosts, and no inventory yet."""
     folder = tmp_path / ".ssh"
     folder.mkdir(mode=0o700)
-    keys = odd.inventory.parent
+    keys = custom_docker0_lab.inventory.parent
     (folder / "config").write_text(
         f"Include lab*\nUser root\nHost *\n  IdentityFile {keys}/id_ed25519\n  UserKnownHostsFile {keys}/known_hosts\n"
     )
-    addresses = {host.name: host.underlay.ip for host in odd.topology.hosts}
+    addresses = {host.name: host.underlay.ip for host in custom_docker0_lab.topology.hosts}
     (folder / "lab").write_text("".join(f"Host {name}\n  HostName {ip}\n" for name, ip in addresses.items()))
-    return Mesh(odd, tmp_path / "mesh.yml")
+    return Mesh(custom_docker0_lab, tmp_path / "mesh.yml")
 
 
 def run_init(mesh: Mesh, *words: str) -> CommandResult:

@@ -58,7 +58,7 @@ class OneHost:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         line = script.splitlines()[-2]
-        step = next(step for step in ("container", "points", "ping", "collect") if f"{step} " in line)
+        step = next(step for step in ("container", "points", "ping", "collect_captures") if f"{step} " in line)
         if (self.name, step) in self.both.fails:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         with self.both.lock:
@@ -117,7 +117,7 @@ def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_
     assert codes(found) == {host: "session-lost"}
 
 
-@pytest.mark.parametrize("step", ["ping", "collect"])
+@pytest.mark.parametrize("step", ["ping", "collect_captures"])
 def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
     found = run_trace(hosts)

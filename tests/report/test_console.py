@@ -255,10 +255,12 @@ def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
 def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
     paper = CapturedConsole(160)
     odd = (
-        answer("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
-        answer("a", "b", "container-container", 3, 3, 62, mtu_ok=False).failed(Failure(FailureCode.MTU, "mtu")),
-        answer("b", "a", "host-bridge", 3).failed(SILENT),
-        answer("b", "a", "container-container", 3, 3, 62, 1.0).failed(Failure(FailureCode.MASQUERADED, "masked", "b")),
+        probe_result("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
+        probe_result("a", "b", "container-container", 3, 3, 62, mtu_ok=False).failed(Failure(FailureCode.MTU, "mtu")),
+        probe_result("b", "a", "host-bridge", 3).failed(SILENT),
+        probe_result("b", "a", "container-container", 3, 3, 62, 1.0).failed(
+            Failure(FailureCode.MASQUERADED, "masked", "b")
+        ),
     )
     print_report(paper.out, mesh_result(("a", "b"), odd))
     rows = [each for each in paper.lines if each.startswith("│ ")]
@@ -273,7 +275,7 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
 def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ_in_the_host_alone() -> None:
     racks = [f"rack{rack}-{number}" for rack in (1, 2, 3) for number in range(1, 5)]
     tags = {name: ["odd"] for name in racks if name[-1] in "13"}
-    answers = [answer(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
+    answers = [probe_result(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
     lost = [
         replace(each, received=0, ttl=None).failed(SILENT)
         if each.source.startswith("rack2") and each.target == "rack1-2"
@@ -293,7 +295,7 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
 
 def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
     hosts = ("web1", "web2", "web3", "db")
-    answers = [masqueraded(answer(host, "db", "host-bridge", 3)) for host in hosts[:3]]
+    answers = [masqueraded(probe_result(host, "db", "host-bridge", 3)) for host in hosts[:3]]
     paper = CapturedConsole()
     print_report(paper.out, mesh_result(hosts, answers))
     (told,) = failing(paper)
@@ -346,7 +348,7 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
         Plan((HostPlan("a", (change, chain), conflicts, notes, error=EVIL),)),
     )
     print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
-    silent = replace(answer("a", "a", "host-bridge", 3), reason=EVIL)
+    silent = replace(probe_result("a", "a", "host-bridge", 3), reason=EVIL)
     print_report(paper.out, mesh_result(("a",), (silent,), {"a": EVIL}))
     flat = " ".join(paper.text.split())
     assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 12
@@ -379,7 +381,7 @@ def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
     assert any(each.startswith("│ host3") and "✓64  1.5 ms" in each for each in paper.lines)
 
 
-def answer(source: str, target: str, kind: ProbeKind, *counts: Any, **result: Any) -> ProbeResult:
+def probe_result(source: str, target: str, kind: ProbeKind, *counts: Any, **result: Any) -> ProbeResult:
     return Probe(source, target, kind).result(*counts, **result)
 
 
@@ -395,10 +397,10 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
     stopped = Failure(FailureCode.DOCKER_STOPPED, "Docker is not running on host3")
     not_asked = Failure(FailureCode.NOT_ASKED, "host4 could not be asked for it")
     answers = (
-        answer("host1", "host2", "host-bridge", 3).failed(apart),
-        answer("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
-        answer("host1", "host3", "host-container").failed(stopped),
-        answer("host1", "host4", "host-container").failed(not_asked),
+        probe_result("host1", "host2", "host-bridge", 3).failed(apart),
+        probe_result("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
+        probe_result("host1", "host3", "host-container").failed(stopped),
+        probe_result("host1", "host4", "host-container").failed(not_asked),
     )
     hosts = ("host1", "host2", "host3", "host4")
     print_report(paper.out, mesh_result(hosts, answers, {"host4": "is down"}))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import results
-from print_diff import CapturedConsole, Line, figures, line, mark
+from printed import CapturedConsole, Line, figures, line, mark
 
 from dockmesh.core.results.compare import compare
 from dockmesh.core.results.model import MeshResult

@@ -84,7 +84,10 @@ def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway()
 
 def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
     doubtful = with_replacement(
-        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
+        "forky_joined",
+        "iptables_rules",
+        "-A FORWARD -j DOCKER-U",
+        "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U",
     )
     found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined", host3=doubtful), STILL)
     assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
