@@ -23,8 +23,8 @@ VARIABLE = "DOCKMESH_TEMPLATES"
 # All other templates read and change hosts, and plan, read-back and destroy rely on their exact text.
 # The values are examples for a trial rendering; an empty mapping skips it.
 _REPLACEABLE: dict[str, Mapping[str, object]] = {
-    "dockmesh.service.j2": {"script": "/etc/dockmesh/reassert.sh", "docker": True},
-    "dockmesh.timer.j2": {"every_s": 25},
+    "dockmesh.service.j2": {"reassert_script": "/etc/dockmesh/reassert.sh", "runs_docker": True},
+    "dockmesh.timer.j2": {"interval_s": 25},
     "report/page.html.j2": {},
     "report/page.css": {},
 }
