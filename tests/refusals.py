@@ -1,4 +1,4 @@
-"""What is refused, as tests compare it: by code, place, and the names and figures in the message."""
+"""Comparison of errors in tests by code, location, and the names and figures in the message."""
 
 import re
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ MARK = "«"
 
 
 def locations(problems: Iterable[Problem]) -> list[str]:
-    """Each as `LINE:COLUMN CODE`."""
+    """Each problem as `LINE:COLUMN CODE`."""
     return [f"{each.line}:{each.column} {each.code}" for each in problems]
 
 
 def split_mark(text: str) -> tuple[str, str]:
-    """The text without the mark in it, and the place that is marked, as `LINE:COLUMN`."""
+    """The text without its mark, and the location of the mark as `LINE:COLUMN`."""
     before, mark, after = text.partition(MARK)
     assert mark
     assert MARK not in after
@@ -23,7 +23,7 @@ def split_mark(text: str) -> tuple[str, str]:
 
 
 def missing_facts(message: str, facts: str) -> list[str]:
-    """Those of the facts, words with blanks between, that the message does not name."""
+    """The facts that the message lacks. `facts` are separated by spaces."""
     return [
         fact for fact in facts.split() if not re.search(rf"(?<![\w.:/-]){re.escape(fact)}(?![\w/]|[.:][\w])", message)
     ]

@@ -1,4 +1,4 @@
-"""What the documentation says is so: what is made from the code is up to date, commands parse, links lead somewhere."""
+"""The documentation: generated pages are up to date, commands parse, links resolve."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ _ENDS = {"|", ">", ">>", "<", "&&", "||", ";", "&"}
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each call of dockmesh in a script, without prompt, comment, redirection and what it is piped to."""
+    """The arguments of each call of dockmesh in a script, without prompt, comment, redirection and pipe."""
     for line in text.splitlines():
         lexer = shlex.shlex(line.strip().removeprefix("$ "), posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
@@ -44,14 +44,18 @@ def documented() -> list[tuple[str, list[str]]]:
 
 
 def parse(words: list[str]) -> None:
-    """Read a command line as dockmesh does, and do nothing of it. Raises click.UsageError where it is wrong."""
+    """Parse a command line as dockmesh does, without running it.
+
+    Raises:
+        click.UsageError: the command line is wrong.
+    """
     command: click.Command = cli
-    called, rest = "dockmesh", list(words)
+    path, rest = "dockmesh", list(words)
     while isinstance(command, click.Group):
-        context = click.Context(command, info_name=called)
-        _, found, rest = command.resolve_command(context, rest)
-        assert found is not None
-        command = found
+        context = click.Context(command, info_name=path)
+        _, subcommand, rest = command.resolve_command(context, rest)
+        assert subcommand is not None
+        command = subcommand
     command.make_context(command.name, rest)
 
 
@@ -62,17 +66,17 @@ def test_a_command_in_the_documentation_parses(page: str, words: list[str]) -> N
 
 
 @pytest.mark.parametrize("wrong", [["plan", "--nope"], ["aply"], ["trace", "one"], ["lab", "fault", "quake", "host1"]])
-def test_a_command_that_is_no_more_would_be_found(wrong: list[str]) -> None:
+def test_a_command_that_does_not_exist_is_detected(wrong: list[str]) -> None:
     with pytest.raises(click.UsageError):
         parse(wrong)
 
 
-def test_the_documentation_shows_every_verb() -> None:
+def test_the_documentation_shows_every_command() -> None:
     shown = {words[0] for page, words in documented() if page != "docs/reference.md"}
     assert shown >= set(cli.list_commands(click.Context(cli)))
 
 
-def test_what_is_made_from_the_code_is_up_to_date() -> None:
+def test_generated_documentation_is_up_to_date() -> None:
     stale = [file.name for file, text in generated() if file.read_text(encoding="utf-8") != text]
     assert not stale, "make docs"
 
@@ -92,7 +96,7 @@ def test_the_man_page_lists_every_exit_code_once() -> None:
     assert [int(code) for code in re.findall(r"(?m)^\.B (\d+)$", section)] == list(ExitStatus)
 
 
-def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:
+def test_every_fault_of_explain_is_documented_and_in_use() -> None:
     assert set(CATALOGUE) == set(FaultCode)
     folder = Path(faults.__file__).parent
     code = "".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py") if file.stem != "catalogue")
@@ -100,7 +104,7 @@ def test_every_cause_that_explain_names_is_in_the_table_of_causes() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+def test_links_within_the_project_resolve(page: Path) -> None:
     for link in _LINK.findall(_BLOCK.sub("", page.read_text(encoding="utf-8"))):
         if "://" in link:
             continue
@@ -111,7 +115,7 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a page's headings have on GitHub and GitLab."""
+    """The anchors of a page's headings on GitHub and GitLab."""
     headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -125,7 +129,7 @@ def test_the_calls_in_ci_examples_parse(file: Path) -> None:
 
 
 def scripts(node: object) -> Iterator[str]:
-    """Every text in a document that is shell, or might be."""
+    """Every text in a document, as any of them can be a shell script."""
     match node:
         case str():
             yield node
@@ -137,13 +141,13 @@ def scripts(node: object) -> Iterator[str]:
                 yield from scripts(each)
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readme_links_every_page() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     linked = {link.partition("#")[0] for link in _LINK.findall(readme)}
     assert [page for page in (str(each.relative_to(ROOT)) for each in PAGES[1:]) if page not in linked] == []
 
 
-def test_the_readme_shows_the_way_from_an_inventory_to_a_mesh_and_back_in_order() -> None:
+def test_the_readme_shows_the_commands_in_their_order_of_use() -> None:
     shown = [words[0] for page, words in documented() if page == "README.md"]
     steps = ["init", "validate", "plan", "apply", "status", "destroy"]
     assert [verb for verb in dict.fromkeys(shown) if verb in steps] == steps

@@ -1,4 +1,4 @@
-"""The codes of what is refused: stable words, each in use."""
+"""Error codes are stable words, and each is in use."""
 
 import re
 from enum import StrEnum
@@ -13,7 +13,7 @@ SOURCES = [file.read_text(encoding="utf-8") for file in Path(dockmesh.__file__).
 
 
 @pytest.mark.parametrize("codes", [ProblemCode, UsageCode, LabCode])
-def test_every_code_is_a_word_that_follows_from_its_name_and_is_in_use(codes: type[StrEnum]) -> None:
+def test_every_code_follows_from_its_name_and_is_in_use(codes: type[StrEnum]) -> None:
     code = "\n".join(SOURCES)
     for each in codes:
         assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", each.value)

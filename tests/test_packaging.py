@@ -1,4 +1,4 @@
-"""What is published: a wheel and a source archive that work in an empty environment, and licences that go together."""
+"""The wheel and the source archive work in an empty environment, and the licences are compatible."""
 
 import json
 import os
@@ -19,19 +19,19 @@ from packaging.requirements import Requirement
 from dockmesh import __version__
 
 ROOT = Path(__file__).parent.parent
-# What may be used by a program under the Apache licence. LGPL: paramiko, imported as it is published.
+# Licences that are compatible with Apache-2.0. LGPL covers paramiko, which is imported unmodified.
 FREE = {"Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "ISC", "LGPL-2.1", "MIT", "MIT-0", "PSF-2.0"}
 _OLD_NAMES = {"Apache Software License": "Apache-2.0", "BSD License": "BSD", "MIT License": "MIT"}
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """dockmesh in an environment that has nothing else but, after it, what it depends on."""
+    """An environment with dockmesh and, behind it on the path, its dependencies."""
 
     environment: Path
 
     def run(self, *argv: str, within: Path) -> str:
-        """What a command of the environment prints. Raises AssertionError where it fails."""
+        """The stdout of a command of the environment. Raises AssertionError if the command fails."""
         program, *words = argv
         env = {"PATH": os.environ["PATH"], "HOME": str(within), "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
@@ -53,7 +53,7 @@ def call(*argv: str | Path, cwd: Path) -> None:
 
 
 def build(kind: str, source: Path, target: Path) -> Path:
-    """Without a network and without isolation: by the hatchling that is here."""
+    """Build with the installed hatchling, without network and isolation."""
     call(sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", target, cwd=source)
     (built,) = target.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return built
@@ -75,14 +75,14 @@ def installed(wheel: Path, folder: Path) -> Installed:
     call(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
     pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "--disable-pip-version-check")
     call(*pip, "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=folder)
-    # Dependencies alone: the way of an editable dockmesh is a .pth there, and those are not followed from here.
+    # Python does not read .pth files of a folder that a .pth file adds, so the editable dockmesh there stays unused.
     (site,) = environment.glob("lib/python*/site-packages")
     here = Path(pytest.__file__).parent.parent
     (site / "dependencies.pth").write_text(f"{here}\n")
     return Installed(environment)
 
 
-def test_the_wheel_works_where_nothing_of_the_sources_is(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_works_without_the_sources(installed: Installed, tmp_path: Path) -> None:
     assert installed.run("dockmesh", "--version", within=tmp_path) == f"dockmesh {__version__}\n"
     (tmp_path / "mesh.yml").write_text((ROOT / "inventory" / "example.yml").read_text())
     valid = json.loads(installed.run("dockmesh", "validate", "--json", within=tmp_path))
@@ -96,7 +96,7 @@ def test_the_wheel_works_where_nothing_of_the_sources_is(installed: Installed, t
     )
 
 
-def test_the_wheel_has_its_templates(installed: Installed, tmp_path: Path) -> None:
+def test_the_wheel_contains_the_templates(installed: Installed, tmp_path: Path) -> None:
     (tmp_path / "mesh.json").write_text(json.dumps(results.document(3)))
     installed.run("dockmesh", "report", "mesh.json", "--html", "mesh.html", within=tmp_path)
     assert "<!doctype html>" in (tmp_path / "mesh.html").read_text()
@@ -107,7 +107,7 @@ def test_the_wheel_has_its_templates(installed: Installed, tmp_path: Path) -> No
     assert "ExecStart=/bin/sh /script\n" in installed.run("python", "-c", rendered, within=tmp_path)
 
 
-def test_the_wheel_brings_the_man_page_and_the_licences(installed: Installed, wheel: Path) -> None:
+def test_the_wheel_contains_the_man_page_and_the_licences(installed: Installed, wheel: Path) -> None:
     page = installed.environment / "share" / "man" / "man1" / "dockmesh.1"
     assert page.read_text().startswith(".TH DOCKMESH 1")
     names = zipfile.ZipFile(wheel).namelist()
@@ -115,7 +115,7 @@ def test_the_wheel_brings_the_man_page_and_the_licences(installed: Installed, wh
     assert sorted(licences) == ["LICENSE", "templates/report/d3/LICENSE"]
 
 
-def test_from_the_source_archive_comes_the_same_wheel(wheel: Path, folder: Path) -> None:
+def test_the_source_archive_builds_the_same_wheel(wheel: Path, folder: Path) -> None:
     archive = build("sdist", ROOT, folder)
     unpacked = folder / "unpacked"
     with tarfile.open(archive) as tar:
@@ -133,37 +133,38 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: packed.read(name) for name in packed.namelist()}
 
 
-def test_the_licences_of_all_that_is_installed_with_dockmesh_go_with_its_own() -> None:
-    found = {name: licence(name) for name in closure("dockmesh")}
-    assert len(found) > 20, "the dependencies' own are among them"
-    assert {name: each for name, each in found.items() if not free(each)} == {}
+def test_the_licences_of_all_dependencies_are_compatible() -> None:
+    licences = {name: licence(name) for name in closure("dockmesh")}
+    assert len(licences) > 20, "indirect dependencies are included"
+    assert {name: each for name, each in licences.items() if not free(each)} == {}
 
 
 def closure(name: str) -> set[str]:
-    """A distribution, and all that it needs when it runs."""
-    found: set[str] = set()
+    """A distribution and all its runtime dependencies."""
+    names: set[str] = set()
     todo = [name]
     while todo:
         each = todo.pop().lower()
-        if each not in found:
-            found.add(each)
-            todo += needed(each)
-    return found
+        if each not in names:
+            names.add(each)
+            todo += dependencies(each)
+    return names
 
 
-def needed(name: str) -> Iterator[str]:
+def dependencies(name: str) -> Iterator[str]:
+    """The direct runtime dependencies of a distribution."""
     for text in distribution(name).requires or ():
-        wanted = Requirement(text)
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-            yield wanted.name
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name
 
 
 def licence(name: str) -> str:
-    """As an SPDX expression, by the newest of the three ways in which metadata say it."""
+    """The licence as an SPDX expression, from the newest of three metadata formats that is present."""
     metadata = distribution(name).metadata
     classified = [each.split(" :: ")[-1] for each in metadata.get_all("Classifier") or () if "License ::" in each]
-    said: str = metadata.get("License-Expression") or metadata.get("License") or " AND ".join(classified)
-    return re.sub("|".join(_OLD_NAMES), lambda old: _OLD_NAMES[old[0]], said)
+    text: str = metadata.get("License-Expression") or metadata.get("License") or " AND ".join(classified)
+    return re.sub("|".join(_OLD_NAMES), lambda old: _OLD_NAMES[old[0]], text)
 
 
 def free(expression: str) -> bool:
@@ -174,11 +175,11 @@ def free(expression: str) -> bool:
     ("expression", "ours"),
     [("MIT", True), ("GPL-3.0-only", False), ("GPL-2.0 OR MIT", True), ("MIT AND GPL-2.0", False), ("", False)],
 )
-def test_a_licence_that_binds_is_told_from_one_that_does_not(expression: str, ours: bool) -> None:
+def test_incompatible_licences_are_detected(expression: str, ours: bool) -> None:
     assert free(expression) is ours
 
 
-def test_the_versions_of_python_that_are_promised_are_those_that_are_classified() -> None:
+def test_metadata_and_readme_name_the_same_python_versions() -> None:
     metadata = distribution("dockmesh").metadata
     promised = [each.split(" :: ")[-1] for each in metadata.get_all("Classifier") or () if "Python :: 3" in each]
     assert promised == ["3.11", "3.12", "3.13"]

@@ -1,4 +1,4 @@
-"""The command line, called as a user does, over hosts in memory."""
+"""Fixtures that call the command line as a user does, with hosts in memory."""
 
 import json
 import sys
@@ -18,25 +18,25 @@ Refused = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def called(*words: str) -> tuple[int, str, str]:
+    def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dockmesh", *words])
-        # As main leaves, and the test runner stays; its garbage collection is its own, and so is its Ctrl-C.
+        # main exits and changes process-wide settings. The test runner must survive both.
         monkeypatch.setattr("os._exit", sys.exit)
         monkeypatch.setattr("signal.signal", lambda *_: None)
         monkeypatch.setattr("gc.set_threshold", lambda *_: None)
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_:
             main()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, *capsys.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return exit_.value.code, *capsys.readouterr()
 
-    return called
+    return call
 
 
 @pytest.fixture
 def problems_of_call(run: Run) -> Refused:
-    """What is wrong with a call, which exits with 4: the problems of its document; people read them on stderr."""
+    """The problems in the JSON document of a call that exits with 4. Its stderr has the same messages."""
 
-    def called(*words: str) -> list[dict[str, Any]]:
+    def call(*words: str) -> list[dict[str, Any]]:
         status, out, err = run(*words, "--json")
         document = json.loads(out)
         assert (status, document["format"]) == (4, "dockmesh/problems/1")
@@ -46,12 +46,12 @@ def problems_of_call(run: Run) -> Refused:
         assert run(*words)[:2] == (4, ""), "without --json, stdout stays empty"
         return problems
 
-    return called
+    return call
 
 
 @pytest.fixture
 def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An inventory of FLEET in a folder of its own, which is the current one."""
+    """An inventory of FLEET in an otherwise empty current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DOCKMESH_INVENTORY", raising=False)
     hosts = (f"  {each.name}: {{address: {each.underlay}, prefix: {each.prefix}}}\n" for each in FLEET.hosts)
@@ -62,7 +62,7 @@ def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lan(mesh: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
-    """The hosts that the inventory leads to, with someone at a terminal."""
+    """The hosts of the inventory, in memory. stdin counts as a terminal."""
     assert mesh.exists()
     hosts = FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""`dockmesh allocate`, from the words on the command line to the file on the disk."""
+"""dockmesh allocate, from the command line to the file."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path, run: Run) -> None:
+def test_prefixes_are_proposed_in_columns_without_a_write(inventory: Path, run: Run) -> None:
     status, out, err = run("allocate")
     assert (status, err) == (0, "")
     *hosts, total = out.splitlines()
@@ -57,7 +57,7 @@ def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path
     assert inventory.read_text() == TEXT
 
 
-def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inventory: Path, run: Run) -> None:
+def test_written_prefixes_keep_comments_and_a_second_run_does_nothing(inventory: Path, run: Run) -> None:
     status, out, err = run("allocate", "--write")
     assert (status, err) == (0, "")
     assert missing_facts(out.splitlines()[-1], "2 mesh.yml") == []
@@ -70,7 +70,7 @@ def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inve
     assert inventory.read_text() == WRITTEN
 
 
-def test_json_is_one_document_that_says_whether_anything_was_written(inventory: Path, run: Run) -> None:
+def test_the_json_document_states_whether_prefixes_were_written(inventory: Path, run: Run) -> None:
     allocations = [{"host": "docker1", "prefix": "10.128.0.0/20"}, {"host": "d2", "prefix": "10.128.16.0/20"}]
     for words, written, drawn in (([], False, allocations), (["--write"], True, allocations), (["--write"], False, [])):
         status, out, err = run("allocate", "--json", "-i", str(inventory), *words)
@@ -78,7 +78,7 @@ def test_json_is_one_document_that_says_whether_anything_was_written(inventory: 
         assert json.loads(out) == {"format": "dockmesh/allocate/1", "written": written, "allocations": drawn}
 
 
-def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> None:
+def test_limit_leaves_the_other_hosts_without_a_prefix(inventory: Path, run: Run) -> None:
     first, total = run("allocate", "--write", "--limit", "d2")[1].splitlines()
     assert (first.split(), missing_facts(total, "1 mesh.yml")) == (["d2", "10.128.0.0/20"], [])
     assert run("allocate", "--write")[1].splitlines()[0].split() == ["docker1", "10.128.16.0/20"]
@@ -95,29 +95,29 @@ def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> Non
         ("hosts:", "hosts: [", [(2, 8, "syntax")]),
     ],
 )
-def test_what_cannot_be_allocated_is_told_and_nothing_is_written(
+def test_an_invalid_call_reports_every_problem_and_writes_nothing(
     inventory: Path, problems_of_call: Refused, old: str, new: str, problems: list[tuple[int | None, int | None, str]]
 ) -> None:
     inventory.write_text(text := TEXT.replace(old, new))
-    found = problems_of_call("allocate", "--write")
-    assert [(each["line"], each["column"], each["code"]) for each in found] == problems
-    assert all("mesh.yml" in (each["file"] or each["message"]) for each in found)
+    problems_found = problems_of_call("allocate", "--write")
+    assert [(each["line"], each["column"], each["code"]) for each in problems_found] == problems
+    assert all("mesh.yml" in (each["file"] or each["message"]) for each in problems_found)
     assert inventory.read_text() == text
 
 
-def test_a_pool_with_too_little_left_is_named_with_its_figures(inventory: Path, problems_of_call: Refused) -> None:
+def test_a_pool_that_is_too_small_is_reported_with_its_figures(inventory: Path, problems_of_call: Refused) -> None:
     inventory.write_text(TEXT.replace("10.128.0.0/16", "10.128.0.0/20"))
     assert missing_facts(problems_of_call("allocate")[0]["message"], "mesh.yml /20 10.128.0.0/20 1 2 d2") == []
 
 
-def test_without_an_inventory_one_is_asked_for(inventory: Path, problems_of_call: Refused) -> None:
+def test_a_missing_inventory_is_reported_with_the_fix(inventory: Path, problems_of_call: Refused) -> None:
     inventory.unlink()
     (problem,) = problems_of_call("allocate")
     assert problem["code"] == "no-inventory"
     assert missing_facts(problem["message"], "-i DOCKMESH_INVENTORY mesh.yml") == []
 
 
-def test_windows_line_ends_stay(inventory: Path, run: Run) -> None:
+def test_windows_line_ends_are_kept(inventory: Path, run: Run) -> None:
     inventory.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
     assert run("allocate", "--write")[0] == 0
     assert inventory.read_bytes() == b"\xef\xbb\xbf" + WRITTEN.replace("\n", "\r\n").encode()
@@ -133,7 +133,7 @@ def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
 
 @pytest.fixture
 def lan(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
-    """The hosts that the inventory leads to, in memory; each is in 192.168.16.0/20."""
+    """The hosts of the inventory, in memory, each in 192.168.16.0/20."""
     inventory.write_text(PROBED)
     hosts = FakeLan(
         {each.name: FakeHost(each) for each in (host("docker1", "192.168.18.1"), host("d2", "192.168.18.3"))}
@@ -142,7 +142,7 @@ def lan(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeLan:
     return hosts
 
 
-def test_probing_keeps_clear_of_the_networks_hosts_are_in(inventory: Path, run: Run, lan: FakeLan) -> None:
+def test_probed_prefixes_avoid_the_networks_of_the_hosts(inventory: Path, run: Run, lan: FakeLan) -> None:
     inventory.write_text(
         text := PROBED.replace("192.168.0.0/18", "192.168.24.0/21").replace("length: 20", "length: 23")
     )
@@ -158,17 +158,17 @@ def test_probing_keeps_clear_of_the_networks_hosts_are_in(inventory: Path, run: 
     assert lan.opened == 4
 
 
-def test_one_host_that_cannot_be_read_keeps_all_from_getting_a_prefix(inventory: Path, run: Run, lan: FakeLan) -> None:
+def test_an_unreadable_host_prevents_all_allocations(inventory: Path, run: Run, lan: FakeLan) -> None:
     lan.hosts["d2"].down = True
     status, out, err = run("allocate", "--probe", "--write", "--limit", "docker1")
     assert (status, out) == (3, "")
-    (told,) = (line for line in err.splitlines() if "192.168.18.3" in line)
-    assert missing_facts(told, "d2 192.168.18.3") == []
+    (failure,) = (line for line in err.splitlines() if "192.168.18.3" in line)
+    assert missing_facts(failure, "d2 192.168.18.3") == []
     assert missing_facts(err, "1 --probe") == []
     assert inventory.read_text() == PROBED
 
 
-def test_nobody_is_probed_where_nobody_lacks_a_prefix(run: Run, lan: FakeLan) -> None:
+def test_no_host_is_probed_if_every_host_has_a_prefix(run: Run, lan: FakeLan) -> None:
     status, out, _ = run("allocate", "--probe", "--limit", "d2", "--json")
     assert (status, json.loads(out)["allocations"]) == (0, [])
     assert lan.opened == 0

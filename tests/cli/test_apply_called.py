@@ -1,4 +1,4 @@
-"""The verbs that change hosts, as users meet them: what is asked, what is told, what becomes of the hosts."""
+"""apply, rollback and destroy from the command line: question, messages and state of the hosts."""
 
 import json
 import re
@@ -24,14 +24,12 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def outcomes(out: str) -> dict[str, str]:
-    """How each host ended, by a document of apply."""
+    """The status of each host in a document of apply."""
     return {each["host"]: each["status"] for each in json.loads(out)["outcomes"]}
 
 
 @pytest.mark.parametrize("verb", ["rollback", "destroy"])
-def test_the_way_out_restarts_docker_host_by_host_and_stops_after_the_first_that_fails(
-    lan: FakeLan, run: Run, verb: str
-) -> None:
+def test_leaving_the_mesh_stops_after_the_first_failed_host(lan: FakeLan, run: Run, verb: str) -> None:
     run("apply", "--yes")
     lan.hosts["host1"].session_lost_in = "transact"
     status, out, _ = run(verb, "--yes", "--json")
@@ -41,7 +39,7 @@ def test_the_way_out_restarts_docker_host_by_host_and_stops_after_the_first_that
 
 
 @pytest.mark.parametrize("verb", ["rollback", "destroy"])
-def test_with_max_fail_the_way_out_goes_on_past_a_host_that_fails(lan: FakeLan, run: Run, verb: str) -> None:
+def test_max_fail_lets_leaving_the_mesh_continue_after_a_failure(lan: FakeLan, run: Run, verb: str) -> None:
     run("apply", "--yes")
     lan.hosts["host1"].session_lost_in = "transact"
     status, out, _ = run(verb, "--yes", "--serial", "100%", "--max-fail", "1", "--json")
@@ -50,7 +48,7 @@ def test_with_max_fail_the_way_out_goes_on_past_a_host_that_fails(lan: FakeLan, 
 
 
 @pytest.mark.parametrize("verb", ["rollback", "destroy", "apply"])
-def test_a_second_time_there_is_nothing_to_do(lan: FakeLan, run: Run, verb: str) -> None:
+def test_a_second_run_changes_nothing(lan: FakeLan, run: Run, verb: str) -> None:
     assert len(lan.hosts) == 3
     run("apply", "--yes")
     assert run(verb, "--yes")[0] == 0
@@ -63,13 +61,13 @@ def test_a_second_time_there_is_nothing_to_do(lan: FakeLan, run: Run, verb: str)
 
 
 @pytest.mark.usefixtures("lan")
-def test_documents_keep_the_contracts_words(run: Run) -> None:
+def test_destroy_reports_the_outcomes_of_the_contract(run: Run) -> None:
     run("apply", "--yes")
     assert set(outcomes(run("destroy", "--yes", "--json")[1]).values()) == {"confirmed"}
 
 
 @pytest.mark.parametrize("text", ["n\n", "\n", ""], ids=["n", "enter", "end of input"])
-def test_who_does_not_say_yes_is_told_that_nothing_was_changed(
+def test_an_answer_other_than_yes_changes_nothing(
     lan: FakeLan, run: Run, answer: Callable[[str], None], text: str
 ) -> None:
     answer(text)
@@ -83,7 +81,7 @@ def test_who_does_not_say_yes_is_told_that_nothing_was_changed(
     assert not any(host.routes for host in lan.hosts.values())
 
 
-def test_the_question_says_how_many_restart_docker_at_a_time(
+def test_the_question_names_the_number_of_parallel_docker_restarts(
     lan: FakeLan, run: Run, answer: Callable[[str], None]
 ) -> None:
     answer("y\n")
@@ -93,55 +91,55 @@ def test_the_question_says_how_many_restart_docker_at_a_time(
     assert lan.hosts["host3"].routes
 
 
-def test_interrupted_the_run_names_the_hosts_amid_their_change_and_the_time_they_take(
+def test_an_interrupted_run_names_unconfirmed_hosts_and_their_deadline(
     lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: FakeSession, script: str, *, timeout_s: float) -> str:
+    def interrupt(self: FakeSession, script: str, *, timeout_s: float) -> str:
         if self.at.pending and self.at.host.name == "host2" and "confirm </dev/null" in script:
             raise KeyboardInterrupt
         return ran(self, script, timeout_s=timeout_s)
 
     ran = FakeSession.run
-    monkeypatch.setattr(FakeSession, "run", interrupted)
+    monkeypatch.setattr(FakeSession, "run", interrupt)
     status, _, err = run("apply", "--yes")
     assert status == 130
-    (told,) = (line for line in err.splitlines() if re.search(_CLOCK, line))
-    assert missing_facts(told, "host2 60") == []
-    assert "host1" not in told
-    assert "host3" not in told
-    assert told.endswith("dockmesh plan --limit host2")
+    (message,) = (line for line in err.splitlines() if re.search(_CLOCK, line))
+    assert missing_facts(message, "host2 60") == []
+    assert "host1" not in message
+    assert "host3" not in message
+    assert message.endswith("dockmesh plan --limit host2")
     assert lan.hosts["host2"].pending is not None
 
 
-def test_what_an_interrupted_run_says_comes_when_its_bars_are_gone(
+def test_the_message_of_an_interrupted_run_follows_the_progress_bars(
     lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def with_bars(*words: object) -> Iterator[object]:
+    def run_with_bars(*words: object) -> Iterator[object]:
         try:
             with contact(*words) as pipeline:
                 yield pipeline
         finally:
-            sys.stderr.write("the bars are wiped off\n")
+            sys.stderr.write("the bars are gone\n")
 
-    def interrupted(self: FakeSession, script: str, *, timeout_s: float) -> str:
+    def interrupt(self: FakeSession, script: str, *, timeout_s: float) -> str:
         if "transact </dev/null" in script:
             raise KeyboardInterrupt
         return ran(self, script, timeout_s=timeout_s)
 
     ran, contact = FakeSession.run, apply.open_run
-    monkeypatch.setattr(FakeSession, "run", interrupted)
-    monkeypatch.setattr(apply, "open_run", with_bars)
+    monkeypatch.setattr(FakeSession, "run", interrupt)
+    monkeypatch.setattr(apply, "open_run", run_with_bars)
     status, _, err = run("apply", "--yes", "--serial", "100%")
     assert (status, lan.opened > 0) == (130, True)
-    before, wiped, after = err.partition("the bars are wiped off\n")
-    assert wiped
+    before, bars_gone, after = err.partition("the bars are gone\n")
+    assert bars_gone
     assert (re.search(_CLOCK, before), bool(re.search(_CLOCK, after))) == (None, True)
     assert missing_facts(after, "host1") == []
 
 
 @pytest.mark.parametrize("text", ["{}", "{", '{"format": "dockmesh/plan/2"}'])
-def test_a_file_that_is_no_plan_is_refused_before_anybody_is_contacted(
+def test_an_invalid_plan_file_is_refused_before_any_contact(
     lan: FakeLan, problems_of_call: Refused, tmp_path: Path, text: str
 ) -> None:
     file = tmp_path / "plan.json"
@@ -152,10 +150,21 @@ def test_a_file_that_is_no_plan_is_refused_before_anybody_is_contacted(
 
 
 @pytest.mark.parametrize("serial", ["0", "x", "-1", "25%%"])
-def test_a_serial_that_is_no_count_and_no_share_is_refused(
-    lan: FakeLan, problems_of_call: Refused, serial: str
-) -> None:
+def test_an_invalid_serial_is_refused(lan: FakeLan, problems_of_call: Refused, serial: str) -> None:
     (problem,) = problems_of_call("apply", "--yes", "--serial", serial)
     assert problem["code"] == "bad-option"
     assert f"--serial {serial}" in problem["message"]
     assert lan.opened == 0
+
+
+def test_a_plan_that_was_carried_out_is_refused_with_the_fix(lan: FakeLan, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    assert run("plan", "--out", str(file))[0] == 2
+    assert run("apply", str(file), "--yes")[0] == 0
+    routes = {name: host.routes for name, host in lan.hosts.items()}
+    status, out, err = run("apply", str(file), "--yes")
+    assert (status, out) == (3, "")
+    reasons = [line.split(":")[0].strip() for line in err.splitlines() if line.startswith("  ")]
+    assert reasons == ["host1", "host2", "host3"]
+    assert err.endswith(f"Fix: dockmesh plan --out {file}\n")
+    assert {name: host.routes for name, host in lan.hosts.items()} == routes

@@ -1,4 +1,4 @@
-"""A file is rewritten wholly or not at all, and stays the file it was."""
+"""Atomic writes: complete or not at all, with mode, owner and symlinks kept."""
 
 import errno
 import os
@@ -24,20 +24,20 @@ def assert_untouched(file: Path) -> None:
 
 
 def refusal(file: Path, before: str) -> str:
-    """The code of the refusal to rewrite a file, which names it."""
+    """The code of the error that a rewrite raises. Its message names the file."""
     with pytest.raises(UsageError) as caught:
         replace_atomic(file, before, "new")
     assert str(file) in str(caught.value)
     return caught.value.code
 
 
-def test_a_file_gets_its_new_text_and_nothing_is_left_beside_it(file: Path) -> None:
+def test_a_file_gets_its_new_text_without_leftovers(file: Path) -> None:
     replace_atomic(file, "old", "né\r\n")
     assert file.read_bytes() == "né\r\n".encode()
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_mode_and_owner_stay(file: Path) -> None:
+def test_mode_and_owner_are_kept(file: Path) -> None:
     if os.geteuid() == 0:
         os.chown(file, 1234, 4321)
     file.chmod(0o640)
@@ -47,7 +47,7 @@ def test_mode_and_owner_stay(file: Path) -> None:
     assert (after.st_uid, after.st_gid, S_IMODE(after.st_mode)) == (before.st_uid, before.st_gid, 0o640)
 
 
-def test_a_symlink_stays_one_and_the_file_it_leads_to_is_rewritten(file: Path) -> None:
+def test_a_symlink_is_kept_and_its_target_is_rewritten(file: Path) -> None:
     (file.parent / "folder").mkdir()
     link = file.parent / "folder" / "link.yml"
     link.symlink_to(Path("..") / file.name)
@@ -56,13 +56,13 @@ def test_a_symlink_stays_one_and_the_file_it_leads_to_is_rewritten(file: Path) -
     assert file.read_text() == "new"
 
 
-def test_a_file_that_someone_else_has_changed_is_left_to_them(file: Path) -> None:
+def test_a_file_that_changed_meanwhile_is_not_overwritten(file: Path) -> None:
     assert refusal(file, "older") == "file-changed"
     assert_untouched(file)
 
 
 @pytest.mark.parametrize("step", ["fsync", "fchmod", "fchown"])
-def test_where_the_disk_is_full_or_the_owner_cannot_stay_nothing_changes(
+def test_a_full_disk_or_a_forbidden_chown_changes_nothing(
     file: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -84,7 +84,7 @@ def test_an_interrupted_write_changes_nothing(file: Path, monkeypatch: pytest.Mo
     assert_untouched(file)
 
 
-def test_what_is_no_file_cannot_be_rewritten(tmp_path: Path) -> None:
+def test_only_a_regular_file_can_be_rewritten(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe", "") == "cannot-write"
     assert refusal(tmp_path / "nothing", "") == "cannot-write"

@@ -1,4 +1,4 @@
-"""What Tab offers in bash, zsh and fish, asked as these shells ask."""
+"""Completion, called in the way of bash, zsh and fish."""
 
 import os
 import subprocess
@@ -50,25 +50,25 @@ def completions(folder: Path, line: str) -> list[str]:
         ("dockmesh plan -i absent.yml --limit ", []),
     ],
 )
-def test_verbs_hosts_and_tags_are_offered(folder: Path, line: str, words: list[str]) -> None:
+def test_commands_hosts_and_tags_are_completed(folder: Path, line: str, words: list[str]) -> None:
     assert completions(folder, line) == words
 
 
-def test_an_inventory_is_completed_by_the_shell_as_a_file(folder: Path) -> None:
+def test_the_shell_completes_an_inventory_as_a_file(folder: Path) -> None:
     assert complete(folder, "bash", COMP_WORDS="dockmesh plan -i me", COMP_CWORD="3") == ["file,me"]
 
 
-def test_an_inventory_with_mistakes_offers_nothing_and_says_nothing(folder: Path) -> None:
+def test_an_invalid_inventory_completes_nothing_silently(folder: Path) -> None:
     (folder / "mesh.yml").write_text("hosts: [")
     assert completions(folder, "dockmesh explain ") == []
 
 
-def test_zsh_and_fish_are_told_of_each_host_what_it_is(folder: Path) -> None:
+def test_zsh_and_fish_get_the_prefix_of_each_host(folder: Path) -> None:
     assert complete(folder, "zsh", COMP_WORDS="dockmesh explain d", COMP_CWORD="2") == ["plain", "db", "10.128.32.0/20"]
     assert complete(folder, "fish", COMP_WORDS="dockmesh explain d", COMP_CWORD="d")[0].startswith("plain,db")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_gets_the_lines_that_switch_it_on(folder: Path, shell: str) -> None:
+def test_each_shell_gets_its_activation_script(folder: Path, shell: str) -> None:
     lines = complete(folder, "x", _DOCKMESH_COMPLETE=f"{shell}_source")
     assert any("_DOCKMESH_COMPLETE" in line for line in lines)

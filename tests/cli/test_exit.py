@@ -1,4 +1,4 @@
-"""How a run ends when it is interrupted, or its surroundings fail it at the last moment."""
+"""The exit status of interrupted runs and of runs with a full disk behind stdout."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 DOCKMESH = [sys.executable, "-m", "dockmesh"]
 SCHEMA = [*DOCKMESH, "schema"]
-# As `dockmesh schema`, held where it would leave: the verdict is printed then, and its stdin lets it go on.
+# Runs `dockmesh schema` and holds it right before its exit, when the result is printed. A line on stdin releases it.
 HELD = """
 import os, sys
 from dockmesh.cli import main
@@ -25,7 +25,7 @@ main()
 """
 
 
-def test_ctrl_c_after_the_verdict_does_not_change_it() -> None:
+def test_ctrl_c_after_the_result_does_not_change_the_exit_status() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HELD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:
@@ -37,11 +37,11 @@ def test_ctrl_c_after_the_verdict_does_not_change_it() -> None:
 
 
 @pytest.mark.parametrize("words", [("validate",), ("apply", "--yes"), ("validate", "--json")])
-def test_ctrl_c_amid_the_work_exits_with_130_and_prints_no_verdict(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_ctrl_c_during_the_run_exits_with_130_without_a_result(tmp_path: Path, words: tuple[str, ...]) -> None:
     inventory = tmp_path / "mesh.yml"
     os.mkfifo(inventory)
     call = [*DOCKMESH, *words, "-i", str(inventory)]
-    # The pipe opens once the other side waits for what the inventory says.
+    # Opening the pipe blocks until dockmesh reads the inventory from it.
     with (
         subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run,
         inventory.open("wb"),
@@ -52,9 +52,9 @@ def test_ctrl_c_amid_the_work_exits_with_130_and_prints_no_verdict(tmp_path: Pat
     assert len(err.strip().splitlines()) == 1
 
 
-def test_a_full_disk_behind_stdout_is_said_in_one_line() -> None:
+def test_a_full_disk_behind_stdout_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
-        ended = subprocess.run(SCHEMA, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
-    assert ended.returncode == 1
-    assert len(ended.stderr.splitlines()) == 1
-    assert "[Errno 28]" in ended.stderr
+        run = subprocess.run(SCHEMA, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1
+    assert "[Errno 28]" in run.stderr

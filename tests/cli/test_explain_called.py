@@ -1,4 +1,4 @@
-"""`dockmesh explain`, from the words on the command line to the exit status; the hosts' part is recorded."""
+"""dockmesh explain, from the command line to the exit status, with recorded answers of the hosts."""
 
 import json
 
@@ -22,7 +22,7 @@ def fake_explain(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -
 
 @pytest.mark.usefixtures("mesh")
 @pytest.mark.parametrize(("changes", "status"), [({}, 0), ({"host1-probe": {"ping": (1, LOST)}}, 3)])
-def test_the_exit_status_says_whether_the_probe_came_home(
+def test_the_exit_status_depends_on_the_reply(
     run: Run, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes], status: int
 ) -> None:
     fake_explain(monkeypatch, changes)
@@ -40,12 +40,12 @@ def test_the_exit_status_says_whether_the_probe_came_home(
         (("host1", "host3", "-l", "*"), "conflicting-options"),
     ],
 )
-def test_a_call_that_cannot_be_meant_contacts_nobody(
+def test_an_invalid_call_contacts_no_host(
     problems_of_call: Refused, lan: FakeLan, words: tuple[str, ...], code: str
 ) -> None:
     assert [each["code"] for each in problems_of_call("explain", *words)] == [code]
     assert lan.opened == 0
 
 
-def test_two_ends_are_needed(run: Run, lan: FakeLan) -> None:
+def test_two_ends_are_required(run: Run, lan: FakeLan) -> None:
     assert (run("explain", "host1")[0], lan.opened) == (4, 0)

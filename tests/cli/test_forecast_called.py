@@ -1,4 +1,4 @@
-"""What plan, apply and destroy foresee, and say where it came otherwise."""
+"""The forecast of plan, apply and destroy, and the report of mispredictions."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from fakehosts import FakeLan
 from refusals import missing_facts
 
 
-def test_a_plan_ends_with_what_it_gains(run: Run, lan: FakeLan) -> None:
+def test_a_plan_ends_with_the_pairs_that_it_gains(run: Run, lan: FakeLan) -> None:
     assert not lan.hosts["host1"].routes
     status, out, _ = run("plan")
     assert status == 2
@@ -18,12 +18,12 @@ def test_a_plan_ends_with_what_it_gains(run: Run, lan: FakeLan) -> None:
     assert missing_facts(first, "+ host1 host2 host3") == []
 
 
-def test_a_plan_document_counts_before_and_after_and_names_the_probes(run: Run, lan: FakeLan) -> None:
+def test_a_plan_document_has_the_forecast_before_and_after(run: Run, lan: FakeLan) -> None:
     assert lan.hosts
-    found = json.loads(run("plan", "--json")[1])["forecast"]
-    assert found["before"] == {"reached": 3, "failing": 18, "unknown": 0}
-    assert found["after"] == {"reached": 21, "failing": 0, "unknown": 0}
-    assert found["gained"][0] == {
+    forecast = json.loads(run("plan", "--json")[1])["forecast"]
+    assert forecast["before"] == {"reached": 3, "failing": 18, "unknown": 0}
+    assert forecast["after"] == {"reached": 21, "failing": 0, "unknown": 0}
+    assert forecast["gained"][0] == {
         "source": "host1",
         "kind": "host-bridge",
         "targets": ["host2", "host3"],
@@ -32,10 +32,10 @@ def test_a_plan_document_counts_before_and_after_and_names_the_probes(run: Run, 
         "code": None,
         "reason": None,
     }
-    assert found["lost"] == found["failing"] == found["unknown"] == []
+    assert forecast["lost"] == forecast["failing"] == forecast["unknown"] == []
 
 
-def test_of_hosts_that_the_limit_leaves_out_nothing_is_foreseen(run: Run, lan: FakeLan) -> None:
+def test_pairs_of_hosts_outside_the_limit_are_unknown(run: Run, lan: FakeLan) -> None:
     assert lan.hosts
     out = run("plan", "--limit", "host1")[1]
     assert any(re.match(r" *\? .*host1 → host2\b", line) for line in out.splitlines())
@@ -45,7 +45,7 @@ def test_of_hosts_that_the_limit_leaves_out_nothing_is_foreseen(run: Run, lan: F
     assert {row["code"] for row in unknown} == {"not-read"}
 
 
-def test_what_destroy_loses_is_said_before_anything_is_touched(run: Run, lan: FakeLan) -> None:
+def test_destroy_prints_lost_pairs_before_it_changes_hosts(run: Run, lan: FakeLan) -> None:
     assert run("apply", "--yes")[0] == 0
     assert lan.hosts["host3"].routes
     out = run("destroy", "--yes")[1]
@@ -54,7 +54,7 @@ def test_what_destroy_loses_is_said_before_anything_is_touched(run: Run, lan: Fa
     assert out.index(lost) < out.rindex(outcome)
 
 
-def test_where_nothing_changes_nothing_is_foreseen(run: Run, lan: FakeLan) -> None:
+def test_an_empty_plan_has_no_forecast(run: Run, lan: FakeLan) -> None:
     assert run("apply", "--yes")[0] == 0
     assert lan.hosts["host3"].routes
     status, out, _ = run("plan")
@@ -62,7 +62,7 @@ def test_where_nothing_changes_nothing_is_foreseen(run: Run, lan: FakeLan) -> No
     assert json.loads(run("plan", "--json")[1])["forecast"] is None
 
 
-def test_an_apply_that_comes_as_foreseen_says_nothing_of_it(run: Run, lan: FakeLan) -> None:
+def test_a_correct_forecast_is_not_mentioned_after_apply(run: Run, lan: FakeLan) -> None:
     status, out, _ = run("apply", "--yes", "--json")
     document = json.loads(out)
     assert (status, document["mispredictions"]) == (0, [])
@@ -70,15 +70,15 @@ def test_an_apply_that_comes_as_foreseen_says_nothing_of_it(run: Run, lan: FakeL
     assert lan.hosts["host3"].routes
 
 
-def test_what_was_measured_otherwise_is_told_and_changes_no_exit_code(run: Run, lan: FakeLan) -> None:
+def test_mispredictions_are_reported_without_changing_the_exit_code(run: Run, lan: FakeLan) -> None:
     assert run("apply", "--yes")[0] == 0
-    # Nothing of what is read shows it.
+    # The facts of the host do not show this fault.
     lan.hosts["host3"].drops_peers = True
     status, out, _ = run("apply", "--yes")
     assert status == 3
-    told = [line for line in out.splitlines() if line.startswith("≠ ")]
-    assert missing_facts(told[0], "host1 host3 reached failing") == []
-    assert len(told) == 12
+    differences = [line for line in out.splitlines() if line.startswith("≠ ")]
+    assert missing_facts(differences[0], "host1 host3 reached failing") == []
+    assert len(differences) == 12
     assert json.loads(run("apply", "--yes", "--json")[1])["mispredictions"][0] == {
         "source": "host1",
         "target": "host3",
@@ -90,9 +90,7 @@ def test_what_was_measured_otherwise_is_told_and_changes_no_exit_code(run: Run, 
     }
 
 
-def test_a_saved_plan_is_not_stale_because_what_is_foreseen_is_otherwise(
-    run: Run, lan: FakeLan, tmp_path: Path
-) -> None:
+def test_a_different_forecast_does_not_make_a_saved_plan_stale(run: Run, lan: FakeLan, tmp_path: Path) -> None:
     assert run("apply", "--yes")[0] == 0
     saved = tmp_path / "plan.json"
     lan.hosts["host1"].resources.pop(("route", "10.128.32.0/20"))

@@ -1,4 +1,4 @@
-"""`dockmesh init`, from the words on the command line to the file on the disk."""
+"""dockmesh init, from the command line to the file."""
 
 import json
 import re
@@ -36,9 +36,9 @@ SCHEMA_LINE = "# yaml-language-server: $schema=mesh.schema.json\n"
 
 
 def assert_written(text: str) -> None:
-    """The text is the inventory of the three hosts, in that order, and its comments name what was found on them."""
-    found = yaml.safe_load(text)
-    assert (found, [*found], [*found["hosts"]]) == (WRITTEN, [*WRITTEN], [*WRITTEN["hosts"]])
+    """Assert that the text is the inventory of the three hosts, in order, with comments about their networks."""
+    document = yaml.safe_load(text)
+    assert (document, [*document], [*document["hosts"]]) == (WRITTEN, [*WRITTEN], [*WRITTEN["hosts"]])
     assert text.startswith(SCHEMA_LINE)
     comments = [line.partition("#")[::2] for line in text.splitlines() if re.match(" .*#", line)]
     named = {words.strip(): comment for words, comment in comments}
@@ -49,14 +49,14 @@ def assert_written(text: str) -> None:
 
 
 def left_out(text: str) -> dict[str, str]:
-    """The hosts that stand in an inventory as comments, each with the reason above it."""
+    """The hosts that are only comments of an inventory, each with its reason from the line above."""
     lines = text.splitlines()
     names = {at: found[1] for at, line in enumerate(lines) if (found := re.fullmatch(r"  # ([^ #]\S*):", line))}
     return {name: lines[at - 1] for at, name in names.items()}
 
 
 def valid_hosts(run: Run) -> list[str]:
-    """The hosts of the inventory that is written, which is valid."""
+    """The hosts of the written inventory, which must be valid."""
     status, out, _ = run("validate", "--json")
     assert status == 0
     hosts: list[str] = json.loads(out)["hosts"]
@@ -64,7 +64,7 @@ def valid_hosts(run: Run) -> list[str]:
 
 
 class Lan(FakeLan):
-    """Some of its hosts have no Docker, or refuse to be read."""
+    """A network with hosts that raise an error when they are read."""
 
     refusing: dict[str, HostError]
 
@@ -78,7 +78,7 @@ class Lan(FakeLan):
 
 @pytest.fixture
 def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
-    """Three hosts in 192.168.16.0/20 that ~/.ssh/config knows; docker0 of the second is apart. No inventory is here."""
+    """Three hosts in 192.168.16.0/20, listed in ~/.ssh/config. Only the second has a docker0 network of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("DOCKMESH_INVENTORY", raising=False)
@@ -100,7 +100,7 @@ def lan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lan:
 
 
 @pytest.mark.usefixtures("lan")
-def test_hosts_of_an_ssh_configuration_are_written_with_what_can_stay_left_alone(run: Run, tmp_path: Path) -> None:
+def test_hosts_of_an_ssh_config_keep_docker0_where_possible(run: Run, tmp_path: Path) -> None:
     status, out, err = run("init", "--ssh-config", "docker*")
     assert status == 0, err
     *hosts, total = out.splitlines()
@@ -117,9 +117,7 @@ def test_hosts_of_an_ssh_configuration_are_written_with_what_can_stay_left_alone
     assert valid_hosts(run) == ["docker1", "docker-2", "docker3"]
 
 
-def test_an_inventory_that_is_there_stays_unless_forced_and_nobody_is_contacted(
-    run: Run, problems_of_call: Refused, lan: Lan
-) -> None:
+def test_an_existing_inventory_is_overwritten_only_with_force(run: Run, problems_of_call: Refused, lan: Lan) -> None:
     Path("mesh.yml").write_text("mine")
     (problem,) = problems_of_call("init", "docker1")
     assert problem["code"] == "file-exists"
@@ -132,7 +130,7 @@ def test_an_inventory_that_is_there_stays_unless_forced_and_nobody_is_contacted(
 
 
 @pytest.mark.usefixtures("lan")
-def test_to_stdout_goes_the_inventory_and_nothing_else(run: Run, tmp_path: Path) -> None:
+def test_stdout_gets_only_the_inventory(run: Run, tmp_path: Path) -> None:
     status, out, _ = run("init", "--ssh-config", "docker*", "--out", "-")
     assert status == 0
     assert_written(out)
@@ -141,7 +139,7 @@ def test_to_stdout_goes_the_inventory_and_nothing_else(run: Run, tmp_path: Path)
     assert (status, [each["code"] for each in json.loads(out)["problems"]]) == (4, ["conflicting-options"])
 
 
-def test_without_a_probe_nobody_is_contacted_and_every_host_gets_a_prefix(run: Run, lan: Lan) -> None:
+def test_no_probe_proposes_a_prefix_per_host_without_contact(run: Run, lan: Lan) -> None:
     status, out, _ = run("init", "docker1", "root@docker_2:22", "192.168.18.3", "--no-probe", "--json")
     assert (status, lan.opened) == (0, 0)
     document = json.loads(out)
@@ -157,7 +155,7 @@ def test_without_a_probe_nobody_is_contacted_and_every_host_gets_a_prefix(run: R
     assert left_out(Path("mesh.yml").read_text()).keys() == {"nowhere.invalid"}, err
 
 
-def test_a_host_that_cannot_be_read_stays_in_the_file_as_a_comment(run: Run, lan: Lan) -> None:
+def test_an_unreadable_host_is_a_comment_in_the_file(run: Run, lan: Lan) -> None:
     lan.refusing["docker-2"] = HostError(
         "not root there (uid '1000'): log in as root\nor set become: sudo", code=HostErrorCode.NOT_ROOT
     )
@@ -172,7 +170,7 @@ def test_a_host_that_cannot_be_read_stays_in_the_file_as_a_comment(run: Run, lan
     assert valid_hosts(run) == ["docker1"]
 
 
-def test_where_no_host_can_be_read_nothing_is_written(run: Run, lan: Lan) -> None:
+def test_no_readable_host_means_no_file(run: Run, lan: Lan) -> None:
     lan.refusing["docker1"] = HostError("not root there", code=HostErrorCode.NOT_ROOT)
     status, out, err = run("init", "docker1")
     assert (status, out) == (3, "")
@@ -180,19 +178,19 @@ def test_where_no_host_can_be_read_nothing_is_written(run: Run, lan: Lan) -> Non
     assert not Path("mesh.yml").exists()
 
 
-def test_with_json_a_call_that_comes_to_nothing_has_its_code(run: Run, lan: Lan) -> None:
+def test_no_readable_host_has_a_code_in_json(run: Run, lan: Lan) -> None:
     lan.refusing["docker1"] = HostError("not root there", code=HostErrorCode.NOT_ROOT)
     status, out, _ = run("init", "docker1", "--json")
     assert status == 3
     assert [each["code"] for each in json.loads(out)["problems"]] == ["no-host-left"]
 
 
-def test_a_machine_with_two_names_is_written_once(run: Run, lan: Lan) -> None:
+def test_a_host_with_two_names_is_written_once(run: Run, lan: Lan) -> None:
     lan.hosts["twin"] = FakeHost(host("twin", "192.168.18.1"))
     status, out, _ = run("init", "docker1", "twin")
     assert status == 0
-    (told,) = (line for line in out.splitlines() if line.startswith("twin "))
-    assert missing_facts(told, "192.168.18.1 docker1") == []
+    (twin,) = (line for line in out.splitlines() if line.startswith("twin "))
+    assert missing_facts(twin, "192.168.18.1 docker1") == []
     assert left_out(Path("mesh.yml").read_text()).keys() == {"twin"}
     assert valid_hosts(run) == ["docker1"]
 
@@ -209,7 +207,7 @@ def test_a_host_without_docker_gets_no_prefix(run: Run, lan: Lan) -> None:
     assert valid_hosts(run) == ["docker1", "docker3"]
 
 
-def test_hosts_that_are_joined_already_keep_the_whole_of_their_prefixes(run: Run, lan: Lan) -> None:
+def test_joined_hosts_keep_their_complete_prefixes(run: Run, lan: Lan) -> None:
     for number, each in enumerate(lan.hosts.values()):
         prefix = IPv4Network((int(IPv4Network("10.128.0.0/20")[0]) + 4096 * number, 20))
         docker0 = IPv4Interface((int(prefix[1]), 24))
@@ -226,7 +224,7 @@ def test_hosts_that_are_joined_already_keep_the_whole_of_their_prefixes(run: Run
 
 
 @pytest.mark.usefixtures("lan")
-def test_what_ansible_says_of_connections_is_written_once_where_hosts_share_it(run: Run) -> None:
+def test_connection_keys_that_ansible_hosts_share_are_written_once(run: Run) -> None:
     Path("hosts").write_text(
         "[web]\ndocker1 ansible_host=192.168.18.1\ndocker-2 ansible_host=192.168.18.2\n"
         "[db]\ndocker3 ansible_port=2222 ansible_user=no\n"
@@ -247,9 +245,7 @@ def test_what_ansible_says_of_connections_is_written_once_where_hosts_share_it(r
     assert run("validate")[0] == 0
 
 
-def test_of_an_ansible_inventory_some_are_chosen_and_who_is_not_reached_by_ssh_stands_there_as_a_comment(
-    run: Run, lan: Lan
-) -> None:
+def test_ansible_hosts_without_ssh_become_comments(run: Run, lan: Lan) -> None:
     Path("hosts").write_text("localhost ansible_connection=local\n[docker]\ndocker1\ndocker-2\n[other]\ndocker3\n")
     assert run("init", "--ansible", "hosts", "--limit", "localhost,tag:docker")[0] == 0
     assert lan.opened == 2
@@ -259,7 +255,7 @@ def test_of_an_ansible_inventory_some_are_chosen_and_who_is_not_reached_by_ssh_s
     assert valid_hosts(run) == ["docker1", "docker-2"]
 
 
-def test_with_json_a_mistake_on_the_command_line_has_no_line(problems_of_call: Refused, lan: Lan) -> None:
+def test_a_problem_on_the_command_line_has_no_line_number(problems_of_call: Refused, lan: Lan) -> None:
     (problem,) = problems_of_call("init", "a:b")
     assert lan.opened == 0
     assert missing_facts(problem.pop("message"), "'b' 1 65535") == []
@@ -284,7 +280,7 @@ def test_with_json_a_mistake_on_the_command_line_has_no_line(problems_of_call: R
         (("docker1", "--limit", "tag:web"), "unknown-tag", "--limit 'web'"),
     ],
 )
-def test_a_call_that_is_wrong_contacts_nobody(
+def test_a_wrong_call_contacts_no_host(
     problems_of_call: Refused, lan: Lan, words: tuple[str, ...], code: str, facts: str
 ) -> None:
     (problem,) = problems_of_call("init", *words)
@@ -292,11 +288,11 @@ def test_a_call_that_is_wrong_contacts_nobody(
     assert lan.opened == 0
 
 
-def test_all_that_is_wrong_on_the_command_line_is_told_at_once(problems_of_call: Refused, lan: Lan) -> None:
-    found = problems_of_call("init", "a@b@c", "w:x")
-    assert [(each["file"], each["code"]) for each in found] == [("HOST", "bad-address"), ("HOST", "not-a-number")]
-    found = problems_of_call("init", "docker1", "--connection", "port=x", "--connection", "usr=y")
-    assert [(each["file"], each["code"]) for each in found] == [
+def test_all_problems_of_the_command_line_are_reported_at_once(problems_of_call: Refused, lan: Lan) -> None:
+    reported = problems_of_call("init", "a@b@c", "w:x")
+    assert [(each["file"], each["code"]) for each in reported] == [("HOST", "bad-address"), ("HOST", "not-a-number")]
+    reported = problems_of_call("init", "docker1", "--connection", "port=x", "--connection", "usr=y")
+    assert [(each["file"], each["code"]) for each in reported] == [
         ("--connection", "not-a-number"),
         ("--connection", "unknown-key"),
     ]
@@ -305,14 +301,14 @@ def test_all_that_is_wrong_on_the_command_line_is_told_at_once(problems_of_call:
     assert lan.opened == 0
 
 
-def test_a_host_of_two_sources_is_named_with_both_places(problems_of_call: Refused, lan: Lan) -> None:
+def test_a_host_from_two_sources_is_reported_with_both_locations(problems_of_call: Refused, lan: Lan) -> None:
     (problem,) = problems_of_call("init", "--ssh-config", "docker1", "docker1")
     assert (problem["file"], problem["code"], lan.opened) == ("'docker1'", "duplicate", 0)
     assert re.search(r"/\.ssh/config:1\b", problem["message"])
 
 
 @pytest.mark.usefixtures("lan")
-def test_a_pool_that_the_hosts_are_in_themselves_is_told_with_what_takes_it(run: Run) -> None:
+def test_a_pool_that_is_in_use_is_reported_with_its_user(run: Run) -> None:
     status, _, err = run("init", "docker1", "docker3", "--pool", "192.168.16.0/22")
     assert status == 3
     assert missing_facts(err, "192.168.16.0/20 eth0 docker1 --pool") == []

@@ -1,4 +1,4 @@
-"""Inventories of several files and of folders, as they are named on the command line."""
+"""Inventories of several files and of folders, named on the command line."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def hosts(told: tuple[int, str, str]) -> list[str]:
     return names
 
 
-def test_allocate_writes_into_the_file_of_a_folder_that_the_host_stands_in(folder: Path, run: Run) -> None:
+def test_allocate_edits_the_file_that_contains_the_host(folder: Path, run: Run) -> None:
     status, out, _ = run("allocate", "-i", "fleet", "--write")
     assert (status, missing_facts(out.splitlines()[-1], "1 fleet/b.yml")) == (0, [])
     assert (folder / "b.yml").read_text() == "hosts: {b1: {address: 192.0.2.1, prefix: 10.128.0.0/20}}\n"
@@ -42,7 +42,7 @@ def test_allocate_writes_into_the_file_of_a_folder_that_the_host_stands_in(folde
     assert re.findall(r"fleet/[\w.]+", out) == ["fleet/a.yaml", "fleet/b.yml", "fleet/mesh.yml"]
 
 
-def test_files_are_read_in_the_order_given_and_those_of_a_folder_by_name(
+def test_files_keep_their_order_and_folders_are_read_by_name(
     folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "b.yml").write_text("hosts: {b1: {address: 192.0.2.1, docker: false}}\n")
@@ -57,12 +57,12 @@ def places(problems: list[dict[str, Any]]) -> list[tuple[str, int, int, str]]:
     return [(each["file"], each["line"], each["column"], each["code"]) for each in problems]
 
 
-def test_mistakes_are_named_with_the_file_they_are_in(folder: Path, run: Run, problems_of_call: Refused) -> None:
+def test_problems_are_reported_with_their_file(folder: Path, run: Run, problems_of_call: Refused) -> None:
     (folder / "b.yml").write_text("hosts:\n  a1: {address: 192.0.2.1, colour: red}\n")
-    found = problems_of_call("validate", "-i", "fleet")
-    assert places(found) == [("fleet/b.yml", 2, 3, "duplicate"), ("fleet/b.yml", 2, 28, "unknown-key")]
-    assert missing_facts(found[0]["message"], "a1 fleet/a.yaml:1:9") == []
-    assert missing_facts(found[1]["message"], "colour address") == []
+    reported = problems_of_call("validate", "-i", "fleet")
+    assert places(reported) == [("fleet/b.yml", 2, 3, "duplicate"), ("fleet/b.yml", 2, 28, "unknown-key")]
+    assert missing_facts(reported[0]["message"], "a1 fleet/a.yaml:1:9") == []
+    assert missing_facts(reported[1]["message"], "colour address") == []
     (folder / "a.yaml").write_text("hosts: [\n")
     (folder / "b.yml").write_text("")
     assert places(problems_of_call("validate", "-i", "fleet")) == [
@@ -73,7 +73,7 @@ def test_mistakes_are_named_with_the_file_they_are_in(folder: Path, run: Run, pr
     assert [line.split(": ")[0] for line in err.splitlines()] == ["fleet/a.yaml:2:1", "fleet/b.yml:1:1"]
 
 
-def test_a_folder_without_an_inventory_is_told(tmp_path: Path, folder: Path, problems_of_call: Refused) -> None:
+def test_a_folder_without_an_inventory_is_reported(tmp_path: Path, folder: Path, problems_of_call: Refused) -> None:
     (tmp_path / "empty").mkdir()
     (problem,) = problems_of_call("validate", "-i", "empty")
     assert (problem["code"], missing_facts(problem["message"], "empty .yml .yaml")) == ("no-inventory", [])

@@ -1,4 +1,4 @@
-"""How much is said where: -q, -v, -vv and --log-file."""
+"""The amount of output with -q, -v, -vv and --log-file."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_a_quiet_apply_says_the_result_and_nothing_else(lan: FakeLan, run: Run) -> None:
+def test_a_quiet_apply_prints_only_the_result(lan: FakeLan, run: Run) -> None:
     status, out, err = run("apply", "--yes", "-q")
     assert (status, err) == (0, "")
     assert lan.hosts["host1"].routes
@@ -32,7 +32,7 @@ def test_a_quiet_apply_says_the_result_and_nothing_else(lan: FakeLan, run: Run) 
     assert re.findall(r"\d+", hosts) == ["3", "3"]
 
 
-def test_a_quiet_apply_ends_with_the_host_that_failed_and_why(lan: FakeLan, run: Run) -> None:
+def test_a_quiet_apply_ends_with_the_failed_host_and_the_reason(lan: FakeLan, run: Run) -> None:
     lan.hosts["host2"].down = True
     status, out, err = run("apply", "--yes", "-q")
     assert (status, err) == (3, "")
@@ -42,7 +42,7 @@ def test_a_quiet_apply_ends_with_the_host_that_failed_and_why(lan: FakeLan, run:
     assert not re.search(r"^host[13] ", out, re.MULTILINE)
 
 
-def test_a_quiet_plan_counts_and_names_the_hosts_left_alone(lan: FakeLan, run: Run) -> None:
+def test_a_quiet_plan_prints_counts_and_skipped_hosts(lan: FakeLan, run: Run) -> None:
     lan.hosts["host2"].down = True
     out = run("plan", "-q")[1].splitlines()
     assert out[0] == "host2"
@@ -51,18 +51,18 @@ def test_a_quiet_plan_counts_and_names_the_hosts_left_alone(lan: FakeLan, run: R
     assert "host1" not in out
 
 
-def test_who_is_asked_sees_the_plan_though_it_be_quiet(lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_prints_the_plan_even_with_quiet(lan: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lan.hosts
     monkeypatch.setattr("sys.stdin", StringIO("n\n"))
     assert "host1" in run("apply", "-q")[1].splitlines()
 
 
-def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, problems_of_call: Refused) -> None:
+def test_quiet_and_verbose_exclude_each_other(lan: FakeLan, problems_of_call: Refused) -> None:
     assert [each["code"] for each in problems_of_call("plan", "-q", "-v")] == ["conflicting-options"]
     assert lan.opened == 0
 
 
-def test_twice_verbose_shows_the_scripts_on_stderr_without_the_files_in_them(lan: FakeLan, run: Run) -> None:
+def test_twice_verbose_prints_scripts_without_file_contents(lan: FakeLan, run: Run) -> None:
     proxy = '{"proxies": {"http-proxy": "http://me:s3cr3t-word@p"}}'
     lan.hosts["host1"].put(File("/etc/docker/daemon.json", proxy, "644"))
     status, out, err = run("apply", "--yes", "-vv")
@@ -75,21 +75,21 @@ def test_twice_verbose_shows_the_scripts_on_stderr_without_the_files_in_them(lan
         assert secret not in out + err
 
 
-def test_the_log_has_a_line_of_json_per_event_for_its_owner_alone(lan: FakeLan, run: Run, tmp_path: Path) -> None:
+def test_the_log_has_one_json_line_per_event_and_mode_0600(lan: FakeLan, run: Run, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.write_text("")
     log.chmod(0o644)
     lan.hosts["host2"].down = True
     assert run("apply", "--yes", "--log-file", str(log))[0] == 3
     assert log.stat().st_mode & 0o777 == 0o600
-    found = lines(log)
-    assert all(list(line) == KEYS for line in found)
-    assert all(datetime.fromisoformat(line["time"]).tzinfo for line in found)
-    assert (found[0]["event"], found[0]["phase"], found[-1]["event"]) == ("begin", "apply", "end")
-    assert {line["event"] for line in found} == {"begin", "phase", "login", "script", "done", "outcome", "end"}
-    ends = {line["host"]: line["status"] for line in found if line["event"] == "outcome"}
+    events = lines(log)
+    assert all(list(line) == KEYS for line in events)
+    assert all(datetime.fromisoformat(line["time"]).tzinfo for line in events)
+    assert (events[0]["event"], events[0]["phase"], events[-1]["event"]) == ("begin", "apply", "end")
+    assert {line["event"] for line in events} == {"begin", "phase", "login", "script", "done", "outcome", "end"}
+    ends = {line["host"]: line["status"] for line in events if line["event"] == "outcome"}
     assert ends == {"host1": "confirmed", "host2": "unreachable", "host3": "confirmed"}
-    (lost, *_) = (line for line in found if line["event"] == "login" and line["host"] == "host2")
+    (lost, *_) = (line for line in events if line["event"] == "login" and line["host"] == "host2")
     assert (lost["status"], "192.168.18.129" in lost["error"]) == ("failed", True)
 
 
@@ -102,7 +102,7 @@ def test_a_second_run_appends_to_the_log(lan: FakeLan, run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize("place", ["/dev/null", "absent/run.log", "fifo"])
-def test_a_log_that_cannot_be_is_told_before_anyone_is_contacted(
+def test_an_impossible_log_is_refused_before_any_contact(
     lan: FakeLan, problems_of_call: Refused, tmp_path: Path, place: str
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
@@ -113,7 +113,7 @@ def test_a_log_that_cannot_be_is_told_before_anyone_is_contacted(
     assert Path("/dev/null").stat().st_mode == before
 
 
-def test_a_disk_that_fills_up_ends_the_log_and_not_the_run(
+def test_a_full_disk_ends_the_log_but_not_the_run(
     lan: FakeLan, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = os.open("/dev/full", os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""Templates of the user's own in $DOCKMESH_TEMPLATES: used where they fit, refused by name where they do not."""
+"""Custom templates in $DOCKMESH_TEMPLATES: suitable ones are used, others are refused by name."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def copy_template(folder: Path, name: str, *, change: tuple[str, str] = ("", "")
     return folder / name
 
 
-def test_templates_of_ones_own_take_the_place_of_dockmeshs(template_folder: Path) -> None:
+def test_custom_templates_replace_those_of_dockmesh(template_folder: Path) -> None:
     copy_template(template_folder, TIMER, change=("AccuracySec=1s", "AccuracySec=2s"))
     copy_template(template_folder, STYLE, change=("*/\n", "*/\n.of-our-own { color: red }\n"))
     copy_template(template_folder, PAGE, change=("dockmesh status", "the status of ours"))
@@ -58,7 +58,7 @@ def test_templates_of_ones_own_take_the_place_of_dockmeshs(template_folder: Path
         (STYLE, ("version 1", "version 2"), "template-version", "report/page.css 2"),
     ],
 )
-def test_a_template_that_does_not_fit_is_refused_by_name(
+def test_an_unsuitable_template_is_refused_by_name(
     *, template_folder: Path, problems_of_call: Refused, name: str, change: tuple[str, str], code: str, facts: str
 ) -> None:
     file = copy_template(template_folder, name, change=change)
@@ -69,7 +69,7 @@ def test_a_template_that_does_not_fit_is_refused_by_name(
         assert missing_facts(problem["message"].removeprefix(str(file)), facts) == []
 
 
-def test_a_syntax_error_in_a_template_is_named_with_its_line(
+def test_a_syntax_error_in_a_template_is_reported_with_its_line(
     template_folder: Path, mesh: Path, problems_of_call: Refused
 ) -> None:
     assert mesh.exists()
@@ -79,7 +79,7 @@ def test_a_syntax_error_in_a_template_is_named_with_its_line(
 
 
 @pytest.mark.parametrize("name", ["daemon.json.j2", "facts.sh", "dockmesh.timer", "report/page.js"])
-def test_what_cannot_be_replaced_is_told(
+def test_templates_that_cannot_be_replaced_are_refused(
     template_folder: Path, mesh: Path, problems_of_call: Refused, name: str
 ) -> None:
     assert mesh.exists()
@@ -89,14 +89,14 @@ def test_what_cannot_be_replaced_is_told(
     assert missing_facts(problem["message"], f"{template_folder / name} {TIMER} {PAGE} {STYLE}") == []
 
 
-def test_hidden_files_beside_templates_are_passed_over(template_folder: Path) -> None:
+def test_hidden_files_next_to_templates_are_ignored(template_folder: Path) -> None:
     (template_folder / ".git").mkdir()
     (template_folder / ".git" / "config").write_text("")
     assets.check()
 
 
 @pytest.mark.usefixtures("mesh")
-def test_a_folder_that_is_not_there_is_told(
+def test_a_missing_folder_is_reported(
     template_folder: Path, problems_of_call: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(assets.VARIABLE, f"{template_folder}/nowhere")
@@ -106,7 +106,7 @@ def test_a_folder_that_is_not_there_is_told(
     assert "$DOCKMESH_TEMPLATES" in problem["message"]
 
 
-def test_a_page_that_takes_a_variable_for_what_it_is_not_is_told(template_folder: Path, lan: FakeLan, run: Run) -> None:
+def test_a_page_that_misuses_a_variable_is_reported(template_folder: Path, lan: FakeLan, run: Run) -> None:
     assert lan
     file = copy_template(template_folder, PAGE, change=("result.mesh", "result.nothing"))
     status, _, err = run("status", "--html", "mesh.html")
@@ -114,7 +114,7 @@ def test_a_page_that_takes_a_variable_for_what_it_is_not_is_told(template_folder
     assert err.splitlines()[-1].startswith(f"{file}: ")
 
 
-def test_copies_of_all_templates_that_can_be_replaced_are_good(template_folder: Path) -> None:
+def test_copies_of_all_replaceable_templates_are_accepted(template_folder: Path) -> None:
     names = [head.name for head in assets.replaceable()]
     assert sorted(names) == sorted(["dockmesh.service.j2", TIMER, PAGE, STYLE])
     for name in names:

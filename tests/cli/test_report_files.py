@@ -1,4 +1,4 @@
-"""Reports beside the table: where they are written, and what is said where they cannot be."""
+"""Report files of status, apply and report, and the errors of files that cannot be written."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def folder(mesh: Path) -> Path:
 
 
 def refusal(*words: str) -> str | None:
-    """The code of what is wrong with a call, also of a verb without documents."""
+    """The code of the error of a call. Works for commands without --json too."""
     with pytest.raises(UsageError) as caught:
         cli.main(list(words), prog_name="dockmesh", standalone_mode=False)
     return caught.value.code
@@ -44,7 +44,7 @@ def joined(lan: FakeLan, run: Run) -> FakeLan:
 
 
 @pytest.mark.usefixtures("joined")
-def test_status_writes_all_that_is_asked_for_beside_the_table(run: Run, folder: Path) -> None:
+def test_status_writes_all_requested_reports(run: Run, folder: Path) -> None:
     status, out, _ = run("status", *FILES)
     assert status == 0
     assert re.findall(r"\d+", out.splitlines()[-1]) == ["21"]
@@ -52,7 +52,7 @@ def test_status_writes_all_that_is_asked_for_beside_the_table(run: Run, folder: 
     assert missing_facts((folder / "mesh.md").read_text(), "✅ mesh 21") == []
 
 
-def test_they_are_written_also_where_probes_fail(run: Run, joined: FakeLan, folder: Path) -> None:
+def test_reports_are_written_even_if_probes_fail(run: Run, joined: FakeLan, folder: Path) -> None:
     joined.hosts["host2"].down = True
     status, out, _ = run("status", "--json", *FILES)
     assert status == 3
@@ -62,7 +62,7 @@ def test_they_are_written_also_where_probes_fail(run: Run, joined: FakeLan, fold
 
 
 @pytest.mark.usefixtures("lan")
-def test_apply_ends_with_the_same_reports_and_with_json_still_prints_one_document(run: Run, folder: Path) -> None:
+def test_apply_writes_reports_and_prints_one_json_document(run: Run, folder: Path) -> None:
     status, out, _ = run("apply", "--yes", "--json", *FILES)
     assert status == 0
     assert json.loads(out)["status"]["summary"] == {"probes": 21, "reached": 21, "failed": 0}
@@ -70,7 +70,7 @@ def test_apply_ends_with_the_same_reports_and_with_json_still_prints_one_documen
 
 
 @pytest.mark.usefixtures("lan")
-def test_an_apply_that_is_declined_writes_none(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_declined_apply_writes_no_report(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("click.confirm", lambda *_words, **_options: False)
     assert run("apply", *FILES)[0] == 130
     assert list(folder.iterdir()) == []
@@ -86,7 +86,7 @@ def test_an_apply_that_is_declined_writes_none(run: Run, folder: Path, monkeypat
     ],
 )
 @pytest.mark.parametrize("verb", [("status",), ("apply", "--yes")])
-def test_a_file_that_cannot_be_is_told_before_anyone_is_contacted(
+def test_an_impossible_report_file_is_refused_before_any_contact(
     *,
     problems_of_call: Refused,
     lan: FakeLan,
@@ -104,14 +104,14 @@ def test_a_file_that_cannot_be_is_told_before_anyone_is_contacted(
 
 
 @pytest.mark.parametrize("verb", [("status",), ("apply", "--yes")])
-def test_a_report_goes_into_no_folder(run: Run, lan: FakeLan, folder: Path, verb: tuple[str, ...]) -> None:
+def test_a_folder_is_no_report_file(run: Run, lan: FakeLan, folder: Path, verb: tuple[str, ...]) -> None:
     status, out, err = run(*verb, "--markdown", folder.name)
     assert (status, out, lan.opened) == (4, "", 0)
     assert missing_facts(err, "--markdown 'r'") == []
 
 
 @pytest.mark.usefixtures("joined")
-def test_a_file_that_cannot_be_written_in_the_end_keeps_neither_the_table_nor_the_others_from_us(
+def test_a_failed_write_leaves_the_table_and_the_other_reports(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def replace(self: Path, target: Path) -> Path:
@@ -131,9 +131,7 @@ def test_a_file_that_cannot_be_written_in_the_end_keeps_neither_the_table_nor_th
 
 
 @pytest.mark.usefixtures("joined")
-def test_a_new_file_is_everybodys_to_read_and_one_that_is_there_keeps_its_mode_and_its_symlink(
-    run: Run, folder: Path
-) -> None:
+def test_reports_keep_modes_and_symlinks_and_new_ones_follow_the_umask(run: Run, folder: Path) -> None:
     (folder / "old.md").write_text("old")
     (folder / "old.md").chmod(0o600)
     (folder / "link.xml").symlink_to("new.xml")
@@ -147,7 +145,7 @@ def test_a_new_file_is_everybodys_to_read_and_one_that_is_there_keeps_its_mode_a
     assert (folder / "link.xml").is_symlink()
 
 
-def test_a_saved_result_is_reported_without_contacting_anyone(run: Run, lan: FakeLan, folder: Path) -> None:
+def test_report_contacts_no_host(run: Run, lan: FakeLan, folder: Path) -> None:
     (folder.parent / "a.json").write_text(json.dumps(results.document(3)))
     assert run("report", "a.json", *FILES) == (0, "", "")
     assert beginnings(folder) == BEGINNINGS
@@ -158,7 +156,7 @@ def test_a_saved_result_is_reported_without_contacting_anyone(run: Run, lan: Fak
     assert refusal("report", "a.json") == "missing-option"
 
 
-def test_two_saved_results_are_compared_and_only_a_loss_ends_with_3(run: Run, mesh: Path) -> None:
+def test_diff_exits_with_3_only_if_a_pair_was_lost(run: Run, mesh: Path) -> None:
     for name, what in {"a": {}, "b": {"cut": ["host2"]}}.items():
         (mesh.parent / f"{name}.json").write_text(json.dumps(results.document(3, **what)))
     status, out, _ = run("diff", "a.json", "b.json")
@@ -174,7 +172,7 @@ def test_two_saved_results_are_compared_and_only_a_loss_ends_with_3(run: Run, me
 
 @pytest.mark.parametrize("verb", [("diff", "a.json", "none.json"), ("report", "none.json", "--markdown", "a.md")])
 @pytest.mark.parametrize(("text", "code"), [(None, "cannot-read"), ("<html>", "not-a-result")])
-def test_what_is_no_saved_result_is_told(
+def test_a_file_without_a_result_is_refused(
     run: Run, mesh: Path, verb: tuple[str, ...], text: str | None, code: str
 ) -> None:
     (mesh.parent / "a.json").write_text(json.dumps(results.document(2)))
@@ -188,6 +186,6 @@ def test_what_is_no_saved_result_is_told(
 
 
 @pytest.mark.usefixtures("mesh")
-def test_with_json_a_mistake_of_diff_is_a_document_too(problems_of_call: Refused) -> None:
+def test_an_invalid_call_of_diff_is_a_json_document(problems_of_call: Refused) -> None:
     (problem,) = problems_of_call("diff", "a.json", "b.json")
     assert (problem["code"], missing_facts(problem["message"], "a.json")) == ("cannot-read", [])

@@ -1,4 +1,4 @@
-"""`status` as users call it: of all, of a part, and again and again."""
+"""dockmesh status from the command line: of all pairs, of some pairs, and with --watch."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def joined(lan: FakeLan, run: Run) -> FakeLan:
     return lan
 
 
-def test_a_sample_asks_each_host_for_so_many_others_and_another_time_for_others(joined: FakeLan, run: Run) -> None:
+def test_a_sample_has_k_random_targets_per_host(joined: FakeLan, run: Run) -> None:
     drawn = set()
     for _ in range(20):
         status, out, _err = run("status", "--json", "--sample", "1")
@@ -34,7 +34,7 @@ def test_a_sample_asks_each_host_for_so_many_others_and_another_time_for_others(
     assert len(drawn) > 1
 
 
-def test_named_pairs_are_asked_both_ways_and_nobody_else_is_contacted(joined: FakeLan, run: Run) -> None:
+def test_pairs_are_probed_in_both_directions_and_no_other_host(joined: FakeLan, run: Run) -> None:
     joined.hosts["host2"].down = True
     status, out, _err = run("status", "--json", "--pairs", "host1:host3")
     assert (status, probed_pairs(out)) == (0, {("host1", "host3"), ("host3", "host1")})
@@ -55,7 +55,7 @@ def test_named_pairs_are_asked_both_ways_and_nobody_else_is_contacted(joined: Fa
         (("--watch", "--json"), "conflicting-options", "--watch --json"),
     ],
 )
-def test_what_makes_no_sense_is_told_before_anybody_is_contacted(
+def test_invalid_pairs_and_options_are_refused_before_any_contact(
     lan: FakeLan, run: Run, words: tuple[str, ...], code: str, facts: str
 ) -> None:
     status, out, err = run("status", "--json", *words)
@@ -66,13 +66,13 @@ def test_what_makes_no_sense_is_told_before_anybody_is_contacted(
     assert lan.opened == 0
 
 
-def test_a_sample_has_at_least_one_host(lan: FakeLan, run: Run) -> None:
+def test_a_sample_of_zero_hosts_is_refused(lan: FakeLan, run: Run) -> None:
     status, out, err = run("status", "--sample", "0")
     assert (status, out, lan.opened) == (4, "", 0)
     assert "--sample" in err
 
 
-def test_watching_shows_block_after_block_as_things_change_until_it_is_interrupted(
+def test_watch_prints_block_after_block_until_interrupted(
     joined: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
@@ -94,9 +94,7 @@ def test_watching_shows_block_after_block_as_things_change_until_it_is_interrupt
     assert len(err.strip().splitlines()) == 1
 
 
-def test_without_a_number_watching_waits_some_seconds(
-    joined: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_without_a_number_waits_five_seconds(joined: FakeLan, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> None:
         assert seconds == 5
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`dockmesh trace`, from the words on the command line to the files on the disk; the hosts' part is recorded."""
+"""dockmesh trace, from the command line to the files, with recorded captures of the hosts."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ hosts:
 
 @pytest.fixture
 def capture_sets(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
-    """What the pipeline brings home, in the place of the hosts; each call takes one."""
+    """The captures that the pipeline returns instead of contacting hosts, one per call."""
     home: list[CaptureSet] = []
 
     def capture(_pipeline: Pipeline, question: TraceQuery) -> CaptureSet:
@@ -42,23 +42,21 @@ def run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mesh.yml").write_text(TEXT)
 
-    def called(*words: str) -> tuple[int, str, str]:
+    def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dockmesh", "trace", "-i", "mesh.yml", *words])
         monkeypatch.setattr("os._exit", sys.exit)
         monkeypatch.setattr("signal.signal", lambda *_: None)
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_:
             main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
 
-    yield called
+    yield call
     assert capture_sets == []
 
 
 @pytest.mark.parametrize(("name", "status"), [("joined", 0), ("translated", 0), ("refused", 3), ("no_way_back", 3)])
-def test_the_exit_status_says_whether_the_reply_came_home(
-    run: Run, capture_sets: list[CaptureSet], name: str, status: int
-) -> None:
+def test_the_exit_status_depends_on_the_reply(run: Run, capture_sets: list[CaptureSet], name: str, status: int) -> None:
     capture_sets += [capture_set(name), capture_set(name)]
     assert run("host1", "host3")[0] == status
     code, out, _err = run("host1", "host3", "--json")
@@ -66,23 +64,23 @@ def test_the_exit_status_says_whether_the_reply_came_home(
     assert json.loads(out)["reached"] is (status == 0)
 
 
-def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, capture_sets: list[CaptureSet]) -> None:
+def test_an_invalid_capture_is_an_error_of_its_host(run: Run, capture_sets: list[CaptureSet]) -> None:
     capture_sets.append(capture_set("joined", {POINTS[3]: b"\x00" * 40}))
     code, out, err = run("host1", "host3")
     assert (code, out) == (3, "")
     assert "capture" in err
 
 
-def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
+def test_captures_are_saved_unchanged_under_safe_names(
     run: Run, capture_sets: list[CaptureSet], tmp_path: Path
 ) -> None:
-    found = capture_set("joined")
-    odd = replace(found.captures[0].point, interface="..$(x);\u202e")
-    captures = (Capture(odd, found.captures[0].pcap), *found.captures[1:])
-    capture_sets.append(replace(found, captures=captures))
-    assert run("host1", "host3", "--pcap", "kept/here")[0] == 0
-    kept = {file.name: file.read_bytes() for file in (tmp_path / "kept" / "here").iterdir()}
-    assert set(kept) == {
+    original = capture_set("joined")
+    odd = replace(original.captures[0].point, interface="..$(x);\u202e")
+    captures = (Capture(odd, original.captures[0].pcap), *original.captures[1:])
+    capture_sets.append(replace(original, captures=captures))
+    assert run("host1", "host3", "--pcap", "saved/here")[0] == 0
+    saved = {file.name: file.read_bytes() for file in (tmp_path / "saved" / "here").iterdir()}
+    assert set(saved) == {
         "host1-container-..__x___.pcap",
         "host1-bridge-docker0.pcap",
         "host1-uplink-eth0.pcap",
@@ -90,7 +88,7 @@ def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
         "host3-bridge-docker0.pcap",
         "host3-container-eth0.pcap",
     }
-    assert kept["host3-uplink-eth0.pcap"] == found.captures[3].pcap
+    assert saved["host3-uplink-eth0.pcap"] == original.captures[3].pcap
 
 
 @pytest.mark.parametrize(
@@ -105,11 +103,11 @@ def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
         (("host1", "host3", "--pcap", "mesh.yml/x"), "cannot-write"),
     ],
 )
-def test_a_call_that_cannot_be_meant_contacts_nobody(run: Run, words: tuple[str, ...], code: str) -> None:
+def test_an_invalid_call_contacts_no_host(run: Run, words: tuple[str, ...], code: str) -> None:
     status, out, _ = run(*words, "--json")
     assert (status, [each["code"] for each in json.loads(out)["problems"]]) == (4, [code])
     assert run(*words)[:2] == (4, "")
 
 
-def test_two_ends_are_needed(run: Run) -> None:
+def test_two_ends_are_required(run: Run) -> None:
     assert run("host1")[0] == 4

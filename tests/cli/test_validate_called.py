@@ -1,4 +1,4 @@
-"""`validate`, and what every verb says of an inventory that is wrong."""
+"""dockmesh validate, and the errors of all commands for an invalid inventory."""
 
 import json
 import re
@@ -15,7 +15,7 @@ hosts:
 """
 
 
-def test_a_valid_inventory_is_named_with_what_is_in_it(mesh: Path, run: Run) -> None:
+def test_a_valid_inventory_is_named_with_its_counts(mesh: Path, run: Run) -> None:
     status, out, err = run("validate")
     assert (status, err) == (0, "")
     assert (re.findall(r"\b\d+\b", out), missing_facts(out, mesh.name)) == (["3", "3"], [])
@@ -28,7 +28,7 @@ def test_a_valid_inventory_is_named_with_what_is_in_it(mesh: Path, run: Run) -> 
     }
 
 
-def test_a_key_that_this_machine_has_not_is_noted(mesh: Path, run: Run) -> None:
+def test_a_key_missing_on_this_machine_is_a_note(mesh: Path, run: Run) -> None:
     mesh.write_text(f"connection: {{identity_file: /nowhere/key}}\n{mesh.read_text()}")
     status, _, err = run("validate")
     assert (status, len(err.splitlines())) == (0, 1)
@@ -36,14 +36,14 @@ def test_a_key_that_this_machine_has_not_is_noted(mesh: Path, run: Run) -> None:
 
 
 @pytest.mark.parametrize("words", [("validate",), ("plan",), ("status",), ("apply", "--yes"), ("allocate",)])
-def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: Run, words: tuple[str, ...]) -> None:
+def test_problems_of_an_inventory_are_a_json_document(mesh: Path, run: Run, words: tuple[str, ...]) -> None:
     mesh.write_text(WRONG)
     status, out, err = run(*words, "--json")
     assert status == 4
     document = json.loads(out)
     assert document["format"] == "dockmesh/problems/1"
-    found = [(each["file"], each["line"], each["column"], each["code"]) for each in document["problems"]]
-    assert found == [
+    reported = [(each["file"], each["line"], each["column"], each["code"]) for each in document["problems"]]
+    assert reported == [
         ("mesh.yml", 2, 48, "unknown-key"),
         ("mesh.yml", 3, 35, "overlap"),
         ("mesh.yml", 3, 55, "wrong-type"),
@@ -58,13 +58,13 @@ def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: 
         (("validate", "-i", "nowhere.yml"), "cannot-read", "nowhere.yml -i"),
         (("plan", "--limit", "web"), "unknown-host", "--limit 'web'"),
         (("plan", "--limit", "tag:web"), "unknown-tag", "--limit 'web'"),
-        (("apply",), "needs-yes", "--yes"),
-        (("destroy",), "needs-yes", "--yes"),
-        (("rollback",), "needs-yes", "--yes"),
+        (("apply",), "needs-yes", "Fix: --yes"),
+        (("destroy",), "needs-yes", "Fix: --yes"),
+        (("rollback",), "needs-yes", "Fix: --yes"),
     ],
 )
 @pytest.mark.usefixtures("mesh")
-def test_with_json_another_mistake_is_a_document_without_a_place(
+def test_other_problems_are_a_json_document_without_a_location(
     problems_of_call: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: str, facts: str
 ) -> None:
     monkeypatch.setattr("dockmesh.cli.apply.has_terminal", lambda: False)
@@ -74,7 +74,7 @@ def test_with_json_another_mistake_is_a_document_without_a_place(
 
 
 @pytest.mark.usefixtures("mesh")
-def test_a_verb_that_contacts_nobody_takes_what_is_about_hosts_and_does_not_offer_it(run: Run) -> None:
+def test_an_offline_command_accepts_and_hides_options_of_a_run(run: Run) -> None:
     assert run("validate", "--forks", "2", "--timeout", "5")[0] == 0
     assert "--forks" not in run("validate", "--help")[1]
     assert "--timeout" in run("plan", "--help")[1]

@@ -40,7 +40,7 @@ def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
 
 
 def test_a_phase_names_its_hosts_in_the_order_of_the_inventory() -> None:
-    line = told("read", ("h10", None), ("h12", "is down"), ("h2", None), ("h3", "is down"))
+    line = progress_line("read", ("h10", None), ("h12", "is down"), ("h2", None), ("h3", "is down"))
     assert hosts(line) == [("h3", True), ("h12", True), ("h2", False), ("h10", False)]
 
 
