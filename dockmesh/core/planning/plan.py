@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Literal
 
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.planning.findings import Conflict, Note
 from dockmesh.core.planning.reasons import reason
-from dockmesh.core.state.diff import Action, Change, difference, with_reasons
+from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
 
 
@@ -53,9 +53,9 @@ class Plan:
 
     @property
     def counts(self) -> Mapping[Action, int]:
-        """How many changes there are of each action."""
-        counts = Counter(change.action for host in self.hosts for change in host.changes)
-        return {action: counts[action] for action in get_args(Action)}
+        """How many changes of each action there are, also where there are none."""
+        found = Counter(change.action for host in self.hosts for change in host.changes)
+        return {action: found[action] for action in ACTIONS}
 
     @property
     def empty(self) -> bool:
