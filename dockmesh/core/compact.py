@@ -7,6 +7,8 @@ from itertools import pairwise
 _LEAST = 3
 # Exceptions that are named.
 _FEW = 2
+# So few names are read faster than a pattern.
+_PLAIN = 4
 
 
 def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
@@ -31,9 +33,10 @@ def describe_names(names: Collection[str], fleet: Mapping[str, Collection[str]],
     rest = [name for name in fleet if name not in names]
     if len(names) > most and len(rest) <= _FEW:
         return f"all except {' and '.join(rest)}" if rest else "all hosts"
-    compact = compact_names(names, fleet) if set(names) <= set(fleet) else list(names)
-    more = [f"{len(compact) - most} more"] if len(compact) > most else []
-    return ", ".join([*compact[:most], *more])
+    plain = len(names) <= _PLAIN or not set(names) <= set(fleet)
+    compact = list(names) if plain else compact_names(names, fleet)
+    more = f" and {len(compact) - most} more" if len(compact) > most else ""
+    return ", ".join(compact[:most]) + more
 
 
 def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:

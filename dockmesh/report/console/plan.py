@@ -1,6 +1,5 @@
 """A plan for people: a short block for each host, or for all hosts that change alike; with -v every line."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from dockmesh.core.planning.summary import Changed, HostSummary, PeerNames, summ
 from dockmesh.core.state.diff import Action, Change
 from dockmesh.core.state.resources import FORWARDING, DockerNetworking, key_of
 from dockmesh.core.text import listed
+from dockmesh.report.console.own_values import without_own_values
 from dockmesh.report.console.resource_diff import diff_lines, has_lines
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
@@ -50,7 +50,7 @@ def print_plan(
 
     With `verbose`, every line of every host; with `brief`, only the hosts that cannot be changed.
     """
-    lines_of = _every_line if verbose else _summary_lines(fleet)
+    lines_of = _every_line(text) if verbose else _summary_lines(fleet)
     blocked = [host for host in plan.hosts if _is_blocked(host)]
     changed = [] if brief else [host for host in plan.hosts if not _is_blocked(host)]
     for hosts in (changed, blocked):
@@ -100,18 +100,9 @@ def _block(fleet: Fleet, lines_of: Callable[[HostPlan], Iterable[Text]]) -> Call
     def block(plan: HostPlan) -> _Block:
         lines = (*lines_of(plan), *_finding_lines(plan))
         own = fleet.host(plan.host) if plan.host in fleet.positions else None
-        return _Block(plan.host, lines, _without_own_values("\n".join(line.plain for line in lines), own))
+        return _Block(plan.host, lines, without_own_values("\n".join(line.plain for line in lines), own))
 
     return block
-
-
-def _without_own_values(text: str, host: Host | None) -> str:
-    """The text with the host's own name and addresses replaced, so that hosts that change alike compare equal."""
-    if host is None:
-        return text
-    values = (host.bridge, host.prefix, host.underlay, host.login.address, host.name)
-    own = "|".join(re.escape(str(value)) for value in values if value is not None)
-    return re.sub(rf"(?<![\w.-])(?:{own})(?![\w-])", "\0", text)
 
 
 def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, Sequence[str]]]:
@@ -221,9 +212,14 @@ def _line(label: str, action: Action, text: str) -> Text:
 # --- every line -------------------------------------------------------------------------------------------------------
 
 
-def _every_line(plan: HostPlan) -> Iterator[Text]:
-    for change in plan.changes:
-        yield from _change_lines(change)
+def _every_line(text: GoalText) -> Callable[[HostPlan], Iterable[Text]]:
+    def lines_of(plan: HostPlan) -> Iterator[Text]:
+        for change in plan.changes:
+            yield from _change_lines(change)
+        if not (plan.changes or plan.notes or _is_blocked(plan)):
+            yield Text(text.unchanged, style="dim")
+
+    return lines_of
 
 
 def _change_lines(change: Change) -> Iterator[Text]:
