@@ -116,7 +116,7 @@ def test_every_name_on_the_page_is_in_a_file_beside_it() -> None:
     [
         ("`core/state/diff.py` `difference()` and `Change`", []),
         ("`core/state/diff.py` `differences()` and `Changes`", ["differences()", "Changes"]),
-        ("`templates/verbs.sh` `change_routes()`", []),
+        ("`templates/network_steps.sh` `change_routes()`", []),
         ("`core/desired/` `mesh_routes()` and `_NONE_SUCH`", ["_NONE_SUCH"]),
     ],
 )
