@@ -1,6 +1,7 @@
 """A plan: the difference of desired and actual, host by host, with the reason of every change."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -9,7 +10,7 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.planning.findings import Conflict, Note
 from dockmesh.core.planning.reasons import reason
-from dockmesh.core.state.diff import Change, difference, with_reasons
+from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
 
 
@@ -45,6 +46,12 @@ class Plan:
     def empty(self) -> bool:
         """Whether nothing is to be changed anywhere."""
         return not any(host.changes for host in self.hosts)
+
+    @property
+    def counts(self) -> Mapping[Action, int]:
+        """How many changes of each action there are, also where there are none."""
+        found = Counter(change.action for host in self.hosts for change in host.changes)
+        return {action: found[action] for action in ACTIONS}
 
     @property
     def clean(self) -> bool:

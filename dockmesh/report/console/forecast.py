@@ -1,12 +1,11 @@
-"""What is foreseen of reachability, and what came otherwise: for scripts and for people."""
+"""A forecast, and where measurement differs from it, for people."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.core.forecast.impact import EFFECTS, Impact, ImpactRow, Misprediction
+from dockmesh.core.forecast.impact import Impact, ImpactRow, Misprediction
 from dockmesh.report.console.terminal import pluralize, print_line
 
 _NAMED, _LINES = 6, 12
@@ -16,28 +15,6 @@ _SIGNS = {
     "failing": ("✗ as before", "bold"),
     "gained": ("+ gained", "green"),
 }
-
-
-def forecast_document(seen: Impact) -> dict[str, Any]:
-    """Counts before and after, and all probes that are not reached in both, by what the plan does to them."""
-    turns: dict[str, Any] = {turn: [_row(shift) for shift in seen.rows if shift.effect == turn] for turn in EFFECTS}
-    return {"before": dict(seen.before), "after": dict(seen.after), **turns}
-
-
-def mispredictions_document(differing: Iterable[Misprediction]) -> list[dict[str, Any]]:
-    """Each probe that came otherwise."""
-    return [
-        {
-            "source": each.probe.source,
-            "target": each.probe.target,
-            "kind": each.probe.kind,
-            "foreseen": each.predicted,
-            "measured": _state(each),
-            "code": each.code,
-            "reason": each.why,
-        }
-        for each in differing
-    ]
 
 
 def print_forecast(out: Console, seen: Impact | None) -> None:
@@ -55,25 +32,12 @@ def print_forecast(out: Console, seen: Impact | None) -> None:
             print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
 
 
-def print_mispredictions(out: Console, differing: Iterable[Misprediction]) -> None:
-    """What was measured otherwise than foreseen."""
-    for each in differing:
+def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) -> None:
+    """Where measurement differs from the forecast."""
+    for each in mispredictions:
         probe = each.probe
-        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.predicted}, found {_state(each)}"
+        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.predicted}, found {each.measured}"
         print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f' ({each.why})' if each.why else ''}"))
-
-
-def _row(shift: ImpactRow) -> dict[str, Any]:
-    code, text = shift.why or (None, None)
-    return {
-        "source": shift.source,
-        "kind": shift.kind,
-        "targets": list(shift.targets),
-        "before": shift.before,
-        "after": shift.after,
-        "code": code,
-        "reason": text,
-    }
 
 
 def _lines(shifts: Iterable[ImpactRow]) -> Iterator[str]:
@@ -89,7 +53,3 @@ def _lines(shifts: Iterable[ImpactRow]) -> Iterator[str]:
 
 def _kind(kind: str) -> str:
     return kind.replace("-", " → ")
-
-
-def _state(each: Misprediction) -> str:
-    return "reached" if each.reached else "failing"

@@ -12,7 +12,6 @@ from dockmesh.core.state.resources import File, Resource, Unit, key_of
 from dockmesh.report.console.resource_diff import diff_lines, has_lines
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
-from dockmesh.report.json_documents import plan_document
 from dockmesh.report.redaction import redact
 
 _SIGNS = {
@@ -57,8 +56,7 @@ def _is_left_alone(host: HostPlan) -> bool:
 
 
 def _counts(plan: Plan, words: GoalText) -> Iterator[str]:
-    summary = plan_document(plan)["summary"]
-    yield from (f"{summary[action]} to {action}" for action in _SIGNS if summary[action])
+    yield from (f"{count} to {action}" for action, count in plan.counts.items() if count)
     done = sum(not host.changes and not _is_left_alone(host) for host in plan.hosts)
     if done and plan.empty:
         yield f"{done} {words.unchanged}"
