@@ -194,7 +194,7 @@ def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab
 def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
     narrow = mesh.write_inventory(lab, tmp_path, hosts)
-    plan = narrow.dockmesh("plan")
+    plan = narrow.dockmesh("plan", "-v")
     assert f"-p tcp -m tcp --dport {PORT} -j ACCEPT" in plan.words
     assert narrow.dockmesh("apply", "--yes").status == 0
     assert narrow.dockmesh("plan").status == 0

@@ -128,9 +128,9 @@ def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_th
     assert three.dockmesh("plan").status == 3
     ((host, _),) = open_firewalld(three, lab)
     assert host == "host1", "ufw is no matter, and Docker 28 tells firewalld itself"
-    plan = three.dockmesh("plan")
+    plan = three.dockmesh("plan", "--json")
     assert plan.status == 2, plan
-    assert "Foreseen: 21 of 21 probes reached after this" in plan.words
+    assert plan.document["forecast"]["after"] == {"reached": 21, "failing": 0, "unknown": 0}
 
 
 def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: Mesh, lab: Lab) -> None:
