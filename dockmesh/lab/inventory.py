@@ -6,8 +6,8 @@ from pathlib import Path
 from dockmesh.lab.topology import FOLDER, POOL, PREFIX_LENGTH, LabHost, Topology
 
 _HEAD = """\
-# Written by `dockmesh lab up`: an ordinary inventory, but for `netns`,
-# the network namespace that dockmesh opens its SSH sockets in.
+# Written by `dockmesh lab up`. It is an ordinary inventory, except for `netns`:
+# dockmesh opens its SSH connections in that network namespace.
 mesh:
   name: {name}
   pool: {pool}
