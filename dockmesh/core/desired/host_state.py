@@ -39,7 +39,7 @@ from dockmesh.core.templates import Templates
 _REASSERT_S = 25
 
 
-def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink, texts: Templates) -> HostState:
+def desired(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink, texts: Templates) -> HostState:
     """The state that joins `host` to the mesh.
 
     Raises:
@@ -50,7 +50,7 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink, 
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
     own: Sequence[Resource] = facts.actual.of(Forwarding)
     if facts.docker:
-        own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
+        own = _docker_resources(fleet, host, facts, facts.docker, smallest=smallest, texts=texts)
     fades = HostState(
         SharedSequence.of(
             (Forwarding(IPV4, on=True),) if facts.docker_uses_nftables else (),
@@ -169,7 +169,7 @@ def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Se
 
 
 def _docker_resources(
-    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: SmallestUplink, texts: Templates
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, smallest: SmallestUplink, texts: Templates
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
@@ -183,7 +183,7 @@ def _docker_resources(
         stale=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.stale_keys(facts)),
         original=kept.daemon_json,
     )
-    fitted = mtu.plan_mtu(facts, docker, narrow)
+    fitted = mtu.plan_mtu(facts, docker, smallest)
     keys = daemon_json.with_values(keys, fitted.values)
     bridge = DockerNetworking(
         host.bridge,
@@ -195,7 +195,7 @@ def _docker_resources(
     return (
         original.dump_original(replace(kept, set_mtu=fitted.set_mtu), facts),
         File(DAEMON_JSON, keys, file.mode if file else "644"),
-        mtu.keep_running_mtu(facts, bridge, keys, narrow),
+        mtu.keep_running_mtu(facts, bridge, keys, smallest),
         *_switch(facts, found, on=joins),
     )
 

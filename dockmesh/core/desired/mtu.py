@@ -34,7 +34,7 @@ class MtuPlan:
     lowered: frozenset[daemon_json.Path]
 
 
-def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> MtuPlan:
+def plan_mtu(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> MtuPlan:
     """MTUs that no uplink is too small for: lowered where the admin's own, or Docker's, are too large, and only there.
 
     Raises:
@@ -42,7 +42,7 @@ def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> M
         HostError: the record of what the host was found with is unreadable.
     """
     text, before = facts.daemon_json, recorded_or_current(facts)
-    limit = narrow.limit(before.set_mtu)
+    limit = smallest.limit(before.set_mtu)
     values = {path: daemon_json.value_at(text, path) for path in FLAGS}
     values |= {
         path: daemon_json.value_at(before.daemon_json, path) for path in paths_with_set_mtu(text, before.set_mtu)
@@ -69,7 +69,7 @@ def docker0_mtu(facts: HostFacts, text: str | None) -> int:
     return named or (running.mtu if running else DEFAULT_MTU)
 
 
-def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: SmallestUplink) -> DockerNetworking:
+def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, smallest: SmallestUplink) -> DockerNetworking:
     """`wanted`, or what runs where that differs in nothing but an MTU of the admin's own, and is not too large.
 
     When what they wrote into the file takes effect is theirs to say.
@@ -78,7 +78,7 @@ def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narr
     if now is None or replace(now, mtu=wanted.mtu) != wanted:
         return wanted
     theirs = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(facts.daemon_json, _DOCKER0)
-    return now if theirs and now.mtu <= narrow.mtu else wanted
+    return now if theirs and now.mtu <= smallest.mtu else wanted
 
 
 def _started_with(docker: DockerFacts, path: daemon_json.Path) -> int | None:
