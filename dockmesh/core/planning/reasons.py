@@ -113,11 +113,11 @@ def _restart_reasons(change: Change, facts: HostFacts, smallest: SmallestUplink)
     moves6 = f"docker0 moves from {before.address6 or 'no IPv6'} to {after.address6 or 'no IPv6'}"
     pools = "new networks use other address pools"
     marks = "Docker's own rules for routed packets change"
-    what = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
-    what += [pools] * (before.pools != after.pools)
-    what += [_size_reason(before, after, smallest)] * (before.mtu != after.mtu)
-    what += [marks] * (before.admission != after.admission)
-    yield f"{', '.join(what[:-1])}{', and ' * (len(what) > 1)}{''.join(what[-1:])}, so Docker restarts"
+    effects = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
+    effects += [pools] * (before.pools != after.pools)
+    effects += [_size_reason(before, after, smallest)] * (before.mtu != after.mtu)
+    effects += [marks] * (before.admission != after.admission)
+    yield f"{', '.join(effects[:-1])}{', and ' * (len(effects) > 1)}{''.join(effects[-1:])}, so Docker restarts"
     running = facts.docker.containers if facts.docker else ()
     restarted = [container.name for container in running if not container.auto_remove]
     lost = [container.name for container in running if container.auto_remove]
