@@ -138,8 +138,8 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
     if sections["systemd"].status != 0:
         runs = sanitize(sections["systemd"].text) or "another init"
         raise HostError(
-            f"the host runs {runs}, but dockmesh requires systemd for automatic revert and route restoration. Fix: remove "
-            "the host from the inventory (Alpine and other OpenRC hosts are not supported)",
+            f"the host runs {runs}, but dockmesh requires systemd for automatic revert and route restoration. Fix: "
+            "remove the host from the inventory (Alpine and other OpenRC hosts are not supported)",
             code=HostErrorCode.NO_SYSTEMD,
         )
     version = sections["version"].text if "version" in sections else None
