@@ -40,7 +40,7 @@ def load_state(text: str) -> HostState:
     Raises:
         HostError: the text has another format.
     """
-    with parsing("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
+    with parsing("the record of the previous state", HostErrorCode.RECORD_UNREADABLE):
         return HostState(load_resources(json.loads(text)["resources"]))
 
 

@@ -173,7 +173,7 @@ class HostState:
 
     @property
     def without_routes(self) -> Iterator[Resource]:
-        """All resources except the routes, of which there is one per peer."""
+        """All resources except the routes. There is one route per peer, but only a few other resources."""
         return chain.from_iterable(each for kind, each in self._by_type.items() if kind is not Route)
 
     @cached_property
