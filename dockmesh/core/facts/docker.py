@@ -11,7 +11,7 @@ from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool
 
-# Go prints an invalid netip.Prefix so.
+# Go's text for an invalid netip.Prefix.
 _NO_PREFIX = "invalid Prefix"
 
 

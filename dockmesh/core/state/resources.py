@@ -117,9 +117,9 @@ class NftAdmission:
 class DockerNetworking:
     """The running docker0: its addresses, Docker's pools for new networks, and the MTU in bytes.
 
-    Only a restart of Docker changes them. `startup_json` is a daemon.json with which Docker starts in this state, if
-    the host's own file is not: without a bip, Docker reuses the last address of docker0 from its store. `admission` is
-    None if Docker uses iptables.
+    Only a restart of Docker changes them. `startup_json` is a daemon.json with which Docker starts in this state, or
+    None if the host's own file does so. Without a bip, Docker reuses the last address of docker0 from its store.
+    `admission` is None if Docker uses iptables.
     """
 
     address: IPv4Interface | None
