@@ -1,8 +1,8 @@
-"""What a host gets besides where its Docker writes its rules with nftables, and how that is taken back.
+"""Additional desired state for hosts whose Docker uses nftables, and its original values.
 
-Two keys of daemon.json, by which Docker lets in what peers send; and forwarding, which Docker leaves to others there,
-and does not start without. What was found of both stands in the record for `destroy` apart from the rest, since Docker
-may change to nftables, or back, long after the host has joined.
+Two keys of daemon.json make Docker accept packets from peers. IPv4 forwarding is on, since this Docker neither enables
+it nor starts without it. The record for `destroy` keeps the original values of both separately, since Docker may change
+its backend long after the host has joined.
 """
 
 from dataclasses import replace
@@ -19,10 +19,10 @@ from dockmesh.core.state.resources import Chain, Forwarding, HostState
 
 
 def required_keys(facts: HostFacts) -> dict[str, Any]:
-    """The keys that daemon.json shall have. A mark that an admin has chosen serves as well as any.
+    """Return the keys that daemon.json needs. A mark that the operator has set is kept.
 
     Raises:
-        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        DaemonJsonError: the host's daemon.json is not a JSON object.
     """
     return (
         {FWMARK_KEY: daemon_json.load(facts.daemon_json).get(FWMARK_KEY, fwmark.OWN), DIRECT_ROUTING_KEY: True}
@@ -32,12 +32,12 @@ def required_keys(facts: HostFacts) -> dict[str, Any]:
 
 
 def set_keys(record: OriginalState | None) -> tuple[str, ...]:
-    """The keys of daemon.json that dockmesh has set, as the record says."""
+    """Return the nftables keys of daemon.json that dockmesh has set, from the record."""
     return record.nftables.keys if record and record.nftables else ()
 
 
 def stale_keys(facts: HostFacts) -> tuple[str, ...]:
-    """Those that dockmesh has set and that are for nothing, where Docker has left nftables.
+    """Return the keys that dockmesh has set and must remove, since Docker no longer uses nftables.
 
     Raises:
         HostError: the record is unreadable.
@@ -46,36 +46,36 @@ def stale_keys(facts: HostFacts) -> tuple[str, ...]:
 
 
 def forwarding(facts: HostFacts) -> tuple[Forwarding, ...]:
-    """What of IPv4 the host goes back to, where forwarding is dockmesh's own.
+    """Return the original IPv4 forwarding; the current one if dockmesh has not changed it.
 
     Raises:
         HostError: the record is unreadable.
     """
-    now, record = facts.actual.forwarding(IPV4), original.load_original(facts.actual)
+    current, record = facts.actual.forwarding(IPV4), original.load_original(facts.actual)
     before = record.nftables if record else None
-    return () if now is None else (now if before is None else Forwarding(IPV4, before.ip_forward),)
+    return () if current is None else (current if before is None else Forwarding(IPV4, before.ip_forward),)
 
 
 def for_backend(state: HostState, facts: HostFacts) -> HostState:
-    """A state of former days without what has no place now, if Docker has come to nftables since, or left."""
-    then, now = state.forwarding(IPV4), facts.actual.forwarding(IPV4)
-    rest = [each for each in state.resources if each != then]
+    """Return an earlier state without resources that do not suit Docker's current firewall backend."""
+    earlier, current = state.forwarding(IPV4), facts.actual.forwarding(IPV4)
+    rest = [each for each in state.resources if each != earlier]
     if not facts.docker_uses_nftables:
         return HostState(tuple(rest))
-    switch = [each for each in (then or now,) if each]
-    return HostState((*switch, *(each for each in rest if not isinstance(each, Chain))))
+    forwarding = [each for each in (earlier or current,) if each]
+    return HostState((*forwarding, *(each for each in rest if not isinstance(each, Chain))))
 
 
 def record_backend(record: OriginalState, facts: HostFacts) -> OriginalState:
-    """The record with what the host has now of all this, if its Docker has come to nftables; without, if it has left.
+    """Return the record with the current values if Docker has changed to nftables, without them if it changed back.
 
     Raises:
-        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
+        DaemonJsonError: the host's daemon.json is not a JSON object.
     """
     if (record.nftables is not None) is facts.docker_uses_nftables:
         return record
     if not facts.docker_uses_nftables:
         return replace(record, nftables=None)
     present = daemon_json.load(facts.daemon_json)
-    ours = tuple(key for key, value in required_keys(facts).items() if present.get(key) != value)
-    return replace(record, nftables=NftablesRecord(ours, facts.ip_forward))
+    keys = tuple(key for key, value in required_keys(facts).items() if present.get(key) != value)
+    return replace(record, nftables=NftablesRecord(keys, facts.ip_forward))

@@ -1,7 +1,7 @@
-"""Docker's pools for new networks: inside the host's own prefix, or at least outside everybody's.
+"""Docker's address pools for new networks: inside the host's prefix, or at least outside all prefixes of the mesh.
 
-Docker's own choice avoids networks the host is itself in, not those it has a route to via a next hop (moby,
-`libnetwork/ipams/defaultipam`): with a mesh it would sooner or later take a peer's prefix.
+Docker's own choice avoids connected networks, but not prefixes routed via a next hop (moby,
+`libnetwork/ipams/defaultipam`), so it could take a peer's prefix.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,40 +12,40 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.state.resources import DockerNetworking, Pool
 
-# moby, libnetwork/ipamutils: 172.17 to 172.31 in /16, 192.168 in /20.
+# Docker's built-in pools: 172.17 to 172.31 in /16, 192.168 in /20 (moby, libnetwork/ipamutils).
 _BUILT_IN = (
     *(IPv4Network(f"172.{second}.0.0/16") for second in range(17, 32)),
     *IPv4Network("192.168.0.0/16").subnets(new_prefix=20),
 )
 _SIZE6 = 64
-# Docker before 27 lists all networks of its pools as it starts; a /48 has 65,536 of them.
+# Docker before 27 enumerates the networks of its pools when it starts; a /48 has 65,536 of them.
 _WIDEST6 = 48
 
 
-def pools(fleet: Fleet, host: Host, facts: HostFacts, found: DockerNetworking | None = None) -> tuple[Pool, ...]:
-    """The pools `host` shall have.
+def pools(fleet: Fleet, host: Host, facts: HostFacts, original: DockerNetworking | None = None) -> tuple[Pool, ...]:
+    """Return the pools that `host` needs.
 
-    Of IPv6, where it takes no part in the mesh of that, those it has, or if it leaves it those it was `found` with.
+    A host outside the IPv6 mesh keeps its IPv6 pools, or gets those of `original` if it is leaving that mesh.
     """
-    has = facts.actual.docker.pools if facts.actual.docker else ()
+    current = facts.actual.docker.pools if facts.actual.docker else ()
     if host.prefix is None or host.bridge is None:
-        return has
+        return current
     own = tuple(_beside(host.prefix, host.bridge.network, fleet.settings.pool_size))
-    return (*(own or _elsewhere(fleet, facts, has)), *_pools6(host, found.pools if found else has))
+    return (*(own or _elsewhere(fleet, facts, current)), *_pools6(host, original.pools if original else current))
 
 
-def _pools6(host: Host, has: Iterable[Pool]) -> Iterator[Pool]:
+def _pools6(host: Host, current: Iterable[Pool]) -> Iterator[Pool]:
     match host.ipv6 and (host.ipv6.prefix, host.ipv6.bridge):
         case IPv6Network() as prefix, IPv6Interface() as bridge:
             for pool in _beside(prefix, bridge.network, _SIZE6):
                 length = max(pool.base.prefixlen, _WIDEST6)
                 yield Pool(IPv6Network((pool.base.network_address, length)), pool.size)
         case _:
-            yield from (pool for pool in has if isinstance(pool.base, IPv6Network))
+            yield from (pool for pool in current if isinstance(pool.base, IPv6Network))
 
 
 def _beside(prefix: N, docker0: N, size: int) -> Iterator[Pool]:
-    """What the prefix has beside docker0's network, where a network of that size fits."""
+    """The parts of the prefix outside docker0's network that are large enough for a network of that size."""
     if docker0 == prefix:
         return
     for base in sorted(prefix.address_exclude(docker0)):
@@ -53,16 +53,16 @@ def _beside(prefix: N, docker0: N, size: int) -> Iterator[Pool]:
             yield Pool(base, size)
 
 
-def _elsewhere(fleet: Fleet, facts: HostFacts, has: Iterable[Pool]) -> tuple[Pool, ...]:
-    """Docker's built-in pools without what the mesh and the host use; pools that are clear of that stay.
+def _elsewhere(fleet: Fleet, facts: HostFacts, current: Iterable[Pool]) -> tuple[Pool, ...]:
+    """Docker's built-in pools without the networks that the mesh and the host use.
 
-    That they stay spares a restart of Docker whenever a host joins the mesh from elsewhere.
+    Current pools without an overlap stay, which avoids a restart of Docker each time a host joins the mesh.
     """
     local = facts.docker_devices
     used: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
     used += [IPv4Network(host.underlay) for host in fleet.hosts]
     used += [address.network for device, address in facts.addresses if device not in local]
-    present = tuple(pool for pool in has if isinstance(pool.base, IPv4Network))
+    present = tuple(pool for pool in current if isinstance(pool.base, IPv4Network))
     if present and not any(pool.base.overlaps(each) for pool in present for each in used):
         return present
     free = [network for network in _BUILT_IN if not _overlaps(network, used)]

@@ -1,18 +1,17 @@
-"""What each host lets in: from its peers, by the uplink they come in on, to its own prefix; nothing else.
+"""The firewall rules of a host: it accepts packets from its peers, on their uplink, to its own prefix.
 
-Docker drops this traffic twice: by the policy of filter FORWARD (1.13 and later; its DOCKER-USER chain comes before)
-and, from 28.2 on, by a drop per container address in raw PREROUTING, which it appends, so that an accept in front of
-them wins. The raw accepts are set on every generation: the upgrade to 28 then cuts nobody off.
+Docker drops these packets in two places. The policy of filter FORWARD is DROP since 1.13, and DOCKER-USER runs before
+it. Since 28.2, Docker also appends a drop per container address to raw PREROUTING, so an earlier accept wins. Every
+host gets the raw accepts, so that an upgrade to 28 interrupts no traffic.
 
-Docker with nftables (29 and later, where asked to) heeds no accept in anybody's chain. It lets in what bears a mark
-that its daemon.json names, and drops nothing before that if told so there (`Admission`). The same rules mark then.
+Docker's nftables backend (29 and later) ignores accepts in other tables. It accepts packets with the mark that
+daemon.json names, if daemon.json also allows direct routing (`NftAdmission`). There the same rules set the mark.
 
-Before 27 Docker has no rules for IPv6, and leaves containers open to everybody who has a route to them. There the chain
-is dockmesh's alone: it stands in FORWARD, and closes the prefix to all but the peers.
+Docker before 27 has no IPv6 rules, so every host with a route reaches its containers. There dockmesh's chain is in
+FORWARD and drops packets to the prefix from all hosts except the peers.
 
-And Docker masquerades what leaves its networks, on a change of bip and for a new network with a rule in front of all
-others. What lasts is a source NAT to the very same address, in a chain before the one of iptables: the kernel binds a
-connection's source once.
+Docker masquerades packets that leave its networks, and inserts that rule at the top for a new network or bip. A source
+NAT to the same address, in an earlier chain, prevents it, since the kernel translates a connection's source only once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,9 +48,9 @@ _NFT = {
 
 @dataclass(frozen=True, slots=True)
 class PeerRule:
-    """What becomes of packets from `source` that come in by `device`, if they are what `of` says; None: any.
+    """A rule for packets from `source` that arrive on `device`, limited to `match` unless that is None.
 
-    "replies" are of known connections; "unpublished" is what Docker has not sent on from a port of the host's.
+    "replies" belong to known connections. "unpublished" packets were not redirected by a published port.
     """
 
     source: Network
@@ -60,39 +59,39 @@ class PeerRule:
 
     @property
     def accepted(self) -> bool:
-        """Else dropped."""
+        """Whether the rule accepts its packets; otherwise it drops them."""
         return self.match != "unpublished"
 
 
-# Frozen dataclasses, since the fleet makes the rules of equal ones once (`PeerTables`).
+# Implemented by frozen dataclasses, since the fleet generates the rules of equal instances only once.
 _NetworkRules = Callable[[Network, str], Iterable[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Accepts:
-    """The accepts of iptables."""
+    """The accepting rules for iptables."""
 
     allow: tuple[Allow, ...] | None
     family: Family
 
     def __call__(self, source: Network, device: str) -> Iterator[str]:
-        return (_accepting(PeerRule(source, device, of), self.family) for of in _every(self.allow))
+        return (_iptables_rule(PeerRule(source, device, match), self.family) for match in _matches(self.allow))
 
 
 @dataclass(frozen=True, slots=True)
 class _Marks:
-    """The rules of nft that mark."""
+    """The marking rules for nft."""
 
     allow: tuple[Allow, ...] | None
-    admitting: FirewallMark
+    mark: FirewallMark
 
     def __call__(self, source: Network, device: str) -> Iterator[str]:
-        return (_marking(PeerRule(source, device, of), self.admitting) for of in _every(self.allow))
+        return (_nft_rule(PeerRule(source, device, match), self.mark) for match in _matches(self.allow))
 
 
 @dataclass(frozen=True, slots=True)
 class _Networks:
-    """The networks of a peer."""
+    """The networks of a peer: its underlay address and its prefix."""
 
     family: Family
 
@@ -102,7 +101,7 @@ class _Networks:
 
 @dataclass(frozen=True, slots=True)
 class _RulesByDevice:
-    """The rules of each network of a peer that comes in by that device."""
+    """The rules for each network of a peer, whose packets arrive on `device`."""
 
     rules: _NetworkRules
     family: Family
@@ -114,31 +113,32 @@ class _RulesByDevice:
 
 @dataclass(frozen=True, slots=True)
 class _FamilyPeers:
-    """A host with a prefix of a family, and its peers of that one."""
+    """A host's prefix of a family, and its peers and their routes in that family."""
 
     family: Family
     prefix: Network
     peers: Peers
-    ways: PeerRoutes
+    peer_routes: PeerRoutes
 
     def networks(self, *, key: Callable[[Network], Any] | None = None) -> SharedSequence[Network]:
-        """All that is the peers', peer by peer, or sorted by `key`."""
+        """Return the networks of all peers, in their order or sorted by `key`."""
         return self.peers.for_each(_Networks(self.family), key=key)
 
     def per_network(self, rules: _NetworkRules) -> Iterable[str]:
-        """The rules of each network of each peer and the device it comes in by; equal `rules` are made once."""
-        way, family = shared_route(self.peers, self.family, self.ways), self.family
-        if way:
-            return self.peers.for_each(_RulesByDevice(rules, family, way.device))
-        ways = ((peer, self.ways.get(stack.underlay)) for peer in self.peers if (stack := peer.network(family)))
-        sources = ((network, way.device) for peer, way in ways if way for network in _networks(peer, family))
+        """Return the rules for each network of each peer and its uplink; equal `rules` share one result."""
+        shared, family = shared_route(self.peers, self.family, self.peer_routes), self.family
+        if shared:
+            return self.peers.for_each(_RulesByDevice(rules, family, shared.device))
+        stacks = ((peer, stack) for peer in self.peers if (stack := peer.network(family)))
+        routes = ((peer, self.peer_routes.get(stack.underlay)) for peer, stack in stacks)
+        sources = ((network, route.device) for peer, route in routes if route for network in _networks(peer, family))
         return (text for network, device in sources for text in rules(network, device))
 
 
 def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
-    """The chains `host` shall have.
+    """Return the iptables chains that `host` needs.
 
-    None of a family in which it has no prefix, or for which it has no iptables; none with a Docker that heeds none.
+    There are none for a family without a prefix or without iptables, and none if Docker uses nftables.
     """
     if facts.docker_uses_nftables:
         return ()
@@ -146,30 +146,30 @@ def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
     return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
 
 
-def mark_rules(host: Host, peers: Peers, facts: HostFacts, admitting: FirewallMark, *, closed: bool) -> Sequence[str]:
-    """The rules of nft by which what `host` shall let in bears the mark that its Docker is `admitting`.
+def mark_rules(host: Host, peers: Peers, facts: HostFacts, mark: FirewallMark, *, closed: bool) -> Sequence[str]:
+    """Return the nft rules that set the mark with which the host's Docker accepts packets from peers.
 
-    `closed`: what is routed to its containers by others stays dropped, also where Docker would let it in to ports that
-    are published, on 127.0.0.1 perhaps.
+    `closed`: also drop packets that other hosts route to containers. Direct routing would open published ports to them,
+    even ports published on 127.0.0.1.
     """
     mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
     if mesh is None:
         return ()
-    rules = mesh.per_network(_Marks(host.allow, admitting))
+    rules = mesh.per_network(_Marks(host.allow, mark))
     others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
     return SharedSequence.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
 
 
 def with_marks(tables: Sequence[SourceNat | Chain], rules: Sequence[str]) -> tuple[SourceNat | Chain, ...]:
-    """What keeps sources, with `rules` in the same table."""
+    """Return the source NAT with the mark rules added to the same table."""
     if not rules:
         return tuple(tables)
-    of_ipv4 = (each for each in tables or (SourceNat(),) if isinstance(each, SourceNat) and each.family == IPV4)
-    return tuple(replace(each, marks=rules) for each in of_ipv4)
+    ipv4 = (each for each in tables or (SourceNat(),) if isinstance(each, SourceNat) and each.family == IPV4)
+    return tuple(replace(each, marks=rules) for each in ipv4)
 
 
 def source_nat(host: Host, peers: Peers, facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
-    """What lets the host's containers keep their addresses towards the peers, by nft where the host has it."""
+    """Return the source NAT that keeps the containers' addresses towards peers, with nft if installed."""
     meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.networks()]
     return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
 
@@ -185,15 +185,15 @@ def _chains(host: Host, mesh: _FamilyPeers, facts: HostFacts) -> Iterator[Chain]
     elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
     rules = SharedSequence.of(elsewhere, _accepts(mesh, host.allow))
     if not host.docker:
-        # Docker accepts what leaves its own bridges; what leaves another one may meet a policy of DROP.
-        yield Chain("filter", FORWARD_CHAIN, "FORWARD", SharedSequence.of(_accepts_out(mesh), rules), mesh.family)
+        # Docker accepts packets that leave its own bridges; for other bridges the policy may be DROP.
+        yield Chain("filter", FORWARD_CHAIN, "FORWARD", SharedSequence.of(_outbound_accepts(mesh), rules), mesh.family)
         return
     if mesh.family == IPV4 or mesh.family in facts.docker_user:
         yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
     else:
-        closed = SharedSequence.of(_accepts_out(mesh), rules, _closing(mesh))
+        closed = SharedSequence.of(_outbound_accepts(mesh), rules, _default_drop(mesh))
         yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
-    # Narrowed in filter alone: raw comes before connections are tracked, and replies to those made here must pass.
+    # Raw runs before connection tracking and cannot recognize replies, so `allow` only limits filter.
     yield Chain("raw", RAW_CHAIN, "PREROUTING", SharedSequence.of(elsewhere, _accepts(mesh, None)), mesh.family)
 
 
@@ -206,7 +206,7 @@ def _source_nat(mesh: _FamilyPeers, facts: HostFacts) -> Iterator[SourceNat | Ch
 
 
 def _networks(peer: Host, family: Family) -> Iterator[Network]:
-    """A peer's own address counts as well as its prefix: its host's probes, and whatever it masquerades, bear it."""
+    """The peer's underlay address and prefix. The host's own probes and masqueraded packets have the former."""
     if stack := peer.network(family):
         yield interned(host_network(stack.underlay))
         if stack.prefix:
@@ -214,41 +214,42 @@ def _networks(peer: Host, family: Family) -> Iterator[Network]:
 
 
 def _accepts(mesh: _FamilyPeers, allow: tuple[Allow, ...] | None) -> Iterable[str]:
-    """Traffic to elsewhere has left before these, so that it is not compared with every peer."""
+    """The accepting rules. A rule before them returns packets to other prefixes, which skip this list."""
     return mesh.per_network(_Accepts(allow, mesh.family))
 
 
-def _every(allow: tuple[Allow, ...] | None) -> tuple[RuleMatch, ...]:
-    """What rules for peers' packets are of. ICMP stays open: dockmesh probes by it, and connections need its errors.
+def _matches(allow: tuple[Allow, ...] | None) -> tuple[RuleMatch, ...]:
+    """The matches of the rules for a peer.
 
-    Narrowed, the rest is dropped but for published ports, on which Docker decides.
+    ICMP is always accepted for probes and for errors such as "fragmentation needed". With `allow`, the last rule drops
+    all other packets except those to published ports, which Docker filters.
     """
     return (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
 
 
-def _accepting(rule: PeerRule, family: Family) -> str:
-    """The rule as iptables prints it."""
+def _iptables_rule(rule: PeerRule, family: Family) -> str:
+    """The rule in the format of `iptables -S`."""
     if rule.match == "icmp":
-        of = f" -p {_ICMP[family]}"
+        match = f" -p {_ICMP[family]}"
     else:
-        of = _allowed(rule.match) if isinstance(rule.match, Allow) else _IPTABLES[rule.match]
-    # As facts do with what hosts have: texts that are the same object are compared at a glance.
-    return intern(f"-s {rule.source} -i {rule.device}{of} -j {'ACCEPT' if rule.accepted else 'DROP'}")
+        match = _iptables_allow(rule.match) if isinstance(rule.match, Allow) else _IPTABLES[rule.match]
+    # Facts intern their rules too, so that equal rules compare by identity.
+    return intern(f"-s {rule.source} -i {rule.device}{match} -j {'ACCEPT' if rule.accepted else 'DROP'}")
 
 
-def _allowed(allow: Allow) -> str:
+def _iptables_allow(allow: Allow) -> str:
     ports = "" if allow.first is None else f" -m {allow.protocol} --dport {_ports(allow, ':')}"
     return f" -p {allow.protocol}{ports}"
 
 
-def _marking(rule: PeerRule, admitting: FirewallMark) -> str:
-    """The rule as nft prints it, what is accepted being marked."""
-    of = _admitted(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
-    verdict = f"{fwmark.setting(admitting)} accept" if rule.accepted else "drop"
-    return f'iifname "{rule.device}" ip saddr {short_text(rule.source)}{of} counter {verdict}'
+def _nft_rule(rule: PeerRule, mark: FirewallMark) -> str:
+    """The rule in the format of `nft -s`; it marks the packets that it accepts."""
+    match = _nft_allow(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
+    verdict = f"{fwmark.setting(mark)} accept" if rule.accepted else "drop"
+    return f'iifname "{rule.device}" ip saddr {short_text(rule.source)}{match} counter {verdict}'
 
 
-def _admitted(allow: Allow) -> str:
+def _nft_allow(allow: Allow) -> str:
     every = f" ip protocol {allow.protocol}"
     return every if allow.first is None else f" {allow.protocol} dport {_ports(allow, '-')}"
 
@@ -257,15 +258,15 @@ def _ports(allow: Allow, to: str) -> str:
     return str(allow.first) if allow.first == allow.last else f"{allow.first}{to}{allow.last}"
 
 
-def _accepts_out(mesh: _FamilyPeers) -> Iterator[str]:
-    return (f"-s {mesh.prefix} {rule}" for rule in mesh.per_network(_accept_out))
+def _outbound_accepts(mesh: _FamilyPeers) -> Iterator[str]:
+    return (f"-s {mesh.prefix} {rule}" for rule in mesh.per_network(_outbound_accept))
 
 
-def _accept_out(network: Network, device: str) -> Iterator[str]:
+def _outbound_accept(network: Network, device: str) -> Iterator[str]:
     yield f"-d {network} -o {device} -j ACCEPT"
 
 
-def _closing(mesh: _FamilyPeers) -> Iterator[str]:
-    """Answers come in, and nothing else from outside. What the host's own networks may do stays with Docker."""
+def _default_drop(mesh: _FamilyPeers) -> Iterator[str]:
+    """Accept replies and drop other packets from outside; Docker decides about the host's own networks."""
     yield "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     yield f"! -s {mesh.prefix} -j DROP"

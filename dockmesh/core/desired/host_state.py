@@ -1,4 +1,4 @@
-"""What a host shall have: from the fleet and the host's facts, and for `destroy` from what it was found with."""
+"""The desired state of a host for apply, rollback and destroy."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -39,19 +39,19 @@ from dockmesh.core.templates import Templates
 _REASSERT_S = 25
 
 
-def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink, texts: Templates) -> HostState:
-    """The state that joins `host` to the mesh.
+def desired(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink, texts: Templates) -> HostState:
+    """Return the state that joins `host` to the mesh.
 
     Raises:
-        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
-        HostError: the record of what the host was found with is unreadable.
+        DaemonJsonError: the host's daemon.json is not a JSON object.
+        HostError: the record of the original state is unreadable.
     """
     others = peers(fleet, host)
     sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
     own: Sequence[Resource] = facts.actual.of(Forwarding)
     if facts.docker:
-        own = _docker_resources(fleet, host, facts, facts.docker, narrow=narrow, texts=texts)
-    fades = HostState(
+        own = _docker_resources(fleet, host, facts, facts.docker, smallest=smallest, texts=texts)
+    volatile = HostState(
         SharedSequence.of(
             (Forwarding(IPV4, on=True),) if facts.docker_uses_nftables else (),
             chains(host, others, facts),
@@ -59,13 +59,13 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink, 
             mesh_routes(fleet, host, facts.peer_routes),
         )
     )
-    return HostState(SharedSequence.of(own, fades.resources, _persistence(host, fades, texts)))
+    return HostState(SharedSequence.of(own, volatile.resources, _persistence(host, volatile, texts)))
 
 
 def rollback_state(facts: HostFacts) -> HostState:
-    """The state before the last confirmed apply; the present one where there is no record of another.
+    """Return the state before the last confirmed apply; the current state if there is no record of it.
 
-    Of daemon.json only the own keys go back: what others have changed in it since then stays.
+    In daemon.json only dockmesh's keys are restored; later changes by others stay.
 
     Raises:
         HostError: the record is unreadable.
@@ -74,57 +74,57 @@ def rollback_state(facts: HostFacts) -> HostState:
         return facts.actual
     state = docker_nftables.for_backend(codec.load_state(facts.previous), facts)
     resources = {key_of(each): each for each in state.resources if not isinstance(each, Forwarding)}
-    of_ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
-    switch = (*of_ipv4, *_given_back(facts, state.of(Forwarding)))
+    ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
+    forwarding = (*ipv4, *_restored_ipv6_forwarding(facts, state.of(Forwarding)))
     if facts.docker is None:
-        return HostState((*resources.values(), *switch))
+        return HostState((*resources.values(), *forwarding))
     resources.pop(("service", "docker"), None)
-    then = resources.pop(("file", DAEMON_JSON), None)
-    before = then.text if isinstance(then, File) else None
-    given = mtu.paths_with_set_mtu(before, _given_mtu(state))
-    return HostState(
-        (*resources.values(), *_returned(facts, before, state.docker or DockerNetworking(None), given), *switch)
-    )
+    file = resources.pop(("file", DAEMON_JSON), None)
+    before = file.text if isinstance(file, File) else None
+    paths = mtu.paths_with_set_mtu(before, _set_mtu(state))
+    docker = _restored_docker(facts, before, state.docker or DockerNetworking(None), paths)
+    return HostState((*resources.values(), *docker, *forwarding))
 
 
 def original_state(facts: HostFacts) -> HostState:
-    """The state without dockmesh: daemon.json and docker0 as they were found, nothing else.
+    """Return the state without dockmesh: the original daemon.json, docker0 and forwarding, and nothing else.
 
     Raises:
-        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
-        HostError: the record of what was found is unreadable.
+        DaemonJsonError: the host's daemon.json is not a JSON object.
+        HostError: the record of the original state is unreadable.
     """
-    found = original.load_original(facts.actual)
-    if found is None:
-        there = (facts.file(DAEMON_JSON), facts.actual.docker, *facts.actual.of(Forwarding))
-        return HostState(tuple(resource for resource in there if resource))
-    own = _returned(facts, found.daemon_json, found.docker)
-    return HostState((*own, *docker_nftables.forwarding(facts), *_given_back(facts, found.forwarding)))
+    record = original.load_original(facts.actual)
+    if record is None:
+        present = (facts.file(DAEMON_JSON), facts.actual.docker, *facts.actual.of(Forwarding))
+        return HostState(tuple(resource for resource in present if resource))
+    docker = _restored_docker(facts, record.daemon_json, record.docker)
+    forwarding = _restored_ipv6_forwarding(facts, record.forwarding)
+    return HostState((*docker, *docker_nftables.forwarding(facts), *forwarding))
 
 
-def _returned(
-    facts: HostFacts, before: str | None, then: DockerNetworking, also: Collection[daemon_json.Path] = ()
+def _restored_docker(
+    facts: HostFacts, before: str | None, bridge: DockerNetworking, also: Collection[daemon_json.Path] = ()
 ) -> tuple[Resource, ...]:
-    """daemon.json with its own keys, and the places of `also`, as in the text `before`, and docker0 as it was then.
+    """`bridge` and a daemon.json with dockmesh's keys and the paths of `also` as in the text `before`.
 
-    Its MTU is what the file says: what an admin wrote into it since stays.
+    The MTU of docker0 is that of the file, so a later value of the operator stays.
     """
     file, now = facts.file(DAEMON_JSON), facts.daemon_json
     ours = {(key,) for key in docker_nftables.set_keys(original.load_original(facts.actual))}
-    text = daemon_json.restore(now, before, {*mtu.paths_with_set_mtu(now, _given_mtu(facts.actual)), *ours, *also})
+    text = daemon_json.restore(now, before, {*mtu.paths_with_set_mtu(now, _set_mtu(facts.actual)), *ours, *also})
     admission = daemon_json.nft_admission(text, nftables=facts.docker_uses_nftables)
-    bridge = replace(then, mtu=mtu.docker0_mtu(facts, text), admission=admission)
+    bridge = replace(bridge, mtu=mtu.docker0_mtu(facts, text), admission=admission)
     bridge = replace(bridge, startup_json=daemon_json.startup_json(text, bridge))
     return (bridge,) if text is None else (File(DAEMON_JSON, text, file.mode if file else None), bridge)
 
 
-def _given_mtu(state: HostState) -> int | None:
-    found = original.load_original(state)
-    return found.set_mtu if found else None
+def _set_mtu(state: HostState) -> int | None:
+    record = original.load_original(state)
+    return record.set_mtu if record else None
 
 
 def daemon_json_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts: Templates) -> dict[str, Any]:
-    """The keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
+    """Return the keys of daemon.json that dockmesh sets on `host`, rendered from the template."""
     rendered = _template(texts.daemon_json).render(
         bridge=host.bridge,
         bridge6=host.ipv6.bridge if host.ipv6 else None,
@@ -137,15 +137,15 @@ def daemon_json_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts:
 
 @cache
 def _template(text: str) -> Template:
-    """Compiled once a run: that takes longer than all else that is planned for a host."""
+    """Compile a template once per run, since that takes longer than the rest of a host's plan."""
     environment = Environment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 (JSON and units, not HTML)
     return environment.from_string(text)
 
 
-def _persistence(host: Host, fades: HostState, texts: Templates) -> tuple[Resource, ...]:
-    """What the kernel forgets at a reboot, and loses to a link flap, the host puts back from its own files."""
+def _persistence(host: Host, volatile: HostState, texts: Templates) -> tuple[Resource, ...]:
+    """The files and units with which the host restores its volatile state after a reboot or link flap."""
     return (
-        File(REASSERT_SCRIPT, partial(steps.reassert_script, fades, texts), "700"),
+        File(REASSERT_SCRIPT, partial(steps.reassert_script, volatile, texts), "700"),
         *_units(texts, docker=host.docker),
     )
 
@@ -160,7 +160,7 @@ def _units(texts: Templates, *, docker: bool) -> tuple[Unit, ...]:
 
 
 def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Sequence[str]:
-    """What an admin has opened to everybody stays open."""
+    """The mark rules. If the operator enabled direct routing, they drop no packets of other hosts."""
     admission = docker.docker.admission if docker.docker else None
     if not facts.docker_uses_nftables or admission is None or admission.mark is None:
         return ()
@@ -169,61 +169,61 @@ def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Se
 
 
 def _docker_resources(
-    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, narrow: SmallestUplink, texts: Templates
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, *, smallest: SmallestUplink, texts: Templates
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
-    kept = docker_nftables.record_backend(original.recorded_or_current(facts), facts)
-    # What a host was found with counts where it leaves the mesh of IPv6.
-    found = kept if not joins and _ipv6_is_ours(facts) else None
-    given = pools(fleet, host, facts, found.docker if found else None)
-    keys = daemon_json.merge(
+    record = docker_nftables.record_backend(original.recorded_or_current(facts), facts)
+    # A host that leaves the IPv6 mesh gets its original IPv6 settings.
+    leaving = record if not joins and _ipv6_is_ours(facts) else None
+    address_pools = pools(fleet, host, facts, leaving.docker if leaving else None)
+    text = daemon_json.merge(
         facts.daemon_json,
-        daemon_json_keys(host, facts, given, texts) | docker_nftables.required_keys(facts),
-        stale=(*(daemon_json.IPV6_KEYS if found else ()), *docker_nftables.stale_keys(facts)),
-        original=kept.daemon_json,
+        daemon_json_keys(host, facts, address_pools, texts) | docker_nftables.required_keys(facts),
+        stale=(*(daemon_json.IPV6_KEYS if leaving else ()), *docker_nftables.stale_keys(facts)),
+        original=record.daemon_json,
     )
-    fitted = mtu.plan_mtu(facts, docker, narrow)
-    keys = daemon_json.with_values(keys, fitted.values)
+    mtus = mtu.plan_mtu(facts, docker, smallest)
+    text = daemon_json.with_values(text, mtus.values)
     bridge = DockerNetworking(
         host.bridge,
-        given,
-        address6=_address6(host, facts, found),
-        mtu=mtu.docker0_mtu(facts, keys),
-        admission=daemon_json.nft_admission(keys, nftables=facts.docker_uses_nftables),
+        address_pools,
+        address6=_address6(host, facts, leaving),
+        mtu=mtu.docker0_mtu(facts, text),
+        admission=daemon_json.nft_admission(text, nftables=facts.docker_uses_nftables),
     )
     return (
-        original.dump_original(replace(kept, set_mtu=fitted.set_mtu), facts),
-        File(DAEMON_JSON, keys, file.mode if file else "644"),
-        mtu.keep_running_mtu(facts, bridge, keys, narrow),
-        *_switch(facts, found, on=joins),
+        original.dump_original(replace(record, set_mtu=mtus.set_mtu), facts),
+        File(DAEMON_JSON, text, file.mode if file else "644"),
+        mtu.keep_running_mtu(facts, bridge, text, smallest),
+        *_ipv6_forwarding(facts, leaving, on=joins),
     )
 
 
-def _address6(host: Host, facts: HostFacts, found: original.OriginalState | None) -> IPv6Interface | None:
-    """docker0's; where the host takes no part in the mesh of IPv6, the one it has, or the one it was found with."""
+def _address6(host: Host, facts: HostFacts, leaving: original.OriginalState | None) -> IPv6Interface | None:
+    """docker0's IPv6 address. A host outside the IPv6 mesh keeps its address, or gets the original one."""
     if host.ipv6 and isinstance(host.ipv6.bridge, IPv6Interface):
         return host.ipv6.bridge
-    bridge = found.docker if found else facts.actual.docker
+    bridge = leaving.docker if leaving else facts.actual.docker
     return bridge.address6 if bridge else None
 
 
-def _switch(facts: HostFacts, found: original.OriginalState | None, *, on: bool) -> tuple[Forwarding, ...]:
-    """Docker forwards IPv6 once it has a network of it; that is planned, so that it can be taken back."""
-    switches = found.forwarding if found else facts.actual.of(Forwarding)
-    return tuple(replace(each, on=each.on or on) for each in switches if each.family == IPV6)
+def _ipv6_forwarding(facts: HostFacts, leaving: original.OriginalState | None, *, on: bool) -> tuple[Forwarding, ...]:
+    """IPv6 forwarding. Docker enables it for its first IPv6 network; the plan includes it for the revert."""
+    forwarding = leaving.forwarding if leaving else facts.actual.of(Forwarding)
+    return tuple(replace(each, on=each.on or on) for each in forwarding if each.family == IPV6)
 
 
-def _given_back(facts: HostFacts, then: Sequence[Forwarding]) -> tuple[Forwarding, ...]:
-    """The switch of IPv6 as it was; as it is, where it was not for the mesh that it was switched on."""
-    switches = then if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
-    return tuple(each for each in switches if each.family == IPV6)
+def _restored_ipv6_forwarding(facts: HostFacts, before: Sequence[Forwarding]) -> tuple[Forwarding, ...]:
+    """IPv6 forwarding as `before`, or the current one if it was not enabled for the mesh."""
+    forwarding = before if facts.docker and _ipv6_is_ours(facts) else facts.actual.of(Forwarding)
+    return tuple(each for each in forwarding if each.family == IPV6)
 
 
 def _ipv6_is_ours(facts: HostFacts) -> bool:
-    """Whether dockmesh has brought IPv6 to the host: nothing else tells its keys of daemon.json from an admin's."""
+    """Whether dockmesh enabled IPv6 on the host. Only its rules show that, since operators use the same keys."""
     ours: SharedSequence[Chain | SourceNat] = SharedSequence.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
     families = {each.family for each in ours}
-    kept = facts.file(REASSERT_SCRIPT)
-    # Rules may have been flushed a moment ago; what puts them back is there.
-    return IPV6 in families or (kept is not None and steps.restores_ipv6(kept.text))
+    script = facts.file(REASSERT_SCRIPT)
+    # The rules may be flushed at the moment, but the script that restores them remains.
+    return IPV6 in families or (script is not None and steps.restores_ipv6(script.text))

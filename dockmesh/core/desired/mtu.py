@@ -1,7 +1,6 @@
-"""How large packets may be: Docker makes none that the smallest uplink of the mesh does not take.
+"""The MTU of docker0 and of new networks: at most the MTU of the smallest uplink of the mesh.
 
-Nobody tells a container of a smaller uplink on the far side of the wire, where what is too large is lost in silence.
-So docker0, and networks made later, get the MTU of that uplink where they would have a larger one.
+A container cannot learn of a smaller uplink on another host, and larger packets are lost there without an error.
 """
 
 import re
@@ -18,70 +17,74 @@ from dockmesh.core.state.resources import DEFAULT_MTU, DockerNetworking
 
 _DOCKER0: daemon_json.Path = ("mtu",)
 _NETWORKS: daemon_json.Path = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
-# The flags of dockerd for the same, which it refuses to start with beside the key in its file.
+# dockerd does not start if a flag and a key in its file set the same value.
 FLAGS = {_DOCKER0: "--mtu", _NETWORKS: "--default-network-opt"}
 _FLAGGED = re.compile(r"(?:^|\.driver\.mtu=)(\d{1,6})$")
-# An older dockerd does not start on a key that it does not know.
+# An older dockerd does not know the key and does not start with it.
 NETWORK_OPTS_SINCE = 24
 
 
 @dataclass(frozen=True, slots=True)
 class MtuPlan:
-    """What daemon.json shall have of MTUs, None for nothing. `given`: what dockmesh sets, at the places `lowered`."""
+    """The MTU values of daemon.json, None for no key. dockmesh sets `set_mtu` at the paths `lowered`."""
 
     values: Mapping[daemon_json.Path, Any]
     set_mtu: int | None
     lowered: frozenset[daemon_json.Path]
 
 
-def plan_mtu(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> MtuPlan:
-    """MTUs that no uplink is too small for: lowered where the admin's own, or Docker's, are too large, and only there.
+def plan_mtu(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> MtuPlan:
+    """Return the MTUs that fit every uplink; values of the operator or of Docker are only lowered, never raised.
 
     Raises:
-        daemon.DaemonJsonError: the host's daemon.json is no JSON object.
-        HostError: the record of what the host was found with is unreadable.
+        DaemonJsonError: the host's daemon.json is not a JSON object.
+        HostError: the record of the original state is unreadable.
     """
     text, before = facts.daemon_json, recorded_or_current(facts)
-    limit = narrow.limit(before.set_mtu)
+    limit = smallest.limit(before.set_mtu)
     values = {path: daemon_json.value_at(text, path) for path in FLAGS}
     values |= {
         path: daemon_json.value_at(before.daemon_json, path) for path in paths_with_set_mtu(text, before.set_mtu)
     }
     known = (_DOCKER0, *([_NETWORKS] if docker.major >= NETWORK_OPTS_SINCE else []))
-    sizes = {path: daemon_json.parse_mtu(values[path]) or _started_with(docker, path) or DEFAULT_MTU for path in known}
+    sizes = {path: daemon_json.parse_mtu(values[path]) or _flag_mtu(docker, path) or DEFAULT_MTU for path in known}
     lowered = frozenset(path for path, size in sizes.items() if size > limit)
     values |= {path: limit if path == _DOCKER0 else str(limit) for path in lowered}
     return MtuPlan(values, limit if lowered else None, lowered)
 
 
-def paths_with_set_mtu(text: str | None, given: int | None) -> set[daemon_json.Path]:
-    """Where in a daemon.json the MTU stands that dockmesh gave."""
+def paths_with_set_mtu(text: str | None, set_mtu: int | None) -> set[daemon_json.Path]:
+    """Return the paths in daemon.json that have the MTU set by dockmesh."""
     return {
-        path for path in FLAGS if given is not None and daemon_json.parse_mtu(daemon_json.value_at(text, path)) == given
+        path
+        for path in FLAGS
+        if set_mtu is not None and daemon_json.parse_mtu(daemon_json.value_at(text, path)) == set_mtu
     }
 
 
 def docker0_mtu(facts: HostFacts, text: str | None) -> int:
-    """The MTU of docker0 when Docker has started with `text` for its daemon.json."""
-    named, names = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, facts.daemon_json))
-    # Where the file names none, it is Docker's own, or that of a flag.
-    running = facts.actual.docker if names is None else None
+    """Return the MTU that docker0 gets if Docker starts with `text` as its daemon.json."""
+    named, current = (daemon_json.parse_mtu(daemon_json.value_at(each, _DOCKER0)) for each in (text, facts.daemon_json))
+    # Without a value in the current file, docker0 runs with Docker's default or with that of a flag.
+    running = facts.actual.docker if current is None else None
     return named or (running.mtu if running else DEFAULT_MTU)
 
 
-def keep_running_mtu(facts: HostFacts, wanted: DockerNetworking, text: str, narrow: SmallestUplink) -> DockerNetworking:
-    """`wanted`, or what runs where that differs in nothing but an MTU of the admin's own, and is not too large.
+def keep_running_mtu(
+    facts: HostFacts, wanted: DockerNetworking, text: str, smallest: SmallestUplink
+) -> DockerNetworking:
+    """Return `wanted`, or the running state if only a fitting MTU of the operator differs.
 
-    When what they wrote into the file takes effect is theirs to say.
+    The operator decides when an MTU in daemon.json takes effect, so dockmesh does not restart Docker for it.
     """
-    now = facts.actual.docker
-    if now is None or replace(now, mtu=wanted.mtu) != wanted:
+    running = facts.actual.docker
+    if running is None or replace(running, mtu=wanted.mtu) != wanted:
         return wanted
-    theirs = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(facts.daemon_json, _DOCKER0)
-    return now if theirs and now.mtu <= narrow.mtu else wanted
+    unchanged = daemon_json.value_at(text, _DOCKER0) == daemon_json.value_at(facts.daemon_json, _DOCKER0)
+    return running if unchanged and running.mtu <= smallest.mtu else wanted
 
 
-def _started_with(docker: DockerFacts, path: daemon_json.Path) -> int | None:
-    """The MTU that dockerd has by a flag."""
-    said = _FLAGGED.search(docker.flag(FLAGS[path]) or "")
-    return int(said[1]) if said else None
+def _flag_mtu(docker: DockerFacts, path: daemon_json.Path) -> int | None:
+    """The MTU from a flag of dockerd."""
+    match = _FLAGGED.search(docker.flag(FLAGS[path]) or "")
+    return int(match[1]) if match else None

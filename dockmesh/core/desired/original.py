@@ -1,4 +1,4 @@
-"""What a host was found with, kept on it from its first apply on, for `destroy` to come back to."""
+"""The record of a host's original state. Its first apply writes the record, and `destroy` restores from it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _FORMAT = "dockmesh/original/1"
 
 @dataclass(frozen=True, slots=True)
 class NftablesRecord:
-    """When Docker had come to nftables: the keys of daemon.json that dockmesh has set for it, and ip_forward before."""
+    """The keys of daemon.json that dockmesh set for Docker's nftables backend, and the earlier ip_forward."""
 
     keys: tuple[str, ...]
     ip_forward: bool
@@ -27,10 +27,10 @@ class NftablesRecord:
 
 @dataclass(frozen=True, slots=True)
 class OriginalState:
-    """The text of daemon.json, if there was one, docker0 and Docker's pools, and what the host forwarded.
+    """The original daemon.json (None without one), docker0 with Docker's pools, and forwarding.
 
-    `given_mtu` is the MTU that dockmesh has put into daemon.json since: it tells that from the admin's own. `nftables`
-    is None where Docker writes its rules by iptables.
+    `set_mtu` is the MTU that dockmesh later wrote into daemon.json, to distinguish it from the operator's. `nftables`
+    is None if Docker uses iptables.
     """
 
     daemon_json: str | None
@@ -41,18 +41,18 @@ class OriginalState:
 
 
 def recorded_or_current(facts: HostFacts) -> OriginalState:
-    """What the record says, or is to say, of a host: what it has, where it has no record yet.
+    """Return the recorded state of a host, or its current state if it has no record yet.
 
     Raises:
-        HostError: its record is unreadable.
+        HostError: the record is unreadable.
     """
     bridge = facts.actual.docker or DockerNetworking(None)
-    now = OriginalState(facts.daemon_json, bridge, facts.actual.of(Forwarding))
-    return load_original(facts.actual) or now
+    current = OriginalState(facts.daemon_json, bridge, facts.actual.of(Forwarding))
+    return load_original(facts.actual) or current
 
 
 def dump_original(original: OriginalState, facts: HostFacts) -> File:
-    """The record as a file of the host: the one it has, to the byte, where that says the same."""
+    """Return the record as a file; the host's own file if it has the same content."""
     present, bridge = facts.file(ORIGINAL_JSON), original.docker
     if present and load_original(facts.actual) == original:
         return present
@@ -70,10 +70,10 @@ def dump_original(original: OriginalState, facts: HostFacts) -> File:
 
 
 def load_original(state: HostState) -> OriginalState | None:
-    """The record that `dump` made; None where the state has none.
+    """Return the record in a state, or None.
 
     Raises:
-        HostError: it is not what `dump` writes.
+        HostError: the record is unreadable.
     """
     file = state.file(ORIGINAL_JSON)
     return _loaded(file.text) if file else None
@@ -81,7 +81,7 @@ def load_original(state: HostState) -> OriginalState | None:
 
 @lru_cache(maxsize=64)
 def _loaded(record: str) -> OriginalState:
-    """A host's is asked for time and again."""
+    """Parse a record. Cached, since planning reads it several times per host."""
     with parsing(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
         document = json.loads(record)
         daemon_json.load(text := document["daemon_json"])
@@ -90,11 +90,11 @@ def _loaded(record: str) -> OriginalState:
         address6 = IPv6Interface(own6) if own6 else None
         bridge = DockerNetworking(address, codec.load_pools(document["pools"]), address6=address6)
         forwarding = HostState(codec.load_resources(document.get("forwarding", ()))).of(Forwarding)
-        given = document.get("given_mtu")
-        return OriginalState(text, bridge, forwarding, given and int(given), _noted(document.get("nftables")))
+        set_mtu = document.get("given_mtu")
+        return OriginalState(text, bridge, forwarding, set_mtu and int(set_mtu), _nftables(document.get("nftables")))
 
 
-def _noted(row: Mapping[str, Any] | None) -> NftablesRecord | None:
+def _nftables(row: Mapping[str, Any] | None) -> NftablesRecord | None:
     if row is None:
         return None
     return NftablesRecord(

@@ -1,4 +1,4 @@
-"""The full mesh: a route to every peer's prefix, its next hop the peer's underlay address."""
+"""The routes of the full mesh: one per peer's prefix, via the peer's underlay address."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dockmesh.core.state.resources import Route, route
 
 @dataclass(frozen=True, slots=True)
 class _Underlays:
-    """The underlay address of a peer, if it takes part in the family."""
+    """The underlay address of a peer, if it joins the family."""
 
     family: Family
 
@@ -24,53 +24,53 @@ class _Underlays:
 
 @dataclass(frozen=True, slots=True)
 class _SharedRoutes:
-    """The route to a peer's prefix by the way that leads to all peers."""
+    """The route to a peer's prefix if one route leads to all underlay addresses."""
 
     family: Family
-    way: PeerRoute
+    peer_route: PeerRoute
 
     def __call__(self, peer: Host) -> Iterator[Route]:
-        return _route(peer, self.family, self.way)
+        return _route(peer, self.family, self.peer_route)
 
 
 def underlays(fleet: Fleet, host: Host) -> Sequence[Address]:
-    """The addresses of the host's peers, of the families in which it takes part."""
+    """Return the underlay addresses of the host's peers, of the families that it joins."""
     others = peers(fleet, host)
     return SharedSequence.of(*(others.for_each(_Underlays(family)) for family in filter(host.network, FAMILIES)))
 
 
-def shared_route(peers: Peers, family: Family, ways: PeerRoutes) -> PeerRoute | None:
-    """The way that leads to every one of the peers, if one does."""
-    return ways.common(peers.for_each(_Underlays(family)))
+def shared_route(peers: Peers, family: Family, peer_routes: PeerRoutes) -> PeerRoute | None:
+    """Return the route that all the peers share, or None."""
+    return peer_routes.common(peers.for_each(_Underlays(family)))
 
 
-def is_on_link(way: PeerRoute | None) -> bool:
-    """Whether a peer can serve as next hop: the kernel reaches it directly, and it is not the host itself."""
-    return way is not None and way.next_hop is None and not way.local
+def is_on_link(peer_route: PeerRoute | None) -> bool:
+    """Whether the peer is a neighbour, and so a possible next hop."""
+    return peer_route is not None and peer_route.next_hop is None and not peer_route.local
 
 
-def mesh_routes(fleet: Fleet, host: Host, ways: PeerRoutes) -> SharedSequence[Route]:
-    """The routes `host` shall have, in order: to each peer with a prefix whose underlay address it has on-link."""
+def mesh_routes(fleet: Fleet, host: Host, peer_routes: PeerRoutes) -> SharedSequence[Route]:
+    """Return the routes that `host` needs, in order: one to each on-link peer with a prefix."""
     others = peers(fleet, host)
-    return SharedSequence.of(*(_routes(others, family, ways) for family in filter(host.network, FAMILIES)))
+    return SharedSequence.of(*(_routes(others, family, peer_routes) for family in filter(host.network, FAMILIES)))
 
 
-def _routes(peers: Peers, family: Family, ways: PeerRoutes) -> Iterable[Route]:
-    if way := shared_route(peers, family, ways):
-        if not is_on_link(way):
+def _routes(peers: Peers, family: Family, peer_routes: PeerRoutes) -> Iterable[Route]:
+    if shared := shared_route(peers, family, peer_routes):
+        if not is_on_link(shared):
             return ()
-        return peers.for_each(_SharedRoutes(family, way), key=by_prefix)
+        return peers.for_each(_SharedRoutes(family, shared), key=by_prefix)
     stacks = ((peer, stack) for peer in peers if (stack := peer.network(family)))
-    routes = (route for peer, stack in stacks for route in _route(peer, family, ways.get(stack.underlay)))
+    routes = (route for peer, stack in stacks for route in _route(peer, family, peer_routes.get(stack.underlay)))
     return sorted(routes, key=by_prefix)
 
 
 def by_prefix(route: Route) -> tuple[int, int, int]:
-    """What routes are sorted by: the numbers of their prefixes, not the digits."""
+    """Return the sort key of a route: its prefix as a number."""
     return sort_key(route.prefix)
 
 
-def _route(peer: Host, family: Family, way: PeerRoute | None) -> Iterator[Route]:
-    there = peer.network(family)
-    if there and there.prefix and way and is_on_link(way):
-        yield route(there.prefix, there.underlay, way.device)
+def _route(peer: Host, family: Family, peer_route: PeerRoute | None) -> Iterator[Route]:
+    stack = peer.network(family)
+    if stack and stack.prefix and peer_route and is_on_link(peer_route):
+        yield route(stack.prefix, stack.underlay, peer_route.device)

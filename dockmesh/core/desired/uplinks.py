@@ -1,4 +1,4 @@
-"""The interfaces that hosts have towards their peers, and which of them takes the smallest packets."""
+"""The uplinks of hosts, and the uplink with the smallest MTU."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,35 +9,35 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.links import Link
 from dockmesh.core.model import Fleet, Host
 
-# No IP packet is larger.
+# The largest IP packet, in bytes.
 _LARGEST = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class SmallestUplink:
-    """The smallest uplink of the hosts that were read. `whole`: none is left that may have a smaller one."""
+    """The uplink with the smallest MTU (bytes). `complete`: every host of the fleet was read."""
 
     host: str
     device: str
     mtu: int
     complete: bool
 
-    def limit(self, given: int | None) -> int:
-        """The largest MTU there may be. What was given is not raised while a host that was not read may be why."""
-        return self.mtu if self.complete or given is None else min(self.mtu, given)
+    def limit(self, set_mtu: int | None) -> int:
+        """Return the largest allowed MTU. An MTU set earlier is raised only if every host was read."""
+        return self.mtu if self.complete or set_mtu is None else min(self.mtu, set_mtu)
 
 
 def smallest_uplink(fleet: Fleet, read: Mapping[str, HostFacts]) -> SmallestUplink:
-    """The smallest uplink of `read`, the hosts by name."""
-    whole = all(host.name in read for host in fleet.hosts)
-    there = ((host, link) for host in fleet.hosts if host.name in read for link in uplinks(host, read[host.name]))
-    links = (SmallestUplink(host.name, link.name, link.mtu, whole) for host, link in there)
-    return min(links, key=lambda each: each.mtu, default=SmallestUplink("", "", _LARGEST, whole))
+    """Return the smallest uplink of the hosts in `read`, which has facts by host name."""
+    complete = all(host.name in read for host in fleet.hosts)
+    links = ((host, link) for host in fleet.hosts if host.name in read for link in uplinks(host, read[host.name]))
+    candidates = (SmallestUplink(host.name, link.name, link.mtu, complete) for host, link in links)
+    return min(candidates, key=lambda each: each.mtu, default=SmallestUplink("", "", _LARGEST, complete))
 
 
 def uplinks(host: Host, facts: HostFacts) -> Iterator[Link]:
-    """The interfaces by which packets go to peers, or come from them."""
-    ways = {way.device for way in facts.peer_routes.distinct() if is_on_link(way)}
+    """Yield the interfaces that lead to peers or have an underlay address of the host."""
+    outgoing = {route.device for route in facts.peer_routes.distinct() if is_on_link(route)}
     underlays = {stack.underlay for family in FAMILIES if (stack := host.network(family))}
-    own = {device for device, address in facts.addresses if address.ip in underlays}
-    return (link for name, link in facts.links.items() if name in ways | own)
+    incoming = {device for device, address in facts.addresses if address.ip in underlays}
+    return (link for name, link in facts.links.items() if name in outgoing | incoming)

@@ -1,4 +1,4 @@
-"""What a running Docker daemon says of itself, its networks and its containers."""
+"""The facts of a running Docker daemon: its settings, networks and containers."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool
 
-# How Go prints a netip.Prefix that is none.
+# Go's text for an invalid netip.Prefix.
 _NO_PREFIX = "invalid Prefix"
 
 
 @dataclass(frozen=True, slots=True)
 class DockerNetwork:
-    """One of Docker's networks, with its prefixes of both families. `device` is the bridge's interface."""
+    """A Docker network with its prefixes of both families. `device` is the bridge interface; `mtu` is in bytes."""
 
     name: str
     driver: str
@@ -28,7 +28,7 @@ class DockerNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running container. `address` is the one it has on docker0, if any."""
+    """A running container. `address` is its address on docker0, if any."""
 
     id: str
     name: str
@@ -38,7 +38,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class DockerFacts:
-    """The running Docker daemon."""
+    """The running daemon. `fragment` is the path of its unit file, `arguments` are those of dockerd."""
 
     version: str
     firewall_backend: str
@@ -52,17 +52,17 @@ class DockerFacts:
 
     @property
     def major(self) -> int:
-        """The first number of the version; 0 where it has none."""
+        """The major version; 0 if unknown."""
         first = self.version.split(".", 1)[0]
         return int(first) if first.isdecimal() else 0
 
     @property
     def uses_nftables(self) -> bool:
-        """Whether it writes its rules with nftables itself, not by iptables (29 and later, where asked to)."""
+        """Whether Docker uses its nftables backend, which exists since 29 and is off by default."""
         return self.firewall_backend.startswith("nftables")
 
     def flag(self, name: str) -> str | None:
-        """What dockerd is started with: behind `=` in the same argument, or in the next one; None without the flag."""
+        """Return the value of a dockerd flag, from `FLAG=VALUE` or from the next argument; None without the flag."""
         for at, argument in enumerate(self.arguments):
             flag, equals, value = argument.partition("=")
             if flag == name:
@@ -71,26 +71,25 @@ class DockerFacts:
 
 
 def daemon_error(info: Section) -> str | None:
-    """Why the daemon does not answer. Docker's client may exit 0 all the same (20.10, 26.1): the JSON has it."""
-    said = info.text.split("\n")[-1]
+    """Return why the daemon does not reply, or None. Docker 20.10 and 26.1 exit 0 with the error in the JSON."""
+    last = info.text.split("\n")[-1]
     if info.status != 0:
-        return sanitize(said) or "it says nothing"
+        return sanitize(last) or "no error message"
     with parsing("docker info"):
-        errors = json.loads(said).get("ServerErrors")
+        errors = json.loads(last).get("ServerErrors")
     return sanitize(" ".join(map(str, errors))) if errors else None
 
 
 def _info(section: Section) -> dict[str, Any]:
-    """`docker info` as JSON; the client's warnings come before it."""
+    """Parse `docker info`; warnings of the client precede the JSON line."""
     info: dict[str, Any] = json.loads(section.text.split("\n")[-1])
     return info
 
 
 def parse_pools(info: Section, text: str | None) -> tuple[Pool, ...]:
-    """The pools of the running daemon; none where it has Docker's own.
+    """Return the pools of the running daemon; none if it has Docker's built-in pools.
 
-    Docker 28.5 forgets their bases in `docker info` when its file is read again (systemctl reload): what the file names
-    stands for them then.
+    After a reload of its file, Docker 28.5 no longer reports the bases in `docker info`. Then the file's pools count.
     """
     with parsing("docker info"):
         rows = _info(info).get("DefaultAddressPools") or ()
@@ -100,10 +99,10 @@ def parse_pools(info: Section, text: str | None) -> tuple[Pool, ...]:
 
 
 def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
-    """The daemon as the answer of `templates/facts.sh` has it.
+    """Parse the daemon's sections of the output of `templates/facts.sh`.
 
     Raises:
-        HostError: that is unreadable.
+        HostError: a section is unreadable.
     """
     with parsing("docker info"):
         info = _info(sections["docker_info"])

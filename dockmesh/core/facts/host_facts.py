@@ -1,4 +1,4 @@
-"""What a host is: the facts one run of `templates/facts.sh` reads, and the strict parser of its answer."""
+"""The facts of a host, and the strict parser of the output of `templates/facts.sh`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,12 +29,12 @@ _NO_IPTABLES, _INCOMPATIBLE = 127, 3
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """A host as one exec found it.
+    """The facts of a host, read by one exec.
 
-    `peer_routes` lacks the peers without a route. `docker_user`: the families of which Docker's chain for rules of
-    others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
-    `forward_drops`: iptables drops what is forwarded and no rule of its own accepts. `kernel` is no part of what a plan
-    is made from; it is for foreseeing what becomes of packets.
+    `basis` is their checksum, which a transaction compares before it changes the host. `peer_routes` lacks peers
+    without a route. `docker_user` has the families with a DOCKER-USER chain. `accepts_ra` has the interfaces that
+    accept router advertisements only while the host does not forward. `forward_drops`: the policy of iptables FORWARD
+    is DROP. `settings` only serves the forecast.
     """
 
     host: str
@@ -56,23 +56,23 @@ class HostFacts:
 
     @property
     def docker_uses_nftables(self) -> bool:
-        """Whether the host's Docker writes its rules with nftables itself."""
+        """Whether the host's Docker uses its nftables backend."""
         return self.docker is not None and self.docker.uses_nftables
 
     @property
     def daemon_json(self) -> str | None:
-        """The text of daemon.json; None where the host has no such file, or no Docker."""
+        """The text of daemon.json; None without the file or without Docker."""
         file = self.file(DAEMON_JSON)
         return file.text if file else None
 
     @property
     def docker_devices(self) -> frozenset[str]:
-        """The interfaces of Docker's networks; docker0 is one of them even where the host has none."""
+        """The interfaces of Docker's networks, always including docker0."""
         return frozenset((DOCKER_BRIDGE, *(network.device for network in self._docker_networks)))
 
     @property
     def user_networks(self) -> tuple[DockerNetwork, ...]:
-        """Docker's networks other than the one of docker0; none without Docker."""
+        """Docker's networks except the network of docker0; none without Docker."""
         return tuple(network for network in self._docker_networks if network.device != DOCKER_BRIDGE)
 
     @property
@@ -80,15 +80,15 @@ class HostFacts:
         return self.docker.networks if self.docker else ()
 
     def file(self, path: str) -> File | None:
-        """The file at `path` among those dockmesh reads, None where the host has none."""
+        """Return the file at `path` from the files that dockmesh reads, or None."""
         return self.actual.file(path)
 
 
 def parse_facts(host: Host, output: str) -> HostFacts:
-    """Read the answer of `templates/facts.sh`.
+    """Parse the output of `templates/facts.sh`.
 
     Raises:
-        HostError: the host is not one dockmesh works with (the message has the remedy), or its answer is unreadable.
+        HostError: dockmesh does not support the host, or the output is unreadable.
     """
     sections = split(output)
     _refuse_unsupported(host, sections)
@@ -127,32 +127,33 @@ def parse_facts(host: Host, output: str) -> HostFacts:
 
 
 def _lines(sections: Sections, name: str) -> Iterator[str]:
-    """Those of both families."""
+    """The lines of both families."""
     return chain.from_iterable(sections.lines_of(name, family) for family in FAMILIES)
 
 
 def _refuse_unsupported(host: Host, sections: Sections) -> None:
     if sections["uid"].text != "0":
         raise HostError(
-            f"not root there (uid {sanitize(sections['uid'].text)}): log in as root or set become: sudo",
+            f"the login is not root (uid {sanitize(sections['uid'].text)}). Fix: log in as root, or set become: sudo",
             code=HostErrorCode.NOT_ROOT,
         )
     if sections["systemd"].status != 0:
         runs = sanitize(sections["systemd"].text) or "another init"
         raise HostError(
-            f"{runs} runs it: dockmesh needs systemd, by which a host takes back and puts back; Alpine and others with "
-            "OpenRC are not supported: leave it out of the inventory",
+            f"the host runs {runs}, but dockmesh requires systemd for automatic revert and route restoration. Fix: "
+            "remove the host from the inventory (Alpine and other OpenRC hosts are not supported)",
             code=HostErrorCode.NO_SYSTEMD,
         )
     version = sections["ip_version"].text if "ip_version" in sections else None
     if version is not None and "iproute2" not in version:
         raise HostError(
-            f"ip is not iproute2's ({sanitize(version)}): install the package iproute2 on the host",
+            f"its ip command is not from iproute2 ({sanitize(version)}). Fix: install the package iproute2",
             code=HostErrorCode.NOT_IPROUTE2,
         )
     if sections["routes"].status != 0:
         raise HostError(
-            "ip did not tell all of its addresses, routes and ways: try again", code=HostErrorCode.ROUTES_UNREADABLE
+            "ip stopped before it printed all addresses and routes. Fix: run the command again",
+            code=HostErrorCode.ROUTES_UNREADABLE,
         )
     for family in FAMILIES:
         _refuse_unreadable(sections[f"filter{SUFFIX[family]}"], needed=host.network(family) is not None)
@@ -160,21 +161,24 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
         _refuse_without_docker(sections)
     elif file_section(sections, "original.json"):
         raise HostError(
-            "was joined with its Docker: destroy it with docker: true first, then say docker: false",
+            "the host joined with its Docker. Fix: set docker: true, run dockmesh destroy, then set docker: false",
             code=HostErrorCode.JOINED_WITH_DOCKER,
         )
 
 
 def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
-    """A firewall of which dockmesh cannot tell what is its own: it would set that anew, or leave it behind."""
+    """Refuse a firewall that iptables cannot list, since dockmesh would add its rules again or leave them behind."""
     if tables.status == _INCOMPATIBLE:
         raise HostError(
-            f"{sanitize(tables.text)}: a rule that only nft knows stands in it, and iptables tells of none of its "
-            "rules; move that rule to a table of its own (nft list ruleset shows it)",
+            f"{sanitize(tables.text)}: the table has a rule that only nft can read, so iptables lists none of its "
+            "rules. Fix: find that rule with nft list ruleset, and move it to another table",
             code=HostErrorCode.FIREWALL_INCOMPATIBLE,
         )
     if needed and tables.status not in {0, _NO_IPTABLES}:
-        raise HostError(f"its firewall cannot be read: {sanitize(tables.text)}", code=HostErrorCode.FIREWALL_UNREADABLE)
+        raise HostError(
+            f"the firewall cannot be read ({sanitize(tables.text)}). Fix: make iptables-save work on the host",
+            code=HostErrorCode.FIREWALL_UNREADABLE,
+        )
 
 
 def _refuse_without_docker(sections: Sections) -> None:
@@ -182,26 +186,28 @@ def _refuse_without_docker(sections: Sections) -> None:
     unit = sections["docker_unit"].text
     if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
         raise HostError(
-            "Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce",
+            "Docker is installed as a snap, which keeps its daemon.json elsewhere. Fix: install the package docker-ce",
             code=HostErrorCode.DOCKER_SNAP,
         )
     if info is ABSENT:
-        raise NoDockerError("Docker is not installed: install it, or say docker: false in the inventory")
+        raise NoDockerError("Docker is not installed. Fix: install it, or set docker: false in the inventory")
     if why := daemon_error(info):
         if by := _pending(sections):
             raise HostError(
-                f"Docker does not answer ({why}): a change is under way, by {by}; wait for its end",
+                f"Docker does not reply ({why}) during a change by {by}. Fix: wait until the change ends",
                 code=HostErrorCode.CHANGE_PENDING,
             )
-        raise HostError(f"Docker does not answer ({why}): systemctl start docker", code=HostErrorCode.DOCKER_STOPPED)
+        raise HostError(
+            f"Docker does not reply ({why}). Fix: systemctl start docker", code=HostErrorCode.DOCKER_STOPPED
+        )
     if "LoadState=loaded" not in unit:
         raise HostError(
-            "Docker does not run as docker.service of systemd, which dockmesh restarts it by",
+            "Docker does not run as docker.service, so dockmesh cannot restart it. Fix: run Docker as docker.service",
             code=HostErrorCode.DOCKER_NOT_A_UNIT,
         )
 
 
 def _pending(sections: Sections) -> str | None:
-    """Whose change waits on the host for its confirmation."""
+    """The run whose change waits for confirmation on the host, if any."""
     run = sections["pending"]
     return sanitize(run.text) if run.status == 0 else None

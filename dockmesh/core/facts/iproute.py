@@ -1,6 +1,6 @@
-"""What iproute2 prints, read strictly: routes, the ways the kernel takes, addresses.
+"""Strict parsers of iproute2's output: routes, route look-ups and addresses.
 
-Text output is read, not JSON: it is the same from iproute2 3 to 6.
+They parse text instead of JSON, since the text is the same from iproute2 3 to 6.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,16 +14,16 @@ from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Route, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
-# OpenVPN's redirect-gateway and its like replace the default route by 0.0.0.0/1 and 128.0.0.0/1.
+# VPNs such as OpenVPN (redirect-gateway) override the default route with 0.0.0.0/1 and 128.0.0.0/1.
 _HALF_DEFAULT = 1
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 
 
 @dataclass(frozen=True, slots=True)
 class KernelRoute:
-    """A route of the main table, whoever made it. No next hop: on-link. No device: `kind` is multipath or a discard.
+    """A route of the main table. A route without a device is multipath or discards packets, see `kind`.
 
-    `source`: what the host itself sends by it from, where the route names that.
+    `source` is the source address of the host's own packets, if the route names one.
     """
 
     prefix: Network
@@ -36,23 +36,23 @@ class KernelRoute:
 
     @property
     def owned(self) -> bool:
-        """Whether it bears dockmesh's mark: the protocol number and the metric."""
+        """Whether it has dockmesh's protocol number and metric."""
         return self.protocol == ROUTE_PROTOCOL and self.metric == ROUTE_METRIC
 
     @property
     def on_link(self) -> bool:
-        """Whether its destinations are reached directly through its interface."""
+        """Whether its destinations are neighbours on its interface."""
         return self.device is not None and self.next_hop is None
 
     @property
     def is_default(self) -> bool:
-        """Whether it is a default route, or half of one: any more specific route takes precedence."""
+        """Whether it is a default route or half of one."""
         return self.prefix.prefixlen <= _HALF_DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
 class PeerRoute:
-    """Which way the kernel sends a packet to a peer (`ip route get`). `local`: the address is the host's own."""
+    """The route of a packet to a peer (`ip route get`). `local`: the address is the host's own."""
 
     device: str
     next_hop: Address | None
@@ -60,7 +60,7 @@ class PeerRoute:
 
 
 class PeerRoutes(Mapping[Address, PeerRoute]):
-    """The ways to a host's peers, as they were asked for: those of one family after those of the other."""
+    """The routes to a host's peers by underlay address, in the order of the queries, IPv4 first."""
 
     __slots__ = ("_asked", "_found")
 
@@ -80,17 +80,17 @@ class PeerRoutes(Mapping[Address, PeerRoute]):
         return sum(len(each.addresses) for each in self._asked)
 
     def distinct(self) -> Iterable[PeerRoute]:
-        """Each way there is, once."""
+        """Return each distinct route once."""
         return {id(way): way for each in self._asked for way in each.ways}.values()
 
     def common(self, asked: Sequence[Address]) -> PeerRoute | None:
-        """The way that leads to every one of the addresses, if one does.
+        """Return the route that all these addresses share, or None.
 
-        They are those that were asked for, as a rule: then nothing is looked up.
+        Usually the addresses are those of a query, and no look-up is needed.
         """
         for each in self._asked:
             if each.addresses == asked:
-                # What all hosts share is compared at a glance the next time, and takes no room for each.
+                # Keep the shared sequence: the next comparison is by identity, and the copy is freed.
                 each.addresses = asked
                 return each.sole
         ways = tuple(map(self.get, asked))
@@ -98,7 +98,7 @@ class PeerRoutes(Mapping[Address, PeerRoute]):
 
 
 class _RouteQuery:
-    """What was asked for, and the way to each; one alone where it leads to all."""
+    """The queried addresses and their routes; a single route if all addresses share it."""
 
     __slots__ = ("addresses", "ways")
 
@@ -125,11 +125,11 @@ def _network(text: str, family: Family) -> Network:
 
 @memoized
 def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
-    """A line of `ip -o route show` of that family."""
+    """Parse a line of `ip -o route show` of that family."""
     words, kind = line.split(), "unicast"
     if words[0] in _ROUTE_TYPES:
         kind, *words = words
-    if "nexthop" in words:  # what follows is said of each of its ways
+    if "nexthop" in words:  # the rest of the line describes each next hop
         words, kind = words[: words.index("nexthop")], "multipath"
     fields = _fields(words[1:])
     next_hop = fields.get("via")
@@ -146,7 +146,7 @@ def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
 
 @memoized
 def parse_own_route(line: str, family: Family) -> Route | None:
-    """The route of such a line, if it is dockmesh's own."""
+    """Parse such a line; None if the route is not dockmesh's."""
     found = parse_kernel_route(line, family)
     return (
         route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
@@ -155,7 +155,7 @@ def parse_own_route(line: str, family: Family) -> Route | None:
 
 @memoized
 def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
-    """A line of `ip -o route get`: the destination, and the way the kernel takes there."""
+    """Parse a line of `ip -o route get`: the destination and its route."""
     words = line.split()
     local = words[0] == "local"
     if words[0] in _ROUTE_TYPES:
@@ -167,24 +167,24 @@ def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
 
 @memoized
 def _way(device: str, next_hop: Address | None, *, local: bool) -> PeerRoute:
-    """One object for each way there is."""
+    """Return one shared object per distinct route."""
     return PeerRoute(device, next_hop, local)
 
 
 def device_with(addresses: Iterable[tuple[str, Interface]], address: Address) -> str | None:
-    """The interface that has an address; None where none has."""
+    """Return the interface with this address, or None."""
     return next((device for device, own in addresses if own.ip == address), None)
 
 
 def readable_addresses(lines: Iterable[str]) -> Iterator[tuple[str, Interface]]:
-    """The interfaces and addresses of such lines; a line that is unreadable is passed over."""
+    """Yield the interfaces and addresses of the readable lines of `ip -o addr show`."""
     for line in lines:
         with suppress(ValueError):
             yield parse_address_line(line)
 
 
 def parse_address_line(line: str) -> tuple[str, Interface]:
-    """A line of `ip -o addr show`: the interface and its address."""
+    """Parse a line of `ip -o addr show`: the interface and its address."""
     _number, device, inet, address, *_ = line.split()
     if inet not in {"inet", "inet6"}:
         raise ValueError(line)

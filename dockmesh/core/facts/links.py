@@ -1,4 +1,4 @@
-"""Network interfaces, as `ip -o link show` lists them."""
+"""The network interfaces of a host, from `ip -o link show`."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _MAC = re.compile(r"link/\S+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network interface. `up`: switched on; `carrier`: its other end, which may have the number `other`, is too."""
+    """A network interface. `up` is its administrative state. `other` is the number of its peer interface, if any."""
 
     number: int
     name: str
@@ -22,7 +22,7 @@ class Link:
 
 
 def parse_links(lines: Iterable[str]) -> dict[str, Link]:
-    """The interfaces by name. Raises ValueError where a line is none."""
+    """Return the interfaces by name. Raises ValueError for an unreadable line."""
     return {link.name: link for link in map(_link, lines)}
 
 

@@ -1,4 +1,4 @@
-"""What of dockmesh's a host has: the sections of its answer that tell of files, units, chains, tables and routes."""
+"""Parsers of the resources that dockmesh owns on a host: files, units, chains, nft tables and routes."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,9 +44,9 @@ from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
 _FILE_BYTES = 1 << 20
-# What has a line for every peer.
+# Limits of files with a line per peer.
 _LARGE = {REASSERT_SCRIPT: 8 << 20, "previous.json": 8 << 20}
-# As nft 1.0.6 to 1.1.7 lists what `firewall.nft` writes, blanks at either end of a line aside.
+# The output of nft 1.0.6 to 1.1.7 for dockmesh's table, with stripped lines.
 _TABLE = re.compile(
     r"table (?P<ip>ip6?) dockmesh \{\n"
     r"(?:set peers \{\ntype ipv[46]_addr\nflags interval\nelements = \{ (?P<peers>[\da-f:./,\s]+) \}\n\}\n)?"
@@ -61,7 +61,7 @@ _TABLE = re.compile(
 def parse_owned(
     sections: Sections, addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts | None, *, ip_forward: bool
 ) -> SharedSequence[Resource]:
-    """What dockmesh owns of a host, where it runs `docker` or does not."""
+    """Return the resources that dockmesh owns on a host; `docker` is None without Docker."""
     return SharedSequence.of(
         _docker_resources(sections, addresses, docker) if docker else (),
         (Forwarding(IPV4, ip_forward),) if docker and docker.uses_nftables else (),
@@ -71,16 +71,16 @@ def parse_owned(
 
 
 def chain_policy(sections: Sections, family: Family, name: str) -> str | None:
-    """The policy of a chain of the table filter, `-` where it has none; None where there is no such chain."""
+    """Return the policy of a chain of the table filter, `-` for a user-defined chain; None without the chain."""
     lines = sections.lines_of("filter", family)
     return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
 
 
 def file_text(sections: Sections, name: str) -> str | None:
-    """The text of a file; None where the host has no such file.
+    """Return the text of a file; None if the host has no such file.
 
     Raises:
-        HostError: it is too large for one that dockmesh or Docker wrote, or no text.
+        HostError: the file is too large or not UTF-8.
     """
     file = file_section(sections, name)
     return _decoded(name, file[1]) if file else None
@@ -100,7 +100,7 @@ def _routes(sections: Sections, family: Family) -> Iterator[Route]:
 
 
 def _forwarding(sections: Sections) -> Iterator[Forwarding]:
-    """Of IPv6 alone: that of IPv4 Docker needs anyway. None where the kernel has no IPv6."""
+    """IPv6 forwarding, since Docker with iptables always enables IPv4 forwarding. None if the kernel has no IPv6."""
     if value := sections["ipv6_forwarding"].text:
         yield Forwarding(IPV6, value != "0", chain_policy(sections, IPV6, "FORWARD"))
 
@@ -108,7 +108,7 @@ def _forwarding(sections: Sections) -> Iterator[Forwarding]:
 def docker0(
     addresses: Iterable[tuple[str, Interface]],
 ) -> tuple[IPv4Interface | None, IPv6Interface | None]:
-    """The addresses of docker0, the first of each family."""
+    """Return the first address of docker0 of each family."""
     own = [address for device, address in addresses if device == DOCKER_BRIDGE]
     return (
         next((address for address in own if isinstance(address, IPv4Interface)), None),
@@ -117,7 +117,7 @@ def docker0(
 
 
 def _bridge(docker: DockerFacts, addresses: Iterable[tuple[str, Interface]]) -> DockerNetworking:
-    """Docker leaves an address of IPv6 on docker0 that it had before: of its network it is only where that has IPv6."""
+    """The running docker0. Docker leaves old IPv6 addresses on it, so only an address of its network counts."""
     networks = [network for network in docker.networks if network.device == DOCKER_BRIDGE]
     prefixes = {prefix for network in networks for prefix in network.prefixes}
     address, address6 = docker0(addresses)
@@ -131,7 +131,7 @@ def _docker_resources(
     files = _own_files(sections, [DAEMON_JSON, ORIGINAL_JSON])
     bridge = _bridge(docker, addresses)
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
-    # A broken file is a conflict, and no change is made that would have to be undone.
+    # An invalid file is a conflict, so no change follows that these values would have to revert.
     with suppress(daemon_json.DaemonJsonError):
         bridge = replace(bridge, pools=parse_pools(sections["docker_info"], text))
         filed = daemon_json.nft_admission(text, nftables=docker.uses_nftables)
@@ -141,7 +141,7 @@ def _docker_resources(
 
 
 def _admission(section: Section, filed: NftAdmission) -> NftAdmission:
-    """What the running daemon lets in by its own rules. What these do not tell is as the file has it."""
+    """The admission of the running daemon, from its rules. Values that these do not show come from the file."""
     with parsing("Docker's rules"):
         borne, direct = section.text.split()
         return NftAdmission(
@@ -159,19 +159,19 @@ def _decoded(path: str, content: bytes) -> str:
     most = _LARGE.get(path, _FILE_BYTES)
     if len(content) > most:
         raise HostError(
-            f"{path} is larger than {most >> 20} MiB: that is none dockmesh or Docker wrote",
+            f"{path} is larger than {most >> 20} MiB, so neither dockmesh nor Docker wrote it. Fix: restore the file",
             code=HostErrorCode.FILE_TOO_LARGE,
         )
     try:
         return content.decode()
     except UnicodeDecodeError as error:
         raise HostError(
-            f"{path} is not UTF-8 text (byte {error.start}): mend it", code=HostErrorCode.FILE_NOT_TEXT
+            f"{path} is not UTF-8 text (byte {error.start}). Fix: correct the file", code=HostErrorCode.FILE_NOT_TEXT
         ) from error
 
 
 def _units(sections: Sections) -> tuple[Unit, ...]:
-    """Of a unit that is not there, systemctl says nothing but that it is inactive."""
+    """The units. For a missing unit, systemctl prints only `inactive`."""
     states = sections["unit_states"].lines()
     active = sorted(states) == ["active", "enabled", "enabled"]
     texts = ((name, file_text(sections, name)) for name in UNITS)
@@ -189,7 +189,7 @@ def _chains(sections: Sections) -> Iterator[Chain]:
 
 
 def parse_nft_table(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
-    """The table of dockmesh's own, if there is one; empty where it is not as dockmesh writes it."""
+    """Yield dockmesh's nft table, if it exists; with empty fields if it has a form that dockmesh does not write."""
     if listed.status == 0:
         found = _TABLE.fullmatch("\n".join(filter(None, map(str.strip, listed.lines()))))
         with parsing(f"table {nft_family_name(family)} dockmesh"):
@@ -207,6 +207,6 @@ def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
 
 @memoized
 def _element(text: str) -> tuple[tuple[int, int, int], Network]:
-    """A network of a set, behind what it is sorted by."""
+    """The sort key and the network of an element of a set."""
     found = parse_network(text.strip())
     return sort_key(found), found

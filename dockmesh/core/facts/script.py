@@ -1,4 +1,4 @@
-"""The script that reads a host."""
+"""The script that reads the facts of a host."""
 
 from collections.abc import Iterable
 from shlex import quote
@@ -9,12 +9,12 @@ from dockmesh.core.templates import Templates, shell_script
 
 
 def facts_script(texts: Templates, peers: Iterable[Address]) -> str:
-    """The script that reads a host, for stdin of its shell."""
+    """Return the script that reads a host, for its shell's stdin."""
     return shell_script(texts.output, texts.kernel_settings, texts.facts, peer_variables(peers), call="read_facts")
 
 
 def peer_variables(peers: Iterable[Address]) -> str:
-    """The assignments of the underlay addresses of the peers that facts.sh needs."""
+    """Return the shell assignments of the peers' underlay addresses that facts.sh needs."""
     of = dict.fromkeys(FAMILIES, "")
     for family, run in SharedSequence.of(peers).runs("family", family_of):
         of[family] += run.written("peer", lambda peer: f"{peer} ")

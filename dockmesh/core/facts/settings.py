@@ -1,4 +1,4 @@
-"""What a host's kernel goes by besides its addresses and routes, whoever set it."""
+"""A host's packet settings besides addresses and routes: sysctls and foreign firewall rules."""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from dockmesh.core.host_output import Sections, parsing, sanitize
 from dockmesh.core.netfilter.firewalld import FirewalldRuleset, firewalld_lines, parse_ruleset
 
-# What templates/facts.sh leaves out has this in its place.
+# templates/facts.sh prints this in place of the rules that it omits.
 _MORE = "# more"
-# What decides about packets in a line of nft.
+# Statements of nft that drop, translate or divert packets.
 _DECIDES = re.compile(r"\b(?:drop|reject|[sd]nat|masquerade|redirect|queue|tproxy|notrack)\b|^iptables-legacy ")
 
 
 @dataclass(frozen=True, slots=True)
 class InterfaceSysctls:
-    """What /proc/sys has of an interface."""
+    """The sysctls of an interface."""
 
     rp_filter: int
     forwarding: bool
@@ -23,10 +23,11 @@ class InterfaceSysctls:
 
 @dataclass(frozen=True, slots=True)
 class PacketSettings:
-    """`rules` are those of iptables as they are saved, but for dockmesh's own chains.
+    """The settings that decide about packets, for the forecast.
 
-    `others`: what refuses or translates packets in tables that are neither iptables' nor dockmesh's, nor `firewalld`'s.
-    `unclear`: what decides as well and is not read; None where there is nothing of the kind.
+    `rules` are the lines of iptables-save without the rules in dockmesh's chains. `foreign_nft` has the lines that drop
+    or translate packets in nft tables of others, except `firewalld`. `unclear` names a setting that dockmesh cannot
+    evaluate; None without one.
     """
 
     sysctls: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class PacketSettings:
 
 
 def parse_settings(sections: Sections) -> PacketSettings:
-    """Read it out of the answer of `templates/facts.sh`."""
+    """Parse the settings in the output of `templates/facts.sh`."""
     with parsing("sysctls"):
         sysctls = dict(map(parse_sysctls, sections["sysctls"].lines()))
     tables = sections["foreign_nft"].lines()
@@ -48,13 +49,13 @@ def parse_settings(sections: Sections) -> PacketSettings:
 
 
 def parse_sysctls(line: str) -> tuple[str, InterfaceSysctls]:
-    """A line `DEVICE RP_FILTER FORWARDING`. Raises ValueError where it is none."""
+    """Parse a line `DEVICE RP_FILTER FORWARDING`. Raises ValueError for another line."""
     device, rp_filter, forwarding = line.split()
     return device, InterfaceSysctls(int(rp_filter), forwarding == "1")
 
 
 def _unclear(sections: Sections) -> str | None:
     if rule := sections["ip_rules"].text:
-        return f"it has a routing rule: {sanitize(rule)}"
+        return f"the host has a routing rule ({sanitize(rule)})"
     more = any(_MORE in sections[name].lines() for name in ("iptables_rules", "foreign_nft"))
-    return "it has more rules than are read" if more else None
+    return "the host has more firewall rules than dockmesh reads" if more else None

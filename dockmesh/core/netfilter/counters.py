@@ -1,4 +1,4 @@
-"""The rules of a firewall with their counters, and which of them took a packet of the probe."""
+"""Firewall rules with their counters, and the rules that dropped packets of a probe."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ _REFUSE = frozenset({"DROP", "REJECT"})
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet of the probe on one host. No interface: it comes from the host itself, or is for it."""
+    """A packet of the probe on one host. Without an interface, the host itself sends or receives it."""
 
     source: IPv4Address
     destination: IPv4Address
@@ -25,13 +25,13 @@ class Packet:
 
     @property
     def hook(self) -> Literal["INPUT", "FORWARD", "OUTPUT"]:
-        """The chain that decides in the table filter."""
+        """The chain of the table filter that the packet traverses."""
         return "INPUT" if self.goes_out is None else "OUTPUT" if self.came_in is None else "FORWARD"
 
 
 @dataclass(frozen=True, slots=True)
 class CountedRule:
-    """A rule, or a chain's policy where `text` is empty, and how many packets it took during the probe."""
+    """A rule, or a chain's policy if `text` is empty, and the packets that it matched during the probe."""
 
     table: str
     chain: str
@@ -41,35 +41,35 @@ class CountedRule:
 
     @property
     def dockers(self) -> bool:
-        """Whether Docker made it, and its drops come behind what dockmesh lets in."""
+        """Whether it is a rule of Docker that runs after dockmesh's accepts."""
         own = self.chain.startswith("DOCKER") and self.chain != "DOCKER-USER"
         per_container = self.table == "raw" and re.fullmatch(r"-d \S+ ! -i \S+ -j DROP", self.text) is not None
         return own or per_container or (self.chain == "FORWARD" and not self.text)
 
     def __str__(self) -> str:
-        """As iptables writes it."""
+        """The rule in the syntax of iptables."""
         table = "" if self.table == "filter" else f"-t {self.table} "
         return f"{table}-A {self.chain} {self.text}" if self.text else f"{table}-P {self.chain} {self.target}"
 
 
 def counted(before: Section, after: Section) -> tuple[CountedRule, ...]:
-    """The rules of two outputs of `iptables-save -c`, with what each took in between.
+    """Return the rules of two outputs of `iptables-save -c`, with the packets counted in between.
 
     Raises:
-        HostError: that is no such output.
+        HostError: an output is unreadable.
     """
     with parsing("firewall"):
-        had = Counter[Key]()
+        old = Counter[Key]()
         for key, packets in parse_rules(before.lines()):
-            had[key] += packets
-        has = Counter[Key]()
+            old[key] += packets
+        new = Counter[Key]()
         for key, packets in parse_rules(after.lines()):
-            has[key] += packets
-        return tuple(_rule(key, max(0, packets - had[key])) for key, packets in has.items())
+            new[key] += packets
+        return tuple(_rule(key, max(0, packets - old[key])) for key, packets in new.items())
 
 
 def refusing(rules: Sequence[CountedRule], packet: Packet) -> Iterator[CountedRule]:
-    """Those that refuse such a packet and took some during the probe, in the order in which it meets their tables."""
+    """Yield the rules that drop such a packet and counted some, in the order in which a packet meets their tables."""
     for table in TABLES:
         for rule in rules:
             if rule.table == table and rule.target in _REFUSE and rule.packets and _takes(rule, packet):
@@ -77,17 +77,17 @@ def refusing(rules: Sequence[CountedRule], packet: Packet) -> Iterator[CountedRu
 
 
 def jumps(rules: Sequence[CountedRule], table: str, hook: str, chain: str) -> bool:
-    """Whether the chain is called where it should be."""
+    """Whether `hook` jumps to the chain."""
     return any((rule.table, rule.chain, rule.text) == (table, hook, f"-j {chain}") for rule in rules)
 
 
 def in_chain(rules: Sequence[CountedRule], table: str, chain: str) -> list[CountedRule]:
-    """The rules of a chain."""
+    """Return the rules of a chain."""
     return [rule for rule in rules if rule.text and (rule.table, rule.chain) == (table, chain)]
 
 
 def packets_from(rules: Sequence[CountedRule], source: IPv4Network) -> int:
-    """How many packets rules took that are for this very source."""
+    """Return the number of packets that matched the rules for exactly this source."""
     return sum(rule.packets for rule in rules if f"-s {source} " in f"{rule.text} ")
 
 
@@ -101,13 +101,13 @@ def _rule(key: Key, packets: int) -> CountedRule:
 
 
 def _takes(rule: CountedRule, packet: Packet) -> bool:
-    """Whether the rule may be about such a packet; of what it says about other things the counter decides."""
+    """Whether the rule may match such a packet. Its counter decides about the matches not evaluated here."""
     if not rule.text:
         return rule.chain in {packet.hook, "PREROUTING", "POSTROUTING"}
     words = shlex.split(rule.text)
     for at, word in enumerate(words[:-1]):
-        no = at > 0 and words[at - 1] == "!"
-        if (said := _fits(word, words[at + 1], packet)) is not None and said is no:
+        negated = at > 0 and words[at - 1] == "!"
+        if (fits := _fits(word, words[at + 1], packet)) is not None and fits is negated:
             return False
     return True
 

@@ -1,9 +1,9 @@
-"""firewalld's table of nft, walked: what becomes there of pings that a host forwards, takes in or sends.
+"""The rules of firewalld's nft table, and their effect on pings that a host forwards, receives or sends.
 
-What iptables accepts goes through this table as well, and may be refused there. Docker puts its bridges into a zone
-`docker`. What comes in by another zone and is for that one firewalld refuses, from its 1.0 on, unless a policy lets it
-through. Docker 27 and later make one, `docker-forwarding`, for whatever comes in. With older ones it takes an admin to
-make one, and one for peers alone: what else keeps others from their containers is no more than a policy of iptables.
+Packets that iptables accepts also traverse this table, which may reject them. Docker adds its bridges to the zone
+`docker`. firewalld 1.0 and later rejects packets from other zones to that zone unless a policy accepts them. Docker 27
+and later adds such a policy, `docker-forwarding`. With older versions the operator must add one, only for the peers,
+since otherwise only the policy of iptables protects the containers.
 """
 
 import re
@@ -19,19 +19,19 @@ from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_tables import MOST_STEPS
 
 Hook = Literal["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
-# By chain, its rules; by `@` and the name of a set, its elements.
+# The rules by chain name, and the elements by `@` and set name.
 FirewalldRuleset = Mapping[str, tuple[str, ...]]
 
 TABLE = "inet firewalld"
-# Docker puts its bridges into their zone as it starts, if firewalld runs by then.
-_INTO_ZONE = "systemctl restart docker"
+# Docker adds its bridges to their zone at its start, if firewalld already runs.
+_ADD_TO_ZONE = "systemctl restart docker"
 _IPSET = "firewall-cmd --permanent --new-ipset dockmesh --type hash:net; firewall-cmd --permanent --ipset dockmesh"
 _POLICY = "firewall-cmd --permanent --policy dockmesh"
-_LETTING = quote("rule family=ipv4 source ipset=dockmesh accept")
+_ACCEPT_RULE = quote("rule family=ipv4 source ipset=dockmesh accept")
 _DEEPEST = 32
 _HANDLE = re.compile(r" # handle \d+$")
 _VERDICT = re.compile(r"(accept|drop|return|(?:jump|goto) \S+|reject(?: with [\w -]+)?)$")
-# What a rule asks of a packet, and what is said of it besides. A set stands in braces.
+# The matches and other statements of a rule. Braces enclose a set.
 _ASKS = re.compile(
     r"(?P<device>[io]ifname) (?P<not_device>!= )?(?P<devices>\{[^}]*\}|\S+)"
     r"|ip (?P<end>[sd]addr) (?P<not_address>!= )?(?P<addresses>\{[^}]*\}|\S+)"
@@ -46,7 +46,7 @@ _ASKS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FirewalldRejection:
-    """Whose pings a rule of a chain refuses; or may, unless it is `sure`."""
+    """A rule that rejects the pings of `hosts`; unless `sure`, it only may."""
 
     hosts: int
     chain: str
@@ -54,12 +54,12 @@ class FirewalldRejection:
     sure: bool
 
     def __str__(self) -> str:
-        """Where it stands."""
+        """The rule and its position."""
         return f"{TABLE} {self.chain}: {self.rule}"
 
 
 def parse_ruleset(lines: Iterable[str]) -> FirewalldRuleset:
-    """The chains and sets of firewalld's table among the tables that nft lists; none where it has none."""
+    """Return the chains and sets of firewalld's table in the output of `nft list ruleset`."""
     found: dict[str, list[str]] = {}
     block: list[str] = []
     for line in firewalld_lines(lines):
@@ -77,7 +77,7 @@ def _elements(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def firewalld_lines(lines: Iterable[str], *, others: bool = False) -> Iterator[str]:
-    """The lines of firewalld's table, or all the `others`."""
+    """Yield the lines of firewalld's table, or all `others`."""
     inside = False
     for line in map(printable, lines):
         if line.startswith("table "):
@@ -87,11 +87,11 @@ def firewalld_lines(lines: Iterable[str], *, others: bool = False) -> Iterator[s
 
 
 def rejections(chains: FirewalldRuleset, hook: Hook, flow: Flow, hosts: int) -> Iterator[FirewalldRejection]:
-    """What refuses pings of these hosts, or may."""
+    """Yield the rules that reject, or may reject, pings of these hosts."""
     for name, rules in chains.items():
         if rules and rules[0].startswith(f"type filter hook {hook.lower()} "):
             walk = _Walk(chains, flow)
-            # firewalld's policies are to accept.
+            # firewalld's base chains have the policy accept.
             passed = walk.through(name, hosts, 0) | walk.accepted
             for (chain, rule), taken in walk.refused.items():
                 for some, sure in ((taken & ~passed, True), (taken & passed, False)):
@@ -100,18 +100,18 @@ def rejections(chains: FirewalldRuleset, hook: Hook, flow: Flow, hosts: int) -> 
 
 
 def remedy(chains: FirewalldRuleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
-    """The commands by which firewalld lets peers through to the bridge. It names those that it has in a zone."""
+    """Return the commands that make firewalld accept packets from peers to the bridge."""
     if not any(f'"{bridge}"' in rule for rules in chains.values() for rule in rules):
-        return _INTO_ZONE
+        return _ADD_TO_ZONE
     entries = " ".join(f"--add-entry {short_text(each)}" for each in peers)
     return (
         f"{_IPSET} {entries}; firewall-cmd --permanent --new-policy dockmesh; {_POLICY} --add-ingress-zone ANY; "
-        f"{_POLICY} --add-egress-zone docker; {_POLICY} --add-rich-rule {_LETTING}; firewall-cmd --reload"
+        f"{_POLICY} --add-egress-zone docker; {_POLICY} --add-rich-rule {_ACCEPT_RULE}; firewall-cmd --reload"
     )
 
 
 class _Walk:
-    """All that may become of pings. A doubtful rule both takes one and leaves it where it is."""
+    """All possible paths of pings. A rule that is not understood both matches a ping and does not."""
 
     def __init__(self, chains: FirewalldRuleset, flow: Flow) -> None:
         self._chains, self._flow = chains, flow
@@ -119,7 +119,7 @@ class _Walk:
         self.refused: dict[tuple[str, str], int] = {}
 
     def through(self, name: str, here: int, depth: int) -> int:
-        """Follow pings through a chain; those that may come out at its end."""
+        """Follow pings through a chain, and return those that may leave it at its end."""
         out = 0
         for rule in self._chains.get(name, ()):
             self._steps += 1
@@ -140,7 +140,7 @@ class _Walk:
         return out | here
 
     def _decide(self, verdict: tuple[str, str, str], took: int, where: tuple[str, str], depth: int) -> int:
-        """What comes back of those that a rule takes."""
+        """Apply a verdict, and return the pings that continue in the calling chain."""
         match verdict:
             case ("jump" | "goto", _, chain):
                 return took if depth >= _DEEPEST else self.through(chain, took, depth + 1)
@@ -153,7 +153,7 @@ class _Walk:
         return 0
 
     def _takes(self, asked: str, here: int) -> tuple[int, int]:
-        """Of those that are here, whom a rule may be about, and whom for sure."""
+        """The pings that a rule may match, and those that it certainly matches."""
         sure = here
         for found in _ASKS.finditer(asked):
             hosts = self._about(found)
@@ -164,7 +164,7 @@ class _Walk:
         return here, sure & here
 
     def _about(self, found: re.Match[str]) -> int | None:
-        """Whose pings are as asked; None where that is not understood."""
+        """The hosts whose pings match; None if the match is not understood."""
         if found.lastgroup == "addresses":
             hosts = self._between(found)
             return None if hosts is None else self._flow.far.all & ~hosts if found["not_address"] else hosts

@@ -1,6 +1,6 @@
-"""Many packets at once: those between one host and every other, which differ in the address at the far end.
+"""The packets between one host and all others, which differ only in the address at the far end.
 
-Sets of hosts are integers with a bit for each host, in the order of the fleet: a thousand are compared at one blow.
+A set of hosts is an integer with one bit per host, in the order of the fleet, so one operation covers all hosts.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,28 +12,28 @@ from typing import Literal
 
 from dockmesh.core.addresses import AddressRange
 
-# Where a probe begins or ends: at a host's address on the LAN, at its bridge, in a container.
+# The end of a probe: the underlay address of a host, its bridge, or a container.
 Role = Literal["underlay", "bridge", "container"]
 
 
 def merge_ranges(spans: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
-    """The same addresses in as few spans as it takes: those of a mesh are a handful."""
-    found: list[AddressRange] = []
+    """Return the same addresses in as few ranges as possible; a mesh has only a few."""
+    merged: list[AddressRange] = []
     for first, last in sorted(spans):
-        if found and first <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
         else:
-            found.append((first, last))
-    return tuple(found)
+            merged.append((first, last))
+    return tuple(merged)
 
 
 def union(sets: Iterable[int]) -> int:
-    """The hosts that are in any of the sets."""
+    """Return the hosts that are in any of the sets."""
     return reduce(or_, sets, 0)
 
 
 def host_positions(hosts: int) -> Iterator[int]:
-    """The places of a set's hosts in the fleet."""
+    """Yield the positions in the fleet of a set's hosts."""
     while hosts:
         lowest = hosts & -hosts
         yield lowest.bit_length() - 1
@@ -41,7 +41,7 @@ def host_positions(hosts: int) -> Iterator[int]:
 
 
 class AddressBits(dict[AddressRange, int]):
-    """By network, the hosts whose address in one role is in it: counted out once, for all rules name the same ones."""
+    """The hosts whose address of one role is in a network, by network; cached, since rules repeat networks."""
 
     def __init__(self, addresses: Mapping[int, int]) -> None:
         super().__init__()
@@ -51,22 +51,22 @@ class AddressBits(dict[AddressRange, int]):
         self.all = sum(self._bits)
 
     def __missing__(self, network: AddressRange) -> int:
-        """Count them out. No bit is there twice, so that the sum is the set."""
+        """Compute the set; each bit occurs once, so the sum is the union."""
         begin, end = bisect_left(self._numbers, network[0]), bisect_right(self._numbers, network[1])
-        found = self[network] = sum(self._bits[begin:end])
-        return found
+        hosts = self[network] = sum(self._bits[begin:end])
+        return hosts
 
     def among(self, networks: Iterable[AddressRange]) -> int:
-        """The hosts whose address is in one of the networks."""
+        """Return the hosts whose address is in one of the networks."""
         return union(map(self.__getitem__, networks))
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Packets as one host meets them in one place.
+    """The packets that traverse one point of a host.
 
-    `near` is the address that is the same in all; `inbound`: it is where they go. `reply`: they answer packets that the
-    host has seen. `local`: they are for the host itself, or from it.
+    `near` is their common address, and the destination if `inbound`. `reply`: they belong to a connection that the host
+    tracks. `local`: the host itself sends or receives them.
     """
 
     far: AddressBits
@@ -80,7 +80,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class FleetAddresses:
-    """The addresses of the fleet: by role, and `owners`, whose an address on the LAN is, as a set."""
+    """The addresses of the fleet by role. `owners` maps an underlay address to a set of hosts."""
 
     far: Mapping[Role, AddressBits]
     owners: Mapping[int, int]

@@ -1,4 +1,4 @@
-"""Rules of iptables, compiled to be asked about many packets at once."""
+"""Rules of iptables, compiled to match many packets at once."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -12,17 +12,17 @@ from dockmesh.core.addresses import AddressRange, address_range
 from dockmesh.core.netfilter.flow import Flow, merge_ranges
 from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, interface_matches
 
-# dockmesh's own rules are the same on every host but for its own.
+# Hosts of a mesh have almost equal rules, so a cache saves most of the parsing.
 _RULES_REMEMBERED, _CHAINS_REMEMBERED = 1 << 16, 1 << 12
-# By icmp-type whether a packet answers: 8 asks, 0 does, others are no ping.
+# By icmp-type, whether it matches requests (False), replies (True) or both; other types are not pings.
 _TYPES = {"8": (False,), "8/0": (False,), "0": (True,), "0/0": (True,), "any": (False, True)}
 _MODULES = frozenset({"comment", "conntrack", "state", "icmp", "addrtype"})
-_LETTING = frozenset({"ACCEPT", "RETURN"})
+_ACCEPTING = frozenset({"ACCEPT", "RETURN"})
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMatcher:
-    """One thing that a rule asks of a packet; `option` by its first name. Addresses are in `spans`."""
+    """One match of a rule. `spans` are the addresses of -s and -d, `values` the arguments of other options."""
 
     option: str
     values: tuple[str, ...] = ()
@@ -30,9 +30,9 @@ class RuleMatcher:
     negated: bool = False
 
     def takes(self, flow: Flow) -> int:
-        """The hosts whose packets are so."""
-        found = self._takes(flow)
-        return flow.far.all & ~found if self.negated else found
+        """Return the hosts whose packets match."""
+        hosts = self._takes(flow)
+        return flow.far.all & ~hosts if self.negated else hosts
 
     def _takes(self, flow: Flow) -> int:
         if self.option in {"-s", "-d"} and (self.option == "-s") is flow.inbound:
@@ -52,13 +52,13 @@ class RuleMatcher:
             case "--icmp-type":
                 return flow.reply in _TYPES.get(self.values[0], ())
             case _:
-                # Whether an address is the host's own: the near one may be, the far one is not.
+                # LOCAL addresses: only the near one can be the host's own.
                 return flow.local and (self.option == "--dst-type") is flow.inbound
 
 
 @dataclass(frozen=True, slots=True)
 class IptablesRule:
-    """`goes`: it does not come back from the chain it names. `doubtful`: it asks something not understood here."""
+    """A compiled rule. `uncertain`: it has a match that dockmesh does not evaluate."""
 
     text: str
     target: str = ""
@@ -67,7 +67,7 @@ class IptablesRule:
     uncertain: bool = False
 
     def takes(self, flow: Flow, here: int) -> int:
-        """Of the packets of these hosts, those the rule is about, or may be where it is doubtful."""
+        """Return the hosts, out of `here`, whose packets the rule matches, or may match if it is uncertain."""
         for match in self.matches:
             if not here:
                 break
@@ -77,20 +77,20 @@ class IptablesRule:
 
 @lru_cache(maxsize=_CHAINS_REMEMBERED)
 def compile_rules(lines: tuple[str, ...]) -> tuple[IptablesRule, ...]:
-    """The rules of a chain that may be about probes, from their lines without `-A CHAIN`.
+    """Return the rules of a chain that may match probes, from their lines without `-A CHAIN`.
 
-    Rules in a row that let pass and differ in their source are one: a mesh has two for each peer.
+    Consecutive accepts that differ only in their source become one rule, since a mesh has two per peer.
     """
-    alike = groupby(filter(None, map(parse_rule, lines)), key=_shape)
-    return tuple(chain.from_iterable(_one(list(rules)) if shape else rules for shape, rules in alike))
+    groups = groupby(filter(None, map(parse_rule, lines)), key=_shape)
+    return tuple(chain.from_iterable(_merged(list(rules)) if shape else rules for shape, rules in groups))
 
 
 def _shape(rule: IptablesRule) -> tuple[object, ...] | None:
     plain = rule.matches and rule.matches[0].option == "-s" and not rule.matches[0].negated
-    return (rule.target, rule.matches[1:]) if plain and rule.target in _LETTING and not rule.uncertain else None
+    return (rule.target, rule.matches[1:]) if plain and rule.target in _ACCEPTING and not rule.uncertain else None
 
 
-def _one(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
+def _merged(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
     first = rules[0]
     sources = replace(first.matches[0], spans=merge_ranges(span for rule in rules for span in rule.matches[0].spans))
     return (replace(first, matches=(sources, *first.matches[1:])),)
@@ -98,7 +98,7 @@ def _one(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
 
 @lru_cache(maxsize=_RULES_REMEMBERED)
 def parse_rule(text: str) -> IptablesRule | None:
-    """A rule; None where it is never about ICMP."""
+    """Parse a rule; None if it never matches ICMP."""
     rule = IptablesRule(text)
     for name, values, negated in _options(shlex.split(text) if '"' in text else text.split()):
         if name in {"-j", "-g"} and values:
@@ -106,9 +106,9 @@ def parse_rule(text: str) -> IptablesRule | None:
         if name == "-p" and ICMP_PROTOCOLS.issuperset(values) is negated:
             return None
         if name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
-            found = _match(name, values, negated=negated)
-            more = (found,) if found else ()
-            rule = replace(rule, matches=(*rule.matches, *more), uncertain=rule.uncertain or not found)
+            match = _match(name, values, negated=negated)
+            more = (match,) if match else ()
+            rule = replace(rule, matches=(*rule.matches, *more), uncertain=rule.uncertain or not match)
     return rule
 
 
@@ -120,7 +120,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str], bool]]:
             negated = True
             continue
         begin = at
-        # What people write may begin like an option.
+        # A comment may start like an option.
         at += name == "--comment"
         while at < len(words) and not words[at].startswith("-") and words[at] != "!":
             at += 1
@@ -129,10 +129,10 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str], bool]]:
 
 
 def _match(name: str, values: Sequence[str], *, negated: bool) -> RuleMatcher | None:
-    """None where it is not understood."""
+    """Compile a match; None if dockmesh does not evaluate it."""
     match name, values:
         case (("-s" | "-d"), [network]):
-            # A mask with a gap, which iptables takes, is none of a network.
+            # iptables accepts a non-contiguous mask, IPv4Network does not.
             with suppress(ValueError):
                 return RuleMatcher(name, spans=(address_range(IPv4Network(network)),), negated=negated)
         case (("-i" | "-o"), [_]):

@@ -1,22 +1,22 @@
-"""What iptables-save writes, with counters or without, taken apart."""
+"""The parser of iptables-save's output, with or without counters."""
 
 import re
 from collections.abc import Iterable, Iterator
 
 from dockmesh.core.host_output import printable
 
-# In which a packet meets the tables, where it meets several in one place.
+# The order in which a packet meets the tables in one hook.
 TABLES = ("raw", "mangle", "nat", "filter", "security")
 # The values of `-p` that ICMP matches.
 ICMP_PROTOCOLS = frozenset({"icmp", "1", "all", "0"})
-# Table, chain, and the rule's text; of a chain's policy `policy TARGET`.
+# Table, chain, and the text of the rule, or `policy TARGET` for the policy of the chain.
 Key = tuple[str, str, str]
 _POLICY = re.compile(r":(\S+) (\S+) \[(\d+):\d+\]")
 _RULE = re.compile(r"(?:\[(\d+):\d+\] )?-A (\S+) (.*)")
 
 
 def parse_rules(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
-    """The rules and policies, each with the packets it took; what is neither is passed over."""
+    """Yield the rules and policies with their packet counts; skip other lines."""
     table = ""
     for line in (line if line.isprintable() else printable(line) for line in lines):
         if line.startswith("*"):
@@ -28,7 +28,7 @@ def parse_rules(lines: Iterable[str]) -> Iterator[tuple[Key, int]]:
 
 
 def interface_matches(device: str | None, value: str) -> bool:
-    """Whether a rule's `-i` or `-o` is about an interface; None is none."""
+    """Whether the value of `-i` or `-o` matches an interface; nothing matches None."""
     if device is None:
         return False
     return device.startswith(value[:-1]) if value.endswith("+") else device == value

@@ -1,4 +1,4 @@
-"""What the chains of iptables do with packets: they pass, they are stopped, or nobody can say."""
+"""The effect of iptables chains on packets: they pass, are dropped, or the effect is uncertain."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from dockmesh.core.state.resources import Chain
 
 DROPS = frozenset({"DROP", "REJECT"})
 _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})
-# What happens on the way, and decides nothing.
+# Targets after which the packet continues with the next rule.
 _PASSES = frozenset({"", "LOG", "NFLOG", "MARK", "CONNMARK", "CHECKSUM", "TCPMSS", "DSCP", "CLASSIFY"})
 _DEEPEST = 32
-# Chains that call each other twice make a way of any length: what comes after so many rules, nobody says.
+# Chains that call each other twice make paths of exponential length; beyond this the effect is uncertain.
 MOST_STEPS = 200_000
 # Table and chain.
 TableChain = tuple[str, str]
@@ -22,14 +22,14 @@ TableChain = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class IptablesRuleset:
-    """The rules of each chain as text, and the policies of those that the kernel itself calls."""
+    """The rules of each chain as text, and the policies of the built-in chains."""
 
     chains: Mapping[TableChain, Sequence[str]] = field(default_factory=dict)
     policies: Mapping[TableChain, str] = field(default_factory=dict)
 
 
 def build_ruleset(lines: Iterable[str], own: Iterable[Chain]) -> IptablesRuleset:
-    """The rules as they were saved, with dockmesh's `own` chains, whose rules are not among them."""
+    """Build the ruleset from iptables-save's lines and dockmesh's `own` chains, whose rules the lines omit."""
     chains: dict[TableChain, list[str]] = {}
     policies: dict[TableChain, str] = {}
     for (table, chain, text), _ in parse_rules(lines):
@@ -38,37 +38,37 @@ def build_ruleset(lines: Iterable[str], own: Iterable[Chain]) -> IptablesRuleset
             rules.append(text)
         elif text != "policy -":
             policies[table, chain] = text.removeprefix("policy ")
-    found = {place: tuple(rules) for place, rules in chains.items()}
-    return IptablesRuleset(found | {(each.table, each.name): each.rules for each in own}, policies)
+    foreign = {place: tuple(rules) for place, rules in chains.items()}
+    return IptablesRuleset(foreign | {(each.table, each.name): each.rules for each in own}, policies)
 
 
 def with_chain(wall: IptablesRuleset, chain: Chain, *, hooked: bool) -> IptablesRuleset:
-    """With a chain that a plan makes; unless it is `hooked` already, the one jump to it comes first in its hook."""
+    """Return the ruleset with a chain of a plan; unless already `hooked`, its jump is the first rule of its hook."""
     place, hook = (chain.table, chain.name), (chain.table, chain.hook or "")
     if hooked:
         return IptablesRuleset({**wall.chains, place: chain.rules}, wall.policies)
     bare = without_chain(wall, chain)
     jump = (f"-j {chain.name}", *bare.chains.get(hook, ()))
-    # A table that was not there is made with what the kernel calls.
+    # A new table is created with its built-in chains.
     policies = {} if chain.hook == "DOCKER-USER" else {hook: "ACCEPT"}
     return IptablesRuleset({**bare.chains, place: chain.rules, hook: jump}, {**policies, **bare.policies})
 
 
 def without_chain(wall: IptablesRuleset, chain: Chain) -> IptablesRuleset:
-    """Without it and what calls it."""
+    """Return the ruleset without the chain and the jumps to it."""
     jump, place = f"-j {chain.name}", (chain.table, chain.name)
-    kept = {
+    chains = {
         each: tuple(rule for rule in rules if rule != jump) if each[0] == chain.table else rules
         for each, rules in wall.chains.items()
         if each != place
     }
-    return IptablesRuleset(kept, wall.policies)
+    return IptablesRuleset(chains, wall.policies)
 
 
 def filter_packets(wall: IptablesRuleset, hook: str, flow: Flow, sieve: PacketVerdicts, at: str) -> None:
-    """Let packets through all tables that have a chain of that name. `at` is the host, for the reasons.
+    """Pass packets through every table with a chain of that name. `at` is the host, for the reasons.
 
-    Where an address would be translated, nobody can say; where answers are, what translated the request does it.
+    A translated address makes the result uncertain. Replies skip nat, since the kernel translates them by connection.
     """
     for table in TABLES:
         nat = table == "nat"
@@ -86,16 +86,16 @@ def filter_packets(wall: IptablesRuleset, hook: str, flow: Flow, sieve: PacketVe
 
 
 def masqueraded_hosts(wall: IptablesRuleset, flow: Flow, hosts: int) -> tuple[int, int]:
-    """Whose packets leave with another source, and of whose nobody can say."""
+    """Return the hosts whose packets get another source, and the hosts whose packets may get one."""
     walk = _Walk(wall, "nat", flow, _TRANSLATES)
     walk.begin("POSTROUTING", hosts)
     return walk.ended & ~walk.passed, walk.ended & walk.passed
 
 
 class _Walk:
-    """All that may become of packets in the chains of one table.
+    """All possible paths of packets in the chains of one table.
 
-    A doubtful rule both takes a packet and leaves it where it is; so may a packet end and pass.
+    An uncertain rule both matches a packet and does not, so a packet can both end and pass.
     """
 
     def __init__(self, wall: IptablesRuleset, table: str, flow: Flow, ends: frozenset[str]) -> None:
@@ -104,37 +104,37 @@ class _Walk:
         self.ended = self.passed = self._steps = 0
 
     def begin(self, hook: str, hosts: int) -> None:
-        """Follow the packets from the chain that the kernel calls to its policy."""
+        """Follow the packets from a built-in chain to its policy."""
         left = self._chain(hook, hosts, 0)
         policy = self._wall.policies.get((self._table, hook), "ACCEPT")
         self._decide(left, IptablesRule(f"-P {hook} {policy}", policy), "")
 
     def _chain(self, name: str, here: int, depth: int) -> int:
-        """Follow packets through a chain; those that come back from it."""
+        """Follow packets through a chain, and return those that return from it."""
         back = 0
         for rule in compile_rules(self._wall.chains.get((self._table, name), ())):
             self._steps += 1
             if self._steps > MOST_STEPS:
-                self.taken.append((here, f"-A {name}, and too many rules from there on"))
+                self.taken.append((here, f"-A {name}, and more rules than dockmesh follows"))
                 self.ended |= here
                 self.passed |= here
                 break
             took = rule.takes(self._flow, here) if here else 0
             if not took or rule.target in _PASSES:
                 continue
-            comes_on = here if rule.uncertain else here & ~took
+            remaining = here if rule.uncertain else here & ~took
             if rule.target == "RETURN":
                 back |= took
             elif (self._table, rule.target) in self._wall.chains and depth < _DEEPEST:
                 returned = self._chain(rule.target, took, depth + 1)
-                back, comes_on = (back | returned, comes_on) if rule.is_goto else (back, comes_on | returned)
+                back, remaining = (back | returned, remaining) if rule.is_goto else (back, remaining | returned)
             elif not self._decide(took, rule, f"-A {name} "):
-                comes_on = here
-            here = comes_on
+                remaining = here
+            here = remaining
         return back | here
 
     def _decide(self, hosts: int, rule: IptablesRule, where: str) -> bool:
-        """Let a rule decide about packets; whether it is known how it does."""
+        """Apply a target to packets. Return whether its effect is known."""
         known = rule.target in self._ends or rule.target == "ACCEPT"
         if hosts and rule.target != "ACCEPT":
             table = "" if self._table == "filter" else f"-t {self._table} "

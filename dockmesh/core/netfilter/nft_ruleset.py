@@ -1,4 +1,4 @@
-"""Tables of nft that are not iptables': which of their rules may refuse a packet, and what dockmesh's own marks."""
+"""Native nft tables: rules that may drop a packet, and the rules with which dockmesh marks packets."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ from dockmesh.core.netfilter.flow import AddressBits, union
 
 DOCKERS = "ip docker-bridges"
 OWN = "ip dockmesh"
-# iptables' own, where it is the one of nft; its rules are read from itself.
+# Tables of iptables-nft, whose rules are read with iptables-save.
 _IPTABLES = frozenset({"ip filter", "ip nat", "ip raw", "ip mangle", "ip security"})
 _HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
 _COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
@@ -29,9 +29,9 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class DropRule:
-    """A rule that drops or rejects, or a policy where `text` is empty. `took` is None where it has no counter.
+    """A rule that drops or rejects, or a policy if `text` is empty. `packets` is None without a counter.
 
-    `handle` is what nft deletes it by.
+    nft deletes the rule by its `handle`.
     """
 
     table: str
@@ -42,15 +42,15 @@ class DropRule:
 
 
 def mark_rules(before: Section, after: Section) -> tuple[CountedRule, ...]:
-    """The rules by which dockmesh's own table marks what peers send, told as the accepts of iptables they stand for.
+    """Return the mark rules of dockmesh's table, as the equivalent accepts of iptables.
 
     Raises:
-        HostError: they are none.
+        HostError: a rule is unreadable.
     """
-    had: dict[str, int] = dict(_marks(before))
+    old: dict[str, int] = dict(_marks(before))
     return tuple(
-        CountedRule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, took - had.get(text, 0)))
-        for text, took in _marks(after)
+        CountedRule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, packets - old.get(text, 0)))
+        for text, packets in _marks(after)
     )
 
 
@@ -62,18 +62,18 @@ def _marks(section: Section) -> Iterator[tuple[str, int]]:
 
 
 def foreign_drops(before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
-    """What of others' tables may refuse such a packet: what counted one first, and of what does not count all."""
-    found = _refusals(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
-    return tuple(sorted(found, key=lambda each: each.packets is None))
+    """Return the foreign rules that may drop such a packet; those without a counter come last."""
+    drops = _drops(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
+    return tuple(sorted(drops, key=lambda each: each.packets is None))
 
 
 def drops_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
-    """What of a table has refused such packets."""
-    return tuple(each for each in _refusals(before, after, packet, table.__eq__) if each.packets)
+    """Return the rules of a table that counted such packets and dropped them."""
+    return tuple(each for each in _drops(before, after, packet, table.__eq__) if each.packets)
 
 
 def hosts_named(rule: str, roles: Iterable[AddressBits]) -> int | None:
-    """The hosts that have an address it names; None where it may be about any packet, 0 where it is about no ping."""
+    """Return the hosts whose address a rule names; None if it may match any packet, 0 if it matches no ping."""
     if _PORTS.search(_QUOTED.sub("", rule)):
         return 0
     found = _ADDRESS.search(rule)
@@ -86,18 +86,18 @@ def hosts_named(rule: str, roles: Iterable[AddressBits]) -> int | None:
     return union(far[network] for far in roles)
 
 
-def _refusals(before: Section, after: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[DropRule]:
-    had = {(each.table, each.chain, each.text): each.packets for each in _all(before, packet, of)}
-    for each in _all(after, packet, of):
-        took = None if each.packets is None else each.packets - (had.get((each.table, each.chain, each.text)) or 0)
-        if took is None or took > 0:
-            yield replace(each, packets=took)
+def _drops(before: Section, after: Section, packet: Packet, in_scope: Callable[[str], bool]) -> Iterator[DropRule]:
+    old = {(each.table, each.chain, each.text): each.packets for each in _all(before, packet, in_scope)}
+    for each in _all(after, packet, in_scope):
+        count = None if each.packets is None else each.packets - (old.get((each.table, each.chain, each.text)) or 0)
+        if count is None or count > 0:
+            yield replace(each, packets=count)
 
 
-def _all(section: Section, packet: Packet, of: Callable[[str], bool]) -> Iterator[DropRule]:
-    """Chains are followed to their hook only by their table: one that is jumped to counts where its table has one."""
+def _all(section: Section, packet: Packet, in_scope: Callable[[str], bool]) -> Iterator[DropRule]:
+    """The drops of all chains. A chain without hook counts if any chain of its table has the packet's hook."""
     for table, chains in _tables(section).items():
-        if not of(table):
+        if not in_scope(table):
             continue
         hooks = {hook for lines in chains.values() for hook in _hooks(lines)}
         if not hooks & {packet.hook.lower(), *_ALWAYS}:
@@ -134,12 +134,12 @@ def _hooks(lines: list[str]) -> Iterator[str]:
 
 
 def _tables(section: Section) -> Mapping[str, Mapping[str, list[str]]]:
-    """By table and chain, the lines; sets and the like are passed over."""
+    """The lines by table and chain, without sets and other objects."""
     tables: dict[str, dict[str, list[str]]] = {}
     chains: dict[str, list[str]] | None = None
     chain: list[str] | None = None
     for line in map(printable, section.lines()):
-        # What opens a block bears its handle behind the brace.
+        # The first line of a block has its handle after the brace.
         match line.split(" # handle ")[0].split() if "{ # handle " in line else line.split():
             case ["table", family, name, "{"]:
                 chains = tables.setdefault(f"{family} {name}", {}) if family in {"ip", "inet"} else None

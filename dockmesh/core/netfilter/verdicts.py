@@ -1,4 +1,4 @@
-"""What keeps packets on their way, and what may: by host, with the reason."""
+"""The verdicts on packets by host: passed, blocked or uncertain, with reasons."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,9 +8,9 @@ from dockmesh.core.netfilter.flow import union
 
 
 class ReasonCode(StrEnum):
-    """What blocks a probe, or may block it, for scripts and tests. Values are stable."""
+    """The kinds of reasons for which a probe is blocked, or may be. Scripts may rely on the values."""
 
-    # Nothing can be predicted for a host.
+    # The host itself.
     NOT_READ = "not-read"
     UNPREDICTABLE = "unpredictable"
     # Interfaces and addresses.
@@ -36,14 +36,14 @@ class ReasonCode(StrEnum):
 
 
 class Reason(NamedTuple):
-    """Why a packet is blocked, or may be."""
+    """The reason for which a packet is blocked, or may be."""
 
     code: ReasonCode
     text: str
 
 
 class PacketVerdicts:
-    """The packets of the hosts `left` get through."""
+    """The verdicts on one packet per host. The packets of the hosts `left` are not blocked."""
 
     def __init__(self, hosts: int) -> None:
         self.left = hosts
@@ -51,18 +51,18 @@ class PacketVerdicts:
         self.uncertainties: list[tuple[int, Reason]] = []
 
     def block(self, hosts: int, why: Reason) -> None:
-        """Take out what does not pass."""
+        """Record the packets of these hosts as blocked."""
         if hosts := hosts & self.left:
             self.left &= ~hosts
             self.blocks.append((hosts, why))
 
     def mark_uncertain(self, hosts: int, why: Reason) -> None:
-        """Note of what stays in that nobody can say."""
+        """Record the packets of these hosts as uncertain, unless they are blocked."""
         if hosts := hosts & self.left:
             self.uncertainties.append((hosts, why))
 
     def merge(self, part: "PacketVerdicts") -> None:
-        """What another sieve found of some of the packets."""
+        """Add the verdicts on some of the packets."""
         for hosts, why in part.uncertainties:
             self.mark_uncertain(hosts, why)
         for hosts, why in part.blocks:
@@ -70,22 +70,25 @@ class PacketVerdicts:
 
     @property
     def blocked(self) -> int:
-        """Those that do not pass."""
+        """The hosts whose packets are blocked."""
         return sum(hosts for hosts, _ in self.blocks)
 
     @property
     def uncertain(self) -> int:
-        """Those of which nobody can say, some of which may be stopped all the same."""
+        """The hosts whose packets are uncertain; some may also be blocked."""
         return union(hosts for hosts, _ in self.uncertainties)
 
     def why(self, place: int, *, sure: bool) -> Reason | None:
-        """What stops the host's packet, or what may if not `sure`."""
+        """Return the reason that blocks the host's packet, or may block it if not `sure`."""
         return next((why for hosts, why in (self.blocks if sure else self.uncertainties) if hosts >> place & 1), None)
 
 
 @dataclass(slots=True)
 class EgressResult:
-    """What leaves a host. On packets to the hosts `masked` stands its own address, to `odd` one that it has besides."""
+    """The verdicts on packets that leave a host.
+
+    Packets to the hosts `masqueraded` get the host's address as source, those to `wrong_source` an unexpected address.
+    """
 
     verdicts: PacketVerdicts
     masqueraded: int = 0

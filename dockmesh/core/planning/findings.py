@@ -1,11 +1,11 @@
-"""What a plan reports beside changes: conflicts, which keep a host from being changed, and notes."""
+"""Conflicts, which keep apply from changing a host, and notes, which do not."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class ConflictCode(StrEnum):
-    """The kinds of conflicts, for scripts: a code keeps its meaning while messages and remedies change."""
+    """The kinds of conflicts. Scripts may rely on the codes; messages and remedies may change."""
 
     CHANGE_PENDING = "change-pending"
     UNDERLAY_MISSING = "underlay-missing"
@@ -43,7 +43,7 @@ class ConflictCode(StrEnum):
 
 
 class NoteCode(StrEnum):
-    """The kinds of notes, for scripts, as `ConflictCode`."""
+    """The kinds of notes. Scripts may rely on the codes."""
 
     IPTABLES_MISSING = "iptables-missing"
     FORWARD_POLICY_DROP = "forward-policy-drop"
@@ -54,7 +54,7 @@ class NoteCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A fact about one thing on a host: `key` names the thing, `remedy` is a command or an action, '' for none."""
+    """A fact about one thing on a host, named by `key`. `remedy` is a command or an action, or empty."""
 
     code: ConflictCode | NoteCode
     key: str
@@ -66,19 +66,19 @@ class _Finding:
 
     @property
     def advice(self) -> str:
-        """What follows the key where a person reads it."""
+        """The message with its remedy, as printed after the key."""
         return f"{self.message}. Fix: {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict(_Finding):
-    """Why a host must not be changed as it is."""
+    """A fact that keeps apply from changing the host."""
 
     code: ConflictCode
 
 
 @dataclass(frozen=True, slots=True)
 class Note(_Finding):
-    """What the mesh does not do for a host, although nothing conflicts with a change of it."""
+    """A limit of the mesh on this host that does not prevent its change."""
 
     code: NoteCode

@@ -1,4 +1,4 @@
-"""A plan: the difference of desired and actual, host by host, with the reason of every change."""
+"""The plan: for each host the changes from actual to desired, their reasons, conflicts and notes."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,10 @@ class StoppedContainers:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing.
+    """The plan of one host. Apply skips a host with conflicts or an error.
 
-    `code` is the kind of the error, a HostErrorCode. `stopped` is empty unless Docker restarts.
+    `error` is the reason why the host could not be read, and `code` its HostErrorCode. `basis` is the checksum of the
+    facts. `stopped` is empty unless Docker restarts.
     """
 
     host: str
@@ -59,7 +60,7 @@ class Plan:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is to be changed anywhere."""
+        """Whether no host has changes."""
         return not any(host.changes for host in self.hosts)
 
     @property
@@ -74,14 +75,14 @@ class Plan:
 
 
 class OutcomeCode(StrEnum):
-    """Why a host is not as the plan wanted it, where that is not a HostErrorCode. Scripts may rely on the words."""
+    """Why a host is not in its desired state, besides the HostErrorCodes. Scripts may rely on the codes."""
 
-    # The controller's.
+    # Set by the controller.
     CONFLICT = "conflict"
     NOT_BEGUN = "not-begun"
     READ_BACK = "read-back"
     PROBES_FAILED = "probes-failed"
-    # The transaction's: templates/transaction.sh writes these.
+    # Written by templates/transaction.sh.
     LOCKED = "locked"
     CHANGE_PENDING = "change-pending"
     STALE_PLAN = "stale-plan"
@@ -95,7 +96,7 @@ class OutcomeCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one host in a run. `code`: an OutcomeCode or a HostErrorCode; None where the host is `ok`."""
+    """The result of a run on one host. `code`: an OutcomeCode or a HostErrorCode; None if the host is `ok`."""
 
     host: str
     status: Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
@@ -104,7 +105,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the host is as the plan wanted it."""
+        """Whether the host is in its desired state."""
         return self.status in {"confirmed", "unchanged"}
 
 
@@ -116,12 +117,12 @@ def restarts_docker(plan: HostPlan) -> bool:
 def plan_host(
     facts: HostFacts,
     wanted: HostState,
-    narrow: SmallestUplink,
+    smallest: SmallestUplink,
     conflicts: Iterable[Conflict] = (),
     notes: Iterable[Note] = (),
 ) -> HostPlan:
-    """The plan of one host that could be read."""
-    changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
+    """Return the plan of a host from its facts and its desired state."""
+    changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, smallest))
     plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
     return replace(plan, stopped=_stopped(facts)) if restarts_docker(plan) else plan
 

@@ -1,4 +1,4 @@
-"""The prefixes of a fleet in order of address, so that few of them need a look to find what overlaps with one."""
+"""An index of the fleet's prefixes, sorted by address, that finds overlaps by bisection."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
@@ -11,31 +11,32 @@ from dockmesh.core.model import Fleet
 
 @dataclass(frozen=True, slots=True)
 class PrefixIndex:
-    """The prefixes of those families that a fleet's hosts have, but for the host `own`."""
+    """The prefixes, of `families`, of every host except the host `own`."""
 
     fleet: Fleet
     own: str
     families: tuple[Family, ...]
 
     def overlapping(self, networks: Iterable[Network]) -> Iterator[tuple[str, Network]]:
-        """Each prefix that overlaps any of `networks`, behind its host's name; in the fleet's order, IPv4 first."""
-        found = {
-            (family_of(network), place)
+        """Yield (host name, prefix) of each prefix that overlaps any of `networks`; IPv4 first, in fleet order."""
+        overlaps = {
+            (family_of(network), position)
             for network in networks
             if family_of(network) in self.families
-            for place in self._places(network)
+            for position in self._positions(network)
         }
-        for family, place in sorted(found):
-            host = self.fleet.hosts[place]
-            there = host.network(family)
-            if there and there.prefix and host.name != self.own:
-                yield host.name, there.prefix
+        for family, position in sorted(overlaps):
+            host = self.fleet.hosts[position]
+            stack = host.network(family)
+            if stack and stack.prefix and host.name != self.own:
+                yield host.name, stack.prefix
 
-    def _places(self, network: Network) -> Iterator[int]:
-        """Where in the fleet are the hosts with those prefixes, of which, in a valid inventory, no two overlap."""
+    def _positions(self, network: Network) -> Iterator[int]:
+        """Positions in the fleet of the hosts whose prefix overlaps `network`."""
         ranges = self.fleet.prefix_ranges[family_of(network)]
         first, last = address_range(network)
-        before = bisect_left(ranges, first, key=itemgetter(0))
-        for _start, end, place in ranges[max(0, before - 1) : bisect_right(ranges, last, key=itemgetter(0))]:
+        # Prefixes of a valid inventory do not overlap, so at most one that starts earlier reaches into the network.
+        begin = bisect_left(ranges, first, key=itemgetter(0))
+        for _start, end, position in ranges[max(0, begin - 1) : bisect_right(ranges, last, key=itemgetter(0))]:
             if end >= first:
-                yield place
+                yield position

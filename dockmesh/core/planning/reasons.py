@@ -1,4 +1,4 @@
-"""Why a host is to change, in words for the admin who is asked."""
+"""The reason of each change, as `plan -v` prints it."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, Unit
 
 
-def reason(change: Change, facts: HostFacts, narrow: SmallestUplink) -> str:
-    """The reason of a change, and what else the host and its containers have of it."""
+def reason(change: Change, facts: HostFacts, smallest: SmallestUplink) -> str:
+    """The reason of a change; that of a restart also lists the affected containers."""
     match change.resource:
         case Route():
             return _route_reason(change)
@@ -23,19 +23,23 @@ def reason(change: Change, facts: HostFacts, narrow: SmallestUplink) -> str:
         case File(path=path):
             return _file_reason(change, path)
         case Unit():
-            return "nothing is left to put back" if change.after is None else "puts back what a reboot or flap takes"
+            return (
+                _NOTHING_TO_RESTORE if change.after is None else "restores routes and rules after a reboot or link flap"
+            )
         case DockerNetworking():
-            return " ".join(_restart_reasons(change, facts, narrow))
-        case Forwarding() as switch:
-            return _forwarding_reason(switch)
+            return "; ".join(_restart_reasons(change, facts, smallest))
+        case Forwarding() as forwarding:
+            return _forwarding_reason(forwarding)
 
 
+_NOTHING_TO_RESTORE = "no routes or rules are left to restore"
+# By path, and whether the file is removed.
 _FILE_REASONS = {
-    (ORIGINAL_JSON, False): "keeps what the host was found with, for destroy",
-    (REASSERT_SCRIPT, False): "routes and rules, for the host to put back by itself",
-    (REASSERT_SCRIPT, True): "nothing is left to put back",
-    (ORIGINAL_JSON, True): "the host is as it was found",
-    (DAEMON_JSON, True): "there was none before dockmesh",
+    (ORIGINAL_JSON, False): "records the original state, for destroy",
+    (REASSERT_SCRIPT, False): "lets the host restore its routes and rules",
+    (REASSERT_SCRIPT, True): _NOTHING_TO_RESTORE,
+    (ORIGINAL_JSON, True): "the host is back in its original state",
+    (DAEMON_JSON, True): "the file did not exist before dockmesh",
 }
 
 
@@ -47,83 +51,83 @@ def _file_reason(change: Change, path: str) -> str:
 
 
 def _daemon_reasons(before: str | None, after: str) -> Iterator[str]:
-    addressed = daemon_json.same_values(before, after, daemon_json.OWN_KEYS)
-    admitting = daemon_json.same_values(before, after, daemon_json.NFTABLES_KEYS)
-    if not addressed:
-        yield "docker0 and new networks need addresses that no peer has"
-    if not admitting:
-        yield "Docker with nftables lets in what bears a mark"
-    if addressed and admitting:
-        yield "docker0 and new networks send what every uplink of the mesh takes"
+    same_addresses = daemon_json.same_values(before, after, daemon_json.OWN_KEYS)
+    same_admission = daemon_json.same_values(before, after, daemon_json.NFTABLES_KEYS)
+    if not same_addresses:
+        yield "docker0 and new networks need addresses that no peer uses"
+    if not same_admission:
+        yield "Docker with nftables accepts routed packets only with a mark"
+    if same_addresses and same_admission:
+        yield "docker0 and new networks need an MTU that fits every uplink of the mesh"
 
 
 def _route_reason(change: Change) -> str:
     if change.after is None:
-        return "the mesh has no such route for this host any more"
+        return "the mesh no longer needs this route"
     if isinstance(change.before, Route) and isinstance(change.after, Route):
-        return f"the peer is now at {change.after.next_hop} dev {change.after.device}"
-    return "the peer's containers are reached by its underlay address"
+        return f"the next hop is now {change.after.next_hop} dev {change.after.device}"
+    return "the peer forwards packets to its containers"
 
 
 def _chain_reason(change: Change, chain: Chain) -> str:
     if change.after is None:
-        return "nothing is left to let in"
+        return "the host no longer needs this chain"
     if change.before is not None:
-        return "peers, uplinks or the jump to the chain differ"
+        return "the peers, their uplinks or the jump to the chain changed"
     if chain.table == "nat":
-        return _source_reason(kept=True)
+        return _source_reason(own_source=True)
     if chain.family == IPV6 and any(rule.startswith("!") and rule.endswith(" DROP") for rule in chain.rules):
-        return "this Docker leaves its containers open to everybody by IPv6: peers get in, and nobody else"
+        return "this Docker does not filter IPv6; the chain accepts peers and drops all others"
     if chain.table == "raw":
-        return "Docker 28 and later drop here what is routed to a container's address"
-    return "the forward policy drops what peers send to the prefix"
+        return "Docker 28 and later drop packets that are routed to a container"
+    return "the FORWARD policy drops packets from peers"
 
 
-def _forwarding_reason(switch: Forwarding) -> str:
-    if not switch.on:
-        return "the host was found so"
-    if switch.family == IPV4:
-        return "with nftables Docker leaves it to others; what no rule of the host's drops is forwarded then"
-    return "Docker forwards the packets of its containers"
+def _forwarding_reason(forwarding: Forwarding) -> str:
+    if not forwarding.on:
+        return "the host did not forward before dockmesh"
+    if forwarding.family == IPV4:
+        return "Docker with nftables does not enable it; the host then forwards all packets that no rule drops"
+    return "Docker enables it for its containers"
 
 
 def _table_reasons(change: Change) -> Iterator[str]:
     before, after = (side if isinstance(side, SourceNat) else SourceNat() for side in (change.before, change.after))
-    marks_alone = (before.prefix, before.peers) == (after.prefix, after.peers)
+    only_marks = (before.prefix, before.peers) == (after.prefix, after.peers)
     if before.marks != after.marks:
-        yield "Docker lets in what bears its mark" if after.marks else "nothing is left to let in by its mark"
-    if before.marks == after.marks or not marks_alone:
-        yield _source_reason(kept=after.prefix is not None)
+        yield "Docker accepts packets with its mark" if after.marks else "the host no longer marks packets for Docker"
+    if before.marks == after.marks or not only_marks:
+        yield _source_reason(own_source=after.prefix is not None)
 
 
-def _source_reason(*, kept: bool) -> str:
-    if not kept:
-        return "Docker's masquerade takes over again"
-    return "peers see containers' own addresses, which Docker would hide behind the host's"
+def _source_reason(*, own_source: bool) -> str:
+    if not own_source:
+        return "Docker masquerades packets to peers again"
+    return "peers see the containers' own addresses, not the host's"
 
 
-def _restart_reasons(change: Change, facts: HostFacts, narrow: SmallestUplink) -> Iterator[str]:
+def _restart_reasons(change: Change, facts: HostFacts, smallest: SmallestUplink) -> Iterator[str]:
     before = change.before if isinstance(change.before, DockerNetworking) else DockerNetworking(None)
     after = change.after if isinstance(change.after, DockerNetworking) else DockerNetworking(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
     moves6 = f"docker0 moves from {before.address6 or 'no IPv6'} to {after.address6 or 'no IPv6'}"
-    pools = "Docker gets other pools for new networks"
-    marks = "what Docker lets in by its own rules changes"
-    what = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
-    what += [pools] * (before.pools != after.pools)
-    what += [_size_reason(before, after, narrow)] * (before.mtu != after.mtu)
-    what += [marks] * (before.admission != after.admission)
-    yield f"{', '.join(what[:-1])}{', and ' * (len(what) > 1)}{''.join(what[-1:])}, which takes a restart;"
+    pools = "new networks use other address pools"
+    marks = "Docker's own rules for routed packets change"
+    effects = [moves] * (before.address != after.address) + [moves6] * (before.address6 != after.address6)
+    effects += [pools] * (before.pools != after.pools)
+    effects += [_size_reason(before, after, smallest)] * (before.mtu != after.mtu)
+    effects += [marks] * (before.admission != after.admission)
+    yield f"{', '.join(effects[:-1])}{', and ' * (len(effects) > 1)}{''.join(effects[-1:])}, so Docker restarts"
     running = facts.docker.containers if facts.docker else ()
-    kept = [container.name for container in running if not container.auto_remove]
+    restarted = [container.name for container in running if not container.auto_remove]
     lost = [container.name for container in running if container.auto_remove]
-    yield (f"stops and starts again: {', '.join(kept)}" if kept else "no container is running that would come back")
+    yield f"containers stopped and started: {', '.join(restarted)}" if restarted else "no container is restarted"
     if lost:
-        yield f"and removes for good, as they run with --rm: {', '.join(lost)}"
+        yield f"containers removed for good (--rm): {', '.join(lost)}"
 
 
-def _size_reason(before: DockerNetworking, after: DockerNetworking, narrow: SmallestUplink) -> str:
+def _size_reason(before: DockerNetworking, after: DockerNetworking, smallest: SmallestUplink) -> str:
     if after.mtu > before.mtu:
-        return f"docker0 sends up to {after.mtu} bytes again"
-    why = f", as {narrow.device} of {narrow.host} takes no more" if after.mtu == narrow.mtu else ""
-    return f"docker0 sends {after.mtu} bytes at most{why}"
+        return f"the MTU of docker0 rises to {after.mtu}"
+    source = f", the MTU of {smallest.device} on {smallest.host}" if after.mtu == smallest.mtu else ""
+    return f"the MTU of docker0 falls to {after.mtu}{source}"

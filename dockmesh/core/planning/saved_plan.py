@@ -1,6 +1,6 @@
-"""Saved plans: a plan document with the fingerprints of what it was made from.
+"""Saved plans: a plan document with fingerprints of its inventory and templates.
 
-Nothing of a saved plan is ever carried out: apply plans anew, and refuses where the outcome differs.
+Apply never executes a saved plan. It plans again and refuses if the new plan differs.
 """
 
 import json
@@ -17,51 +17,53 @@ _FORMAT = "dockmesh/plan/1"
 
 
 def with_fingerprints(document: Mapping[str, Any], inventory: str, texts: Templates) -> dict[str, Any]:
-    """The plan document with the fingerprints of the inventory's text and of the templates."""
+    """Return the plan document with fingerprints of the inventory's text and of the templates."""
     return {**document, "inventory": _fingerprint(inventory), "templates": _fingerprint(json.dumps(asdict(texts)))}
 
 
 def load_plan(text: str, *, file: str) -> dict[str, Any]:
-    """A saved plan.
+    """Read a saved plan.
 
     Raises:
-        UsageError: the text is none.
+        UsageError: the text is not a plan document of this version.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file}: not a saved plan: {error}", code=UsageCode.NOT_A_SAVED_PLAN) from error
+        raise UsageError(
+            f"{file}: not a saved plan ({error}). Fix: dockmesh plan --out FILE", code=UsageCode.NOT_A_SAVED_PLAN
+        ) from error
     if not isinstance(document, dict) or document.get("format") != _FORMAT:
         raise UsageError(
-            f"{file}: not a saved plan of this version ({_FORMAT}): make it with plan --out",
+            f"{file}: not a saved plan of this version ({_FORMAT}). Fix: dockmesh plan --out FILE",
             code=UsageCode.NOT_A_SAVED_PLAN,
         )
     return document
 
 
 def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[StaleReason]:
-    """What is no longer as the saved plan took it; nothing where it may be carried out."""
+    """Yield each difference from the saved plan; none if apply may proceed."""
     if saved.get("inventory") != now["inventory"]:
         yield StaleReason("inventory-changed", None, "the inventory changed")
     if saved.get("templates") != now["templates"]:
         yield StaleReason("templates-changed", None, "the templates changed")
-    then = {str(row.get("host")): row for row in _rows(saved)}
+    rows = {str(row.get("host")): row for row in _rows(saved)}
     for row in _rows(now):
         host = row["host"]
-        before = then.pop(host, None)
+        before = rows.pop(host, None)
         if before is None:
-            yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (is --limit the same?)")
+            yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (use the --limit of plan)")
         elif before != row:
             yield StaleReason("host-changed", host, f"{host}: {_difference(before, row)}")
-    for host in then:
-        yield StaleReason("only-in-plan", host, f"{host}: only in the saved plan (is --limit the same?)")
+    for host in rows:
+        yield StaleReason("only-in-plan", host, f"{host}: only in the saved plan (use the --limit of plan)")
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if before.get("error") != now["error"]:
-        return f"now: {now['error'] or 'it can be read again'}"
+        return now["error"] or "the host can be read again"
     names = _names(before) ^ _names(now)
-    return f"the host moved: {', '.join(sorted(names)) or 'what would change is the same, its content is not'}"
+    return f"the host changed: {', '.join(sorted(names)) or 'the same changes with other content'}"
 
 
 def _names(row: Mapping[str, Any]) -> set[str]:

@@ -1,6 +1,6 @@
-"""A host's changes as the transaction its shell runs: the steps forward, and the same steps' inverse as the way back.
+"""The transaction of a host: shell steps that make its changes, and the inverse steps that revert them.
 
-The scripts of `templates/` hold the verbs; what is generated here is calls of them, every word quoted.
+The scripts in `templates/` define the shell functions. This module generates calls of them and quotes every word.
 """
 
 import json
@@ -34,9 +34,9 @@ Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class TransactionOutcome:
-    """What a script made of the host: changed and waiting, confirmed, reverted, refused or failed; and why.
+    """The outcome that a script reports. `changed`: the change is made and waits for its confirmation.
 
-    `code` is the kind of the error, an OutcomeCode as `templates/transaction.sh` writes it.
+    `code` is the OutcomeCode that `templates/transaction.sh` writes; None without an error.
     """
 
     status: Status
@@ -53,9 +53,9 @@ def transaction_script(
     run: str,
     confirm_within_s: int,
 ) -> str:
-    """The script that changes a host, for stdin of its shell; it answers with the outcome and the facts then.
+    """Return the script that changes a host, for its shell's stdin. It reports the outcome and the facts afterwards.
 
-    `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
+    `run` names the holder of the lock; `confirm_script` needs the same name. `before` is the state for rollback.
     """
     back = _back(ordered(SharedSequence.of(plan.changes).mapped("inverse", Change.inverse)))
     revert = shell_script(texts.output, texts.network_steps, texts.host_steps, texts.transaction, back, call="revert")
@@ -71,20 +71,20 @@ def transaction_script(
         _forward(plan.changes),
         back,
         _pending(revert, codec.dump_state(before)),
-        # Verbs read stdin, and stdin is this script: it must be read to its end first.
+        # The steps read stdin, and stdin is this script, so the shell must read all of it first.
         "transact </dev/null",
         call="read_facts",
     )
 
 
 def confirm_script(texts: Templates, *, run: str, remember: bool) -> str:
-    """The script that lets the change of `run` stay. `remember`: as what rollback comes back to, take its before."""
+    """Return the script that confirms the change of `run`. `remember`: keep the state before it for rollback."""
     keep = f"RUN={quote(run)} SAVE_PREVIOUS={'yes' if remember else 'no'}"
     return shell_script(texts.output, texts.host_steps, texts.transaction, keep, call="confirm")
 
 
 def revert_script(texts: Templates) -> str:
-    """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
+    """Return the script that reverts an unconfirmed change at once, unless the host has already reverted it."""
     return shell_script(texts.output, _REVERT, call="true")
 
 
@@ -97,7 +97,7 @@ def _pending(revert: str, before: str) -> str:
 
 
 def parse_outcome(section: Section) -> TransactionOutcome:
-    """Read the transaction's outcome.
+    """Read the outcome section of a transaction.
 
     Raises:
         HostError: the section is not what the transaction writes.
@@ -109,18 +109,18 @@ def parse_outcome(section: Section) -> TransactionOutcome:
             raise ValueError(code)
     if status not in get_args(Status):
         raise HostError(
-            f"the transaction ended as {sanitize(str(status))!r}, which dockmesh does not know",
+            f"the transaction reported the unknown status {sanitize(str(status))!r}",
             code=HostErrorCode.ANSWER_UNREADABLE,
         )
     return TransactionOutcome(status, code or None, sanitize(str(error)) or None)
 
 
 def _forward(changes: Sequence[Change]) -> str:
-    """Stops at the first step that fails."""
+    """The steps of the change; they stop at the first failure."""
     return "\n".join(("apply_steps() {", *(f"{step} &&" for step in shell_steps(changes)), "true", "}"))
 
 
 def _back(changes: Sequence[Change]) -> str:
-    """Takes every step, whichever fails."""
+    """The steps of the revert; a failed step does not stop the next ones."""
     steps = (f"{step} || any_step_failed=1" for step in shell_steps(changes))
     return "\n".join(("revert_steps() {", "any_step_failed=", *steps, '[ -z "$any_step_failed" ]', "}"))

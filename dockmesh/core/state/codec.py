@@ -1,4 +1,4 @@
-"""A host's state as JSON text: what is kept on the host for `rollback` to come back to."""
+"""The state of a host as JSON text. The host keeps this record for `rollback`."""
 
 import json
 from collections.abc import Iterable
@@ -30,37 +30,37 @@ _POLICIES = {"ACCEPT", "DROP", None}
 
 
 def dump_state(state: HostState) -> str:
-    """The state as a document that `load` reads."""
+    """Return the state as the text that `load_state` reads."""
     return json.dumps({"format": _FORMAT, "resources": dump_resources(state.resources)}, indent=1) + "\n"
 
 
 def load_state(text: str) -> HostState:
-    """The state that `dump` wrote.
+    """Read the text that `dump_state` wrote.
 
     Raises:
-        HostError: the text is not what `dump` writes.
+        HostError: the text has another format.
     """
-    with parsing("the record of the state before", HostErrorCode.RECORD_UNREADABLE):
+    with parsing("the record of the previous state", HostErrorCode.RECORD_UNREADABLE):
         return HostState(load_resources(json.loads(text)["resources"]))
 
 
 def dump_resources(resources: Iterable[Resource]) -> list[list[Any]]:
-    """The resources as rows that `load_resources` reads."""
+    """Return the resources as rows that `load_resources` reads."""
     return [_row(each) for each in resources]
 
 
 def load_resources(rows: Iterable[Any]) -> tuple[Resource, ...]:
-    """The resources that `dump_resources` wrote. Raises ValueError and its like where it did not."""
+    """Read the rows that `dump_resources` wrote. Raises ValueError, KeyError or TypeError for other rows."""
     return tuple(map(_resource, rows))
 
 
 def dump_pools(pools: Iterable[Pool]) -> list[list[Any]]:
-    """The pools as rows that `load_pools` reads."""
+    """Return the pools as rows that `load_pools` reads."""
     return [[str(pool.base), pool.size] for pool in pools]
 
 
 def load_pools(rows: Iterable[Any]) -> tuple[Pool, ...]:
-    """The pools that `dump_pools` wrote. Raises ValueError and its like where it did not."""
+    """Read the rows that `dump_pools` wrote. Raises ValueError or TypeError for other rows."""
     return tuple(Pool(ip_network(base), int(size)) for base, size in rows)
 
 
@@ -83,7 +83,7 @@ def _row(resource: Resource) -> list[Any]:
 
 
 def _resource(row: list[Any]) -> Resource:
-    """Nothing but what dockmesh itself has on a host, whoever wrote the record."""
+    """Read one row, and accept only resources that dockmesh itself creates, since anyone may edit the record."""
     match row:
         case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
             return route(ip_network(prefix), ip_address(next_hop), device)
@@ -93,8 +93,8 @@ def _resource(row: list[Any]) -> Resource:
             return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
         case ["nat", str() | None as prefix, [*peers], 4 | 6 as family, [*marks]]:
             own = ip_network(prefix) if prefix else None
-            of: Family = IPV4 if family == IPV4 else IPV6
-            return SourceNat(own, tuple(map(ip_network, peers)), of, tuple(map(_rule, marks)))
+            version: Family = IPV4 if family == IPV4 else IPV6
+            return SourceNat(own, tuple(map(ip_network, peers)), version, tuple(map(_rule, marks)))
         case ["bridge", *columns]:
             return _bridge(columns)
         case ["unit", name, str(text), bool(active)] if name in UNITS:
@@ -102,25 +102,25 @@ def _resource(row: list[Any]) -> Resource:
         case ["forwarding", 4 | 6 as family, bool(on), policy] if policy in _POLICIES:
             return Forwarding(IPV4 if family == IPV4 else IPV6, on, policy)
         case _:
-            raise ValueError(f"no resource: {row!r}")
+            raise ValueError(f"not a resource: {row!r}")
 
 
 def _bridge_row(bridge: DockerNetworking) -> list[Any]:
     own, own6 = (str(each) if each else None for each in (bridge.address, bridge.address6))
     admission = bridge.admission
     mark = [admission.mark.value, admission.mark.mask] if admission and admission.mark else None
-    lets_in = [mark, admission.direct_routing] if admission else None
-    return ["bridge", own, dump_pools(bridge.pools), bridge.startup_json, own6, bridge.mtu, lets_in]
+    accepts = [mark, admission.direct_routing] if admission else None
+    return ["bridge", own, dump_pools(bridge.pools), bridge.startup_json, own6, bridge.mtu, accepts]
 
 
 def _bridge(columns: list[Any]) -> DockerNetworking:
     match columns:
-        case [str() | None as own, [*pools], str() | None as way_in, str() | None as own6, int(mtu), lets_in]:
+        case [str() | None as own, [*pools], str() | None as startup, str() | None as own6, int(mtu), accepts]:
             address = IPv4Interface(own) if own else None
             address6 = IPv6Interface(own6) if own6 else None
-            return DockerNetworking(address, load_pools(pools), way_in, address6, mtu, _admission(lets_in))
+            return DockerNetworking(address, load_pools(pools), startup, address6, mtu, _admission(accepts))
         case _:
-            raise ValueError(f"no bridge: {columns!r}")
+            raise ValueError(f"not a bridge: {columns!r}")
 
 
 def _admission(row: list[Any] | None) -> NftAdmission | None:
@@ -132,10 +132,10 @@ def _admission(row: list[Any] | None) -> NftAdmission | None:
         case [[int(value), int(mask)], bool(direct)]:
             return NftAdmission(FirewallMark(value, mask), direct)
         case _:
-            raise ValueError(f"no admission: {row!r}")
+            raise ValueError(f"not an admission: {row!r}")
 
 
 def _rule(rule: Any) -> str:
     if not isinstance(rule, str) or "\n" in rule:
-        raise ValueError(f"no rule: {rule!r}")
+        raise ValueError(f"not a rule: {rule!r}")
     return rule

@@ -1,6 +1,6 @@
-"""daemon.json: put dockmesh's own keys in, keep every other where it stands, and take them out again.
+"""Edits of daemon.json that set and remove dockmesh's keys and keep all other keys in place.
 
-Docker's daemon strips a byte order mark and takes an empty file for `{}` (moby, `getConflictFreeConfiguration`).
+Docker strips a byte order mark and reads an empty file as `{}` (moby, `getConflictFreeConfiguration`).
 """
 
 import json
@@ -18,13 +18,13 @@ from dockmesh.core.state.resources import DockerNetworking, NftAdmission, Pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
-# The first version that knows the key bip6. It keeps to the address that docker0 had last where the key is absent.
+# The first version that knows the key bip6. Without the key, it keeps the last address of docker0.
 BIP6_SINCE = 28
 FWMARK_KEY = "bridge-accept-fwmark"
 DIRECT_ROUTING_KEY = "allow-direct-routing"
 NFTABLES_KEYS = (FWMARK_KEY, DIRECT_ROUTING_KEY)
 _DOCKMESHS = NftAdmission(fwmark.parse(fwmark.OWN), direct_routing=True)
-# A value's place: the names on the way to it, the outermost first.
+# The keys that lead to a value, outermost first.
 Path = tuple[str, ...]
 _ABSENT = object()
 _BOM = "\ufeff"
@@ -32,14 +32,14 @@ _INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
 
 
 class DaemonJsonError(ValueError):
-    """The file is not a JSON object; the text says where it breaks."""
+    """The file is not a JSON object that dockmesh can edit. The message names the position."""
 
 
 def load(text: str | None) -> dict[str, Any]:
-    """The file's keys; none where it is absent or empty.
+    """Return the file's keys; none if it is absent or empty.
 
     Raises:
-        DaemonJsonError: the text is no JSON object.
+        DaemonJsonError: the text is not a JSON object.
     """
     stripped = (text or "").removeprefix(_BOM).strip()
     if not stripped:
@@ -52,7 +52,7 @@ def load(text: str | None) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def _fault(text: str) -> str | None:
-    """Why a text is no JSON object that can be written again. A host's few are looked at time and again."""
+    """Return why a text is not a writable JSON object. Cached, since planning reads a host's files several times."""
     try:
         document = json.loads(text, parse_float=_number, parse_constant=_number)
         json.dumps(document, indent=1)
@@ -62,60 +62,60 @@ def _fault(text: str) -> str | None:
 
 
 def merge(text: str | None, own: Mapping[str, Any], *, stale: Iterable[str] = (), original: str | None = None) -> str:
-    """The file with the keys of `own` set: each in its place where it was, else at the end.
+    """Return the file with the keys of `own` set; existing keys keep their position, new ones follow at the end.
 
-    Those of `lapsed`, which dockmesh set before, become what `original` has. A text that is like that already comes
-    back as it is, to the byte.
+    The `stale` keys, which dockmesh set before, get their values from `original`. Without a difference the text is
+    returned unchanged.
 
     Raises:
-        DaemonJsonError: one of the texts is no JSON object.
+        DaemonJsonError: one of the texts is not a JSON object.
     """
     document = load(text)
-    wanted = {**_given_back(document, load(original), stale), **own}
+    wanted = {**_with_original(document, load(original), stale), **own}
     return text if text is not None and wanted == document else _dump(wanted, like=text)
 
 
 def value_at(text: str | None, path: Path) -> Any:
-    """The value at that place, None where there is none.
+    """Return the value at `path`, or None.
 
     Raises:
-        DaemonJsonError: the text is no JSON object.
+        DaemonJsonError: the text is not a JSON object.
     """
     return _or_none(_at(load(text), path))
 
 
 def parse_mtu(value: Any) -> int | None:
-    """An MTU: a number in one place of the file, a text in another; Docker takes 0 for none."""
+    """Return an MTU in bytes. Docker writes it as a number or as text, and reads 0 as unset."""
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     return number if type(number) is int and number > 0 else None
 
 
 def with_values(text: str, values: Mapping[Path, Any]) -> str:
-    """The file with these values in their places; where one is None, there is none afterwards.
+    """Return the file with these values set; None removes a value.
 
-    A text that has them already comes back as it is, to the byte.
+    Without a difference the text is returned unchanged.
 
     Raises:
-        DaemonJsonError: something else stands on the way to a place.
+        DaemonJsonError: the text is not a JSON object, or a path leads through a value that is not an object.
     """
     document = load(text)
-    other = {path: value for path, value in values.items() if _or_none(_at(document, path)) != value}
-    for path, value in other.items():
+    changed = {path: value for path, value in values.items() if _or_none(_at(document, path)) != value}
+    for path, value in changed.items():
         _put(document, path, _ABSENT if value is None else value)
-    return _dump(document, like=text) if other else text
+    return _dump(document, like=text) if changed else text
 
 
 def startup_json(text: str | None, bridge: DockerNetworking) -> str | None:
-    """The file with which Docker comes up with docker0 and pools as in `bridge`; None where `text` is one.
+    """Return the file with which Docker starts with the addresses, pools and MTU of `bridge`; None if `text` is such.
 
-    Docker that runs may differ from its file: it has remembered an address, or somebody changed the file since.
+    A running Docker can differ from its file, since Docker remembers docker0's address and operators edit the file.
 
     Raises:
-        DaemonJsonError: the text is no JSON object.
+        DaemonJsonError: the text is not a JSON object.
     """
     document = load(text)
     named, mtu = _named(document), parse_mtu(document.get("mtu"))
-    # Where the file names no MTU, it is Docker's own, or that of a flag; what is let in, Docker does not remember.
+    # Without an MTU in the file, Docker's default or a flag applies. Docker does not remember its admission.
     if bridge.address is None or (
         named and replace(named, mtu=mtu or bridge.mtu, admission=bridge.admission) == bridge
     ):
@@ -129,14 +129,14 @@ def startup_json(text: str | None, bridge: DockerNetworking) -> str | None:
         document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in bridge.pools]
     if bridge.address6:
         document |= {"ipv6": True, "fixed-cidr-v6": str(bridge.address6.network)}
-        # Only those versions take another one that know the key.
+        # Only versions that know bip6 can have another address than the first.
         if bridge.address6 != first_address(bridge.address6.network):
             document["bip6"] = str(bridge.address6)
     return _dump(document, like=text)
 
 
 def same_values(text: str | None, other: str | None, keys: Iterable[str]) -> bool:
-    """Whether two files say the same of those keys. Of one that is no JSON object, nobody knows."""
+    """Whether two files have equal values for these keys; False if either is not a JSON object."""
     try:
         one, two = load(text), load(other)
     except DaemonJsonError:
@@ -145,38 +145,38 @@ def same_values(text: str | None, other: str | None, keys: Iterable[str]) -> boo
 
 
 def pools(text: str | None) -> tuple[Pool, ...]:
-    """The pools that the file names; none where it names none, or something else.
+    """Return the pools that the file names; none if they are absent or invalid.
 
     Raises:
-        DaemonJsonError: the text is no JSON object.
+        DaemonJsonError: the text is not a JSON object.
     """
-    found = _named(load(text))
-    return found.pools if found else ()
+    named = _named(load(text))
+    return named.pools if named else ()
 
 
 def nft_admission(text: str | None, *, nftables: bool) -> NftAdmission | None:
-    """What the file has Docker let in of what is routed to containers; a mark that dockmesh cannot use counts as none.
+    """Return which routed packets Docker accepts with this file; a mark that dockmesh cannot use counts as none.
 
-    That matters with its nftables backend. With iptables it is None, unless the file still has what dockmesh set.
+    Without the nftables backend the result is None, unless the file still has the values that dockmesh sets.
 
     Raises:
-        DaemonJsonError: the text is no JSON object.
+        DaemonJsonError: the text is not a JSON object.
     """
     keys = load(text)
     named = keys.get(FWMARK_KEY)
-    found = NftAdmission(
+    admission = NftAdmission(
         fwmark.parse(named) if isinstance(named, str) else None, direct_routing=keys.get(DIRECT_ROUTING_KEY) is True
     )
-    return found if nftables or found == _DOCKMESHS else None
+    return admission if nftables or admission == _DOCKMESHS else None
 
 
 def first_address(network: IPv6Network) -> IPv6Interface:
-    """The address that Docker gives docker0 out of `fixed-cidr-v6` where nothing says otherwise."""
+    """Return the address that Docker assigns to docker0 from `fixed-cidr-v6` by default."""
     return IPv6Interface((int(network.network_address) + 1, network.prefixlen))
 
 
 def _named(document: Mapping[str, Any]) -> DockerNetworking | None:
-    """The addresses and the pools that the file names; None where they are none."""
+    """Return the addresses and pools that the file names; None if any of them is invalid."""
     with suppress(ValueError, TypeError, KeyError):
         rows = document.get("default-address-pools", [])
         pools = tuple(Pool(ip_network(row["base"]), int(row["size"])) for row in rows)
@@ -195,10 +195,10 @@ def _named6(document: Mapping[str, Any]) -> IPv6Interface | None:
 
 
 def restore(text: str | None, original: str | None, also: Collection[Path] = ()) -> str | None:
-    """The file as it would stand had dockmesh never been there; None where it should be absent.
+    """Return the file without dockmesh's changes; None if it should be absent.
 
-    Where nobody else changed it, that is the original to the byte; else only the own keys go back, and the values at
-    the places of `also`.
+    If nothing else changed, that is the original text. Otherwise only dockmesh's keys and the values at the paths of
+    `also` are restored from it.
     """
     document, before = load(text), load(original)
     own = (*((key,) for key in OWN_KEYS), *also)
@@ -209,27 +209,27 @@ def restore(text: str | None, original: str | None, also: Collection[Path] = ())
     return _dump(document, like=text)
 
 
-def _given_back(document: Mapping[str, Any], before: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """The document, and those keys as they were before."""
-    given = dict(document)
+def _with_original(document: Mapping[str, Any], original: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    """The document with the original values of these keys."""
+    restored = dict(document)
     for key in keys:
-        if key in before:
-            given[key] = before[key]
+        if key in original:
+            restored[key] = original[key]
         else:
-            given.pop(key, None)
-    return given
+            restored.pop(key, None)
+    return restored
 
 
 def _number(text: str) -> float:
-    """A JSON number; Python would also take NaN, and infinity for what is too large."""
+    """Parse a JSON number, without the NaN and infinity that Python would accept."""
     number = float(text)
     if not isfinite(number):
-        raise ValueError(f"{text} is no number")
+        raise ValueError(f"{text} is not a number")
     return number
 
 
 def _at(document: Mapping[str, Any], path: Path) -> Any:
-    """The value at that place, _ABSENT where there is none."""
+    """The value at `path`, or _ABSENT."""
     table: Any = document
     for name in path:
         if not isinstance(table, dict) or name not in table:
@@ -243,7 +243,7 @@ def _or_none(value: Any) -> Any:
 
 
 def _put(document: dict[str, Any], path: Path, value: Any) -> None:
-    """Put a value into its place, or with _ABSENT out of it; a table that is empty then goes as well."""
+    """Set the value at `path`, or remove it (_ABSENT) with the objects that become empty."""
     name, *rest = path
     if not rest and value is not _ABSENT:
         document[name] = value
@@ -255,19 +255,19 @@ def _put(document: dict[str, Any], path: Path, value: Any) -> None:
         if not table:
             del document[name]
     elif value is not _ABSENT:
-        raise DaemonJsonError(f"not as Docker takes it: {name} is no object")
+        raise DaemonJsonError(f"not valid for Docker: {name} is not an object")
 
 
-def _without(document: dict[str, Any], places: Collection[Path]) -> dict[str, Any]:
-    for path in places:
+def _without(document: dict[str, Any], paths: Collection[Path]) -> dict[str, Any]:
+    for path in paths:
         _put(document, path, _ABSENT)
     return document
 
 
 def _dump(document: Mapping[str, Any], *, like: str | None) -> str:
-    found = _INDENT.search(like or "")
-    indent = found[1] if found else "  "
+    match = _INDENT.search(like or "")
+    indent = match[1] if match else "  "
     bom = _BOM if like and like.startswith(_BOM) else ""
     text = json.dumps(document, indent=indent, ensure_ascii=False)
-    # A lone surrogate is no text, but can stand in JSON as an escape.
+    # UTF-8 cannot encode a lone surrogate, but JSON can escape it.
     return bom + text.encode(errors="backslashreplace").decode() + "\n"

@@ -1,4 +1,4 @@
-"""What changes a host from one state into another, in the order in which it must."""
+"""The changes between two states of a host, in the order that the host needs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from dockmesh.core.state.resources import DockerNetworking, Forwarding, HostStat
 Action = Literal["add", "change", "remove", "restart"]
 ACTIONS: tuple[Action, ...] = ("add", "change", "remove", "restart")
 
-# The order on the host: Docker reads its file when it restarts, and with nftables does not start where IPv4 is not
-# forwarded; DOCKER-USER is there once Docker runs, which sets the policy where it switches forwarding on itself; and
-# what puts things back by itself comes when there is something to put back, and goes before that does.
-_ORDER = ("gone", "file", "forwarded", "service", "firewall", "nat", "route", "unit", "found")
+# Docker reads daemon.json when it restarts, and with nftables does not start while IPv4 forwarding is off.
+# DOCKER-USER exists only once Docker runs, and Docker sets the FORWARD policy when it enables forwarding itself.
+# Units are installed after the routes and rules that they restore, and removed before them.
+_ORDER = ("removed-unit", "file", "forwarding", "service", "firewall", "nat", "route", "unit", "original")
 _ROUTES = (_ORDER.index("route"), ())
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One resource before and after; never None on both sides."""
+    """A resource before and after; at least one of them is not None."""
 
     before: Resource | None
     after: Resource | None
@@ -29,14 +29,14 @@ class Change:
 
     @property
     def resource(self) -> Resource:
-        """The side that is there; the later one where both are."""
+        """The resource after the change, or before it if the change removes it."""
         resource = self.after or self.before
-        assert resource is not None  # noqa: S101 (the type's own law)
+        assert resource is not None  # noqa: S101 (invariant of the type)
         return resource
 
     @property
     def action(self) -> Action:
-        """What apply does to the resource."""
+        """The action of the plan document."""
         if isinstance(self.resource, DockerNetworking):
             return "restart"
         if self.before is None:
@@ -44,74 +44,76 @@ class Change:
         return "remove" if self.after is None else "change"
 
     def inverse(self) -> "Change":
-        """The change that undoes this one."""
+        """Return the change that undoes this one."""
         return Change(self.after, self.before, self.reason)
 
 
 def difference(actual: HostState, wanted: HostState) -> SharedSequence[Change]:
-    """The changes that lead from `actual` to `wanted`, in the order in which a host makes them; no reasons yet."""
+    """Return the changes from `actual` to `wanted`, in the order in which a host makes them, without reasons."""
     before, after = (keyed(state.without_routes) for state in (actual, wanted))
     rest = [
         Change(before.get(key), after.get(key))
         for key in before.keys() | after.keys()
         if before.get(key) != after.get(key)
     ]
-    return _in_their_place(rest, _of_routes(actual.of(Route), wanted.of(Route)))
+    return _in_order(rest, _route_changes(actual.of(Route), wanted.of(Route)))
 
 
 def ordered(changes: Iterable[Change]) -> SharedSequence[Change]:
-    """The changes in the order in which a host makes them."""
-    rest, routes = _apart(changes)
-    return _in_their_place(rest, routes)
+    """Return the changes in the order in which a host makes them."""
+    rest, routes = _split_routes(changes)
+    return _in_order(rest, routes)
 
 
 def as_additions(resources: Iterable[Resource]) -> SharedSequence[Change]:
-    """The changes that make the resources where there is none."""
+    """Return the changes that add the resources."""
     return SharedSequence.of(resources).mapped("added", lambda each: Change(None, each))
 
 
 def with_reasons(changes: Iterable[Change], reason: Callable[[Change], str]) -> SharedSequence[Change]:
-    """The changes with reasons; that of a route is the same on every host."""
+    """Return the changes with reasons. The reason of a route must be the same on every host, since hosts share it."""
 
-    def told(change: Change) -> Change:
+    def explained(change: Change) -> Change:
         return Change(change.before, change.after, reason(change))
 
     runs = SharedSequence.of(changes).runs("route", is_route)
-    return SharedSequence.of(*(run.mapped("told", told) if routes else map(told, run) for routes, run in runs))
+    return SharedSequence.of(
+        *(run.mapped("explained", explained) if routes else map(explained, run) for routes, run in runs)
+    )
 
 
 def is_route(change: Change) -> bool:
-    """Whether it is a route that changes."""
+    """Whether the change is of a route."""
     return isinstance(change.resource, Route)
 
 
 def not_applied(changes: Iterable[Change], actual: HostState) -> list[Change]:
-    """The changes that `actual`, read after them, does not show."""
+    """Return the changes that `actual`, read after apply, lacks."""
     now = actual.by_key()
     return [change for change in changes if now.get(key_of(change.resource)) != change.after]
 
 
-def _of_routes(had: SharedSequence[Route], shall: SharedSequence[Route]) -> SharedSequence[Change]:
-    if not had:
-        return as_additions(shall).ordered("rank", _rank)
-    if had == shall:
+def _route_changes(actual: SharedSequence[Route], wanted: SharedSequence[Route]) -> SharedSequence[Change]:
+    if not actual:
+        return as_additions(wanted).ordered("rank", _rank)
+    if actual == wanted:
         return SharedSequence()
-    # Most is the same object on both sides; to look at it would take longer than all the rest.
-    was, will = (dict(zip(map(id, side), side, strict=True)) for side in (had, shall))
-    before = {was[each].prefix: was[each] for each in was.keys() - will.keys()}
-    after = {will[each].prefix: will[each] for each in will.keys() - was.keys()}
+    # Most routes are the same object on both sides, and comparing ids is much faster than comparing values.
+    present, target = (dict(zip(map(id, side), side, strict=True)) for side in (actual, wanted))
+    before = {present[each].prefix: present[each] for each in present.keys() - target.keys()}
+    after = {target[each].prefix: target[each] for each in target.keys() - present.keys()}
     changes = (Change(before.get(each), after.get(each)) for each in before.keys() | after.keys())
     return SharedSequence.of(sorted((each for each in changes if each.before != each.after), key=_rank))
 
 
-def _apart(changes: Iterable[Change]) -> tuple[list[Change], SharedSequence[Change]]:
-    """What changes but routes; and these, in order."""
+def _split_routes(changes: Iterable[Change]) -> tuple[list[Change], SharedSequence[Change]]:
+    """The changes of other resources, and the changes of routes in order."""
     runs = tuple(SharedSequence.of(changes).runs("route", is_route))
     rest = [change for routes, run in runs if not routes for change in run]
     return rest, SharedSequence.of(*(run for routes, run in runs if routes)).ordered("rank", _rank)
 
 
-def _in_their_place(rest: Sequence[Change], routes: SharedSequence[Change]) -> SharedSequence[Change]:
+def _in_order(rest: Sequence[Change], routes: SharedSequence[Change]) -> SharedSequence[Change]:
     first = sorted((change for change in rest if _rank(change) < _ROUTES), key=_rank)
     last = sorted((change for change in rest if _rank(change) > _ROUTES), key=_rank)
     return SharedSequence.of(first, routes, last)
@@ -121,16 +123,16 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
     if isinstance(change.resource, Route):
         return _ROUTES[0], sort_key(change.resource.prefix)
     kind, key = key_of(change.resource)
-    # What the host was found with is on record before daemon.json changes, and until all else is as it was found.
+    # The record of the original state is written before daemon.json changes, and removed after everything else.
     if key == ORIGINAL_JSON:
-        return (_ORDER.index("found"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
+        return (_ORDER.index("original"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
     if isinstance(change.resource, Forwarding):
         kind = _forwarding_rank(change.after)
-    return _ORDER.index("gone" if kind == "unit" and change.after is None else kind), (-1, key)
+    return _ORDER.index("removed-unit" if kind == "unit" and change.after is None else kind), (-1, key)
 
 
 def _forwarding_rank(after: Resource | None) -> str:
-    """Switched on before all that needs it, but for what Docker switches on itself; switched off after it."""
+    """On before everything that needs it, except IPv6, which Docker enables itself; off after everything else."""
     if not isinstance(after, Forwarding) or not after.on:
-        return "found"
-    return "forwarded" if after.family == IPV4 else "firewall"
+        return "original"
+    return "forwarding" if after.family == IPV4 else "firewall"

@@ -1,4 +1,4 @@
-"""The nft table of dockmesh as text."""
+"""The text of dockmesh's nft table."""
 
 from dockmesh.core.addresses import short_text
 from dockmesh.core.shared import SharedSequence
@@ -6,10 +6,10 @@ from dockmesh.core.state.resources import SourceNat, nft_family_name
 
 
 def nft_table(nat: SourceNat) -> str:
-    """The table for `nft -f`, in the words in which nft lists it.
+    """Return the table for `nft -f`, in the syntax in which nft lists it.
 
-    Each chain is one before Docker's: that of iptables for sources is at 100 (netfilter's NF_IP_PRI_NAT_SRC), the one
-    of either for what is forwarded at 0.
+    Each chain runs before Docker's. Docker's source NAT has priority 100 (netfilter's NF_IP_PRI_NAT_SRC), and its
+    forward chain priority 0, with iptables and with nftables.
     """
     ip = nft_family_name(nat.family)
     blocks: list[tuple[str, ...]] = []

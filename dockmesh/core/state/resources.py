@@ -1,4 +1,4 @@
-"""What a host has, or shall have, of what is dockmesh's: one type for both, so that planning is subtraction."""
+"""The resources that dockmesh owns on a host. Actual and desired state share these types."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ from dockmesh.core.shared import SharedSequence
 
 @dataclass(frozen=True)
 class Route:
-    """One route of dockmesh's own (protocol 201, metric 4201).
+    """A route of dockmesh (protocol 201, metric 4201).
 
-    Not slotted: all hosts share it (see `route`), and what is written of it is kept with it.
+    Not slotted: all hosts share one object per route (see `route`), which caches its text.
     """
 
     prefix: Network
@@ -25,21 +25,21 @@ class Route:
 
     @cached_property
     def ip_route_args(self) -> str:
-        """The route as `ip route` takes it, but for whose it is."""
+        """The arguments of `ip route`, without protocol and metric."""
         return f"{self.prefix} via {self.next_hop} dev {self.device}"
 
 
 @memoized
 def route(prefix: Network, next_hop: Address, device: str) -> Route:
-    """The route, one object for all hosts that have it or shall have it: planning passes over it at a glance."""
+    """Return the route, one object for all hosts, so that planning compares identities."""
     return Route(prefix, next_hop, device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class File:
-    """A file dockmesh writes, or one whose keys it owns. `mode` is octal text, None where the host's own stays.
+    """A file that dockmesh writes, or in which it owns keys. `mode` is octal text; None keeps the host's mode.
 
-    The content may be what makes the text: one that has a line for every peer is not held for every host.
+    `content` may be a function that returns the text, so that a text with a line per peer is not stored per host.
     """
 
     path: str
@@ -48,7 +48,7 @@ class File:
 
     @property
     def text(self) -> str:
-        """The content; made anew each time where it is not held."""
+        """The text of the file, generated on each call if `content` is a function."""
         return self.content if isinstance(self.content, str) else self.content()
 
     def __eq__(self, other: object) -> bool:
@@ -64,9 +64,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain of dockmesh's own with the one jump to it. `hook` is None where the jump is missing or doubled.
+    """An iptables chain of dockmesh. `hook` is the chain that jumps to it; None without exactly one jump.
 
-    `rules` are as `iptables -S` prints them, without `-A CHAIN`.
+    `rules` are in the format of `iptables -S`, without `-A CHAIN`.
     """
 
     table: str
@@ -78,10 +78,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class SourceNat:
-    """The nft table of dockmesh's own that lets what leaves `prefix` for `peers` keep its source address.
+    """The nft table of dockmesh. Packets from `prefix` to `peers` keep their source address.
 
-    `marks` are its rules, as `nft -s` prints them, by which peers' packets bear the mark that Docker lets in where it
-    writes nftables itself. All are empty where the table on the host is not as dockmesh writes it.
+    `marks` are its rules in the format of `nft -s`. They set the mark with which Docker's nftables backend accepts
+    packets from peers. All fields are empty if the host's table has a form that dockmesh does not write.
     """
 
     prefix: Network | None = None
@@ -92,21 +92,21 @@ class SourceNat:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One of Docker's `default-address-pools`: new networks get prefixes of length `size` out of `base`."""
+    """An entry of Docker's `default-address-pools`: new networks get prefixes of length `size` from `base`."""
 
     base: Network
     size: int
 
 
-# What Docker gives docker0 unless it is told otherwise.
+# Docker's default for docker0, in bytes.
 DEFAULT_MTU = 1500
 
 
 @dataclass(frozen=True, slots=True)
 class NftAdmission:
-    """What Docker's nftables backend lets in of what is routed to containers: what bears `mark`, and if `direct`.
+    """The packets routed to containers that Docker's nftables backend accepts: those with `mark`.
 
-    Without `direct`, it is dropped for its destination before anybody looks at its mark.
+    Without `direct_routing` Docker drops them by destination before it checks the mark.
     """
 
     mark: FirewallMark | None
@@ -115,11 +115,11 @@ class NftAdmission:
 
 @dataclass(frozen=True, slots=True)
 class DockerNetworking:
-    """The addresses docker0 really has, Docker's pools for new networks, and the MTU of docker0's containers.
+    """The running docker0: its addresses, Docker's pools for new networks, and the MTU in bytes.
 
-    Only a restart of Docker changes them. `way_in` is the daemon.json that makes Docker choose that address, where the
-    host's own does not name it: Docker remembers the last address of docker0, in its store and not in the interface,
-    and keeps to it without a bip. `admission` is None where Docker writes its rules by iptables.
+    Only a restart of Docker changes them. `startup_json` is a daemon.json with which Docker starts in this state, or
+    None if the host's own file does so. Without a bip, Docker reuses the last address of docker0 from its store.
+    `admission` is None if Docker uses iptables.
     """
 
     address: IPv4Interface | None
@@ -132,7 +132,7 @@ class DockerNetworking:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A systemd unit of dockmesh's own. `active`: it is enabled, and runs if it is a timer."""
+    """A systemd unit of dockmesh. `active`: it is enabled, and a timer also runs."""
 
     name: str
     text: str
@@ -141,10 +141,10 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """Whether the host forwards packets of a family. Docker switches that on where it needs it, and leaves it on.
+    """Whether the host forwards packets of a family. Docker enables forwarding if needed, and never disables it.
 
-    With its nftables backend it leaves that of IPv4 to others; with iptables nobody asks. `policy` is that of
-    the chain FORWARD, which Docker may set to DROP as it does so: it goes back with the switch.
+    Docker's nftables backend does not enable IPv4 forwarding, so dockmesh does. `policy` is the policy of the chain
+    FORWARD, which Docker may set to DROP when it enables forwarding; it is restored with the setting.
     """
 
     family: Family
@@ -159,51 +159,51 @@ R = TypeVar("R", Route, File, Chain, SourceNat, DockerNetworking, Unit, Forwardi
 
 @dataclass(frozen=True)
 class HostState:
-    """What a host has, or shall have, of what dockmesh owns: one type for both, keyed by `key_of`."""
+    """The resources of dockmesh on a host, actual or desired, with unique keys (`key_of`)."""
 
     resources: Sequence[Resource] = ()
 
     def by_key(self) -> dict[tuple[str, str], Resource]:
-        """The resources under their keys: `(kind, key)` as in the plan document."""
+        """Return the resources by key: `(kind, key)` as in the plan document."""
         return keyed(self.resources)
 
     def of(self, kind: type[R]) -> SharedSequence[R]:
-        """The resources of a type."""
+        """Return the resources of a type."""
         return self._by_type.get(kind, SharedSequence())
 
     @property
     def without_routes(self) -> Iterator[Resource]:
-        """Of these there are as many as a fleet has hosts, of all others a few."""
-        return chain.from_iterable(found for kind, found in self._by_type.items() if kind is not Route)
+        """All resources except the routes. There is one route per peer, but only a few other resources."""
+        return chain.from_iterable(each for kind, each in self._by_type.items() if kind is not Route)
 
     @cached_property
     def _by_type(self) -> Mapping[type, SharedSequence[Any]]:
         types: dict[type, list[SharedSequence[Resource]]] = {}
         for kind, run in SharedSequence.of(self.resources).runs("type", type):
             types.setdefault(kind, []).append(run)
-        return {kind: SharedSequence.of(*found) for kind, found in types.items()}
+        return {kind: SharedSequence.of(*runs) for kind, runs in types.items()}
 
     def file(self, path: str) -> File | None:
-        """The file at `path`."""
+        """Return the file at `path`, or None."""
         return next((each for each in self.of(File) if each.path == path), None)
 
     @property
     def docker(self) -> DockerNetworking | None:
-        """docker0 and Docker's pools, where there is Docker."""
+        """Docker's networking; None without Docker."""
         return next(iter(self.of(DockerNetworking)), None)
 
     def forwarding(self, family: Family) -> Forwarding | None:
-        """Whether the host forwards packets of a family, where that is somebody's to decide."""
+        """Return the forwarding of a family; None if it is not part of the state."""
         return next((each for each in self.of(Forwarding) if each.family == family), None)
 
 
 def keyed(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
-    """Resources under their keys."""
+    """Return the resources by key."""
     return {key_of(resource): resource for resource in resources}
 
 
 def key_of(resource: Resource) -> tuple[str, str]:
-    """Kind and key of a resource: what makes two resources of a host one and the same before and after."""
+    """Return the kind and key that identify a resource on a host."""
     match resource:
         case Route():
             return "route", str(resource.prefix)
@@ -222,10 +222,10 @@ def key_of(resource: Resource) -> tuple[str, str]:
 
 
 def nft_family_name(family: Family) -> str:
-    """What nft calls the family."""
+    """Return nft's name of the family."""
     return "ip" if family == IPV4 else "ip6"
 
 
 def iptables_command(family: Family) -> str:
-    """The command for the tables of a family."""
+    """Return the iptables command of the family."""
     return "iptables" if family == IPV4 else "ip6tables"

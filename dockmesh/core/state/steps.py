@@ -1,6 +1,6 @@
-"""Changes as the calls of the shell functions in templates/network_steps.sh and host_steps.sh that make them.
+"""Changes as calls of the shell functions in templates/network_steps.sh and host_steps.sh.
 
-Every word is quoted; a resource's content is the input of its call, as a here-document.
+Every word is quoted. A here-document passes the content of a resource to its call.
 """
 
 import re
@@ -29,15 +29,15 @@ from dockmesh.core.state.resources import (
 )
 from dockmesh.core.templates import Templates
 
-# The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
+# The pattern starts with the rare brace, since a script without IPv6 is searched to its end.
 _OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|change_routes 6) ")
 _END = "END_OF_INPUT"
 
 
 def reassert_script(state: HostState, texts: Templates) -> str:
-    """What the host runs by itself to put its routes and rules back; it leaves a transaction under way alone.
+    """Return the script with which the host restores its routes and rules; it exits during a transaction.
 
-    Forwarding of IPv6 is Docker's to switch on, at each of its starts.
+    It leaves IPv6 forwarding to Docker, which enables it at each start.
     """
     forwarding = (each for each in state.of(Forwarding) if each.family == IPV4)
     wanted: SharedSequence[Resource] = SharedSequence.of(
@@ -51,12 +51,12 @@ def reassert_script(state: HostState, texts: Templates) -> str:
 
 
 def restores_ipv6(reassertion: str) -> bool:
-    """Whether a host's reassertion has to do with IPv6."""
+    """Whether a host's reassert script contains IPv6 steps."""
     return _OF_IPV6.search(reassertion) is not None
 
 
 def shell_steps(changes: Sequence[Change]) -> Iterator[str]:
-    """Each step is a call with its input as here-document; routes of a family go in one batch, units are settled."""
+    """Yield the steps: one batch per family of routes, one call for each other change, then the start of the timers."""
     for what, group in SharedSequence.of(changes).runs("batch", _batch):
         if isinstance(what, int):
             yield with_input(f"change_routes {what}", group.written("route", _route))
@@ -67,7 +67,7 @@ def shell_steps(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def _batch(change: Change) -> Family | type[Unit] | None:
-    """What a change is made together with."""
+    """The group of changes that share a step or a follow-up."""
     match change.resource:
         case Route(prefix=prefix):
             return family_of(prefix)
@@ -77,7 +77,7 @@ def _batch(change: Change) -> Family | type[Unit] | None:
 
 
 def _timers(changes: Iterable[Change]) -> Iterator[str]:
-    """Those of the units put that shall run."""
+    """The names of the timers to start."""
     units = (change.after for change in changes)
     return (
         quote(each.name) for each in units if isinstance(each, Unit) and each.active and each.name.endswith(".timer")
@@ -121,7 +121,7 @@ def _bridge(change: Change, bridge: DockerNetworking) -> str:
 
 
 def _admission(change: Change) -> Iterator[str]:
-    """What Docker shall let in, in the words of `nft_admission`, if that changes. With iptables, none can be told."""
+    """The argument of `nft_admission` if the admission changes; `iptables` if Docker has no such setting."""
     before, after = (
         side.admission if isinstance(side, DockerNetworking) else None for side in (change.before, change.after)
     )
@@ -142,13 +142,13 @@ def _chain(change: Change, chain: Chain) -> str:
     if change.after is None:
         return f"remove_chain {own}"
     rules = SharedSequence.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
-    # On the way back to a chain without its one jump: back to where dockmesh's own belongs.
+    # A revert to a chain without exactly one jump restores the jump in its usual place.
     hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
     return with_input(f"put_chain {own} {quote(hook)}", rules)
 
 
 def _forwarding(change: Change, forwarding: Forwarding) -> str:
-    """Switched off, it takes the policy along that Docker may have set when it was switched on."""
+    """Turning forwarding off also restores the FORWARD policy, which Docker may have changed."""
     on = forwarding.on and change.after is not None
     policy = "" if on or forwarding.policy is None else quote(forwarding.policy)
     command, key = iptables_command(forwarding.family), FORWARDING[forwarding.family]
@@ -163,12 +163,12 @@ def _route(change: Change) -> str:
 
 
 def base64_lines(text: str) -> str:
-    """The text in base64, in lines of at most 76 characters."""
+    """Return the text in base64, in lines of at most 76 characters."""
     content = b64encode(text.encode()).decode()
     return "".join(f"{content[at : at + 76]}\n" for at in range(0, len(content), 76))
 
 
 def with_input(call: str, text: str) -> str:
-    """The call with `text` as its standard input."""
-    # Grouped, so that what joins the steps can follow the here-document.
+    """Return the call with `text` as its standard input."""
+    # The braces allow `&&` or `||` after the here-document.
     return f"{{ {call} <<'{_END}'\n{text}{_END}\n}}"

@@ -1,4 +1,4 @@
-"""A host whose Docker writes its rules with nftables: what it is given for that, and how it leaves it again."""
+"""Hosts whose Docker uses nftables: their desired state, and changes of the backend."""
 
 import json
 from base64 import b64encode
@@ -83,7 +83,7 @@ def table_of(state: HostState) -> SourceNat:
     return found
 
 
-def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward() -> None:
+def test_nftables_needs_marks_and_forwarding_instead_of_chains() -> None:
     plan = plan_of(fresh(), HOST3)
     assert [each for each in kinds(plan) if each[1] != "route"] == [
         ("add", "file", ORIGINAL_JSON),
@@ -108,18 +108,18 @@ def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward
     assert not any(isinstance(each, Chain) for each in wanted.resources)
 
 
-def test_a_joined_host_differs_from_what_it_shall_be_in_rendered_texts_at_most() -> None:
+def test_a_joined_host_differs_only_in_rendered_texts() -> None:
     found = facts("nftables_joined")
     rendered = {("file", REASSERT_SCRIPT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
     assert {key_of(change.resource) for change in difference(found.actual, desired_state(found))} <= rendered
 
 
-def test_with_docker_masquerading_the_table_only_marks() -> None:
+def test_with_source_nat_the_table_only_marks() -> None:
     masked = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))
     assert table_of(desired_state(fresh(), masked)) == SourceNat(marks=MARKED)
 
 
-def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> None:
+def test_allow_limits_the_mark_rules() -> None:
     narrow = replace(HOST3, allow=(Allow("tcp", 80, 80), Allow("tcp", 8000, 8099), Allow("udp")))
     alone = peers(fleet(narrow, replace(HOST1, prefix=None)), narrow)
     rules = firewall.mark_rules(narrow, alone, fresh(), OWN, closed=False)
@@ -144,7 +144,7 @@ def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> N
         SourceNat(),
     ],
 )
-def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: SourceNat) -> None:
+def test_the_parsed_table_equals_the_written_one(table: SourceNat) -> None:
     for text in (nft_table(table), nft_listing(table)):
         assert list(parse_nft_table(Section(0, text))) == [table]
 
@@ -160,7 +160,7 @@ def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: Sou
         ("table ip dockmesh {", "table ip dockmesh {\n\tflags dormant"),
     ],
 )
-def test_a_table_with_marks_that_is_altered_is_put_anew(old: str, new: str) -> None:
+def test_a_modified_table_with_marks_is_replaced(old: str, new: str) -> None:
     text = nft_listing(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),), marks=MARKED))
     altered = text.replace(old, new) if old in text else f"{text[:-1]}{new[1:]}"
     assert altered != text
@@ -176,15 +176,13 @@ def test_a_table_with_marks_that_is_altered_is_put_anew(old: str, new: str) -> N
         ("0xffffffff/0xffffffff", FirewallMark(0xFFFFFFFF, 0xFFFFFFFF), "meta mark set 0xffffffff"),
     ],
 )
-def test_a_mark_is_set_so_that_docker_finds_it_and_others_keep_their_bits(
-    text: str, found: FirewallMark, statement: str
-) -> None:
+def test_setting_a_mark_keeps_the_bits_outside_its_mask(text: str, found: FirewallMark, statement: str) -> None:
     assert fwmark.parse(text) == found
     assert fwmark.setting(found) == statement
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "0/0", "0x0/0xff", "2/1", "1/", "/1", "-1", "1/0", "4294967296", "010"])
-def test_what_no_packet_bears_or_every_one_is_no_mark(text: str) -> None:
+def test_a_mark_of_no_packet_or_every_packet_is_invalid(text: str) -> None:
     assert fwmark.parse(text) is None
 
 
@@ -203,15 +201,13 @@ def test_what_no_packet_bears_or_every_one_is_no_mark(text: str) -> None:
         ("0x00000000/0x00000000 no", '{"bridge-accept-fwmark": "0/0"}', NftAdmission(None, direct_routing=False)),
     ],
 )
-def test_what_docker_lets_in_is_told_by_its_rules_and_what_these_do_not_tell_by_its_file(
-    said: str, filed: str, running: NftAdmission
-) -> None:
+def test_admission_comes_from_the_rules_and_then_from_the_file(said: str, filed: str, running: NftAdmission) -> None:
     bridge = fresh(filed, nft_admission=said).actual.docker
     assert bridge is not None
     assert bridge.admission == running
 
 
-def test_the_plan_says_why_each_thing_changes() -> None:
+def test_each_reason_names_what_changes() -> None:
     reasons = {key_of(change.resource): change.reason for change in plan_of(fresh(), HOST3).changes}
     addresses, marks = reasons["file", DAEMON_JSON].split("; ")
     assert "docker0" in addresses
@@ -223,28 +219,28 @@ def test_the_plan_says_why_each_thing_changes() -> None:
     lacking = file(json.dumps({key: keys[key] for key in keys if key != "bridge-accept-fwmark"}))
     changes = plan_of(facts("nftables_joined", {"daemon.json": lacking}), HOST3).changes
     (change,) = (change for change in changes if key_of(change.resource) == ("file", DAEMON_JSON))
-    assert change.reason == marks, "and nothing of addresses"
+    assert change.reason == marks, "addresses do not change"
 
 
-def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
+def test_docker_restarts_if_it_has_not_read_its_keys() -> None:
     plan = plan_of(facts("nftables_joined", {"nft_admission": "0x00001000/0x00001000 no"}), HOST3)
     (restart,) = (change for change in plan.changes if change.action == "restart")
     assert "Docker" in restart.reason
-    assert "docker0" not in restart.reason, "of which nothing changes"
+    assert "docker0" not in restart.reason, "its addresses do not change"
 
 
 @pytest.mark.parametrize("before", [FOUND, "{}", '{"firewall-backend": "nftables", "allow-direct-routing": true}'])
 @pytest.mark.parametrize("forwards", ["0", "1"])
-def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forwards: str) -> None:
+def test_destroy_and_rollback_restore_the_original_state(before: str, forwards: str) -> None:
     found = fresh(before, ip_forward=forwards, nft_admission=f"none {'?' if 'direct' in before else 'no'}")
     assert original_state(after_join(found)).by_key() == found.actual.by_key()
-    assert original_state(found).by_key() == found.actual.by_key(), "nothing was there to take off"
+    assert original_state(found).by_key() == found.actual.by_key(), "there was nothing to remove"
     assert (
         rollback_state(replace(after_join(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
     )
 
 
-def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
+def test_a_mark_of_the_operator_is_used_and_kept() -> None:
     found = fresh('{"bridge-accept-fwmark": "2/0xff"}', nft_admission="0x00000002/0x000000ff no")
     wanted = desired_state(found)
     assert keys_of(wanted)["bridge-accept-fwmark"] == "2/0xff"
@@ -252,14 +248,14 @@ def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
     assert keys_of(original_state(after_join(found))) == {"bridge-accept-fwmark": "2/0xff"}
 
 
-def test_what_an_admin_has_opened_to_everybody_stays_open() -> None:
+def test_direct_routing_enabled_by_the_operator_stays_open() -> None:
     found = fresh('{"allow-direct-routing": true}', nft_admission="none ?")
     assert table_of(desired_state(found)).marks == MARKED[:-1]
     assert table_of(desired_state(after_join(found))).marks == MARKED[:-1]
     assert keys_of(original_state(after_join(found))) == {"allow-direct-routing": True}
 
 
-def test_keys_that_others_set_since_outlive_destroy() -> None:
+def test_destroy_keeps_keys_that_others_added_later() -> None:
     found = after_join(fresh())
     text = json.dumps(keys_of(found.actual) | {"debug": True})
     others = (each for each in found.actual.resources if key_of(each) != ("file", DAEMON_JSON))
@@ -267,7 +263,7 @@ def test_keys_that_others_set_since_outlive_destroy() -> None:
     assert keys_of(original_state(edited)) == json.loads(FOUND) | {"debug": True}
 
 
-def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains() -> None:
+def test_marks_replace_chains_when_docker_changes_to_nftables() -> None:
     found = facts("forky_joined", NFTABLES | {"ip_forward": "1", "filter": section_text("forky_joined", "filter")})
     changes = [each for each in kinds(plan_of(found, HOST3)) if each[1] not in {"unit", "route"}]
     assert changes == [
@@ -286,7 +282,7 @@ def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains(
     assert original_state(moved).forwarding(4) == Forwarding(4, on=True)
 
 
-def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> None:
+def test_chains_return_when_docker_changes_back_to_iptables() -> None:
     found = facts("nftables_joined", IPTABLES)
     plan = plan_of(found, HOST3)
     changes = [each for each in kinds(plan) if each[1] not in {"unit", "route"}]
@@ -306,7 +302,7 @@ def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> N
     assert keys_of(original_state(found)) == json.loads(FOUND), "also without an apply in between"
 
 
-def test_rollback_over_a_change_of_backend_leaves_out_what_has_no_place_any_more() -> None:
+def test_rollback_skips_resources_of_another_backend() -> None:
     chains = dump_state(facts("forky_joined").actual)
     back = rollback_state(facts("nftables_joined", {"previous.json": file(chains)}))
     assert not any(isinstance(each, Chain) for each in back.resources)
@@ -322,7 +318,7 @@ def found_conflicts(found: HostFacts) -> list[Conflict]:
 
 
 @pytest.mark.parametrize("name", ["nftables_fresh", "nftables_joined"])
-def test_nothing_speaks_against_a_docker_that_uses_nftables(name: str) -> None:
+def test_docker_with_nftables_has_no_conflict(name: str) -> None:
     assert found_conflicts(facts(name)) == []
     assert list(notes(HOST3, facts(name), WIDE)) == []
 
@@ -361,7 +357,7 @@ def test_nothing_speaks_against_a_docker_that_uses_nftables(name: str) -> None:
         ),
     ],
 )
-def test_a_conflict_on_such_a_host_names_the_remedy(
+def test_a_conflict_with_nftables_names_the_remedy(
     changes: dict[str, SectionOutput], code: str, key: str, named: list[str], remedy: str
 ) -> None:
     (found,) = found_conflicts(facts("nftables_fresh", changes))
@@ -370,7 +366,7 @@ def test_a_conflict_on_such_a_host_names_the_remedy(
     assert remedy in found.remedy
 
 
-def test_a_network_that_direct_routing_would_open_is_a_conflict_until_it_is_open_anyway() -> None:
+def test_a_network_that_direct_routing_would_expose_is_a_conflict() -> None:
     row = json.dumps(["app", "bridge", {}, [{"Subnet": "172.19.0.0/16"}], "abcdef0123456789"])
     said: dict[str, SectionOutput] = {"docker_networks": f"{section_text('nftables_fresh', 'docker_networks')}\n{row}"}
     (found,) = found_conflicts(fresh(**said))
@@ -382,7 +378,7 @@ def test_a_network_that_direct_routing_would_open_is_a_conflict_until_it_is_open
     assert found_conflicts(fresh('{"allow-direct-routing": true}', **said)) == []
 
 
-def test_a_policy_that_iptables_was_left_with_is_told_with_its_remedy() -> None:
+def test_a_leftover_forward_policy_gets_a_note_with_remedy() -> None:
     (note,) = notes(HOST3, facts("nftables_fresh", {"filter": ":FORWARD DROP"}), WIDE)
     assert (note.code, note.key, note.remedy) == ("forward-policy-drop", "FORWARD", "iptables -P FORWARD ACCEPT")
     assert "DROP" in note.message

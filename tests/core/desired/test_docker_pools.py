@@ -1,4 +1,4 @@
-"""Where Docker shall find addresses for new networks."""
+"""Docker's address pools for new networks."""
 
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network, ip_network
@@ -28,7 +28,7 @@ def pool(base: str, size: int) -> Pool:
     return Pool(ip_network(base), size)
 
 
-def test_the_pools_are_what_the_prefix_has_beside_docker0() -> None:
+def test_pools_are_the_rest_of_the_prefix_beside_docker0() -> None:
     assert pools(FLEET, HOST1, FRESH) == (
         pool("10.128.1.0/24", 24),
         pool("10.128.2.0/23", 24),
@@ -38,9 +38,7 @@ def test_the_pools_are_what_the_prefix_has_beside_docker0() -> None:
 
 
 @given(st.integers(8, 28), st.integers(0, 255), st.integers(16, 29))
-def test_inside_a_prefix_pools_and_docker0_do_not_overlap_and_leave_no_room_for_another_network(
-    length: int, at: int, size: int
-) -> None:
+def test_pools_and_docker0_fill_the_prefix_without_overlap(length: int, at: int, size: int) -> None:
     prefix = IPv4Network((0x0A000000, length))
     bridge = IPv4Interface((0x0A000000 + at % (prefix.num_addresses - 2) + 1, max(24, length)))
     me = replace(HOST1, prefix=prefix, bridge=bridge)
@@ -51,7 +49,7 @@ def test_inside_a_prefix_pools_and_docker0_do_not_overlap_and_leave_no_room_for_
     assert sum(each.num_addresses for each in inside) == room - room % 2 ** (32 - size)
 
 
-def test_without_room_they_are_dockers_own_without_what_the_mesh_and_the_lan_have() -> None:
+def test_without_room_pools_avoid_the_mesh_and_the_lan() -> None:
     found = pools(TUTORIAL, TUTORIAL.hosts[0], FRESH)
     bases = [each.base for each in found if isinstance(each.base, IPv4Network)]
     used = map(IPv4Network, ("172.18.0.0/16", "172.17.0.0/16", "192.168.16.0/20"))
@@ -60,11 +58,11 @@ def test_without_room_they_are_dockers_own_without_what_the_mesh_and_the_lan_hav
     assert pool("192.168.128.0/17", 20) in found
 
 
-def test_without_room_pools_that_hurt_nobody_stay_and_others_go() -> None:
-    clear, hurting = pool("10.200.0.0/16", 24), pool("172.16.0.0/12", 24)
+def test_without_room_only_pools_without_overlap_stay() -> None:
+    clear, overlapping = pool("10.200.0.0/16", 24), pool("172.16.0.0/12", 24)
     me = TUTORIAL.hosts[0]
     assert pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear),)))) == (clear,)
-    assert hurting not in pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear, hurting),))))
+    assert overlapping not in pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear, overlapping),))))
 
 
 @pytest.mark.parametrize("among", [FLEET, TUTORIAL])
@@ -73,7 +71,7 @@ def test_pools_for_ipv6_stay(among: Fleet) -> None:
     assert pools(among, among.hosts[0], replace(FRESH, actual=HostState((networking_with(six),))))[-1] == six
 
 
-def test_the_pools_of_a_host_that_has_joined_are_those_it_has() -> None:
+def test_a_joined_host_keeps_its_pools() -> None:
     joined = facts("forky_joined")
     assert joined.actual.docker is not None
     assert pools(FLEET, HOST3, joined) == joined.actual.docker.pools != ()

@@ -1,4 +1,4 @@
-"""What a host shall have, and what it goes back to."""
+"""The desired state of apply, rollback and destroy."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -32,15 +32,15 @@ def joined(found: HostFacts) -> HostState:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_joined_host_differs_from_the_wanted_state_in_rendered_texts_at_most(generation: str) -> None:
-    # The recorded host has the templates of its day.
+def test_a_joined_host_differs_only_in_rendered_texts(generation: str) -> None:
+    # The recordings have the templates of their time.
     rendered = {("file", REASSERT_SCRIPT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
     found = facts(f"{generation}_joined")
     assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_back(generation: str) -> None:
+def test_a_fresh_host_needs_routes_rules_files_and_units(generation: str) -> None:
     found = facts(f"{generation}_fresh")
     me = FLEET.host(found.host)
     wanted = joined(found).by_key()
@@ -60,14 +60,14 @@ def test_a_fresh_host_shall_have_routes_rules_file_bridge_and_what_puts_them_bac
 
 
 @pytest.mark.parametrize("text", [None, "{}", '{\n\t"debug": true\n}', '{"bip": "172.17.0.1/16", "z": 1}\n'])
-def test_what_a_host_was_found_with_is_what_destroy_gives_back(text: str | None) -> None:
+def test_destroy_restores_the_original_state(text: str | None) -> None:
     fresh = facts("trixie_fresh", {"daemon.json": file(text, "640")} if text is not None else None)
     as_joined = replace(fresh, actual=joined(fresh))
     assert original_state(as_joined).by_key() == fresh.actual.by_key()
-    assert joined(as_joined) == joined(fresh), "the record is kept, not made anew"
+    assert joined(as_joined) == joined(fresh), "the record is not written again"
 
 
-def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -> None:
+def test_destroy_starts_docker_with_the_original_address() -> None:
     fresh = facts("trixie_fresh")
     bridge = original_state(replace(fresh, actual=joined(fresh))).by_key()["service", "docker"]
     assert isinstance(bridge, DockerNetworking)
@@ -75,7 +75,7 @@ def test_destroy_names_the_old_address_to_docker_where_the_old_file_does_not() -
     assert daemon_json.load(bridge.startup_json) == {"bip": str(DOCKER0)}
 
 
-def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
+def test_destroy_changes_nothing_on_a_host_that_never_joined() -> None:
     fresh = facts("trixie_fresh", {"daemon.json": file('{"debug": true}')})
     assert original_state(fresh).by_key() == fresh.actual.by_key()
 
@@ -83,29 +83,29 @@ def test_destroy_leaves_a_host_alone_that_never_joined() -> None:
 @pytest.mark.parametrize(
     "record", ["", "[]", "{", "{}", '{"docker0": 1, "daemon_json": 7}', '{"docker0": "x", "daemon_json": null}']
 )
-def test_a_record_dockmesh_did_not_write_is_a_failure_of_the_host(record: str) -> None:
+def test_an_unreadable_original_state_is_a_host_error(record: str) -> None:
     with pytest.raises(HostError, match=ORIGINAL_JSON):
         original_state(facts("trixie_joined", {"original.json": file(record)}))
 
 
-def test_destroy_names_the_file_that_is_broken() -> None:
+def test_destroy_reports_the_broken_file() -> None:
     with pytest.raises((HostError, daemon_json.DaemonJsonError)) as caught:
         original_state(facts("trixie_joined", {"daemon.json": file("{")}))
     assert ORIGINAL_JSON not in str(caught.value)
 
 
-def test_a_broken_daemon_json_is_not_written_over() -> None:
+def test_a_broken_daemon_json_is_not_overwritten() -> None:
     with pytest.raises(daemon_json.DaemonJsonError):
         joined(facts("trixie_fresh", {"daemon.json": file("{")}))
 
 
-def test_a_host_that_never_applied_rolls_back_to_where_it_is() -> None:
+def test_rollback_without_a_record_changes_nothing() -> None:
     fresh = facts("trixie_fresh")
     assert rollback_state(fresh) == fresh.actual
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> None:
+def test_rollback_returns_to_the_state_before_joining(generation: str) -> None:
     back = rollback_state(facts(f"{generation}_joined"))
     assert back.by_key() == facts(f"{generation}_fresh").actual.by_key()
 
@@ -126,12 +126,13 @@ def test_a_host_rolls_back_to_what_it_was_before_it_joined(generation: str) -> N
         '{"resources": [["chain", "raw", "DOCKMESH-RAW", "PREROUTING", ["-j DROP\\nCOMMIT"]]]}',
     ],
 )
-def test_a_state_before_that_dockmesh_did_not_write_is_a_failure_of_the_host(text: str) -> None:
-    with pytest.raises(HostError, match="the record of the state before"):
+def test_an_unreadable_previous_state_is_a_host_error(text: str) -> None:
+    with pytest.raises(HostError) as raised:
         rollback_state(facts("trixie_joined", {"previous.json": file(text)}))
+    assert raised.value.code == "record-unreadable"
 
 
-def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
+def test_a_host_without_docker_gets_routes_and_rules() -> None:
     me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
     plan = plan_of(facts("no_docker", of=me), me, fleet(FLEET.hosts[0], me, FLEET.hosts[2]))
     kinds = [key_of(change.resource) for change in plan.changes]
@@ -146,7 +147,7 @@ def test_a_host_without_docker_gets_routes_and_rules_alone() -> None:
     assert "WantedBy=multi-user.target\n" in unit.text
 
 
-def test_own_keys_are_docker0s_address_and_the_pools() -> None:
+def test_own_keys_are_the_docker0_address_and_the_pools() -> None:
     some = (Pool(IPv4Network("10.128.17.0/24"), 24), Pool(IPv4Network("10.128.18.0/23"), 26))
     assert daemon_json_keys(HOST2, facts("trixie_fresh"), some, TEMPLATES) == {
         "bip": "10.128.16.1/24",

@@ -1,4 +1,4 @@
-"""How large packets may be: docker0 is lowered to the smallest uplink, never above its admin's own, and back again."""
+"""The MTU of docker0: lowered to the smallest uplink, never above the operator's, and restored."""
 
 import json
 import re
@@ -49,12 +49,12 @@ def facts_with(name: str, keys: Mapping[str, Any] | None = None, *, running: int
 
 
 def joined(found: HostFacts, narrow: SmallestUplink) -> HostFacts:
-    """The host when what is planned for it was done."""
+    """The host after an apply."""
     return replace(found, actual=desired(FLEET, FLEET.host(found.host), found, narrow, TEMPLATES))
 
 
 def keys_of(found: HostFacts) -> dict[str, Any]:
-    """What the host's daemon.json has of MTUs."""
+    """The MTU keys of the host's daemon.json."""
     file = found.file(DAEMON_JSON)
     keys = daemon_json.load(file.text if file else None)
     return {key: keys[key] for key in ("mtu", "default-network-opts") if key in keys}
@@ -69,7 +69,7 @@ def words(text: str) -> set[str]:
 
 
 def with_daemon_json(found: HostFacts, keys: Mapping[str, Any]) -> HostFacts:
-    """The host after its admin has changed keys of daemon.json, and restarted Docker."""
+    """The host after the operator with_daemon_json daemon.json and restarted Docker."""
     file, bridge = found.file(DAEMON_JSON), found.actual.docker
     assert file
     assert bridge
@@ -79,7 +79,7 @@ def with_daemon_json(found: HostFacts, keys: Mapping[str, Any]) -> HostFacts:
     return replace(found, actual=HostState((*others, File(DAEMON_JSON, json.dumps(changed), file.mode), bridge)))
 
 
-def test_the_narrowest_uplink_is_that_of_all_hosts_that_were_read() -> None:
+def test_the_smallest_uplink_is_that_of_all_hosts_read() -> None:
     read = {
         "host1": facts("bookworm_fresh", {"links": ETH0.format(9000)}),
         "host2": facts("trixie_fresh", {"links": f"{ETH0.format(1450)}\n1: lo: <LOOPBACK> mtu 68"}),
@@ -93,7 +93,7 @@ def test_the_narrowest_uplink_is_that_of_all_hosts_that_were_read() -> None:
 
 @pytest.mark.parametrize("name", [KNOWS, KNOWS_NOT, "forky_fresh"])
 @pytest.mark.parametrize("mtu", [1500, 9000])
-def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int) -> None:
+def test_no_mtu_is_set_if_every_uplink_is_large_enough(name: str, mtu: int) -> None:
     there = joined(facts_with(name), replace(WIDE, mtu=mtu))
     assert keys_of(there) == {}
     assert docker0(there) == 1500
@@ -105,12 +105,12 @@ def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int
         (KNOWS, None, 1500, {"mtu": 1400, "default-network-opts": network_options(1400)}, 1400),
         ("forky_fresh", None, 1500, {"mtu": 1400, "default-network-opts": network_options(1400)}, 1400),
         (KNOWS_NOT, None, 1500, {"mtu": 1400}, 1400),
-        # Smaller is the admin's choice, and 0 is none.
+        # A smaller value is the operator's choice, and 0 means unset.
         (KNOWS_NOT, {"mtu": 1280}, 1280, {"mtu": 1280}, 1280),
         (KNOWS, {"mtu": 1280}, 1280, {"mtu": 1280, "default-network-opts": network_options(1400)}, 1280),
         (KNOWS, {"default-network-opts": SMALL}, 1500, {"mtu": 1400, "default-network-opts": SMALL}, 1400),
         (KNOWS_NOT, {"mtu": 0}, 1500, {"mtu": 1400}, 1400),
-        # The admin's other keys stay inside.
+        # The operator's other keys stay.
         (
             KNOWS,
             {"mtu": 9000, "default-network-opts": {"bridge": {"x": "y", MTU: "9000"}, "overlay": {"z": "1"}}},
@@ -120,7 +120,7 @@ def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int
         ),
     ],
 )  # fmt: skip
-def test_what_is_too_large_is_lowered_and_what_is_small_enough_is_left(
+def test_only_an_mtu_above_the_limit_is_lowered(
     name: str, keys: dict[str, Any] | None, running: int, wanted: dict[str, Any], size: int
 ) -> None:
     found = facts_with(name, keys, running=running)
@@ -128,10 +128,10 @@ def test_what_is_too_large_is_lowered_and_what_is_small_enough_is_left(
     assert keys_of(there) == wanted
     assert docker0(there) == size
     assert joined(there, NARROW).actual == there.actual, "a second plan is empty"
-    assert original_state(there).by_key() == found.actual.by_key(), "and destroy brings back what was there"
+    assert original_state(there).by_key() == found.actual.by_key(), "destroy restores the original state"
 
 
-def test_a_limited_run_or_a_host_that_does_not_answer_raises_nothing_and_lowers_all_the_same() -> None:
+def test_an_incomplete_run_lowers_an_mtu_but_never_raises_it() -> None:
     there = joined(facts_with(KNOWS), NARROW)
     part = replace(WIDE, complete=False)
     assert joined(there, part).actual == there.actual
@@ -145,7 +145,7 @@ def test_a_limited_run_or_a_host_that_does_not_answer_raises_nothing_and_lowers_
 
 
 @pytest.mark.parametrize("keys", [None, {"mtu": 9000}, {"mtu": 1450, "default-network-opts": {"bridge": {"a": "b"}}}])
-def test_when_all_hosts_were_read_and_take_more_the_admins_own_is_back(keys: dict[str, Any] | None) -> None:
+def test_a_complete_run_with_larger_uplinks_restores_the_mtu(keys: dict[str, Any] | None) -> None:
     found = facts_with(KNOWS, keys, running=(keys or {}).get("mtu", 1500))
     back = joined(joined(found, NARROW), replace(WIDE, mtu=9000))
     assert keys_of(back) == (keys or {})
@@ -156,7 +156,7 @@ def test_when_all_hosts_were_read_and_take_more_the_admins_own_is_back(keys: dic
 
 
 @pytest.mark.parametrize("smaller", [1280, 1399])
-def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outlives_destroy(smaller: int) -> None:
+def test_a_smaller_mtu_of_the_operator_stays_even_after_destroy(smaller: int) -> None:
     theirs = with_daemon_json(joined(facts_with(KNOWS_NOT), NARROW), {"mtu": smaller})
     for narrow in (NARROW, WIDE):
         assert keys_of(joined(theirs, narrow)) == {"mtu": smaller}
@@ -167,12 +167,12 @@ def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outl
     assert (daemon_json.load(file.text), bridge.mtu) == ({"mtu": smaller}, smaller)
 
 
-def test_an_mtu_that_dockmesh_did_not_give_is_no_affair_of_destroy() -> None:
+def test_destroy_keeps_an_mtu_of_the_operator() -> None:
     theirs = with_daemon_json(joined(facts_with(KNOWS), WIDE), {"mtu": 1400})
     assert keys_of(replace(theirs, actual=original_state(theirs))) == {"mtu": 1400}
 
 
-def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> None:
+def test_docker_is_not_restarted_for_an_mtu_of_the_operator() -> None:
     there = joined(facts_with(KNOWS), WIDE)
     waiting = with_daemon_json(there, {"mtu": 1450})
     bridge = replace(waiting.actual.docker or DockerNetworking(None), mtu=1500)
@@ -182,7 +182,7 @@ def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> Non
     assert docker0(joined(waiting, NARROW)) == 1400, "but 1500 is too much"
 
 
-def test_before_docker_restarts_anyway_the_file_says_which_mtu_comes_of_it() -> None:
+def test_a_restart_applies_the_mtu_of_the_file() -> None:
     assert docker0(joined(facts_with(KNOWS, {"mtu": 1450}), WIDE)) == 1450
 
 
@@ -199,9 +199,7 @@ def test_before_docker_restarts_anyway_the_file_says_which_mtu_comes_of_it() -> 
         ("--mtu", WIDE, []),
     ],
 )
-def test_a_flag_in_the_way_is_a_conflict_where_an_mtu_must_be_set(
-    flags: str, narrow: SmallestUplink, against: list[str]
-) -> None:
+def test_a_flag_with_a_larger_mtu_is_a_conflict(flags: str, narrow: SmallestUplink, against: list[str]) -> None:
     found = list(conflicts(FLEET, HOST2, facts_with(KNOWS, flags=flags), narrow))
     assert len(found) == len(against)
     for conflict, start in zip(found, against, strict=True):
@@ -211,7 +209,7 @@ def test_a_flag_in_the_way_is_a_conflict_where_an_mtu_must_be_set(
         assert "docker.service" in conflict.remedy
 
 
-def test_docker0_with_the_mtu_of_a_flag_keeps_it() -> None:
+def test_docker0_keeps_the_mtu_of_a_flag() -> None:
     found = facts_with(KNOWS, running=9000, flags="--mtu=9000")
     there = joined(found, replace(WIDE, mtu=9000))
     assert (keys_of(there), docker0(there)) == ({}, 9000)
@@ -225,7 +223,7 @@ def test_docker0_with_the_mtu_of_a_flag_keeps_it() -> None:
         (KNOWS_NOT, f"--opt {MTU}=1400"),
     ],
 )
-def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy: str) -> None:
+def test_networks_with_too_large_an_mtu_get_a_note_with_remedy(name: str, remedy: str) -> None:
     rows = [
         ["app", "bridge", {MTU: "1500"}, [{"Subnet": "10.128.17.0/24"}], "a" * 64],
         ["unsaid", "bridge", {}, [{"Subnet": "10.128.1.0/24"}], "b" * 64],
@@ -234,9 +232,9 @@ def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy
     ]
     networks = "\n".join((section_text(name, "docker_networks"), *map(json.dumps, rows)))
     found = facts(name, {"docker_networks": networks})
-    told = [note for note in notes(FLEET.host(found.host), found, NARROW) if note.code == "network-mtu-too-large"]
-    assert [note.key for note in told] == ["network app", "network unsaid"]
-    for note in told:
+    large = [note for note in notes(FLEET.host(found.host), found, NARROW) if note.code == "network-mtu-too-large"]
+    assert [note.key for note in large] == ["network app", "network unsaid"]
+    for note in large:
         assert re.findall(r"\d+", note.message) == ["1500", "1400"]
         assert remedy in note.remedy
         assert ("--opt" in note.remedy) is (name == KNOWS_NOT)
@@ -245,7 +243,7 @@ def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy
 
 
 @pytest.mark.parametrize(("of", "name"), [(HOST1, KNOWS_NOT), (HOST2, KNOWS), (HOST3, "forky_fresh")])
-def test_the_plan_says_whose_uplink_is_to_blame(of: Host, name: str) -> None:
+def test_the_plan_names_the_smallest_uplink(of: Host, name: str) -> None:
     there = joined(facts_with(name), WIDE)
     plan = plan_of(there, of, narrow=NARROW)
     reasons = {key_of(change.resource)[1]: change.reason for change in plan.changes}
@@ -258,10 +256,8 @@ KEYS = st.fixed_dictionaries(
     {},
     optional={
         "mtu": st.sampled_from([0, 1200, 1400, 1450, 1500, 9000]),
-        # Tables that are empty are not told from none.
-        "default-network-opts": st.sampled_from(
-            [{"overlay": {"a": "b"}}, network_options(1300), network_options(9000)]
-        ),
+        # Without empty objects, which count as absent.
+        "default-network-opts": st.sampled_from([{"overlay": {"a": "b"}}, network_options(1300), network_options(9000)]),
         "debug": st.booleans(),
     },
 )
@@ -271,7 +267,7 @@ LIMITS = st.builds(
 
 
 @given(KEYS, st.lists(LIMITS, min_size=1, max_size=4), st.sampled_from([KNOWS, KNOWS_NOT]))
-def test_whatever_uplinks_come_and_go_the_admins_mtu_is_never_passed_and_comes_back(
+def test_the_operators_mtu_is_never_exceeded_and_always_restored(
     keys: dict[str, Any], limits: list[SmallestUplink], name: str
 ) -> None:
     found = facts_with(name, keys, running=keys.get("mtu") or 1500)

@@ -1,4 +1,4 @@
-"""The full mesh: who has a route to whom."""
+"""The routes of the full mesh."""
 
 from ipaddress import IPv4Address, IPv4Network
 
@@ -22,20 +22,20 @@ OWN = PeerRoute("lo", None, local=True)
 @given(fleets())
 def test_every_host_has_one_route_to_every_peer_with_a_prefix(drawn: Fleet) -> None:
     for me in drawn.hosts:
-        ways = PeerRoutes([(peer.underlay, ON_LINK) for peer in drawn.hosts])
+        peer_routes = PeerRoutes([(peer.underlay, ON_LINK) for peer in drawn.hosts])
         with_prefix = sorted((peer.prefix, peer.underlay) for peer in drawn.hosts if peer.prefix and peer != me)
-        assert mesh_routes(drawn, me, ways) == tuple(Route(*each, "eth0") for each in with_prefix)
+        assert mesh_routes(drawn, me, peer_routes) == tuple(Route(*each, "eth0") for each in with_prefix)
 
 
-@pytest.mark.parametrize(("way", "serves"), [(ON_LINK, True), (OFF_LINK, False), (OWN, False), (None, False)])
-def test_only_an_address_on_link_that_is_not_its_own_is_a_next_hop(way: PeerRoute | None, serves: bool) -> None:
-    assert is_on_link(way) == serves
+@pytest.mark.parametrize(("peer_route", "usable"), [(ON_LINK, True), (OFF_LINK, False), (OWN, False), (None, False)])
+def test_only_a_neighbour_is_a_next_hop(peer_route: PeerRoute | None, usable: bool) -> None:
+    assert is_on_link(peer_route) == usable
 
 
-def test_a_peer_without_prefix_or_without_a_way_gets_no_route() -> None:
+def test_a_peer_without_prefix_or_route_gets_no_route() -> None:
     mine, bare = host("a", "192.168.0.1", "10.0.0.0/24"), host("b", "192.168.0.2", docker=False)
-    lost, there = host("c", "192.168.0.3", "10.3.0.0/24"), host("d", "192.168.0.4", "10.4.0.0/24")
-    joined = fleet(mine, bare, lost, there)
-    routes = mesh_routes(joined, mine, PeerRoutes([(bare.underlay, ON_LINK), (there.underlay, ETH1)]))
-    assert routes == (Route(IPv4Network("10.4.0.0/24"), there.underlay, "eth1"),)
-    assert list(peers(joined, lost)) == [mine, bare, there]
+    unreachable, near = host("c", "192.168.0.3", "10.3.0.0/24"), host("d", "192.168.0.4", "10.4.0.0/24")
+    joined = fleet(mine, bare, unreachable, near)
+    routes = mesh_routes(joined, mine, PeerRoutes([(bare.underlay, ON_LINK), (near.underlay, ETH1)]))
+    assert routes == (Route(IPv4Network("10.4.0.0/24"), near.underlay, "eth1"),)
+    assert list(peers(joined, unreachable)) == [mine, bare, near]

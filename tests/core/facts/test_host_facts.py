@@ -1,4 +1,4 @@
-"""What is read of a host: recorded on three generations of Docker, and crafted where no host was at hand."""
+"""The facts of a host, from recordings of three Docker generations and from crafted output."""
 
 import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -24,7 +24,7 @@ ETH0 = [("eth0", IPv4Interface("192.168.18.130/20"))]
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
+def test_a_fresh_host_has_no_resource_of_dockmesh(generation: str) -> None:
     found = facts(f"{generation}_fresh")
     assert found.docker is not None
     assert found.docker.version.startswith(VERSIONS[generation])
@@ -39,7 +39,7 @@ def test_a_host_as_installed_has_nothing_of_dockmesh(generation: str) -> None:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str) -> None:
+def test_a_joined_host_owns_its_routes_chains_and_file(generation: str) -> None:
     me = FLEET.host(GENERATIONS[generation])
     found = facts(f"{generation}_joined")
     routes = [resource for resource in found.actual.resources if isinstance(resource, Route)]
@@ -57,7 +57,7 @@ def test_a_joined_host_has_its_routes_chains_and_file_as_its_own(generation: str
     assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
 
 
-def test_a_crowded_host_is_read_to_the_last_route() -> None:
+def test_a_crowded_host_is_read_completely() -> None:
     found = facts("crowded", of=HOST3)
     routes = {str(route.prefix): route for route in found.foreign_routes}
     hop, eth0 = IPv4Address("192.168.18.128"), "eth0"
@@ -126,7 +126,7 @@ def test_a_route_is_default_or_on_link(line: str, default: bool, on_link: bool) 
     assert (found.is_default, found.on_link) == (default, on_link)
 
 
-def test_old_iproute2_says_the_same_in_its_own_words() -> None:
+def test_old_iproute2_gives_the_same_facts() -> None:
     old, new = facts("old_iproute2", of=FLEET.hosts[0]), facts("bookworm_joined")
     assert old.actual == new.actual
     assert old.peer_routes == new.peer_routes
@@ -139,7 +139,7 @@ def test_old_iproute2_says_the_same_in_its_own_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "told"),
+    ("name", "code", "parts"),
     [
         ("not_root", "not-root", ["65534", "become: sudo"]),
         ("busybox_ip", "not-iproute2", ["BusyBox v1.35.0", "iproute2"]),
@@ -151,42 +151,42 @@ def test_old_iproute2_says_the_same_in_its_own_words() -> None:
         ("snap_alone", "docker-snap", ["docker-ce"]),
     ],
 )
-def test_a_host_dockmesh_does_not_work_with_is_refused_with_the_remedy(name: str, code: str, told: list[str]) -> None:
-    """What the host itself said is quoted, and the command or key to mend it is there."""
+def test_an_unsupported_host_is_refused_with_the_remedy(name: str, code: str, parts: list[str]) -> None:
+    """The error quotes the host and names the command or key of the fix."""
     with pytest.raises(HostError) as raised:
         facts(name)
     assert raised.value.code == code
-    assert [part for part in told if part not in str(raised.value)] == []
+    assert [part for part in parts if part not in str(raised.value)] == []
     assert isinstance(raised.value, NoDockerError) == (code == "docker-missing")
 
 
-DEAF = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+NO_REPLY = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
 
 
 @pytest.mark.parametrize(
     "info",
     [
-        (0, json.dumps({"ServerErrors": [DEAF], "ClientInfo": {"Debug": False}})),  # Docker 20.10
-        (0, f"{DEAF}\n{json.dumps({'ID': '', 'Containers': 0, 'ServerErrors': [DEAF]})}"),  # Docker 26.1
-        (1, f"{json.dumps({'ID': '', 'Containers': 0})}\n{DEAF}"),  # Docker 28.5
+        (0, json.dumps({"ServerErrors": [NO_REPLY], "ClientInfo": {"Debug": False}})),  # Docker 20.10
+        (0, f"{NO_REPLY}\n{json.dumps({'ID': '', 'Containers': 0, 'ServerErrors': [NO_REPLY]})}"),  # Docker 26.1
+        (1, f"{json.dumps({'ID': '', 'Containers': 0})}\n{NO_REPLY}"),  # Docker 28.5
     ],
 )
-def test_an_active_docker_that_does_not_answer_is_refused(info: tuple[int, str]) -> None:
+def test_an_active_docker_that_does_not_reply_is_refused(info: tuple[int, str]) -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_fresh", {"docker_info": info})
     assert raised.value.code == "docker-stopped"
-    assert DEAF in str(raised.value)
+    assert NO_REPLY in str(raised.value)
 
 
 @pytest.mark.parametrize("said", ["OpenRC", "runit", ""])
-def test_a_host_that_systemd_does_not_run_is_refused(said: str) -> None:
+def test_a_host_without_systemd_is_refused(said: str) -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_fresh", {"systemd": (1, said)})
     assert raised.value.code == "no-systemd"
     assert said in str(raised.value)
 
 
-def test_of_alpine_it_is_not_its_busybox_that_is_told_of() -> None:
+def test_on_alpine_the_error_is_the_missing_systemd() -> None:
     with pytest.raises(HostError) as raised:
         facts("busybox_ip", {"systemd": (1, "OpenRC")})
     assert raised.value.code == "no-systemd"
@@ -200,32 +200,30 @@ def test_of_alpine_it_is_not_its_busybox_that_is_told_of() -> None:
         ("filter", (1, "iptables-save: it is broken"), "firewall-unreadable"),
     ],
 )
-def test_a_firewall_that_does_not_tell_all_is_never_taken_for_an_empty_one(
-    section: str, said: tuple[int, str], code: str
-) -> None:
+def test_an_unreadable_firewall_is_not_an_empty_one(section: str, said: tuple[int, str], code: str) -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_joined", {section: said})
     assert raised.value.code == code
     assert said[1] in str(raised.value), "quoted"
 
 
-def test_where_ip_did_not_tell_all_the_host_is_refused() -> None:
+def test_incomplete_output_of_ip_is_refused() -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_joined", {"routes": (1, "")})
     assert raised.value.code == "routes-unreadable"
 
 
-def test_a_host_joined_with_its_docker_is_refused_where_the_inventory_says_it_has_none() -> None:
+def test_a_joined_docker_host_is_refused_with_docker_false() -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_joined", of=host("host2", "192.168.18.129", docker=False))
     assert raised.value.code == "joined-with-docker"
 
 
-def test_without_a_part_in_ipv6_nobody_needs_its_tables() -> None:
+def test_an_ipv4_host_does_not_need_ip6tables() -> None:
     assert facts("trixie_joined", {"filter6": (1, "can't initialize ip6tables")}).docker is not None
 
 
-def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_docker_advised() -> None:
+def test_docker_down_during_a_change_names_the_run() -> None:
     with pytest.raises(HostError) as raised:
         facts("forky_stopped", {"pending": "me@here since noon"})
     assert raised.value.code == "change-pending"
@@ -233,19 +231,19 @@ def test_where_docker_is_down_amid_a_change_its_run_is_named_and_no_start_of_doc
     assert "systemctl" not in str(raised.value)
 
 
-def test_a_host_without_docker_is_read_where_none_is_asked_for() -> None:
+def test_a_host_without_docker_is_read_with_docker_false() -> None:
     found = facts("no_docker", of=host("host2", "192.168.18.129", docker=False))
     assert found.docker is None
     assert found.actual.resources == (Forwarding(6, on=False),)
 
 
-def test_rootless_docker_is_seen() -> None:
+def test_rootless_docker_is_detected() -> None:
     rootless = facts("rootless").docker
     assert rootless is not None
     assert rootless.rootless
 
 
-def test_section_heads_inside_a_hosts_text_stay_text() -> None:
+def test_section_headers_inside_text_stay_text() -> None:
     found = facts("hostile")
     assert found.basis == facts("trixie_fresh").basis
     assert "\x1b[2J[red]evil[/red]" in {device for device, _address in found.addresses}
@@ -259,14 +257,14 @@ def test_section_heads_inside_a_hosts_text_stay_text() -> None:
         ("-A DOCKER-USER -j DOCKMESH-FORWARD\n-A FORWARD -j DOCKMESH-FORWARD", None),
     ],
 )
-def test_a_missing_or_doubled_jump_is_no_hook(hooks: str, hook: str | None) -> None:
+def test_a_missing_or_duplicate_jump_is_no_hook(hooks: str, hook: str | None) -> None:
     rules = f":DOCKMESH-FORWARD - [0:0]\n{hooks}\n-A DOCKMESH-FORWARD -s 10.0.0.0/8 -j ACCEPT"
     chain = facts("trixie_fresh", {"filter": rules}).actual.by_key()["firewall", "filter/DOCKMESH-FORWARD"]
     assert getattr(chain, "hook", "") == hook
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "told"),
+    ("said", "code", "part"),
     [
         ("644\n/w==", "file-not-text", "byte 0"),
         (f"644\n{'QUFB' * 350_000}", "file-too-large", "1 MiB"),
@@ -274,15 +272,15 @@ def test_a_missing_or_doubled_jump_is_no_hook(hooks: str, hook: str | None) -> N
         ((1, "daemon.json leads to /dev/null"), "file-unreadable", "/dev/null"),
     ],
 )
-def test_a_daemon_json_that_is_no_text_is_refused(said: SectionOutput, code: str, told: str) -> None:
+def test_an_unreadable_daemon_json_is_refused(said: SectionOutput, code: str, part: str) -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_fresh", {"daemon.json": said})
     assert raised.value.code == code
     assert "daemon.json" in str(raised.value)
-    assert told in str(raised.value)
+    assert part in str(raised.value)
 
 
-def test_what_has_a_line_for_every_peer_may_be_larger_than_other_files() -> None:
+def test_files_with_a_line_per_peer_may_be_larger() -> None:
     found = facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 700_000}"})
     assert found.previous
     assert len(found.previous) == 2_100_000
@@ -300,12 +298,12 @@ WORDS = st.sampled_from(
 
 
 @given(st.text() | st.lists(st.sampled_from(recording("trixie_joined").split("\n"))).map("\n".join))
-def test_any_answer_is_facts_or_a_failure_of_the_host(output: str) -> None:
+def test_any_output_gives_facts_or_a_host_error(output: str) -> None:
     parse_or_refuse(output)
 
 
 @given(st.sampled_from(NAMES), st.integers(0, 255), st.text() | st.lists(WORDS).map(" ".join))
-def test_any_section_gone_wrong_is_facts_or_a_failure_of_the_host(name: str, status: int, text: str) -> None:
+def test_any_damaged_section_gives_facts_or_a_host_error(name: str, status: int, text: str) -> None:
     parse_or_refuse(recording("trixie_joined", {name: (status, text)}))
     parse_or_refuse(recording("trixie_joined", {name: None}))
 
@@ -314,10 +312,10 @@ def parse_or_refuse(output: str) -> None:
     try:
         parse_facts(HOST2, output)
     except HostError as error:
-        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+        assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
 
 
-def test_after_a_reload_docker_28_has_forgotten_its_pools_and_its_file_tells_them() -> None:
-    info = json.loads(section_text("forky_joined", "docker_info"))
-    info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
-    assert facts("forky_joined", {"docker_info": json.dumps(info)}).actual == facts("forky_joined").actual
+def test_after_a_reload_docker_28_pools_come_from_the_file() -> None:
+    docker_info = json.loads(section_text("forky_joined", "docker_info"))
+    docker_info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
+    assert facts("forky_joined", {"docker_info": json.dumps(docker_info)}).actual == facts("forky_joined").actual

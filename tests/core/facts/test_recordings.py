@@ -1,4 +1,4 @@
-"""The answers in tests/data/facts have the sections that templates/facts.sh writes today."""
+"""The outputs in tests/data/facts have the sections that templates/facts.sh writes."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ RECORDINGS = {
     "nftables_fresh": "active",
     "nftables_joined": "active",
 }
-# The same of crafted hosts; None without Docker. Only an ip that breaks off is asked for its version.
+# The same of crafted hosts; None without Docker. The script reads the version of ip only if ip fails.
 CRAFTED = {
     "busybox_ip": "active",
     "crowded": "active",
@@ -29,7 +29,7 @@ CRAFTED = {
     "snap": "active",
     "snap_alone": "inactive",
 }
-# The programs whose answers decide which sections there are.
+# The programs whose output determines the sections.
 PROGRAMS = {
     "ip": 'printf "%s: lo: <LOOPBACK>\\n" 1 1 1 1 1',
     "docker": "echo {}",
@@ -55,7 +55,7 @@ def _install(program: Path, body: str) -> None:
 
 
 def emitted_sections(programs: Path, docker: str | None, facts: str = TEMPLATES.facts) -> list[str]:
-    """The sections that the script writes where docker.service is in that state, in order."""
+    """The sections that the script writes for that state of docker.service, in order."""
     _install(programs / "systemctl", f"printf 'LoadState=loaded\\nActiveState={docker}\\n\\n'")
     script = facts_script(TEMPLATES, ()).replace(TEMPLATES.facts, facts)
     return sections(run_shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
@@ -70,19 +70,19 @@ def text(name: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "docker"), RECORDINGS.items())
-def test_a_recording_has_every_section_and_no_other(name: str, docker: str, programs: Path) -> None:
-    assert text(name).startswith("@"), "a recording is not edited"
+def test_a_recording_has_exactly_the_sections_of_the_script(name: str, docker: str, programs: Path) -> None:
+    assert text(name).startswith("@"), "a recording must not be edited"
     assert sections(text(name)) == emitted_sections(programs, docker), RECORD_ANEW
 
 
 @pytest.mark.parametrize(("name", "docker"), CRAFTED.items())
-def test_a_crafted_answer_has_every_section_and_no_other(name: str, docker: str | None, programs: Path) -> None:
+def test_a_crafted_output_has_exactly_the_sections_of_the_script(name: str, docker: str | None, programs: Path) -> None:
     asked = {"ip_version"} if name == "busybox_ip" else set()
     assert re.match(rf"# crafted over ({'|'.join(RECORDINGS)}): ", text(name))
     assert set(sections(recording(name))) == {*emitted_sections(programs, docker), *asked}
 
 
-def test_every_answer_is_recorded_or_crafted() -> None:
+def test_every_output_is_recorded_or_crafted() -> None:
     assert {file.stem for file in DATA.iterdir()} == {*RECORDINGS, *CRAFTED}
 
 
@@ -94,7 +94,7 @@ def test_every_answer_is_recorded_or_crafted() -> None:
         ('print_sections("links ip_rules iptables_rules")', 'print_sections("links iptables_rules")'),
     ],
 )
-def test_a_changed_script_is_noticed(old: str, new: str, programs: Path) -> None:
+def test_a_changed_script_is_detected(old: str, new: str, programs: Path) -> None:
     assert TEMPLATES.facts.count(old) == 1
     assert emitted_sections(programs, "active", TEMPLATES.facts.replace(old, new)) != emitted_sections(
         programs, "active"

@@ -1,4 +1,4 @@
-"""What one awk on the host makes of what ip and iptables have told: sections, in which nothing moves by itself."""
+"""The awk program of facts.sh that splits the output of ip and iptables into stable sections."""
 
 from shlex import quote
 
@@ -57,7 +57,7 @@ def split_output(ip: str = "", ip6: str = "", iptables: str = "", status: int = 
     return split(run_shell(script, path="/usr/bin:/bin"))
 
 
-def test_what_ip_tells_is_cut_into_sections_in_which_nothing_moves_by_itself() -> None:
+def test_output_of_ip_becomes_stable_sections() -> None:
     found = split_output(ip=IP, ip6=IP6)
     assert found["links"].lines()[1] == "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue"
     assert found["addresses"].lines() == ["2: eth0    inet 192.168.18.128/20 scope global eth0"]
@@ -69,7 +69,7 @@ def test_what_ip_tells_is_cut_into_sections_in_which_nothing_moves_by_itself() -
     assert found["peer_routes6"].lines() == ["local fd00:18::1 dev lo table local proto kernel metric 0 pref medium"]
 
 
-def test_of_tables_the_own_chains_are_told_without_counters_and_a_jump_behind_others_in_nat_is_none() -> None:
+def test_own_chains_have_no_counters_and_a_late_nat_jump_is_none() -> None:
     found = split_output(iptables=IPTABLES)
     assert found["filter"].lines() == [
         ":FORWARD DROP",
@@ -83,7 +83,7 @@ def test_of_tables_the_own_chains_are_told_without_counters_and_a_jump_behind_ot
     assert "-A POSTROUTING -s 10.128.0.0/24 -j MASQUERADE" in found["iptables_rules"].lines()
 
 
-def test_tables_that_cannot_be_told_are_so_in_each_of_their_sections() -> None:
+def test_an_unreadable_table_marks_each_of_its_sections() -> None:
     found = split_output(iptables="iptables: table raw is incompatible", status=3)
     assert {(found[name].status, found[name].text) for name in ("filter", "raw", "nat")} == {
         (3, "iptables: table raw is incompatible")
@@ -93,7 +93,7 @@ def test_tables_that_cannot_be_told_are_so_in_each_of_their_sections() -> None:
     assert not found["iptables_rules"].text
 
 
-def test_rules_end_where_they_are_too_many() -> None:
+def test_too_many_rules_are_cut() -> None:
     many = (f"-A FORWARD -p tcp --dport {n}" for n in range(19_998))
     raw = ("*raw", ":DOCKMESH-RAW - [0:0]", "-A PREROUTING -j DOCKMESH-RAW")
     found = split_output(iptables="\n".join(("*filter", *many, *raw)))
@@ -103,7 +103,7 @@ def test_rules_end_where_they_are_too_many() -> None:
     assert found["filter"].lines() == []
 
 
-def test_where_ip_did_not_get_to_its_end_its_sections_say_so() -> None:
+def test_incomplete_output_of_ip_marks_its_sections() -> None:
     whole = split_output(ip=IP)
     assert {whole[name].status for name in ("addresses", "routes", "peer_routes")} == {0}
     for lines in range(1, len(IP.splitlines())):

@@ -1,4 +1,4 @@
-"""Which rules of a firewall take a packet of the probe."""
+"""Firewall rules that drop a packet of the probe, by their counters."""
 
 from ipaddress import IPv4Address
 
@@ -19,7 +19,7 @@ def is_dropped(rule: str, packet: Packet = FORWARDED, *, table: str = "filter") 
 
 
 @pytest.mark.parametrize(
-    ("rule", "is_it"),
+    ("rule", "drops"),
     [
         ("-A FORWARD -j DROP", True),
         ("-A FORWARD -j REJECT --reject-with icmp-port-unreachable", True),
@@ -35,24 +35,24 @@ def is_dropped(rule: str, packet: Packet = FORWARDED, *, table: str = "filter") 
         ('-A FORWARD -m comment --comment "-s 10.9.0.0/20 x" -j DROP', True),
     ],
 )
-def test_a_rule_is_about_a_packet_by_addresses_interfaces_and_protocol(rule: str, is_it: bool) -> None:
-    assert is_dropped(rule) is is_it
+def test_a_rule_matches_by_address_interface_and_protocol(rule: str, drops: bool) -> None:
+    assert is_dropped(rule) is drops
 
 
-def test_a_policy_counts_in_the_chain_that_the_packet_passes() -> None:
+def test_a_policy_counts_only_in_the_packets_hook() -> None:
     taken = Section(0, "*filter\n:INPUT DROP [3:252]\n:FORWARD DROP [4:336]\nCOMMIT")
     found = counted(Section(0, "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [4:336]\nCOMMIT"), taken)
     assert [rule.chain for rule in refusing(found, OWN)] == ["INPUT"]
     assert list(refusing(found, FORWARDED)) == []
 
 
-def test_the_table_raw_comes_first_and_equal_rules_are_counted_together() -> None:
+def test_raw_comes_first_and_equal_rules_are_added_up() -> None:
     text = "*filter\n[1:84] -A FORWARD -j DROP\n[2:168] -A FORWARD -j DROP\n*raw\n[3:252] -A PREROUTING -j DROP\n"
     found = list(refusing(counted(Section(0, ""), Section(0, text)), FORWARDED))
     assert [(rule.table, rule.packets) for rule in found] == [("raw", 3), ("filter", 3)]
 
 
-def test_what_does_not_print_in_a_rule_is_left_out_and_broken_quotes_are_the_hosts_error() -> None:
+def test_control_codes_are_removed_and_broken_quotes_refused() -> None:
     (rule,) = counted(Section(0, ""), Section(0, '*raw\n[1:84] -A X -m comment --comment "\x1b[31mred\u202e" -j DROP'))
     assert str(rule) == '-t raw -A X -m comment --comment "red" -j DROP'
     with pytest.raises(HostError):
@@ -98,17 +98,15 @@ def drop_handles(
         ("ip saddr @bad drop", "forward", [7]),
     ],
 )
-def test_tables_of_others_may_refuse_where_they_are_hooked_in_and_about_the_packet(
-    rule: str, hook: str, handles: list[int]
-) -> None:
+def test_a_foreign_rule_may_drop_if_hook_and_address_match(rule: str, hook: str, handles: list[int]) -> None:
     assert drop_handles(rule, hook=hook) == handles
 
 
-def test_a_rule_with_a_counter_refused_something_or_nothing() -> None:
+def test_a_counter_decides_whether_a_rule_dropped() -> None:
     rule = "counter packets {} bytes 84 drop"
     assert drop_handles(rule.format(5), before=rule.format(5)) == []
     assert drop_handles(rule.format(5), before=rule.format(2)) == [7]
 
 
-def test_a_policy_that_drops_may_be_it_as_well() -> None:
+def test_a_policy_of_drop_may_drop_the_packet() -> None:
     assert drop_handles("accept", policy="drop") == [None]

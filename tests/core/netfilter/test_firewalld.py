@@ -1,4 +1,4 @@
-"""firewalld's table as it was recorded on hosts of the lab, walked by pings: what it lets through, and what not."""
+"""The effect of firewalld's table on pings, from recordings of lab hosts."""
 
 import re
 from ipaddress import IPv4Address
@@ -15,8 +15,8 @@ from dockmesh.core.netfilter.flow import AddressBits, Flow
 from dockmesh.core.planning.conflicts.network import conflicts
 
 DATA = Path(__file__).parents[2] / "data" / "firewalld"
-# Docker 26.1 with firewalld 2.3: as it comes, with the policy that newer ones make, with one for the peers of host1 (so
-# not for host1), and started before firewalld; then Docker 28.5 with firewalld 2.5.
+# Docker 26.1 with firewalld 2.3: as installed, with the policy of newer versions, with a policy for the peers of host1
+# (not for host1 itself), and started before firewalld; then Docker 28.5 with firewalld 2.5.
 TABLES = {
     name: (DATA / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
     for name in ("docker26", "docker26-open", "docker26-peers", "docker-first", "docker28")
@@ -28,10 +28,8 @@ POLICY = "--policy dockmesh --add-egress-zone docker"
 SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
 
 
-def rejecting_chains(
-    text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False
-) -> list[str]:
-    """The chains that refuse a ping from a peer; those that may, behind a `?`."""
+def rejecting_chains(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
+    """The chains that reject a ping from a peer; `?` marks those that may."""
     flow = Flow(AddressBits({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
     found = rejections(parse_ruleset(text.splitlines()), hook, flow, 1)
     return [f"{'' if each.sure else '?'}{each.chain}" for each in found]
@@ -51,7 +49,7 @@ def first_rejection(table: str, hook: Hook, came_in: str | None, goes_out: str |
         ("docker-first", "filter_FORWARD_POLICIES", ""),
     ],
 )
-def test_what_is_for_containers_gets_through_where_a_policy_says_so(table: str, into: str, out: str) -> None:
+def test_packets_to_containers_pass_only_with_a_policy(table: str, into: str, out: str) -> None:
     assert (first_rejection(table, "FORWARD", *INTO), first_rejection(table, "FORWARD", *OUT)) == (into, out)
     assert (
         first_rejection(table, "FORWARD", *INTO, reply=True)
@@ -61,9 +59,9 @@ def test_what_is_for_containers_gets_through_where_a_policy_says_so(table: str, 
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_the_host_itself_is_pinged_and_pings(table: str) -> None:
+def test_pings_from_and_to_the_host_itself_pass(table: str) -> None:
     assert first_rejection(table, "INPUT", "eth0", None) == first_rejection(table, "OUTPUT", None, "eth0") == ""
-    assert first_rejection(table, "PREROUTING", "eth0", None) == "", "its rule there is about IPv6"
+    assert first_rejection(table, "PREROUTING", "eth0", None) == "", "its rule there matches only IPv6"
 
 
 TABLE = """\
@@ -136,18 +134,18 @@ table inet firewalld {{ # progname firewalld # handle 3
         ("goto away", None),
     ],
 )
-def test_a_rule_takes_a_ping_leaves_it_or_may_do_either(rule: str, chain: str | None) -> None:
+def test_a_rule_matches_a_ping_or_not_or_may_match(rule: str, chain: str | None) -> None:
     found = rejecting_chains(TABLE.format(rule=rule), "FORWARD", "eth0", "docker0")
     assert found == ([] if chain is None else [chain])
 
 
-def test_a_loop_ends_and_a_hook_that_its_table_does_not_have_refuses_nothing() -> None:
+def test_a_loop_ends_and_a_missing_hook_rejects_nothing() -> None:
     text = TABLE.format(rule="ip saddr 10.128.16.0/20 accept")
     assert rejecting_chains(text, "FORWARD", "eth1", "docker0") == ["back"]
     assert rejecting_chains(text, "INPUT", "eth1", None) == []
 
 
-def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
+def test_exponential_chains_are_uncertain_after_a_limit() -> None:
     chains = "\n".join(f"chain c{n} {{\njump c{n + 1}\njump c{n + 1}\n}}" for n in range(40))
     hook = "chain hook {\ntype filter hook forward priority 10; policy accept;\njump c0\ndrop\n}"
     assert rejecting_chains(f"table inet firewalld {{\n{hook}\n{chains}\n}}", "FORWARD", "eth0", "docker0")[
@@ -155,7 +153,7 @@ def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() ->
     ].startswith("?")
 
 
-def test_the_tables_of_others_are_told_from_its_own() -> None:
+def test_firewalld_lines_separates_foreign_tables() -> None:
     lines = TABLE.format(rule="drop").splitlines()
     assert [line for line in firewalld_lines(lines, others=True) if "policy" in line] == [
         "type filter hook input priority 5; policy drop;"
@@ -163,7 +161,7 @@ def test_the_tables_of_others_are_told_from_its_own() -> None:
     assert len([*firewalld_lines(lines), *firewalld_lines(lines, others=True)]) == len(lines)
 
 
-# --- what is made of it -----------------------------------------------------------------------------------------------
+# --- conflicts, forecast and explain ----------------------------------------------------------------------------------
 
 
 def firewalld(table: str) -> Changes:
@@ -175,9 +173,7 @@ def firewalld(table: str) -> Changes:
     [("docker26", POLICY), ("docker-first", "systemctl restart docker"), ("docker26-open", ""), ("docker28", "")],
 )
 @pytest.mark.parametrize("state", ["fresh", "joined"])
-def test_a_host_of_which_it_is_sure_to_keep_peers_out_is_left_alone_with_the_remedy(
-    table: str, remedy: str, state: str
-) -> None:
+def test_a_certain_rejection_is_a_conflict_with_remedy(table: str, remedy: str, state: str) -> None:
     me = FLEET.host(GENERATIONS["trixie"])
     found = list(conflicts(FLEET, me, facts(f"trixie_{state}", firewalld(table)), WIDE))
     assert [(each.code, each.key) for each in found] == [("firewalld-rejects", "firewalld")] * bool(remedy)
@@ -185,7 +181,7 @@ def test_a_host_of_which_it_is_sure_to_keep_peers_out_is_left_alone_with_the_rem
     assert all("eth0" in each.message for each in found)
 
 
-def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_for_the_others() -> None:
+def test_the_remedy_adds_only_the_peers_without_policy() -> None:
     host1, me = FLEET.host("host1"), FLEET.host(GENERATIONS["trixie"])
     (conflict,) = conflicts(FLEET, me, facts("trixie_joined", firewalld("docker26-peers")), WIDE)
     entries = re.findall(r"--add-entry (\S+?);? ", conflict.remedy)
@@ -194,7 +190,7 @@ def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_f
     assert found.keys() == probes_between([("host1", "host2")], "cx")
 
 
-def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> None:
+def test_the_forecast_includes_rejections_of_firewalld() -> None:
     into = [("host1", "host2"), ("host3", "host2")]
     assert failing_probes(build_models("joined", host2=firewalld("docker26-open"))) == {}
     found = failing_probes(build_models("joined", host2=firewalld("docker26")))
@@ -204,20 +200,20 @@ def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> Non
     assert fails_with(what, "firewalld-refuses", "host2", rule)
 
 
-def test_it_is_named_where_it_refuses_with_what_mends_it() -> None:
+def test_explain_names_the_rejecting_rule_and_its_remedy() -> None:
     ruled = {"after.nft_ruleset": TABLES["docker26"]}
     found = explanation({"host3-snapshot": ruled})
     assert found.fault
     assert (found.fault.code, POLICY in found.fault.remedy) == (FaultCode.FIREWALLD_REFUSES, True)
     assert all(name in found.fault.cause for name in ("host3", "inet firewalld filter_FORWARD_POLICIES"))
-    # On the host that sends, it lets pass what leaves, and what is answered.
+    # On the sending host, requests and replies pass.
     assert explanation({"host1-snapshot": ruled}, lost=False).fault is None
     first = explanation({"host3-snapshot": {"after.nft_ruleset": TABLES["docker-first"]}})
     assert first.fault
     assert first.fault.remedy == "on host3: systemctl restart docker"
 
 
-def test_where_it_blocks_pings_only_those_of_the_host_itself_are_lost() -> None:
+def test_blocked_pings_affect_only_the_host_itself() -> None:
     blocking = TABLES["docker28"].replace("meta l4proto { icmp, ipv6-icmp } accept", "icmp type echo-request drop")
     found = failing_probes(build_models("joined", host3={"foreign_nft": blocking}))
     assert found.keys() == probes_between([("host1", "host3"), ("host2", "host3")], "b")

@@ -1,4 +1,4 @@
-"""What a firewall does with many packets at once, and with those of which a rule says what is not understood."""
+"""The verdicts of a firewall on many packets at once, also with matches that dockmesh does not evaluate."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -72,7 +72,7 @@ Chains = Mapping[str, tuple[str, ...]]
         ("-m socket", INWARD, "????"),
     ],
 )
-def test_a_rule_is_about_packets_not_about_them_or_perhaps(text: str, flow: Flow, what: str) -> None:
+def test_a_rule_matches_packets_or_not_or_may_match(text: str, flow: Flow, what: str) -> None:
     rule = parse_rule(f"{text} -j DROP")
     taken = rule.takes(flow, flow.far.all) if rule else 0
     mark = "?" if rule and rule.uncertain else "+"
@@ -87,7 +87,7 @@ def verdicts_of(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> 
 
 
 def verdict_texts(found: PacketVerdicts) -> dict[int, str]:
-    """By host: the rule that stops it, `?` before one that may."""
+    """The rule that drops the packet, by host; `?` marks a rule that may."""
     assert {why.code for _hosts, why in (*found.blocks, *found.uncertainties)} <= {ReasonCode.FIREWALL_DROP}
     sure = {host: rule(why) for hosts, why in found.blocks for host in ADDRESSES if hosts >> host & 1}
     doubts = [(f"?{rule(why)}", hosts) for hosts, why in reversed(found.uncertainties)]
@@ -105,7 +105,7 @@ _TARGETS = st.sampled_from(["ACCEPT", "DROP", "REJECT", "RETURN", "A", "B", "LOG
 
 def _rules(*, doubts: bool, below: str) -> st.SearchStrategy[tuple[str, ...]]:
     doubtful = st.sampled_from(["", DOUBT]) if doubts else st.just("")
-    # Only chains further down the alphabet are called: the kernel lets no chain lead back to itself.
+    # Only later chains of the alphabet are called, since the kernel permits no loops.
     targets = _TARGETS.filter(lambda target: len(target) > 1 or target > below)
     targets = targets.filter(lambda target: doubts or target != "NFQUEUE")
     rule = st.builds(
@@ -127,7 +127,7 @@ POLICIES = st.sampled_from(["ACCEPT", "DROP"])
 
 
 @given(chains(doubts=True), POLICIES)
-def test_many_packets_at_once_fare_as_each_alone(drawn: Chains, policy: str) -> None:
+def test_many_packets_get_the_same_verdicts_as_each_alone(drawn: Chains, policy: str) -> None:
     alone: dict[int, str] = {}
     for place, address in ADDRESSES.items():
         alone |= verdict_texts(verdicts_of(drawn, policy, replace(INWARD, far=AddressBits({place: address}))))
@@ -135,12 +135,12 @@ def test_many_packets_at_once_fare_as_each_alone(drawn: Chains, policy: str) -> 
 
 
 @given(chains(doubts=False), POLICIES)
-def test_where_every_rule_is_understood_there_is_no_doubt(drawn: Chains, policy: str) -> None:
+def test_without_unknown_matches_nothing_is_uncertain(drawn: Chains, policy: str) -> None:
     assert not verdicts_of(drawn, policy).uncertainties
 
 
 @given(chains(doubts=True).filter(lambda drawn: "NFQUEUE" not in str(drawn)), POLICIES)
-def test_what_is_said_for_sure_is_so_whatever_the_doubtful_rules_mean(drawn: Chains, policy: str) -> None:
+def test_certain_verdicts_hold_for_every_meaning_of_unknown_rules(drawn: Chains, policy: str) -> None:
     doubtful = [(name, at) for name, lines in drawn.items() for at, line in enumerate(lines) if DOUBT in line]
     said = verdict_texts(verdicts_of(drawn, policy))
     sure = {host for host, what in said.items() if not what.startswith("?")}
@@ -153,35 +153,35 @@ def test_what_is_said_for_sure_is_so_whatever_the_doubtful_rules_mean(drawn: Cha
         assert sure <= verdict_texts(verdicts_of(meant, policy)).keys() <= said.keys()
 
 
-def test_a_rule_that_may_send_back_leaves_what_follows_in_doubt() -> None:
+def test_an_uncertain_return_makes_later_rules_uncertain() -> None:
     found = verdicts_of({"FORWARD": ("-j A", "-j ACCEPT"), "A": (f"{DOUBT}-j RETURN", "-s 10.128.0.0/20 -j DROP")})
     assert verdict_texts(found) == {0: "?-A A -s 10.128.0.0/20 -j DROP"}
 
 
-def test_a_doubtful_rule_is_no_matter_where_both_its_meanings_come_to_the_same() -> None:
+def test_an_uncertain_rule_without_effect_is_ignored() -> None:
     assert verdict_texts(verdicts_of({"FORWARD": (f"{DOUBT}-j ACCEPT", "-j ACCEPT")}, "DROP")) == {}
     assert verdicts_of({"FORWARD": (f"{DOUBT}-j DROP", "-j DROP")}).blocked == INWARD.far.all
 
 
-def test_the_policy_takes_what_the_rules_leave() -> None:
+def test_the_policy_applies_to_the_remaining_packets() -> None:
     found = verdicts_of({"FORWARD": ("-s 10.128.0.0/20 -j ACCEPT",)}, "DROP")
     ((hosts, why),) = found.blocks
     assert (hosts, why.code, rule(why)) == (0b1110, ReasonCode.FIREWALL_DROP, "-P FORWARD DROP")
     assert why.text.startswith("host1 ")
 
 
-def test_chains_that_lead_to_each_other_end_in_doubt_and_not_in_a_loop() -> None:
+def test_a_loop_of_chains_is_uncertain() -> None:
     assert verdicts_of({"FORWARD": ("-j A",), "A": ("-j B",), "B": ("-j A",)}).uncertainties
 
 
-def test_the_first_rule_of_nat_translates() -> None:
+def test_the_first_matching_nat_rule_translates() -> None:
     rules = ("-s 10.128.240.0/20 -d 10.128.0.0/20 -j ACCEPT", "! -o docker0 -j MASQUERADE")
     wall = IptablesRuleset({("nat", "POSTROUTING"): rules})
     assert masqueraded_hosts(wall, OUTWARD, 0b1111) == (0b1110, 0)
     assert masqueraded_hosts(wall, OUTWARD, 0b0001) == (0, 0)
 
 
-def test_a_chain_of_dockmeshs_comes_first_in_its_hook_and_goes_without_a_trace() -> None:
+def test_an_own_chain_is_added_first_and_removed_completely() -> None:
     bare = IptablesRuleset({("filter", "DOCKER-USER"): ("-j RETURN",)}, {("filter", "FORWARD"): "DROP"})
     chain = Chain("filter", "DOCKMESH-FORWARD", "DOCKER-USER", ("-j ACCEPT",))
     wall = with_chain(bare, chain, hooked=False)
@@ -191,13 +191,13 @@ def test_a_chain_of_dockmeshs_comes_first_in_its_hook_and_goes_without_a_trace()
     assert with_chain(behind, chain, hooked=True) == behind
 
 
-def test_a_mask_with_a_gap_is_in_doubt_and_ends_no_plan() -> None:
+def test_a_non_contiguous_mask_is_uncertain() -> None:
     rule = parse_rule("-s 10.0.0.0/255.0.255.0 -j DROP")
     assert rule is not None
     assert (rule.target, rule.uncertain) == ("DROP", True)
 
 
-def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
+def test_exponential_chains_are_uncertain_after_a_limit() -> None:
     calling = {("filter", f"C{n}"): (f"-j C{n + 1}",) * 2 for n in range(40)}
     chains = {("filter", "FORWARD"): ("-j C0", "-j DROP"), **calling, ("filter", "C40"): ()}
     wall = IptablesRuleset(chains, {("filter", "FORWARD"): "ACCEPT"})

@@ -1,4 +1,4 @@
-"""IPv6 beside IPv4: what hosts of three generations answered in a dual-stack lab, and what is made of it."""
+"""IPv6 plans and conflicts, from recordings of three Docker generations in a dual-stack lab."""
 
 import json
 from base64 import b64encode
@@ -75,7 +75,7 @@ def found_conflicts(
 
 
 def _lan(generation: str) -> dict[str, SectionOutput]:
-    """Addresses of the LAN, which the fresh hosts were recorded without."""
+    """IPv6 facts of the LAN, which the recordings of fresh hosts lack."""
     me = DUAL.host(GENERATIONS[generation])
     assert me.ipv6
     ways = "\n".join(f"{each} from :: dev eth0 proto kernel src {me.ipv6.underlay} metric 256" for each in _others(me))
@@ -88,17 +88,17 @@ def _others(me: Host) -> list[Address]:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_host_that_has_joined_in_both_families_is_as_the_inventory_wants_it(generation: str) -> None:
+def test_a_joined_dual_stack_host_is_in_its_desired_state(generation: str) -> None:
     found = joined(generation)
     me = DUAL.host(found.host)
-    # The recorded host has the script of its day.
+    # The recordings have the script of their time.
     assert {key_of(change.resource) for change in plan_of(found, me, DUAL).changes} <= {("file", REASSERT_SCRIPT)}
     assert list(conflicts(DUAL, me, found, WIDE)) == []
     assert list(notes(me, found, WIDE)) == []
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_all_of_ipv6_is_read(generation: str) -> None:
+def test_ipv6_resources_are_read(generation: str) -> None:
     found = joined(generation)
     me = DUAL.host(found.host)
     assert me.ipv6
@@ -113,7 +113,7 @@ def test_all_of_ipv6_is_read(generation: str) -> None:
 
 
 @pytest.mark.parametrize("generation", BEFORE_27)
-def test_where_docker_has_no_rules_for_ipv6_the_prefix_is_closed_to_all_but_peers(generation: str) -> None:
+def test_without_ipv6_rules_of_docker_only_peers_are_accepted(generation: str) -> None:
     found = joined(generation)
     me = DUAL.host(found.host)
     (chain,) = (each for each in chains(me, peers(DUAL, me), found) if each.family == 6 and each.table == "filter")
@@ -125,7 +125,7 @@ def test_where_docker_has_no_rules_for_ipv6_the_prefix_is_closed_to_all_but_peer
     assert plan.action == "add"
 
 
-def test_where_docker_has_them_nothing_is_closed_that_it_decides_on() -> None:
+def test_with_ipv6_rules_of_docker_nothing_else_is_dropped() -> None:
     found = joined("forky")
     (chain,) = (
         each for each in chains(HOST3, peers(DUAL, HOST3), found) if each.family == 6 and each.table == "filter"
@@ -134,20 +134,20 @@ def test_where_docker_has_them_nothing_is_closed_that_it_decides_on() -> None:
     assert not any(rule.endswith("DROP") for rule in chain.rules)
 
 
-def test_narrowed_icmp_stays_open_by_the_name_that_it_has_in_ipv6() -> None:
+def test_an_empty_allow_still_accepts_icmpv6() -> None:
     narrow = replace(HOST3, allow=())
     (chain, *_) = (each for each in chains(narrow, peers(DUAL, narrow), joined("forky")) if each.family == 6)
     assert any(" -p ipv6-icmp -j ACCEPT" in rule for rule in chain.rules)
     assert not any(" -p icmp " in rule for rule in chain.rules)
 
 
-def test_without_nft_and_ip6tables_nothing_is_said_of_ipv6() -> None:
+def test_without_nft_and_ip6tables_there_are_no_ipv6_rules() -> None:
     bare = replace(joined("forky"), tools=frozenset({"iptables"}))
     assert {each.family for each in chains(HOST3, peers(DUAL, HOST3), bare)} == {4}
     assert {each.family for each in source_nat(HOST3, peers(DUAL, HOST3), bare)} == {4}
 
 
-def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its() -> None:
+def test_a_host_outside_the_ipv6_mesh_has_no_ipv6_peers() -> None:
     apart = replace(HOST2, ipv6=None)
     among = fleet(HOST1, apart, HOST3)
     found = joined("bookworm")
@@ -163,7 +163,7 @@ def test_a_host_without_a_part_in_ipv6_has_nothing_of_it_and_peers_none_of_its()
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str) -> None:
+def test_a_host_that_leaves_the_ipv6_mesh_is_restored(generation: str) -> None:
     found = joined(generation)
     wanted = desired(FLEET, FLEET.host(found.host), found, WIDE, TEMPLATES)
     assert set(keys(wanted)) == {"bip", "default-address-pools"}
@@ -175,7 +175,7 @@ def test_a_host_that_leaves_ipv6_is_given_back_what_it_had_of_it(generation: str
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(generation: str) -> None:
+def test_destroy_and_rollback_restore_forwarding_and_policy(generation: str) -> None:
     found = joined(generation)
     for state in (original_state(found), rollback_state(found)):
         (switch,) = state.of(Forwarding)
@@ -185,13 +185,13 @@ def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(gen
         assert state.docker.address6 is None
 
 
-def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
+def test_forwarding_not_enabled_for_the_mesh_stays() -> None:
     found = facts("trixie_joined", {"ipv6_forwarding": "1"})
     assert original_state(found).of(Forwarding) == (Forwarding(6, on=True),)
     assert rollback_state(found).of(Forwarding) == (Forwarding(6, on=True),)
 
 
-def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() -> None:
+def test_ipv6_of_the_operator_stays_without_an_ipv6_mesh() -> None:
     pools = [{"base": "fd00:78::/48", "size": 64}]
     text = json.dumps({"ipv6": True, "fixed-cidr-v6": "fd00:77::/64", "default-address-pools": pools})
     networks = json.loads(section_text("trixie_fresh", "docker_networks").split("\n")[0])
@@ -215,12 +215,12 @@ def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() ->
     assert keys(wanted)["fixed-cidr-v6"] == "fd00:77::/64"
 
 
-def test_an_address_that_docker_left_on_docker0_is_not_its_own() -> None:
+def test_a_leftover_ipv6_address_of_docker0_is_ignored() -> None:
     found = facts("trixie_fresh", {"addresses6": "7: docker0    inet6 fd00:77::1/64"})
     assert found.actual.docker == DockerNetworking(IPv4Interface("172.17.0.1/16"))
 
 
-def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_dockers_can_list() -> None:
+def test_ipv6_pools_fill_the_prefix_up_to_a_48() -> None:
     bridge = desired(DUAL, HOST3, joined("forky"), WIDE, TEMPLATES).docker
     assert bridge
     six = [pool for pool in bridge.pools if isinstance(pool.base, IPv6Network)]
@@ -233,7 +233,7 @@ def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_docke
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
+def test_a_fresh_host_has_no_ipv6_conflict(generation: str) -> None:
     assert found_conflicts({}, generation=generation) == []
 
 
@@ -287,7 +287,7 @@ def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
         ),
     ],
 )
-def test_what_speaks_against_ipv6_is_named_with_its_remedy(
+def test_an_ipv6_conflict_names_its_remedy(
     changes: Mapping[str, SectionOutput], code: str, key: str, named: list[str], remedy: list[str]
 ) -> None:
     found = found_conflicts(changes)
@@ -300,35 +300,35 @@ def test_what_speaks_against_ipv6_is_named_with_its_remedy(
 
 
 @pytest.mark.parametrize("value", ["eth0 2", "eth0 0", "eth1 1", ""])
-def test_a_default_route_that_stays_when_docker_forwards_is_no_conflict(value: str) -> None:
+def test_a_default_route_that_survives_forwarding_is_no_conflict(value: str) -> None:
     default = "default via fe80::1 dev eth0 proto ra metric 1024 pref medium"
     assert found_conflicts({"routes6": default, "accept_ra": value}) == []
 
 
-def test_another_address_of_docker0_takes_docker_28() -> None:
+def test_another_address_of_docker0_needs_docker_28() -> None:
     def odd(number: int) -> Host:
         me = DUAL.hosts[number]
         assert me.ipv6
         return replace(me, ipv6=replace(me.ipv6, bridge=IPv6Interface(f"fd00:10:128:{number * 256:x}::7/64")))
 
     assert found_conflicts({}, of=odd(2)) == []
-    (told,) = found_conflicts({}, generation="trixie", of=odd(1))
-    assert (told.code, told.key) == ("bridge6-not-first", "fd00:10:128:100::7/64")
-    assert "28" in told.message
-    assert "bridge6 to fd00:10:128:100::1/64" in told.remedy
+    (conflict,) = found_conflicts({}, generation="trixie", of=odd(1))
+    assert (conflict.code, conflict.key) == ("bridge6-not-first", "fd00:10:128:100::7/64")
+    assert "28" in conflict.message
+    assert "bridge6 to fd00:10:128:100::1/64" in conflict.remedy
 
 
-def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
+def test_a_host_without_docker_must_forward_ipv6() -> None:
     kvm = with_ipv6(host("kvm", "192.168.18.129", docker=False), "fd00:18::c0a8:1281", "fd00:9::/64")
     found = facts("no_docker", {"addresses6": "2: eth0    inet6 fd00:18::c0a8:1281/64"}, of=kvm)
-    (told,) = conflicts(fleet(kvm), kvm, found, WIDE)
-    assert (told.code, told.key) == ("ipv6-forwarding-off", "net.ipv6.conf.all.forwarding")
-    assert "fd00:9::/64" in told.message
-    assert told.remedy == "sysctl -w net.ipv6.conf.all.forwarding=1"
+    (conflict,) = conflicts(fleet(kvm), kvm, found, WIDE)
+    assert (conflict.code, conflict.key) == ("ipv6-forwarding-off", "net.ipv6.conf.all.forwarding")
+    assert "fd00:9::/64" in conflict.message
+    assert conflict.remedy == "sysctl -w net.ipv6.conf.all.forwarding=1"
 
 
 @pytest.mark.parametrize(("forwarding6", "missing"), [("", True), ("0", False)])
-def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: str, missing: bool) -> None:
+def test_ipv4_forwarding_does_not_hide_a_missing_ipv6(forwarding6: str, missing: bool) -> None:
     me = DUAL.host("host3")
     assert me.ipv6
     said: dict[str, SectionOutput] = {
@@ -337,12 +337,12 @@ def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: s
     }
     found = facts("nftables_fresh", said, of=me)
     assert found.actual.forwarding(4)
-    told = {(each.code, each.key) for each in conflicts(DUAL, me, found, WIDE)}
-    assert (("ipv6-missing", "ipv6") in told) is missing
-    assert ("ipv6-with-nftables", "docker") in told
+    kinds = {(each.code, each.key) for each in conflicts(DUAL, me, found, WIDE)}
+    assert (("ipv6-missing", "ipv6") in kinds) is missing
+    assert ("ipv6-with-nftables", "docker") in kinds
 
 
-def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
+def test_an_ipv6_network_outside_the_prefix_gets_a_note() -> None:
     found = joined("forky")
     assert found.docker
     odd = DockerNetwork("old", "bridge", "br-old", (IPv6Network("fd00:77::/64"),))
@@ -353,7 +353,7 @@ def test_a_network_outside_the_prefix_of_its_family_is_named() -> None:
     assert "fd00:10:128:200::/56" in note.message
 
 
-def test_a_host_that_joined_without_ipv6_is_told_so() -> None:
+def test_a_host_without_ipv6_on_docker0_has_not_joined() -> None:
     assert HOST1.bridge
     assert HOST1.ipv6
     assert HOST1.ipv6.bridge
@@ -366,7 +366,7 @@ def test_a_host_that_joined_without_ipv6_is_told_so() -> None:
     assert not_joined_reason(FLEET.hosts[0], found, 6) is None
 
 
-def test_next_hops_of_ipv6_are_its_underlay_addresses() -> None:
+def test_ipv6_next_hops_are_ipv6_underlay_addresses() -> None:
     routes = mesh_routes(DUAL, HOST1, joined("bookworm").peer_routes)
     assert {str(each.next_hop) for each in routes if each.prefix.version == 6} == {
         str(IPv6Address("fd00:18::c0a8:1281")),

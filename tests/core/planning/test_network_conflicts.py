@@ -1,4 +1,4 @@
-"""What keeps a host from being changed: both sides named, and what to do."""
+"""Conflicts and notes: their codes, the facts that they name, and their remedies."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def found_conflicts(changes: dict[str, SectionOutput], *, me: Host = HOST2, amon
 
 
 def fresh_text(name: str) -> str:
-    """What the fresh host said in a section, to put more behind it."""
+    """The text of a section of the fresh host, to append lines to it."""
     text = recording(FRESH).split(f"\n@{name} 0\n")[1].split("\n@")[0]
     return "\n".join(line[1:] for line in text.split("\n"))
 
@@ -46,7 +46,7 @@ def network(name: str, subnet: str) -> dict[str, SectionOutput]:
 
 
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
-def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
+def test_hosts_of_the_lab_have_no_conflict(name: str) -> None:
     me = FLEET.host(GENERATIONS[name.split("_", maxsplit=1)[0]])
     found = facts(name)
     assert list(conflicts(FLEET, me, found, WIDE)) == []
@@ -54,7 +54,7 @@ def test_nothing_speaks_against_the_labs_hosts(name: str) -> None:
 
 
 @given(fleets(), st.booleans())
-def test_nothing_speaks_against_a_clean_fleet(drawn: Fleet, moved: bool) -> None:
+def test_a_clean_fleet_has_no_conflict(drawn: Fleet, moved: bool) -> None:
     for me in drawn.hosts:
         docker = DockerFacts(
             "28.5.2",
@@ -92,7 +92,7 @@ def _lan(me: Host) -> object:
     return host("lan", "1.1.1.1", bridge=f"{me.underlay}/16").bridge
 
 
-# What was done to the host, the code and the key, and what the message and the remedy name besides.
+# The change of the host, then code and key, and the parts of message and remedy.
 CONFLICTS: dict[str, tuple[dict[str, SectionOutput], str, str, list[str], list[str]]] = {
     "underlay on no interface": (
         {"addresses": "2: eth0    inet 192.168.18.29/20 scope global eth0"},
@@ -143,7 +143,7 @@ CONFLICTS: dict[str, tuple[dict[str, SectionOutput], str, str, list[str], list[s
         ["host1", "app", "10.128.4.0/24"],
         [],
     ),
-    "a Docker network where docker0 is to be": (
+    "a Docker network that overlaps docker0": (
         network("app", "10.128.16.0/24"),
         "bridge-overlap",
         "10.128.16.0/24",
@@ -157,7 +157,7 @@ CONFLICTS: dict[str, tuple[dict[str, SectionOutput], str, str, list[str], list[s
         ["10.128.17.0/24", "eth1"],
         [],
     ),
-    "a foreign route as specific, with a metric that wins": (
+    "a foreign route to the same prefix with a lower metric": (
         with_lines("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
         "foreign-route-wins",
         "10.128.0.0/20",
@@ -178,7 +178,7 @@ CONFLICTS: dict[str, tuple[dict[str, SectionOutput], str, str, list[str], list[s
         ["10.128.1.0/24, proto boot, metric 0", "host1"],
         ["ip route del 10.128.1.0/24 metric 0"],
     ),
-    "a backend of another day": (
+    "an unknown firewall backend": (
         {
             "docker_info": (
                 0,
@@ -284,7 +284,7 @@ def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
 @pytest.mark.parametrize(
     "route", ["10.0.0.0/8 dev tun0 scope link", "10.128.0.0/16 dev wg0 proto static scope link metric 50"]
 )
-def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(route: str) -> None:
+def test_a_foreign_network_conflicts_with_each_peer_inside(route: str) -> None:
     found = found_conflicts(with_lines("routes", route))
     assert [(each.code, each.key) for each in found] == [
         ("inside-foreign-network", "10.128.0.0/20"),
@@ -310,7 +310,7 @@ def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(r
         "10.0.0.0/8 \\\tnexthop via 192.168.16.1 dev eth0 weight 1 \\\tnexthop via 192.168.16.2 dev eth0",
     ],
 )
-def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None:
+def test_a_foreign_route_that_loses_is_no_conflict(route: str) -> None:
     assert found_conflicts(with_lines("routes", route)) == []
 
 
@@ -324,11 +324,11 @@ def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None
         with_lines("addresses", "5: tun0    inet 10.200.0.1/32 scope global tun0"),
     ],
 )
-def test_what_stands_in_nobodys_way_is_no_conflict(changes: dict[str, SectionOutput]) -> None:
+def test_a_harmless_network_or_key_is_no_conflict(changes: dict[str, SectionOutput]) -> None:
     assert found_conflicts(changes) == []
 
 
-def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> None:
+def test_all_conflicts_are_reported_in_a_stable_order() -> None:
     changes = (
         with_lines("routes", "10.128.1.0/24 dev tun0", "10.128.2.0/24 dev tun0")
         | network("app", "10.128.0.0/12")
@@ -347,7 +347,7 @@ def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> N
     assert found == found_conflicts(changes)
 
 
-def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
+def test_a_pending_change_is_a_conflict() -> None:
     (found,) = pending_change(facts(FRESH, {"pending": "ann@desk since noon"}))
     assert (found.code, found.key) == ("change-pending", "/etc/dockmesh/pending")
     assert "ann@desk since noon" in found.message
@@ -392,21 +392,21 @@ def test_a_host_without_docker_has_the_conflicts_of_its_networks(
     assert [(each.code, each.key) for each in found] == ([expected] if expected else [])
 
 
-def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
+def test_the_remedy_for_missing_forwarding_enables_it() -> None:
     me = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
     (found,) = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", {"ip_forward": "0"}, of=me), WIDE)
     assert "10.9.0.0/24" in found.message
     assert found.remedy == "sysctl -w net.ipv4.ip_forward=1"
 
 
-def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
+def test_a_peer_without_prefix_may_be_off_link() -> None:
     bare = host("db", "192.168.18.128", docker=False)
     found = facts(FRESH, with_lines("peer_routes", "192.168.18.128 via 192.168.16.1 dev eth0"))
     assert found.peer_routes[bare.underlay].next_hop == IPv4Address("192.168.16.1")
     assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
 
 
-def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
+def test_a_pool_flag_is_a_conflict() -> None:
     said = {"daemon_arguments": "/usr/sbin/dockerd\n--default-address-pool=base=10.0.0.0/8,size=24"}
     (conflict,) = found_conflicts(said)
     assert (conflict.code, conflict.key) == ("docker-flag", "docker")
@@ -414,7 +414,7 @@ def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
     assert "docker.service" in conflict.remedy
 
 
-def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> None:
+def test_flushed_rules_of_docker_are_a_conflict() -> None:
     (conflict,) = found_conflicts({"filter": ":FORWARD ACCEPT [0:0]"})
     assert (conflict.code, conflict.key, conflict.remedy) == (
         "docker-user-missing",
@@ -423,7 +423,7 @@ def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> N
     )
 
 
-def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
+def test_only_a_network_outside_the_prefix_gets_a_note() -> None:
     (note,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
     assert (note.code, note.key) == ("network-outside-prefix", "network app")
     assert "172.19.0.0/16" in note.message
@@ -432,7 +432,7 @@ def test_a_network_outside_the_prefix_is_named_and_one_inside_is_not() -> None:
     assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")), WIDE)) == []
 
 
-def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy_alone() -> None:
+def test_the_remedy_differs_if_docker0_uses_the_whole_prefix() -> None:
     full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
     (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full), WIDE)
     (roomy,) = notes(HOST2, facts(FRESH, network("app", "172.19.0.0/16")), WIDE)
@@ -441,19 +441,19 @@ def test_where_docker0_takes_the_whole_prefix_making_a_network_anew_is_no_remedy
     assert "docker0" not in roomy.remedy
 
 
-def test_without_iptables_on_a_host_without_docker_the_admin_is_told() -> None:
+def test_a_host_without_docker_and_iptables_gets_a_note() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
     (note,) = notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)
     assert (note.code, note.key) == ("iptables-missing", "iptables")
     assert note.remedy
 
 
-def test_codes_are_words_with_hyphens_and_each_is_of_one_kind() -> None:
+def test_codes_have_hyphens_and_are_unique() -> None:
     for kind in (ConflictCode, NoteCode):
         assert [each for each in kind if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)+", each)] == []
         assert len(kind) == len(kind.__members__), "no member is another name of an earlier one"
     assert {*ConflictCode}.isdisjoint(NoteCode)
 
 
-def test_what_has_no_remedy_promises_none() -> None:
+def test_a_conflict_without_remedy_prints_none() -> None:
     assert str(Conflict(ConflictCode.DOCKER_SWARM, "docker", "it is so", "")) == "docker: it is so"

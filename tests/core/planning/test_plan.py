@@ -1,4 +1,4 @@
-"""Planning is subtraction."""
+"""Plans: the changes between two states, their order and their reasons."""
 
 import re
 
@@ -42,7 +42,7 @@ def test_a_state_does_not_differ_from_itself(state: HostState) -> None:
 
 
 @given(STATES, STATES)
-def test_the_difference_applied_gives_the_wanted_state_and_undone_the_old_one(a: HostState, b: HostState) -> None:
+def test_a_difference_leads_to_the_wanted_state_and_back(a: HostState, b: HostState) -> None:
     changes = difference(a, b)
     there = apply_changes(changes, a)
     assert there.by_key() == b.by_key()
@@ -64,7 +64,7 @@ def test_the_inverse_of_the_inverse_is_the_change(a: HostState, b: HostState) ->
 
 
 @given(st.lists(RESOURCES, unique_by=key_of), st.randoms())
-def test_the_order_of_changes_is_not_that_of_the_facts(resources: list[Resource], shuffler: object) -> None:
+def test_the_order_of_changes_does_not_depend_on_the_facts(resources: list[Resource], shuffler: object) -> None:
     shuffled = list(resources)
     shuffler.shuffle(shuffled)  # type: ignore[attr-defined]
     there = difference(HostState(), HostState(tuple(resources)))
@@ -82,7 +82,7 @@ def test_docker_restarts_while_the_host_forwards(on: bool, order: list[str]) -> 
     assert [key_of(change.resource)[0] for change in difference(actual, wanted)] == order
 
 
-def test_units_go_before_what_they_run() -> None:
+def test_units_are_removed_before_their_script() -> None:
     actual = HostState((File(REASSERT_SCRIPT, "x", "700"), Unit("dockmesh.timer", "x")))
     assert [key_of(change.resource)[0] for change in difference(actual, HostState())] == ["unit", "file"]
 
@@ -100,7 +100,7 @@ def _fields(found: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_fresh_hosts_plan_adds_all_and_restarts_docker_once(generation: str) -> None:
+def test_the_plan_of_a_fresh_host_restarts_docker_once(generation: str) -> None:
     name = f"{generation}_fresh"
     found = facts(name)
     plan = plan_of(found, FLEET.host(found.host))
@@ -116,7 +116,7 @@ def test_a_fresh_hosts_plan_adds_all_and_restarts_docker_once(generation: str) -
     ]
 
 
-def test_a_restart_says_which_containers_it_costs() -> None:
+def test_the_reason_of_a_restart_lists_the_containers() -> None:
     found = facts("crowded", {"addresses": "2: eth0    inet 192.168.18.130/20 scope global eth0"}, of=HOST3)
     (restart,) = (change for change in plan_of(found, HOST3).changes if change.action == "restart")
     back, gone = restart.reason.split("--rm")
@@ -129,7 +129,7 @@ def test_a_restart_says_which_containers_it_costs() -> None:
     assert re.findall(r"\w+", gone) == ["passing"]
 
 
-def test_a_plan_is_applyable_only_without_conflict_and_error() -> None:
+def test_a_plan_is_applicable_only_without_conflict_and_error() -> None:
     change = Change(None, DockerNetworking(None))
     able = HostPlan("a", (change,))
     blocked = HostPlan("b", (change,), (Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
@@ -142,7 +142,7 @@ def test_a_plan_is_applyable_only_without_conflict_and_error() -> None:
 
 
 @pytest.mark.parametrize("status", ["reverted", "refused", "failed", "unreachable"])
-def test_only_a_host_as_wanted_is_well(status: str) -> None:
+def test_only_a_confirmed_or_unchanged_host_is_ok(status: str) -> None:
     assert not Outcome("a", status).ok  # type: ignore[arg-type]
     assert Outcome("a", "confirmed").ok
     assert Outcome("a", "unchanged").ok

@@ -1,4 +1,4 @@
-"""A saved plan holds only while nothing that it was made from has changed; every difference has a code."""
+"""A saved plan is stale after any change of its input; every difference has a code."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -23,11 +23,11 @@ def document(hosts: Iterable[HostPlan] = HOSTS, inventory: str = "mesh:", facts:
     return saved_plan.with_fingerprints(plan_document(Plan(tuple(hosts))), inventory, replace(TEMPLATES, facts=facts))
 
 
-def reasons(kept: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    return [(each.code, each.host) for each in saved_plan.stale_reasons(kept, now)]
+def reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    return [(each.code, each.host) for each in saved_plan.stale_reasons(saved, now)]
 
 
-def test_a_plan_made_again_from_the_same_is_not_stale() -> None:
+def test_a_plan_from_the_same_input_is_not_stale() -> None:
     assert reasons(document(), document()) == []
 
 
@@ -43,7 +43,7 @@ def test_a_plan_made_again_from_the_same_is_not_stale() -> None:
         (document(HOSTS[:1]), [("only-in-plan", "b")]),
     ],
 )
-def test_what_differs_from_a_saved_plan_has_a_code_and_its_host(
+def test_each_difference_from_a_saved_plan_has_code_and_host(
     now: dict[str, Any], expected: list[tuple[str, str | None]]
 ) -> None:
     assert reasons(document(), now) == expected
@@ -70,12 +70,12 @@ def test_a_stale_plan_is_a_document_with_a_problem_for_each_difference() -> None
 
 
 @pytest.mark.parametrize("rows", [None, "x", [1], [{"host": None}], [{"host": ["a"]}], [{}]])
-def test_whatever_hosts_a_saved_plan_has_it_is_stale(rows: object) -> None:
+def test_a_saved_plan_with_invalid_hosts_is_stale(rows: object) -> None:
     now = document()
     assert {("not-in-plan", "a"), ("not-in-plan", "b")} <= set(reasons({**now, "hosts": rows}, now))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"format": "dockmesh/status/1"}', "[" * 100_000])
-def test_what_is_no_saved_plan_is_a_mistake_of_the_call(text: str) -> None:
+def test_a_file_that_is_not_a_saved_plan_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         saved_plan.load_plan(text, file="p.json")

@@ -1,4 +1,4 @@
-"""What runs on a host: the shell gets every value as it is meant, whatever is in it."""
+"""The scripts that run on a host. Every value reaches the shell unchanged."""
 
 import json
 import re
@@ -38,7 +38,7 @@ from dockmesh.core.state.resources import (
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEMPLATES
 
-# Each ends or derails a shell that takes it for code, and does no more than that.
+# Each stops or confuses a shell that runs it as code, without other harm.
 HOSTILE = st.sampled_from(
     [
         "$(exit 9)",
@@ -101,7 +101,7 @@ def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") 
 
 
 def expected_call(change: Change) -> Call:
-    """The verb, its words and its input that a change stands for."""
+    """The shell function, arguments and input that make a change."""
     gone = change.after is None
     match change.resource:
         case Route() as route:
@@ -143,7 +143,7 @@ def docker_call(change: Change) -> Call:
 
 
 def admission_words(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
-    """The word that says what Docker is to let in, where that is another thing than before."""
+    """The argument with Docker's admission, if that changes."""
     was, becomes = (side.admission if isinstance(side, DockerNetworking) else None for side in (before, after))
     if was == becomes:
         return ()
@@ -169,7 +169,7 @@ def with_activation(units: bool, group: list[Call]) -> list[Call]:
 
 
 def batched(wanted: list[Call]) -> list[Call]:
-    """Routes next to each other go in one batch; units next to each other are settled at once."""
+    """Consecutive routes form one batch; consecutive units share one `settle_units`."""
     result: list[Call] = []
     wanted = [call for units, group in groupby(wanted, _is_unit) for call in with_activation(units, list(group))]
     for words, fed in wanted:
@@ -180,9 +180,9 @@ def batched(wanted: list[Call]) -> list[Call]:
     return result
 
 
-@settings(max_examples=20)  # a shell each
+@settings(max_examples=20)  # each starts a shell
 @given(STATES, STATES)
-def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before: HostState, after: HostState) -> None:
+def test_the_shell_makes_the_planned_changes_and_their_inverse(before: HostState, after: HostState) -> None:
     changes = difference(before, after)
     text = script_of(HostPlan("h", changes))
     assert decoded(calls(text, "apply_steps")) == batched([expected_call(change) for change in changes])
@@ -192,7 +192,7 @@ def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before:
 
 @settings(max_examples=15)
 @given(STATES, TEXT, TEXT)
-def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: HostState, run: str, basis: str) -> None:
+def test_run_basis_and_peers_reach_the_shell_unchanged(state: HostState, run: str, basis: str) -> None:
     text = script_of(HostPlan("h", basis=basis), state, run)
     (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
     assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
@@ -204,7 +204,7 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
 
 @settings(max_examples=15)
 @given(STATES, TEXT, st.booleans())
-def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostState, run: str, remember: bool) -> None:
+def test_every_generated_script_is_valid_posix_sh(state: HostState, run: str, remember: bool) -> None:
     texts = (
         script_of(HostPlan("h", difference(HostState(), state)), state, run),
         transaction.confirm_script(TEMPLATES, run=run, remember=remember),
@@ -217,7 +217,7 @@ def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostS
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
+def test_the_revert_undoes_the_changes_of_a_real_host(generation: str) -> None:
     found = facts(f"{generation}_fresh")
     plan = plan_of(found, FLEET.host(found.host))
     text = script_of(plan, found.actual)
@@ -245,7 +245,7 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
     assert {line.split()[1] for _words, given in back[-2:-1] for line in given.splitlines()} == {"del"}
 
 
-def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -> None:
+def test_a_change_stops_at_a_failure_and_a_revert_continues() -> None:
     changes = difference(
         HostState(), HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), DockerNetworking(None)))
     )
@@ -269,7 +269,7 @@ def test_no_step_sets_the_variable_that_collects_failures() -> None:
     assert [text for text in texts if flag in text] == []
 
 
-def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
+def test_the_reassert_script_restores_only_chains_nat_and_routes() -> None:
     found = facts("forky_joined")
     text = steps.reassert_script(found.actual, TEMPLATES)
     own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$any_step_failed"', "")
@@ -280,7 +280,7 @@ def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     assert steps.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
 
 
-def test_the_reader_asks_for_the_way_to_every_peer() -> None:
+def test_the_facts_script_gets_every_peer() -> None:
     (told,) = calls(facts_script(TEMPLATES, PEERS) + "\ntransact", 'put_file "$PEERS" </dev/null')
     assert told[0] == ("put_file", "192.168.0.7 192.168.0.8")
 
@@ -299,7 +299,7 @@ def test_the_reader_asks_for_the_way_to_every_peer() -> None:
         ),
     ],
 )
-def test_an_outcome_is_read(said: str, answer: transaction.TransactionOutcome) -> None:
+def test_an_outcome_is_parsed(said: str, answer: transaction.TransactionOutcome) -> None:
     assert transaction.parse_outcome(Section(0, said)) == answer
 
 
@@ -320,7 +320,7 @@ def test_an_outcome_is_read(said: str, answer: transaction.TransactionOutcome) -
         '{"status": "failed", "code": "a123456789012345678901234567890123456789-", "error": ""}',
     ],
 )
-def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said: str) -> None:
+def test_an_unknown_outcome_is_a_host_error(said: str) -> None:
     with pytest.raises(HostError) as raised:
         transaction.parse_outcome(Section(0, said))
     assert raised.value.code == "answer-unreadable"
@@ -338,7 +338,7 @@ def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said
         (1, "", "step-failed"),
     ],
 )
-def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: str) -> None:
+def test_each_failure_of_the_transaction_has_a_code(status: int, text: str, code: str) -> None:
     assert outcome_of(
         f'emit_outcome reverted "$(error_code {status} {quote(text)})" {quote(text)}'
     ) == transaction.TransactionOutcome("reverted", code, text or None)
@@ -363,7 +363,7 @@ arm_revert() { :; }; disarm_revert() { :; }; systemctl() { :; }; start_revert_ti
         ("echo no; return 77", "return 1", transaction.TransactionOutcome("failed", "revert-failed", None)),
     ],
 )
-def test_a_change_ends_with_the_code_of_the_step_that_failed(
+def test_a_change_reports_the_code_of_the_failed_step(
     forward: str, back: str, answer: transaction.TransactionOutcome
 ) -> None:
     found = outcome_of(f"{STUBS}\napply_steps() {{ {forward}; }}\nrevert_steps() {{ {back}; }}\napply_change")
@@ -371,12 +371,12 @@ def test_a_change_ends_with_the_code_of_the_step_that_failed(
     assert answer.error in {None, found.error}
 
 
-def test_a_host_that_is_not_as_the_plan_found_it_refuses_the_change() -> None:
+def test_a_host_with_another_basis_refuses_the_change() -> None:
     found = outcome_of(f"{STUBS}\nBASIS=other\napply_change")
     assert (found.status, found.code) == ("refused", "stale-plan")
 
 
-def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_a_held_lock_differs_from_a_missing_directory(tmp_path: Path) -> None:
     state = f"STATE={quote(str(tmp_path))}"
     (tmp_path / "lock").write_text("ann@desk since noon\n")
     assert outcome_of(f"{state}; lock_error refused") == transaction.TransactionOutcome(
@@ -389,7 +389,7 @@ def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_
     assert str(tmp_path) in (found.error or "")
 
 
-def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> None:
+def test_the_transaction_writes_only_documented_codes() -> None:
     fixed = re.findall(
         r"\b(?:emit_outcome (?:reverted|refused|failed)|revert_change) ([a-z-]+) |\bemit_outcome \"\$1\" ([a-z-]+) ",
         TEMPLATES.transaction,
@@ -403,29 +403,29 @@ CODE_OF = TEMPLATES.transaction.partition("error_code() {")[2].partition("\n}\n"
 
 
 def outcome_of(call: str) -> transaction.TransactionOutcome:
-    """What a call of the transaction's comes to, in a shell."""
+    """The outcome of a call of a transaction function in a shell."""
     texts = (TEMPLATES.output, TEMPLATES.host_steps, TEMPLATES.transaction, call, "run_section end true")
     return transaction.parse_outcome(split(run_shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
 @given(STATES)
-def test_a_state_kept_on_a_host_is_read_back_or_refused(state: HostState) -> None:
+def test_a_dumped_state_is_loaded_unchanged_or_refused(state: HostState) -> None:
     text = codec.dump_state(state)
     try:
         assert codec.load_state(text) == state
     except HostError as error:
-        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+        assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
     assert json.loads(text)["format"] == "dockmesh/state/1"
 
 
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
-def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
+def test_the_state_of_a_real_host_is_loaded_unchanged(name: str) -> None:
     state = facts(name).actual
     assert codec.load_state(codec.dump_state(state)) == state
 
 
-def test_the_scripts_sections_are_those_split_reads() -> None:
+def test_split_reads_the_sections_of_the_script() -> None:
     said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
     text = f'{TEMPLATES.output}\nsay() {{ sh -c "{said}"; }}\nrun_section said say\nrun_section end true\n'
     output = run_shell(text, path="/usr/bin:/bin")
-    assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"
+    assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines are removed"

@@ -1,4 +1,4 @@
-"""daemon.json: dockmesh's keys come and go, every other stays where and as it is."""
+"""Edits of daemon.json set and remove dockmesh's keys and keep all others."""
 
 import json
 from ipaddress import IPv4Interface, IPv4Network
@@ -30,24 +30,24 @@ def test_merging_twice_is_merging_once(text: str | None) -> None:
 
 
 @given(TEXTS)
-def test_merging_keeps_foreign_keys_their_values_and_their_order(text: str | None) -> None:
+def test_merging_keeps_foreign_keys_values_and_order(text: str | None) -> None:
     before, after = daemon_json.load(text), daemon_json.load(daemon_json.merge(text, OWN))
     assert after == before | OWN
     assert list(after) == list(before | OWN)
 
 
 @given(TEXTS)
-def test_restoring_what_was_merged_gives_the_original_to_the_byte(text: str | None) -> None:
+def test_restoring_a_merged_file_returns_the_original_text(text: str | None) -> None:
     assert daemon_json.restore(daemon_json.merge(text, OWN), text) == text
 
 
 @given(TEXTS)
-def test_what_is_merged_can_be_written_as_a_file_and_read_by_docker(text: str | None) -> None:
+def test_a_merged_file_is_valid_json_in_utf8(text: str | None) -> None:
     json.loads(daemon_json.merge(text, OWN).removeprefix("\ufeff").encode(), parse_constant=pytest.fail)
 
 
 @given(TEXTS, st.dictionaries(st.sampled_from(["debug", "dns", "mtu"]), VALUES))
-def test_what_others_changed_meanwhile_outlives_the_restoring(text: str | None, theirs: dict[str, object]) -> None:
+def test_restoring_keeps_foreign_changes(text: str | None, theirs: dict[str, object]) -> None:
     changed = json.dumps(daemon_json.load(daemon_json.merge(text, OWN)) | theirs)
     before = daemon_json.load(text)
     assert daemon_json.load(daemon_json.restore(changed, text)) == before | theirs
@@ -58,7 +58,7 @@ def test_any_text_is_keys_or_a_daemon_json_error(text: str) -> None:
     try:
         daemon_json.merge(text, OWN).encode()
     except daemon_json.DaemonJsonError as error:
-        assert str(error).startswith("not ")  # noqa: PT017 (what is raised besides is what this looks for)
+        assert str(error).startswith("not ")  # noqa: PT017 (any other exception fails the test)
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,13 @@ def test_any_text_is_keys_or_a_daemon_json_error(text: str) -> None:
         ('{"a": 1} // mine', "not valid JSON: Extra data"),
         ("[]", "not a JSON object"),
         ('"bip"', "not a JSON object"),
-        ('{"a": NaN}', "not valid JSON: NaN is no number"),
-        ('{"a": 1e999}', "not valid JSON: 1e999 is no number"),
+        ('{"a": NaN}', "not valid JSON: NaN is not a number"),
+        ('{"a": 1e999}', "not valid JSON: 1e999 is not a number"),
         ('{"a": ' + "9" * 5000 + "}", "not valid JSON"),
         ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "not valid JSON"),
     ],
 )
-def test_a_text_docker_would_not_take_is_refused(text: str, message: str) -> None:
+def test_a_text_that_docker_rejects_is_an_error(text: str, message: str) -> None:
     with pytest.raises(daemon_json.DaemonJsonError, match=message):
         daemon_json.load(text)
 
@@ -91,11 +91,11 @@ def test_a_text_docker_would_not_take_is_refused(text: str, message: str) -> Non
         ('{"x": "\\ud800"}', '{\n  "x": "\\ud800",\n  "bip": "10.128.0.1/24"\n}\n'),
     ],
 )
-def test_merging_takes_over_how_the_file_is_written(before: str | None, after: str) -> None:
+def test_merging_keeps_indentation_and_byte_order_mark(before: str | None, after: str) -> None:
     assert daemon_json.merge(before, OWN) == after
 
 
-def test_a_file_others_removed_is_not_put_back() -> None:
+def test_a_removed_file_is_not_restored() -> None:
     assert daemon_json.restore(None, '{"bip": "10.0.0.1/24"}') is None
 
 
@@ -118,41 +118,47 @@ POOLS = '"default-address-pools": [{"base": "10.9.0.0/16", "size": 24}]'
         ('{"bip": 7, "default-address-pools": 7}', "172.17.0.1/16", (), '{"bip": "172.17.0.1/16"}'),
     ],
 )
-def test_address_pools_and_mtu_are_named_where_the_file_does_not_name_just_them(
+def test_startup_json_names_what_the_file_lacks(
     text: str | None, address: str | None, pools: tuple[Pool, ...], named: str | None
 ) -> None:
-    found = daemon_json.startup_json(text, DockerNetworking(IPv4Interface(address) if address else None, pools))
-    assert (found and json.loads(found)) == (named and json.loads(named))
+    startup = daemon_json.startup_json(text, DockerNetworking(IPv4Interface(address) if address else None, pools))
+    assert (startup and json.loads(startup)) == (named and json.loads(named))
 
 
-PLACE = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
+NETWORK_MTU = ("default-network-opts", "bridge", "com.docker.network.driver.mtu")
 TABLES = st.dictionaries(
     st.sampled_from(["default-network-opts", "debug"]),
-    st.dictionaries(st.sampled_from(["bridge", "overlay"]), st.dictionaries(st.sampled_from([PLACE[-1], "x"]), PLAIN)),
+    st.dictionaries(
+        st.sampled_from(["bridge", "overlay"]), st.dictionaries(st.sampled_from([NETWORK_MTU[-1], "x"]), PLAIN)
+    ),
 ).map(json.dumps)
 
 
 @given(TABLES, st.sampled_from(["1400", None]))
-def test_a_value_deep_in_the_file_is_put_and_taken_out_and_nothing_else_moves(text: str, value: str | None) -> None:
-    after = daemon_json.with_values(text, {PLACE: value})
-    assert daemon_json.value_at(after, PLACE) == value
-    assert daemon_json.with_values(after, {PLACE: value}) == after
-    assert daemon_json.restore(after, text, [PLACE]) == text
-    assert daemon_json.restore(daemon_json.merge(after, OWN | {"x": 1}), text, [PLACE]) != text, "somebody added x"
+def test_a_nested_value_is_set_and_removed_alone(text: str, value: str | None) -> None:
+    after = daemon_json.with_values(text, {NETWORK_MTU: value})
+    assert daemon_json.value_at(after, NETWORK_MTU) == value
+    assert daemon_json.with_values(after, {NETWORK_MTU: value}) == after
+    assert daemon_json.restore(after, text, [NETWORK_MTU]) == text
+    assert daemon_json.restore(daemon_json.merge(after, OWN | {"x": 1}), text, [NETWORK_MTU]) != text, "x is foreign"
 
 
-def test_tables_made_for_a_value_go_with_it() -> None:
-    text = daemon_json.with_values('{"debug": true}', {PLACE: "1400", ("mtu",): 1400})
-    assert json.loads(text) == {"debug": True, "default-network-opts": {"bridge": {PLACE[-1]: "1400"}}, "mtu": 1400}
-    assert json.loads(daemon_json.with_values(text, {PLACE: None, ("mtu",): None})) == {"debug": True}
+def test_objects_created_for_a_value_are_removed_with_it() -> None:
+    text = daemon_json.with_values('{"debug": true}', {NETWORK_MTU: "1400", ("mtu",): 1400})
+    assert json.loads(text) == {
+        "debug": True,
+        "default-network-opts": {"bridge": {NETWORK_MTU[-1]: "1400"}},
+        "mtu": 1400,
+    }
+    assert json.loads(daemon_json.with_values(text, {NETWORK_MTU: None, ("mtu",): None})) == {"debug": True}
 
 
 @pytest.mark.parametrize("text", ['{"default-network-opts": 7}', '{"default-network-opts": {"bridge": []}}'])
-def test_what_is_no_table_is_not_written_over(text: str) -> None:
-    assert daemon_json.value_at(text, PLACE) is None
-    assert daemon_json.with_values(text, {PLACE: None}) == text
-    with pytest.raises(daemon_json.DaemonJsonError, match="is no object"):
-        daemon_json.with_values(text, {PLACE: "1400"})
+def test_a_value_that_is_not_an_object_is_not_overwritten(text: str) -> None:
+    assert daemon_json.value_at(text, NETWORK_MTU) is None
+    assert daemon_json.with_values(text, {NETWORK_MTU: None}) == text
+    with pytest.raises(daemon_json.DaemonJsonError, match="is not an object"):
+        daemon_json.with_values(text, {NETWORK_MTU: "1400"})
 
 
 @pytest.mark.parametrize(
@@ -169,5 +175,5 @@ def test_what_is_no_table_is_not_written_over(text: str) -> None:
         ([], None),
     ],
 )
-def test_an_mtu_is_a_number_or_the_text_of_one(value: object, size: int | None) -> None:
+def test_an_mtu_is_a_number_or_its_text(value: object, size: int | None) -> None:
     assert daemon_json.parse_mtu(value) == size

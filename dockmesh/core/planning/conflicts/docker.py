@@ -1,4 +1,4 @@
-"""Conflicts of a host with its Docker and its firewall."""
+"""Conflicts with a host's Docker and firewall."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
@@ -24,16 +24,16 @@ _DIRECT = f'{{"{daemon_json.DIRECT_ROUTING_KEY}": true}}'
 
 
 def docker_conflicts(
-    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink
+    fleet: Fleet, host: Host, facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink
 ) -> Iterator[Conflict]:
-    """Every conflict of a host that has to do with its Docker, in a stable order."""
-    yield from _opened(host, facts, docker)
-    yield from _docker(facts, docker, narrow)
+    """Yield every conflict with the host's Docker and firewall, in a stable order."""
+    yield from _exposed(host, facts, docker)
+    yield from _docker(facts, docker, smallest)
     yield from _firewalld(fleet, host, facts)
 
 
 def invalid_daemon_json(error: daemon_json.DaemonJsonError) -> Conflict:
-    """The host's daemon.json cannot be edited, so there is nothing to plan from."""
+    """Return the conflict of a daemon.json that dockmesh cannot edit; such a host has no plan."""
     return Conflict(
         ConflictCode.DAEMON_JSON_INVALID,
         DAEMON_JSON,
@@ -42,13 +42,13 @@ def invalid_daemon_json(error: daemon_json.DaemonJsonError) -> Conflict:
     )
 
 
-def _docker(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
+def _docker(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict(
             ConflictCode.DOCKER_ROOTLESS,
             "docker",
             "Docker is rootless, so its networks are not networks of the host",
-            "use the Docker of the system",
+            "install and start the system's Docker daemon (docker.service)",
         )
     if docker.swarm:
         yield Conflict(
@@ -62,7 +62,7 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> It
             ConflictCode.FIREWALL_BACKEND_UNKNOWN,
             "docker",
             f"Docker uses the firewall backend {docker.firewall_backend}, which dockmesh does not support",
-            "set firewall-backend to iptables or nftables",
+            f"set firewall-backend to iptables or nftables in {DAEMON_JSON}",
         )
     if docker.uses_nftables and "nft" not in facts.tools:
         yield Conflict(
@@ -72,11 +72,11 @@ def _docker(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> It
             "install nftables",
         )
     yield from _flags(docker)
-    yield from _daemon_json(facts, docker, narrow)
+    yield from _daemon_json(facts, docker, smallest)
 
 
 def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """Peers that it would keep from containers for sure, whatever iptables accepts."""
+    """A conflict if firewalld certainly rejects packets from peers to containers."""
     chains = facts.settings.firewalld
     uplink = device_with(facts.addresses, host.underlay)
     if not chains or host.bridge is None or uplink is None:
@@ -91,13 +91,13 @@ def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
         yield Conflict(
             ConflictCode.FIREWALLD_REJECTS,
             "firewalld",
-            f"it rejects what peers send to containers through {uplink}, regardless of what iptables accepts",
+            f"it rejects packets from peers that arrive on {uplink} for containers, even if iptables accepts them",
             remedy,
         )
 
 
-def _opened(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
-    """What dockmesh closes again of what that key opens, it closes for the host's prefix."""
+def _exposed(host: Host, facts: HostFacts, docker: DockerFacts) -> Iterator[Conflict]:
+    """Networks outside the host's prefix; dockmesh cannot close the ports that direct routing opens there."""
     if not docker.uses_nftables or daemon_json.same_values(
         facts.daemon_json, _DIRECT, [daemon_json.DIRECT_ROUTING_KEY]
     ):
@@ -119,12 +119,12 @@ def _flags(docker: DockerFacts) -> Iterator[Conflict]:
     for flag in ("--bip", "--default-address-pool", "--bridge", "-b", "--iptables", *_nftables_flags(docker)):
         if flag in flags and flags[flag] != "--iptables=true":
             yield flag_conflict(flags[flag], docker)
-    elsewhere = docker.flag("--config-file")
-    if elsewhere not in {None, DAEMON_JSON}:
+    config_file = docker.flag("--config-file")
+    if config_file not in {None, DAEMON_JSON}:
         yield Conflict(
             ConflictCode.DOCKER_CONFIG_FILE,
             "docker",
-            f"dockerd reads its configuration from {elsewhere}",
+            f"dockerd reads its configuration from {config_file}",
             f"remove --config-file, and move the file to {DAEMON_JSON}",
         )
 
@@ -134,13 +134,13 @@ def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
 
 
 def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
-    """What an admin has said of the two keys that dockmesh needs, and will not say otherwise."""
+    """Values of the operator that conflict with the two keys that dockmesh needs."""
     named = keys.get(daemon_json.FWMARK_KEY)
     if named is not None and not (isinstance(named, str) and fwmark.parse(named)):
         yield Conflict(
             ConflictCode.DAEMON_JSON_FWMARK,
             DAEMON_JSON,
-            f"{daemon_json.FWMARK_KEY} is {named!r}, which matches no packet or every one",
+            f"{daemon_json.FWMARK_KEY} is {named!r}, which matches no packet or every packet",
             f"set it to {fwmark.OWN!r}, or remove the key",
         )
     if keys.get(daemon_json.DIRECT_ROUTING_KEY) is False:
@@ -152,7 +152,7 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
         )
 
 
-def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
+def _daemon_json(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
     try:
         keys = daemon_json.load(facts.daemon_json)
     except daemon_json.DaemonJsonError as error:
@@ -178,7 +178,7 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) 
         yield Conflict(
             ConflictCode.DOCKER_USER_MISSING,
             "DOCKER-USER",
-            "this chain is missing, and Docker's other rules with it",
+            "this chain is missing, so Docker's other rules are probably missing too",
             "systemctl restart docker",
         )
-    yield from mtu_conflicts(facts, docker, narrow)
+    yield from mtu_conflicts(facts, docker, smallest)

@@ -16,18 +16,18 @@ _ROUTER_ADVERTISEMENT = "ra"
 
 
 def ipv6_conflicts(host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """Every conflict of `host` with what the inventory says of its IPv6; none where it says nothing."""
+    """Yield every IPv6 conflict of `host`; none if the inventory gives it no IPv6."""
     if host.ipv6 is None:
         return
-    switch = facts.actual.forwarding(IPV6)
-    if switch is None:
+    forwarding = facts.actual.forwarding(IPV6)
+    if forwarding is None:
         yield Conflict(
             ConflictCode.IPV6_MISSING,
             "ipv6",
             "the kernel of the host has no IPv6",
             "remove underlay6 and prefix6 of the host from the inventory",
         )
-    elif host.ipv6.prefix and not host.docker and not switch.on:
+    elif host.ipv6.prefix and not host.docker and not forwarding.on:
         key = FORWARDING[IPV6]
         yield Conflict(
             ConflictCode.IPV6_FORWARDING_OFF,
@@ -37,7 +37,7 @@ def ipv6_conflicts(host: Host, facts: HostFacts) -> Iterator[Conflict]:
         )
     if isinstance(host.ipv6.bridge, IPv6Interface) and facts.docker:
         yield from _docker0(host.ipv6.bridge, facts, facts.docker)
-        if switch and not switch.on:
+        if forwarding and not forwarding.on:
             yield from _router_advertisements(facts)
 
 
@@ -57,29 +57,29 @@ def _docker0(bridge: IPv6Interface, facts: HostFacts, docker: DockerFacts) -> It
         yield Conflict(
             ConflictCode.BRIDGE6_NOT_FIRST,
             str(bridge),
-            f"docker0 cannot have this address, since Docker before {BIP6_SINCE} gives it the first of its network",
+            f"docker0 cannot have this address, since Docker before {BIP6_SINCE} uses the first of the network",
             f"set bridge6 to {first}",
         )
     if iptables_command(IPV6) not in facts.tools:
         yield Conflict(
             ConflictCode.IP6TABLES_MISSING,
             iptables_command(IPV6),
-            "it is not installed, so dockmesh cannot drop what hosts outside the mesh send",
+            "it is not installed, so dockmesh cannot drop packets from hosts outside the mesh",
             "install iptables",
         )
 
 
 def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
-    """A host that forwards passes router advertisements over, and so loses its way out (kernel, accept_ra)."""
+    """Default routes that the kernel drops: with accept_ra 1, a host that forwards ignores router advertisements."""
     for route in facts.foreign_routes:
-        out = route.prefix.version == IPV6 and route.prefix.prefixlen == 0
-        if out and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.accepts_ra:
-            # With slashes, since the name of a VLAN's interface has a dot in it.
+        default = route.prefix.version == IPV6 and route.prefix.prefixlen == 0
+        if default and route.protocol == _ROUTER_ADVERTISEMENT and route.device in facts.accepts_ra:
+            # With slashes, since a VLAN interface has a dot in its name.
             key = f"net/ipv6/conf/{route.device}/accept_ra"
             yield Conflict(
                 ConflictCode.ACCEPT_RA_TOO_LOW,
                 key,
-                "it is 1, so the host loses its default route, which comes from router advertisements, as soon as "
-                "Docker forwards IPv6",
+                "it is 1, so the host loses its default route, which it learns from router advertisements, as soon as "
+                "Docker enables IPv6 forwarding",
                 f"sysctl -w {key}=2, and the same in /etc/sysctl.d",
             )

@@ -1,4 +1,4 @@
-"""MTU: flags of dockerd that conflict with it, and networks that keep a larger one."""
+"""MTU conflicts with flags of dockerd, and notes on networks with a larger MTU."""
 
 from collections.abc import Iterator
 
@@ -11,41 +11,41 @@ from dockmesh.core.planning.conflicts.docker_flags import flag_remedy
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 
 
-def mtu_conflicts(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
-    """Flags of dockerd in the place of an MTU that must be set."""
-    for path in sorted(plan_mtu(facts, docker, narrow).lowered):
+def mtu_conflicts(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
+    """Yield a conflict for each flag of dockerd that sets a larger MTU."""
+    for path in sorted(plan_mtu(facts, docker, smallest).lowered):
         value = docker.flag(FLAGS[path])
         if value is not None:
             yield Conflict(
                 ConflictCode.DOCKER_MTU_FLAG,
                 "docker",
-                f"dockerd is started with {FLAGS[path]}={value}, but the MTU of {narrow.device} on {narrow.host} is "
-                f"{narrow.mtu}",
+                f"dockerd is started with {FLAGS[path]}={value}, but the MTU of {smallest.device} on {smallest.host} "
+                f"is {smallest.mtu}",
                 flag_remedy(docker),
             )
 
 
-def mtu_notes(facts: HostFacts, docker: DockerFacts, narrow: SmallestUplink) -> Iterator[Note]:
-    """Networks that are too large, which only their admin can make anew; and an MTU that cannot be raised yet."""
-    given = recorded_or_current(facts).set_mtu
-    limit = narrow.limit(given)
+def mtu_notes(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Note]:
+    """Yield notes on networks with too large an MTU, and on an MTU that cannot be raised yet."""
+    set_mtu = recorded_or_current(facts).set_mtu
+    limit = smallest.limit(set_mtu)
     remedy = (
         f"create the network again; Docker gives it {limit} (with Compose: down, then up)"
         if docker.major >= NETWORK_OPTS_SINCE
-        else f"create it again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
+        else f"create the network again with --opt com.docker.network.driver.mtu={limit} (with Compose: driver_opts)"
     )
     for network in facts.user_networks:
         if network.driver == "bridge" and network.mtu > limit:
             yield Note(
                 NoteCode.NETWORK_MTU_TOO_LARGE,
                 f"network {network.name}",
-                f"its MTU is {network.mtu}, that of the mesh is {limit}",
+                f"its MTU is {network.mtu}, but the MTU of the mesh is {limit}, so larger packets may be lost",
                 remedy,
             )
-    if given is not None and limit < narrow.mtu:
+    if set_mtu is not None and limit < smallest.mtu:
         yield Note(
             NoteCode.MTU_KEPT,
             "mtu",
-            f"docker0 keeps {given}, since the uplink of a host that was not read may be no larger",
-            "dockmesh apply without --limit, once every host can be read",
+            f"docker0 keeps the MTU {set_mtu}, since a host that was not read may have an uplink with that MTU",
+            "run dockmesh apply without --limit once every host can be read",
         )

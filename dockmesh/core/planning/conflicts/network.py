@@ -1,4 +1,4 @@
-"""Conflicts and notes of a host, found before anything changes: every fact, with its remedy."""
+"""The conflicts and notes of a host, each with its remedy."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,15 +18,15 @@ from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
 
 
-def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Conflict]:
-    """Every conflict of `host`, in a stable order."""
+def conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
+    """Yield every conflict of `host`, in a stable order."""
     yield from _underlay(host, facts)
     yield from _next_hops(fleet, host, facts)
     yield from _networks(fleet, host, facts)
     yield from _foreign_routes(fleet, host, facts)
     yield from ipv6_conflicts(host, facts)
     if facts.docker:
-        yield from docker_conflicts(fleet, host, facts, facts.docker, narrow)
+        yield from docker_conflicts(fleet, host, facts, facts.docker, smallest)
     elif host.prefix and not facts.ip_forward:
         yield Conflict(
             ConflictCode.IP_FORWARD_OFF,
@@ -36,21 +36,21 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink
         )
 
 
-def notes(host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Note]:
-    """Every note of `host`: what stays outside the mesh, or is left to its admin."""
+def notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
+    """Yield every note of `host`, in a stable order."""
     if host.prefix and not host.docker and "iptables" not in facts.tools:
         yield Note(
             NoteCode.IPTABLES_MISSING,
             "iptables",
-            "it is not installed, so dockmesh cannot accept what peers send",
-            "if the host's firewall drops forwarded packets, accept the peers there",
+            "it is not installed, so dockmesh cannot accept packets from peers",
+            "if the host's firewall drops forwarded packets, add rules that accept the peers",
         )
     if facts.docker_uses_nftables and facts.forward_drops:
         yield Note(
             NoteCode.FORWARD_POLICY_DROP,
             "FORWARD",
-            "the policy of this iptables chain is DROP, perhaps left by Docker from before it used nftables; packets "
-            "that no rule of the chain accepts do not reach containers",
+            "the policy of this iptables chain is DROP, perhaps set by Docker before it used nftables; packets that no "
+            "rule of the chain accepts do not reach containers",
             "iptables -P FORWARD ACCEPT",
         )
     for network in facts.user_networks:
@@ -64,23 +64,23 @@ def notes(host: Host, facts: HostFacts, narrow: SmallestUplink) -> Iterator[Note
                     _remedy(own),
                 )
     if facts.docker:
-        yield from mtu_notes(facts, facts.docker, narrow)
+        yield from mtu_notes(facts, facts.docker, smallest)
 
 
 def _remedy(own: HostNetwork) -> str:
     if own.bridge and own.bridge.network == own.prefix:
-        return "set bridge to a part of the prefix, as docker0 has all of it; then create the network again"
+        return "docker0 uses the whole prefix: set bridge to a part of it, and create the network again"
     return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
 
 
 def pending_change(facts: HostFacts) -> Iterator[Conflict]:
-    """Conflicts with any change of the host, also with one that removes it from the mesh."""
+    """Yield a conflict if a change is pending; it also prevents rollback and destroy."""
     if facts.pending is not None:
         yield Conflict(
             ConflictCode.CHANGE_PENDING,
             "/etc/dockmesh/pending",
-            f"a change by {facts.pending} waits for its confirmation",
-            "wait; if that run was killed, the host reverts the change by itself within minutes",
+            f"a change by {facts.pending} waits for confirmation",
+            "wait; if that run has ended, the host reverts the change by itself within minutes",
         )
 
 
@@ -105,40 +105,40 @@ def _next_hops(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]
 
 def _next_hops_of(family: Family, peers: Peers, facts: HostFacts) -> Iterator[Conflict]:
     for peer in peers:
-        there = peer.network(family)
-        if there is None:
+        stack = peer.network(family)
+        if stack is None:
             continue
-        way = facts.peer_routes.get(there.underlay)
-        key = str(there.underlay)
-        if way is None:
+        route = facts.peer_routes.get(stack.underlay)
+        key = str(stack.underlay)
+        if route is None:
             yield Conflict(
                 ConflictCode.NO_PATH_TO_PEER,
                 key,
-                f"the kernel has no path to {peer.name}",
+                f"the kernel has no route to {peer.name}",
                 "give both hosts an underlay address in one LAN",
             )
-        elif way.local:
+        elif route.local:
             yield Conflict(
                 ConflictCode.UNDERLAY_IS_OWN_ADDRESS,
                 key,
                 f"the inventory gives this address to {peer.name}, but it belongs to this host",
                 f"correct the underlay of {peer.name} in the inventory",
             )
-        elif way.next_hop is not None and there.prefix:
+        elif route.next_hop is not None and stack.prefix:
             yield Conflict(
                 ConflictCode.NEXT_HOP_OFF_LINK,
                 key,
-                f"the underlay of {peer.name} is off-link (via {way.next_hop} dev {way.device}), and a next hop must "
-                "be on-link",
-                f"give both hosts an underlay address in one LAN, or add the route to {there.prefix} on {way.next_hop}",
+                f"the underlay of {peer.name} is off-link (via {route.next_hop} dev {route.device}), but a next hop "
+                "must be on-link",
+                f"give both hosts an underlay address in one LAN, or add a route to {stack.prefix} on {route.next_hop}",
             )
 
 
 def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """Networks the host is itself in; docker0 moves out of the way, other Docker networks do not."""
+    """Overlaps with the host's own networks. Docker moves docker0, but no other Docker network."""
     stacks = [stack for family in FAMILIES if (stack := host.network(family))]
     own = [stack.prefix for stack in stacks if stack.prefix]
-    here = [
+    connected = [
         (f"{address.network} on {device}", address.network)
         for device, address in facts.addresses
         if not (host.docker and device in facts.docker_devices)
@@ -149,39 +149,39 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
         for network in facts.user_networks
         for prefix in network.prefixes
     ]
-    there = [network for _name, network in (*here, *docker)]
-    for whose, prefix in _prefixes(fleet, host).overlapping(there):
-        yield from _overlaps(ConflictCode.PREFIX_OVERLAP, prefix, f"the prefix of {whose}", here)
-        yield from _overlaps(ConflictCode.DOCKER_NETWORK_OVERLAP, prefix, f"the prefix of {whose}", docker)
+    networks = [network for _name, network in (*connected, *docker)]
+    for peer, prefix in _prefixes(fleet, host).overlapping(networks):
+        yield from _overlaps(ConflictCode.PREFIX_OVERLAP, prefix, f"the prefix of {peer}", connected)
+        yield from _overlaps(ConflictCode.DOCKER_NETWORK_OVERLAP, prefix, f"the prefix of {peer}", docker)
     for prefix in own:
-        yield from _overlaps(ConflictCode.OWN_PREFIX_OVERLAP, prefix, "the host's own prefix", here)
+        yield from _overlaps(ConflictCode.OWN_PREFIX_OVERLAP, prefix, "the host's own prefix", connected)
     for stack in stacks:
         if stack.bridge:
             yield from _overlaps(ConflictCode.BRIDGE_OVERLAP, stack.bridge.network, "the network of docker0", docker)
 
 
 def _prefixes(fleet: Fleet, host: Host) -> PrefixIndex:
-    """The prefixes that the host shall have routes to."""
+    """The peers' prefixes, of the families that the host joins."""
     return PrefixIndex(fleet, host.name, tuple(filter(host.network, FAMILIES)))
 
 
 def _overlaps(
-    code: ConflictCode, prefix: Network, whose: str, there: Iterable[tuple[str, Network]]
+    code: ConflictCode, prefix: Network, subject: str, networks: Iterable[tuple[str, Network]]
 ) -> Iterator[Conflict]:
-    for name, network in there:
+    for name, network in networks:
         if prefix.overlaps(network):
             yield Conflict(
                 code,
                 str(prefix),
-                f"{whose} overlaps {name}",
+                f"{subject} overlaps {name}",
                 "choose another prefix, or remove or renumber that network",
             )
 
 
 def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
-    """Routes of others within a peer's prefix: more specific, or as specific with a metric that wins.
+    """Foreign routes that take packets from a peer's prefix, or from which the mesh would take packets.
 
-    A default route, or half of one, takes nothing from the mesh, and has no addresses that it could take.
+    A default route, or half of one, does neither.
     """
     routes = [each for each in facts.foreign_routes if each.protocol != "kernel" and not each.is_default]
     for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
@@ -190,15 +190,15 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
                 yield Conflict(
                     ConflictCode.FOREIGN_ROUTE_WINS,
                     str(prefix),
-                    f"a foreign route ({_told(route)}) takes precedence over the route to {peer}",
+                    f"a foreign route ({_route_text(route)}) takes precedence over the route to {peer}",
                     f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
                 )
             elif _loses(route, prefix):
                 yield Conflict(
                     ConflictCode.INSIDE_FOREIGN_NETWORK,
                     str(prefix),
-                    f"the prefix of {peer} is inside a foreign network, perhaps of a VPN ({_told(route)})",
-                    "choose another prefix, or narrow that route",
+                    f"the prefix of {peer} is inside a foreign network, perhaps of a VPN ({_route_text(route)})",
+                    "choose another prefix, or replace that route by more specific ones",
                 )
 
 
@@ -206,7 +206,7 @@ def _ip(prefix: Network) -> str:
     return "ip" if family_of(prefix) == IPV4 else "ip -6"
 
 
-def _told(route: KernelRoute) -> str:
+def _route_text(route: KernelRoute) -> str:
     via = f" via {route.next_hop}" if route.next_hop else ""
     device = f" dev {route.device}" if route.device else ""
     return f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}"
@@ -219,5 +219,5 @@ def _wins(route: KernelRoute, prefix: Network) -> bool:
 
 
 def _loses(route: KernelRoute, prefix: Network) -> bool:
-    """Whether the mesh would take addresses that the host has on-link."""
+    """Whether the mesh route would take packets from an on-link network."""
     return route.on_link and is_inside(prefix, route.prefix)
