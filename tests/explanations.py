@@ -43,7 +43,10 @@ def swapped(name: str, each: str, old: str, new: str) -> dict[str, Said]:
 
 
 def evidence(
-    changes: Mapping[str, Changes] | None = None, *, fleet: Fleet = FLEET, errors: Mapping[str, str] | None = None
+    changes: Mapping[str, Changes] | None = None,
+    *,
+    fleet: Fleet = FLEET,
+    errors: Mapping[str, str | HostFailure] | None = None,
 ) -> Evidence:
     """`changes` by answer: host1-find, host1-probe, host1-look, host3-find, host3-look."""
     changed, lost = changes or {}, errors or {}
@@ -52,17 +55,19 @@ def evidence(
     for end in asked.ends:
         name = end.host.name
         if name in lost:
-            sides.append(HostEvidence(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
+            error = lost[name]
+            failure = error if isinstance(error, HostFailure) else HostFailure(HostErrorCode.UNREACHABLE, error)
+            sides.append(HostEvidence(end, error=failure))
             continue
         stood = script.parse_prepared(end, said(f"{name}-find", changed.get(f"{name}-find")))
         seen = parse_snapshot(said(f"{name}-look", changed.get(f"{name}-look")), stood.before)
         sides.append(HostEvidence(end, stood, seen))
     pinged = script.parse_ping(said("host1-probe", changed.get("host1-probe")))
-    return Evidence(asked, sides[0], sides[1], pinged)
+    return Evidence(asked, sides[0], sides[1], None if "host1" in lost else pinged)
 
 
 def explained(
-    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str]
+    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str | HostFailure]
 ) -> Explanation:
     """The walk; by default the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full": (1, LOST)}} if lost else {}

@@ -91,6 +91,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
     hosts = TwoHosts(frozenset({lost}))
     found = explain(seen(hosts))
     assert sorted(" ".join(each) for each in hosts.asked) == asked
+    assert found.reached is None
     assert found.fault is not None
     assert found.fault.code == FaultCode.NO_LOGIN
     assert lost[0] in found.fault.cause

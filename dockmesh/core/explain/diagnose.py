@@ -16,12 +16,15 @@ from dockmesh.core.netfilter.counters import in_chain, packets_from
 def explain(seen: Evidence) -> Explanation:
     """Go the way; of several faults the first one on it is the cause."""
     steps = tuple(_judged(step, reached=seen.reached) for step in _steps(seen))
-    fault = _cause(steps)
-    if fault is None and not seen.reached:
+    fault, reached = _cause(steps), seen.reached
+    if fault is None and reached is False:
         fault = _unexplained(seen)
+    if reached is None and fault is not None and fault.blocks and fault.code != FaultCode.NO_LOGIN:
+        # Without a probe, a fault that was measured on the way still proves that packets are lost.
+        reached = False
     errors = {side.name: side.error for side in (seen.source, seen.target) if side.error}
     ends = str(seen.source.endpoint), str(seen.target.endpoint)
-    return Explanation(*ends, seen.reached, (*steps, _probe(seen)), fault, errors)
+    return Explanation(*ends, reached, (*steps, _probe(seen)), fault, errors)
 
 
 def _steps(seen: Evidence) -> Iterator[Step]:
@@ -81,7 +84,7 @@ def _receive(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, way: Dir
     yield from firewall.receiving(at, other, seen, inbound(at, other), way)
 
 
-def _judged(step: Step, *, reached: bool) -> Step:
+def _judged(step: Step, *, reached: bool | None) -> Step:
     """The probe has the last word: what let it pass did not break the way."""
     if reached and step.fault is not None and step.fault.blocks:
         return replace(step, ok=None, fault=None, detail=f"{step.detail}; the probe passed all the same")
@@ -111,6 +114,8 @@ def _unexplained(seen: Evidence) -> Fault:
 
 
 def _probe(seen: Evidence) -> Step:
+    if seen.ping is None:
+        return Step(seen.source.name, "back", Check.PROBE, ok=None, detail="no probe was sent")
     ttl = f" with TTL {seen.ping.ttl}" if seen.ping.ttl is not None else ""
     got = f"{seen.ping.received} replies from {seen.target.address}{ttl}"
     return Step(seen.source.name, "back", Check.PROBE, ok=seen.reached, detail=got)

@@ -83,11 +83,16 @@ class Evidence:
     query: ExplainQuery
     source: HostEvidence
     target: HostEvidence
-    ping: PingResult
+    ping: PingResult | None
 
     @property
-    def reached(self) -> bool:
-        """Whether there are two ends, and the other one replied: whoever is nearer is somebody else."""
+    def reached(self) -> bool | None:
+        """Whether the target replied, or None if the source sent no probe to it.
+
+        A TTL that is too high means that a nearer machine replied.
+        """
+        if self.ping is None or self.source.prepared is None or self.target.prepared is None:
+            return None
         forwarders = sum(side.pid > 0 for side in (self.source, self.target))
         nearer = self.ping.ttl is not None and self.ping.ttl > _TTL - forwarders
         ends = self.source.missing is None and self.target.missing is None

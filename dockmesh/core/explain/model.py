@@ -70,14 +70,15 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All steps, whether the probe came home, and what is to blame if anything is.
+    """All steps, whether the target replied, and the fault if there is one.
 
-    `errors` are those of hosts that could not be looked at.
+    `reached` is None if no probe was possible, so that reachability is unknown. `errors` has the hosts that could not
+    be read.
     """
 
     source: str
     target: str
-    reached: bool
+    reached: bool | None
     steps: tuple[Step, ...]
     fault: Fault | None
     errors: Mapping[str, HostFailure] = field(default_factory=dict)

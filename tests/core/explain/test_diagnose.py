@@ -9,8 +9,10 @@ from explanations import Changes, evidence, explained, swapped, text
 
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import explain_query
-from dockmesh.errors import HostError, UsageError
+from dockmesh.core.explain.model import Check, explain_query
+from dockmesh.core.model import Login
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, HostFailure, UsageError
 
 CHECKS = [
     ("host1", "there", ["login", "docker", "bridge", "container", "forwarding", "uplink", "route", "firewall"]),
@@ -157,8 +159,67 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
     both = explained(errors=errors | {"host1": "no key"})
     assert both.fault is not None
     assert both.fault.code == FaultCode.NO_LOGIN
-    assert both.fault.cause.startswith("host1 ")
+    assert re.search(r"\bhost1\b", both.fault.cause)
     assert both.fault.cause.endswith("no key")
+
+
+LOGIN_REFUSED = HostFailure(HostErrorCode.LOGIN_REFUSED, "the server rejects the key")
+NO_REPLY_ON_LAN = host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED")
+
+
+@pytest.mark.parametrize("names", [["host1"], ["host3"], ["host1", "host3"]])
+def test_a_refused_login_leaves_reachability_unknown(names: list[str]) -> None:
+    found = explain(evidence(errors=dict.fromkeys(names, LOGIN_REFUSED)))
+    assert found.reached is None
+    assert found.fault is not None
+    assert found.fault.code == FaultCode.NO_LOGIN
+    assert names[0] in found.fault.cause
+    assert found.fault.cause.endswith(LOGIN_REFUSED.message)
+    (probe,) = (step for step in found.steps if step.check == Check.PROBE)
+    assert probe.ok is None
+
+
+def test_a_refused_login_does_not_mean_that_the_host_is_off_the_lan() -> None:
+    found = explain(evidence(NO_REPLY_ON_LAN, errors={"host3": LOGIN_REFUSED}))
+    assert found.reached is None
+    assert found.fault is not None
+    assert found.fault.code == FaultCode.NO_LOGIN
+
+
+def test_a_host_off_the_lan_is_measured_not_to_be_reached() -> None:
+    found = explained(NO_REPLY_ON_LAN, errors={"host3": "192.168.18.130 does not answer"})
+    assert found.reached is False
+
+
+def test_a_missing_route_is_the_cause_where_the_target_has_no_login() -> None:
+    found = explained(host1(routes=WITHOUT_OWN, way_out=REFUSED), errors={"host3": LOGIN_REFUSED})
+    assert found.fault is not None
+    assert (found.reached, found.fault.code) == (False, FaultCode.ROUTE_MISSING)
+
+
+@pytest.mark.parametrize(
+    ("login", "facts", "command"),
+    [
+        (
+            Login("192.168.18.130", user="ann", port=2222, identity_file="~/.ssh/wrong key", netns="lab"),
+            ("user ann", "address 192.168.18.130", "port 2222", "key ~/.ssh/wrong key"),
+            "ip netns exec lab ssh -i ~/'.ssh/wrong key' -p 2222 ann@192.168.18.130",
+        ),
+        (
+            Login("web.example", known_hosts="/x/known", jump="eve@gate:23"),
+            ("default user", "address web.example", "default port", "default keys"),
+            "ssh -J eve@gate:23 -o UserKnownHostsFile=/x/known web.example",
+        ),
+    ],
+)
+def test_the_cause_and_the_remedy_have_every_detail_of_the_login(
+    login: Login, facts: tuple[str, ...], command: str
+) -> None:
+    hosts = tuple(replace(each, login=login) if each.name == "host3" else each for each in FLEET.hosts)
+    found = explain(evidence(fleet=replace(FLEET, hosts=hosts), errors={"host3": LOGIN_REFUSED}))
+    assert found.fault is not None
+    assert [fact for fact in facts if fact not in found.fault.cause] == []
+    assert found.fault.remedy == command
 
 
 def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:

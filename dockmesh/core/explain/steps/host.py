@@ -7,7 +7,30 @@ from dockmesh.core.explain.evidence import HostEvidence, apply_command, failed, 
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Fault, Step
 from dockmesh.core.explain.snapshot import ContainerLink, HostSnapshot
+from dockmesh.core.model import Login
 from dockmesh.core.names import DOCKER_BRIDGE
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure
+
+# Errors of a host that did not reply at all. Any other error shows that it is on the network, or lies on this machine.
+_SILENT = {
+    HostErrorCode.UNREACHABLE,
+    HostErrorCode.CONNECT_TIMEOUT,
+    HostErrorCode.SSH_SILENT,
+    HostErrorCode.SESSION_LOST,
+    HostErrorCode.TIMEOUT,
+}
+_AFTER_LOGIN = {
+    HostErrorCode.SESSION_LOST,
+    HostErrorCode.TIMEOUT,
+    HostErrorCode.ANSWER_TOO_LARGE,
+    HostErrorCode.ANSWER_INCOMPLETE,
+    HostErrorCode.ANSWER_UNREADABLE,
+    HostErrorCode.SUDO_PASSWORD,
+    HostErrorCode.SUDO_PASSWORD_WRONG,
+    HostErrorCode.SUDO_REFUSED,
+    HostErrorCode.NOT_ROOT,
+}
 
 
 def login(at: HostEvidence, other: HostEvidence, way: Direction) -> Iterator[Step]:
@@ -15,15 +38,41 @@ def login(at: HostEvidence, other: HostEvidence, way: Direction) -> Iterator[Ste
     if at.snapshot is not None:
         yield passed(at, way, Check.LOGIN, "answers")
         return
-    error = at.error or "it does not answer"
-    if other.snapshot is None or other.snapshot.lan:
-        remedy = f"ssh {at.host.login.address}"
-        yield failed(at, way, Check.LOGIN, Fault(FaultCode.NO_LOGIN, f"{at.name} cannot be looked at: {error}", remedy))
+    error = at.error or HostFailure(HostErrorCode.UNREACHABLE, "it did not reply")
+    silent = error.code in _SILENT
+    if other.snapshot is None or other.snapshot.lan or not silent:
+        yield failed(at, way, Check.LOGIN, _no_login(at, error))
         return
-    cause = f"{at.name} is off the LAN: {other.name} gets no answer from {at.host.underlay}, nor does SSH ({error})"
+    cause = f"{at.name} is off the LAN: neither {other.name} nor SSH gets a reply from {at.host.underlay} ({error})"
     yield failed(
         at, way, Check.LOGIN, Fault(FaultCode.LINK_DOWN, cause, f"on the console of {at.name}: ip link; ip addr")
     )
+
+
+def _no_login(at: HostEvidence, error: HostFailure) -> Fault:
+    login = at.host.login
+    user = f"user {login.user}" if login.user else "default user"
+    port = f"port {login.port}" if login.port else "default port"
+    key = f"key {login.identity_file}" if login.identity_file else "default keys"
+    failed_work = "reading" if error.code in _AFTER_LOGIN else "login to"
+    cause = f"{failed_work} {at.name} failed with {user}, address {login.address}, {port} and {key}: {error}"
+    return Fault(FaultCode.NO_LOGIN, cause, _ssh_command(login))
+
+
+def _ssh_command(login: Login) -> str:
+    """The ssh command with the options that the inventory sets. ssh takes the others from its configuration itself."""
+    options = {"-i": login.identity_file, "-p": login.port, "-J": login.jump}
+    words = ["ip", "netns", "exec", login.netns] if login.netns else []
+    words += ["ssh", *(word for option, value in options.items() if value for word in (option, str(value)))]
+    if login.known_hosts:
+        words += ["-o", f"UserKnownHostsFile={login.known_hosts}"]
+    words.append(f"{login.user}@{login.address}" if login.user else login.address)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    # A shell expands ~ only outside quotes.
+    return f"~/{quote(word[2:])}" if word.startswith("~/") else quote(word)
 
 
 def inside(at: HostEvidence, seen: HostSnapshot, way: Direction, came_in: str | None) -> Iterator[Step]:

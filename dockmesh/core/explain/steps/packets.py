@@ -62,7 +62,7 @@ def full_size(seen: Evidence) -> Iterator[Step]:
     least, narrow = min(uplinks, key=lambda each: each[0], default=(0, at))
     if uplinks and legs and max(legs) > least:
         yield failed(narrow, "there", Check.MTU, _narrow(narrow, least, max(legs)))
-    elif not seen.reached or (sent := seen.ping.full_size) is None:
+    elif not seen.reached or seen.ping is None or (sent := seen.ping.full_size) is None:
         yield unknown(at, "there", Check.MTU, "no packet of full size was sent")
     elif sent.cached_pmtu:
         detail = f"the container still goes by {sent.path_mtu} bytes, which it was told within the last ten minutes"
