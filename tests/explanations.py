@@ -1,4 +1,4 @@
-"""A probe from host1 (Docker 20.10) to host3 (28.5) of the lab, recorded, and changed section by section."""
+"""A recorded probe from host1 (Docker 20.10) to host3 (28.5) of the lab, with sections that tests can change."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Changes = Mapping[str, Said]
 
 
 def said(name: str, changes: Changes | None = None) -> Sections:
-    """One of the recorded answers, with `changes` in the place of its sections; None leaves one out."""
+    """A recorded output with the sections in `changes` replaced. None removes a section."""
     found = split((DATA / f"{name}.txt").read_text(encoding="utf-8"))
     for each, text in (changes or {}).items():
         if text is None:
@@ -36,7 +36,7 @@ def text(name: str, each: str) -> str:
 
 
 def swapped(name: str, each: str, old: str, new: str) -> dict[str, Said]:
-    """A recorded section with one of its lines, or a part of it, replaced."""
+    """A recorded section with a part of its text replaced."""
     before = text(name, each)
     assert old in before
     return {each: before.replace(old, new)}
@@ -69,6 +69,6 @@ def evidence(
 def explained(
     changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str | HostFailure]
 ) -> Explanation:
-    """The walk; by default the probe is lost."""
+    """The explanation of the evidence. By default, the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))

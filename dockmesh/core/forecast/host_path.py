@@ -108,7 +108,7 @@ class HostPath:
         for rule in self._model.foreign_nft:
             hosts = hosts_named(rule, self._addresses.far.values())
             concerns_all = hosts is None or bool(hosts & self._own_bit)
-            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may drop it with an nft rule: {sanitize(rule)}")
+            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may drop the packet with an nft rule: {sanitize(rule)}")
             yield -1 if concerns_all else hosts or 0, why
 
     def _address(self, role: Role) -> IPv4Address | None:
@@ -170,7 +170,7 @@ class HostPath:
         filter_packets(model.iptables, hook, flow, verdicts, self.name)
         for rejection in rejections(model.firewalld, hook, flow, verdicts.left):
             verb = "rejects" if rejection.sure else "may reject"
-            text = f"{self.name} {verb} it with firewalld: {sanitize(rejection.rule)}"
+            text = f"{self.name} {verb} the packet with firewalld: {sanitize(rejection.rule)}"
             why = Reason(ReasonCode.FIREWALLD_REFUSES, text)
             (verdicts.block if rejection.sure else verdicts.mark_uncertain)(rejection.hosts, why)
 
@@ -205,7 +205,7 @@ class HostPath:
         if table and table.prefix and any(first <= flow.near <= last for first, last in _ranges([table.prefix])):
             exempt = flow.far.among(merge_ranges(_ranges(table.peers)))
         masqueraded, uncertain = masqueraded_hosts(self._model.iptables, flow, verdicts.left & ~exempt)
-        verdicts.mark_uncertain(uncertain, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade it"))
+        verdicts.mark_uncertain(uncertain, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade the packet"))
         return masqueraded
 
 

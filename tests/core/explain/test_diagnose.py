@@ -1,4 +1,4 @@
-"""The way of a probe recorded in the lab, and what is blamed when one thing on it is another."""
+"""Explanations of a recorded probe with one section of a host's output changed."""
 
 import re
 from dataclasses import replace
@@ -28,7 +28,7 @@ CHECKS = [
 ]
 
 
-def test_where_all_is_well_every_step_says_so() -> None:
+def test_without_a_fault_every_step_passes() -> None:
     good = explained(lost=False)
     assert [(step.host, step.direction, step.check) for step in good.steps] == [
         (host, way, check) for host, way, checks in CHECKS for check in checks
@@ -102,16 +102,14 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
         ({"host3-look": {"docker": "stopped"}}, FaultCode.DOCKER_STOPPED, "on host3: systemctl start docker"),
     ],
 )
-def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
-    changes: dict[str, Changes], code: FaultCode, remedy: str
-) -> None:
+def test_each_fault_has_its_code_and_remedy(changes: dict[str, Changes], code: FaultCode, remedy: str) -> None:
     found = explained(changes)
     assert found.fault is not None
     assert found.fault.code == code, found.fault
     assert re.fullmatch(re.escape(remedy).replace(r"\*", ".*"), found.fault.remedy), found.fault
 
 
-def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> None:
+def test_only_packets_counted_during_the_probe_count() -> None:
     rule = "-A FORWARD -s 10.128.0.0/20 -o docker0 -j DROP"
     jump = "[82:12552] -A FORWARD -j DOCKER-USER"
     changes = swapped("host3-look", "after.rules", jump, f"[7:588] {rule}\n{jump}")
@@ -119,14 +117,14 @@ def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> No
     assert found.fault is not None
     assert found.fault.code == FaultCode.HOST_FIREWALL_DROP
     assert found.fault.remedy == f"on host3: iptables {rule.replace('-A', '-D')}"
-    # What it took before the probe is not the probe's.
+    # Packets counted before the probe are not from the probe.
     before = swapped("host3-find", "before.rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
     quiet = explained({"host3-look": changes, "host3-find": before})
     assert quiet.fault is not None
     assert quiet.fault.code == FaultCode.NO_ANSWER
 
 
-def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well() -> None:
+def test_the_first_fault_is_the_cause_and_others_remain_in_steps() -> None:
     found = explained({"host3-look": {"docker": "stopped"}, **host1(docker="stopped")})
     assert found.fault is not None
     assert (found.fault.code, found.fault.remedy) == (FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker")
@@ -134,7 +132,7 @@ def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well
     assert stopped == ["host1", "host3"]
 
 
-def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
+def test_a_blocking_fault_is_cleared_if_the_probe_succeeds() -> None:
     stale = {"host1-look": swapped("host1-look", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")}
     found = explained(stale, lost=False)
     assert (found.reached, found.fault) == (True, None)
@@ -143,12 +141,12 @@ def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
     assert "02:00:00:00:00:07" in step.detail
 
 
-def test_a_nearer_machine_with_that_address_is_not_the_one_that_was_meant() -> None:
+def test_a_reply_from_a_nearer_machine_does_not_count() -> None:
     nearer = swapped("host1-probe", "ping", "ttl=62", "ttl=64")
     assert not explain(evidence({"host1-probe": nearer})).reached
 
 
-def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -> None:
+def test_the_peers_ping_distinguishes_no_login_from_link_down() -> None:
     errors = {"host3": "192.168.18.130 does not answer"}
     frozen = explained(errors=errors)
     assert frozen.fault is not None
@@ -222,7 +220,7 @@ def test_the_cause_and_the_remedy_have_every_detail_of_the_login(
     assert found.fault.remedy == command
 
 
-def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
+def test_masquerading_is_a_fault_without_source_nat() -> None:
     hidden = swapped("host3-look", "after.rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0")
     hidden["after.rules"] = str(hidden["after.rules"]).replace(
         "[6:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32", "[99:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32"
@@ -234,7 +232,7 @@ def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
     assert explain(evidence({"host3-look": hidden}, fleet=wanted)).fault is None
 
 
-def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> None:
+def test_only_full_size_packets_that_were_sent_can_be_lost() -> None:
     none = "2 packets transmitted, 0 received"
     refused = f"size 1500\nFrom 10.128.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1400)\n{none}"
     found = explain(evidence({"host1-probe": {"full": (1, refused)}}))
@@ -259,12 +257,12 @@ def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> 
     ],
 )
 @pytest.mark.parametrize("said", ["x", "10.0.0.0/8 via \x1b[31m", "1: \u202e: <> mtu x", "a b c d e f"])
-def test_what_is_unreadable_is_the_hosts_error(name: str, section: str, said: str) -> None:
+def test_unreadable_output_is_an_error_of_the_host(name: str, section: str, said: str) -> None:
     with pytest.raises(HostError):
         evidence({name: {section: said}})
 
 
 @pytest.mark.parametrize("ends", [("host1", "host1"), ("host1", "nobody"), ("host1:-x", "host3")])
-def test_a_way_that_cannot_be_meant_is_refused(ends: tuple[str, str]) -> None:
+def test_invalid_ends_are_a_usage_error(ends: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
         explain_query(FLEET, *ends)
