@@ -93,7 +93,7 @@ def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
 
 
 def measured(**failing: FailureCode) -> MeshResult:
-    """Everything reached as it should be, but for the targets named, which fail with the code given."""
+    """A result in which all probes succeed, except those of the given targets, which fail with the given code."""
     answers = [
         each.result(3).failed(Failure(failing[each.target], "as measured"))
         if each.target in failing and each.target != each.source
@@ -106,7 +106,7 @@ def measured(**failing: FailureCode) -> MeshResult:
 def differing(
     report: MeshResult, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
-    """What was foreseen of a probe, and the code of the reason."""
+    """The mispredictions: by probe, the predicted state and the code of the reason."""
     came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
     found = mispredictions(FLEET, FRESH, plans() if made is None else made, came.values(), report)
     return {(each.probe.source, each.probe.target, each.probe.kind): (each.predicted, each.code) for each in found}
