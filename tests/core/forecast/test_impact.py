@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from builders import FLEET, HOST1, WIDE, plan_of
-from host_models import read, swapped
+from host_models import read_hosts, with_replacement
 from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
@@ -25,7 +25,7 @@ INTO3 = {
     for source in ("host1", "host2")
     for kind in ("host-bridge", "host-container", "container-container")
 }
-FRESH = read("fresh")
+FRESH = read_hosts("fresh")
 NO_REPLY = FailureCode.NO_REPLY
 
 
@@ -34,7 +34,7 @@ def plans(**others: HostPlan) -> dict[str, HostPlan]:
     return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
 
 
-def turns(found: Impact) -> dict[str, int]:
+def effect_counts(found: Impact) -> dict[str, int]:
     counts: dict[str, int] = {}
     for each in found.rows:
         counts[each.effect] = counts.get(each.effect, 0) + len(each.targets)
@@ -43,20 +43,20 @@ def turns(found: Impact) -> dict[str, int]:
 
 def test_a_plan_that_joins_all_hosts_gains_all_pairs_between_them() -> None:
     found = predict_impact(FLEET, FLEET.hosts, FRESH, plans())
-    assert turns(found) == {"gained": 18}
+    assert effect_counts(found) == {"gained": 18}
     assert (found.before["reached"], found.after["reached"]) == (3, 21)
     assert all(each.why is None for each in found.rows)
 
 
 def test_a_plan_without_changes_has_no_impact() -> None:
-    assert predict_impact(FLEET, FLEET.hosts, read("joined"), STILL).rows == ()
+    assert predict_impact(FLEET, FLEET.hosts, read_hosts("joined"), STILL).rows == ()
 
 
 def test_a_plan_that_removes_a_host_loses_its_pairs_with_a_reason() -> None:
-    joined = read("joined")
+    joined = read_hosts("joined")
     leaving = plan_host(joined["host3"], original_state(joined["host3"]), WIDE)
     found = predict_impact(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
-    assert turns(found) == {"lost": 12}
+    assert effect_counts(found) == {"lost": 12}
     (shift,) = (each for each in found.rows if (each.source, each.kind) == ("host3", "host-bridge"))
     assert shift.why is not None
     assert shift == ImpactRow("host3", "host-bridge", ("host1", "host2"), "reached", "failing", shift.why)
@@ -66,12 +66,12 @@ def test_a_plan_that_removes_a_host_loses_its_pairs_with_a_reason() -> None:
 
 def test_hosts_with_conflicts_keep_their_state() -> None:
     stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
-    assert turns(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
+    assert effect_counts(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
 
 
 def test_pairs_with_unread_hosts_are_unknown() -> None:
     found = predict_impact(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
-    assert turns(found) == {"unknown": 6}
+    assert effect_counts(found) == {"unknown": 6}
     reasons = {each.why for each in found.rows if each.why}
     assert all(each.why for each in found.rows)
     assert {(each.code, each.text.partition(":")[0]) for each in reasons} == {
@@ -83,16 +83,19 @@ def test_pairs_with_unread_hosts_are_unknown() -> None:
 
 
 def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
-    doubtful = swapped(
-        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
+    doubtful = with_replacement(
+        "forky_joined",
+        "iptables_rules",
+        "-A FORWARD -j DOCKER-U",
+        "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U",
     )
-    found = predict_impact(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
+    found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined", host3=doubtful), STILL)
     assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
     assert {each.why and each.why.code for each in found.rows} == {ReasonCode.FIREWALL_DROP}
     assert all(each.why and "u32" in each.why.text for each in found.rows)
 
 
-def measured(**failing: FailureCode) -> MeshResult:
+def probe_report(**failing: FailureCode) -> MeshResult:
     """A result in which all probes succeed, except those of the given targets, which fail with the given code."""
     answers = [
         each.result(3).failed(Failure(failing[each.target], "as measured"))
@@ -103,7 +106,7 @@ def measured(**failing: FailureCode) -> MeshResult:
     return mesh_result(("host1", "host2", "host3"), answers)
 
 
-def differing(
+def found_mispredictions(
     report: MeshResult, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
     """The mispredictions: by probe, the predicted state and the code of the reason."""
@@ -113,35 +116,35 @@ def differing(
 
 
 def test_a_result_as_predicted_has_no_mispredictions() -> None:
-    assert differing(measured()) == {}
+    assert found_mispredictions(probe_report()) == {}
 
 
 def test_a_failure_against_the_prediction_is_a_misprediction() -> None:
-    assert differing(measured(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
+    assert found_mispredictions(probe_report(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
 
 
 def test_a_reverted_host_is_predicted_in_its_previous_state() -> None:
-    found = differing(measured(), Outcome("host3", "reverted", "probes-failed", "no"))
+    found = found_mispredictions(probe_report(), Outcome("host3", "reverted", "probes-failed", "no"))
     assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
     assert found["host1", "host3", "host-bridge"] == ("failing", ReasonCode.BRIDGE_ADDRESS_WRONG)
 
 
 @pytest.mark.parametrize("status", ["failed", "unreachable"])
 def test_a_host_with_an_unknown_outcome_has_no_prediction(status: Literal["failed", "unreachable"]) -> None:
-    assert differing(measured(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
+    assert found_mispredictions(probe_report(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
 
 
 def test_a_probe_that_was_not_sent_is_ignored() -> None:
     unmade = Probe("host1", "host3", "host-container").result().failed(Failure(FailureCode.NOT_ASKED, "no"))
-    assert differing(replace(measured(), probes=(unmade,))) == {}
+    assert found_mispredictions(replace(probe_report(), probes=(unmade,))) == {}
 
 
 def test_a_reply_with_a_wrong_ttl_is_a_failure() -> None:
     elsewhere = (
         Probe("host1", "host3", "host-container").result(3, 3, 64, 0.1).failed(Failure(FailureCode.TTL, "64, not 63"))
     )
-    assert len(differing(replace(measured(), probes=(elsewhere,)))) == 1
-    assert differing(replace(measured(), probes=(elsewhere,)), made={}) == {}
+    assert len(found_mispredictions(replace(probe_report(), probes=(elsewhere,)))) == 1
+    assert found_mispredictions(replace(probe_report(), probes=(elsewhere,)), made={}) == {}
 
 
 def test_full_size_failures_and_ipv6_are_ignored() -> None:
@@ -151,4 +154,4 @@ def test_full_size_failures_and_ipv6_are_ignored() -> None:
         .failed(Failure(FailureCode.MTU, "large packets are lost"))
     )
     six = Probe("host1", "host3", "host-container", 6).result(3).failed(Failure(NO_REPLY, "no reply"))
-    assert differing(replace(measured(), probes=(odd, six))) == {}
+    assert found_mispredictions(replace(probe_report(), probes=(odd, six))) == {}

@@ -40,7 +40,7 @@ def login(at: HostEvidence, other: HostEvidence, direction: Direction) -> Iterat
         return
     error = at.error or HostFailure(HostErrorCode.UNREACHABLE, "it did not reply")
     silent = error.code in _SILENT
-    if other.snapshot is None or other.snapshot.lan or not silent:
+    if other.snapshot is None or other.snapshot.peer_replied or not silent:
         yield failed(at, direction, Check.LOGIN, _no_login(at, error))
         return
     cause = f"{at.name} is off the LAN: neither {other.name} nor SSH gets a reply from {at.host.underlay} ({error})"

@@ -84,10 +84,10 @@ def _route_fault(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> F
     if best is not None and best not in own and best.route.prefix.prefixlen > 0:
         cause = f"{at.name} uses a foreign route to {other.name}: {best.words}"
         return Fault(FaultCode.FOREIGN_ROUTE_WINS, cause, on_host(at, f"ip route del {best.words}"))
-    if seen.policy:
-        cause = f"a routing rule of {at.name} sends packets for {other.name} to another table: {seen.policy[0]}"
+    if seen.ip_rules:
+        cause = f"a routing rule of {at.name} sends packets for {other.name} to another table: {seen.ip_rules[0]}"
         return Fault(
-            FaultCode.ROUTING_RULE, cause, on_host(at, f"ip rule del pref {quote(seen.policy[0].split(':', 1)[0])}")
+            FaultCode.ROUTING_RULE, cause, on_host(at, f"ip rule del pref {quote(seen.ip_rules[0].split(':', 1)[0])}")
         )
     decision = seen.route_out if isinstance(seen.route_out, str) else f"dev {seen.route_out.device}"
     return Fault(
@@ -127,7 +127,7 @@ def neighbour(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, directi
     if entry is not None and entry.mac and link is not None and link.mac and entry.mac != link.mac:
         macs = entry.device, entry.mac, link.mac
         yield failed(at, direction, Check.NEIGHBOUR, _stale(at, other, entry.state, macs))
-    elif seen.lan or (entry is not None and entry.mac):
+    elif seen.peer_replied or (entry is not None and entry.mac):
         detail = f"{address} is at {entry.mac}" if entry and entry.mac else f"{address} replies"
         yield passed(at, direction, Check.NEIGHBOUR, detail)
     elif other.snapshot is None or link is None or not link.up:
