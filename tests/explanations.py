@@ -1,4 +1,4 @@
-"""A probe from host1 (Docker 20.10) to host3 (28.5) of the lab, recorded, and changed section by section."""
+"""A recorded probe from host1 (Docker 20.10) to host3 (28.5) of the lab, with sections that tests can change."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ Changes = Mapping[str, SectionOutput]
 
 
 def recorded_sections(name: str, changes: Changes | None = None) -> Sections:
-    """One of the recorded answers, with `changes` in the place of its sections; None leaves one out."""
+    """A recorded output with the sections in `changes` replaced. None removes a section."""
     found = split((DATA / f"{name}.txt").read_text(encoding="utf-8"))
     for each, text in (changes or {}).items():
         assert each in found, f"{name} has no section {each}"
@@ -37,14 +37,17 @@ def recorded_text(name: str, each: str) -> str:
 
 
 def with_replacement(name: str, each: str, old: str, new: str) -> dict[str, SectionOutput]:
-    """A recorded section with one of its lines, or a part of it, replaced."""
+    """A recorded section with a part of its text replaced."""
     before = recorded_text(name, each)
     assert old in before
     return {each: before.replace(old, new)}
 
 
 def evidence(
-    changes: Mapping[str, Changes] | None = None, *, fleet: Fleet = FLEET, errors: Mapping[str, str] | None = None
+    changes: Mapping[str, Changes] | None = None,
+    *,
+    fleet: Fleet = FLEET,
+    errors: Mapping[str, str | HostFailure] | None = None,
 ) -> Evidence:
     """`changes` by answer: host1-prepared, host1-probe, host1-snapshot, host3-prepared, host3-snapshot."""
     changed, lost = changes or {}, errors or {}
@@ -53,18 +56,20 @@ def evidence(
     for end in asked.ends:
         name = end.host.name
         if name in lost:
-            sides.append(HostEvidence(end, error=HostFailure(HostErrorCode.UNREACHABLE, lost[name])))
+            error = lost[name]
+            failure = error if isinstance(error, HostFailure) else HostFailure(HostErrorCode.UNREACHABLE, error)
+            sides.append(HostEvidence(end, error=failure))
             continue
         stood = script.parse_prepared(end, recorded_sections(f"{name}-prepared", changed.get(f"{name}-prepared")))
         seen = parse_snapshot(recorded_sections(f"{name}-snapshot", changed.get(f"{name}-snapshot")), stood.before)
         sides.append(HostEvidence(end, stood, seen))
     pinged = script.parse_ping(recorded_sections("host1-probe", changed.get("host1-probe")))
-    return Evidence(asked, sides[0], sides[1], pinged)
+    return Evidence(asked, sides[0], sides[1], None if "host1" in lost else pinged)
 
 
 def explanation(
-    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str]
+    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str | HostFailure]
 ) -> Explanation:
-    """The walk; by default the probe is lost."""
+    """The explanation of the evidence. By default, the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full_size_ping": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))

@@ -1,4 +1,4 @@
-"""Hosts of the lab as they were recorded, changed section by section, and what is foreseen of their probes."""
+"""Models of recorded lab hosts, with sections that tests can change, and the predicted results of their probes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -16,24 +16,24 @@ Question = tuple[str, str, ProbeKind]
 
 
 def read_hosts(state: str, **changes: Changes) -> dict[str, HostFacts]:
-    """The three hosts in a state, some of them changed."""
+    """The facts of the three hosts in a recorded state, with `changes` by host."""
     return {host: facts(f"{each}_{state}", changes.get(host)) for each, host in GENERATIONS.items()}
 
 
 def build_models(state: str, **changes: Changes) -> list[HostModel]:
-    """The same as packets find them."""
+    """The models of these hosts."""
     return [build_model(FLEET.host(name), found) for name, found in read_hosts(state, **changes).items()]
 
 
 def with_replacement(name: str, section: str, old: str, new: str) -> Changes:
-    """A section of a recorded answer with a part of it replaced."""
+    """A recorded section with a part of its text replaced."""
     before = section_text(name, section)
     assert old in before, before
     return {section: before.replace(old, new)}
 
 
 def probe_results(hosts: Sequence[HostModel]) -> dict[Question, str]:
-    """Of every probe, `reached` or the code and the reason of what keeps it, with `?` before what may."""
+    """The prediction for every probe: `reached`, or `CODE: REASON`. An uncertain failure starts with `?`."""
     forecast = Forecast(hosts)
     answers: dict[Question, str] = {}
     for place, name in enumerate(forecast.names):
@@ -49,17 +49,17 @@ def probe_results(hosts: Sequence[HostModel]) -> dict[Question, str]:
 
 
 def failing_probes(hosts: Sequence[HostModel]) -> dict[Question, str]:
-    """As `probe_results`, without those that are reached."""
+    """As `probe_results`, without the probes that succeed."""
     return {key: what for key, what in probe_results(hosts).items() if what != "reached"}
 
 
 def fails_with(what: str, code: str, *names: str) -> bool:
-    """Whether that keeps a probe, as `probe_results` has it, for a reason that names all these things."""
+    """Whether a prediction has this code and a reason with all these names."""
     found, _, text = what.partition(": ")
     return found == code and all(name in text for name in names)
 
 
 def probes_between(ends: Iterable[tuple[str, str]], kinds: str) -> set[Question]:
-    """Several probes; `kinds` by their initials: b, c, x for bridge, container, container to container."""
+    """All probes of these `kinds` between pairs: b is host to bridge, c host to container, x container to container."""
     named: Mapping[str, ProbeKind] = {"b": "host-bridge", "c": "host-container", "x": "container-container"}
     return {(source, target, named[kind]) for source, target in ends for kind in kinds}

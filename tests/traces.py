@@ -1,4 +1,4 @@
-"""Traces from host1 to host3 of the lab as `--pcap` kept them, each frame cut after 90 bytes."""
+"""Traces from host1 to host3 of the lab, saved with `--pcap`. Each frame is cut after 90 bytes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,12 +29,12 @@ def pcap(name: str, point: Point) -> bytes:
 
 
 def capture_set(name: str, changes: Mapping[Point, bytes] | None = None, *, said: str = "") -> CaptureSet:
-    """A recorded trace, with the captures of `changes` in the place of its own."""
+    """A recorded trace with the captures in `changes` replaced."""
     files = {point: pcap(name, point) for point in POINTS} | dict(changes or {})
     return CaptureSet(QUESTION, FOUND, tuple(Capture(point, file) for point, file in files.items()), said)
 
 
 def with_failed_point(found: CaptureSet, point: Point, error: str) -> CaptureSet:
-    """The same where nothing could be captured at one point."""
+    """The same trace without captures at one point."""
     captures = (Capture(replace(point, error=error), b"") if each.point == point else each for each in found.captures)
     return replace(found, captures=tuple(captures))

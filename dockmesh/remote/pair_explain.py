@@ -40,7 +40,7 @@ def explain_pair(prober: Prober, query: ExplainQuery) -> Evidence:
         HostEvidence(end, prepared.values.get(name), snapshots.values.get(name), errors.get(name))
         for end, name in ((end, end.host.name) for end in query.ends)
     )
-    return Evidence(query, first, second, ping.values.get(source.name, PingResult(0)))
+    return Evidence(query, first, second, ping.values.get(source.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The probe goes once, between two looks at both hosts; one that is lost is not asked again."""
+"""An explanation sends one probe between two readings of both hosts. A lost host runs no further script."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from dockmesh.remote.transport import HeldScript
 
 @dataclass
 class TwoHosts:
-    """Hosts that answer as recorded. `lost`: the steps, by host, in which the session is."""
+    """Hosts with recorded output. `lost`: the steps, by host, in which the session is lost."""
 
     lost: frozenset[tuple[str, str]] = frozenset()
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -71,7 +71,7 @@ def gather_evidence(hosts: TwoHosts) -> Evidence:
     return evidence
 
 
-def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
+def test_one_probe_is_sent_between_two_readings_of_both_hosts() -> None:
     hosts = TwoHosts()
     assert explain(gather_evidence(hosts)).reached
     assert sorted(hosts.asked[:2]) == [("host1", "prepared"), ("host3", "prepared")]
@@ -87,17 +87,18 @@ def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
         (("host1", "probe"), ["host1 prepared", "host1 probe", "host3 prepared", "host3 snapshot"]),
     ],
 )
-def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple[str, str], asked: list[str]) -> None:
+def test_a_lost_host_runs_no_further_script_and_its_peer_does(lost: tuple[str, str], asked: list[str]) -> None:
     hosts = TwoHosts(frozenset({lost}))
     found = explain(gather_evidence(hosts))
     assert sorted(" ".join(each) for each in hosts.asked) == asked
+    assert found.reached is None
     assert found.fault is not None
     assert found.fault.code == FaultCode.NO_LOGIN
     assert lost[0] in found.fault.cause
     assert {host: error.code for host, error in found.errors.items()} == {lost[0]: "session-lost"}
 
 
-def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> None:
+def test_a_reply_counts_even_if_a_host_is_lost_afterwards() -> None:
     found = explain(gather_evidence(TwoHosts(frozenset({("host3", "snapshot")}))))
     assert (found.reached, found.fault) == (True, None)
     (login,) = (step for step in found.steps if step.host == "host3" and step.check == "login")

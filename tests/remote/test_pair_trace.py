@@ -1,4 +1,4 @@
-"""Both hosts capture before the ping goes, and are told to end whatever happens."""
+"""A trace starts both captures before its ping and always ends them."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ ADDRESS = {"host1": "10.128.0.2", "host3": "10.128.32.2"}
 
 @dataclass
 class TwoHosts:
-    """What is under way on them. `fails`: steps, by host, in which the session is lost."""
+    """Two hosts with their running captures. `fails`: the steps, by host, in which the session is lost."""
 
     fails: frozenset[tuple[str, str]] = frozenset()
     lock: Lock = field(default_factory=Lock)
@@ -41,7 +41,7 @@ class TwoHosts:
 
 @dataclass
 class OneHost:
-    """A login on one of them."""
+    """A session with one of the hosts."""
 
     both: TwoHosts
     name: str
@@ -80,7 +80,7 @@ class OneHost:
 
 
 def run_trace(hosts: TwoHosts) -> CaptureSet:
-    """What the trace returns; its events must agree with it."""
+    """Run a trace and check its events against its result."""
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
@@ -97,7 +97,7 @@ def codes(found: CaptureSet) -> dict[str, str]:
     return {host: failure.code for host, failure in found.errors.items()}
 
 
-def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
+def test_one_ping_follows_both_captures_and_both_end() -> None:
     hosts = TwoHosts()
     found = run_trace(hosts)
     assert hosts.pinged_among == [{"host1", "host3"}]
@@ -109,7 +109,7 @@ def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None
 
 @pytest.mark.parametrize("host", ["host1", "host3"])
 @pytest.mark.parametrize("step", ["container", "points"])
-def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_ends(host: str, step: str) -> None:
+def test_without_captures_on_both_hosts_no_ping_is_sent(host: str, step: str) -> None:
     hosts = TwoHosts(frozenset({(host, step)}))
     found = run_trace(hosts)
     assert hosts.pinged_among == []
@@ -118,7 +118,7 @@ def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_
 
 
 @pytest.mark.parametrize("step", ["ping", "collect_captures"])
-def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
+def test_a_session_lost_later_is_the_error_of_its_host(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
     found = run_trace(hosts)
     assert codes(found) == {"host1": "session-lost"}

@@ -81,3 +81,13 @@ def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
 
 def test_on_80_columns_long_details_go_on_below() -> None:
     assert max(map(len, printed_lines(explanation(STOPPED), width=80))) <= 80
+
+
+def test_an_unknown_reachability_is_not_printed_as_unreachable() -> None:
+    found = explanation(errors={"host1": "no key"})
+    assert explain_document(found)["reached"] is None
+    paper = CapturedConsole()
+    print_explanation(paper.out, found)
+    assert paper.colours[-3] == {"yellow"}
+    assert re.findall(r"host\d", paper.lines[-3]) == ["host1", "host3"]
+    assert "unknown" in paper.lines[-3]

@@ -1,4 +1,4 @@
-"""All that was seen around a probe, and the words in which steps tell of it."""
+"""Defines the evidence around a probe, and builds the steps and faults that follow from it."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -19,7 +19,7 @@ _TTL = 64
 
 @dataclass(frozen=True, slots=True)
 class HostEvidence:
-    """One end and what was seen of its host; `error` where that could not be looked at."""
+    """One end with the state of its host. `error` is the reason if the host could not be read."""
 
     endpoint: Endpoint
     prepared: PreparedEnd | None = None
@@ -33,41 +33,41 @@ class HostEvidence:
 
     @property
     def name(self) -> str:
-        """The host's."""
+        """The name of the host."""
         return self.endpoint.host.name
 
     @property
     def address(self) -> IPv4Address:
-        """The end's, or that of what stands in for it."""
+        """The address of the end, or the fallback address if the end is missing."""
         return self.prepared.address.address if self.prepared else fallback_address(self.host)
 
     @property
     def pid(self) -> int:
-        """Of the container; 0 where the end is the host itself."""
+        """A process of the container, or 0 if the end is the host itself."""
         return self.prepared.address.pid if self.prepared else 0
 
     @property
     def missing(self) -> str | None:
-        """Why there is no end."""
+        """The reason if the end is missing."""
         if self.prepared:
             return self.prepared.missing
         return self.error.message if self.error else None
 
     @property
     def uplink(self) -> str | None:
-        """The interface with the address that the peers have as next hop."""
+        """The interface with the host's underlay address."""
         return self.snapshot.device_with(self.host.underlay) if self.snapshot else None
 
     @property
     def bridge(self) -> str | None:
-        """What forwards to the container; None where nothing does, as the end is the host."""
+        """The bridge of the container, or None if the end is the host itself."""
         if not self.pid or not self.snapshot:
             return None
         return (self.snapshot.container_link.bridge if self.snapshot.container_link else None) or DOCKER_BRIDGE
 
     @property
     def joined(self) -> bool:
-        """Whether anything of dockmesh's is on the host."""
+        """Whether the host has routes or rules of dockmesh."""
         seen = self.snapshot
         if seen is None:
             return False
@@ -78,16 +78,21 @@ class HostEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Both sides, and the probe from the one to the other."""
+    """The evidence of both hosts, and the result of the probe. `ping` is None if the source sent none."""
 
     query: ExplainQuery
     source: HostEvidence
     target: HostEvidence
-    ping: PingResult
+    ping: PingResult | None
 
     @property
-    def reached(self) -> bool:
-        """Whether there are two ends, and the other one replied: whoever is nearer is somebody else."""
+    def reached(self) -> bool | None:
+        """Whether the target replied, or None if the source sent no probe to it.
+
+        A TTL that is too high means that a nearer machine replied.
+        """
+        if self.ping is None or self.source.prepared is None or self.target.prepared is None:
+            return None
         forwarders = sum(side.pid > 0 for side in (self.source, self.target))
         nearer = self.ping.ttl is not None and self.ping.ttl > _TTL - forwarders
         ends = self.source.missing is None and self.target.missing is None
@@ -95,54 +100,54 @@ class Evidence:
 
     @property
     def source_nat(self) -> bool:
-        """Whether the inventory wants containers to hide behind their host."""
+        """Whether the inventory has `source_nat: true`, so that peers see the host's address."""
         return self.query.fleet.settings.source_nat
 
 
 def outbound(at: HostEvidence, other: HostEvidence) -> tuple[Packet, ...]:
-    """The packet to the other side, as this side's firewall meets it."""
-    way = at.snapshot.route_out if at.snapshot else None
-    device = way.device if isinstance(way, Decision) else at.uplink
+    """The packet to the other end, as the firewall of this host sees it."""
+    route = at.snapshot.route_out if at.snapshot else None
+    device = route.device if isinstance(route, Decision) else at.uplink
     return (Packet(at.address, other.address, at.bridge, device),)
 
 
 def inbound(at: HostEvidence, other: HostEvidence) -> tuple[Packet, ...]:
-    """The packet from the other side, by its own address and by its host's."""
+    """The packet from the other end, with its own source address and with the address of its host."""
     sources = dict.fromkeys((other.address, other.host.underlay))
     return tuple(Packet(source, at.address, at.uplink, at.bridge) for source in sources)
 
 
-def passed(at: HostEvidence, way: Direction, check: Check, detail: str) -> Step:
-    """It is as it should be."""
-    return Step(at.name, way, check, ok=True, detail=detail)
+def passed(at: HostEvidence, direction: Direction, check: Check, detail: str) -> Step:
+    """Build a step whose check succeeded."""
+    return Step(at.name, direction, check, ok=True, detail=detail)
 
 
-def unknown(at: HostEvidence, way: Direction, check: Check, detail: str, fault: Fault | None = None) -> Step:
-    """It cannot be said; with a fault, that is what it may be."""
-    return Step(at.name, way, check, ok=None, detail=detail, fault=fault)
+def unknown(at: HostEvidence, direction: Direction, check: Check, detail: str, fault: Fault | None = None) -> Step:
+    """Build a step with an unknown result. `fault` is a possible cause."""
+    return Step(at.name, direction, check, ok=None, detail=detail, fault=fault)
 
 
-def failed(at: HostEvidence, way: Direction, check: Check, fault: Fault) -> Step:
-    """It is what breaks the way, unless something before it does."""
-    return Step(at.name, way, check, ok=False, detail=fault.cause, fault=fault)
+def failed(at: HostEvidence, direction: Direction, check: Check, fault: Fault) -> Step:
+    """Build a step whose check found a fault."""
+    return Step(at.name, direction, check, ok=False, detail=fault.cause, fault=fault)
 
 
 def on_host(at: HostEvidence, command: str) -> str:
-    """A remedy for the shell of that host."""
+    """A remedy to run in the shell of the host."""
     return f"on {at.name}: {command}"
 
 
 def apply_command(at: HostEvidence) -> str:
-    """The remedy for what dockmesh would mend."""
+    """The remedy if dockmesh can repair the fault."""
     return f"dockmesh apply --limit {at.name}"
 
 
 def not_joined(at: HostEvidence) -> Fault:
-    """Nothing of dockmesh's is on the host."""
+    """The fault of a host without routes and rules of dockmesh."""
     return Fault(FaultCode.NOT_JOINED, f"{at.name} has not joined the mesh", apply_command(at))
 
 
 def unknown_peer(at: HostEvidence, other: HostEvidence) -> Fault:
-    """The host was joined by an inventory without the other one."""
-    cause = f"{at.name} does not know {other.name}: the inventory it was last joined with had no such host"
+    """The fault of a host whose last apply used an inventory without the other host."""
+    cause = f"{at.name} has no rules for {other.name}, because the inventory of its last apply did not contain it"
     return Fault(FaultCode.PEER_NOT_IN_INVENTORY, cause, apply_command(at))

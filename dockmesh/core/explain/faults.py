@@ -1,11 +1,11 @@
-"""What every fault means and what mends it, for people who meet its code: docs/troubleshooting.md is made from this."""
+"""Defines the meaning and the remedy of each fault, from which `make docs` generates docs/troubleshooting.md."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class FaultCode(StrEnum):
-    """The faults that `explain` names, for scripts and tests. Values are stable."""
+    """The faults that `explain` reports, for scripts and tests. Values are stable."""
 
     NO_LOGIN = "no-login"
     LINK_DOWN = "link-down"
@@ -45,7 +45,7 @@ class FaultCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultInfo:
-    """Of one fault: what it means, and what to do; `explain` gives the command with the names of the case in it."""
+    """Meaning and remedy of a fault. `explain` prints the remedy with the names of the actual hosts and interfaces."""
 
     meaning: str
     remedy: str
@@ -55,95 +55,109 @@ _APPLY = "`dockmesh apply --limit HOST`"
 
 CATALOGUE: dict[FaultCode, FaultInfo] = {
     FaultCode.NO_LOGIN: FaultInfo(
-        "the host cannot be looked at: SSH refuses, or nothing answers", "`ssh ADDRESS`, and what the cause says"
+        "dockmesh cannot log in to the host or lost the session; without a probe, reachability is unknown",
+        "`ssh -i KEY -p PORT USER@ADDRESS`; then correct `connection` in the inventory",
     ),
     FaultCode.LINK_DOWN: FaultInfo(
-        "an interface on the way is off: the uplink, docker0, the container's own, or its leg in the bridge; or a "
-        "cable is out",
-        "`ip link set DEVICE up`; where the host is off the LAN, on its console",
+        "an interface on the path is down or has no carrier: the uplink, docker0, the container's interface or its "
+        "veth port on the bridge",
+        "`ip link set DEVICE up`; if the host is off the LAN, on its console",
     ),
-    FaultCode.DOCKER_STOPPED: FaultInfo("Docker does not run", "`systemctl start docker`"),
+    FaultCode.DOCKER_STOPPED: FaultInfo("Docker is not running", "`systemctl start docker`"),
     FaultCode.NO_DOCKER: FaultInfo(
-        "Docker is not installed, and the inventory says nothing of that",
-        "`docker: false` for that host, or install it",
+        "Docker is not installed, but the inventory does not have `docker: false` for the host",
+        "set `docker: false` for the host, or install Docker",
     ),
-    FaultCode.BRIDGE_MISSING: FaultInfo("Docker runs, and docker0 is gone", "`systemctl restart docker`"),
-    FaultCode.BRIDGE_ADDRESS_WRONG: FaultInfo("docker0 has another address than in the inventory", _APPLY),
-    FaultCode.NO_CONTAINER: FaultInfo(
-        "there is nothing to reach: no such container, or it does not run", "`docker ps --all`"
-    ),
+    FaultCode.BRIDGE_MISSING: FaultInfo("Docker is running, but docker0 is missing", "`systemctl restart docker`"),
+    FaultCode.BRIDGE_ADDRESS_WRONG: FaultInfo("docker0 has a different address than in the inventory", _APPLY),
+    FaultCode.NO_CONTAINER: FaultInfo("the container does not exist or is not running", "`docker ps --all`"),
     FaultCode.CONTAINER_WITHOUT_DEFAULT_ROUTE: FaultInfo(
-        "the container sends its replies nowhere, or to somebody else", "`nsenter … ip route replace default via …`"
+        "the container has no default route, or it leads to another machine",
+        "`nsenter … ip route replace default via …`",
     ),
     FaultCode.IP_FORWARD_OFF: FaultInfo(
-        "the host forwards nothing, or nothing that comes in by that interface",
-        "`sysctl -w net.ipv4.ip_forward=1`; then see who switches it off, in /etc/sysctl.d",
+        "the host does not forward packets, or not those from this interface",
+        "`sysctl -w net.ipv4.ip_forward=1`; then find the setting in /etc/sysctl.d that disables it",
     ),
-    FaultCode.NOT_JOINED: FaultInfo("nothing of dockmesh's is on the host", _APPLY),
+    FaultCode.NOT_JOINED: FaultInfo("the host has no routes or rules of dockmesh", _APPLY),
     FaultCode.PEER_NOT_IN_INVENTORY: FaultInfo(
-        "the host was last joined by an inventory without the other one",
-        "`dockmesh apply --limit HOST`, by one with it",
+        "the inventory of the last apply on this host did not contain the peer",
+        "`dockmesh apply --limit HOST` with an inventory that contains both hosts",
     ),
     FaultCode.UNDERLAY_MISSING: FaultInfo(
-        "no interface has the address that the peers send to",
-        "correct `address` or `underlay` in the inventory, or give the host that address",
+        "no interface has the host's underlay address",
+        "correct `address` or `underlay` in the inventory, or add the address to the host",
     ),
-    FaultCode.ROUTE_MISSING: FaultInfo("the route to the other's prefix was removed", _APPLY),
-    FaultCode.WRONG_NEXT_HOP: FaultInfo("the route leads to another machine", _APPLY),
+    FaultCode.ROUTE_MISSING: FaultInfo("the route to the peer's prefix was removed", _APPLY),
+    FaultCode.WRONG_NEXT_HOP: FaultInfo("the route to the peer's prefix leads to another machine", _APPLY),
     FaultCode.FOREIGN_ROUTE_WINS: FaultInfo(
-        "a route of somebody else's is more specific, or has the better metric",
-        "`ip route del …`, and where it comes from",
+        "a foreign route has a longer prefix or a lower metric",
+        "`ip route del …`; then find the program that adds it",
     ),
     FaultCode.ROUTING_RULE: FaultInfo(
-        "`ip rule` sends it past the main table", "`ip rule del pref …`, and where it comes from"
+        "an `ip rule` sends the packet to another routing table",
+        "`ip rule del pref …`; then find the program that adds it",
     ),
     FaultCode.NO_ROUTE: FaultInfo(
-        "the kernel knows no way to the other end", "`ip route get ADDRESS` says what it would do"
+        "the kernel has no route to the target", "`ip route get ADDRESS` shows the kernel's decision"
     ),
-    FaultCode.NO_NEIGHBOUR: FaultInfo("the two hosts share no LAN", "`arping -c 3 ADDRESS`; dockmesh needs one LAN"),
+    FaultCode.NO_NEIGHBOUR: FaultInfo(
+        "the two hosts do not share a LAN",
+        "`arping -c 3 ADDRESS`; without a common LAN, set `off_link` in the inventory",
+    ),
     FaultCode.STALE_NEIGHBOUR: FaultInfo(
-        "frames go to another card than the other host's: an old entry, one made by hand, or two machines with one "
-        "address",
+        "the host sends frames to another MAC address than the peer's, because of an old or manual neighbour entry or "
+        "because two machines have the same address",
         "`ip neigh del ADDRESS dev DEVICE`",
     ),
     FaultCode.STRICT_RP_FILTER: FaultInfo(
-        "the host would answer by another interface, and therefore refuses the packet",
-        "`sysctl -w net.ipv4.conf.DEVICE.rp_filter=2`; in /etc/sysctl.d to keep it",
+        "the host's route back uses another interface, so a strict `rp_filter` drops the packet",
+        "`sysctl -w net.ipv4.conf.DEVICE.rp_filter=2`; add it to /etc/sysctl.d to make it permanent",
     ),
     FaultCode.RAW_ACCEPTS_MISSING: FaultInfo(
-        "Docker's own rules in table raw drop it; the accept before them is gone", _APPLY
+        "dockmesh's accept rule in table raw is missing, so Docker's rules in that table drop the packet", _APPLY
     ),
-    FaultCode.RAW_DROP: FaultInfo("somebody's rule in table raw, or in PREROUTING, drops it", "`iptables -t raw -D …`"),
-    FaultCode.DOCKER_USER_FLUSHED: FaultInfo("the jump by which peers are let in was removed", _APPLY),
-    FaultCode.FORWARD_FLUSHED: FaultInfo("as before, on a host without Docker", _APPLY),
+    FaultCode.RAW_DROP: FaultInfo(
+        "a foreign rule in table raw or in a PREROUTING chain drops the packet", "`iptables -t raw -D …`"
+    ),
+    FaultCode.DOCKER_USER_FLUSHED: FaultInfo(
+        "the jump from DOCKER-USER to the rules that accept peers was removed", _APPLY
+    ),
+    FaultCode.FORWARD_FLUSHED: FaultInfo(
+        "on a host without Docker, the jump from FORWARD to the rules that accept peers was removed", _APPLY
+    ),
     FaultCode.HOST_FIREWALL_DROP: FaultInfo(
-        "a rule or policy of the host's own firewall drops it (iptables, nft, ufw)",
-        "`iptables -D …`, `nft delete rule …`; for good, in that firewall's configuration",
+        "a rule or policy of the host's own firewall (iptables, nft, ufw) drops the packet",
+        "`iptables -D …` or `nft delete rule …`; then change that firewall's configuration",
     ),
     FaultCode.FIREWALLD_REFUSES: FaultInfo(
-        "its table of nft refuses what iptables has accepted: Docker before 27 does not have it let anything through "
-        "to containers; or Docker was started before firewalld; or pings are blocked",
-        "a policy of its own for peers, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
+        "firewalld rejects a packet that iptables accepted. Docker before 27 adds no firewalld policy for containers; "
+        "Docker may also have started before firewalld, or firewalld may block pings",
+        "add a firewalld policy for peers, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
     ),
-    FaultCode.NOT_ACCEPTED: FaultInfo("no rule of dockmesh's lets it in by the interface it comes by", _APPLY),
-    FaultCode.DIRECT_ROUTING_REFUSED: FaultInfo("Docker with nftables runs without `allow-direct-routing`", _APPLY),
-    FaultCode.MARK_NOT_ACCEPTED: FaultInfo("Docker with nftables runs without `bridge-accept-fwmark`", _APPLY),
+    FaultCode.NOT_ACCEPTED: FaultInfo("dockmesh's rules do not accept packets from this interface", _APPLY),
+    FaultCode.DIRECT_ROUTING_REFUSED: FaultInfo(
+        "Docker's nftables backend runs without `allow-direct-routing`", _APPLY
+    ),
+    FaultCode.MARK_NOT_ACCEPTED: FaultInfo("Docker's nftables backend runs without `bridge-accept-fwmark`", _APPLY),
     FaultCode.MARKS_MISSING: FaultInfo(
-        "the table that marks what peers send, where Docker uses nftables, was flushed", _APPLY
+        "the nft table that marks packets from peers for Docker's nftables backend was flushed", _APPLY
     ),
     FaultCode.MASQUERADED: FaultInfo(
-        "peers see the host's address instead of the container's, though `source_nat` is false; packets get through",
-        "`dockmesh apply --limit HOST`; where another rule comes first, `nft list ruleset` finds it",
+        "peers see the host's address instead of the container's, although `source_nat` is false; packets still arrive",
+        "`dockmesh apply --limit HOST`; if another rule comes first, find it with `nft list ruleset`",
     ),
     FaultCode.MTU_TOO_SMALL: FaultInfo(
-        "packets of full size do not fit an uplink, or what is between the hosts; small ones get through",
-        "`ip link set DEVICE mtu …`, or `dockmesh apply`, which gives docker0 the smaller one",
+        "an uplink or the network between the hosts drops full-size packets; small packets still arrive",
+        "`ip link set DEVICE mtu …`, or `dockmesh apply`, which sets docker0 to the smaller MTU",
     ),
     FaultCode.NO_ANSWER: FaultInfo(
-        "it is handed to the container, which does not answer: a firewall of its own, perhaps", "`dockmesh trace A B`"
+        "the packet reaches the container, but the container does not reply; it may have its own firewall",
+        "`dockmesh trace A B`",
     ),
     FaultCode.LOST_BETWEEN: FaultInfo(
-        "it leaves the one host and does not come to the other, as in a cloud that checks source and destination",
+        "the packet leaves one host and does not arrive at the other, for example because a cloud network checks "
+        "source and destination",
         "`dockmesh trace A B`; in a cloud, see [guides/cloud.md](guides/cloud.md)",
     ),
 }

@@ -1,4 +1,4 @@
-"""What an explanation is made of: the question, the steps of the way, and the fault that is named."""
+"""Defines an explanation: its query, its steps and its fault."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Direction = Literal["there", "back"]
 
 
 class Check(StrEnum):
-    """What a step looks at, for scripts and tests. Values are stable."""
+    """The subject of a step, for scripts and tests. Values are stable."""
 
     LOGIN = "login"
     DOCKER = "docker"
@@ -37,17 +37,17 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuery(EndpointPair):
-    """What is explained: the way between two ends of that fleet."""
+    """The path to explain, between two ends of a fleet."""
 
     fleet: Fleet
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What breaks the way: its code, which scripts may rely on; what it is; and what mends it.
+    """A fault on the path, with its cause and remedy.
 
-    `remedy` is a command, behind `on HOST: ` where it is for that host's shell. `blocks` is False for what lets the
-    probe pass and is not as it should be all the same.
+    `remedy` is a command. The prefix `on HOST: ` marks a command for the shell of that host. `blocks` is False for a
+    fault that does not stop the probe, such as a wrong source address.
     """
 
     code: FaultCode
@@ -58,7 +58,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was looked at, in the order of the way. `ok` is None where it cannot be said."""
+    """One check on the path. `ok` is None if the result is unknown."""
 
     host: str
     direction: Direction
@@ -70,19 +70,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """All steps, whether the probe came home, and what is to blame if anything is.
+    """All steps, whether the target replied, and the fault if there is one.
 
-    `errors` are those of hosts that could not be looked at.
+    `reached` is None if no probe was possible, so that reachability is unknown. `errors` has the hosts that could not
+    be read.
     """
 
     source: str
     target: str
-    reached: bool
+    reached: bool | None
     steps: tuple[Step, ...]
     fault: Fault | None
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
 def explain_query(fleet: Fleet, source: str, target: str) -> ExplainQuery:
-    """The way between two ends; arguments and errors as those of `parse_ends`."""
+    """Build the query for an explanation. Arguments and errors are those of `parse_ends`."""
     return ExplainQuery(*parse_ends(fleet, source, target), fleet)

@@ -1,4 +1,4 @@
-"""The scripts that look at the two hosts of a way around one probe, and what their answers say."""
+"""Generates the scripts of an explanation and parses their output."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from dockmesh.core.trace.model import Endpoint, EndpointAddress
 from dockmesh.core.trace.script import parse_endpoint_address
 from dockmesh.errors import HostError
 
-# Three pings a fifth of a second apart, one second each; twice, for the large ones.
+# The time limit of two series of pings, small and full-size.
 PROBE_S = 8
 _COUNT = 3
 _INTERVAL_S = 0.2
@@ -27,7 +27,7 @@ _SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class PingResult:
-    """What came of the probe. `whole`: of the packets of full size, None where none were sent."""
+    """Result of the probe. `full_size` is None if no full-size packets were sent."""
 
     received: int
     ttl: int | None = None
@@ -36,7 +36,10 @@ class PingResult:
 
 @dataclass(frozen=True, slots=True)
 class PreparedEnd:
-    """An end before the probe: where it is, or what stands in for it and why; and the rules' counters."""
+    """An end before the probe. `missing` is the reason if the end is missing and `address` is the fallback address.
+
+    `before` has the counters of the firewall rules.
+    """
 
     address: EndpointAddress
     missing: str | None
@@ -44,7 +47,7 @@ class PreparedEnd:
 
 
 def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
-    """The script that finds the container of an end, or makes what status probes, and counts the rules."""
+    """Script that finds the container of an end, or creates the probe target, and reads the firewall counters."""
     if end.container is not None:
         lines = [f"run_section container {join(('container_addresses', end.container))}"]
     else:
@@ -53,7 +56,7 @@ def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
 
 
 def parse_prepared(end: Endpoint, sections: Sections) -> PreparedEnd:
-    """Read the answer of `find_script`."""
+    """Parse the output of `find_script`."""
     try:
         return PreparedEnd(parse_endpoint_address(end, sections), None, sections)
     except HostError as error:
@@ -61,19 +64,19 @@ def parse_prepared(end: Endpoint, sections: Sections) -> PreparedEnd:
 
 
 def fallback_address(host: Host) -> IPv4Address:
-    """What is asked of a host that has nothing to be probed."""
+    """The address to probe on a host without a probe target."""
     return host.bridge.ip if host.bridge else host.underlay
 
 
 def probe_script(here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
-    """The script that pings; with large packets, if small ones are answered."""
+    """Script that sends small pings, then full-size pings."""
     small = join(("ping_from", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
     large = join(("full_size_ping", *map(str, (here.pid, here.address, far))))
     return _script(texts, f"run_section ping {small}", f"run_section full_size_ping {large}")
 
 
 def parse_ping(sections: Sections) -> PingResult:
-    """Read the answer of `probe_script`."""
+    """Parse the output of `probe_script`."""
     small, large = sections["ping"].text, sections["full_size_ping"].text
     size = _SIZE.search(large)
     received = next((received for _sent, received in parse_counts(small)), 0)
@@ -81,7 +84,7 @@ def parse_ping(sections: Sections) -> PingResult:
 
 
 def snapshot_script(host: Host, peer: Host, here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
-    """The script that counts again, looks at everything else, and releases what was made for the probe."""
+    """Script that reads the counters again and all other state, then removes the namespace of the probe target."""
     words = (here.pid, here.address, host.underlay, peer.underlay, far)
     release = [f"run_section release release_namespace {here.pid}"] if here.held else []
     return _script(texts, join(("read_snapshot", *map(str, words))), *release)

@@ -1,4 +1,4 @@
-"""What a host shows of the way, as `read_snapshot` of `templates/explain.sh` prints it, parsed strictly."""
+"""Parses the state of a host that `read_snapshot` of `templates/explain.sh` prints."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,13 +23,13 @@ from dockmesh.core.netfilter.counters import CountedRule, counted
 from dockmesh.core.netfilter.nft_ruleset import DOCKERS, mark_rules
 from dockmesh.core.state.resources import SourceNat
 
-_OWN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
+_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Which machine the host takes for the owner of an address. No MAC: none answered."""
+    """A neighbour entry of the host. `mac` is None if no machine replied."""
 
     device: str
     mac: str | None
@@ -38,7 +38,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class ListedRoute:
-    """A route of the main table, and the words by which `ip route del` takes it."""
+    """A route of the main table, and its arguments for `ip route del`."""
 
     route: KernelRoute
     words: str
@@ -46,7 +46,7 @@ class ListedRoute:
 
 @dataclass(frozen=True, slots=True)
 class ContainerLink:
-    """A container's interface, the bridge its other end is in, and the container's default gateway."""
+    """A container's interface, the bridge that it is attached to, and the container's default gateway."""
 
     link: Link
     bridge: str | None
@@ -55,12 +55,12 @@ class ContainerLink:
 
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:
-    """A host. `route_out` and `route_in` are the kernel's decisions, or its messages where it refuses.
+    """The state of a host around the probe.
 
-    `docker` is a version, `stopped` or `absent`. `ip_rules` are the routing rules that not every Linux host has.
-    `peer_replied`: the peer's host replied to a ping of its underlay address. `rules` are those of iptables, and
-    dockmesh's marks as the accepts that they cause. `rp_filter_drops`: the packets that rp_filter dropped during the
-    probe.
+    `route_out` and `route_in` are the kernel's routing decisions, or its error text. `docker` is a version, `stopped`
+    or `absent`. `ip_rules` are the routing rules that not every Linux host has. `peer_replied`: the peer's host
+    replied to a ping of its underlay address. `rules` are the iptables rules, and accept rules that represent
+    dockmesh's marks. `rp_filter_drops` is the number of packets that rp_filter dropped during the probe.
     """
 
     docker: str
@@ -85,17 +85,17 @@ class HostSnapshot:
         return any(line.startswith(f"table {DOCKERS} ") for line in self.rulesets[1].lines())
 
     def device_with(self, address: IPv4Address) -> str | None:
-        """The interface that bears an address."""
+        """The interface with this address."""
         return device_with(self.addresses, address)
 
 
 def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
-    """Read the answer of `read_snapshot`; `before` has the rules as they were before the probe.
+    """Parse the output of `read_snapshot`. `before` has the counters from before the probe.
 
     Raises:
-        HostError: it is not what the script writes.
+        HostError: the output is invalid.
     """
-    with parsing("what the host shows"):
+    with parsing("snapshot"):
         rulesets = before["before.nft_ruleset"], sections["after.nft_ruleset"]
         return HostSnapshot(
             docker=sanitize(sections["docker_state"].text),
@@ -118,7 +118,7 @@ def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
 
 
 def _number_in(section: Section) -> int:
-    """0 where the kernel has no such counter."""
+    """The value of a counter, 0 if the kernel does not have it."""
     return int(section.text) if section.text.isdecimal() else 0
 
 
@@ -126,17 +126,17 @@ def _neighbours(section: Section) -> Iterator[tuple[IPv4Address, Neighbour]]:
     """`ADDRESS dev DEVICE [lladdr MAC] [ref N …] STATE`."""
     for line in section.lines():
         address, _dev, device, *rest = line.split()
-        found = _OWN_MAC.fullmatch(rest[rest.index("lladdr") + 1]) if "lladdr" in rest else None
+        mac = _MAC.fullmatch(rest[rest.index("lladdr") + 1]) if "lladdr" in rest else None
         yield (
             IPv4Address(address),
-            Neighbour(sanitize(device), found and found[0], sanitize(rest[-1])),
+            Neighbour(sanitize(device), mac and mac[0], sanitize(rest[-1])),
         )
 
 
 def _words(line: str) -> str:
-    """A route as it is listed is what `ip route del` takes, but for what the kernel remarks on it."""
-    said = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
-    return join(sanitize(said).split())
+    """The route without the flags that `ip route del` rejects."""
+    route = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
+    return join(sanitize(route).split())
 
 
 def _decided(section: Section) -> PeerRoute | str:

@@ -1,4 +1,4 @@
-"""What packets meet on a host, as it was read and as it will be once a plan is carried out."""
+"""Builds the model of a host from its facts, optionally with the changes of a plan applied."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,23 +16,23 @@ from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, HostState, Route, SourceNat, key_of
 
-# Of a network with a bridge and something in it.
-_FEWEST = 4
+# A network with a bridge and a container has at least this many addresses.
+_MIN_ADDRESSES = 4
 
 
-def unknown_host(host: Host, why: str) -> HostModel:
-    """A host of which nothing is known but what it should be."""
+def unknown_host(host: Host, reason: str) -> HostModel:
+    """Model of a host without facts: only the addresses from the inventory are known."""
     first = next(host.prefix.hosts()) if host.prefix else None
-    unclear = Reason(ReasonCode.NOT_READ, why)
-    return HostModel(host, unclear, host.bridge.ip if host.bridge else first, _free(host.bridge))
+    unclear = Reason(ReasonCode.NOT_READ, reason)
+    return HostModel(host, unclear, host.bridge.ip if host.bridge else first, _free_address(host.bridge))
 
 
 def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) -> HostModel:
-    """The host as it was read, with those changes made to it."""
-    state = _after(facts.actual, changes)
+    """Model of the host as its facts describe it, with `changes` applied."""
+    state = _state_after(facts.actual, changes)
     restart = next((each for each in changes if isinstance(each.resource, DockerNetworking)), None)
     addresses = tuple((device, each) for device, each in facts.addresses if isinstance(each, IPv4Interface))
-    found = HostModel(
+    model = HostModel(
         host,
         _unclear(facts, state),
         addresses=addresses,
@@ -44,72 +44,74 @@ def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) ->
         source_nat=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]
-    running = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
+    containers = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
     if restart and state.docker and state.docker.address:
-        found, running = after_restart(found, facts, state.docker.address)
-        link = KernelRoute(state.docker.address.network, None, DOCKER_BRIDGE, "kernel", 0)
-        routes = [*(each for each in routes if not _of_docker0(each)), link]
-    wall = _walled(found.iptables, changes)
-    container = running[0] if running else _free(host.bridge)
-    roads = tuple(_roads([*routes, *map(_owned, state.of(Route))]))
-    return replace(found, bridge=_bridge(found), container=container, routes=roads, iptables=wall)
+        model, containers = after_restart(model, facts, state.docker.address)
+        connected = KernelRoute(state.docker.address.network, None, DOCKER_BRIDGE, "kernel", 0)
+        routes = [*(each for each in routes if not _connected_to_docker0(each)), connected]
+    return replace(
+        model,
+        bridge=_bridge_address(model),
+        container=containers[0] if containers else _free_address(host.bridge),
+        routes=tuple(_route_entries([*routes, *map(_kernel_route, state.of(Route))])),
+        iptables=_iptables_after(model.iptables, changes),
+    )
 
 
-def _after(state: HostState, changes: Sequence[Change]) -> HostState:
-    """The state with the changes made."""
-    made = {key_of(change.resource): change.after for change in changes}
-    now = state.by_key() | made if made else state.by_key()
-    return HostState(tuple(each for each in now.values() if each is not None))
+def _state_after(state: HostState, changes: Sequence[Change]) -> HostState:
+    changed = {key_of(change.resource): change.after for change in changes}
+    resources = state.by_key() | changed if changed else state.by_key()
+    return HostState(tuple(each for each in resources.values() if each is not None))
 
 
 def _unclear(facts: HostFacts, state: HostState) -> Reason | None:
     if facts.docker_uses_nftables:
-        return Reason(ReasonCode.UNPREDICTABLE, "its Docker writes its rules with nftables itself")
+        return Reason(ReasonCode.UNPREDICTABLE, "Docker uses its nftables backend, which the forecast does not model")
     if facts.docker and not (state.docker and state.docker.address):
-        return Reason(ReasonCode.UNPREDICTABLE, "the address that docker0 gets is not known")
+        return Reason(ReasonCode.UNPREDICTABLE, "the future address of docker0 is unknown")
     unclear = facts.settings.unclear
     return Reason(ReasonCode.UNPREDICTABLE, unclear) if unclear else None
 
 
-def _bridge(at: HostModel) -> IPv4Address | None:
-    """What a probe of the bridge is sent to: without Docker, the address that the host has in its prefix."""
-    if at.host.docker:
-        return at.host.bridge.ip if at.host.bridge else None
-    own = (each.ip for _, each in at.addresses if at.host.prefix and each.ip in at.host.prefix)
-    return next(own, None)
+def _bridge_address(model: HostModel) -> IPv4Address | None:
+    """Target of bridge probes. Without Docker, it is the address of the host inside its prefix."""
+    if model.host.docker:
+        return model.host.bridge.ip if model.host.bridge else None
+    in_prefix = (each.ip for _, each in model.addresses if model.host.prefix and each.ip in model.host.prefix)
+    return next(in_prefix, None)
 
 
-def _free(bridge: IPv4Interface | None) -> IPv4Address | None:
-    """Where nothing runs, probes take an address that is likely to be free, from above."""
-    if bridge is None or bridge.network.num_addresses < _FEWEST:
+def _free_address(bridge: IPv4Interface | None) -> IPv4Address | None:
+    """Address of the probe target on a host without containers. Docker assigns the highest addresses last."""
+    if bridge is None or bridge.network.num_addresses < _MIN_ADDRESSES:
         return None
-    last, one_less = bridge.network[-2], bridge.network[-3]
-    return one_less if last == bridge.ip else last
+    last, second_last = bridge.network[-2], bridge.network[-3]
+    return second_last if last == bridge.ip else last
 
 
-def _of_docker0(route: KernelRoute) -> bool:
+def _connected_to_docker0(route: KernelRoute) -> bool:
     return route.device == DOCKER_BRIDGE and route.protocol == "kernel"
 
 
-def _owned(route: Route) -> KernelRoute:
+def _kernel_route(route: Route) -> KernelRoute:
     return KernelRoute(route.prefix, route.next_hop, route.device, ROUTE_PROTOCOL, ROUTE_METRIC)
 
 
-def _roads(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:
+def _route_entries(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:
     best_first = sorted(routes, key=lambda each: (-each.prefix.prefixlen, each.metric))
     for each in best_first:
         if isinstance(each.prefix, IPv4Network):
             yield RouteEntry(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
 
 
-def _walled(wall: IptablesRuleset, changes: Sequence[Change]) -> IptablesRuleset:
+def _iptables_after(ruleset: IptablesRuleset, changes: Sequence[Change]) -> IptablesRuleset:
     for change in changes:
         chain, before = change.resource, change.before
         if not isinstance(chain, Chain) or chain.family != IPV4:
             continue
         if change.after is None:
-            wall = without_chain(wall, chain)
+            ruleset = without_chain(ruleset, chain)
         else:
             hooked = isinstance(before, Chain) and before.hook == chain.hook
-            wall = with_chain(wall, chain, hooked=hooked)
-    return wall
+            ruleset = with_chain(ruleset, chain, hooked=hooked)
+    return ruleset

@@ -1,4 +1,4 @@
-"""What a restart of Docker makes of a host: docker0 is new, containers have other addresses, and rules follow them."""
+"""Predicts how a restart of Docker changes the addresses, containers and firewall rules of a host."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,36 +11,41 @@ from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
 
 
-def after_restart(at: HostModel, facts: HostFacts, bridge: IPv4Interface) -> tuple[HostModel, list[IPv4Address]]:
-    """The host with docker0 on that address, and the addresses of the containers that are there then."""
+def after_restart(model: HostModel, facts: HostFacts, bridge: IPv4Interface) -> tuple[HostModel, list[IPv4Address]]:
+    """Model of the host with docker0 on `bridge`, and the addresses of the containers that run afterwards."""
     running = [each for each in (facts.docker.containers if facts.docker else ()) if each.address]
-    stay = [each.address for each in running if each.address and not each.auto_remove]
+    restarted = [each.address for each in running if each.address and not each.auto_remove]
+    # Docker assigns addresses from the start of the network, in the order in which containers start.
     free = (address for address in bridge.network.hosts() if address != bridge.ip)
-    moved = dict(zip(stay, free, strict=False))
-    words = {str(host_network(old)): str(host_network(new)) for old, new in moved.items()}
-    if at.docker0:
-        words[str(at.docker0.network)] = str(bridge.network)
-    gone = {str(host_network(each.address)) for each in running if each.address and each.address not in moved}
-    chains = {place: tuple(_followed(rules, words, gone)) for place, rules in at.iptables.chains.items()}
-    others = tuple(each for each in at.addresses if each[0] != DOCKER_BRIDGE)
-    now = replace(
-        at, addresses=(*others, (DOCKER_BRIDGE, bridge)), iptables=IptablesRuleset(chains, at.iptables.policies)
+    moved = dict(zip(restarted, free, strict=False))
+    replacements = {str(host_network(old)): str(host_network(new)) for old, new in moved.items()}
+    if model.docker0:
+        replacements[str(model.docker0.network)] = str(bridge.network)
+    removed = {str(host_network(each.address)) for each in running if each.address and each.address not in moved}
+    chains = {
+        position: tuple(_updated_rules(rules, replacements, removed))
+        for position, rules in model.iptables.chains.items()
+    }
+    others = tuple(each for each in model.addresses if each[0] != DOCKER_BRIDGE)
+    restarted_model = replace(
+        model, addresses=(*others, (DOCKER_BRIDGE, bridge)), iptables=IptablesRuleset(chains, model.iptables.policies)
     )
-    return now if at.interface_sysctls("all").forwarding else _opened(now), list(moved.values())
+    forwards = model.interface_sysctls("all").forwarding
+    return restarted_model if forwards else _with_forwarding(restarted_model), list(moved.values())
 
 
-def _opened(at: HostModel) -> HostModel:
-    """Docker lets a host forward that did not, and closes it then."""
-    policies = {**at.iptables.policies, ("filter", "FORWARD"): "DROP"}
-    switches = {device: replace(each, forwarding=True) for device, each in at.sysctls.items()}
-    return replace(at, sysctls=switches, iptables=IptablesRuleset(at.iptables.chains, policies))
+def _with_forwarding(model: HostModel) -> HostModel:
+    """Enable forwarding as Docker does. Docker then also sets the policy of FORWARD to DROP."""
+    policies = {**model.iptables.policies, ("filter", "FORWARD"): "DROP"}
+    sysctls = {device: replace(each, forwarding=True) for device, each in model.sysctls.items()}
+    return replace(model, sysctls=sysctls, iptables=IptablesRuleset(model.iptables.chains, policies))
 
 
-def _followed(rules: Sequence[str], words: Mapping[str, str], gone: Collection[str]) -> Iterator[str]:
-    """Docker's rules name docker0's network and its containers; those about a container that is gone go."""
+def _updated_rules(rules: Sequence[str], replacements: Mapping[str, str], removed: Collection[str]) -> Iterator[str]:
+    """Docker's rules with the new networks and addresses, without the rules of `removed` containers."""
     for rule in rules:
         parts = rule.split(" ")
         if DOCKER_BRIDGE not in parts:
             yield rule
-        elif not any(part in gone for part in parts):
-            yield " ".join(words.get(part, part) for part in parts)
+        elif not any(part in removed for part in parts):
+            yield " ".join(replacements.get(part, part) for part in parts)

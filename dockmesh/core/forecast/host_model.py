@@ -1,4 +1,4 @@
-"""A host as packets find it."""
+"""Defines the model of a host with everything that decides about a packet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ _OFF = InterfaceSysctls(0, forwarding=False)
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """A route, ready to be compared: `hop` is its next hop as a number."""
+    """A route with its prefix as a range and its next hop as a number, for fast comparison."""
 
     route: KernelRoute
     span: AddressRange
@@ -29,10 +29,11 @@ class RouteEntry:
 
 @dataclass(frozen=True, slots=True)
 class HostModel:
-    """A host as packets of IPv4 find it. `unclear`: why nothing can be said of it.
+    """The IPv4 state of a host that decides about packets.
 
-    `bridge` and `container` are what probes of it ask for. `others`: rules that are not walked. Roads come in the order
-    in which the kernel prefers them.
+    `unclear` is the reason if nothing can be predicted for the host. `bridge` and `container` are the targets of
+    probes. `routes` are in the kernel's order of preference. `foreign_nft` are nft rules that the forecast does not
+    evaluate.
     """
 
     host: Host
@@ -55,9 +56,9 @@ class HostModel:
 
     @property
     def uplink(self) -> str | None:
-        """The interface with the address that peers have as next hop."""
+        """The interface with the host's underlay address."""
         return device_with(self.addresses, self.host.underlay)
 
     def interface_sysctls(self, device: str) -> InterfaceSysctls:
-        """The switches of an interface; of one that is new, those it will get."""
+        """The sysctls of an interface. An interface that does not exist yet gets those of `default`."""
         return self.sysctls.get(device) or self.sysctls.get("default", _OFF)

@@ -1,4 +1,4 @@
-"""The way within one host: which packets of probes leave it, and which arrive; those of all other hosts at once."""
+"""Evaluates which probe packets leave one host and which arrive on it, for all other hosts at once."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,192 +18,196 @@ from dockmesh.core.netfilter.verdicts import EgressResult, PacketVerdicts, Reaso
 
 
 class HostPath:
-    """One host at its place in the fleet."""
+    """The path of packets through one host. `position` is its index in the fleet."""
 
-    def __init__(self, ground: HostModel, place: int, book: FleetAddresses) -> None:
-        self._ground, self._book = ground, book
-        self._place, self._own = place, 1 << place
-        self.name = ground.host.name
-        self._led: dict[Role, RouteLookup] = {}
-        self._doubts = tuple(self._doubted())
-        self.out, self.into, self.own = cache(self._out), cache(self._into), cache(self._within)
+    def __init__(self, model: HostModel, position: int, addresses: FleetAddresses) -> None:
+        self._model, self._addresses = model, addresses
+        self._position, self._own_bit = position, 1 << position
+        self.name = model.host.name
+        self._lookups: dict[Role, RouteLookup] = {}
+        self._foreign_rules = tuple(self._judge_foreign_rules())
+        self.egress, self.ingress = cache(self._egress), cache(self._ingress)
+        self.own_container = cache(self._own_container)
 
-    def _out(self, begin: Role, to: Role, *, reply: bool = False) -> EgressResult:
-        """Packets from one end on this host to the others'."""
-        sieve = self._sieve(to)
-        leaving = EgressResult(sieve)
-        if self._ground.unclear:
-            return leaving
+    def _egress(self, begin: Role, to: Role, *, reply: bool = False) -> EgressResult:
+        """Verdicts on packets from one role of this host to a role of all others."""
+        verdicts = self._new_verdicts(to)
+        result = EgressResult(verdicts)
+        if self._model.unclear:
+            return result
         if begin == "container":
-            self._container(sieve, DOCKER_BRIDGE)
-            if docker0 := self._ground.docker0:
-                sieve.block(self._book.far[to][address_range(docker0.network)], inside_bridge(self.name))
-        for (device, source), hosts in self._lead(sieve, to, reply=reply).items():
-            self._wire(sieve, device, hosts)
-            self._leave(leaving, (device, source), hosts & sieve.left, (begin, to), reply=reply)
-        return leaving
+            self._check_container(verdicts, DOCKER_BRIDGE)
+            if docker0 := self._model.docker0:
+                inside = self._addresses.far[to][address_range(docker0.network)]
+                verdicts.block(inside, inside_bridge(self.name))
+        for egress, hosts in self._route(verdicts, to, reply=reply).items():
+            self._check_link(verdicts, egress[0], hosts)
+            self._send(result, egress, hosts & verdicts.left, (begin, to), reply=reply)
+        return result
 
-    def _into(self, end: Role, source: Role, *, reply: bool = False, masked: bool = False) -> PacketVerdicts:
-        """Packets from the others' ends to one on this host; `masked`: by its own address, which answers come to."""
-        sieve, at, device = self._sieve(source), self._ground, self._ground.uplink
-        if at.unclear:
-            return sieve
+    def _ingress(self, end: Role, source: Role, *, reply: bool = False, masqueraded: bool = False) -> PacketVerdicts:
+        """Verdicts on packets from a role of all other hosts to one of this host.
+
+        `masqueraded`: the packets are replies to the host's own address, which replaced the container's.
+        """
+        verdicts, model, device = self._new_verdicts(source), self._model, self._model.uplink
+        if model.unclear:
+            return verdicts
         if device is None:
-            why = f"no interface of {self.name} has {at.host.underlay}"
-            sieve.block(sieve.left, Reason(ReasonCode.UNDERLAY_MISSING, why))
-            return sieve
-        self._wire(sieve, device, sieve.left)
+            why = f"no interface of {self.name} has {model.host.underlay}"
+            verdicts.block(verdicts.left, Reason(ReasonCode.UNDERLAY_MISSING, why))
+            return verdicts
+        self._check_link(verdicts, device, verdicts.left)
         if end == "container":
-            self._container(sieve, device)
-        elif end == "bridge" and all(each.ip != at.bridge for _, each in at.addresses):
-            why = f"{self.name} does not have {at.bridge or 'an address in its prefix'}"
-            sieve.block(sieve.left, Reason(ReasonCode.BRIDGE_ADDRESS_WRONG, why))
-        self._senders(sieve, source, device)
+            self._check_container(verdicts, device)
+        elif end == "bridge" and all(each.ip != model.bridge for _, each in model.addresses):
+            why = f"{self.name} does not have {model.bridge or 'an address in its prefix'}"
+            verdicts.block(verdicts.left, Reason(ReasonCode.BRIDGE_ADDRESS_WRONG, why))
+        self._check_rp_filter(verdicts, source, device)
         near = int(self._address(end) or 0)
         local = end != "container"
-        first = Flow(
-            self._book.far[source], near, inbound=True, in_interface=device, reply=reply, local=local or masked
-        )
-        first = replace(first, near=int(at.host.underlay)) if masked else first
-        self._through("PREROUTING", first, sieve)
+        far = self._addresses.far[source]
+        first = Flow(far, near, inbound=True, in_interface=device, reply=reply, local=local or masqueraded)
+        first = replace(first, near=int(model.host.underlay)) if masqueraded else first
+        self._filter("PREROUTING", first, verdicts)
         last = replace(first, near=near, local=local, out_interface=None if local else DOCKER_BRIDGE)
-        self._through("INPUT" if local else "FORWARD", last, sieve)
-        return sieve
+        self._filter("INPUT" if local else "FORWARD", last, verdicts)
+        return verdicts
 
-    def _within(self) -> PacketVerdicts:
-        """The host's probe of its own container."""
-        at, sieve = self._ground, PacketVerdicts(self._own)
-        if at.unclear:
-            sieve.mark_uncertain(self._own, self._unclear(at.unclear))
-            return sieve
-        for hosts, why in self._doubts:
-            sieve.mark_uncertain(hosts, why)
-        self._container(sieve, None)
-        if at.docker0 and at.container:
-            only = AddressBits({self._place: int(at.container)})
-            there = Flow(only, int(at.docker0.ip), inbound=False, out_interface=DOCKER_BRIDGE, local=True)
-            self._through("OUTPUT", there, sieve)
-            back = replace(there, inbound=True, in_interface=DOCKER_BRIDGE, out_interface=None, reply=True)
+    def _own_container(self) -> PacketVerdicts:
+        """Verdict on the host's probe of its own container."""
+        model, verdicts = self._model, PacketVerdicts(self._own_bit)
+        if model.unclear:
+            verdicts.mark_uncertain(self._own_bit, self._with_name(model.unclear))
+            return verdicts
+        for hosts, why in self._foreign_rules:
+            verdicts.mark_uncertain(hosts, why)
+        self._check_container(verdicts, None)
+        if model.docker0 and model.container:
+            container = AddressBits({self._position: int(model.container)})
+            request = Flow(container, int(model.docker0.ip), inbound=False, out_interface=DOCKER_BRIDGE, local=True)
+            self._filter("OUTPUT", request, verdicts)
+            reply = replace(request, inbound=True, in_interface=DOCKER_BRIDGE, out_interface=None, reply=True)
             for hook in ("PREROUTING", "INPUT"):
-                self._through(hook, back, sieve)
-        return sieve
+                self._filter(hook, reply, verdicts)
+        return verdicts
 
-    def _sieve(self, role: Role) -> PacketVerdicts:
-        sieve = PacketVerdicts(self._book.far[role].all & ~self._own)
-        if self._ground.unclear:
-            sieve.mark_uncertain(sieve.left, self._unclear(self._ground.unclear))
-        for hosts, why in self._doubts:
-            sieve.mark_uncertain(hosts, why)
-        return sieve
+    def _new_verdicts(self, role: Role) -> PacketVerdicts:
+        verdicts = PacketVerdicts(self._addresses.far[role].all & ~self._own_bit)
+        if self._model.unclear:
+            verdicts.mark_uncertain(verdicts.left, self._with_name(self._model.unclear))
+        for hosts, why in self._foreign_rules:
+            verdicts.mark_uncertain(hosts, why)
+        return verdicts
 
-    def _unclear(self, why: Reason) -> Reason:
-        return Reason(why.code, f"{self.name}: {why.text}")
+    def _with_name(self, reason: Reason) -> Reason:
+        return Reason(reason.code, f"{self.name}: {reason.text}")
 
-    def _doubted(self) -> Iterator[tuple[int, Reason]]:
-        """What rules that are not walked may be about: where they name this host, all packets."""
-        for rule in self._ground.foreign_nft:
-            hosts = hosts_named(rule, self._book.far.values())
-            every = hosts is None or bool(hosts & self._own)
-            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may refuse it by nft: {sanitize(rule)}")
-            yield -1 if every else hosts or 0, why
+    def _judge_foreign_rules(self) -> Iterator[tuple[int, Reason]]:
+        """The hosts that each foreign nft rule may concern. A rule that names this host may concern all of them."""
+        for rule in self._model.foreign_nft:
+            hosts = hosts_named(rule, self._addresses.far.values())
+            concerns_all = hosts is None or bool(hosts & self._own_bit)
+            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may drop the packet with an nft rule: {sanitize(rule)}")
+            yield -1 if concerns_all else hosts or 0, why
 
     def _address(self, role: Role) -> IPv4Address | None:
-        at = self._ground
-        return {"underlay": at.host.underlay, "bridge": at.bridge, "container": at.container}[role]
+        model = self._model
+        return {"underlay": model.host.underlay, "bridge": model.bridge, "container": model.container}[role]
 
-    # --- what is the same for packets of all hosts --------------------------------------------------------------------
+    # --- checks with the same result for packets of all hosts ---------------------------------------------------------
 
-    def _wire(self, sieve: PacketVerdicts, device: str, hosts: int) -> None:
-        link = self._ground.links.get(device)
+    def _check_link(self, verdicts: PacketVerdicts, device: str, hosts: int) -> None:
+        link = self._model.links.get(device)
         if link is None or not (link.up and link.carrier):
-            sieve.block(hosts, Reason(ReasonCode.LINK_DOWN, f"{device} of {self.name} is down"))
+            verdicts.block(hosts, Reason(ReasonCode.LINK_DOWN, f"{device} of {self.name} is down"))
 
-    def _container(self, sieve: PacketVerdicts, came_in: str | None) -> None:
-        """Whether there is one, and the host forwards to it or from it what comes in there."""
-        at = self._ground
-        link = at.links.get(DOCKER_BRIDGE)
-        road = next((each for each in at.routes if at.container and at.container in each.route.prefix), None)
-        if at.container is None or (link and not link.up):
-            sieve.block(sieve.left, Reason(ReasonCode.NO_CONTAINER, f"{self.name} has no container on its docker0"))
-        elif road is None or (road.route.device, road.hop) != (DOCKER_BRIDGE, None):
-            why = f"{self.name} does not lead what is for {at.container} to docker0"
-            sieve.block(sieve.left, Reason(ReasonCode.CONTAINER_ROUTE_WRONG, why))
-        if came_in and not at.interface_sysctls(came_in).forwarding:
-            why = f"{self.name} forwards nothing that comes in by {came_in}"
-            sieve.block(sieve.left, Reason(ReasonCode.IP_FORWARD_OFF, why))
+    def _check_container(self, verdicts: PacketVerdicts, in_interface: str | None) -> None:
+        """Check that the container exists and that the host forwards packets from `in_interface`."""
+        model = self._model
+        link = model.links.get(DOCKER_BRIDGE)
+        entry = next((each for each in model.routes if model.container and model.container in each.route.prefix), None)
+        if model.container is None or (link and not link.up):
+            why = f"{self.name} has no container on docker0"
+            verdicts.block(verdicts.left, Reason(ReasonCode.NO_CONTAINER, why))
+        elif entry is None or (entry.route.device, entry.hop) != (DOCKER_BRIDGE, None):
+            why = f"the route of {self.name} to {model.container} does not lead to docker0"
+            verdicts.block(verdicts.left, Reason(ReasonCode.CONTAINER_ROUTE_WRONG, why))
+        if in_interface and not model.interface_sysctls(in_interface).forwarding:
+            why = f"forwarding from {in_interface} is off on {self.name}"
+            verdicts.block(verdicts.left, Reason(ReasonCode.IP_FORWARD_OFF, why))
 
-    # --- roads --------------------------------------------------------------------------------------------------------
+    # --- routes -------------------------------------------------------------------------------------------------------
 
-    def _roads(self, role: Role) -> RouteLookup:
-        """Where the host sends packets for the others."""
-        if role not in self._led:
-            far = self._book.far[role]
-            hosts = far.all & ~self._own
-            self._led[role] = lookup(self._ground, far, hosts, self._book.owners, role)
-        return self._led[role]
+    def _routes_to(self, role: Role) -> RouteLookup:
+        if role not in self._lookups:
+            far = self._addresses.far[role]
+            hosts = far.all & ~self._own_bit
+            self._lookups[role] = lookup(self._model, far, hosts, self._addresses.owners, role)
+        return self._lookups[role]
 
-    def _lead(self, sieve: PacketVerdicts, to: Role, *, reply: bool) -> Mapping[Egress, int]:
-        """The packets that are led right, by how they leave; all others are sieved out."""
-        roads = self._roads(to)
-        for hosts, why in (*roads.blocked, *(roads.via_other if reply else ())):
-            # Whoever gets an answer astray may pass it on; its TTL would show that, and the probe fail by it.
-            sieve.block(hosts, why)
-        for hosts, why in (*roads.uncertain, *(() if reply else roads.via_other)):
-            sieve.mark_uncertain(hosts, why)
-        return roads.egresses
+    def _route(self, verdicts: PacketVerdicts, to: Role, *, reply: bool) -> Mapping[Egress, int]:
+        """The hosts with a correct route, by egress. All others are blocked or uncertain."""
+        routes = self._routes_to(to)
+        # A machine that receives a stray reply may forward it. The probe then fails, because the TTL is too low.
+        for hosts, why in (*routes.blocked, *(routes.via_other if reply else ())):
+            verdicts.block(hosts, why)
+        for hosts, why in (*routes.uncertain, *(() if reply else routes.via_other)):
+            verdicts.mark_uncertain(hosts, why)
+        return routes.egresses
 
-    def _senders(self, sieve: PacketVerdicts, source: Role, device: str) -> None:
-        """Whether the kernel takes what comes in from there."""
-        check = max(self._ground.interface_sysctls(each).rp_filter for each in ("all", device))
-        for hosts, why, sure in rp_filter_failures(self._roads(source), self.name, device, check):
-            (sieve.block if sure else sieve.mark_uncertain)(hosts, why)
+    def _check_rp_filter(self, verdicts: PacketVerdicts, source: Role, device: str) -> None:
+        # The kernel applies the higher value of `all` and the interface.
+        rp_filter = max(self._model.interface_sysctls(each).rp_filter for each in ("all", device))
+        for hosts, why, certain in rp_filter_failures(self._routes_to(source), self.name, device, rp_filter):
+            (verdicts.block if certain else verdicts.mark_uncertain)(hosts, why)
 
-    # --- through the firewall -----------------------------------------------------------------------------------------
+    # --- firewall -----------------------------------------------------------------------------------------------------
 
-    def _through(self, hook: Hook, flow: Flow, sieve: PacketVerdicts) -> None:
-        """Iptables first, then firewalld, which may refuse what iptables accepts."""
-        at = self._ground
-        filter_packets(at.iptables, hook, flow, sieve, self.name)
-        for refused in rejections(at.firewalld, hook, flow, sieve.left):
-            told = (
-                f"{self.name} {'refuses' if refused.sure else 'may refuse'} it by firewalld: {sanitize(refused.rule)}"
-            )
-            why = Reason(ReasonCode.FIREWALLD_REFUSES, told)
-            (sieve.block if refused.sure else sieve.mark_uncertain)(refused.hosts, why)
+    def _filter(self, hook: Hook, flow: Flow, verdicts: PacketVerdicts) -> None:
+        """Apply iptables, then firewalld, which may reject what iptables accepts."""
+        model = self._model
+        filter_packets(model.iptables, hook, flow, verdicts, self.name)
+        for rejection in rejections(model.firewalld, hook, flow, verdicts.left):
+            verb = "rejects" if rejection.sure else "may reject"
+            text = f"{self.name} {verb} the packet with firewalld: {sanitize(rejection.rule)}"
+            why = Reason(ReasonCode.FIREWALLD_REFUSES, text)
+            (verdicts.block if rejection.sure else verdicts.mark_uncertain)(rejection.hosts, why)
 
-    # --- out through the firewall -------------------------------------------------------------------------------------
+    # --- sending through the firewall ---------------------------------------------------------------------------------
 
-    def _leave(self, leaving: EgressResult, way: Egress, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
-        (device, source), (begin, to), at = way, ends, self._ground
-        inside = begin == "container"
+    def _send(self, result: EgressResult, egress: Egress, hosts: int, ends: tuple[Role, Role], *, reply: bool) -> None:
+        (device, source), (begin, to), model = egress, ends, self._model
+        from_container = begin == "container"
         near = source if begin == "underlay" else int(self._address(begin) or 0)
-        part = PacketVerdicts(hosts)
-        flow = Flow(self._book.far[to], near or 0, inbound=False, out_interface=device, reply=reply, local=not inside)
-        if inside:
-            came = replace(flow, in_interface=DOCKER_BRIDGE)
-            self._through("PREROUTING", replace(came, out_interface=None), part)
-            self._through("FORWARD", came, part)
+        verdicts = PacketVerdicts(hosts)
+        far = self._addresses.far[to]
+        flow = Flow(far, near or 0, inbound=False, out_interface=device, reply=reply, local=not from_container)
+        if from_container:
+            forwarded = replace(flow, in_interface=DOCKER_BRIDGE)
+            self._filter("PREROUTING", replace(forwarded, out_interface=None), verdicts)
+            self._filter("FORWARD", forwarded, verdicts)
         else:
-            self._through("OUTPUT", flow, part)
-        self._through("POSTROUTING", flow, part)
-        masked = self._masked(part, flow) if inside and not reply else 0
-        if source != int(at.host.underlay):
-            odd = masked or (part.left if begin == "underlay" else 0)
+            self._filter("OUTPUT", flow, verdicts)
+        self._filter("POSTROUTING", flow, verdicts)
+        masqueraded = self._masqueraded(verdicts, flow) if from_container and not reply else 0
+        if source != int(model.host.underlay):
+            wrong_source = masqueraded or (verdicts.left if begin == "underlay" else 0)
             why = f"{self.name} sends from {IPv4Address(source or 0)}"
-            part.mark_uncertain(odd, Reason(ReasonCode.OTHER_SOURCE, why))
-            leaving.wrong_source |= odd
-        leaving.masqueraded |= masked
-        leaving.verdicts.merge(part)
+            verdicts.mark_uncertain(wrong_source, Reason(ReasonCode.OTHER_SOURCE, why))
+            result.wrong_source |= wrong_source
+        result.masqueraded |= masqueraded
+        result.verdicts.merge(verdicts)
 
-    def _masked(self, sieve: PacketVerdicts, flow: Flow) -> int:
-        """Those that Docker's masquerade gives the host's own address: all but those that dockmesh's table keeps."""
-        keeps, kept = self._ground.source_nat, 0
-        if keeps and keeps.prefix and any(first <= flow.near <= last for first, last in _spans([keeps.prefix])):
-            kept = flow.far.among(merge_ranges(_spans(keeps.peers)))
-        masked, maybe = masqueraded_hosts(self._ground.iptables, flow, sieve.left & ~kept)
-        sieve.mark_uncertain(maybe, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade it"))
-        return masked
+    def _masqueraded(self, verdicts: PacketVerdicts, flow: Flow) -> int:
+        """The hosts that receive the host's own address as source: all that dockmesh's nft table does not exempt."""
+        table, exempt = self._model.source_nat, 0
+        if table and table.prefix and any(first <= flow.near <= last for first, last in _ranges([table.prefix])):
+            exempt = flow.far.among(merge_ranges(_ranges(table.peers)))
+        masqueraded, uncertain = masqueraded_hosts(self._model.iptables, flow, verdicts.left & ~exempt)
+        verdicts.mark_uncertain(uncertain, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade the packet"))
+        return masqueraded
 
 
-def _spans(networks: Iterable[Network]) -> Iterator[AddressRange]:
+def _ranges(networks: Iterable[Network]) -> Iterator[AddressRange]:
     return (address_range(each) for each in networks if isinstance(each, IPv4Network))

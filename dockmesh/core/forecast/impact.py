@@ -16,7 +16,7 @@ from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.model import ProbeKind
 from dockmesh.core.results.model import MeshResult, ProbeResult
 
-# Of so many hosts at most: all pairs of 300 are walked in two seconds.
+# Evaluating all pairs of 300 hosts takes two seconds. Larger fleets get no forecast.
 MAX_HOSTS = 300
 Effect = Literal["gained", "lost", "failing", "unknown"]
 EFFECTS: tuple[Effect, ...] = ("gained", "lost", "failing", "unknown")
@@ -24,9 +24,9 @@ EFFECTS: tuple[Effect, ...] = ("gained", "lost", "failing", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class ImpactRow:
-    """Probes of a kind from one host that are not reached all along, and of which the same is foreseen.
+    """Probes of one kind from one host with the same prediction. Probes that always succeed have no row.
 
-    `why`: what stops them, or may; None for what is gained.
+    `why` is the reason why they fail or may fail; None for gained pairs.
     """
 
     source: str
@@ -38,7 +38,7 @@ class ImpactRow:
 
     @property
     def effect(self) -> Effect:
-        """What the plan does to them; `failing`: nothing."""
+        """The effect of the plan. `failing`: they fail before and after it."""
         if "unknown" in {self.before, self.after}:
             return "unknown"
         if self.after == "reached":
@@ -48,7 +48,7 @@ class ImpactRow:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """How many probes are `before` and `after` a plan in which state, and all those not reached in both."""
+    """The number of probes in each state `before` and `after` a plan, and all probes that do not always succeed."""
 
     before: Mapping[PairState, int]
     after: Mapping[PairState, int]
@@ -73,12 +73,12 @@ class Misprediction:
 def predict_impact(
     fleet: Fleet, asking: Iterable[Host], facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
 ) -> Impact:
-    """What the asking hosts would find now, and after the plans."""
+    """Predict the probes of the `asking` hosts now and after the plans."""
     names = {host.name for host in asking}
-    places = [place for place, host in enumerate(fleet.hosts) if host.name in names]
+    positions = [position for position, host in enumerate(fleet.hosts) if host.name in names]
     before = _forecast(fleet, facts, {})
     after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applicable})
-    return Impact(_counts(before, places), _counts(after, places), tuple(_shifts(before, after, places)))
+    return Impact(_counts(before, positions), _counts(after, positions), tuple(_rows(before, after, positions)))
 
 
 def mispredictions(
@@ -88,55 +88,59 @@ def mispredictions(
     outcomes: Iterable[Outcome],
     result: MeshResult,
 ) -> Iterator[Misprediction]:
-    """Where `result` is not as predicted for the outcomes of the hosts: as planned, as before, or unknown."""
-    came = {each.host: each for each in outcomes}
-    known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
-    now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applicable and came[name].ok})
-    places = {name: place for place, name in enumerate(now.names)}
+    """Compare `result` with the forecast for the state that each host has after its outcome.
+
+    A host with a good outcome has the planned state, a host that reverted or was refused its previous state. The state
+    of a failed or unreachable host is unknown.
+    """
+    by_host = {each.host: each for each in outcomes}
+    known = {name: each for name, each in facts.items() if by_host[name].status not in {"failed", "unreachable"}}
+    applied = {name: plan for name, plan in plans.items() if plan.applicable and by_host[name].ok}
+    forecast = _forecast(fleet, known, applied)
+    positions = {name: position for position, name in enumerate(forecast.names)}
     kinds: Mapping[str, ProbeKind] = {kind: kind for kind in PROBE_ENDS}
     for probe in result.probes:
         if not probe.made or probe.family != IPV4:
             continue
-        place, target, kind = places[probe.source], places[probe.target], kinds[probe.kind]
-        predicted = next(state for state, hosts in now.states(place, kind).items() if hosts >> target & 1)
+        source, target, kind = positions[probe.source], positions[probe.target], kinds[probe.kind]
+        predicted = next(state for state, hosts in forecast.states(source, kind).items() if hosts >> target & 1)
         if predicted != "unknown" and (predicted == "reached") is not probe.reply_ok:
-            code, why = now.why(place, target, kind) or (probe.code, probe.reason)
+            code, why = forecast.why(source, target, kind) or (probe.code, probe.reason)
             yield Misprediction(probe, predicted, code, why)
 
 
 def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:
-    return Forecast([_ground(host, facts.get(host.name), plans.get(host.name)) for host in fleet.hosts])
+    return Forecast([_model(host, facts.get(host.name), plans.get(host.name)) for host in fleet.hosts])
 
 
-def _ground(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> HostModel:
+def _model(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> HostModel:
     return build_model(host, facts, plan.changes if plan else ()) if facts else unknown_host(host, "it was not read")
 
 
-def _counts(forecast: Forecast, places: Iterable[int]) -> Mapping[PairState, int]:
+def _counts(forecast: Forecast, positions: Iterable[int]) -> Mapping[PairState, int]:
     counts: dict[PairState, int] = {"reached": 0, "failing": 0, "unknown": 0}
-    for place in places:
+    for position in positions:
         for kind in PROBE_ENDS:
-            for state, hosts in forecast.states(place, kind).items():
+            for state, hosts in forecast.states(position, kind).items():
                 counts[state] += hosts.bit_count()
     return counts
 
 
-def _shifts(before: Forecast, after: Forecast, places: Iterable[int]) -> Iterator[ImpactRow]:
-    for place in places:
+def _rows(before: Forecast, after: Forecast, positions: Iterable[int]) -> Iterator[ImpactRow]:
+    for position in positions:
         for kind in PROBE_ENDS:
-            for was, had in before.states(place, kind).items():
-                for now, has in after.states(place, kind).items():
-                    if (hosts := had & has) and (was, now) != ("reached", "reached"):
-                        yield from _alike(after if now != "reached" else before, place, kind, hosts, (was, now))
+            for old, old_hosts in before.states(position, kind).items():
+                for new, new_hosts in after.states(position, kind).items():
+                    if (hosts := old_hosts & new_hosts) and (old, new) != ("reached", "reached"):
+                        yield from _by_reason(after if new != "reached" else before, position, kind, hosts, (old, new))
 
 
-def _alike(
-    told: Forecast, place: int, kind: ProbeKind, hosts: int, states: tuple[PairState, PairState]
+def _by_reason(
+    forecast: Forecast, position: int, kind: ProbeKind, hosts: int, states: tuple[PairState, PairState]
 ) -> Iterator[ImpactRow]:
-    """By what stops them."""
-    found: dict[Reason | None, list[str]] = {}
+    targets: dict[Reason | None, list[str]] = {}
     for target in host_positions(hosts):
-        why = None if states == ("failing", "reached") else told.why(place, target, kind)
-        found.setdefault(why, []).append(told.names[target])
-    for why, targets in found.items():
-        yield ImpactRow(told.names[place], kind, tuple(targets), *states, why)
+        why = None if states == ("failing", "reached") else forecast.why(position, target, kind)
+        targets.setdefault(why, []).append(forecast.names[target])
+    for why, names in targets.items():
+        yield ImpactRow(forecast.names[position], kind, tuple(names), *states, why)

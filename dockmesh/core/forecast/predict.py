@@ -1,4 +1,4 @@
-"""Who will reach whom: the probes of a status, walked there and back over what their hosts are. IPv4 alone."""
+"""Predicts the results of the IPv4 probes of a status from the models of the hosts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
 from dockmesh.core.probes.model import ProbeKind
 
 PairState = Literal["reached", "failing", "unknown"]
-# Where the probes of a kind begin, and where they end.
+# The source and the target of each kind of probe.
 PROBE_ENDS: Mapping[ProbeKind, tuple[Role, Role]] = {
     "host-bridge": ("underlay", "bridge"),
     "host-container": ("underlay", "container"),
@@ -21,99 +21,102 @@ PROBE_ENDS: Mapping[ProbeKind, tuple[Role, Role]] = {
 
 
 class Forecast:
-    """The prediction for hosts that are so, in the fleet's order. Sets are of their places."""
+    """The predicted reachability between hosts, given in the fleet's order.
 
-    def __init__(self, grounds: Sequence[HostModel]) -> None:
-        self.names = tuple(each.host.name for each in grounds)
-        book = _book(grounds)
-        self._sites = tuple(HostPath(each, place, book) for place, each in enumerate(grounds))
+    A position is a host's index in that order. A set of hosts is an integer with one bit for each position.
+    """
+
+    def __init__(self, models: Sequence[HostModel]) -> None:
+        self.names = tuple(each.host.name for each in models)
+        addresses = _fleet_addresses(models)
+        self._paths = tuple(HostPath(each, position, addresses) for position, each in enumerate(models))
         self._offers = {
-            "bridge": _places(each.host.prefix is not None for each in grounds),
-            "container": _places(each.host.docker for each in grounds),
+            "bridge": _bits(each.host.prefix is not None for each in models),
+            "container": _bits(each.host.docker for each in models),
         }
         self.states = cache(self._states)
-        self._columns = cache(self._columned)
+        self._unanswered = cache(self._unanswered_by_source)
 
-    def why(self, place: int, target: int, kind: ProbeKind) -> Reason | None:
-        """The first thing on the way that stops a probe which fails, or that may."""
-        sure = bool(self.states(place, kind)["failing"] >> target & 1)
-        found = (leg.why(at, sure=sure) for leg, at in self._legs(place, target, kind))
-        return next(filter(None, found), None)
+    def why(self, position: int, target: int, kind: ProbeKind) -> Reason | None:
+        """The first reason on the path why a probe fails or may fail. None if it succeeds."""
+        sure = bool(self.states(position, kind)["failing"] >> target & 1)
+        reasons = (verdicts.why(host, sure=sure) for verdicts, host in self._path_of_probe(position, target, kind))
+        return next(filter(None, reasons), None)
 
-    def _states(self, place: int, kind: ProbeKind) -> Mapping[PairState, int]:
-        """What is foreseen of a host's probes of a kind."""
-        (begin, end), site = PROBE_ENDS[kind], self._sites[place]
-        asked = self._asked(place, kind)
-        own = [site.out(begin, end).verdicts, *([site.own()] if begin != end == "container" else [])]
-        stops, doubts = (union(getattr(each, what) for each in own) for what in ("blocked", "uncertain"))
-        for hosts, source, home in self._seen(site, begin, end) if asked else ():
-            stopping, doubting = self._columns(end, source)
-            stops |= hosts & (home.blocked | stopping[place])
-            doubts |= hosts & (home.uncertain | doubting[place])
-        failing = asked & stops
-        unknown = asked & doubts & ~failing
-        return {"reached": asked & ~failing & ~unknown, "failing": failing, "unknown": unknown}
+    def _states(self, position: int, kind: ProbeKind) -> Mapping[PairState, int]:
+        """The targets of a host's probes of one kind, by predicted state."""
+        (begin, end), path = PROBE_ENDS[kind], self._paths[position]
+        targets = self._targets(position, kind)
+        own = [path.egress(begin, end).verdicts, *([path.own_container()] if begin != end == "container" else [])]
+        blocked, uncertain = (union(getattr(each, what) for each in own) for what in ("blocked", "uncertain"))
+        for hosts, source, replies in self._returns(path, begin, end) if targets else ():
+            peer_blocks, peer_uncertain = self._unanswered(end, source)
+            blocked |= hosts & (replies.blocked | peer_blocks[position])
+            uncertain |= hosts & (replies.uncertain | peer_uncertain[position])
+        failing = targets & blocked
+        unknown = targets & uncertain & ~failing
+        return {"reached": targets & ~failing & ~unknown, "failing": failing, "unknown": unknown}
 
-    def _asked(self, place: int, kind: ProbeKind) -> int:
-        """Whom a host asks for, as `reach.questions.probes` has it."""
+    def _targets(self, position: int, kind: ProbeKind) -> int:
+        """The targets of a host's probes, as `plan_probes` selects them."""
         begin, end = PROBE_ENDS[kind]
-        if begin == "container" and not self._offers["container"] >> place & 1:
+        if begin == "container" and not self._offers["container"] >> position & 1:
             return 0
-        return self._offers[end] & ~(0 if kind == "host-container" else 1 << place)
+        return self._offers[end] & ~(0 if kind == "host-container" else 1 << position)
 
     @staticmethod
-    def _seen(site: HostPath, begin: Role, end: Role) -> Iterator[tuple[int, Role, PacketVerdicts]]:
-        """By which address the others see a host's probes, and how their answers come home to it.
+    def _returns(path: HostPath, begin: Role, end: Role) -> Iterator[tuple[int, Role, PacketVerdicts]]:
+        """The source role that sets of peers see, and the verdicts on their replies.
 
-        Of what comes from an address that the fleet does not know the host by, nothing more is said.
+        Peers that see an address unknown to the fleet are left out, because no route to it can be looked up.
         """
-        leaving = site.out(begin, end)
-        masked = leaving.masqueraded & ~leaving.wrong_source
-        yield ~(leaving.masqueraded | leaving.wrong_source), begin, site.into(begin, end, reply=True)
-        if masked:
-            yield masked, "underlay", site.into(begin, end, reply=True, masked=True)
+        sent = path.egress(begin, end)
+        masqueraded = sent.masqueraded & ~sent.wrong_source
+        yield ~(sent.masqueraded | sent.wrong_source), begin, path.ingress(begin, end, reply=True)
+        if masqueraded:
+            yield masqueraded, "underlay", path.ingress(begin, end, reply=True, masqueraded=True)
 
-    def _columned(self, end: Role, source: Role) -> tuple[list[int], list[int]]:
-        """For each source, the targets that do not take its probe in or answer it, and those that may not."""
-        stops, doubts = [0] * len(self._sites), [0] * len(self._sites)
+    def _unanswered_by_source(self, end: Role, source: Role) -> tuple[list[int], list[int]]:
+        """For each source, the targets that drop its probe or their own reply, and those that may."""
+        blocked, uncertain = [0] * len(self._paths), [0] * len(self._paths)
         for target in host_positions(self._offers[end]):
-            for leg in self._there(target, end, source):
-                for found, hosts in ((stops, leg.blocked), (doubts, leg.uncertain)):
-                    for place in host_positions(hosts):
-                        found[place] |= 1 << target
-        return stops, doubts
+            for verdicts in self._through_target(target, end, source):
+                for targets, hosts in ((blocked, verdicts.blocked), (uncertain, verdicts.uncertain)):
+                    for position in host_positions(hosts):
+                        targets[position] |= 1 << target
+        return blocked, uncertain
 
-    def _there(self, target: int, end: Role, source: Role) -> tuple[PacketVerdicts, PacketVerdicts]:
-        site = self._sites[target]
-        return site.into(end, source), site.out(end, source, reply=True).verdicts
+    def _through_target(self, target: int, end: Role, source: Role) -> tuple[PacketVerdicts, PacketVerdicts]:
+        path = self._paths[target]
+        return path.ingress(end, source), path.egress(end, source, reply=True).verdicts
 
-    def _legs(self, place: int, target: int, kind: ProbeKind) -> Iterator[tuple[PacketVerdicts, int]]:
-        """The way of one probe, and whose packet in each part of it is its own."""
-        (begin, end), site = PROBE_ENDS[kind], self._sites[place]
-        if place == target:
-            yield site.own(), place
+    def _path_of_probe(self, position: int, target: int, kind: ProbeKind) -> Iterator[tuple[PacketVerdicts, int]]:
+        """The verdicts along the path of one probe, each with the host whose bit represents this probe."""
+        (begin, end), path = PROBE_ENDS[kind], self._paths[position]
+        if position == target:
+            yield path.own_container(), position
             return
-        yield site.out(begin, end).verdicts, target
-        for hosts, source, home in self._seen(site, begin, end):
+        yield path.egress(begin, end).verdicts, target
+        for hosts, source, replies in self._returns(path, begin, end):
             if hosts >> target & 1:
-                yield from ((leg, place) for leg in self._there(target, end, source))
-                yield home, target
+                yield from ((verdicts, position) for verdicts in self._through_target(target, end, source))
+                yield replies, target
 
 
-def _book(grounds: Sequence[HostModel]) -> FleetAddresses:
-    underlays = {place: int(each.host.underlay) for place, each in enumerate(grounds)}
-    bridges = {place: int(each.bridge) for place, each in enumerate(grounds) if each.bridge}
-    containers = {place: int(each.container) for place, each in enumerate(grounds) if each.container}
-    owners = {address: 1 << place for place, address in underlays.items()}
-    for place, each in enumerate(grounds):
+def _fleet_addresses(models: Sequence[HostModel]) -> FleetAddresses:
+    underlays = {position: int(each.host.underlay) for position, each in enumerate(models)}
+    bridges = {position: int(each.bridge) for position, each in enumerate(models) if each.bridge}
+    containers = {position: int(each.container) for position, each in enumerate(models) if each.container}
+    owners = {address: 1 << position for position, address in underlays.items()}
+    for position, each in enumerate(models):
         for device, address in each.addresses:
             if device != DOCKER_BRIDGE:
-                owners.setdefault(int(address.ip), 1 << place)
+                owners.setdefault(int(address.ip), 1 << position)
     return FleetAddresses(
         {"underlay": AddressBits(underlays), "bridge": AddressBits(bridges), "container": AddressBits(containers)},
         owners,
     )
 
 
-def _places(each: Iterable[bool]) -> int:
-    return sum(1 << place for place, there in enumerate(each) if there)
+def _bits(flags: Iterable[bool]) -> int:
+    return sum(1 << position for position, flag in enumerate(flags) if flag)

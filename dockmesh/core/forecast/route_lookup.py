@@ -1,4 +1,4 @@
-"""Which way a host sends packets to all other hosts: longest prefix first, then metric."""
+"""Looks up how a host routes packets to all other hosts: longest prefix first, then lowest metric."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +10,19 @@ from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.flow import AddressBits, Role
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 
-# The interface and the source that the host's own packets leave by; addresses as numbers.
+# The interface and the source address of packets that the host itself sends. Addresses are numbers.
 Egress = tuple[str, int | None]
-_Own = tuple[str, AddressRange, int]
-_HERE, _NOWHERE = "here", "nowhere"
+_OwnAddress = tuple[str, AddressRange, int]
+_LOCAL, _NO_ROUTE = "local", "no route"
 
 
 @dataclass(slots=True)
 class RouteLookup:
-    """Whose packets are led right, by how they leave; whose are not, by why; and by kind of road and interface, all.
+    """Routing result for sets of hosts.
 
-    `astray` are those that go to another machine, which may pass them on.
+    `egresses`: the hosts whose packets take the right route. `blocked`, `via_other` and `uncertain`: the other hosts,
+    with the reason. `via_other` are packets to a different machine, which may forward them. `outcomes`: all hosts, by
+    kind of route and interface.
     """
 
     egresses: dict[Egress, int] = field(default_factory=dict)
@@ -30,90 +32,104 @@ class RouteLookup:
     outcomes: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
 
-def lookup(at: HostModel, far: AddressBits, hosts: int, owners: Mapping[int, int], to: Role) -> RouteLookup:
-    """Where the packets for these hosts go. `owners`: whose an address on the LAN is."""
-    found = RouteLookup()
-    own = [(device, address_range(each.network), int(each.ip)) for device, each in at.addresses]
-    for road, some in _found(at, far, hosts):
-        key = (road, None) if isinstance(road, str) else (road.route.kind, road.route.device)
-        found.outcomes[key] = found.outcomes.get(key, 0) | some
-        if isinstance(road, str):
-            found.blocked.append((some, _routeless(at.host.name, road)))
+def lookup(model: HostModel, far: AddressBits, hosts: int, owners: Mapping[int, int], to: Role) -> RouteLookup:
+    """Route packets to `hosts`. `owners` maps an address on the LAN to the host that has it."""
+    result = RouteLookup()
+    own = [(device, address_range(each.network), int(each.ip)) for device, each in model.addresses]
+    for entry, routed in _matches(model, far, hosts):
+        key = (entry, None) if isinstance(entry, str) else (entry.route.kind, entry.route.device)
+        result.outcomes[key] = result.outcomes.get(key, 0) | routed
+        if isinstance(entry, str):
+            result.blocked.append((routed, _unrouted(model.host.name, entry)))
+            continue
+        if entry.hop is not None:
+            correct = routed & owners.get(entry.hop, 0)
         else:
-            right = some & owners.get(road.hop, 0) if road.hop is not None else some * _answered(at, road, to)
-            _sort(found, at.host.name, road, (some, right), own)
-    return found
+            correct = routed if _resolvable(model, entry, to) else 0
+        _classify(result, model.host.name, entry, (routed, correct), own)
+    return result
 
 
-def _routeless(name: str, road: str) -> Reason:
-    if road == _HERE:
-        return Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has that address itself")
-    return Reason(ReasonCode.NO_ROUTE, f"{name} has no route there")
+def _unrouted(name: str, outcome: str) -> Reason:
+    if outcome == _LOCAL:
+        return Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has the peer's address itself")
+    return Reason(ReasonCode.NO_ROUTE, f"{name} has no route to the peer")
 
 
-def _found(at: HostModel, far: AddressBits, left: int) -> Iterator[tuple[RouteEntry | str, int]]:
-    if here := left & far.among((int(each.ip), int(each.ip)) for _, each in at.addresses):
-        left &= ~here
-        yield _HERE, here
-    for road in at.routes:
-        if hosts := far[road.span] & left:
-            left &= ~hosts
-            yield road, hosts
-    if left:
-        yield _NOWHERE, left
+def _matches(model: HostModel, far: AddressBits, remaining: int) -> Iterator[tuple[RouteEntry | str, int]]:
+    if local := remaining & far.among((int(each.ip), int(each.ip)) for _, each in model.addresses):
+        remaining &= ~local
+        yield _LOCAL, local
+    for entry in model.routes:
+        if hosts := far[entry.span] & remaining:
+            remaining &= ~hosts
+            yield entry, hosts
+    if remaining:
+        yield _NO_ROUTE, remaining
 
 
-def _answered(at: HostModel, road: RouteEntry, to: Role) -> bool:
-    """Whether hosts answer where such addresses are asked for on the LAN; no container does."""
-    return to == "underlay" or (to == "bridge" and road.route.device == at.uplink)
+def _resolvable(model: HostModel, entry: RouteEntry, to: Role) -> bool:
+    """Whether the target replies to ARP on the LAN. Linux replies for every address of the host, not for containers."""
+    return to == "underlay" or (to == "bridge" and entry.route.device == model.uplink)
 
 
-def _sort(found: RouteLookup, name: str, road: RouteEntry, hosts: tuple[int, int], own: Sequence[_Own]) -> None:
-    """`hosts`: those that take the road, and those of them to which it leads."""
-    kind, (some, right) = road.route.kind, hosts
+def _classify(
+    result: RouteLookup, name: str, entry: RouteEntry, hosts: tuple[int, int], own: Sequence[_OwnAddress]
+) -> None:
+    """Add the `hosts` of a route to the result. `hosts`: all that match it, and those that it leads to."""
+    kind, (routed, correct) = entry.route.kind, hosts
     if kind != "unicast":
-        right = 0
-    if right:
-        way = road.route.device or "", _source(road, own)
-        found.egresses[way] = found.egresses.get(way, 0) | right
-    if wrong := some & ~right:
-        into = found.uncertain if kind == "multipath" else found.blocked if road.hop is None else found.via_other
-        into.append((wrong, _wrong(name, road.route)))
+        correct = 0
+    if correct:
+        egress = entry.route.device or "", _source_address(entry, own)
+        result.egresses[egress] = result.egresses.get(egress, 0) | correct
+    if wrong := routed & ~correct:
+        lost = result.blocked if entry.hop is None else result.via_other
+        group = result.uncertain if kind == "multipath" else lost
+        group.append((wrong, _wrong_route(name, entry.route)))
 
 
-def _wrong(name: str, route: KernelRoute) -> Reason:
+def _wrong_route(name: str, route: KernelRoute) -> Reason:
     if route.device == DOCKER_BRIDGE and route.on_link:
         return inside_bridge(name)
     how = f"via {route.next_hop}" if route.next_hop else f"dev {route.device}" if route.device else route.kind
-    return Reason(ReasonCode.OTHER_ROUTE, f"{name} sends it by another route: {route.prefix} {how}")
+    return Reason(ReasonCode.OTHER_ROUTE, f"{name} uses another route: {route.prefix} {how}")
 
 
 def inside_bridge(name: str) -> Reason:
-    """A host takes an address of another one for one on its own docker0."""
-    return Reason(ReasonCode.INSIDE_BRIDGE, f"{name} has that address in the network of its own docker0")
+    """The reason if a peer's address is inside the host's own docker0 network."""
+    return Reason(ReasonCode.INSIDE_BRIDGE, f"the peer's address is inside the docker0 network of {name}")
 
 
-def _source(road: RouteEntry, own: Sequence[_Own]) -> int | None:
-    """What the kernel itself sends from by a road: what it names, else the first address that is near its next hop."""
-    if road.route.source is not None:
-        return int(road.route.source)
+def _source_address(entry: RouteEntry, own: Sequence[_OwnAddress]) -> int | None:
+    """Source address that the kernel selects for a route.
+
+    This is the route's `src`, else the interface's first address in the network of the next hop, else its first one.
+    """
+    if entry.route.source is not None:
+        return int(entry.route.source)
     first = None
     for device, (begin, end), address in own:
-        if device == road.route.device:
-            if road.hop is None or begin <= road.hop <= end:
+        if device == entry.route.device:
+            if entry.hop is None or begin <= entry.hop <= end:
                 return address
             first = first or address
     return first
 
 
-def rp_filter_failures(roads: RouteLookup, name: str, device: str, check: int) -> Iterator[tuple[int, Reason, bool]]:
-    """Whose packets `device` does not take with that rp_filter, 1 being strict: who, why, and whether that is sure."""
-    for (kind, back), hosts in roads.outcomes.items():
-        if kind == _HERE:
-            yield hosts, Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has the address of the sender itself"), True
-        elif check and kind == _NOWHERE:
-            why = f"{name} knows no way back, and its rp_filter is on"
+def rp_filter_failures(
+    routes: RouteLookup, name: str, device: str, rp_filter: int
+) -> Iterator[tuple[int, Reason, bool]]:
+    """The hosts whose packets the kernel drops at `device`, with the reason, and whether this is certain.
+
+    `routes` are the routes back to these hosts. `rp_filter` is the value of the sysctl; 1 is strict.
+    """
+    for (kind, back), hosts in routes.outcomes.items():
+        if kind == _LOCAL:
+            yield hosts, Reason(ReasonCode.ADDRESS_TAKEN, f"{name} has the peer's address itself"), True
+        elif rp_filter and kind == _NO_ROUTE:
+            why = f"{name} has no route back to the peer, and rp_filter is on"
             yield hosts, Reason(ReasonCode.RP_FILTER, why), True
-        elif check and (kind != "unicast" or (check == 1 and back != device)):
-            why = f"{name} would answer by {back or kind}, and its rp_filter is strict"
+        elif rp_filter and (kind != "unicast" or (rp_filter == 1 and back != device)):
+            why = f"the route of {name} back to the peer uses {back or kind}, not {device}, and rp_filter is strict"
             yield hosts, Reason(ReasonCode.RP_FILTER, why), kind != "multipath"

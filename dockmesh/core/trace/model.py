@@ -1,4 +1,4 @@
-"""What a trace is about: its two ends, the points a packet is captured at, the captures."""
+"""Defines the ends of a trace, its capture points and its captures."""
 
 import re
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ _CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One end of a trace. Without `container` it is what status probes: a container, or a host that has no Docker."""
+    """One end of a trace. Without `container`, it is the probe target of the host, as for `dockmesh status`."""
 
     host: Host
     container: str | None = None
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """HOST or HOST:CONTAINER, as on the command line."""
         return f"{self.host.name}:{self.container}" if self.container else self.host.name
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointPair:
-    """From where to where."""
+    """The source and the target of a trace or an explanation."""
 
     source: Endpoint
     target: Endpoint
@@ -43,7 +43,11 @@ class EndpointPair:
 
 @dataclass(frozen=True, slots=True)
 class TraceQuery(EndpointPair):
-    """What is traced. `run` names the run's captures on the hosts; its pings carry `size` bytes, as no other."""
+    """A trace to run.
+
+    `run` names the captures on the hosts. `size` is the payload of the pings in bytes; it distinguishes them from
+    other pings.
+    """
 
     run: str
     size: int
@@ -51,7 +55,11 @@ class TraceQuery(EndpointPair):
 
 @dataclass(frozen=True, slots=True)
 class EndpointAddress:
-    """Where an end is. `pid` has its network namespace, 0 stands for the host's own. `held`: made for the trace."""
+    """The address of an end.
+
+    `pid` is a process in its network namespace, 0 for the host's own namespace. `held`: the namespace was created for
+    this run.
+    """
 
     address: IPv4Address
     pid: int = 0
@@ -60,9 +68,9 @@ class EndpointAddress:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where packets are captured. `mac` is None for a container, or where the interface has none.
+    """An interface on which packets are captured.
 
-    `error` says why nothing can be captured there.
+    `mac` is None for a container or an interface without MAC address. `error` is the reason if the capture failed.
     """
 
     host: str
@@ -72,13 +80,13 @@ class Point:
     error: str | None = None
 
     def __str__(self) -> str:
-        """As people say it."""
+        """The interface and its host, for messages."""
         return f"{self.interface} of {'the container on ' if self.place == 'container' else ''}{self.host}"
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What passed at a point, as a pcap file."""
+    """The packets captured at a point, as a pcap file."""
 
     point: Point
     pcap: bytes
@@ -86,13 +94,13 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class CaptureSet:
-    """What a run brought home: the captures in the order of the way, from the source's container to the target's.
+    """All captures of a run, ordered from the source's container to the target's.
 
-    `said` is ping's output, `errors` the hosts' that did not do their part.
+    `addresses` has the address of each end by host. `errors` has the hosts that failed.
     """
 
     query: TraceQuery
-    found: Mapping[str, EndpointAddress] = field(default_factory=dict)
+    addresses: Mapping[str, EndpointAddress] = field(default_factory=dict)
     captures: tuple[Capture, ...] = ()
     ping_output: str = ""
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
@@ -102,39 +110,39 @@ def parse_endpoint(fleet: Fleet, text: str) -> Endpoint:
     """Read HOST or HOST:CONTAINER.
 
     Raises:
-        UsageError: there is no such host, no container can be called so, or the host has no Docker.
+        UsageError: the host is unknown or has no Docker, or the container name is invalid.
     """
     name, colon, container = text.partition(":")
     host = next((host for host in fleet.hosts if host.name == name), None)
     if host is None:
         near = did_you_mean(name, sorted(host.name for host in fleet.hosts), most=3)
-        raise UsageError(f"the inventory has no host called {quoted(name)}{near}", code=UsageCode.UNKNOWN_HOST)
+        raise UsageError(f"the inventory has no host {quoted(name)}{near}", code=UsageCode.UNKNOWN_HOST)
     if colon and not _CONTAINER.fullmatch(container):
         raise UsageError(
-            f"{quoted(text)}: no container can be called so; give HOST or HOST:CONTAINER", code=UsageCode.BAD_CONTAINER
+            f"{quoted(text)}: invalid container name. Fix: use HOST or HOST:CONTAINER", code=UsageCode.BAD_CONTAINER
         )
     if colon and not host.docker:
         raise UsageError(
-            f"{quoted(text)}: the inventory says that {name} has no Docker; give the host alone",
+            f"{quoted(text)}: {name} has docker: false in the inventory. Fix: use {name} without a container",
             code=UsageCode.NO_DOCKER,
         )
     return Endpoint(host, container or None)
 
 
 def parse_ends(fleet: Fleet, source: str, target: str) -> tuple[Endpoint, Endpoint]:
-    """Two ends as they are written on the command line.
+    """Read the two ends of the command line.
 
     Raises:
-        UsageError: as `parse_endpoint`, or both are on one host.
+        UsageError: see `parse_endpoint`, or both ends are on one host.
     """
     ends = parse_endpoint(fleet, source), parse_endpoint(fleet, target)
     if ends[0].host == ends[1].host:
         raise UsageError(
-            f"{quoted(source)} and {quoted(target)} are on the same host: name two hosts", code=UsageCode.SAME_HOST
+            f"{quoted(source)} and {quoted(target)} are on the same host. Fix: name two hosts", code=UsageCode.SAME_HOST
         )
     return ends
 
 
 def trace_query(fleet: Fleet, source: str, target: str, *, run: str, size: int) -> TraceQuery:
-    """The trace between two ends; arguments and errors as those of `parse_ends`."""
+    """Build the query for a trace. Arguments and errors are those of `parse_ends`."""
     return TraceQuery(*parse_ends(fleet, source, target), run, size)

@@ -1,4 +1,4 @@
-"""What a capture says of pings: a pcap file, read by dpkt."""
+"""Reads the pings in a pcap file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ _REASONS = {
     ICMP_UNREACH_HOST_PROHIB: "prohibited",
     ICMP_UNREACH_FILTER_PROHIB: "prohibited",
 }
-# What stands before the IP packet. A tunnel's interface has nothing there, and Linux' own 12 for that as well.
+# The headers before the IP packet, by link type. A tunnel interface has none, and Linux reports it as 12.
 _LINKS: Mapping[int, Callable[[bytes], Any]] = {
     DLT_EN10MB: Ethernet,
     DLT_LINUX_SLL: SLL,
@@ -57,9 +57,10 @@ _LINKS: Mapping[int, Callable[[bytes], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class CapturedEcho:
-    """An echo that passed, or an error about one: then `identifier` and `sequence` are those of the echo it quotes.
+    """A captured ICMP echo, or an ICMP error about one.
 
-    `sender` and `recipient` are the frame's, None where the link has no such thing. `says` is the error.
+    For an error, `identifier` and `sequence` are those of the quoted echo. `sender` and `recipient` are the MAC
+    addresses of the frame, None on a link without them.
     """
 
     kind: EchoKind
@@ -74,54 +75,54 @@ class CapturedEcho:
 
 
 def parse_capture(pcap: bytes) -> tuple[CapturedEcho, ...]:
-    """The pings in a capture, in its order. A packet that was still being written is left out.
+    """Read the echoes and ICMP errors of a capture in their order. An incomplete packet at the end is ignored.
 
     Raises:
-        HostError: that is no capture.
+        HostError: the text is not a capture.
     """
     try:
         with parsing("capture"):
-            return tuple(_sightings(pcap))
+            return tuple(_echoes(pcap))
     except DpktError as error:
         raise HostError(
-            f"capture: the host answered what is none ({type(error).__name__})", code=HostErrorCode.ANSWER_UNREADABLE
+            f"capture: the host sent no valid pcap file ({type(error).__name__})", code=HostErrorCode.ANSWER_UNREADABLE
         ) from error
 
 
-def _sightings(pcap: bytes) -> Iterator[CapturedEcho]:
+def _echoes(pcap: bytes) -> Iterator[CapturedEcho]:
     reader = Reader(BytesIO(pcap))
     link = _LINKS[reader.datalink()]
     for frame in islice(_frames(reader), _PACKETS):
         outer = link(frame)
         packet = outer if isinstance(outer, IP) else outer.data
-        if isinstance(packet, IP) and isinstance(packet.data, ICMP) and (seen := _sighting(packet, packet.data)):
-            yield seen if not isinstance(outer, Ethernet) else _with_macs(seen, outer)
+        if isinstance(packet, IP) and isinstance(packet.data, ICMP) and (echo := _parse_icmp(packet, packet.data)):
+            yield _with_macs(echo, outer) if isinstance(outer, Ethernet) else echo
 
 
 def _frames(reader: Reader) -> Iterator[bytes]:
     try:
-        for _when, frame in reader:
+        for _time, frame in reader:
             yield frame
     except NeedData:
         return
 
 
-def _sighting(packet: IP, icmp: ICMP) -> CapturedEcho | None:
+def _parse_icmp(packet: IP, icmp: ICMP) -> CapturedEcho | None:
     quoted = getattr(icmp.data, "data", None)
     if icmp.type in _KINDS:
         return _echo(packet, icmp, _KINDS[icmp.type], None)
     if icmp.type in {ICMP_UNREACH, ICMP_TIMEXCEED} and isinstance(quoted, IP) and isinstance(quoted.data, ICMP):
-        says = TTL_EXCEEDED if icmp.type == ICMP_TIMEXCEED else _REASONS.get(icmp.code, "unreachable")
-        return _echo(packet, quoted.data, "error", says)
+        error = TTL_EXCEEDED if icmp.type == ICMP_TIMEXCEED else _REASONS.get(icmp.code, "unreachable")
+        return _echo(packet, quoted.data, "error", error)
     return None
 
 
-def _echo(packet: IP, echo: ICMP, kind: EchoKind, says: str | None) -> CapturedEcho | None:
+def _echo(packet: IP, echo: ICMP, kind: EchoKind, error: str | None) -> CapturedEcho | None:
     if not isinstance(echo.data, ICMP.Echo):
         return None
     ends = IPv4Address(packet.src), IPv4Address(packet.dst)
-    return CapturedEcho(kind, echo.data.id, echo.data.seq, *ends, packet.ttl, icmp_error=says)
+    return CapturedEcho(kind, echo.data.id, echo.data.seq, *ends, packet.ttl, icmp_error=error)
 
 
-def _with_macs(seen: CapturedEcho, frame: Ethernet) -> CapturedEcho:
-    return replace(seen, sender=frame.src.hex(":"), recipient=frame.dst.hex(":"))
+def _with_macs(echo: CapturedEcho, frame: Ethernet) -> CapturedEcho:
+    return replace(echo, sender=frame.src.hex(":"), recipient=frame.dst.hex(":"))

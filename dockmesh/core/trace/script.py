@@ -1,4 +1,4 @@
-"""The scripts that capture a ping on its two hosts, and what their answers say."""
+"""Generates the scripts of a trace and parses their output."""
 
 import re
 from base64 import b64decode
@@ -16,15 +16,15 @@ from dockmesh.core.trace.model import Capture, CapturePlace, Endpoint, EndpointA
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-# One ping of three is shown: the first one may wait for a neighbour to be found, or be lost by chance.
+# The report shows one of these pings. The first may be lost while the kernel resolves a neighbour.
 COUNT = 3
 PING_S = 5
-# A host ends its captures by itself after that time, and a namespace that it made for them.
+# A host ends its captures and their namespace after this time, even if the controller is gone.
 CAPTURE_S = 30
-# A packet that circles passes a point sixty times.
+# A looping packet passes a point about 60 times.
 _PACKETS = 200
 _INTERVAL_S = 0.2
-# The kernel gives a neighbour up after three seconds, and says so.
+# The kernel reports an unresolved neighbour after three seconds.
 _WAIT_S = 3
 _INTERFACE = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
 _NO_MAC = "-"
@@ -33,17 +33,17 @@ _PLACES: Mapping[str, CapturePlace] = {"container": "container", "bridge": "brid
 
 
 def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
-    """The script that finds the container of an end, or makes what status probes."""
+    """Script that finds the container of an end, or creates the probe target of the host."""
     if end.container is None:
         return targets.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
     return _script(texts, f"run_section container {join(('container_addresses', end.container))}")
 
 
 def parse_endpoint_address(end: Endpoint, sections: Sections) -> EndpointAddress:
-    """Read the answer of `find_script`. A container in its host's own network is the host.
+    """Parse the output of `find_script`. A container in the host's network namespace has the host's address.
 
     Raises:
-        HostError: there is nothing to send a ping from or to.
+        HostError: the end does not exist or has no address.
     """
     if end.container is not None:
         return _container(end, sections["container"])
@@ -51,13 +51,13 @@ def parse_endpoint_address(end: Endpoint, sections: Sections) -> EndpointAddress
     if not end.host.docker:
         return EndpointAddress(offered.bridge or end.host.underlay)
     if offered.container is None or offered.pid is None:
-        why = offered.error.reason if offered.error else "the inventory gives it no bridge"
+        why = offered.error.reason if offered.error else "the inventory has no bridge for this host"
         raise HostError(why, code=HostErrorCode.NO_CONTAINER)
     return EndpointAddress(offered.container, offered.pid, offered.held)
 
 
 def begin_script(question: TraceQuery, found: Mapping[str, EndpointAddress], host: Host, texts: Templates) -> str:
-    """The script that starts the captures on one of the two hosts, and returns when they take packets."""
+    """Script that starts the captures on one of the two hosts and ends when they receive packets."""
     there = next(end.host for end in question.ends if end.host != host)
     here, far = found[host.name], found[there.name]
     words = (question.run, str(CAPTURE_S), str(_PACKETS), packet_filter(question.size), str(here.pid))
@@ -66,33 +66,37 @@ def begin_script(question: TraceQuery, found: Mapping[str, EndpointAddress], hos
 
 
 def parse_points(host: Host, sections: Sections) -> tuple[Point, ...]:
-    """Read the answer of `begin_script`: the points of a host, from its container to its uplinks."""
+    """Parse the output of `begin_script`: the points of a host, from its container to its uplinks.
+
+    Raises:
+        HostError: the host cannot capture on any of them.
+    """
     section = _done(sections["points"], "it cannot capture", HostErrorCode.CAPTURE_FAILED)
     with parsing("points"):
-        found = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
-    if all(point.error for point in found):
-        raise HostError(f"it cannot capture: {found[0].error}", code=HostErrorCode.CAPTURE_FAILED)
-    return found
+        points = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
+    if all(point.error for point in points):
+        raise HostError(f"it cannot capture: {points[0].error}", code=HostErrorCode.CAPTURE_FAILED)
+    return points
 
 
 def ping_script(question: TraceQuery, found: Mapping[str, EndpointAddress], texts: Templates) -> str:
-    """The script that sends the pings, from the host of the source."""
+    """Script that sends the pings from the source."""
     here, far = (found[end.host.name] for end in question.ends)
     words = map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, question.size, here.address, far.address))
     return _script(texts, f"run_section ping ping_from {join(words)}")
 
 
 def collect_script(question: TraceQuery, found: EndpointAddress, texts: Templates) -> str:
-    """The script that hands the captures of a host over, ends them, and releases what was made for them."""
+    """Script that ends the captures of a host, prints them and removes the namespace that was created for them."""
     release = f"run_section release release_namespace {found.pid}\n" if found.held else ""
     return _script(texts, f"{release}collect_captures {question.run}")
 
 
 def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
-    """Read the answer of `collect_script`.
+    """Parse the output of `collect_script`.
 
     Raises:
-        HostError: a capture is missing, which is so when they had ended before.
+        HostError: a capture is missing, because the time limit ended it.
     """
     for number, point in enumerate(points, 1):
         if point.error:
@@ -101,7 +105,7 @@ def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capt
         name = f"capture.{number}"
         if name not in sections:
             raise HostError(
-                f"the captures had ended before they were asked for, after {CAPTURE_S} s: trace again",
+                f"the captures ended at their limit of {CAPTURE_S} s. Fix: trace again",
                 code=HostErrorCode.CAPTURE_ENDED,
             )
         with parsing(name):
@@ -109,7 +113,7 @@ def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capt
 
 
 def packet_filter(size: int) -> str:
-    """What is captured, for tcpdump: echoes of that payload, and the errors that quote one of them."""
+    """The tcpdump filter for echoes with `size` bytes of payload and for ICMP errors that quote one."""
     length = size + HEADERS_BYTES[IPV4]
     echo = f"ip[2:2] = {length} and (icmp[0] = 8 or icmp[0] = 0)"
     error = f"icmp[10:2] = {length} and (icmp[0] = 3 or icmp[0] = 11)"
@@ -139,7 +143,7 @@ def _container(end: Endpoint, section: Section) -> EndpointAddress:
     return EndpointAddress(next((each for each in addresses if prefix and each in prefix), addresses[0]), int(pid))
 
 
-def _point(host: Host, place: str, interface: str, mac: str, said: str = "") -> Point:
+def _point(host: Host, place: str, interface: str, mac: str, error: str = "") -> Point:
     if not _INTERFACE.fullmatch(interface) or not _MAC.fullmatch(mac):
         raise ValueError(f"{interface} {mac}")
-    return Point(host.name, _PLACES[place], interface, None if mac == _NO_MAC else mac, sanitize(said) or None)
+    return Point(host.name, _PLACES[place], interface, None if mac == _NO_MAC else mac, sanitize(error) or None)

@@ -17,12 +17,20 @@ def print_explanation(out: Console, explained: Explanation, *, verbose: bool = F
     steps = explained.steps if verbose or explained.reached else _until_broken(explained)
     for way, group in groupby(() if brief else steps, key=lambda step: step.direction):
         out.print(_table(f"{source} → {target}" if way == "there" else f"{target} → {source}", tuple(group)))
-    reached, fault = explained.reached, explained.fault
-    verdict = f"{source} reaches {target}" if reached else f"{source} does not reach {target}"
-    out.print(Text(verdict, style="bold green" if reached and not fault else "bold yellow" if reached else "bold red"))
+    fault = explained.fault
+    out.print(_verdict(explained))
     if fault:
         out.print(Text.assemble(("cause   ", "dim"), f"{fault.code}: {fault.cause}"))
         out.print(Text.assemble(("remedy  ", "dim"), (fault.remedy, "bold")))
+
+
+def _verdict(explained: Explanation) -> Text:
+    source, target = explained.source, explained.target
+    if explained.reached is None:
+        return Text(f"unknown whether {source} reaches {target}: no probe was possible", style="bold yellow")
+    if not explained.reached:
+        return Text(f"{source} does not reach {target}", style="bold red")
+    return Text(f"{source} reaches {target}", style="bold yellow" if explained.fault else "bold green")
 
 
 def _until_broken(explained: Explanation) -> tuple[Step, ...]:

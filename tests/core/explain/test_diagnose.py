@@ -1,4 +1,4 @@
-"""The way of a probe recorded in the lab, and what is blamed when one thing on it is another."""
+"""Explanations of a recorded probe with one section of a host's output changed."""
 
 import re
 from dataclasses import replace
@@ -9,8 +9,10 @@ from explanations import Changes, evidence, explanation, recorded_text, with_rep
 
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.explain.model import explain_query
-from dockmesh.errors import HostError, UsageError
+from dockmesh.core.explain.model import Check, explain_query
+from dockmesh.core.model import Login
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostError, HostFailure, UsageError
 
 CHECKS = [
     ("host1", "there", ["login", "docker", "bridge", "container", "forwarding", "uplink", "route", "firewall"]),
@@ -26,7 +28,7 @@ CHECKS = [
 ]
 
 
-def test_where_all_is_well_every_step_says_so() -> None:
+def test_without_a_fault_every_step_passes() -> None:
     good = explanation(lost=False)
     assert [(step.host, step.direction, step.check) for step in good.steps] == [
         (host, way, check) for host, way, checks in CHECKS for check in checks
@@ -108,16 +110,14 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
         ({"host3-snapshot": {"docker_state": "stopped"}}, FaultCode.DOCKER_STOPPED, "on host3: systemctl start docker"),
     ],
 )
-def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
-    changes: dict[str, Changes], code: FaultCode, remedy: str
-) -> None:
+def test_each_fault_has_its_code_and_remedy(changes: dict[str, Changes], code: FaultCode, remedy: str) -> None:
     found = explanation(changes)
     assert found.fault is not None
     assert found.fault.code == code, found.fault
     assert re.fullmatch(re.escape(remedy).replace(r"\*", ".*"), found.fault.remedy), found.fault
 
 
-def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> None:
+def test_only_packets_counted_during_the_probe_count() -> None:
     rule = "-A FORWARD -s 10.128.0.0/20 -o docker0 -j DROP"
     jump = "[82:12552] -A FORWARD -j DOCKER-USER"
     changes = with_replacement("host3-snapshot", "after.iptables_rules", jump, f"[7:588] {rule}\n{jump}")
@@ -125,14 +125,14 @@ def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> No
     assert found.fault is not None
     assert found.fault.code == FaultCode.HOST_FIREWALL_DROP
     assert found.fault.remedy == f"on host3: iptables {rule.replace('-A', '-D')}"
-    # What it took before the probe is not the probe's.
+    # Packets counted before the probe are not from the probe.
     before = with_replacement("host3-prepared", "before.iptables_rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
     quiet = explanation({"host3-snapshot": changes, "host3-prepared": before})
     assert quiet.fault is not None
     assert quiet.fault.code == FaultCode.NO_ANSWER
 
 
-def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well() -> None:
+def test_the_first_fault_is_the_cause_and_others_remain_in_steps() -> None:
     found = explanation({"host3-snapshot": {"docker_state": "stopped"}, **host1(docker_state="stopped")})
     assert found.fault is not None
     assert (found.fault.code, found.fault.remedy) == (FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker")
@@ -140,7 +140,7 @@ def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well
     assert stopped == ["host1", "host3"]
 
 
-def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
+def test_a_blocking_fault_is_cleared_if_the_probe_succeeds() -> None:
     stale = {
         "host1-snapshot": with_replacement("host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")
     }
@@ -151,12 +151,12 @@ def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
     assert "02:00:00:00:00:07" in step.detail
 
 
-def test_a_nearer_machine_with_that_address_is_not_the_one_that_was_meant() -> None:
+def test_a_reply_from_a_nearer_machine_does_not_count() -> None:
     nearer = with_replacement("host1-probe", "ping", "ttl=62", "ttl=64")
     assert not explain(evidence({"host1-probe": nearer})).reached
 
 
-def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -> None:
+def test_the_peers_ping_distinguishes_no_login_from_link_down() -> None:
     errors = {"host3": "192.168.18.130 does not answer"}
     frozen = explanation(errors=errors)
     assert frozen.fault is not None
@@ -167,11 +167,70 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
     both = explanation(errors=errors | {"host1": "no key"})
     assert both.fault is not None
     assert both.fault.code == FaultCode.NO_LOGIN
-    assert both.fault.cause.startswith("host1 ")
+    assert re.findall(r"\bhost\d\b", both.fault.cause) == ["host1"]
     assert both.fault.cause.endswith("no key")
 
 
-def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
+LOGIN_REFUSED = HostFailure(HostErrorCode.LOGIN_REFUSED, "the server rejects the key")
+NO_REPLY_ON_LAN = host1(peer_ping=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED")
+
+
+@pytest.mark.parametrize("names", [["host1"], ["host3"], ["host1", "host3"]])
+def test_a_refused_login_leaves_reachability_unknown(names: list[str]) -> None:
+    found = explain(evidence(errors=dict.fromkeys(names, LOGIN_REFUSED)))
+    assert found.reached is None
+    assert found.fault is not None
+    assert found.fault.code == FaultCode.NO_LOGIN
+    assert names[0] in found.fault.cause
+    assert found.fault.cause.endswith(LOGIN_REFUSED.message)
+    (probe,) = (step for step in found.steps if step.check == Check.PROBE)
+    assert probe.ok is None
+
+
+def test_a_refused_login_does_not_mean_that_the_host_is_off_the_lan() -> None:
+    found = explain(evidence(NO_REPLY_ON_LAN, errors={"host3": LOGIN_REFUSED}))
+    assert found.reached is None
+    assert found.fault is not None
+    assert found.fault.code == FaultCode.NO_LOGIN
+
+
+def test_a_host_off_the_lan_is_measured_not_to_be_reached() -> None:
+    found = explanation(NO_REPLY_ON_LAN, errors={"host3": "192.168.18.130 does not answer"})
+    assert found.reached is False
+
+
+def test_a_missing_route_is_the_cause_where_the_target_has_no_login() -> None:
+    found = explanation(host1(routes=WITHOUT_OWN, route_out=REFUSED), errors={"host3": LOGIN_REFUSED})
+    assert found.fault is not None
+    assert (found.reached, found.fault.code) == (False, FaultCode.ROUTE_MISSING)
+
+
+@pytest.mark.parametrize(
+    ("login", "facts", "command"),
+    [
+        (
+            Login("192.168.18.130", user="ann", port=2222, identity_file="~/.ssh/wrong key", netns="lab"),
+            ("user ann", "address 192.168.18.130", "port 2222", "key ~/.ssh/wrong key"),
+            "ip netns exec lab ssh -i ~/'.ssh/wrong key' -p 2222 ann@192.168.18.130",
+        ),
+        (
+            Login("web.example", known_hosts="/x/known", jump="eve@gate:23"),
+            ("default user", "address web.example", "default port", "default keys"),
+            "ssh -J eve@gate:23 -o UserKnownHostsFile=/x/known web.example",
+        ),
+    ],
+)
+def test_the_cause_and_the_remedy_have_every_detail_of_the_login(
+    login: Login, facts: tuple[str, ...], command: str
+) -> None:
+    hosts = tuple(replace(each, login=login) if each.name == "host3" else each for each in FLEET.hosts)
+    found = explain(evidence(fleet=replace(FLEET, hosts=hosts), errors={"host3": LOGIN_REFUSED}))
+    assert found.fault is not None
+    assert [fact for fact in facts if fact not in found.fault.cause] == []
+    assert found.fault.remedy == command
+
+
+def test_masquerading_is_a_fault_without_source_nat() -> None:
     hidden = with_replacement(
         "host3-snapshot", "after.iptables_rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0"
     )
@@ -185,7 +244,7 @@ def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
     assert explain(evidence({"host3-snapshot": hidden}, fleet=wanted)).fault is None
 
 
-def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> None:
+def test_only_full_size_packets_that_were_sent_can_be_lost() -> None:
     none = "2 packets transmitted, 0 received"
     refused = f"size 1500\nFrom 10.128.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1400)\n{none}"
     found = explain(evidence({"host1-probe": {"full_size_ping": (1, refused)}}))
@@ -210,12 +269,12 @@ def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> 
     ],
 )
 @pytest.mark.parametrize("said", ["x", "10.0.0.0/8 via \x1b[31m", "1: \u202e: <> mtu x", "a b c d e f"])
-def test_what_is_unreadable_is_the_hosts_error(name: str, section: str, said: str) -> None:
+def test_unreadable_output_is_an_error_of_the_host(name: str, section: str, said: str) -> None:
     with pytest.raises(HostError):
         evidence({name: {section: said}})
 
 
 @pytest.mark.parametrize("ends", [("host1", "host1"), ("host1", "nobody"), ("host1:-x", "host3")])
-def test_a_way_that_cannot_be_meant_is_refused(ends: tuple[str, str]) -> None:
+def test_invalid_ends_are_a_usage_error(ends: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
         explain_query(FLEET, *ends)

@@ -1,6 +1,6 @@
-"""What is blamed on a host whose Docker writes its rules with nftables: a recorded way to host3, with a ruleset of it.
+"""Faults on a host with Docker's nftables backend: a recorded path to host3, with an nft ruleset.
 
-The ruleset is that of the lab's stand-in for Docker 29, joined.
+The ruleset comes from the lab's stand-in for Docker 29 after it joined.
 """
 
 import re
@@ -35,7 +35,7 @@ def explain_ruleset(after: str, *, lost: bool = True, rules: str = NO_RULES, fle
     return explanation(changes, lost=lost, fleet=fleet)
 
 
-def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_missed() -> None:
+def test_without_a_fault_the_accepting_table_is_named() -> None:
     good = explain_ruleset(RULESET, lost=False)
     assert good.fault is None
     assert all(step.ok for step in good.steps)
@@ -74,9 +74,7 @@ def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_misse
         ),
     ],
 )
-def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
-    after: str, code: FaultCode, names: tuple[str, ...]
-) -> None:
+def test_each_fault_has_its_code_and_apply_as_remedy(after: str, code: FaultCode, names: tuple[str, ...]) -> None:
     assert after != RULESET
     fault = explain_ruleset(after).fault
     assert fault is not None
@@ -85,7 +83,7 @@ def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
     assert fault.remedy == "dockmesh apply --limit host3"
 
 
-def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
+def test_packets_counted_before_the_probe_do_not_count() -> None:
     dropped = RULESET.replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3))
     before = dropped.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
     found = explanation(
@@ -98,14 +96,14 @@ def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
     assert found.fault.code == FaultCode.NO_ANSWER
 
 
-def test_a_policy_that_iptables_was_left_with_is_not_dockers_any_more() -> None:
+def test_an_iptables_policy_is_foreign_with_the_nftables_backend() -> None:
     fault = explain_ruleset(RULESET, rules=NO_RULES.replace("FORWARD ACCEPT", "FORWARD DROP")).fault
     assert fault is not None
     assert fault.code == FaultCode.HOST_FIREWALL_DROP
     assert re.search(r"iptables -P FORWARD DROP\b.*\b9\b", fault.cause)
 
 
-def test_a_rule_in_a_table_of_others_is_still_blamed_and_dockers_own_never() -> None:
+def test_a_drop_in_a_foreign_table_is_the_cause() -> None:
     theirs = "table inet fw {\n\tchain gate {\n\t\ttype filter hook forward priority 10; policy accept;\n"
     rule = f"{theirs}\t\tip saddr 10.128.0.0/20 counter packets 3 bytes 252 drop # handle 7\n\t}}\n}}"
     fault = explain_ruleset(f"{RULESET}\n{rule}").fault
@@ -113,5 +111,5 @@ def test_a_rule_in_a_table_of_others_is_still_blamed_and_dockers_own_never() -> 
     assert fault.remedy == "on host3: nft delete rule inet fw gate handle 7"
 
 
-def test_the_ruleset_recorded_has_what_these_tests_alter() -> None:
+def test_the_recorded_ruleset_has_the_rules_that_tests_change() -> None:
     assert all(each in RULESET for each in (RAW, INTO, UNPUBLISHED.format(0), OTHERS.format(0), FROM_HOST1.format(20)))

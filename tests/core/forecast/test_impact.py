@@ -1,4 +1,4 @@
-"""What a plan gains and loses, and what came otherwise."""
+"""The impact of a plan on reachability, and mispredictions."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,7 +30,7 @@ NO_REPLY = FailureCode.NO_REPLY
 
 
 def plans(**others: HostPlan) -> dict[str, HostPlan]:
-    """Those that join the fresh hosts."""
+    """The plans that join the fresh hosts."""
     return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
 
 
@@ -41,18 +41,18 @@ def effect_counts(found: Impact) -> dict[str, int]:
     return counts
 
 
-def test_a_plan_that_joins_all_gains_all_but_what_each_has_already() -> None:
+def test_a_plan_that_joins_all_hosts_gains_all_pairs_between_them() -> None:
     found = predict_impact(FLEET, FLEET.hosts, FRESH, plans())
     assert effect_counts(found) == {"gained": 18}
     assert (found.before["reached"], found.after["reached"]) == (3, 21)
     assert all(each.why is None for each in found.rows)
 
 
-def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
+def test_a_plan_without_changes_has_no_impact() -> None:
     assert predict_impact(FLEET, FLEET.hosts, read_hosts("joined"), STILL).rows == ()
 
 
-def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
+def test_a_plan_that_removes_a_host_loses_its_pairs_with_a_reason() -> None:
     joined = read_hosts("joined")
     leaving = plan_host(joined["host3"], original_state(joined["host3"]), WIDE)
     found = predict_impact(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
@@ -64,12 +64,12 @@ def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
     assert shift.why.text.startswith("host3 ")
 
 
-def test_hosts_with_conflicts_stay_as_they_are() -> None:
+def test_hosts_with_conflicts_keep_their_state() -> None:
     stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
     assert effect_counts(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
 
 
-def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway() -> None:
+def test_pairs_with_unread_hosts_are_unknown() -> None:
     found = predict_impact(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
     assert effect_counts(found) == {"unknown": 6}
     reasons = {each.why for each in found.rows if each.why}
@@ -82,7 +82,7 @@ def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway()
     assert found.after == {"reached": 1, "failing": 0, "unknown": 6}
 
 
-def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
+def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
     doubtful = with_replacement(
         "forky_joined",
         "iptables_rules",
@@ -96,7 +96,7 @@ def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
 
 
 def probe_report(**failing: FailureCode) -> MeshResult:
-    """Everything reached as it should be, but for the targets named, which fail with the code given."""
+    """A result in which all probes succeed, except those of the given targets, which fail with the given code."""
     answers = [
         each.result(3).failed(Failure(failing[each.target], "as measured"))
         if each.target in failing and each.target != each.source
@@ -109,37 +109,37 @@ def probe_report(**failing: FailureCode) -> MeshResult:
 def found_mispredictions(
     report: MeshResult, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
-    """What was foreseen of a probe, and the code of the reason."""
+    """The mispredictions: by probe, the predicted state and the code of the reason."""
     came = {host.name: Outcome(host.name, "confirmed") for host in FLEET.hosts} | {each.host: each for each in others}
     found = mispredictions(FLEET, FRESH, plans() if made is None else made, came.values(), report)
     return {(each.probe.source, each.probe.target, each.probe.kind): (each.predicted, each.code) for each in found}
 
 
-def test_where_it_came_as_foreseen_there_is_no_difference() -> None:
+def test_a_result_as_predicted_has_no_mispredictions() -> None:
     assert found_mispredictions(probe_report()) == {}
 
 
-def test_what_was_to_be_reached_and_was_not_is_a_difference() -> None:
+def test_a_failure_against_the_prediction_is_a_misprediction() -> None:
     assert found_mispredictions(probe_report(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
 
 
-def test_what_was_taken_back_is_foreseen_as_it_was_before() -> None:
+def test_a_reverted_host_is_predicted_in_its_previous_state() -> None:
     found = found_mispredictions(probe_report(), Outcome("host3", "reverted", "probes-failed", "no"))
     assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
     assert found["host1", "host3", "host-bridge"] == ("failing", ReasonCode.BRIDGE_ADDRESS_WRONG)
 
 
 @pytest.mark.parametrize("status", ["failed", "unreachable"])
-def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["failed", "unreachable"]) -> None:
+def test_a_host_with_an_unknown_outcome_has_no_prediction(status: Literal["failed", "unreachable"]) -> None:
     assert found_mispredictions(probe_report(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
 
 
-def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
+def test_a_probe_that_was_not_sent_is_ignored() -> None:
     unmade = Probe("host1", "host3", "host-container").result().failed(Failure(FailureCode.NOT_ASKED, "no"))
     assert found_mispredictions(replace(probe_report(), probes=(unmade,))) == {}
 
 
-def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
+def test_a_reply_with_a_wrong_ttl_is_a_failure() -> None:
     elsewhere = (
         Probe("host1", "host3", "host-container").result(3, 3, 64, 0.1).failed(Failure(FailureCode.TTL, "64, not 63"))
     )
@@ -147,7 +147,7 @@ def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
     assert found_mispredictions(replace(probe_report(), probes=(elsewhere,)), made={}) == {}
 
 
-def test_large_packets_and_ipv6_are_another_matter() -> None:
+def test_full_size_failures_and_ipv6_are_ignored() -> None:
     odd = (
         Probe("host1", "host3", "host-container")
         .result(3, 3, 63, 0.1, mtu_ok=False)

@@ -1,4 +1,4 @@
-"""Who is foreseen to reach whom: recorded hosts, changed one thing at a time. The lab shows that it comes so."""
+"""Predicted reachability of recorded hosts with one change each. Lab tests compare predictions with real probes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,21 +35,21 @@ OWN3 = (("host3", "host3"),)
 ALL3 = probes_between([*INTO3, *FROM3], "bcx") | probes_between(OWN3, "c")
 
 
-def test_the_probes_of_a_status_are_foreseen_and_no_others() -> None:
+def test_the_forecast_has_the_probes_of_a_status() -> None:
     asked = {(each.source, each.target, each.kind) for each in plan_probes(FLEET, FLEET.hosts)}
     assert probe_results(build_models("fresh")).keys() == probe_results(build_models("joined")).keys() == asked
 
 
-def test_in_a_mesh_that_stands_everyone_reaches_everyone() -> None:
+def test_in_a_joined_mesh_all_probes_succeed() -> None:
     assert failing_probes(build_models("joined")) == {}
 
 
-def test_hosts_that_have_not_joined_reach_nobody_but_their_own_containers() -> None:
+def test_fresh_hosts_reach_only_their_own_containers() -> None:
     pairs = [(a.name, b.name) for a in FLEET.hosts for b in FLEET.hosts if a != b]
     assert failing_probes(build_models("fresh")).keys() == probes_between(pairs, "bcx")
 
 
-def test_the_plan_that_joins_them_lets_everyone_reach_everyone() -> None:
+def test_after_the_join_plan_all_probes_succeed() -> None:
     fresh = read_hosts("fresh")
     after = [build_model(host, fresh[host.name], plan_of(fresh[host.name], host).changes) for host in FLEET.hosts]
     assert failing_probes(after) == {}
@@ -58,7 +58,7 @@ def test_the_plan_that_joins_them_lets_everyone_reach_everyone() -> None:
 
 
 def with_drop_rule(rule: str, table: str = "filter", chain: str = "FORWARD") -> Changes:
-    """A rule of somebody else's, in front of all others on host3."""
+    """A foreign rule before all others on host3."""
     text = section_text("forky_joined", "iptables_rules")
     head = f"*{table}\n"
     assert head in text
@@ -84,8 +84,8 @@ TWO_HOMED = {
     "sysctls": section_text("forky_joined", "sysctls") + "\neth1 0 1",
 }
 
-# By what host3 is: the probes that fail, or may where the code begins with `?`; and of one of them that code, and what
-# its reason names.
+# By change of host3: the probes that fail, and for one of them its code and the names in its reason. A code that
+# starts with `?` means that the failure is uncertain.
 CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
     "no route": (
         without_lines("routes", TO1),
@@ -107,17 +107,17 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         probes_between(BACK, "bcx") | probes_between(ONLY, "x"),
         ("other-route", "host3", "10.128.0.0/20 unreachable"),
     ),
-    "foreign route that loses": (
+    "foreign route with a worse metric": (
         {"routes": f"{ROUTES}\n10.128.0.0/20 via 192.168.16.1 dev eth0 metric 9999"},
         set(),
         (),
     ),
-    "foreign route on the LAN, where a bridge answers and a container does not": (
+    "foreign connected route: only bridges reply to ARP": (
         {"routes": f"{ROUTES}\n10.128.0.0/24 dev eth0 scope link"},
         probes_between(BACK, "cx") | probes_between(ONLY, "x"),
         ("other-route", "host3", "10.128.0.0/24 dev eth0"),
     ),
-    "foreign route with several next hops": (
+    "foreign multipath route": (
         {"routes": f"{ROUTES}\n10.128.0.0/24 proto static nexthop via 192.168.16.1 dev eth0"},
         probes_between(BACK, "bcx") | probes_between(ONLY, "x"),
         ("?other-route", "host3", "10.128.0.0/24 multipath"),
@@ -137,7 +137,7 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
         ("firewall-drop", "host3", "iptables -t raw -A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"),
     ),
-    "peer unknown": (
+    "no accept for a peer": (
         with_replacement("forky_joined", "filter", "-A DOCKMESH-FORWARD -s 10.128.0.0/20 -i eth0 -j ACCEPT\n", ""),
         probes_between(ONLY, "x"),
         ("firewall-drop", "host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
@@ -152,9 +152,9 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         probes_between([*INTO3, *FROM3], "x") | probes_between(INTO3, "c"),
         ("ip-forward-off", "host3", "eth0"),
     ),
-    "rp_filter that is strict": (with_replacement("forky_joined", "sysctls", "eth0 0 1", "eth0 1 1"), set(), ()),
-    "a host with two cards": (TWO_HOMED, probes_between(BACK, "bc"), ("?other-source", "host3", "192.168.19.130")),
-    "rp_filter on a host with two cards": (
+    "strict rp_filter": (with_replacement("forky_joined", "sysctls", "eth0 0 1", "eth0 1 1"), set(), ()),
+    "two uplinks": (TWO_HOMED, probes_between(BACK, "bc"), ("?other-source", "host3", "192.168.19.130")),
+    "strict rp_filter with two uplinks": (
         TWO_HOMED | {"sysctls": TWO_HOMED["sysctls"].replace("eth0 0 1", "eth0 1 1")},
         probes_between([*ONLY, *BACK], "x") | probes_between(BACK, "bc"),
         ("rp-filter", "host3", "eth1", "rp_filter"),
@@ -164,13 +164,13 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         probes_between([*INTO3, *FROM3], "x") | probes_between([*INTO3, *OWN3], "c"),
         ("no-container", "host3", "docker0"),
     ),
-    "docker0 on another address": (
+    "docker0 has another address": (
         with_replacement("forky_joined", "addresses", "10.128.32.1/24", "10.200.0.1/24")
         | with_replacement("forky_joined", "routes", "10.128.32.0/24 dev docker0", "10.200.0.0/24 dev docker0"),
         probes_between(INTO3, "b") | probes_between([*INTO3, *FROM3], "x") | probes_between([*INTO3, *OWN3], "c"),
         ("bridge-address-wrong", "host3", "10.128.32.1"),
     ),
-    "docker0 in the network of another host": (
+    "docker0 in the network of a peer": (
         with_replacement("forky_joined", "addresses", "10.128.32.1/24", "10.128.0.1/24")
         | with_replacement("forky_joined", "routes", "10.128.32.0/24 dev docker0", "10.128.0.0/24 dev docker0"),
         probes_between(INTO3, "b")
@@ -179,12 +179,12 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         | probes_between(BACK, "bc"),
         ("address-taken", "host3"),
     ),
-    "a container in the network of another host": (
+    "connected route to a peer's network on docker0": (
         {"routes": f"{ROUTES}\n10.128.0.0/24 dev docker0 scope link"},
         probes_between(BACK, "bcx") | probes_between(ONLY, "x"),
         ("inside-bridge", "host3", "docker0"),
     ),
-    "perhaps masqueraded": (
+    "uncertain masquerade": (
         with_replacement(
             "forky_joined",
             "iptables_rules",
@@ -207,12 +207,12 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         probes_between(INTO3, "bcx") | probes_between(FROM3, "bcx"),
         ("underlay-missing", "host3", "192.168.18.130"),
     ),
-    "a drop in FORWARD": (
+    "drop in FORWARD": (
         with_drop_rule("-s 10.128.0.0/20 -j DROP"),
         probes_between([*ONLY, *BACK], "x"),
         ("firewall-drop", "host3", "iptables -A FORWARD -s 10.128.0.0/20 -j DROP"),
     ),
-    "a drop of what leaves": (
+    "drop of outgoing packets": (
         with_drop_rule("-o eth0 -p icmp -j REJECT --reject-with icmp-port-unreachable", chain="DOCKER-USER"),
         probes_between([*INTO3, *FROM3], "x") | probes_between(INTO3, "c"),
         (
@@ -221,65 +221,65 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
             "iptables -A DOCKER-USER -o eth0 -p icmp -j REJECT --reject-with icmp-port-unreachable",
         ),
     ),
-    "a drop in raw": (
+    "drop in raw": (
         with_drop_rule("-s 192.168.18.128/32 -d 10.128.32.0/20 -j DROP", "raw", "PREROUTING"),
         probes_between(ONLY, "bc"),
         ("firewall-drop", "host3", "iptables -t raw -A PREROUTING -s 192.168.18.128/32 -d 10.128.32.0/20 -j DROP"),
     ),
-    "a drop of requests to the host": (
+    "drop of echo requests to the host": (
         with_drop_rule("-p icmp -m icmp --icmp-type 8 -j DROP", chain="INPUT"),
         probes_between(INTO3, "b"),
         ("firewall-drop", "host3", "iptables -A INPUT -p icmp -m icmp --icmp-type 8 -j DROP"),
     ),
-    "a drop of other things": (with_drop_rule("-p tcp -m tcp --dport 22 -j DROP", chain="INPUT"), set(), ()),
-    "a rule that cannot be judged": (
+    "drop of other protocols": (with_drop_rule("-p tcp -m tcp --dport 22 -j DROP", chain="INPUT"), set(), ()),
+    "rule with an unknown match": (
         with_drop_rule("-s 10.128.0.0/20 -m set --match-set bad src -j DROP"),
         probes_between([*ONLY, *BACK], "x"),
         ("?firewall-drop", "host3", "iptables -A FORWARD -s 10.128.0.0/20 -m set --match-set bad src -j DROP"),
     ),
-    "a rule that cannot be judged, of others": (
+    "rule with an unknown match about other addresses": (
         with_drop_rule("-s 10.9.0.0/20 -m set --match-set bad src -j DROP"),
         set(),
         (),
     ),
-    "a table of nft": (
+    "nft rule about a peer": (
         {"foreign_nft": "table inet fw {\n\tchain f {\n\t\tip saddr 10.128.0.0/20 drop\n\t}\n}"},
         probes_between([*ONLY, *BACK], "bcx"),
         ("?nft-rule", "host3", "ip saddr 10.128.0.0/20 drop"),
     ),
-    "a table of nft about the host itself": (
+    "nft rule about the host itself": (
         {"foreign_nft": "\t\tip daddr 10.128.32.0/20 counter reject"},
         ALL3,
         ("?nft-rule", "host3", "ip daddr 10.128.32.0/20 counter reject"),
     ),
-    "a table of nft about anything": (
+    "nft policy": (
         {"foreign_nft": "\t\ttype filter hook input priority 10; policy drop;"},
         ALL3,
         ("?nft-rule", "host3", "type filter hook input priority 10; policy drop;"),
     ),
-    "a table of nft about other things": (
+    "nft rules about other packets": (
         {"foreign_nft": "\t\tip saddr 203.0.113.9 drop\n\t\ttcp dport 22 drop\n\t\tip saddr 10.128.0.0/20 accept"},
         set(),
         (),
     ),
-    "iptables of the other kind": (
+    "rules of iptables-legacy": (
         {"foreign_nft": "iptables-legacy filter"},
         ALL3,
         ("?nft-rule", "host3", "iptables-legacy filter"),
     ),
-    "more rules than are read": (
+    "more rules than the reading limit": (
         {"iptables_rules": section_text("forky_joined", "iptables_rules") + "\n# more"},
         ALL3,
         ("?unpredictable", "host3"),
     ),
     "masqueraded": ({"own_nft": (1, "no such table")}, set(), ()),
-    "translated to nobody knows what": (
+    "uncertain source translation": (
         with_drop_rule("-s 10.128.0.0/16 -m mark --mark 1 -j SNAT --to-source 192.168.18.7", "nat", "POSTROUTING")
         | {"own_nft": (1, "")},
         set(),
         (),
     ),
-    "sent on to somewhere": (
+    "destination translation": (
         with_drop_rule("-s 10.128.0.0/20 -j DNAT --to-destination 192.168.18.7", "nat", "PREROUTING"),
         probes_between(ONLY, "x"),
         (
@@ -288,8 +288,8 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
             "iptables -t nat -A PREROUTING -s 10.128.0.0/20 -j DNAT --to-destination 192.168.18.7",
         ),
     ),
-    "no container, for which a namespace stands": ({"docker_containers": ""}, set(), ()),
-    "a container that is elsewhere": (
+    "no container but a namespace": ({"docker_containers": ""}, set(), ()),
+    "container outside the docker0 network": (
         with_replacement("forky_joined", "docker_containers", '"IPAddress":"10.128.32.2"', '"IPAddress":"10.128.40.2"'),
         probes_between([*INTO3, *FROM3], "x") | probes_between([*INTO3, *OWN3], "c"),
         ("container-route-wrong", "host3", "10.128.40.2", "docker0"),
@@ -298,7 +298,7 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize(("changes", "questions", "why"), CASES.values(), ids=CASES)
-def test_what_one_host_is_decides_about_the_probes_that_come_by_it(
+def test_a_change_of_one_host_fails_the_expected_probes(
     changes: Changes, questions: set[Question], why: tuple[str, ...]
 ) -> None:
     found = failing_probes(build_models("joined", host3=changes))
@@ -306,19 +306,19 @@ def test_what_one_host_is_decides_about_the_probes_that_come_by_it(
     assert not why or any(fails_with(what, *why) for what in found.values())
 
 
-def test_without_the_raw_accepts_of_docker_28_a_namespace_is_reached_where_a_container_is_not() -> None:
+def test_docker_28_drops_in_raw_only_for_containers() -> None:
     bare = without_lines(
         "iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", "-A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"
     )
     assert failing_probes(build_models("joined", host3=bare | {"docker_containers": ""})) == {}
 
 
-def test_of_older_dockers_nothing_is_dropped_in_raw() -> None:
+def test_older_dockers_drop_nothing_in_raw() -> None:
     bare = without_lines("iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", name="trixie_joined")
     assert failing_probes(build_models("joined", host2=bare)) == {}
 
 
-def test_the_first_thing_on_the_way_is_to_blame() -> None:
+def test_the_first_fault_on_the_path_is_the_reason() -> None:
     off = with_replacement("forky_joined", "sysctls", "eth0 0 1", "eth0 0 0")
     mute = with_replacement("bookworm_joined", "sysctls", "docker0 0 1", "docker0 0 0")
     found = failing_probes(build_models("joined", host1=mute, host3=off))
@@ -326,21 +326,21 @@ def test_the_first_thing_on_the_way_is_to_blame() -> None:
     assert fails_with(found["host2", "host3", "container-container"], "ip-forward-off", "host3", "eth0")
 
 
-def test_what_is_masqueraded_needs_no_way_back_to_the_prefix() -> None:
+def test_masqueraded_probes_need_no_route_back_to_the_prefix() -> None:
     plain = [replace(each, source_nat=None) for each in build_models("joined")]
     roads = tuple(each for each in plain[2].routes if each.route.protocol != "201")
     assert failing_probes([*plain[:2], replace(plain[2], routes=roads)]).keys() == probes_between(FROM3, "bcx")
     assert failing_probes(plain) == {}
 
 
-def test_a_peer_that_the_table_of_sources_does_not_name_sees_the_host() -> None:
+def test_a_peer_without_exemption_sees_the_masqueraded_host() -> None:
     at = build_models("joined")
     hidden = replace(at[0], source_nat=SourceNat(IPv4Network("10.128.0.0/20"), (IPv4Network("10.128.16.0/20"),)))
     roads = tuple(each for each in at[2].routes if str(each.route.prefix) != "10.128.0.0/20")
     assert failing_probes([hidden, at[1], replace(at[2], routes=roads)]).keys() == probes_between(BACK, "bcx")
 
 
-def test_of_hosts_that_were_not_read_nothing_is_known_but_what_fails_before_them() -> None:
+def test_unread_hosts_are_unknown_unless_the_source_fails_first() -> None:
     at = build_models("joined")
     found = failing_probes([at[0], at[1], unknown_host(HOST3, "it was not read")])
     assert found.keys() == ALL3
@@ -349,7 +349,7 @@ def test_of_hosts_that_were_not_read_nothing_is_known_but_what_fails_before_them
     assert fails_with(fresh["host1", "host2", "host-bridge"], "no-route", "host1")
 
 
-def test_hosts_without_docker_are_reached_at_the_address_they_have_in_their_prefix() -> None:
+def test_a_host_without_docker_is_probed_at_its_prefix_address() -> None:
     plain = host("host2", "192.168.18.129", "10.128.16.0/20", docker=False)
     at, found = build_models("joined"), replace(read_hosts("joined")["host2"], docker=None)
     other = build_model(plain, found)
@@ -363,7 +363,7 @@ def test_hosts_without_docker_are_reached_at_the_address_they_have_in_their_pref
 
 
 def large_mesh(count: int) -> list[HostModel]:
-    """A mesh of hosts that all have what the recorded host3 has, each its own, after the plans that join them."""
+    """A joined mesh of hosts like the recorded host3, each with its own addresses."""
     base = IPv4Address("192.168.18.1")
     hosts = [host(f"h{n}", str(base + n), f"10.{n}.0.0/20", f"10.{n}.0.1/24") for n in range(count)]
     found = []
@@ -378,7 +378,7 @@ def large_mesh(count: int) -> list[HostModel]:
     return found
 
 
-def test_what_one_of_many_hosts_lacks_keeps_its_own_probes_and_no_others() -> None:
+def test_a_fault_of_one_of_many_hosts_fails_only_its_probes() -> None:
     mesh = large_mesh(9)
     assert failing_probes(mesh) == {}
     off = replace(mesh[4], sysctls={name: replace(each, forwarding=False) for name, each in mesh[4].sysctls.items()})
@@ -392,13 +392,13 @@ def test_what_one_of_many_hosts_lacks_keeps_its_own_probes_and_no_others() -> No
 
 
 @given(st.permutations(range(3)), st.sampled_from(sorted(CASES)))
-def test_the_order_of_the_inventory_decides_nothing(order: list[int], name: str) -> None:
+def test_the_order_of_the_inventory_does_not_matter(order: list[int], name: str) -> None:
     at = build_models("joined", host3=CASES[name][0])
     assert probe_results([at[place] for place in order]) == probe_results(at)
 
 
 @given(st.sampled_from(sorted(CASES)))
-def test_what_fails_is_not_foreseen_to_be_reached_for_what_is_not_known_of_others(name: str) -> None:
+def test_an_unclear_host_never_turns_a_failure_into_success(name: str) -> None:
     alone = failing_probes(build_models("joined", host3=CASES[name][0]))
     unclear = {"ip_rules": "9:\tfrom all ipproto icmp unreachable"}
     assert alone.keys() <= failing_probes(build_models("joined", host3=CASES[name][0], host1=unclear)).keys()
@@ -409,7 +409,7 @@ def rules_of(at: HostModel) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def policies_of(at: HostModel) -> dict[tuple[str, str], str]:
-    """Those that matter: a table that is made anew has some that accept."""
+    """The policies other than ACCEPT. A new table has policies of ACCEPT, which decide nothing."""
     return {place: policy for place, policy in at.iptables.policies.items() if policy != "ACCEPT"}
 
 
@@ -418,13 +418,13 @@ def model_after(found: HostFacts, changes: tuple[Change, ...]) -> HostModel:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_plan_that_joins_a_host_makes_of_it_what_it_came_to_in_the_lab(generation: str) -> None:
+def test_the_predicted_model_after_a_join_equals_the_recorded_one(generation: str) -> None:
     name = GENERATIONS[generation]
     fresh, came = read_hosts("fresh")[name], build_models("joined")[list(GENERATIONS).index(generation)]
     foreseen = model_after(fresh, plan_of(fresh, FLEET.host(name)).changes)
     assert rules_of(foreseen) == rules_of(came)
     assert policies_of(foreseen) == policies_of(came)
-    # Which source a connected route names is not for a plan to say.
+    # A plan does not predict the `src` of a connected route.
     routes = [{replace(each.route, source=None) for each in at.routes} for at in (foreseen, came)]
     assert routes[0] == routes[1]
     for what in ("addresses", "container", "bridge", "source_nat", "sysctls"):

@@ -1,4 +1,4 @@
-"""What traces recorded on real hosts come to."""
+"""Reconstructed paths and verdicts of traces recorded on real hosts."""
 
 import re
 import struct
@@ -21,12 +21,12 @@ def hops(leg: OneWay) -> list[tuple[str, IPv4Address, IPv4Address, int]]:
 
 
 def without_first_ping(file: bytes) -> bytes:
-    """A capture without its first ping: what its record holds is cut out."""
+    """A capture without its first packet."""
     length = struct.unpack_from("<I", file, 24 + 8)[0]
     return file[:24] + file[24 + 16 + length :]
 
 
-def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
+def test_a_ping_passes_every_point_with_ttl_64_63_62() -> None:
     traced = reconstruct(capture_set("joined"))
     ttls = (64, 64, 63, 63, 62, 62)
     assert hops(traced.request) == [(place, WEB1, WEB3, ttl) for place, ttl in zip(PLACES, ttls, strict=True)]
@@ -42,7 +42,7 @@ def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
     ]
 
 
-def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_back() -> None:
+def test_a_translated_source_is_marked_at_both_changes() -> None:
     traced = reconstruct(capture_set("translated"))
     assert [hop.source for hop in traced.request.hops] == [WEB1, WEB1, HOST1, HOST1, HOST1, HOST1]
     assert [hop.destination for hop in traced.reply.hops] == [HOST1, HOST1, HOST1, HOST1, WEB1, WEB1]
@@ -76,7 +76,7 @@ def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_bac
         ("no_way_back", 6, 2, VerdictCode.REJECTED, ("reply", "host3", "docker0", "eth0", "host unreachable")),
     ],
 )
-def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
+def test_a_lost_packet_is_followed_to_its_last_point(
     name: str, there: int, back: int, code: VerdictCode, names: tuple[str, ...]
 ) -> None:
     traced = reconstruct(capture_set(name))
@@ -90,12 +90,12 @@ def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
     assert re.fullmatch(".*".join(map(re.escape, ("", *names, ""))), verdict(traced).text)
 
 
-def test_a_frame_for_another_machine_that_the_switch_sends_to_all_did_not_come_in() -> None:
+def test_a_flooded_frame_for_another_machine_did_not_arrive() -> None:
     flooded = capture_set("wrong_next_hop", {POINTS[3]: pcap("wrong_next_hop", POINTS[2])})
     assert reconstruct(flooded).request == reconstruct(capture_set("wrong_next_hop")).request
 
 
-def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
+def test_a_packet_that_two_hosts_forward_to_each_other_loops() -> None:
     traced = reconstruct(capture_set("circling"))
     assert traced.request.loops
     ttls = [hop.ttl for hop in traced.request.hops]
@@ -106,7 +106,7 @@ def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
     assert re.fullmatch(".*request.*host1.*host3.*host3.*time to live exceeded", text)
 
 
-def test_a_frame_that_left_for_the_right_machine_and_did_not_come_in_was_lost_between() -> None:
+def test_a_frame_to_the_right_mac_that_does_not_arrive_is_lost_between() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     cut = capture_set("refused", dict.fromkeys(POINTS[3:], empty))
     code, text = verdict(reconstruct(cut))
@@ -114,14 +114,14 @@ def test_a_frame_that_left_for_the_right_machine_and_did_not_come_in_was_lost_be
     assert re.fullmatch(".*request.*host1.*eth0.*eth0.*host3.*", text)
 
 
-def test_an_answer_from_a_nearer_machine_is_none_of_the_targets() -> None:
+def test_a_reply_from_a_nearer_machine_is_not_the_targets() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     traced = reconstruct(capture_set("joined", dict.fromkeys(POINTS[2:], empty)))
     assert not traced.reached
     assert verdict(traced).code == VerdictCode.OTHER_ANSWERS
 
 
-def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
+def test_a_ping_with_a_reply_is_shown_and_the_lost_ones_are_counted() -> None:
     spoilt = {
         POINTS[5]: without_first_ping(pcap("joined", POINTS[5])),
         POINTS[4]: without_first_ping(pcap("joined", POINTS[4])),
@@ -133,20 +133,20 @@ def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
     assert re.search(r"; .*\b1\b", verdict(traced).text)
 
 
-def test_where_nothing_can_be_captured_the_packet_is_followed_past_it() -> None:
+def test_a_packet_is_followed_past_a_point_without_captures() -> None:
     traced = reconstruct(with_failed_point(capture_set("joined"), POINTS[4], "tcpdump: no"))
     assert [place for place, *_rest in hops(traced.request)] == [*PLACES[:4], PLACES[5]]
     assert traced.reached
 
 
-def test_a_packet_lost_where_nothing_can_be_captured_is_told_with_the_reason() -> None:
+def test_a_loss_at_a_point_without_captures_has_the_reason() -> None:
     down = "tcpdump: docker0: That device is not up"
     traced = reconstruct(with_failed_point(capture_set("refused"), POINTS[4], down))
     assert verdict(traced).code == VerdictCode.LOST_UNSEEN
     assert re.fullmatch(f".*request.*host3.*eth0.*{re.escape(down)}", verdict(traced).text)
 
 
-def test_a_ping_that_never_left_is_told_in_pings_own_words() -> None:
+def test_a_ping_that_was_not_sent_has_the_error_of_ping() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     said = "PING 10.128.32.2\nping: connect: Network is unreachable\n"
     traced = reconstruct(capture_set("joined", dict.fromkeys(POINTS, empty), said=said))
@@ -154,7 +154,7 @@ def test_a_ping_that_never_left_is_told_in_pings_own_words() -> None:
     assert re.fullmatch(".*host1; ping: connect: Network is unreachable", verdict(traced).text)
 
 
-def test_the_errors_of_both_hosts_are_the_verdict_where_there_are_any() -> None:
+def test_errors_of_hosts_are_the_verdict() -> None:
     failed = CaptureSet(QUESTION, errors={"host1": HostFailure("timeout", "a"), "host3": HostFailure("timeout", "b")})
     traced = reconstruct(failed)
     assert traced == TraceResult(failed)
@@ -162,21 +162,21 @@ def test_the_errors_of_both_hosts_are_the_verdict_where_there_are_any() -> None:
     assert verdict(traced) == (VerdictCode.NOT_CAPTURED, "host1: a; host3: b")
 
 
-def test_a_ping_of_the_same_size_with_another_identifier_is_somebody_elses() -> None:
+def test_a_ping_with_another_identifier_is_ignored() -> None:
     other = with_octets(pcap("joined", POINTS[3]), {22: 50, 38: 0xFE, 39: 0xED})
     traced = reconstruct(capture_set("joined", {POINTS[3]: pcap("joined", POINTS[3]) + other[24:]}))
     assert traced.request == reconstruct(capture_set("joined")).request
     assert traced.reply == reconstruct(capture_set("joined")).reply
 
 
-def test_a_packet_lost_between_a_bridge_and_its_container_is_lost_at_the_bridge() -> None:
+def test_a_loss_between_bridge_and_container_is_at_the_bridge() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     traced = reconstruct(capture_set("mute", {POINTS[5]: empty}))
     assert (len(traced.request.hops), traced.request.missed) == (5, (POINTS[5],))
     assert verdict(traced).code == VerdictCode.LOST_AT_BRIDGE
 
 
-def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
+def test_a_changed_destination_is_reported_as_rewritten() -> None:
     files = {point: with_octets(pcap("joined", point), {33: 9}, kind=8) for point in POINTS[:2]}
     traced = reconstruct(capture_set("joined", files))
     assert traced.reached
@@ -184,7 +184,7 @@ def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
     assert verdict(traced).code == VerdictCode.DESTINATION_REWRITTEN
 
 
-def test_a_router_between_the_hosts_shows_in_the_ttl() -> None:
+def test_a_router_between_the_hosts_is_found_by_ttl() -> None:
     routed = {POINTS[3]: 62, POINTS[4]: 61, POINTS[5]: 61}
     files = {point: with_octets(pcap("joined", point), {22: ttl}, kind=8) for point, ttl in routed.items()}
     traced = reconstruct(capture_set("joined", files))
@@ -193,7 +193,7 @@ def test_a_router_between_the_hosts_shows_in_the_ttl() -> None:
 
 
 def with_octets(file: bytes, octets: Mapping[int, int], *, kind: int | None = None) -> bytes:
-    """A capture in which these octets of each frame, or of each of one ICMP type, are others."""
+    """A capture with these octets replaced in each frame, or in each frame of one ICMP type."""
     out, at = bytearray(file), 24
     while at < len(file):
         length = struct.unpack_from("<I", file, at + 8)[0]

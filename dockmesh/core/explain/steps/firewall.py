@@ -1,4 +1,4 @@
-"""Steps at a host's firewall: what took the packets of the probe, by the counters of its rules."""
+"""Steps at a host's firewall: the rules that dropped the probe, by their counters."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -24,81 +24,83 @@ from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, jumps, refusing
-from dockmesh.core.netfilter.firewalld import FirewalldRejection as Refused
-from dockmesh.core.netfilter.firewalld import FirewalldRuleset
+from dockmesh.core.netfilter.firewalld import FirewalldRejection, FirewalldRuleset
 from dockmesh.core.netfilter.flow import AddressBits, Flow
 from dockmesh.core.netfilter.nft_ruleset import DropRule, foreign_drops
 
 
 def sending(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """The firewall of the host that sends: nothing shall refuse."""
-    refused = _refused(seen, packets)
-    if refused:
-        yield failed(at, way, Check.FIREWALL, _by_others(at, other, refused[0]))
+    """Check that the firewall of the sending host drops nothing."""
+    drops = _dropping_rules(seen, packets)
+    if drops:
+        yield failed(at, direction, Check.FIREWALL, _foreign_rule(at, other, drops[0]))
     else:
-        yield passed(at, way, Check.FIREWALL, "refuses nothing that leaves")
-    yield from _tables(at, other, seen, packets, way)
+        yield passed(at, direction, Check.FIREWALL, "drops no outgoing packet")
+    yield from _foreign_tables(at, other, seen, packets, direction)
 
 
 def receiving(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """The firewall of the host that receives: the table raw first, then filter."""
-    dropped = next((rule for rule in _refused(seen, packets) if _early(rule)), None)
+    """Check the firewall of the receiving host: table raw first, then filter."""
+    dropped = next((rule for rule in _dropping_rules(seen, packets) if _before_filter(rule)), None)
     if fault := _raw(at, other, seen, dropped) if dropped else docker_nftables.dropped_in_raw(at, seen, packets):
-        yield failed(at, way, Check.RAW, fault)
+        yield failed(at, direction, Check.RAW, fault)
     else:
-        yield passed(at, way, Check.RAW, "refuses nothing")
-    yield from _filter(at, other, seen, packets, way)
-    yield from _tables(at, other, seen, packets, way)
+        yield passed(at, direction, Check.RAW, "drops nothing")
+    yield from _filter(at, other, seen, packets, direction)
+    yield from _foreign_tables(at, other, seen, packets, direction)
 
 
-def _refused(seen: HostSnapshot, packets: Sequence[Packet]) -> list[CountedRule]:
+def _dropping_rules(seen: HostSnapshot, packets: Sequence[Packet]) -> list[CountedRule]:
     return list(dict.fromkeys(rule for packet in packets for rule in refusing(seen.rules, packet)))
 
 
-def _early(rule: CountedRule) -> bool:
+def _before_filter(rule: CountedRule) -> bool:
     return rule.table == "raw" or rule.chain == "PREROUTING"
 
 
 def _raw(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, rule: CountedRule) -> Fault:
     if not rule.dockers:
-        return _by_others(at, other, rule, FaultCode.RAW_DROP)
+        return _foreign_rule(at, other, rule, FaultCode.RAW_DROP)
     if not at.joined:
         return not_joined(at)
     if jumps(seen.rules, "raw", "PREROUTING", RAW_CHAIN) and not knows_peer(seen, other):
         return unknown_peer(at, other)
-    cause = f"{RAW_CHAIN} of {at.name} lets nothing in any more, and Docker's own rule drops it: {_said(rule)}"
+    cause = (
+        f"{RAW_CHAIN} of {at.name} no longer accepts peers, so Docker's own rule drops the probe: {_rule_text(rule)}"
+    )
     return Fault(FaultCode.RAW_ACCEPTS_MISSING, cause, apply_command(at))
 
 
 def _filter(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    if fault := _filtered(at, other, seen, packets, way):
-        yield failed(at, way, Check.FILTER, fault)
+    if fault := _filtered(at, other, seen, packets, direction):
+        yield failed(at, direction, Check.FILTER, fault)
     else:
-        by = "the table ip dockmesh" if seen.docker_uses_nftables else FORWARD_CHAIN
-        yield passed(at, way, Check.FILTER, f"{by} lets {other.name} in" if at.pid else "refuses nothing")
+        chain = "table ip dockmesh" if seen.docker_uses_nftables else FORWARD_CHAIN
+        detail = f"{chain} accepts {other.name}" if at.pid else "drops nothing"
+        yield passed(at, direction, Check.FILTER, detail)
 
 
 def _filtered(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Fault | None:
-    refused = [rule for rule in _refused(seen, packets) if not _early(rule)]
-    others = [rule for rule in refused if seen.docker_uses_nftables or not rule.dockers]
-    if others:
-        return _by_others(at, other, others[0])
-    # A reply is let in as such by Docker's own rules, and by a policy of ACCEPT anyway.
-    if at.pid and (fault := _unhooked(at, other, seen, blocks=way == "there")):
+    drops = [rule for rule in _dropping_rules(seen, packets) if not _before_filter(rule)]
+    foreign = [rule for rule in drops if seen.docker_uses_nftables or not rule.dockers]
+    if foreign:
+        return _foreign_rule(at, other, foreign[0])
+    # Docker's own rules and a policy of ACCEPT let replies pass, so a missing rule blocks only requests.
+    if at.pid and (fault := _own_rules_missing(at, other, seen, blocks=direction == "there")):
         return fault
-    return _by_docker(at, refused[0]) if refused else docker_nftables.dropped_in_forward(at, seen, packets)
+    return _docker_rule(at, drops[0]) if drops else docker_nftables.dropped_in_forward(at, seen, packets)
 
 
-def _unhooked(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, *, blocks: bool) -> Fault | None:
-    """What of dockmesh's own is not there that would let the packet in."""
+def _own_rules_missing(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, *, blocks: bool) -> Fault | None:
+    """The fault if dockmesh's own rules that accept the packet are missing."""
     if not (seen.rules or seen.docker_uses_nftables) or at.host.prefix is None:
         return None
     if not at.joined:
@@ -113,74 +115,74 @@ def _flushed(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
     hook = "DOCKER-USER" if at.host.docker else "FORWARD"
     if jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN):
         return None
-    cause = f"{hook} of {at.name} does not lead to {FORWARD_CHAIN} any more, by which peers are let in: it was flushed"
+    cause = f"{hook} of {at.name} no longer jumps to {FORWARD_CHAIN}, which accepts peers, because it was flushed"
     return Fault(
         FaultCode.DOCKER_USER_FLUSHED if at.host.docker else FaultCode.FORWARD_FLUSHED, cause, apply_command(at)
     )
 
 
-def _by_docker(at: HostEvidence, rule: CountedRule) -> Fault:
-    cause = f"a rule of Docker's on {at.name} drops it, for {FORWARD_CHAIN} has none for how it comes in: {_said(rule)}"
+def _docker_rule(at: HostEvidence, rule: CountedRule) -> Fault:
+    cause = f"{FORWARD_CHAIN} of {at.name} has no rule for the probe, so a rule of Docker drops it: {_rule_text(rule)}"
     return Fault(FaultCode.NOT_ACCEPTED, cause, apply_command(at))
 
 
-def _by_others(
+def _foreign_rule(
     at: HostEvidence, other: HostEvidence, rule: CountedRule, code: FaultCode = FaultCode.HOST_FIREWALL_DROP
 ) -> Fault:
     if not rule.text:
-        cause = f"the firewall of {at.name} drops it by policy: {_said(rule)}"
+        cause = f"the firewall policy of {at.name} drops the probe: {_rule_text(rule)}"
         source = other.host.prefix or other.host.underlay
-        letting = f"iptables -t {rule.table} -I {rule.chain} -s {source} -j ACCEPT"
-        return Fault(code, cause, on_host(at, letting))
-    cause = f"a rule in the firewall of {at.name} drops it: {_said(rule)}"
+        accept = f"iptables -t {rule.table} -I {rule.chain} -s {source} -j ACCEPT"
+        return Fault(code, cause, on_host(at, accept))
+    cause = f"a firewall rule of {at.name} drops the probe: {_rule_text(rule)}"
     table = "" if rule.table == "filter" else f"-t {rule.table} "
-    # Words taken apart and put together again: nothing in a comment is for a shell.
+    # Split and join quotes every word, so that a rule's comment cannot run as a command.
     return Fault(code, cause, on_host(at, f"iptables {table}-D {rule.chain} {shlex.join(shlex.split(rule.text))}"))
 
 
-def _said(rule: CountedRule) -> str:
-    return f"iptables {sanitize(str(rule))} (it took {rule.packets} packet{'' if rule.packets == 1 else 's'})"
+def _rule_text(rule: CountedRule) -> str:
+    return f"iptables {sanitize(str(rule))} (it counted {rule.packets} packet{'' if rule.packets == 1 else 's'})"
 
 
-def _tables(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+def _foreign_tables(
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """Tables of nft that others made. Without a counter, a rule there is only what it may be."""
-    yield from _firewalld(at, other, seen, packets, way)
+    """Check foreign nft tables. A rule without a counter is only a possible cause."""
+    yield from _firewalld(at, other, seen, packets, direction)
     for packet in packets:
         for each in foreign_drops(*seen.rulesets, packet):
-            fault = _in_table(at, other, each)
+            fault = _nft_fault(at, other, each)
             if each.packets:
-                yield failed(at, way, Check.NFT, fault)
+                yield failed(at, direction, Check.NFT, fault)
             else:
-                yield unknown(at, way, Check.NFT, f"{fault.cause}; it has no counter", fault)
+                yield unknown(at, direction, Check.NFT, f"{fault.cause}; the rule has no counter", fault)
             return
 
 
 def _firewalld(
-    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], way: Direction
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """Its table has no counters: it is walked. What answers is of a connection that it knows."""
+    """Evaluate the rules of firewalld, because they have no counters. Replies belong to a known connection."""
     chains = firewalld.parse_ruleset(seen.rulesets[1].lines())
     for packet in packets:
         far = AddressBits({0: int(packet.source)})
-        near, reply = int(packet.destination), way == "back"
+        near, reply = int(packet.destination), direction == "back"
         flow = Flow(far, near, inbound=True, in_interface=packet.came_in, out_interface=packet.goes_out, reply=reply)
-        for refused in firewalld.rejections(chains, packet.hook, flow, far.all):
-            fault = _by_firewalld(at, other, packet, chains, refused)
-            told = f"it may be that {fault.cause}"
+        for rejection in firewalld.rejections(chains, packet.hook, flow, far.all):
+            fault = _firewalld_fault(at, other, packet, chains, rejection)
+            possible = f"possible cause: {fault.cause}"
             yield (
-                failed(at, way, Check.FIREWALLD, fault)
-                if refused.sure
-                else unknown(at, way, Check.FIREWALLD, told, fault)
+                failed(at, direction, Check.FIREWALLD, fault)
+                if rejection.sure
+                else unknown(at, direction, Check.FIREWALLD, possible, fault)
             )
             return
 
 
-def _by_firewalld(
-    at: HostEvidence, other: HostEvidence, packet: Packet, chains: FirewalldRuleset, refused: Refused
+def _firewalld_fault(
+    at: HostEvidence, other: HostEvidence, packet: Packet, chains: FirewalldRuleset, rejection: FirewalldRejection
 ) -> Fault:
-    cause = f"{at.name} refuses it in table {sanitize(str(refused))}"
+    cause = f"firewalld of {at.name} rejects the probe in table {sanitize(str(rejection))}"
     networks = [IPv4Network(other.host.underlay), *([other.host.prefix] if other.host.prefix else [])]
     if packet.hook == "FORWARD" and at.bridge:
         remedy = firewalld.remedy(chains, at.bridge, networks)
@@ -190,13 +192,13 @@ def _by_firewalld(
     return Fault(FaultCode.FIREWALLD_REFUSES, cause, on_host(at, remedy))
 
 
-def _in_table(at: HostEvidence, other: HostEvidence, each: DropRule) -> Fault:
+def _nft_fault(at: HostEvidence, other: HostEvidence, each: DropRule) -> Fault:
     where = shlex.join([*each.table.split(), each.chain])
     if not each.text or each.handle is None:
         source = other.host.prefix or other.host.underlay
-        cause = f"the policy of chain {where} of nft on {at.name} drops it"
+        cause = f"the policy of nft chain {where} on {at.name} drops the probe"
         return Fault(
             FaultCode.HOST_FIREWALL_DROP, cause, on_host(at, f"nft insert rule {where} ip saddr {source} accept")
         )
-    cause = f"a rule in chain {where} of nft on {at.name} drops it: {sanitize(each.text)}"
+    cause = f"a rule in nft chain {where} on {at.name} drops the probe: {sanitize(each.text)}"
     return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on_host(at, f"nft delete rule {where} handle {each.handle}"))
