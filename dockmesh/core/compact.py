@@ -1,37 +1,37 @@
-"""Many hosts in few words: by a stem that their names share, or by a tag."""
+"""Short lists of many hosts: globs for names with a common stem, and tags."""
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 
-# Two are named as quickly.
-_LEAST = 3
+# Two names are as short as one glob.
+_MIN_GROUP = 3
 
 
 def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
-    """The hosts as names, as globs and as `tag:NAME`, which in this fleet match just them; as --limit takes them.
+    """Terms of a `--limit` pattern that match exactly these hosts: names, globs and `tag:NAME`.
 
-    `fleet` has all its hosts with their tags. Names stand in the fleet's order, and a group in that of its first.
+    `fleet` has the tags of all hosts. The terms are in the order of the fleet, a group at its first host.
     """
-    left = [name for name in fleet if name in names]
-    words = {name: name for name in left}
-    groups = {word: members for word, members in _groups(fleet).items() if members <= set(left)}
+    ordered = [name for name in fleet if name in names]
+    words = {name: name for name in ordered}
+    groups = {word: members for word, members in _groups(fleet).items() if members <= set(ordered)}
     while groups:
         word, members = max(groups.items(), key=_preferred)
-        if len(members) < _LEAST:
+        if len(members) < _MIN_GROUP:
             break
         words |= dict.fromkeys(members, word)
-        groups = {other: rest for other, found in groups.items() if (rest := found - members)}
-    return list(dict.fromkeys(words[name] for name in left))
+        groups = {other: rest for other, hosts in groups.items() if (rest := hosts - members)}
+    return list(dict.fromkeys(words[name] for name in ordered))
 
 
 def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:
-    """The largest; of those as large a stem rather than a tag, and a short one."""
+    """Sort key: the largest group, then a stem before a tag, then the shortest term."""
     word, members = group
     return len(members), not word.startswith("tag:"), -len(word), word
 
 
 def _groups(fleet: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
-    """All there are, of whatever size."""
+    """All groups of the fleet by their term, of any size."""
     groups: dict[str, set[str]] = {}
     for name, tags in fleet.items():
         for tag in tags:
@@ -41,7 +41,7 @@ def _groups(fleet: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
 
 
 def _stems(name: str) -> Iterator[str]:
-    """`rack2-db7` has `rack`, `rack2-` and `rack2-db`."""
+    """The stems of a name: `rack`, `rack2-` and `rack2-db` for `rack2-db7`."""
     for at, (letter, following) in enumerate(pairwise(name), start=1):
         if letter in ".-" or (following.isdigit() and not letter.isdigit()):
             yield name[:at]
