@@ -9,9 +9,9 @@ from refusals import lacking
 
 from dockmesh.errors import LabError
 from dockmesh.lab.inventory import inventory
-from dockmesh.lab.topology import CONTROLLER, MOST_HOSTS, POOL, RELEASES, check_name, is_handle, topology
+from dockmesh.lab.topology import CONTROLLER, MAX_HOSTS, POOL, RELEASES, check_name, is_handle, topology
 
-sizes = st.integers(min_value=1, max_value=MOST_HOSTS)
+sizes = st.integers(min_value=1, max_value=MAX_HOSTS)
 names = st.from_regex(r"[a-z0-9][a-z0-9-]{0,15}", fullmatch=True).filter(
     lambda name: not re.search(r"-host[0-9]+$", name)
 )
@@ -82,12 +82,12 @@ def test_a_name_that_cannot_be_a_namespace_or_reads_like_a_host_is_refused(name:
     assert (caught.value.code, repr(name) in str(caught.value)) == ("bad-name", True)
 
 
-@pytest.mark.parametrize("size", [0, -1, MOST_HOSTS + 1])
+@pytest.mark.parametrize("size", [0, -1, MAX_HOSTS + 1])
 def test_a_size_beyond_the_pool_is_refused(size: int) -> None:
     with pytest.raises(LabError) as caught:
         topology("demo", size)
     assert caught.value.code == "bad-host-count"
-    assert lacking(str(caught.value), f"1 {MOST_HOSTS} {size}") == []
+    assert lacking(str(caught.value), f"1 {MAX_HOSTS} {size}") == []
 
 
 @pytest.mark.parametrize("releases", [(), ("",), ("book/worm",), ("--help",)])
