@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: boot.sh OVERLAY-OPTIONS MERGED COMMAND...
-# Mounts a host's root and becomes the host. Runs in a mount namespace of its own, so that the mount ends with it.
+# Mounts a host's root and executes COMMAND. Runs in its own mount namespace, so that the mount ends with the host.
 set -eu
 mount -t overlay -o "$1" overlay "$2"
 shift 2

@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: contain.sh CGROUP/cgroup.procs COMMAND...
-# Joins the control group before anything else happens: from then on, ending the group ends the command and all of its
-# children, whatever became of the process that started them.
+# Joins the control group first, then executes COMMAND. Killing the group then ends the command and all of its children,
+# regardless of the process that started them.
 set -eu
 echo "$$" >"$1"
 shift
