@@ -34,7 +34,7 @@ class Section:
 
 
 ABSENT = Section(status=127, text="")
-# Ends the first part of an output that continues later.
+# Ends the first part of an output whose rest comes later.
 HELD_MARKER = "@held 0"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Text of the templates: parts of shell scripts, all of which begin with `sections`, and Jinja templates."""
+    """Text of the templates: parts of shell scripts, each of them starting with `sections`, and Jinja templates."""
 
     sections: str
     kernel: str

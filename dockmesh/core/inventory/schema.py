@@ -91,7 +91,7 @@ class MeshKeys(_Keys):
 
 
 class ConnectionKeys(_Keys):
-    """SSH connection settings of the hosts; ~/.ssh/config supplies what is left out."""
+    """SSH connection settings of the hosts; ~/.ssh/config supplies missing ones."""
 
     user: Word = Field(default=None, description="User to log in as.")
     port: Port = Field(default=None, description="Port of the SSH server.")
