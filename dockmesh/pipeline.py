@@ -18,8 +18,8 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
-from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout, batches
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
@@ -36,10 +36,11 @@ from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
 
 TEMPLATES = Templates(
-    sections=template("sections.sh"),
-    kernel=template("kernel.sh"),
+    output=template("output.sh"),
+    kernel_settings=template("kernel_settings.sh"),
     facts=template("facts.sh"),
-    verbs=template("verbs.sh"),
+    network_steps=template("network_steps.sh"),
+    host_steps=template("host_steps.sh"),
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
     observe=template("observe.sh"),
@@ -101,7 +102,7 @@ class Pipeline:
         )
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
-        self._fleet_report: ProbeReport | None = None
+        self._fleet_report: MeshResult | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +142,7 @@ class Pipeline:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
-    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: ProbeReport) -> tuple[Misprediction, ...]:
+    def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: MeshResult) -> tuple[Misprediction, ...]:
         """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
         plans = {each.host: each for each in plan.hosts}
         if len(self._request.fleet.hosts) > MAX_HOSTS:
@@ -176,7 +177,7 @@ class Pipeline:
         changing = self._changes.hosts
         return tuple(host.name for host in self._request.hosts if host.name in changing)
 
-    def status(self, pairs: Collection[Pair] | None = None) -> ProbeReport:
+    def status(self, pairs: Collection[Pair] | None = None) -> MeshResult:
         """Probe the mesh over sessions opened after the change. Hosts lost in this run are not contacted again.
 
         With `pairs`, only these are probed, and the report has no other host. Where all hosts changed at once and were

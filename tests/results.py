@@ -1,19 +1,18 @@
-"""Results to report on: a full mesh as probes leave it, whole or with hosts that fail, and as the documents say it."""
+"""Results to report on: a full mesh as probes leave it, whole or with hosts that fail, and the same as documents."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Any
 
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
-from dockmesh.core.probes.model import FailureCode, ProbeReport, ProbeResult
+from dockmesh.core.probes.model import Probe
 from dockmesh.core.probes.probe_plan import plan_probes
-from dockmesh.core.results.load import parse_result
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import Failure, FailureCode, HostResult, MeshResult, ProbeResult, host_result
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostFailure
-from dockmesh.report.json_documents import status_document
+from dockmesh.report.json.status import status_document
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 # What a host may say, made to break out of every form that reports have.
@@ -44,40 +43,63 @@ def _host(number: int, *, docker: bool) -> Host:
     return Host(f"host{number}", underlay, prefix, bridge, docker=docker, login=Login(str(underlay)), tags=tags)
 
 
-def report(
+def probed(
     among: Fleet, *, cut: Collection[str] = (), silent: Mapping[str, str] | None = None, cause: str | None = None
-) -> ProbeReport:
-    """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked."""
+) -> MeshResult:
+    """What probes find where nothing reaches the hosts in `cut`, nor comes from them, and `silent` cannot be asked.
+
+    `cause`: why the probes of the hosts in `cut` fail, which have not joined.
+    """
     errors = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (silent or {}).items()}
-    answers = (
-        _answer(ProbeResult(each, 3, 3, each.expected_ttl, 0.1 + at % 7 / 10), cut, errors, cause)
-        for at, each in enumerate(plan_probes(among, among.hosts))
+    probes = (
+        _result(each, 0.1 + at % 7 / 10, cut, errors, cause) for at, each in enumerate(plan_probes(among, among.hosts))
     )
-    return ProbeReport(tuple(host.name for host in among.hosts), tuple(answers), errors)
+    hosts = tuple(host_result(host, errors.get(host.name)) for host in among.hosts)
+    return MeshResult(hosts, tuple(probes), among.settings.name, AT)
 
 
-def _answer(
-    well: ProbeResult, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
+def _result(
+    probe: Probe, rtt_ms: float, cut: Collection[str], silent: Mapping[str, HostFailure], cause: str | None
 ) -> ProbeResult:
-    source, target = well.probe.source, well.probe.target
+    source, target = probe.source, probe.target
     if source in silent:
-        reason = f"{source} could not be asked: {silent[source]}"
-        return ProbeResult(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
-    if target in silent and well.probe.kind != "host-bridge":
-        reason = f"{target} could not be asked for it"
-        return ProbeResult(well.probe, code=FailureCode.NOT_ASKED, reason=reason, probed=False)
+        return probe.result().failed(Failure(FailureCode.NOT_ASKED, f"{source} could not be asked: {silent[source]}"))
+    if target in silent and probe.kind != "host-bridge":
+        return probe.result().failed(Failure(FailureCode.NOT_ASKED, f"{target} could not be asked for it"))
     if target in silent or (source != target and {source, target} & set(cut)):
-        lost = replace(well, received=0, ttl=None, rtt_ms=None, cause=cause is not None)
-        return replace(lost, code=FailureCode.NOT_JOINED if cause else FailureCode.NO_REPLY, reason=cause or "no reply")
-    return well
+        about = next((host for host in (source, target) if host in cut), None) if cause else None
+        code = FailureCode.NOT_JOINED if cause else FailureCode.NO_REPLY
+        return probe.result(3).failed(Failure(code, cause or "no reply", about))
+    return probe.result(3, 3, probe.expected_ttl, rtt_ms)
+
+
+def mesh_result(
+    names: Iterable[str],
+    probes: Iterable[ProbeResult],
+    errors: Mapping[str, str] | None = None,
+    tags: Mapping[str, Collection[str]] | None = None,
+) -> MeshResult:
+    """A result of hosts of which no more is known. Those with an error are unreachable."""
+    failures, tagged = errors or {}, tags or {}
+    return MeshResult(
+        tuple(
+            HostResult(
+                name,
+                failures.get(name),
+                tags=tuple(sorted(tagged.get(name, ()))),
+                code=HostErrorCode.UNREACHABLE if name in failures else None,
+            )
+            for name in names
+        ),
+        tuple(probes),
+    )
+
+
+def result(count: int, *, dual: bool = False, **what: Any) -> MeshResult:
+    """A mesh of that many hosts; see `probed`."""
+    return probed(fleet(count, dual=dual), **what)
 
 
 def document(count: int, *, dual: bool = False, **what: Any) -> dict[str, Any]:
     """As `status --json` prints it."""
-    among = fleet(count, dual=dual)
-    return status_document(report(among, **what), among, at=AT)
-
-
-def result(count: int, **what: Any) -> Result:
-    """As the reports take it."""
-    return parse_result(document(count, **what), file="test")
+    return status_document(result(count, dual=dual, **what))

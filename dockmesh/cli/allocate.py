@@ -20,7 +20,7 @@ from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.proposal import print_allocations
 from dockmesh.report.console.terminal import console, pluralize
-from dockmesh.report.json_documents import allocate_document
+from dockmesh.report.json.allocate import allocate_document
 
 
 @click.command

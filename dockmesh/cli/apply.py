@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,23 @@ from dockmesh.cli.options import Options, common, has_terminal
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
+from dockmesh.core.model import Fleet
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
-from dockmesh.report import goal_text, json_documents
+from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
+from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
-from dockmesh.report.console.terminal import console, print_outcomes
+from dockmesh.report.console.terminal import console
 from dockmesh.report.goal_text import GoalText
+from dockmesh.report.json.apply import apply_document
+from dockmesh.report.json.plan import plan_document
 
 _INTERRUPTED = 130
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -134,29 +137,28 @@ def _carry_out(options: Options, run: _Run) -> int:
 def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> int:
     with open_run(options, run.goal, run.rollout) as pipeline:
         planned = pipeline.plan()
-        foreseen = pipeline.forecast(planned)
+        forecast = pipeline.forecast(planned)
         if kept is not None:
-            now = saved_plan.with_fingerprints(
-                json_documents.plan_document(planned), options.inventory_text(), TEMPLATES
-            )
+            now = saved_plan.with_fingerprints(plan_document(planned), options.inventory_text(), TEMPLATES)
             _refuse_stale(f"{run.file}", kept, now)
         # Who is asked sees what about.
         if not options.json and not (options.quiet and run.yes):
-            print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
-            print_forecast(console(color=options.color), foreseen)
+            print_plan(console(color=options.color), planned, pipeline.fleet, run.words, verbose=options.verbose > 0)
+            print_forecast(
+                console(color=options.color), forecast, pipeline.fleet, losses_intended=not run.goal.joins_mesh
+            )
         if planned.applicable and not run.yes and not confirm_apply(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
         outcomes = _changed(pipeline, planned, options.fleet().settings.confirm_within_s)
-        report = pipeline.status() if run.goal.joins_mesh else None
-    differing = pipeline.mispredictions(planned, outcomes, report) if report else ()
-    status = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC)) if report else None
+        result = pipeline.status() if run.goal.joins_mesh else None
+    mispredictions = pipeline.mispredictions(planned, outcomes, result) if result else ()
     if options.json:
-        print_json(json_documents.apply_document(planned, outcomes, status, foreseen, differing))
+        print_json(apply_document(planned, outcomes, result, forecast, mispredictions))
     else:
-        _show(options, run.words, outcomes, report, differing)
-    unsaved = report_problems(run.views.write_document(status)) if status else 0
-    well = all(outcome.ok for outcome in outcomes) and (report is None or report.ok)
+        _show(options, run.words, outcomes, result, mispredictions, fleet=pipeline.fleet)
+    unsaved = report_problems(run.views.write(result)) if result else 0
+    well = all(outcome.ok for outcome in outcomes) and (result is None or result.ok)
     return unsaved if well else HostError.exit_status
 
 
@@ -197,12 +199,14 @@ def _show(
     options: Options,
     words: GoalText,
     outcomes: tuple[Outcome, ...],
-    report: ProbeReport | None,
-    differing: tuple[Misprediction, ...],
+    result: MeshResult | None,
+    mispredictions: tuple[Misprediction, ...],
+    *,
+    fleet: Fleet,
 ) -> None:
     out = console(sys.stdout, color=options.color)
-    if report:
+    if result:
         told = [each.host for each in outcomes if each.status == "unreachable"]
-        print_report(out, report, told=told, brief=options.quiet)
-    print_mispredictions(out, differing)
-    print_outcomes(out, outcomes, words, brief=options.quiet)
+        print_report(out, result, told=told, brief=options.quiet)
+    print_mispredictions(out, mispredictions)
+    print_outcomes(out, outcomes, fleet, words, brief=options.quiet)

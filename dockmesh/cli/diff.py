@@ -9,8 +9,9 @@ from dockmesh.cli.options import Options, from_files
 from dockmesh.cli.result_file import RESULT_FILE, read_result
 from dockmesh.core.results.compare import compare
 from dockmesh.errors import HostError
-from dockmesh.report.console.result_diff import comparison_document, print_comparison
+from dockmesh.report.console.result_diff import print_comparison
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.diff import diff_document
 
 
 @click.command
@@ -28,7 +29,7 @@ def diff(options: Options, *, before: Path, after: Path) -> int:
     then, now = read_result(before), read_result(after)
     found = compare(then, now)
     if options.json:
-        click.echo(json.dumps(comparison_document(found, now), indent=2))
+        click.echo(json.dumps(diff_document(found, now), indent=2))
     else:
         print_comparison(console(color=options.color), found, then, now, brief=options.quiet)
     return HostError.exit_status if found.worse else 0

@@ -9,8 +9,9 @@ from dockmesh.core.explain.diagnose import explain as walk
 from dockmesh.core.explain.model import explain_query
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
-from dockmesh.report.console.explain import explain_document, print_explanation
+from dockmesh.report.console.explain import print_explanation
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.explain import explain_document
 
 
 @click.command

@@ -27,7 +27,7 @@ from dockmesh.error_codes import HostErrorCode, UsageCode
 from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
 from dockmesh.report.console.terminal import console, pluralize
-from dockmesh.report.json_documents import init_document
+from dockmesh.report.json.init import init_document
 
 _LENGTH = 20
 # Sixteen hosts at least.

@@ -19,7 +19,7 @@ from dockmesh.core.inventory.yaml_document import Document
 from dockmesh.core.model import Fleet, Host
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import DockmeshError, UsageError
-from dockmesh.report.json_documents import problems_document
+from dockmesh.report.json.problems import problems_document
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
 

@@ -12,10 +12,10 @@ from dockmesh.core.planning import saved_plan
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import ExitStatus, HostError, UsageError
 from dockmesh.pipeline import TEMPLATES
-from dockmesh.report import json_documents
 from dockmesh.report.console.forecast import print_forecast
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.plan import plan_document
 
 
 @click.command
@@ -34,19 +34,18 @@ def plan(options: Options, out: Path | None) -> int:
     """
     with open_run(options) as pipeline:
         planned = pipeline.plan()
-        foreseen = pipeline.forecast(planned)
+        forecast = pipeline.forecast(planned)
     if out is not None:
         _save(
             out,
-            saved_plan.with_fingerprints(
-                json_documents.plan_document(planned, foreseen), options.inventory_text(), TEMPLATES
-            ),
+            saved_plan.with_fingerprints(plan_document(planned, forecast), options.inventory_text(), TEMPLATES),
         )
     if options.json:
-        print_json(json_documents.plan_document(planned, foreseen))
+        print_json(plan_document(planned, forecast))
     else:
-        print_plan(console(color=options.color), planned, verbose=options.verbose > 0, brief=options.quiet)
-        print_forecast(console(color=options.color), foreseen)
+        terminal = console(color=options.color)
+        print_plan(terminal, planned, pipeline.fleet, verbose=options.verbose > 0, brief=options.quiet)
+        print_forecast(terminal, forecast, pipeline.fleet)
     if not planned.clean:
         return HostError.exit_status
     return 0 if planned.empty else ExitStatus.CHANGES_PENDING

@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from dockmesh.cli.atomic_write import write_atomic
-from dockmesh.core.results.load import parse_result
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
@@ -31,11 +30,7 @@ class ReportFiles:
 
     files: Mapping[str, Path] = field(default_factory=dict)
 
-    def write_document(self, document: Mapping[str, Any]) -> Iterator[str]:
-        """As `write`, from a status document."""
-        return self.write(parse_result(document, file="this run")) if self.files else iter(())
-
-    def write(self, result: Result) -> Iterator[str]:
+    def write(self, result: MeshResult) -> Iterator[str]:
         """Write them all, each beside and renamed; why some could not be written."""
         for view, file in self.files.items():
             try:

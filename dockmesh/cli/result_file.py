@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dockmesh.core.results.load import load_result
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
@@ -13,7 +13,7 @@ RESULT_FILE = click.Path(path_type=Path, dir_okay=False)
 _LARGEST = 1 << 30
 
 
-def read_result(file: Path) -> Result:
+def read_result(file: Path) -> MeshResult:
     """The result that a file holds.
 
     Raises:

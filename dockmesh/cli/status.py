@@ -3,8 +3,8 @@
 import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import NoReturn
 
 import click
 from rich.console import Console, Group
@@ -14,14 +14,14 @@ from rich.text import Text
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
-from dockmesh.core.probes.model import ProbeReport
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
+from dockmesh.core.results.model import MeshResult
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import Pipeline
-from dockmesh.report import json_documents
 from dockmesh.report.console.probes import print_report, render_report
 from dockmesh.report.console.terminal import console
+from dockmesh.report.json.status import status_document
 
 _EVERY_S = 5.0
 _SEED_BITS = 64
@@ -59,21 +59,18 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     with open_run(options, quiet=watch is not None) as pipeline:
         if watch is not None:
             _watch(out, lambda: _asked(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
-        report, result, unsaved = _asked(pipeline, choose(), views)
+        result, unsaved = _asked(pipeline, choose(), views)
     if options.json:
-        print_json(result)
+        print_json(status_document(result))
     else:
-        print_report(out, report, verbose=verbose, brief=options.quiet)
-    return unsaved if report.ok else HostError.exit_status
+        print_report(out, result, verbose=verbose, brief=options.quiet)
+    return unsaved if result.ok else HostError.exit_status
 
 
-def _asked(
-    pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles
-) -> tuple[ProbeReport, dict[str, Any], int]:
-    """The result, also as document; it is written where it shall be, and the number is the exit status of that."""
-    report = pipeline.status(pairs)
-    result = json_documents.status_document(report, pipeline.fleet, at=datetime.now(UTC))
-    return report, result, report_problems(views.write_document(result))
+def _asked(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles) -> tuple[MeshResult, int]:
+    """The result, which is written to the files, and the exit status of that."""
+    result = pipeline.status(pairs)
+    return result, report_problems(views.write(result))
 
 
 def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable[[], frozenset[Pair] | None]:
@@ -94,7 +91,7 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
     return lambda: chosen
 
 
-def _watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verbose: bool) -> NoReturn:
+def _watch(out: Console, ask: Callable[[], MeshResult], *, every_s: float, verbose: bool) -> NoReturn:
     """Ask, show, wait, until interrupted: on a terminal in place, elsewhere one block below the other.
 
     Raises:
@@ -111,7 +108,7 @@ def _watch(out: Console, ask: Callable[[], ProbeReport], *, every_s: float, verb
             time.sleep(every_s)
 
 
-def _block(out: Console, report: ProbeReport, *, every_s: float, verbose: bool) -> Group:
+def _block(out: Console, result: MeshResult, *, every_s: float, verbose: bool) -> Group:
     now = datetime.now().astimezone()
     when = Text(f"{now:%Y-%m-%d %H:%M:%S}, every {every_s:g} s; Ctrl-C ends it", style="dim")
-    return Group(when, render_report(out, report, verbose=verbose))
+    return Group(when, render_report(out, result, verbose=verbose))

@@ -14,7 +14,8 @@ from dockmesh.core.trace.reconstruct import reconstruct
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.terminal import console
-from dockmesh.report.console.trace import print_trace, trace_document
+from dockmesh.report.console.trace import print_trace
+from dockmesh.report.json.trace import trace_document
 
 # Payloads that nobody else's ping has: neither the usual 56 bytes nor what fills a packet.
 _SIZES = range(100, 1100)

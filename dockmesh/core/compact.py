@@ -5,6 +5,10 @@ from itertools import pairwise
 
 # Two names are as short as one glob.
 _MIN_GROUP = 3
+# With at most this many exceptions, a text names the exceptions.
+_MAX_EXCEPTIONS = 2
+# Up to this many names are easier to read than a pattern.
+_MAX_PLAIN = 4
 
 
 def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
@@ -22,6 +26,17 @@ def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) 
         words |= dict.fromkeys(members, word)
         groups = {other: rest for other, hosts in groups.items() if (rest := hosts - members)}
     return list(dict.fromkeys(words[name] for name in ordered))
+
+
+def describe_names(names: Collection[str], fleet: Mapping[str, Collection[str]], *, most: int) -> str:
+    """Short text for hosts: all hosts, all except one or two, or the first `most` of their compact names."""
+    rest = [name for name in fleet if name not in names]
+    if len(names) > most and len(rest) <= _MAX_EXCEPTIONS:
+        return f"all except {' and '.join(rest)}" if rest else "all hosts"
+    plain = len(names) <= _MAX_PLAIN or not set(names) <= set(fleet)
+    compact = list(names) if plain else compact_names(names, fleet)
+    more = f" and {len(compact) - most} more" if len(compact) > most else ""
+    return ", ".join(compact[:most]) + more
 
 
 def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:

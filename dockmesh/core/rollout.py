@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dockmesh.core.planning.plan import HostPlan, restarts_docker
-from dockmesh.core.probes.culprits import culprits
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.culprits import culprits
+from dockmesh.core.results.model import MeshResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def batch_size(restarting: int, rollout: Rollout) -> int:
     return max(1, restarting * rollout.serial // 100) if rollout.percent else rollout.serial
 
 
-def hosts_to_revert(report: ProbeReport, changed: Iterable[str]) -> set[str]:
+def hosts_to_revert(result: MeshResult, changed: Iterable[str]) -> set[str]:
     """The changed hosts to revert, so that no lost probe involves a host that stays changed."""
     candidates = set(changed)
-    pairs = ({answer.probe.source, answer.probe.target} & candidates for answer in report.lost)
-    return set(culprits(pairs, candidates & set(report.errors)))
+    pairs = ({probe.source, probe.target} & candidates for probe in result.lost)
+    return set(culprits(pairs, candidates & set(result.errors)))

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Text of the templates: parts of shell scripts, each of them starting with `sections`, and Jinja templates."""
+    """Text of the templates: parts of shell scripts, each of them starting with `output`, and Jinja templates."""
 
-    sections: str
-    kernel: str
+    output: str
+    kernel_settings: str
     facts: str
-    verbs: str
+    network_steps: str
+    host_steps: str
     transaction: str
     probe: str
     observe: str
@@ -26,4 +27,4 @@ def shell_script(*parts: str, call: str) -> str:
 
     The call reads from /dev/null, because it would otherwise consume the script.
     """
-    return "\n".join((*parts, f"{call} </dev/null", "section end true", ""))
+    return "\n".join((*parts, f"{call} </dev/null", "run_section end true", ""))

@@ -20,7 +20,7 @@ _PACKAGES = (
 )
 # Other software that configures networks and firewalls.
 _LAYER_PACKAGES = ("firewalld", "ifupdown", "network-manager", "ufw")
-_LAYER_SCRIPT = Path(__file__).with_name("layer.sh")
+_LAYER_SCRIPT = Path(__file__).with_name("add_packages.sh")
 _DOCKER_CLI_INSIDE = frozenset({"bullseye", "bookworm"})
 
 

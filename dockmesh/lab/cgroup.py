@@ -15,7 +15,7 @@ from dockmesh.errors import LabError
 from dockmesh.lab.process import poll
 
 _TIMEOUT_S = 20.0
-_CONTAIN = Path(__file__).with_name("contain.sh")
+_JOIN_CGROUP = Path(__file__).with_name("join_cgroup.sh")
 
 
 def path(name: str) -> Path:
@@ -27,7 +27,7 @@ def contain(name: str) -> tuple[str, ...]:
     """Create an empty group, and return the command that runs another command inside it."""
     remove(name)
     path(name).mkdir()
-    return ("sh", str(_CONTAIN), str(path(name) / "cgroup.procs"))
+    return ("sh", str(_JOIN_CGROUP), str(path(name) / "cgroup.procs"))
 
 
 def names() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
 from dockmesh.core.planning.transaction import TransactionOutcome
-from dockmesh.core.probes.model import ProbeReport
+from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import hosts_to_revert
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
@@ -59,7 +59,7 @@ class CommitResult:
     """
 
     outcomes: Mapping[str, Outcome]
-    fleet_report: ProbeReport | None = None
+    fleet_report: MeshResult | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Committer:
             return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
 
-    def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> ProbeReport:
+    def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
         """Probe the pairs of changed hosts and of hosts that joined before.
 
         A host that was down before is not probed, because it is no reason to revert the others.
@@ -152,7 +152,7 @@ class Committer:
         return outcome
 
 
-def _failures(report: ProbeReport, changed: Sequence[Host]) -> dict[str, HostFailure]:
+def _failures(report: MeshResult, changed: Sequence[Host]) -> dict[str, HostFailure]:
     """The changed hosts that must revert, and why."""
     return {name: _probe_failure(name, report) for name in hosts_to_revert(report, [host.name for host in changed])}
 
@@ -180,11 +180,11 @@ def _reverted(host: Host, transaction: TransactionOutcome, why: HostFailure) -> 
     return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and the revert failed: {transaction.error}")
 
 
-def _probe_failure(name: str, report: ProbeReport) -> HostFailure:
+def _probe_failure(name: str, report: MeshResult) -> HostFailure:
     if name in report.errors:
         return report.errors[name]
-    failed = [result for result in report.lost if name in {result.probe.source, result.probe.target}]
-    first = failed[0].probe
+    failed = [result for result in report.lost if name in {result.source, result.target}]
+    first = failed[0]
     return HostFailure(
         OutcomeCode.PROBES_FAILED,
         f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
 from dockmesh.core.probes.diagnosis import with_causes
-from dockmesh.core.probes.model import Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.source_check import with_sources
 from dockmesh.core.probes.targets import HOLD_S, held_target_script, parse_target, unreachable_target
+from dockmesh.core.results.model import MeshResult, ProbeResult
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
 from dockmesh.remote.fanout import HostResults, ObservedFanOut, PhaseEvents, fan_out
@@ -51,7 +53,7 @@ class Prober:
     def release(self, held: HeldScript) -> frozenset[ObservedPing]:
         """End the script of a held target, and return the pings that it observed."""
         output = held.release(timeout_s=self.timeout_s)
-        return parse_observed(split(output).get("seen", ABSENT))
+        return parse_observed(split(output).get("observed_pings", ABSENT))
 
     def run_batch(
         self, host: Host, probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], *, number: int
@@ -72,7 +74,7 @@ def probe_mesh(
     pairs: Collection[Pair] | None = None,
     lost: Mapping[str, HostFailure] | None = None,
     observe: bool = False,
-) -> ProbeReport:
+) -> MeshResult:
     """Probe from every host of `sources`, which are hosts of the fleet, to every host of the fleet.
 
     `about`: probe only pairs with one of these hosts. `pairs`: probe only these pairs. `lost`: hosts that receive no
@@ -108,8 +110,9 @@ def probe_mesh(
         fan_out(executor, holding, lambda host: prober.release(held.values[host.name].held))
     ).values
     errors = {**lost, **held.errors, **answered.errors}
-    report = with_causes(batch.build_report(fleet, probes, answered.values, errors), fleet, targets)
-    return replace(with_sources(report, fleet, targets, observed), partial=pairs is not None)
+    result = with_causes(batch.mesh_result(fleet, probes, answered.values, errors), fleet, targets)
+    time = datetime.now(UTC).replace(microsecond=0)
+    return replace(with_sources(result, fleet, targets, observed), time=time, partial=pairs is not None)
 
 
 def _probes_by_source(

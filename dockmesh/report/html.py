@@ -11,11 +11,11 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 
 from dockmesh.assets import source, template
 from dockmesh.core.results.group import FailureCause, group_by_cause
-from dockmesh.core.results.model import Result, ResultHost, ResultRow, count
+from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult, count
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.report.console.terminal import pluralize
-from dockmesh.report.spans import rows_text
+from dockmesh.report.probe_text import probes_text
 
 _LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")
 _PARTS = ("model", "heatmap", "graph", "details", "page")
@@ -27,7 +27,7 @@ _US = 1000
 _PAGE = "report/page.html.j2"
 
 
-def render(result: Result) -> str:
+def render(result: MeshResult) -> str:
     """The page.
 
     Raises:
@@ -39,7 +39,7 @@ def render(result: Result) -> str:
     variables = {
         "result": result,
         "heading": _heading(result),
-        "size": _size(len(result.hosts)),
+        "size_class": _size(len(result.hosts)),
         "causes": [_shown(cause) for cause in found],
         "data": _data(result, found),
         "script": script,
@@ -53,11 +53,11 @@ def render(result: Result) -> str:
         raise UsageError(f"{source(_PAGE)}: {error}", code=UsageCode.BAD_TEMPLATE) from error
 
 
-def _heading(result: Result) -> str:
-    total = f"{len(result.rows):,} probe" + "s" * (len(result.rows) != 1)
+def _heading(result: MeshResult) -> str:
+    total = f"{len(result.probes):,} probe" + "s" * (len(result.probes) != 1)
     if result.ok:
-        return f"All {total} reached" if result.rows else "Nothing to probe"
-    counts = ((count(result.rows, "failed"), "failed"), (count(result.rows, "unmade"), "could not be made"))
+        return f"All {total} reached" if result.probes else "Nothing to probe"
+    counts = ((count(result.failed, "failed"), "failed"), (count(result.failed, "unmade"), "could not be made"))
     of_them = " and ".join(f"{many:,} {what}" for many, what in counts if many)
     return f"Of {total}, {of_them}" if of_them else f"{pluralize(len(result.errors), 'host')} could not be asked"
 
@@ -68,8 +68,8 @@ def _size(hosts: int) -> str:
 
 
 def _shown(cause: FailureCause) -> dict[str, Any]:
-    where = None if cause.host else rows_text(cause.rows)
-    return {"host": cause.host, "reason": cause.reason, "probes": pluralize(len(cause.rows), "probe"), "where": where}
+    where = None if cause.host else probes_text(cause.probes)
+    return {"host": cause.host, "reason": cause.reason, "probes": pluralize(len(cause.probes), "probe"), "where": where}
 
 
 def _script() -> str:
@@ -83,16 +83,16 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _data(result: Result, found: tuple[FailureCause, ...]) -> dict[str, Any]:
+def _data(result: MeshResult, found: tuple[FailureCause, ...]) -> dict[str, Any]:
     """What the script draws. Probes come by the thousand and are alike: each is source, target, form and time."""
     names = {each.host: number for number, each in enumerate(result.hosts)}
-    blamed = {row.key: number for number, cause in enumerate(found) for row in cause.rows}
+    causes = {probe.key: number for number, cause in enumerate(found) for probe in cause.probes}
     forms: dict[tuple[Any, ...], int] = {}
     probes: list[int] = []
-    for row in result.rows:
-        form = forms.setdefault(_form(row, blamed.get(row.key)), len(forms))
-        time_us = _UNKNOWN if row.rtt_ms is None else round(row.rtt_ms * _US)
-        probes += (names[row.source], names[row.target], form, time_us)
+    for probe in result.probes:
+        form = forms.setdefault(_form(probe, causes.get(probe.key)), len(forms))
+        time_us = _UNKNOWN if probe.rtt_ms is None else round(probe.rtt_ms * _US)
+        probes += (names[probe.source], names[probe.target], form, time_us)
     return {
         "hosts": [_host(each) for each in result.hosts],
         "causes": [{"host": cause.host, "reason": cause.reason} for cause in found],
@@ -104,22 +104,23 @@ def _data(result: Result, found: tuple[FailureCause, ...]) -> dict[str, Any]:
 _FORM = ("kind", "family", "state", "sent", "received", "ttl", "expected", "mtu", "seen", "reason", "cause")
 
 
-def _form(row: ResultRow, cause: int | None) -> tuple[Any, ...]:
-    told = (
-        row.kind,
-        row.family,
-        row.state,
-        row.sent,
-        row.received,
-        row.ttl,
-        row.expected_ttl,
-        row.mtu_ok,
-        row.source_seen,
+def _form(probe: ProbeResult, cause: int | None) -> tuple[Any, ...]:
+    return (
+        probe.kind,
+        probe.family,
+        probe.state,
+        probe.sent,
+        probe.received,
+        probe.ttl,
+        probe.expected_ttl,
+        probe.mtu_ok,
+        str(probe.source_seen) if probe.source_seen else None,
+        None if probe.ok else probe.why,
+        cause,
     )
-    return *told, None if row.ok else row.why, cause
 
 
-def _host(each: ResultHost) -> dict[str, Any]:
+def _host(each: HostResult) -> dict[str, Any]:
     return {
         "name": each.host,
         "error": each.error,

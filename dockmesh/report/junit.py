@@ -6,12 +6,12 @@ from itertools import groupby
 from junitparser import Error, Failure, JUnitXml, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
-from dockmesh.core.results.model import Result, ResultHost, ResultRow, slowest_ms
+from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult, slowest_ms
 
 _HOSTS = "hosts"
 
 
-def render(result: Result) -> str:
+def render(result: MeshResult) -> str:
     """The XML. A case that fails says why; one that could not be tried is an error."""
     mesh = result.mesh or "mesh"
     document = JUnitXml(f"dockmesh {mesh}")
@@ -24,7 +24,7 @@ def render(result: Result) -> str:
     return written.getvalue().decode()
 
 
-def _suite(result: Result, name: str, cases: list[TestCase]) -> TestSuite:
+def _suite(result: MeshResult, name: str, cases: list[TestCase]) -> TestSuite:
     suite = TestSuite(name)
     suite.add_testcases(cases)
     if result.time:
@@ -32,23 +32,23 @@ def _suite(result: Result, name: str, cases: list[TestCase]) -> TestSuite:
     return suite
 
 
-def _host(mesh: str, host: ResultHost) -> TestCase:
+def _host(mesh: str, host: HostResult) -> TestCase:
     case = TestCase(f"{host.host} can be asked", f"{mesh}.{_HOSTS}")
     if host.error is not None:
         case.result = [_mark(Error, host.error, "not asked", host.error)]
     return case
 
 
-def _case(mesh: str, source: str, target: str, result: Result) -> TestCase:
-    rows = result.pairs[source, target]
-    slowest = slowest_ms(rows)
+def _case(mesh: str, source: str, target: str, result: MeshResult) -> TestCase:
+    probes = result.pairs[source, target]
+    slowest = slowest_ms(probes)
     case = TestCase(f"{source} to {target}", f"{mesh}.{source}", None if slowest is None else slowest / 1000)
-    failing = [row for row in rows if not row.ok]
+    failing = [probe for probe in probes if not probe.ok]
     if failing:
-        tried = any(row.state == "failed" for row in failing)
-        why = "; ".join(dict.fromkeys(row.why for row in failing))
+        tried = any(probe.made for probe in failing)
+        why = "; ".join(dict.fromkeys(probe.why for probe in failing))
         mark = Failure if tried else Error
-        case.result = [_mark(mark, why, "not reached" if tried else "not probed", _told(rows, result))]
+        case.result = [_mark(mark, why, "not reached" if tried else "not probed", _told(probes, result))]
     return case
 
 
@@ -58,8 +58,8 @@ def _mark(mark: type[FinalResult], message: str, kind: str, text: str) -> FinalR
     return made
 
 
-def _told(rows: tuple[ResultRow, ...], result: Result) -> str:
+def _told(probes: tuple[ProbeResult, ...], result: MeshResult) -> str:
     """A line per probe, and what is wrong with the hosts themselves."""
-    ends = dict.fromkeys((rows[0].source, rows[0].target))
+    ends = dict.fromkeys((probes[0].source, probes[0].target))
     hosts = (f"{host}: {result.errors[host]}" for host in ends if host in result.errors)
-    return "\n".join((*(f"{row.what}: {'reached' if row.ok else row.why}" for row in rows), *hosts))
+    return "\n".join((*(f"{probe.what}: {'reached' if probe.ok else probe.why}" for probe in probes), *hosts))

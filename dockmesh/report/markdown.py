@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import Family
-from dockmesh.core.results.group import FailureCause, culprit_counts, group_by_cause
-from dockmesh.core.results.model import Result, ResultRow, count, slowest_ms
+from dockmesh.core.results.culprits import culprits
+from dockmesh.core.results.group import FailureCause, group_by_cause
+from dockmesh.core.results.model import MeshResult, ProbeResult, count, slowest_ms
 from dockmesh.report.console.terminal import pluralize
-from dockmesh.report.spans import rows_text
+from dockmesh.report.probe_text import probes_text
 
 _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
@@ -16,7 +17,7 @@ _HOSTS_SHOWN = 20
 _SPECIAL = re.compile(r"[#$&*<@\[\\\]_`|~]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
-def render(result: Result) -> str:
+def render(result: MeshResult) -> str:
     """A heading that says how it is, a point per cause, and a table: pairs of a small mesh, hosts of a large one."""
     parts = (
         [f"## {_heading(result)}"],
@@ -32,19 +33,19 @@ def text(said: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", said)
 
 
-def _heading(result: Result) -> str:
+def _heading(result: MeshResult) -> str:
     mesh = text(result.mesh or "mesh")
-    total = pluralize(len(result.rows), "probe")
+    total = pluralize(len(result.probes), "probe")
     if result.ok:
-        return f"✅ {mesh}: all {total} reached" if result.rows else f"✅ {mesh}: nothing to probe"
-    failed, unmade = count(result.rows, "failed"), count(result.rows, "unmade")
+        return f"✅ {mesh}: all {total} reached" if result.probes else f"✅ {mesh}: nothing to probe"
+    failed, unmade = count(result.failed, "failed"), count(result.failed, "unmade")
     counts = [f"{many} {what}" for many, what in ((failed, "failed"), (unmade, "could not be made")) if many]
     silent = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
     of_probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
     return f"❌ {mesh}: {'; '.join((*of_probes, *silent))}"
 
 
-def _causes(result: Result) -> Iterator[str]:
+def _causes(result: MeshResult) -> Iterator[str]:
     found = group_by_cause(result)
     yield from map(_cause, found[:_CAUSES_SHOWN])
     if len(found) > _CAUSES_SHOWN:
@@ -53,42 +54,42 @@ def _causes(result: Result) -> Iterator[str]:
 
 def _cause(cause: FailureCause) -> str:
     if cause.host is not None:
-        return f"- **{text(cause.host)}**: {text(cause.reason)} ({pluralize(len(cause.rows), 'probe')} not made)"
-    where = text(rows_text(cause.rows))
-    return f"- **{text(cause.reason)}** ({pluralize(len(cause.rows), 'probe')}): {where}"
+        return f"- **{text(cause.host)}**: {text(cause.reason)} ({pluralize(len(cause.probes), 'probe')} not made)"
+    where = text(probes_text(cause.probes))
+    return f"- **{text(cause.reason)}** ({pluralize(len(cause.probes), 'probe')}): {where}"
 
 
-def _matrices(result: Result) -> Iterator[list[str]]:
-    for family in result.families if result.rows else ():
+def _matrices(result: MeshResult) -> Iterator[list[str]]:
+    for family in result.families if result.probes else ():
         if len(result.families) > 1:
             yield [f"Over IPv{family}:"]
         yield list(_matrix(result, family))
 
 
-def _matrix(result: Result, family: Family) -> Iterator[str]:
+def _matrix(result: MeshResult, family: Family) -> Iterator[str]:
     names = [each.host for each in result.hosts]
     sources = dict.fromkeys(source for source, _target in result.pairs)
     yield from _table([r"from \\ to", *names], ([text(each), *_cells(result, family, each)] for each in sources))
 
 
-def _cells(result: Result, family: Family, source: str) -> Iterator[str]:
+def _cells(result: MeshResult, family: Family, source: str) -> Iterator[str]:
     for target in result.hosts:
-        yield _cell([row for row in result.pairs.get((source, target.host), ()) if row.family == family])
+        yield _cell([probe for probe in result.pairs.get((source, target.host), ()) if probe.family == family])
 
 
-def _cell(rows: Sequence[ResultRow]) -> str:
-    marks = " ".join(map(_mark, rows))
-    slowest = slowest_ms(rows)
+def _cell(probes: Sequence[ProbeResult]) -> str:
+    marks = " ".join(map(_mark, probes))
+    slowest = slowest_ms(probes)
     return f"{marks} {slowest:.1f} ms" if slowest is not None else marks or "-"
 
 
-def _mark(row: ResultRow) -> str:
-    return {"reached": f"✓{row.ttl or ''}", "failed": "❌", "unmade": "❔"}[row.state]
+def _mark(probe: ProbeResult) -> str:
+    return {"reached": f"✓{probe.ttl or ''}", "failed": "❌", "unmade": "❔"}[probe.state]
 
 
-def _hosts(result: Result) -> Iterator[str]:
+def _hosts(result: MeshResult) -> Iterator[str]:
     """Of a large mesh only the hosts that the failures have in common: the rest is as the heading says."""
-    found = list(culprit_counts(result.failed))
+    found = culprits((probe.source, probe.target) for probe in result.failed)
     if found:
         rows = (_host(result, host) for host in found[:_HOSTS_SHOWN])
         yield from _table(["host", "reached from it", "reaches it"], rows)
@@ -96,14 +97,14 @@ def _hosts(result: Result) -> Iterator[str]:
         yield f"\n… and {pluralize(len(found) - _HOSTS_SHOWN, 'more host')}"
 
 
-def _host(result: Result, host: str) -> list[str]:
-    leaving = [row for row in result.rows if row.source == host]
-    arriving = [row for row in result.rows if row.target == host]
+def _host(result: MeshResult, host: str) -> list[str]:
+    leaving = [probe for probe in result.probes if probe.source == host]
+    arriving = [probe for probe in result.probes if probe.target == host]
     return [text(host), _share(leaving), _share(arriving)]
 
 
-def _share(rows: Sequence[ResultRow]) -> str:
-    return f"{count(rows, 'reached')}/{len(rows)}" if rows else "-"
+def _share(probes: Sequence[ProbeResult]) -> str:
+    return f"{count(probes, 'reached')}/{len(probes)}" if probes else "-"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

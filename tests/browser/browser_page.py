@@ -9,7 +9,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,4 @@ class Page:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-Show = Callable[[Result], Page]
+Show = Callable[[MeshResult], Page]

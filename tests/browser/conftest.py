@@ -9,7 +9,7 @@ from browser_page import Page, Show
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 from dockmesh.report.html import render
 
 _HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ def show(driver: Chrome, tmp_path: Path) -> Iterator[Show]:
     file = tmp_path / "page.html"
     page = Page(driver, file.as_uri())
 
-    def opened(result: Result) -> Page:
+    def opened(result: MeshResult) -> Page:
         file.write_text(render(result), encoding="utf-8")
         page.colours("light")
         page.window(1440, 900)

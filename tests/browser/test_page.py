@@ -11,7 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
-from dockmesh.core.results.model import Result
+from dockmesh.core.results.model import MeshResult
 
 CELL = "#heat [role=gridcell]"
 # The contrast that WCAG asks of text: 4.5, and 3 of what is large or bold.
@@ -350,7 +350,7 @@ def test_what_got_into_the_page_all_the_same_could_neither_run_nor_ask(show: Sho
 
 
 def test_a_mesh_without_hosts_is_a_page_too(show: Show) -> None:
-    page = show(Result((), ()))
+    page = show(MeshResult((), ()))
     verdict = page.one("header .verdict.good").text
     assert re.fullmatch("✓ [^✓✗]+", verdict)
     assert figures(verdict) == []

@@ -10,7 +10,7 @@ import dockmesh
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check
 from dockmesh.core.netfilter.verdicts import ReasonCode
-from dockmesh.core.probes.model import FailureCode, FailureKind
+from dockmesh.core.results.model import FailureCode, FailureKind
 from dockmesh.core.trace.verdict import VerdictCode
 
 SOURCE = "".join(file.read_text(encoding="utf-8") for file in Path(dockmesh.__file__).parent.rglob("*.py"))

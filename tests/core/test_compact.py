@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.compact import compact_names
-from dockmesh.core.probes.culprits import culprits
+from dockmesh.core.results.culprits import culprits
 
 RACKS = {
     **{f"rack1-{name}": ["one"] for name in ("web1", "web2", "web3", "db1")},

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from builders import recorded, section
+from builders import recording, section
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ def test_output_of_another_form_is_a_host_error(output: str, code: str, quote: s
 
 
 def test_truncated_output_is_never_accepted_as_complete() -> None:
-    whole = recorded("bookworm_fresh")
+    whole = recording("bookworm_fresh")
     for at in range(0, whole.index("@end"), 97):
         with pytest.raises(HostError) as raised:
             split(whole[:at])

@@ -12,27 +12,28 @@ import pytest
 from builders import FLEET, HOST2, HOST3, WIDE, facts, fleet, host, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
-from printed import Line, Paper, figures, kinds, line
+from printed import CapturedConsole, Line, figures, kinds, line
+from results import mesh_result
 from rich.text import Text
 
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
-from dockmesh.core.probes.full_size import FullSizePing
-from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind, ProbeReport, ProbeResult
+from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Route, SourceNat
-from dockmesh.error_codes import HostErrorCode
-from dockmesh.errors import HostFailure
+from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.resource_diff import diff_lines
-from dockmesh.report.console.terminal import console, print_line, print_outcomes
+from dockmesh.report.console.terminal import console, print_line
 
 WIDTHS = (80, 160)
 EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"
 TEXT = st.text() | st.text(st.sampled_from("[]/red\x1b\x9b\x07\t\u202e\ud800"))
 KINDS = ("host-bridge", "host-container", "container-container")
+SILENT = Failure(FailureCode.NO_REPLY, "no reply")
 
 
 def by_kind(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
@@ -46,11 +47,11 @@ def by_host(lines: Iterable[str]) -> list[list[str]]:
     return [each.split() for each in lines if re.match(r"host\d+ +\d+/\d+ ", each)]
 
 
-def failing(paper: Paper) -> list[str]:
+def failing(paper: CapturedConsole) -> list[str]:
     return [each for each in paper.lines if each.startswith("✗ ")]
 
 
-def legend(paper: Paper) -> set[str]:
+def legend(paper: CapturedConsole) -> set[str]:
     """The marks that are explained right below a matrix."""
     lines = paper.lines
     return marks(lines[max(at for at, each in enumerate(lines) if each.startswith("└")) + 1])
@@ -60,29 +61,29 @@ def marks(text: str) -> set[str]:
     return set(re.findall(r"[✓✗?](?:mtu|src)?", text))
 
 
-def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> ProbeReport:
+def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> MeshResult:
     """A mesh of `count` hosts in which all that touches the broken ones fails."""
     hosts = tuple(f"host{number}" for number in range(1, count + 1))
     answers = (
-        ProbeResult(Probe(a, b, kind), 3, 0, reason="no reply")
+        Probe(a, b, kind).result(3).failed(SILENT)
         if {a, b} & set(broken)
-        else ProbeResult(Probe(a, b, kind), 3, 3, ttl, 0.25)
+        else Probe(a, b, kind).result(3, 3, ttl, 0.25)
         for a in hosts
         for b in hosts
         if a != b
         for kind, ttl in EXPECTED_TTL.items()
     )
-    failures = {host: HostFailure(HostErrorCode.UNREACHABLE, why) for host, why in (errors or {}).items()}
-    return ProbeReport(hosts, tuple(answers), failures)
+    return mesh_result(dict.fromkeys((*hosts, *(errors or {}))), answers, errors)
 
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
 def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     plan = plan_of(facts("trixie_fresh"), HOST2)
-    print_plan(paper.out, Plan((plan, HostPlan("host9"))))
+    print_plan(paper.out, Plan((plan, HostPlan("host9"))), FLEET, verbose=True)
     assert paper.lines[0] == "host2"
-    head = {each.split("  ")[1]: each for each in paper.lines if re.match(r"  \S", each)}
+    own = paper.lines[: paper.lines.index("host9")]
+    head = {each.split("  ")[1]: each for each in own if re.match(r"  \S", each)}
     assert len(head) == len(plan.changes)
     reasons = [change.reason for change in plan.changes]
     assert all(why and f"({why})" in each for why, each in zip(reasons, head.values(), strict=True))
@@ -90,18 +91,17 @@ def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None
     assert '      +   "bip": "10.128.16.1/24",' in paper.lines
     (docker,) = (each for each in head if each.startswith("! service docker "))
     assert re.findall(r"[\d.]+\.[\d./]+", docker) == ["10.128.16.1/24", "10.128.17.0", "10.128.31.255"]
-    assert "host9" not in paper.lines, "nothing to say of it"
     counts = Counter(change.action for change in plan.changes)
     assert set(counts) == {"add", "restart"}
     assert figures(paper.lines[-1]) == ["2", str(counts["add"]), "1"]
 
 
 def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -> None:
-    paper = Paper()
-    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))))
+    paper = CapturedConsole()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), FLEET)
     assert len(paper.lines) == 1
     assert paper.verdict == ({"green"}, ["2"])
-    refused = Paper()
+    refused = CapturedConsole()
     print_plan(
         refused.out,
         Plan(
@@ -114,6 +114,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
                 HostPlan("a", error="is down"),
             )
         ),
+        FLEET,
     )
     assert refused.lines[:-1] == [
         "b",
@@ -129,7 +130,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
 @pytest.mark.parametrize("width", WIDTHS)
 def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int) -> None:
     add = Change(None, Route(IPv4Network("10.0.0.0/24"), FLEET.hosts[0].underlay, "eth0"), "r")
-    plans = Paper(width)
+    plans = CapturedConsole(width)
     print_plan(
         plans.out,
         Plan(
@@ -139,23 +140,24 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
                 HostPlan("well", (add,)),
             )
         ),
+        FLEET,
     )
     assert [line for line in plans.lines if line in {"down", "odd", "well"}] == ["well", "down", "odd"]
-    ends = Paper(width)
+    ends = CapturedConsole(width)
     statuses = ("failed", "confirmed", "refused", "unchanged", "reverted", "unreachable")
-    print_outcomes(ends.out, [Outcome(f"h{at}", status, "x", "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
-    assert [each.split() for each in (*ends.lines[:2], *ends.lines[3:])] == [
+    print_outcomes(ends.out, [Outcome(f"h{at}", status, "x", "why") for at, status in enumerate(statuses)], FLEET)  # type: ignore[arg-type]
+    assert [re.findall(r"\w+", each) for each in (*ends.lines[:2], *ends.lines[3:])] == [
         *(["h1", "confirmed", "why"], ["h3", "unchanged", "why"]),
         *(["h0", "failed", "why"], ["h2", "refused", "why"], ["h4", "reverted", "why"], ["h5", "unreachable", "why"]),
     ]
     assert figures(ends.lines[2]) == ["6", *"111111"]
     assert all(ends.lines[2].count(status) == 1 for status in statuses)
-    assert ends.colours[2] == {"red"}
+    assert ends.colours[-1] == {"red"}
 
 
 def test_an_error_is_one_line_however_long() -> None:
-    paper = Paper()
-    print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")])
+    paper = CapturedConsole()
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")], FLEET)
     assert len(paper.lines) == 3
 
 
@@ -172,7 +174,7 @@ def test_an_error_is_one_line_however_long() -> None:
     ],
 )
 def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, width: int | None, cell: str) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     rows = [each for each in paper.lines if each.startswith("│ host")]
     assert len(rows) == count
@@ -186,7 +188,7 @@ def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, 
 
 @pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (12, 80), (100, None)])
 def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(count: int, width: int | None) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count, broken=("host7",)))
     each, pairs = (count - 1) * 3, count * (count - 1)
     found = by_kind(paper.lines)
@@ -204,7 +206,7 @@ def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(
 
 
 def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None:
-    well, verbose = Paper(80), Paper(80)
+    well, verbose = CapturedConsole(80), CapturedConsole(80)
     print_report(well.out, full_report(40))
     assert not re.search(r"host\d", well.text)
     assert len(well.lines) < 10
@@ -215,16 +217,14 @@ def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None
 
 
 def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(60)
     broken = {f"host{number}" for number in range(1, 31)}
     lost = (
-        replace(answer, received=0, reason="no reply")
-        if {answer.probe.source, answer.probe.target} & broken
-        else answer
-        for answer in report.results
+        replace(answer, received=0).failed(SILENT) if {answer.source, answer.target} & broken else answer
+        for answer in report.probes
     )
-    print_report(paper.out, replace(report, results=tuple(lost)))
+    print_report(paper.out, replace(report, probes=tuple(lost)))
     assert len(by_host(paper.lines)) == 12
     (rest,) = (each for each in paper.lines if each.startswith("…"))
     assert figures(rest) == ["18"]
@@ -232,22 +232,22 @@ def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
 
 
 def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(20)
-    first, second, *others = report.results
+    first, second, *others = report.probes
     slow = replace(first, received=2, rtt_min_ms=0.1, rtt_max_ms=123.4)
-    unmade = ProbeResult(second.probe, reason="host1 could not be asked", probed=False)
-    print_report(paper.out, replace(report, results=(slow, unmade, *others)))
+    unmade = replace(second, sent=0, received=0).failed(Failure(FailureCode.NOT_ASKED, "host1 could not be asked"))
+    print_report(paper.out, replace(report, probes=(slow, unmade, *others)))
     rows = dict(by_kind(paper.lines))
     assert rows["host-bridge"] == ["380", "-", "-", "-", "-", "-", "0.10/0.25/123", "<1", "%"]
     assert rows["host-container"] == ["380", "-", "-", "-", "-", "1", "0.25/0.25/0.25", "-"]
 
 
 def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(13)
-    six = (replace(each, probe=replace(each.probe, family=6)) for each in report.results)
-    print_report(paper.out, replace(report, results=(*report.results, *six)))
+    six = (replace(each, family=6) for each in report.probes)
+    print_report(paper.out, replace(report, probes=(*report.probes, *six)))
     titles = [at for at, each in enumerate(paper.lines) if "IPv" in each]
     assert [re.findall(r"IPv\d", paper.lines[at]) for at in titles] == [["IPv4"], ["IPv6"]]
     assert titles[0] == 0
@@ -256,16 +256,16 @@ def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
 
 
 def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
-    paper = Paper(160)
+    paper = CapturedConsole(160)
     odd = (
-        answer("a", "b", "host-bridge", sent=3, received=3, ttl=63, reason="ttl"),
-        answer(
-            "a", "b", "container-container", sent=3, received=3, ttl=62, reason="mtu", full_size=FullSizePing(1500, 0)
+        probe_result("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
+        probe_result("a", "b", "container-container", 3, 3, 62, mtu_ok=False).failed(Failure(FailureCode.MTU, "mtu")),
+        probe_result("b", "a", "host-bridge", 3).failed(SILENT),
+        probe_result("b", "a", "container-container", 3, 3, 62, 1.0).failed(
+            Failure(FailureCode.MASQUERADED, "masked", "b")
         ),
-        answer("b", "a", "host-bridge", sent=3, reason="no reply"),
-        answer("b", "a", "container-container", sent=3, received=3, ttl=62, rtt_ms=1.0, reason="masked"),
     )
-    print_report(paper.out, ProbeReport(("a", "b"), odd))
+    print_report(paper.out, mesh_result(("a", "b"), odd))
     rows = [each for each in paper.lines if each.startswith("│ ")]
     assert [row.split("│")[2:4] for row in rows] == [
         ["       -        ", " ✗63 ✗mtu "],
@@ -278,19 +278,17 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
 def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ_in_the_host_alone() -> None:
     racks = [f"rack{rack}-{number}" for rack in (1, 2, 3) for number in range(1, 5)]
     tags = {name: ["odd"] for name in racks if name[-1] in "13"}
-    answers = [answer(a, b, "host-bridge", sent=3, received=3, ttl=64) for a in racks for b in racks if a != b]
+    answers = [probe_result(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
     lost = [
-        replace(each, received=0, ttl=None, reason="no reply")
-        if each.probe.source.startswith("rack2") and each.probe.target == "rack1-2"
-        else replace(
-            each, reason=f"{each.probe.source} masquerades: dockmesh apply --limit {each.probe.source}", cause=True
-        )
-        if each.probe.source in tags
+        replace(each, received=0, ttl=None).failed(SILENT)
+        if each.source.startswith("rack2") and each.target == "rack1-2"
+        else masqueraded(each)
+        if each.source in tags
         else each
         for each in answers
     ]
-    paper = Paper()
-    print_report(paper.out, ProbeReport(tuple(racks), tuple(lost), tags=tags))
+    paper = CapturedConsole()
+    print_report(paper.out, mesh_result(racks, lost, tags=tags))
     masked, lost = failing(paper)
     assert masked.startswith("✗ tag:odd masquerades: dockmesh apply --limit tag:odd ")
     assert figures(masked) == ["64"]
@@ -300,26 +298,23 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
 
 def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
     hosts = ("web1", "web2", "web3", "db")
-    answers = [
-        answer(host, "db", "host-bridge", sent=3, reason=f"{host} is odd: dockmesh apply --limit {host}", cause=True)
-        for host in hosts[:3]
-    ]
-    paper = Paper()
-    print_report(paper.out, ProbeReport(hosts, tuple(answers)))
+    answers = [masqueraded(probe_result(host, "db", "host-bridge", 3)) for host in hosts[:3]]
+    paper = CapturedConsole()
+    print_report(paper.out, mesh_result(hosts, answers))
     (told,) = failing(paper)
-    assert told.startswith("✗ web* is odd: dockmesh apply --limit 'web*' ")
+    assert told.startswith("✗ web* masquerades: dockmesh apply --limit 'web*' ")
     assert figures(told) == ["3"]
 
 
 def test_a_part_that_is_well_is_not_taken_for_the_whole() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(4)
-    print_report(paper.out, replace(report, results=report.results[:6], partial=True))
+    print_report(paper.out, replace(report, probes=report.probes[:6], partial=True))
     assert paper.verdict == ({"green"}, ["2", "6"])
 
 
 def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_alike() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_report(paper.out, full_report(4, broken=("host1",), errors={"host9": "is down"}))
     *told, down = failing(paper)
     others = ("host2", "host3", "host4")
@@ -332,24 +327,21 @@ def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_ali
 
 
 def test_failures_do_not_flood() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
-    odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.results))
-    print_report(
-        paper.out,
-        replace(report, results=tuple(odd), errors={"host1": HostFailure(HostErrorCode.UNREACHABLE, "is down")}),
-    )
+    odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.probes))
+    print_report(paper.out, mesh_result(report.names, odd, {"host1": "is down"}))
     told = failing(paper)
     assert re.fullmatch(r"✗ host1\b.* is down", told[-1])
     (rest,) = (each for each in paper.lines if each.startswith("  …"))
-    assert figures(rest) == [str(len(report.results) - 40)]
+    assert figures(rest) == [str(len(report.probes) - 40)]
     assert "--json" in rest
     assert len(told) == 41
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: int) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
     chain = Change(Chain("raw", "X", None, (EVIL,)), None)
     conflicts = (Conflict(ConflictCode.DOCKER_SWARM, EVIL, EVIL, EVIL),)
@@ -357,21 +349,23 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
     print_plan(
         paper.out,
         Plan((HostPlan("a", (change, chain), conflicts, notes, error=EVIL),)),
+        FLEET,
+        verbose=True,
     )
-    print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
-    print_report(
-        paper.out, ProbeReport(("a",), (ProbeResult(Probe("a", "a", "host-bridge"), reason=EVIL),), {"a": EVIL})
-    )
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)], FLEET)
+    silent = replace(probe_result("a", "a", "host-bridge", 3), reason=EVIL)
+    print_report(paper.out, mesh_result(("a",), (silent,), {"a": EVIL}))
     flat = " ".join(paper.text.split())
-    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 12
+    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 13
 
 
 def test_a_hostile_hosts_plan_is_plain() -> None:
     found = facts("hostile")
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(
         paper.out,
         Plan((plan_host(found, found.actual, WIDE, conflicts(FLEET, HOST2, found, WIDE)), plan_of(found, HOST2))),
+        FLEET,
     )
     assert "[red]evil[/red]" in paper.text
     assert "[red]web[/red]" in paper.text
@@ -379,35 +373,43 @@ def test_a_hostile_hosts_plan_is_plain() -> None:
 
 @given(TEXT)
 def test_whatever_an_error_says_is_plain(text: str) -> None:
-    paper = Paper()
-    print_plan(paper.out, Plan((HostPlan("a", error=text),)))
-    print_outcomes(paper.out, [Outcome("a", "failed", "x", text)])
+    paper = CapturedConsole()
+    print_plan(paper.out, Plan((HostPlan("a", error=text),)), FLEET)
+    print_outcomes(paper.out, [Outcome("a", "failed", "x", text)], FLEET)
     assert "a" in paper.text
 
 
 def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
     among = fleet(host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False), HOST3)
     probe = Probe("host3", "kvm", "host-bridge")
-    paper = Paper(80)
-    print_report(paper.out, ProbeReport(tuple(each.name for each in among.hosts), (ProbeResult(probe, 3, 3, 64, 1.5),)))
+    paper = CapturedConsole(80)
+    print_report(paper.out, mesh_result([each.name for each in among.hosts], [probe.result(3, 3, 64, 1.5)]))
     assert any(each.startswith("│ host3") and "✓64  1.5 ms" in each for each in paper.lines)
 
 
-def answer(source: str, target: str, kind: ProbeKind, **result: Any) -> ProbeResult:
-    return ProbeResult(Probe(source, target, kind), **result)
+def probe_result(source: str, target: str, kind: ProbeKind, *counts: Any, **result: Any) -> ProbeResult:
+    return Probe(source, target, kind).result(*counts, **result)
+
+
+def masqueraded(one: ProbeResult) -> ProbeResult:
+    reason = f"{one.source} masquerades: dockmesh apply --limit {one.source}"
+    return one.failed(Failure(FailureCode.MASQUERADED, reason, one.source))
 
 
 def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_failed() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     why = "host2 has not joined"
+    apart = Failure(FailureCode.NOT_JOINED, why, "host2")
+    stopped = Failure(FailureCode.DOCKER_STOPPED, "Docker is not running on host3")
+    not_asked = Failure(FailureCode.NOT_ASKED, "host4 could not be asked for it")
     answers = (
-        answer("host1", "host2", "host-bridge", sent=3, reason=why, cause=True),
-        answer("host1", "host2", "host-container", sent=3, received=3, ttl=64, rtt_ms=9.5, reason=why, cause=True),
-        answer("host1", "host3", "host-container", reason="Docker is not running on host3", probed=False),
-        answer("host1", "host4", "host-container", reason="host4 could not be asked for it", probed=False),
+        probe_result("host1", "host2", "host-bridge", 3).failed(apart),
+        probe_result("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
+        probe_result("host1", "host3", "host-container").failed(stopped),
+        probe_result("host1", "host4", "host-container").failed(not_asked),
     )
     hosts = ("host1", "host2", "host3", "host4")
-    print_report(paper.out, ProbeReport(hosts, answers, {"host4": "is down"}))
+    print_report(paper.out, mesh_result(hosts, answers, {"host4": "is down"}))
     failed, unmade, down = paper.lines[-4:-1]
     assert failed.startswith(f"✗ {why} ")
     assert figures(failed) == ["2"]
@@ -422,30 +424,30 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
 
 
 def test_what_is_told_of_a_host_elsewhere_is_not_told_twice() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_report(paper.out, full_report(2, errors={"host1": "is down"}), told=["host1"])
     assert "is down" not in paper.text
     assert paper.verdict == ({"red"}, ["1"])
 
 
 def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(3)
-    print_report(paper.out, replace(report, results=report.results[:6]))
+    print_report(paper.out, replace(report, probes=report.probes[:6]))
     assert paper.verdict == ({"green"}, ["6"])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1"]
-    everybody = Paper()
+    everybody = CapturedConsole()
     print_report(everybody.out, report)
     assert everybody.verdict == ({"green"}, ["18"])
     assert "host1" not in everybody.lines[-1]
-    alone = Paper()
-    print_report(alone.out, ProbeReport(("host1",), ()))
+    alone = CapturedConsole()
+    print_report(alone.out, mesh_result(("host1",), ()))
     assert alone.verdict == ({"green"}, [])
 
 
 @pytest.mark.parametrize(("count", "width"), [(2, 80), (4, 80), (7, 80)])
 def test_the_table_has_a_legend_of_the_marks_that_it_may_have(count: int, width: int) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     assert legend(paper) == {"✓", "✗", "?"}
 
@@ -487,8 +489,8 @@ def test_of_addresses_kept_only_the_peers_that_are_new_or_gone_are_shown() -> No
 
 
 def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> None:
-    paper = Paper()
-    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), verbose=True)
+    paper = CapturedConsole()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), FLEET, verbose=True)
     first, of_first, second, of_second, _summary = paper.lines
     assert (first, second) == ("a", "b")
     assert of_first == of_second
@@ -496,8 +498,8 @@ def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> No
 
 
 def test_a_summary_counts_what_was_read_apart_from_what_was_not() -> None:
-    paper = Paper()
-    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b", error="is down", unreachable=True))))
+    paper = CapturedConsole()
+    print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b", error="is down", unreachable=True))), FLEET)
     assert [figures(each) for each in paper.lines[-2:]] == [["2", "1"], ["1"]]
     assert paper.colours[-1] == {"red"}
 
@@ -516,14 +518,14 @@ def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_o
         "  a cause and its remedy, which take",
         "    more room than one line has",
     ]
-    paper = Paper()
+    paper = CapturedConsole()
     print_line(paper.out, Text("word " * 100), 2)
     assert len(paper.lines) == 1
 
 
 @given(TEXT, st.integers(0, 4))
 def test_what_is_written_without_rich_is_what_rich_would_have_written(text: str, indent: int) -> None:
-    fast, rich = Paper(), Paper()
+    fast, rich = CapturedConsole(), CapturedConsole()
     print_line(fast.out, Text.assemble("said: ", (text, "bold")), indent)
     rich.out.print(Text(" " * indent).append_text(Text.assemble("said: ", (text, "bold"))))
     assert fast.text == rich.text

@@ -12,7 +12,7 @@ import results
 from formats import Page
 from printed import figures
 
-from dockmesh.core.results.model import Result, ResultHost
+from dockmesh.core.results.model import HostResult, MeshResult
 from dockmesh.report.html import render
 
 LICENCE = Path(__file__).parents[2] / "templates" / "report" / "d3" / "LICENSE"
@@ -33,9 +33,9 @@ def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, int, str]]:
     "result",
     [results.result(3), results.result(4, dual=True), results.result(20, cut=["host7"], silent={"host9": "is down"})],
 )
-def test_the_pages_data_has_every_probe_and_what_came_of_it(result: Result) -> None:
+def test_the_pages_data_has_every_probe_and_what_came_of_it(result: MeshResult) -> None:
     data = Page(render(result)).data
-    assert states(data) == Counter((*row.key, row.state) for row in result.rows)
+    assert states(data) == Counter((*row.key, row.state) for row in result.probes)
     assert [(host["name"], host["error"]) for host in data["hosts"]] == [(h.host, h.error) for h in result.hosts]
     assert all((form["cause"] is None) == (form["state"] == "reached") for form in data["forms"])
 
@@ -43,7 +43,7 @@ def test_the_pages_data_has_every_probe_and_what_came_of_it(result: Result) -> N
 def test_round_trips_are_kept_to_the_microsecond() -> None:
     result = results.result(3)
     data = Page(render(result)).data
-    assert data["probes"][3::4] == [round((row.rtt_ms or 0) * 1000) for row in result.rows]
+    assert data["probes"][3::4] == [round((row.rtt_ms or 0) * 1000) for row in result.probes]
 
 
 def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -> None:
@@ -94,11 +94,11 @@ def test_the_licence_of_what_draws_goes_with_it() -> None:
         (results.result(3), True, {"14"}),
         (results.result(100, cut=["host7"]), False, {"29,502", "591"}),
         (results.result(3, cut=["host2"], silent={"host3": "no login"}), False, {"14", "8", "4"}),
-        (Result((ResultHost("host1", "no login"),), ()), False, {"1"}),
-        (Result((), ()), True, set()),
+        (MeshResult((HostResult("host1", "no login"),), ()), False, {"1"}),
+        (MeshResult((), ()), True, set()),
     ],
 )
-def test_the_heading_says_how_it_is(result: Result, good: bool, told: set[str]) -> None:
+def test_the_heading_says_how_it_is(result: MeshResult, good: bool, told: set[str]) -> None:
     page = Page(render(result))
     assert page.good is good
     assert page.verdict.startswith("✓" if good else "✗")

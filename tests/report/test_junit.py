@@ -6,7 +6,7 @@ from formats import cases, junit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.results.model import Result, ResultHost, ResultRow
+from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult
 from dockmesh.report.junit import render
 
 TEXT = st.text(max_size=20).map(lambda text: "".join(c for c in text if c.isprintable()))
@@ -60,8 +60,8 @@ def test_nothing_a_host_says_gets_out_of_its_text() -> None:
 
 @given(TEXT, TEXT)
 def test_any_text_that_prints_makes_valid_xml(reason: str, error: str) -> None:
-    row = ResultRow("a", "a", "host-bridge", reached=False, sent=3, received=0, reason=reason)
-    found = cases(junit(render(Result((ResultHost("a", error),), (row,)))))
+    row = ProbeResult("a", "a", "host-bridge", 3, 0, reason=reason)
+    found = cases(junit(render(MeshResult((HostResult("a", error),), (row,)))))
     assert found["a to a"][0].attrib["message"] == row.why
     assert not reason or row.why == reason
     assert found["a can be asked"][0].text or not error

@@ -13,7 +13,7 @@ from dockmesh.report.console.terminal import console
 from dockmesh.report.progress import ProgressDisplay
 
 
-def told(phase: Phase, *done: tuple[str, str | None]) -> str:
+def progress_line(phase: Phase, *done: tuple[str, str | None]) -> str:
     """The line of a phase, without its time at the end."""
     stream = StringIO()
     with ProgressDisplay(console(stream)) as display:
@@ -33,18 +33,18 @@ def hosts(line: str) -> list[tuple[str, bool]]:
 
 
 def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
-    assert hosts(told("change", ("h2", None), ("h1", None))) == [("h1", False), ("h2", False)]
-    assert hosts(told("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
+    assert hosts(progress_line("change", ("h2", None), ("h1", None))) == [("h1", False), ("h2", False)]
+    assert hosts(progress_line("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
 
 
 def test_each_phase_has_a_name_of_its_own() -> None:
     phases: tuple[Phase, ...] = get_args(Phase)
-    named = {told(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
+    named = {progress_line(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
     assert len(named - {""}) == len(phases) == 6
 
 
 def test_of_many_hosts_the_first_are_named_and_the_rest_counted() -> None:
-    line = told("probe", *((f"h{at}", None) for at in range(1, 10)))
+    line = progress_line("probe", *((f"h{at}", None) for at in range(1, 10)))
     assert hosts(line) == [(f"h{at}", False) for at in range(1, 5)]
     assert figures(line) == ["5"]
 

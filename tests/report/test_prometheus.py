@@ -15,7 +15,7 @@ def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe(
     assert values(found["dockmesh_status_ok"]) == {(): 1}
     assert values(found["dockmesh_status_timestamp_seconds"]) == {(): results.AT.timestamp()}
     assert values(found["dockmesh_host_up"], "host") == {(f"host{number}",): 1 for number in range(1, 5)}
-    probes = {(row.source, row.target, row.kind, str(row.family)): row for row in result.rows}
+    probes = {(row.source, row.target, row.kind, str(row.family)): row for row in result.probes}
     ends = ("source", "target", "kind", "family")
     assert values(found["dockmesh_probe_success"], *ends) == dict.fromkeys(probes, 1)
     assert values(found["dockmesh_probe_loss_ratio"], *ends) == dict.fromkeys(probes, 0)
@@ -29,7 +29,7 @@ def test_a_mesh_in_part_counts_what_became_of_its_probes() -> None:
     assert values(found["dockmesh_status_ok"]) == {(): 0}
     assert values(found["dockmesh_host_up"], "host")["host3",] == 0
     states = values(found["dockmesh_probes"], "state")
-    assert sum(states.values()) == len(result.rows)
+    assert sum(states.values()) == len(result.probes)
     success = values(found["dockmesh_probe_success"], "source", "target", "kind")
     assert states["reached",] == sum(success.values())
     assert success["host1", "host2", "host-bridge"] == 0

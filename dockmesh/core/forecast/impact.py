@@ -1,4 +1,4 @@
-"""What a plan does to reachability, and what came otherwise than was foreseen."""
+"""The impact of a plan on reachability, and where measurement differs from the forecast."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.forecast.predict import PROBE_ENDS, Forecast, PairState
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.netfilter.flow import host_positions
-from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
+from dockmesh.core.netfilter.verdicts import Reason
 from dockmesh.core.planning.plan import HostPlan, Outcome
-from dockmesh.core.probes.model import FailureCode, Probe, ProbeKind, ProbeReport
+from dockmesh.core.probes.model import ProbeKind
+from dockmesh.core.results.model import MeshResult, ProbeResult
 
 # Of so many hosts at most: all pairs of 300 are walked in two seconds.
 MAX_HOSTS = 300
@@ -56,13 +57,17 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Misprediction:
-    """A probe that came otherwise than foreseen. `code` and `why`: the reason it should have failed, or does."""
+    """A probe with another result than predicted. `code` and `why`: the reason it should have failed, or does."""
 
-    probe: Probe
+    probe: ProbeResult
     predicted: PairState
-    reached: bool
-    code: ReasonCode | FailureCode | None
+    code: str | None
     why: str | None
+
+    @property
+    def measured(self) -> PairState:
+        """What the probe found, in the terms of the forecast."""
+        return "reached" if self.probe.reply_ok else "failing"
 
 
 def predict_impact(
@@ -81,22 +86,22 @@ def mispredictions(
     facts: Mapping[str, HostFacts],
     plans: Mapping[str, HostPlan],
     outcomes: Iterable[Outcome],
-    report: ProbeReport,
+    result: MeshResult,
 ) -> Iterator[Misprediction]:
-    """Where `report` is not as foreseen for what came of the hosts: as planned, as before, or nobody knows how."""
+    """Where `result` is not as predicted for the outcomes of the hosts: as planned, as before, or unknown."""
     came = {each.host: each for each in outcomes}
     known = {name: each for name, each in facts.items() if came[name].status not in {"failed", "unreachable"}}
     now = _forecast(fleet, known, {name: plan for name, plan in plans.items() if plan.applicable and came[name].ok})
     places = {name: place for place, name in enumerate(now.names)}
-    for answer in report.results:
-        probe = answer.probe
-        place, target = places[probe.source], places[probe.target]
-        if not answer.probed or probe.family != IPV4:
+    kinds: Mapping[str, ProbeKind] = {kind: kind for kind in PROBE_ENDS}
+    for probe in result.probes:
+        if not probe.made or probe.family != IPV4:
             continue
-        foreseen = next(state for state, hosts in now.states(place, probe.kind).items() if hosts >> target & 1)
-        if foreseen != "unknown" and (foreseen == "reached") is not answer.reply_ok:
-            code, why = now.why(place, target, probe.kind) or (answer.code, answer.reason)
-            yield Misprediction(probe, foreseen, answer.reply_ok, code, why)
+        place, target, kind = places[probe.source], places[probe.target], kinds[probe.kind]
+        predicted = next(state for state, hosts in now.states(place, kind).items() if hosts >> target & 1)
+        if predicted != "unknown" and (predicted == "reached") is not probe.reply_ok:
+            code, why = now.why(place, target, kind) or (probe.code, probe.reason)
+            yield Misprediction(probe, predicted, code, why)
 
 
 def _forecast(fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]) -> Forecast:

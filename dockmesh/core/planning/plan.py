@@ -1,7 +1,8 @@
 """A plan: the difference of desired and actual, host by host, with the reason of every change."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -9,15 +10,23 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.planning.findings import Conflict, Note
 from dockmesh.core.planning.reasons import reason
-from dockmesh.core.state.diff import Change, difference, with_reasons
+from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedContainers:
+    """The running containers that a restart of Docker stops, by name: those it starts again, and those it removes."""
+
+    restarted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
     """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing.
 
-    `code` is the kind of the error, a HostErrorCode.
+    `code` is the kind of the error, a HostErrorCode. `stopped` is empty unless Docker restarts.
     """
 
     host: str
@@ -28,6 +37,7 @@ class HostPlan:
     error: str | None = None
     unreachable: bool = False
     code: str | None = None
+    stopped: StoppedContainers = StoppedContainers()
 
     @property
     def applicable(self) -> bool:
@@ -40,6 +50,12 @@ class Plan:
     """The plan of a run, hosts in the fleet's order."""
 
     hosts: tuple[HostPlan, ...]
+
+    @property
+    def counts(self) -> Mapping[Action, int]:
+        """How many changes of each action there are, also where there are none."""
+        found = Counter(change.action for host in self.hosts for change in host.changes)
+        return {action: found[action] for action in ACTIONS}
 
     @property
     def empty(self) -> bool:
@@ -106,4 +122,13 @@ def plan_host(
 ) -> HostPlan:
     """The plan of one host that could be read."""
     changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
-    return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
+    plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
+    return replace(plan, stopped=_stopped(facts)) if restarts_docker(plan) else plan
+
+
+def _stopped(facts: HostFacts) -> StoppedContainers:
+    running = facts.docker.containers if facts.docker else ()
+    return StoppedContainers(
+        tuple(each.name for each in running if not each.auto_remove),
+        tuple(each.name for each in running if each.auto_remove),
+    )

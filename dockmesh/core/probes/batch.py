@@ -7,10 +7,11 @@ from dockmesh.core.addresses import Address
 from dockmesh.core.facts.links import Link
 from dockmesh.core.host_output import Section, sanitize
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.full_size import HEADERS_BYTES, FullSizePing, loss_reason, parse_full_size
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.full_size import HEADERS_BYTES, FullSizePing, Uplink, loss_failure, parse_full_size
+from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.ping_output import parse_counts, parse_ttl
 from dockmesh.core.probes.source_check import payload
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
 
@@ -37,18 +38,18 @@ def batch_script(
     """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
     sizes = _sizes(questions, targets)
     asked = "".join(
-        f"{question.kind} {address} {payload(question, number)} {_large(question, sizes)}\n"
+        f"{question.kind} {address} {payload(question.kind, number)} {_large(question, sizes)}\n"
         for question in questions
         if (address := _asked(question, targets))
     )
-    row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
+    call = f"run_probes {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
     return "\n".join(
         (
-            texts.sections,
+            texts.output,
             texts.probe,
-            f"probes() {{ {row} <<'END'\n{asked}END\n}}",
-            "section probes probes",
-            "section end true",
+            f"probes() {{ {call} <<'END'\n{asked}END\n}}",
+            "run_section probes probes",
+            "run_section end true",
             "",
         )
     )
@@ -57,7 +58,7 @@ def batch_script(
 def parse_batch(
     questions: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section
 ) -> Iterator[ProbeResult]:
-    """Read the answer of `row_script`: one Reachability per question, in their order."""
+    """Read the answer of `batch_script`: one ProbeResult per question, in their order."""
     said, sizes = {}, _sizes(questions, targets)
     for line in section.lines():
         kind, _, rest = line.partition(" ")
@@ -66,21 +67,22 @@ def parse_batch(
     for question in questions:
         asked = _asked(question, targets)
         if asked is None:
-            yield ProbeResult(question, probed=False).failed(_lack(question, targets))
+            yield question.result().failed(_lack(question, targets))
         else:
             size = sizes.get(question)
             large = parse_full_size(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
-            if large and large.cached_pmtu and not _is_narrow(question, targets, large.size):
-                # Of the way as it was some minutes ago; of today's, nothing was asked.
+            uplink = _smallest_uplink(question, targets) if large else None
+            if large and large.cached_pmtu and not (uplink and uplink.mtu < large.size):
+                # The way of some minutes ago: of today's, nothing was asked.
                 large = None
             own = targets.get(question.source, ProbeTarget()).addresses
-            yield _reachability(question, said.get((question.kind, str(asked)), ""), large, own)
+            yield _result(question, said.get((question.kind, str(asked)), ""), large, own, uplink)
 
 
 def not_sent(questions: Iterable[Probe], error: str) -> Iterator[ProbeResult]:
     """The answers of a host that could not be asked."""
     failure = Failure(FailureCode.NOT_ASKED, error)
-    return (ProbeResult(question, probed=False).failed(failure) for question in questions)
+    return (question.result().failed(failure) for question in questions)
 
 
 def duration_s(questions: Sequence[Probe]) -> float:
@@ -89,24 +91,22 @@ def duration_s(questions: Sequence[Probe]) -> float:
     return rounds * (_COUNT * max(_INTERVAL_S, _WAIT_S) + _WAIT_S)
 
 
-def build_report(
+def mesh_result(
     fleet: Fleet,
     questions: Mapping[str, Sequence[Probe]],
     rows: Mapping[str, Sequence[ProbeResult]],
     errors: Mapping[str, HostFailure],
-) -> ProbeReport:
-    """All rows as one report, in the fleet's order; the questions of a host without a row count as failed."""
-    names = tuple(host.name for host in fleet.hosts)
-    answered = (
+) -> MeshResult:
+    """All rows as one result, in the fleet's order; the questions of a host without a row count as failed."""
+    rows_of = (
         rows[name] if name in rows else not_sent(questions[name], f"{name} could not be asked: {errors.get(name)}")
-        for name in names
+        for name in (host.name for host in fleet.hosts)
         if name in questions
     )
-    return ProbeReport(
-        names,
-        tuple(answer for row in answered for answer in row),
-        {n: errors[n] for n in names if n in errors},
-        {host.name: host.tags for host in fleet.hosts if host.tags},
+    return MeshResult(
+        tuple(host_result(host, errors.get(host.name)) for host in fleet.hosts),
+        tuple(result for row in rows_of for result in row),
+        fleet.settings.name,
     )
 
 
@@ -122,7 +122,7 @@ def _asked(question: Probe, targets: Mapping[str, ProbeTarget]) -> Address | Non
     offered = targets.get(question.target, ProbeTarget())
     if question.kind == "container-container" and targets.get(question.source, ProbeTarget()).pid is None:
         return None
-    return offered.address(question)
+    return offered.address(question.kind, question.family)
 
 
 def _sizes(questions: Iterable[Probe], targets: Mapping[str, ProbeTarget]) -> dict[Probe, int]:
@@ -147,25 +147,28 @@ def _size(question: Probe, targets: Mapping[str, ProbeTarget]) -> int | None:
     return min(known) if len(known) == len(ends) else None
 
 
-def _is_narrow(question: Probe, targets: Mapping[str, ProbeTarget], size: int) -> bool:
-    """Whether an uplink of the two hosts is too small for that."""
-    uplinks = (targets.get(name, ProbeTarget()).uplink for name in (question.source, question.target))
-    return any(uplink is not None and uplink.mtu < size for uplink in uplinks)
+def _smallest_uplink(question: Probe, targets: Mapping[str, ProbeTarget]) -> Uplink | None:
+    """Of the two hosts, as far as they are known."""
+    ends = ((name, targets.get(name, ProbeTarget()).uplink) for name in (question.source, question.target))
+    return min((Uplink(link.mtu, name, link.name) for name, link in ends if link), default=None)
 
 
 def _mtu(link: Link | None) -> int | None:
     return link.mtu if link else None
 
 
-def _reachability(question: Probe, said: str, large: FullSizePing | None, own: Collection[Address]) -> ProbeResult:
+def _result(
+    question: Probe, said: str, large: FullSizePing | None, own: Collection[Address], uplink: Uplink | None
+) -> ProbeResult:
     counts = parse_counts(said)
     if not counts:
-        return ProbeResult(question).failed(_unsent(said))
+        return question.result().failed(_unsent(said))
     (sent, received), ttl, rtt_found = counts[0], parse_ttl(said), _RTT.search(said)
     least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
-    answer = ProbeResult(question, sent, received, ttl, average, full_size=large, rtt_min_ms=least, rtt_max_ms=most)
-    failure = _failure(answer, said, own)
-    return answer.failed(failure) if failure else answer
+    mtu_ok = large.received > 0 if large and received else None
+    result = question.result(sent, received, ttl, average, rtt_min_ms=least, rtt_max_ms=most, mtu_ok=mtu_ok)
+    failure = _failure(result, said, own) or (loss_failure(large, uplink) if large and mtu_ok is False else None)
+    return result.failed(failure) if failure else result
 
 
 def _unsent(said: str) -> Failure:
@@ -175,22 +178,21 @@ def _unsent(said: str) -> Failure:
     return Failure(FailureCode.NO_PING if _MISSING.search(words) else FailureCode.PING_FAILED, words)
 
 
-def _complaint(question: Probe, said: str, own: Collection[Address]) -> Failure:
+def _complaint(result: ProbeResult, said: str, own: Collection[Address]) -> Failure:
     complaint = _COMPLAINT.search(said)
     if complaint is None:
         return Failure(FailureCode.NO_REPLY, "no reply")
     if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
-        dead = f"next hop dead: nothing on the LAN answers for {question.target}"
+        dead = f"next hop dead: nothing on the LAN answers for {result.target}"
         return Failure(FailureCode.NEXT_HOP_DEAD, dead)
     return Failure(FailureCode.ICMP_ERROR, f"{sanitize(complaint[2])}, says {sanitize(complaint[1])}")
 
 
-def _failure(answer: ProbeResult, said: str, own: Collection[Address]) -> Failure | None:
-    ttl, expected = answer.ttl, answer.probe.expected_ttl
-    if not answer.reached:
-        return _complaint(answer.probe, said, own)
-    if ttl != expected:
-        why = "a nearer machine has that address" if (ttl or 0) > expected else "it took a longer way"
-        return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")
-    large = answer.full_size
-    return Failure(FailureCode.MTU, loss_reason(large)) if large and not large.received else None
+def _failure(result: ProbeResult, said: str, own: Collection[Address]) -> Failure | None:
+    ttl, expected = result.ttl, result.expected_ttl
+    if not result.reached:
+        return _complaint(result, said, own)
+    if ttl == expected:
+        return None
+    why = "a nearer machine has that address" if (ttl or 0) > (expected or 0) else "it took a longer way"
+    return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")

@@ -7,7 +7,8 @@ from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.compact import compact_names
 from dockmesh.core.model import Fleet
 from dockmesh.core.probes.join_state import JoinState, not_joined_reason
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import ProbeTarget
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
 
 _NAMED = 6
 
@@ -20,39 +21,18 @@ class _MissingState:
     strangers: Mapping[str, list[str]]
 
 
-def with_causes(report: ProbeReport, fleet: Fleet, targets: Mapping[str, ProbeTarget]) -> ProbeReport:
-    """The report, and in each probe that was made and failed the cause that `targets` shows, if any."""
+def with_causes(result: MeshResult, fleet: Fleet, targets: Mapping[str, ProbeTarget]) -> MeshResult:
+    """The result, and in each probe that was made and got no right reply the cause that `targets` shows, if any."""
     known = {name: each.join_state for name, each in targets.items() if each.join_state}
     lacking = {family: _lacking(fleet, known, family) for family in FAMILIES}
-    return replace(
-        report,
-        results=tuple(
-            answer.failed(cause, cause=True)
-            if not answer.ok
-            and answer.probed
-            and (
-                cause := _narrow(answer, targets)
-                if answer.reply_ok
-                else _cause(answer.probe, lacking[answer.probe.family])
-            )
-            else answer
-            for answer in report.results
-        ),
-    )
+    return replace(result, probes=tuple(_with_cause(probe, lacking[probe.family]) for probe in result.probes))
 
 
-def _narrow(answer: ProbeResult, targets: Mapping[str, ProbeTarget]) -> Failure | None:
-    """Which of the two hosts has an uplink that packets of full size are too large for."""
-    ends = ((name, targets[name].uplink) for name in (answer.probe.source, answer.probe.target) if name in targets)
-    links = [(link.mtu, name, link.name) for name, link in ends if link]
-    if not answer.full_size or not links or min(links)[0] >= answer.full_size.size:
-        return None
-    mtu, name, device = min(links)
-    return Failure(
-        FailureCode.UPLINK_TOO_SMALL,
-        f"packets of {answer.full_size.size} bytes do not get to and from {name}, whose {device} takes {mtu}: dockmesh "
-        "apply, which gives docker0 that MTU",
-    )
+def _with_cause(probe: ProbeResult, lacking: _MissingState) -> ProbeResult:
+    if probe.reply_ok or not probe.made:
+        return probe
+    cause = next(_causes(probe, lacking), None)
+    return probe.failed(cause) if cause else probe
 
 
 def _lacking(fleet: Fleet, known: Mapping[str, JoinState], family: Family) -> _MissingState:
@@ -76,16 +56,12 @@ def _told_once(apart: Mapping[str, str], fleet: Fleet) -> Mapping[str, str]:
     return dict.fromkeys(apart, f"{names}: {len(apart)} hosts have not joined the mesh: dockmesh apply")
 
 
-def _cause(probe: Probe, lacking: _MissingState) -> Failure | None:
-    return next(_causes(probe, lacking), None)
-
-
-def _causes(probe: Probe, lacking: _MissingState) -> Iterator[Failure]:
-    ends = ((probe.source, probe.target), (probe.target, probe.source))
-    strangers = lacking.strangers
-    apart = (lacking.apart[one] for _other, one in ends if one in lacking.apart)
-    yield from (Failure(FailureCode.NOT_JOINED, why) for why in apart)
-    yield from (_unknown(one, strangers[one]) for other, one in ends if other in strangers.get(one, ()))
+def _causes(probe: ProbeResult, lacking: _MissingState) -> Iterator[Failure]:
+    """A host that has not joined comes before a missing route, and the target before the source."""
+    ends = ((probe.target, probe.source), (probe.source, probe.target))
+    apart, strangers = lacking.apart, lacking.strangers
+    yield from (Failure(FailureCode.NOT_JOINED, apart[one], one) for one, _other in ends if one in apart)
+    yield from (_unknown(one, strangers[one]) for one, other in ends if other in strangers.get(one, ()))
 
 
 def _unknown(name: str, to: list[str]) -> Failure:
@@ -95,4 +71,4 @@ def _unknown(name: str, to: list[str]) -> Failure:
     else:
         have = "has" if len(to) == 1 else "have"
         reason = f"{', '.join(to)} {have} {why}: dockmesh apply --limit {','.join(to)}"
-    return Failure(FailureCode.ROUTE_MISSING, reason)
+    return Failure(FailureCode.ROUTE_MISSING, reason, name)

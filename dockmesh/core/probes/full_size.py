@@ -3,15 +3,25 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.probes.ping_output import parse_counts
+from dockmesh.core.results.model import Failure, FailureCode
 
 # That of IP and that of ICMP.
 HEADERS_BYTES: Mapping[Family, int] = {IPV4: 28, IPV6: 48}
 
 _REFUSED = re.compile("Frag needed|Packet too big")
 _MTU = re.compile(r"mtu ?= ?(\d{1,6})")
+
+
+class Uplink(NamedTuple):
+    """The MTU of a host's interface for its peers, the host, and the interface. The smallest MTU sorts first."""
+
+    mtu: int
+    host: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +46,15 @@ def parse_full_size(size: int, said: str) -> FullSizePing | None:
     return FullSizePing(size, sum(received for _sent, received in counts), int(told[1]) if told else None, remembered)
 
 
-def loss_reason(found: FullSizePing) -> str:
-    """Why a pair is not as it should be that small packets pass and these do not."""
-    most = f", {found.path_mtu} at most" if found.path_mtu else ""
-    if found.cached_pmtu:
-        return (
-            f"packets of {found.size} bytes do not get there{most}, as the sender was told within the last ten minutes"
+def loss_failure(found: FullSizePing, uplink: Uplink | None) -> Failure:
+    """Why a pair fails where small packets arrive and these do not. `uplink`: the smallest of its hosts."""
+    if uplink and uplink.mtu < found.size:
+        return Failure(
+            FailureCode.UPLINK_TOO_SMALL,
+            f"packets of {found.size} bytes do not get to and from {uplink.host}, whose {uplink.device} takes "
+            f"{uplink.mtu}: dockmesh apply, which gives docker0 that MTU",
+            about=uplink.host,
         )
+    most = f", {found.path_mtu} at most" if found.path_mtu else ""
     remedy = f"ask for an MTU of {found.size} on all that is between the hosts"
-    return f"packets of {found.size} bytes do not get there{most}: {remedy}"
+    return Failure(FailureCode.MTU, f"packets of {found.size} bytes do not get there{most}: {remedy}")

@@ -9,36 +9,37 @@ from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import IPV4, IPV6, Address
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.model import Failure, FailureCode, Probe, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
 
 # ping's own, and room for so many sources before two share a size.
 _PAYLOAD_BYTES = 56
 _SOURCES = 128
 
 
-def payload(question: Probe, number: int) -> int:
-    """The bytes a probe carries; `number` is its source's in the fleet."""
-    return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (question.kind == "container-container")
+def payload(kind: str, number: int) -> int:
+    """The bytes that a probe of a kind carries; `number` is its source's in the fleet."""
+    return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (kind == "container-container")
 
 
 def with_sources(
-    report: ProbeReport,
+    result: MeshResult,
     fleet: Fleet,
     targets: Mapping[str, ProbeTarget],
     observed: Mapping[str, frozenset[ObservedPing]],
-) -> ProbeReport:
-    """The report, and in each answer the source that its target saw; where that is a wrong one, it fails."""
+) -> MeshResult:
+    """The result, and in each probe the source that its target saw; where that is a wrong one, it fails."""
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
     found = {name: _by_destination(pings) for name, pings in observed.items()}
-    judge = _SourceCheck(fleet, targets, _owners(targets))
+    check = _SourceCheck(fleet, targets, _owners(targets))
     return replace(
-        report,
-        results=tuple(
-            judge.judged(answer, found[answer.probe.target], payload(answer.probe, numbers[answer.probe.source]))
-            if answer.reached and answer.probe.target in found
-            else answer
-            for answer in report.results
+        result,
+        probes=tuple(
+            check.checked(probe, found[probe.target], payload(probe.kind, numbers[probe.source]))
+            if probe.reached and probe.target in found
+            else probe
+            for probe in result.probes
         ),
     )
 
@@ -51,28 +52,27 @@ class _SourceCheck:
     targets: Mapping[str, ProbeTarget]
     owners: Mapping[Address, str]
 
-    def judged(
-        self, answer: ProbeResult, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
+    def checked(
+        self, probe: ProbeResult, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
     ) -> ProbeResult:
-        """The answer with the source that was seen, if any."""
-        probe = answer.probe
-        destination = self.targets.get(probe.target, ProbeTarget()).address(probe)
+        """The probe with the source that was seen, if any."""
+        destination = self.targets.get(probe.target, ProbeTarget()).address(probe.kind, probe.family)
         sources = found.get((destination, size), frozenset()) if destination else frozenset()
         right = self._right(probe)
         if known := sources & right:
-            return replace(answer, source_seen=min(known, key=int))
+            return replace(probe, source_seen=min(known, key=int))
         # Sources that share the size are there under addresses of their own.
         left = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
         if not left:
-            return answer
+            return probe
         source = min(left, key=int)
-        wrong = replace(answer, source_seen=source)
-        if not answer.ok or not right:
+        wrong = replace(probe, source_seen=source)
+        if not probe.ok or not right:
             return wrong
         masked = probe.kind == "container-container" and self.owners.get(source) == probe.source
-        return wrong.failed(self._masked(probe) if masked else self._odd(probe, source, right), cause=masked)
+        return wrong.failed(self._masked(probe) if masked else self._odd(probe, source, right))
 
-    def _right(self, probe: Probe) -> frozenset[Address]:
+    def _right(self, probe: ProbeResult) -> frozenset[Address]:
         """The addresses that the probe may come from."""
         source = self.targets.get(probe.source, ProbeTarget())
         container = source.container if probe.family == IPV4 else source.container6
@@ -84,15 +84,15 @@ class _SourceCheck:
         # Docker before 27 hides nothing behind a host's IPv6 unless it is told to.
         return source.addresses | inside if probe.family == IPV6 else source.addresses
 
-    def _masked(self, probe: Probe) -> Failure:
+    def _masked(self, probe: ProbeResult) -> Failure:
         wanted = self.fleet.settings.source_nat
         does = "does not masquerade" if wanted else "masquerades"
         spite = f"in spite of source_nat: {str(wanted).lower()}"
         code = FailureCode.NOT_MASQUERADED if wanted else FailureCode.MASQUERADED
         reason = f"{probe.source} {does} towards its peers, {spite}: dockmesh apply --limit {probe.source}"
-        return Failure(code, reason)
+        return Failure(code, reason, probe.source)
 
-    def _odd(self, probe: Probe, source: Address, right: Iterable[Address]) -> Failure:
+    def _odd(self, probe: ProbeResult, source: Address, right: Iterable[Address]) -> Failure:
         owner = self.owners.get(source)
         whose = f", an address of {owner}" if owner else ""
         wanted = ", ".join(map(str, sorted(right, key=int)))

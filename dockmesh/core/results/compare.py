@@ -1,27 +1,28 @@
-"""Two results held against each other: what was lost since the earlier one, what was mended, and what is new."""
+"""The differences of two results: probes that were lost since the earlier one, recovered, or are new."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dockmesh.core.results.model import Result, ResultRow
+from dockmesh.core.results.model import MeshResult, ProbeResult
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows are those of the later result, but for `gone`. Hosts are names.
+    """Probes are those of the later result, but for `gone`. Hosts are names.
 
-    lost: reached in the earlier one, and not any more. broken: fails, and was not asked before. still: fails in both.
-    changed: reached in both, but another source is seen, or large packets fare otherwise.
-    silent: could be asked before. heard: could not, and can now. rtt_ms: the medians of what both reached.
+    lost: reached in the earlier one only. broken: fails, and was not probed before. still_failing: fails in both.
+    recovered: failed before. changed: reached in both, but the source seen or the fate of large packets differs.
+    unreachable: could be asked before. recovered_hosts: could not be asked before. rtt_ms: the medians of what both
+    reached.
     """
 
-    lost: tuple[ResultRow, ...]
-    broken: tuple[ResultRow, ...]
-    still_failing: tuple[ResultRow, ...]
-    recovered: tuple[ResultRow, ...]
-    changed: tuple[tuple[ResultRow, ResultRow], ...]
-    new: tuple[ResultRow, ...]
-    gone: tuple[ResultRow, ...]
+    lost: tuple[ProbeResult, ...]
+    broken: tuple[ProbeResult, ...]
+    still_failing: tuple[ProbeResult, ...]
+    recovered: tuple[ProbeResult, ...]
+    changed: tuple[tuple[ProbeResult, ProbeResult], ...]
+    new: tuple[ProbeResult, ...]
+    gone: tuple[ProbeResult, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     unreachable: tuple[str, ...]
@@ -29,7 +30,7 @@ class Comparison:
     rtt_ms: tuple[float, float] | None
 
     @property
-    def failing(self) -> tuple[ResultRow, ...]:
+    def failing(self) -> tuple[ProbeResult, ...]:
         """What fails that did not before."""
         return (*self.lost, *self.broken)
 
@@ -45,20 +46,20 @@ class Comparison:
         return not self.worse and not any(moved)
 
 
-def compare(before: Result, after: Result) -> Comparison:
+def compare(before: MeshResult, after: MeshResult) -> Comparison:
     """What tells `after` from `before`."""
-    then, now = ({row.key: row for row in result.rows} for result in (before, after))
-    both = [(then[key], row) for key, row in now.items() if key in then]
-    new = tuple(row for key, row in now.items() if key not in then)
+    then, now = ({probe.key: probe for probe in result.probes} for result in (before, after))
+    both = [(then[key], probe) for key, probe in now.items() if key in then]
+    new = tuple(probe for key, probe in now.items() if key not in then)
     hosts_then, hosts_now = ({each.host: each.error for each in result.hosts} for result in (before, after))
     return Comparison(
         lost=tuple(b for a, b in both if a.ok and not b.ok),
-        broken=tuple(row for row in new if not row.ok),
+        broken=tuple(probe for probe in new if not probe.ok),
         still_failing=tuple(b for a, b in both if not a.ok and not b.ok),
         recovered=tuple(b for a, b in both if not a.ok and b.ok),
         changed=tuple((a, b) for a, b in both if a.ok and b.ok and _other_means(a, b)),
-        new=tuple(row for row in new if row.ok),
-        gone=tuple(row for key, row in then.items() if key not in now),
+        new=tuple(probe for probe in new if probe.ok),
+        gone=tuple(probe for key, probe in then.items() if key not in now),
         added=tuple(host for host in hosts_now if host not in hosts_then),
         removed=tuple(host for host in hosts_then if host not in hosts_now),
         unreachable=tuple(host for host, error in hosts_now.items() if error and not hosts_then.get(host)),
@@ -67,13 +68,13 @@ def compare(before: Result, after: Result) -> Comparison:
     )
 
 
-def _other_means(before: ResultRow, after: ResultRow) -> bool:
+def _other_means(before: ProbeResult, after: ProbeResult) -> bool:
     """What one of them does not tell says nothing."""
     told = ((before.mtu_ok, after.mtu_ok), (before.source_seen, after.source_seen))
     return any(None not in each and each[0] != each[1] for each in told)
 
 
-def _medians(pairs: Iterable[tuple[ResultRow, ResultRow]]) -> tuple[float, float] | None:
+def _medians(pairs: Iterable[tuple[ProbeResult, ProbeResult]]) -> tuple[float, float] | None:
     """The middle round trips of the probes that have one in both."""
     times = [(a.rtt_ms, b.rtt_ms) for a, b in pairs if a.rtt_ms is not None and b.rtt_ms is not None]
     if not times:

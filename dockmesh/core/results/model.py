@@ -1,28 +1,97 @@
-"""What a status document says, whether it is of this run or out of a file: the one source of all reports."""
+"""The result of probing a mesh. All reports take it, whether it comes from a run or from a file."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
-from ipaddress import ip_address, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, Field, PlainValidator
 
 from dockmesh.core import addresses
-from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family, parse_address, parse_network
 from dockmesh.core.host_output import printable
 from dockmesh.core.inventory.scalars import NAME, TAG
+from dockmesh.core.model import Host
+from dockmesh.errors import HostFailure
 
 _LONGEST = 4000
 
-# The types of a document's values, which are checked where one is read. Texts become one line that prints.
+
+class FailureKind(StrEnum):
+    """The coarse class of a failure. `unmade`: the probe could not be made."""
+
+    REPLY = "reply"
+    TTL = "ttl"
+    MTU = "mtu"
+    SOURCE = "source"
+    UNMADE = "unmade"
+
+
+class FailureCode(StrEnum):
+    """Why a probe failed, for scripts and tests. Values are stable; the sentences next to them may change."""
+
+    # Ping sent packets, and no reply came.
+    NO_REPLY = "no-reply"
+    NEXT_HOP_DEAD = "next-hop-dead"
+    ICMP_ERROR = "icmp-error"
+    # Replies came, and something about the packets is wrong.
+    TTL = "ttl"
+    MTU = "mtu"
+    UPLINK_TOO_SMALL = "uplink-too-small"
+    SOURCE = "source"
+    MASQUERADED = "masqueraded"
+    NOT_MASQUERADED = "not-masqueraded"
+    # A host lacks something, which explains all probes that fail for it.
+    NOT_JOINED = "not-joined"
+    ROUTE_MISSING = "route-missing"
+    # Ping could not send.
+    NO_PING = "no-ping"
+    PING_FAILED = "ping-failed"
+    # The probe was not made.
+    NOT_ASKED = "not-asked"
+    NO_ADDRESS = "no-address"
+    NO_CONTAINER = "no-container"
+    DOCKER_STOPPED = "docker-stopped"
+
+
+# Ping may fail before it sends a packet, as without a route. Those probes were made; others without packets were not.
+_MADE_WITHOUT_PACKETS = frozenset(
+    {FailureCode.NO_PING, FailureCode.PING_FAILED, FailureCode.NOT_JOINED, FailureCode.ROUTE_MISSING}
+)
+
+
+class Failure(NamedTuple):
+    """Why a probe is not as it should be: the code for scripts, and a sentence for people.
+
+    `about`: the host whose state is the reason, where it is the state of one host. It is the same for all probes that
+    fail for it.
+    """
+
+    code: FailureCode
+    reason: str
+    about: str | None = None
+
+
+def line(text: str) -> str:
+    """A text of a host as it may stand in a result: one line of printable characters, of bounded length."""
+    return printable(text[:_LONGEST])
+
+
+def _address(text: object) -> addresses.Address:
+    if "%" in str(text):
+        raise ValueError("an address without a zone is expected")
+    return parse_address(str(text))
+
+
+# The types of a document's values, which are checked where one is read.
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
 Kind = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
 Code = Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,39}$")]
-Line = Annotated[str, AfterValidator(lambda text: printable(text[:_LONGEST]))]
-Address = Annotated[addresses.Address, PlainValidator(lambda text: ip_address(str(text)))]
-Prefix = Annotated[addresses.Network, PlainValidator(lambda text: ip_network(str(text)))]
+Line = Annotated[str, AfterValidator(line)]
+Address = Annotated[addresses.Address, PlainValidator(_address)]
+Prefix = Annotated[addresses.Network, PlainValidator(lambda text: parse_network(str(text)))]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Ttl = Annotated[int, Field(ge=0, le=255)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
@@ -31,27 +100,34 @@ State = Literal["reached", "failed", "unmade"]
 
 
 @dataclass(frozen=True, slots=True)
-class ResultRow:
-    """One probe and its answer. What a document lacks is None; texts are one line, and print."""
+class ProbeResult:
+    """One probe and its reply. `kind` is a ProbeKind, or a kind of a later version where a file has it.
+
+    `rtt_ms` is the mean round trip. `mtu_ok`: whether packets of full size arrive as well; None where none was sent, or
+    no packet of any size arrives. `source_seen`: the source address that the target saw, None where it did not observe.
+    `code`, a FailureCode, and `reason` are None where all is well. `about`: see `Failure`.
+    """
 
     source: Name
     target: Name
     kind: Kind
-    reached: bool
     sent: Count
     received: Count
     ttl: Ttl | None = None
     expected_ttl: Ttl | None = None
     rtt_ms: Milliseconds | None = None
+    rtt_min_ms: Milliseconds | None = None
+    rtt_max_ms: Milliseconds | None = None
     mtu_ok: bool | None = None
-    source_seen: Line | None = None
+    source_seen: Address | None = None
     code: Code | None = None
     reason: Line | None = None
+    about: Name | None = None
     family: Family = IPV4
 
     @property
     def key(self) -> tuple[str, str, str, Family]:
-        """What makes rows of two results the same question."""
+        """What makes probes of two results the same question."""
         return self.source, self.target, self.kind, self.family
 
     @property
@@ -60,31 +136,59 @@ class ResultRow:
         return f"{self.kind}{' (IPv6)' * (self.family == IPV6)}"
 
     @property
+    def reached(self) -> bool:
+        """Whether any reply came."""
+        return self.received > 0
+
+    @property
+    def reply_ok(self) -> bool:
+        """Whether replies came, and from the host that they should come from."""
+        return self.received > 0 and self.ttl == self.expected_ttl
+
+    @property
     def ok(self) -> bool:
-        """Whether replies came, and by the way they should."""
-        return self.reached and self.reason is None
+        """Whether all is as it should be."""
+        return self.reason is None and self.received > 0
+
+    @property
+    def made(self) -> bool:
+        """Whether the source could make the probe."""
+        return self.sent > 0 or self.code in _MADE_WITHOUT_PACKETS
 
     @property
     def state(self) -> State:
-        """`unmade`: the probe could not be sent."""
+        """`unmade`: the probe could not be made."""
+        return "reached" if self.ok else "failed" if self.made else "unmade"
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """The kind of failure; None where all is well."""
         if self.ok:
-            return "reached"
-        return "failed" if self.sent else "unmade"
+            return None
+        if not self.made:
+            return FailureKind.UNMADE
+        if not self.reply_ok:
+            return FailureKind.TTL if self.reached else FailureKind.REPLY
+        return FailureKind.MTU if self.mtu_ok is False else FailureKind.SOURCE
 
     @property
     def why(self) -> str:
-        """The reason of a row that is not ok."""
+        """The reason of a probe that is not ok."""
         return self.reason or "no reply"
 
     @property
     def loss(self) -> float | None:
-        """The share of packets that were sent and not answered."""
-        return 1 - min(self.received / self.sent, 1) if self.sent else None
+        """The share of the packets that got no reply; None where none was sent."""
+        return max(self.sent - self.received, 0) / self.sent if self.sent else None
+
+    def failed(self, failure: Failure) -> "ProbeResult":
+        """The same result, failed for that reason."""
+        return replace(self, code=failure.code, reason=line(failure.reason), about=failure.about)
 
 
 @dataclass(frozen=True, slots=True)
-class ResultHost:
-    """One host, with the error that kept it from being asked, if any, and what the inventory says of it.
+class HostResult:
+    """One host with what the inventory knows of it, and the error that kept it from being asked, if any.
 
     `code` is the kind of that error, a HostErrorCode.
     """
@@ -100,42 +204,71 @@ class ResultHost:
     code: Code | None = None
 
 
-@dataclass(frozen=True)
-class Result:
-    """Who reached whom, in the fleet's order. `time` is when it was known, in UTC."""
+def host_result(host: Host, failure: HostFailure | None = None) -> HostResult:
+    """A host of the inventory in a result."""
+    return HostResult(
+        host.name,
+        line(failure.message) if failure else None,
+        host.underlay,
+        host.prefix,
+        host.docker,
+        tuple(sorted(host.tags)),
+        host.ipv6.underlay if host.ipv6 else None,
+        host.ipv6.prefix if host.ipv6 else None,
+        failure.code if failure else None,
+    )
 
-    hosts: tuple[ResultHost, ...]
-    rows: Annotated[tuple[ResultRow, ...], Field(alias="probes")]
+
+@dataclass(frozen=True)
+class MeshResult:
+    """Which hosts reach which, in the fleet's order. `time`, in UTC, is when the probes ended.
+
+    `partial`: not all that its sources could probe was probed.
+    """
+
+    hosts: tuple[HostResult, ...]
+    probes: tuple[ProbeResult, ...]
     mesh: Name | None = None
     time: AwareDatetime | None = None
+    partial: bool = False
 
     @cached_property
-    def errors(self) -> dict[str, str]:
-        """Why hosts could not be asked, by their names."""
-        return {each.host: each.error for each in self.hosts if each.error is not None}
+    def names(self) -> tuple[str, ...]:
+        """The names of the hosts."""
+        return tuple(each.host for each in self.hosts)
 
     @cached_property
-    def codes(self) -> dict[str, str | None]:
-        """The kinds of these errors; None where the document has none."""
-        return {each.host: each.code for each in self.hosts if each.error is not None}
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """The tags of the hosts by name."""
+        return {each.host: each.tags for each in self.hosts}
 
     @cached_property
-    def failed(self) -> tuple[ResultRow, ...]:
-        """The rows that are not as they should be."""
-        return tuple(row for row in self.rows if not row.ok)
+    def errors(self) -> dict[str, HostFailure]:
+        """Why hosts could not be asked, by name."""
+        return {each.host: HostFailure(each.code or "", each.error) for each in self.hosts if each.error is not None}
 
     @cached_property
-    def pairs(self) -> dict[tuple[str, str], tuple[ResultRow, ...]]:
-        """The rows by source and target."""
-        pairs: dict[tuple[str, str], list[ResultRow]] = {}
-        for row in self.rows:
-            pairs.setdefault((row.source, row.target), []).append(row)
-        return {ends: tuple(rows) for ends, rows in pairs.items()}
+    def failed(self) -> tuple[ProbeResult, ...]:
+        """The probes that are not as they should be."""
+        return tuple(probe for probe in self.probes if not probe.ok)
 
     @property
+    def lost(self) -> tuple[ProbeResult, ...]:
+        """Of the failed, those without the right reply."""
+        return tuple(probe for probe in self.failed if not probe.reply_ok)
+
+    @cached_property
+    def pairs(self) -> dict[tuple[str, str], tuple[ProbeResult, ...]]:
+        """The probes by source and target."""
+        pairs: dict[tuple[str, str], list[ProbeResult]] = {}
+        for probe in self.probes:
+            pairs.setdefault((probe.source, probe.target), []).append(probe)
+        return {ends: tuple(probes) for ends, probes in pairs.items()}
+
+    @cached_property
     def families(self) -> tuple[Family, ...]:
         """Those that were probed; IPv4 where nothing was."""
-        probed = {row.family for row in self.rows} or {IPV4}
+        probed = {probe.family for probe in self.probes} or {IPV4}
         return tuple(family for family in FAMILIES if family in probed)
 
     @property
@@ -144,11 +277,11 @@ class Result:
         return not self.failed and not self.errors
 
 
-def slowest_ms(rows: Iterable[ResultRow]) -> float | None:
-    """The slowest round trip; that of a reply which came from elsewhere says nothing of a pair."""
-    return max((row.rtt_ms for row in rows if row.ok and row.rtt_ms is not None), default=None)
+def slowest_ms(probes: Iterable[ProbeResult]) -> float | None:
+    """The slowest round trip. That of a reply from another host says nothing of a pair."""
+    return max((probe.rtt_ms for probe in probes if probe.reply_ok and probe.rtt_ms is not None), default=None)
 
 
-def count(rows: Iterable[ResultRow], state: State) -> int:
-    """How many rows are in that state."""
-    return sum(row.state == state for row in rows)
+def count(probes: Iterable[ProbeResult], state: State) -> int:
+    """How many probes are in that state."""
+    return sum(probe.state == state for probe in probes)

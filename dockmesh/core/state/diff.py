@@ -10,6 +10,7 @@ from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import DockerNetworking, Forwarding, HostState, Resource, Route, key_of, keyed
 
 Action = Literal["add", "change", "remove", "restart"]
+ACTIONS: tuple[Action, ...] = ("add", "change", "remove", "restart")
 
 # The order on the host: Docker reads its file when it restarts, and with nftables does not start where IPv4 is not
 # forwarded; DOCKER-USER is there once Docker runs, which sets the policy where it switches forwarding on itself; and

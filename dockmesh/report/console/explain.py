@@ -1,36 +1,14 @@
-"""Why a host reaches another or does not, for scripts and for people."""
+"""Why a host reaches another or does not, for people."""
 
 from itertools import groupby
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.explain.model import Explanation, Step
-from dockmesh.report.json_documents import errors_document
 
-EXPLAIN = "dockmesh/explain/1"
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
-
-
-def explain_document(explained: Explanation) -> dict[str, Any]:
-    """The steps, and cause and remedy where something is not as it should be. `ok` is null where it cannot be said."""
-    fault = explained.fault
-    return {
-        "format": EXPLAIN,
-        "source": explained.source,
-        "target": explained.target,
-        "reached": explained.reached,
-        "steps": [
-            {"host": step.host, "way": step.direction, "check": step.check, "ok": step.ok, "detail": step.detail}
-            for step in explained.steps
-        ],
-        "errors": errors_document(explained.errors),
-        "code": fault.code if fault else None,
-        "cause": fault.cause if fault else None,
-        "remedy": fault.remedy if fault else None,
-    }
 
 
 def print_explanation(out: Console, explained: Explanation, *, verbose: bool = False, brief: bool = False) -> None:

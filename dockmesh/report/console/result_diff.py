@@ -1,4 +1,4 @@
-"""What tells two results apart, for scripts and for people."""
+"""The differences of two results, for people."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,45 +7,17 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.results.compare import Comparison
-from dockmesh.core.results.group import group_rows
-from dockmesh.core.results.model import Result, ResultRow, count
+from dockmesh.core.results.group import group_probes
+from dockmesh.core.results.model import MeshResult, ProbeResult, count
 from dockmesh.report.console.terminal import pluralize, print_line
-from dockmesh.report.spans import pair_text
+from dockmesh.report.probe_text import pair_text
 
-DIFF = "dockmesh/diff/1"
 _SHOWN = 40
 
 
-def comparison_document(found: Comparison, after: Result) -> dict[str, Any]:
-    """Every probe and host that differs, in lists by what became of it."""
-    rows = {
-        "lost": found.lost,
-        "broken": found.broken,
-        "still_failing": found.still_failing,
-        "mended": found.recovered,
-        "new": found.new,
-        "gone": found.gone,
-    }
-    before_ms, after_ms = found.rtt_ms or (None, None)
-    return {
-        "format": DIFF,
-        "worse": found.worse,
-        **{name: [_row(row) for row in each] for name, each in rows.items()},
-        "changed": [{**_row(row), "before": _means(before), "after": _means(row)} for before, row in found.changed],
-        "hosts": {
-            "new": list(found.added),
-            "gone": list(found.removed),
-            "lost": [
-                {"host": host, "code": after.codes[host], "error": after.errors[host]} for host in found.unreachable
-            ],
-            "mended": list(found.recovered_hosts),
-        },
-        "rtt_ms": {"before": before_ms, "after": after_ms},
-        "summary": {**{name: len(each) for name, each in rows.items()}, "changed": len(found.changed)},
-    }
-
-
-def print_comparison(out: Console, found: Comparison, before: Result, after: Result, *, brief: bool = False) -> None:
+def print_comparison(
+    out: Console, found: Comparison, before: MeshResult, after: MeshResult, *, brief: bool = False
+) -> None:
     """What is worse first, then what is better, then what is merely other; a line for all that changed alike.
 
     If `brief`, only what is worse.
@@ -59,21 +31,23 @@ def print_comparison(out: Console, found: Comparison, before: Result, after: Res
     out.print(_summary(found))
 
 
-def _told(result: Result) -> str:
+def _told(result: MeshResult) -> str:
     at = f"{result.time:%Y-%m-%d %H:%M:%S} UTC, " if result.time else ""
-    return f"{at}{count(result.rows, 'reached')} of {pluralize(len(result.rows), 'probe')} reached"
+    return f"{at}{count(result.probes, 'reached')} of {pluralize(len(result.probes), 'probe')} reached"
 
 
-def _worse(found: Comparison, after: Result) -> Iterator[Text]:
+def _worse(found: Comparison, after: MeshResult) -> Iterator[Text]:
     """Probes that could not be made for a host that cannot be asked are told with it."""
     told: set[Any] = set()
     for host in found.unreachable:
-        keys = {row.key for row in found.failing if row.state == "unmade" and host in (row.source, row.target)}
+        keys = {
+            probe.key for probe in found.failing if probe.state == "unmade" and host in (probe.source, probe.target)
+        }
         told |= keys
         error = f"cannot be asked any more: {after.errors[host]}"
         yield _line("✗", "bold red", host, f"{error} ({pluralize(len(keys), 'probe')} not made)")
-    for rows, what in ((found.lost, "lost"), (found.broken, "new, and fails")):
-        yield from _grouped("✗", "bold red", (row for row in rows if row.key not in told), what)
+    for probes, what in ((found.lost, "lost"), (found.broken, "new, and fails")):
+        yield from _grouped("✗", "bold red", (probe for probe in probes if probe.key not in told), what)
 
 
 def _better(found: Comparison) -> Iterator[Text]:
@@ -85,18 +59,20 @@ def _other(found: Comparison) -> Iterator[Text]:
     yield from (_line("+", "cyan", host, "is new") for host in found.added)
     yield from (_line("-", "yellow", host, "is no longer there") for host in found.removed)
     known = {*found.added, *found.removed}
-    for rows, what in ((found.new, "was not asked before"), (found.gone, "is not asked any more")):
-        yield from _grouped("~", "yellow", [row for row in rows if not known & {row.source, row.target}], what)
-    for before, row in found.changed:
-        where = f"{row.source} → {row.target}"
-        yield _line("~", "yellow", where, f"{row.what}: {_said(before)}, now {_said(row)}")
+    for probes, what in ((found.new, "was not asked before"), (found.gone, "is not asked any more")):
+        yield from _grouped(
+            "~", "yellow", [probe for probe in probes if not known & {probe.source, probe.target}], what
+        )
+    for before, probe in found.changed:
+        where = f"{probe.source} → {probe.target}"
+        yield _line("~", "yellow", where, f"{probe.what}: {_said(before)}, now {_said(probe)}")
     yield from _grouped("✗", "red", found.still_failing, "fails as before")
 
 
-def _grouped(mark: str, style: str, rows: Iterable[ResultRow], what: str) -> Iterator[Text]:
-    for span in group_rows(rows):
+def _grouped(mark: str, style: str, probes: Iterable[ProbeResult], what: str) -> Iterator[Text]:
+    for group in group_probes(probes):
         yield _line(
-            mark, style, pair_text(span), f"{what}: {', '.join(span.kinds)}{f' ({span.why})' if span.why else ''}"
+            mark, style, pair_text(group), f"{what}: {', '.join(group.kinds)}{f' ({group.why})' if group.why else ''}"
         )
 
 
@@ -119,21 +95,6 @@ def _summary(found: Comparison) -> Text:
     return told
 
 
-def _row(row: ResultRow) -> dict[str, Any]:
-    return {
-        "source": row.source,
-        "target": row.target,
-        "kind": row.kind,
-        "family": row.family,
-        "code": None if row.ok else row.code,
-        "reason": None if row.ok else row.why,
-    }
-
-
-def _means(row: ResultRow) -> dict[str, Any]:
-    return {"mtu_ok": row.mtu_ok, "source_seen": row.source_seen}
-
-
-def _said(row: ResultRow) -> str:
-    mtu = {True: ["large packets pass"], False: ["large packets do not pass"], None: []}[row.mtu_ok]
-    return ", ".join([*mtu, *([f"seen as {row.source_seen}"] if row.source_seen else [])])
+def _said(probe: ProbeResult) -> str:
+    mtu = {True: ["large packets pass"], False: ["large packets do not pass"], None: []}[probe.mtu_ok]
+    return ", ".join([*mtu, *([f"seen as {probe.source_seen}"] if probe.source_seen else [])])

@@ -1,7 +1,6 @@
-"""The way of a ping, for scripts and for people."""
+"""The way of a ping, for people."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -9,26 +8,8 @@ from rich.text import Text
 
 from dockmesh.core.trace.reconstruct import Hop, OneWay, TraceResult
 from dockmesh.core.trace.verdict import verdict
-from dockmesh.report.json_documents import errors_document
 
-TRACE = "dockmesh/trace/1"
 _HOPS_SHOWN = 24
-
-
-def trace_document(traced: TraceResult) -> dict[str, Any]:
-    """The hops there and back. `translated`: an address is another one than at the hop before."""
-    code, text = verdict(traced)
-    return {
-        "format": TRACE,
-        "source": str(traced.query.source),
-        "target": str(traced.query.target),
-        "reached": traced.reached,
-        "request": [_hop(hop) for hop in traced.request.hops],
-        "reply": [_hop(hop) for hop in traced.reply.hops],
-        "errors": errors_document(traced.captured.errors),
-        "code": code,
-        "verdict": text,
-    }
 
 
 def print_trace(out: Console, traced: TraceResult, *, brief: bool = False) -> None:
@@ -41,18 +22,6 @@ def print_trace(out: Console, traced: TraceResult, *, brief: bool = False) -> No
         if leg.hops and not brief:
             out.print(_table(f"{name}: {way}", leg))
     out.print(Text(verdict(traced).text, style="bold green" if traced.reached else "bold red"))
-
-
-def _hop(hop: Hop) -> dict[str, Any]:
-    return {
-        "host": hop.point.host,
-        "place": hop.point.place,
-        "interface": hop.point.interface,
-        "source": str(hop.source),
-        "destination": str(hop.destination),
-        "ttl": hop.ttl,
-        "translated": hop.translated,
-    }
 
 
 def _table(title: str, leg: OneWay) -> Table:

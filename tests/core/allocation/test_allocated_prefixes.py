@@ -7,7 +7,7 @@ import pytest
 from builders import fleet, host
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.allocation.prefixes import Allocation, allocate, free_blocks, with_prefixes
 from dockmesh.core.inventory import default_bridge
@@ -75,7 +75,7 @@ def test_a_missing_pool_is_an_error_with_a_fix() -> None:
     with pytest.raises(UsageError) as caught:
         drawn(fleet(host("a", "192.168.0.1")))
     assert caught.value.code == "no-pool"
-    assert lacking(str(caught.value), "mesh.yml mesh pool") == []
+    assert missing_facts(str(caught.value), "mesh.yml mesh pool") == []
 
 
 def test_an_exhausted_pool_is_an_error_with_the_number_of_hosts() -> None:
@@ -83,7 +83,7 @@ def test_an_exhausted_pool_is_an_error_with_the_number_of_hosts() -> None:
     with pytest.raises(UsageError) as caught:
         drawn(pooled(*hosts, pool="10.128.0.0/18"))
     assert caught.value.code == "pool-exhausted"
-    assert lacking(str(caught.value), "mesh.yml /20 10.128.0.0/18 5 9 h4 h5 h6 2 mesh prefix_length") == []
+    assert missing_facts(str(caught.value), "mesh.yml /20 10.128.0.0/18 5 9 h4 h5 h6 2 mesh prefix_length") == []
 
 
 def test_docker0_gets_the_first_address_of_a_new_prefix() -> None:

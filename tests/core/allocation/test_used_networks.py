@@ -5,8 +5,8 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from builders import Said, facts, fleet, host, said_in
-from refusals import lacking
+from builders import SectionOutput, facts, fleet, host, section_text
+from refusals import missing_facts
 
 from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.model import Settings
@@ -14,7 +14,7 @@ from dockmesh.core.model import Settings
 ANY = "10.0.0.0/8"
 
 
-def networks(pool: str, changes: Mapping[str, Said] | None = None, *, docker: bool = True) -> dict[str, str]:
+def networks(pool: str, changes: Mapping[str, SectionOutput] | None = None, *, docker: bool = True) -> dict[str, str]:
     one = host("host2", "192.168.18.129", docker=docker)
     mesh = replace(fleet(one), settings=Settings(pool=IPv4Network(pool)))
     return {
@@ -23,8 +23,8 @@ def networks(pool: str, changes: Mapping[str, Said] | None = None, *, docker: bo
     }
 
 
-def with_route(line: str) -> Mapping[str, Said]:
-    return {"routes": f"{said_in('trixie_fresh', 'routes')}\n{line}"}
+def with_route(line: str) -> Mapping[str, SectionOutput]:
+    return {"routes": f"{section_text('trixie_fresh', 'routes')}\n{line}"}
 
 
 def test_a_lan_is_used() -> None:
@@ -41,10 +41,10 @@ def test_docker0_of_a_host_without_docker_is_used() -> None:
 
 def test_a_docker_network_is_used_and_its_description_names_it() -> None:
     shop = '["shop_default","bridge",{},[{"Subnet":"10.128.0.0/24"}],"0123456789abcdef"]'
-    changes = {"networks": f"{said_in('trixie_fresh', 'networks')}\n{shop}"}
+    changes = {"docker_networks": f"{section_text('trixie_fresh', 'docker_networks')}\n{shop}"}
     ((prefix, description),) = networks(ANY, changes).items()
     assert prefix == "10.128.0.0/24"
-    assert lacking(description, "10.128.0.0/24 shop_default host2") == []
+    assert missing_facts(description, "10.128.0.0/24 shop_default host2") == []
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.allocation.prefixes import allocate, with_allocations
 from dockmesh.core.inventory import fleet_of, yaml_reader
@@ -27,7 +27,7 @@ def problems(**texts: str) -> tuple[Problem, ...]:
 
 
 def located(errors: Sequence[Problem]) -> list[str]:
-    return [f"{each.file}:{place}" for each, place in zip(errors, places(errors), strict=True)]
+    return [f"{each.file}:{place}" for each, place in zip(errors, locations(errors), strict=True)]
 
 
 def test_all_files_together_are_one_fleet() -> None:
@@ -45,14 +45,14 @@ def test_equal_settings_may_be_in_several_files() -> None:
 def test_different_settings_are_reported_with_both_locations() -> None:
     found = problems(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
     assert located(found) == ["b.yml:2:1 contradiction", "b.yml:3:1 contradiction"]
-    assert lacking(found[0].message, "mesh a.yml:1:1") == []
-    assert lacking(found[1].message, "connection a.yml:2:1") == []
+    assert missing_facts(found[0].message, "mesh a.yml:1:1") == []
+    assert missing_facts(found[1].message, "connection a.yml:2:1") == []
 
 
 def test_a_host_in_two_files_is_reported_with_both_locations() -> None:
     found = problems(a=WEB, b=DB.replace("db1", "web1"))
     assert located(found) == ["b.yml:3:3 duplicate"]
-    assert lacking(found[0].message, "web1 a.yml:2:3") == []
+    assert missing_facts(found[0].message, "web1 a.yml:2:3") == []
 
 
 def test_problems_are_in_the_order_of_the_files() -> None:
@@ -67,8 +67,8 @@ def test_problems_are_in_the_order_of_the_files() -> None:
         "a.yml:4:18 duplicate",
         "a.yml:4:37 overlap",
     ]
-    assert lacking(found[3].message, "192.0.2.1 db1 web1 b.yml:2:19") == []
-    assert lacking(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
+    assert missing_facts(found[3].message, "192.0.2.1 db1 web1 b.yml:2:19") == []
+    assert missing_facts(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
 
 
 def test_a_prefix_is_written_into_the_file_of_its_host() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.inventory import parse
 from dockmesh.errors import InventoryError, Problem
@@ -68,7 +68,7 @@ def test_shell_metacharacters_in_words_are_kept_as_text(key: str, text: str) -> 
 def test_shell_metacharacters_in_other_values_are_rejected(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
     assert found.code in REJECTED_BY[key]
-    assert lacking(found.message, key) == []
+    assert missing_facts(found.message, key) == []
     assert repr(text[:2])[:-1] in found.message
 
 
@@ -89,4 +89,4 @@ def test_shell_metacharacters_in_names_and_tags_are_rejected(text: str) -> None:
 def test_options_and_multiple_words_are_rejected(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
     assert found.code in ({"bad-netns"} if key == "netns" else _UNSAFE_CODES)
-    assert lacking(found.message, key) == []
+    assert missing_facts(found.message, key) == []

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.onboarding import ansible
 from dockmesh.core.onboarding.candidates import Candidate
@@ -61,7 +61,7 @@ all:
 """
 
 
-def shown(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
+def candidate_keys(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
     return {
         each.name: (each.address, each.keys.get("user"), each.keys["port"], each.keys.get("become"), *each.tags)
         for each in candidates
@@ -71,7 +71,7 @@ def shown(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
 @pytest.mark.parametrize(("text", "file"), [(INI, "hosts"), (INI, "hosts.ini"), (YAML, "hosts.yml"), (YAML, "hosts")])
 def test_both_formats_yield_the_same_candidates(text: str, file: str) -> None:
     found = ansible.parse_ansible(text, file=file)
-    assert shown(found) == {
+    assert candidate_keys(found) == {
         "gate": ("192.0.2.9", None, 2200, None),
         "web01.example.com": ("web01.example.com", "deploy", 2200, "sudo", "prod", "web"),
         "web02.example.com": ("web02.example.com", "deploy", 2200, "sudo", "prod", "web"),
@@ -89,13 +89,13 @@ def problems(text: str, file: str = "hosts") -> list[tuple[str, str]]:
         ansible.parse_ansible(text, file=file)
     found = raised.value.problems
     assert {each.file for each in found} == {file}
-    return list(zip(places(found), (each.message for each in found), strict=True))
+    return list(zip(locations(found), (each.message for each in found), strict=True))
 
 
 def assert_problems(found: list[tuple[str, str]], *expected: tuple[str, str]) -> None:
     """Check locations and codes, and that each message names the expected facts."""
     assert [place for place, _message in found] == [place for place, _facts in expected]
-    missing = [lacking(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
+    missing = [missing_facts(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
     assert missing == [[]] * len(expected)
 
 
@@ -139,7 +139,7 @@ def test_each_unusable_value_is_a_problem_with_a_location() -> None:
 
 def test_a_host_without_ssh_is_excluded_without_a_problem() -> None:
     local, web = ansible.parse_ansible("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
-    assert lacking(local.excluded or "", "'local' SSH") == []
+    assert missing_facts(local.excluded or "", "'local' SSH") == []
     assert web.excluded is None
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_not_an_inventory_has_a_code(text: str, code: str, facts:
         ansible.parse_ansible(text, file="hosts")
     error = caught.value
     assert [each.code for each in error.problems] == [code] if isinstance(error, InventoryError) else error.code == code
-    assert lacking(str(error), facts) == []
+    assert missing_facts(str(error), facts) == []
 
 
 _WORDS = st.text(alphabet="ab[]:=#;'\" \t\\1é,{}-", max_size=12)

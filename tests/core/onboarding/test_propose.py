@@ -6,10 +6,10 @@ from ipaddress import IPv4Interface, IPv4Network
 from itertools import combinations
 
 import pytest
-from builders import Said, facts, host, said_in
+from builders import SectionOutput, facts, host, section_text
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host, Login, Settings
@@ -23,12 +23,12 @@ _NETWORK = (
 SETTINGS = Settings(pool=IPv4Network("10.128.0.0/12"), prefix_length=20)
 
 
-def read(
+def host_facts(
     name: str, lan: str, docker0: str, *, routes: str = "", network: str = "", more: str = ""
 ) -> tuple[Host, HostFacts]:
     """A host with a name as SSH address; `network` is a user-defined Docker network, `more` another address."""
     bridge = IPv4Interface(docker0)
-    networks = [said_in("trixie_fresh", "networks").replace("172.17.0.0/16", str(bridge.network))]
+    networks = [section_text("trixie_fresh", "docker_networks").replace("172.17.0.0/16", str(bridge.network))]
     addresses = [f"2: eth0    inet {lan} scope global eth0", f"3: docker0    inet {docker0} scope global docker0"]
     if network:
         networks.append(_NETWORK.format(name="shop", device="br-shop", prefix=network))
@@ -37,9 +37,9 @@ def read(
         )
     if more:
         addresses.append(f"5: eth1    inet {more} scope global eth1")
-    said: Mapping[str, Said] = {
+    said: Mapping[str, SectionOutput] = {
         "addresses": "\n".join(addresses),
-        "networks": "\n".join(networks),
+        "docker_networks": "\n".join(networks),
         "routes": routes or "192.168.16.0/20 dev eth0 proto kernel scope link",
     }
     of = host(name, lan.split("/", maxsplit=1)[0])
@@ -57,29 +57,35 @@ def prefixes(*hosts: tuple[Host, HostFacts | HostError]) -> list[str]:
 
 def test_a_host_keeps_docker0_unless_it_overlaps_another_host() -> None:
     assert prefixes(
-        read("a", "192.168.18.1/20", "172.17.0.1/16"),
-        read("b", "192.168.18.2/20", "172.18.0.1/16"),
-        read("c", "192.168.18.3/20", "172.17.0.1/16"),
-        read("d", "192.168.18.4/20", "172.17.8.1/24"),
+        host_facts("a", "192.168.18.1/20", "172.17.0.1/16"),
+        host_facts("b", "192.168.18.2/20", "172.18.0.1/16"),
+        host_facts("c", "192.168.18.3/20", "172.17.0.1/16"),
+        host_facts("d", "192.168.18.4/20", "172.17.8.1/24"),
     ) == ["10.128.0.0/20", "172.18.0.0/16 stays", "10.128.16.0/20", "10.128.32.0/20"]
 
 
 def test_a_docker_network_of_another_host_prevents_keeping_docker0() -> None:
-    own = read("a", "192.168.18.1/20", "172.18.0.1/16", network="172.19.0.0/16")
-    assert prefixes(own, read("b", "192.168.18.2/20", "172.20.0.1/16")) == [
+    own = host_facts("a", "192.168.18.1/20", "172.18.0.1/16", network="172.19.0.0/16")
+    assert prefixes(own, host_facts("b", "192.168.18.2/20", "172.20.0.1/16")) == [
         "172.18.0.0/16 stays",
         "172.20.0.0/16 stays",
     ]
-    assert prefixes(own, read("b", "192.168.18.2/20", "172.19.5.1/24")) == ["172.18.0.0/16 stays", "10.128.0.0/20"]
+    assert prefixes(own, host_facts("b", "192.168.18.2/20", "172.19.5.1/24")) == [
+        "172.18.0.0/16 stays",
+        "10.128.0.0/20",
+    ]
 
 
 def test_a_lan_of_another_host_prevents_keeping_docker0() -> None:
-    other = read("b", "192.168.18.2/20", "172.20.0.1/16", more="172.18.3.4/24")
-    assert prefixes(read("a", "192.168.18.1/20", "172.18.0.1/16"), other) == ["10.128.0.0/20", "172.20.0.0/16 stays"]
+    other = host_facts("b", "192.168.18.2/20", "172.20.0.1/16", more="172.18.3.4/24")
+    assert prefixes(host_facts("a", "192.168.18.1/20", "172.18.0.1/16"), other) == [
+        "10.128.0.0/20",
+        "172.20.0.0/16 stays",
+    ]
 
 
 def test_a_foreign_route_prevents_keeping_docker0_unless_harmless() -> None:
-    first = read("a", "192.168.18.1/20", "172.18.0.1/16")
+    first = host_facts("a", "192.168.18.1/20", "172.18.0.1/16")
     routes = {
         "172.18.0.0/16 via 192.168.18.1 dev eth0": "172.18.0.0/16 stays",
         "172.16.0.0/12 via 192.168.16.1 dev eth0": "172.18.0.0/16 stays",
@@ -88,28 +94,30 @@ def test_a_foreign_route_prevents_keeping_docker0_unless_harmless() -> None:
         "172.18.9.0/24 via 192.168.16.1 dev eth0": "10.128.0.0/20",
         "172.16.0.0/12 dev vpn0 scope link": "10.128.0.0/20",
     }
-    found = {line: prefixes(first, read("b", "192.168.18.2/20", "172.20.0.1/16", routes=line))[0] for line in routes}
+    found = {
+        line: prefixes(first, host_facts("b", "192.168.18.2/20", "172.20.0.1/16", routes=line))[0] for line in routes
+    }
     assert found == routes
 
 
 def test_new_prefixes_overlap_no_network_or_route_of_any_host() -> None:
     busy = "10.128.32.0/20 via 192.168.16.1 dev eth0"
     assert prefixes(
-        read("a", "192.168.18.1/20", "172.17.0.1/16", network="10.128.0.0/24"),
-        read("b", "192.168.18.2/20", "172.17.0.1/16", routes=busy, more="10.128.16.5/24"),
+        host_facts("a", "192.168.18.1/20", "172.17.0.1/16", network="10.128.0.0/24"),
+        host_facts("b", "192.168.18.2/20", "172.17.0.1/16", routes=busy, more="10.128.16.5/24"),
     ) == ["10.128.48.0/20", "10.128.64.0/20"]
 
 
 def test_a_docker0_with_an_unroutable_network_is_replaced() -> None:
-    assert prefixes(read("a", "192.168.18.1/20", "169.254.7.1/24")) == ["10.128.0.0/20"]
+    assert prefixes(host_facts("a", "192.168.18.1/20", "169.254.7.1/24")) == ["10.128.0.0/20"]
 
 
 def test_the_underlay_is_in_the_network_of_most_hosts() -> None:
     hosts = proposed(
-        read("a", "10.0.0.1/24", "172.17.0.1/16", more="192.168.18.1/20"),
-        read("b", "10.0.1.1/24", "172.17.0.1/16", more="192.168.18.2/20"),
-        read("c", "192.168.18.3/20", "172.17.0.1/16"),
-        read("d", "10.7.0.1/24", "172.17.0.1/16"),
+        host_facts("a", "10.0.0.1/24", "172.17.0.1/16", more="192.168.18.1/20"),
+        host_facts("b", "10.0.1.1/24", "172.17.0.1/16", more="192.168.18.2/20"),
+        host_facts("c", "192.168.18.3/20", "172.17.0.1/16"),
+        host_facts("d", "10.7.0.1/24", "172.17.0.1/16"),
     )
     assert {name: str(each.host and each.host.underlay) for name, each in hosts.items()} == {
         "a": "192.168.18.1",
@@ -121,16 +129,19 @@ def test_the_underlay_is_in_the_network_of_most_hosts() -> None:
 
 def test_of_two_common_networks_the_one_with_ssh_addresses_wins() -> None:
     for lan, more in (("10.0.0.{}/24", "192.168.18.{}/20"), ("192.168.18.{}/20", "10.0.0.{}/24")):
-        hosts = [read(f"h{at}", lan.format(at), "172.17.0.1/16", more=more.format(at)) for at in (1, 2)]
+        hosts = [host_facts(f"h{at}", lan.format(at), "172.17.0.1/16", more=more.format(at)) for at in (1, 2)]
         assert [str(each.lan) for each in proposed(*hosts).values()] == [str(IPv4Interface(lan.format(1)).network)] * 2
 
 
 def test_the_second_host_behind_one_ssh_address_is_left_out_with_a_reason() -> None:
-    first, second = read("a", "192.168.18.1/20", "172.18.0.1/16"), read("b", "192.168.18.2/20", "172.19.0.1/16")
+    first, second = (
+        host_facts("a", "192.168.18.1/20", "172.18.0.1/16"),
+        host_facts("b", "192.168.18.2/20", "172.19.0.1/16"),
+    )
     login = Login("127.0.0.1", port=2222)
     found = proposed((replace(first[0], login=login), first[1]), (replace(second[0], login=login), second[1]))
     assert found["a"].host is not None
-    assert lacking(found["b"].why or "", "127.0.0.1 a ~/.ssh/config") == []
+    assert missing_facts(found["b"].why or "", "127.0.0.1 a ~/.ssh/config") == []
     assert found["b"].intentional is False
 
 
@@ -148,7 +159,7 @@ _DOCKER0 = st.sampled_from(
 
 @given(st.lists(_DOCKER0, min_size=1, max_size=5))
 def test_prefixes_never_overlap_and_kept_bridges_never_change(docker0s: list[str]) -> None:
-    found = proposed(*(read(f"h{at}", f"192.168.18.{at}/20", each) for at, each in enumerate(docker0s, 1)))
+    found = proposed(*(host_facts(f"h{at}", f"192.168.18.{at}/20", each) for at, each in enumerate(docker0s, 1)))
     prefixes = [each.host.prefix for each in found.values() if each.host and each.host.prefix]
     lan = IPv4Network("192.168.16.0/20")
     assert len(prefixes) == len(docker0s)
@@ -161,9 +172,9 @@ def test_prefixes_never_overlap_and_kept_bridges_never_change(docker0s: list[str
 
 
 def test_a_docker0_as_wide_as_the_pool_exhausts_it() -> None:
-    wide = read("h1", "192.168.18.1/20", "10.0.0.1/8")
+    wide = host_facts("h1", "192.168.18.1/20", "10.0.0.1/8")
     assert proposed(wide)["h1"].keeps_docker0
-    others = (read(f"h{at}", f"192.168.18.{at}/20", "172.17.0.1/16") for at in (2, 3))
+    others = (host_facts(f"h{at}", f"192.168.18.{at}/20", "172.17.0.1/16") for at in (2, 3))
     with pytest.raises(UsageError) as raised:
         proposed(wide, *others)
     assert raised.value.code == "pool-exhausted"
@@ -171,6 +182,6 @@ def test_a_docker0_as_wide_as_the_pool_exhausts_it() -> None:
 
 def test_an_unreadable_host_is_left_out_with_a_reason() -> None:
     unreadable = (host("b", "192.168.18.2"), HostError("no reply", code=HostErrorCode.CONNECT_TIMEOUT))
-    found = proposed(read("a", "192.168.18.1/20", "172.17.0.1/16"), unreadable)
+    found = proposed(host_facts("a", "192.168.18.1/20", "172.17.0.1/16"), unreadable)
     assert (found["b"].host, found["b"].why) == (None, "no reply")
     assert found["a"].keeps_docker0

@@ -12,7 +12,8 @@ from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import File
 from dockmesh.errors import StalePlanError, UsageError
 from dockmesh.pipeline import TEMPLATES
-from dockmesh.report.json_documents import plan_document, problems_document
+from dockmesh.report.json.plan import plan_document
+from dockmesh.report.json.problems import problems_document
 
 CHANGE = Change(None, File("/x", "y"))
 HOSTS = (HostPlan("a", (CHANGE,)), HostPlan("b"))

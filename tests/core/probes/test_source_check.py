@@ -5,17 +5,19 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, dual, fleet, host
+from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
+from results import mesh_result
 
 from dockmesh.core.addresses import IPV6, Address, Family
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.model import FailureCode, FailureKind, Probe, ProbeKind, ProbeReport, ProbeResult, ProbeTarget
+from dockmesh.core.probes.model import Probe, ProbeKind, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.source_check import payload, with_sources
+from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult
 from dockmesh.errors import HostError
 
 # As nft 1.0.6 and 1.1.7 list such a table.
@@ -53,7 +55,7 @@ def target(one: Host) -> ProbeTarget:
     )
 
 
-def asked(
+def checked_result(
     saw: dict[str, list[str]] | None,
     kind: ProbeKind = "container-container",
     *,
@@ -64,23 +66,23 @@ def asked(
     """host1 probes host2, and host2 sees addresses send the sizes of others; None where it does not look."""
     probe = Probe("host1", "host2", kind, family)
     targets = {one.name: target(one) for one in among.hosts}
-    to = targets["host2"].address(probe)
+    to = targets["host2"].address(kind, family)
     assert to
     numbers = {one.name: number for number, one in enumerate(among.hosts)}
     observed = {
         "host2": frozenset(
-            ObservedPing(ip_address(each), to, payload(replace(probe, source=whose), numbers[whose]))
+            ObservedPing(ip_address(each), to, payload(kind, numbers[whose]))
             for whose, addresses in (saw or {}).items()
             for each in addresses
         )
     }
-    answer = answer or ProbeResult(probe, 3, 3, probe.expected_ttl, 0.1)
-    report = ProbeReport(("host1", "host2"), (replace(answer, probe=probe),))
-    (found,) = with_sources(report, among, targets, observed if saw is not None else {}).results
+    answer = answer or probe.result(3, 3, probe.expected_ttl, 0.1)
+    report = mesh_result(("host1", "host2"), (answer,))
+    (found,) = with_sources(report, among, targets, observed if saw is not None else {}).probes
     return found
 
 
-def masking(*hosts: Host) -> Fleet:
+def with_source_nat(*hosts: Host) -> Fleet:
     among = fleet(*hosts)
     return replace(among, settings=replace(among.settings, source_nat=True))
 
@@ -109,7 +111,7 @@ def test_whatever_a_host_says_that_it_saw_is_read_or_its_failure(said: str) -> N
 @given(st.integers(0, 5000))
 def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int) -> None:
     kinds: list[ProbeKind] = ["host-bridge", "container-container"]
-    sizes = [payload(Probe("a", "b", kind), each) for kind in kinds for each in (number, number + 1)]
+    sizes = [payload(kind, each) for kind in kinds for each in (number, number + 1)]
     assert len(set(sizes)) == len(sizes)
     assert max(sizes) < 400
 
@@ -123,38 +125,41 @@ def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int
     ],
 )
 def test_the_right_source_is_told_and_all_is_well(kind: ProbeKind, source: str) -> None:
-    found = asked({"host1": [source]}, kind)
+    found = checked_result({"host1": [source]}, kind)
     assert (str(found.source_seen), found.ok) == (source, True)
 
 
 def test_where_a_host_did_not_look_or_saw_nothing_of_it_nothing_is_said() -> None:
     for saw in (None, {}, {"host3": ["10.128.32.2"]}):
-        assert (asked(saw).source_seen, asked(saw).ok) == (None, True)
+        assert (checked_result(saw).source_seen, checked_result(saw).ok) == (None, True)
 
 
 def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() -> None:
-    found = asked({"host1": ["192.168.18.128"]})
+    found = checked_result({"host1": ["192.168.18.128"]})
     assert str(found.source_seen) == "192.168.18.128"
     assert found.reply_ok, "no change is taken back for it"
-    assert found.cause
+    assert found.about == "host1"
     assert (found.code, found.failure) == (FailureCode.MASQUERADED, FailureKind.SOURCE)
     assert (found.reason or "").endswith("dockmesh apply --limit host1")
 
 
 def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is_not() -> None:
-    among = masking(*FLEET.hosts)
-    assert asked({"host1": ["192.168.18.128"]}, among=among).ok
-    shown = asked({"host1": ["10.128.0.2"]}, among=among)
+    among = with_source_nat(*FLEET.hosts)
+    assert checked_result({"host1": ["192.168.18.128"]}, among=among).ok
+    shown = checked_result({"host1": ["10.128.0.2"]}, among=among)
     assert (shown.code, shown.failure) == (FailureCode.NOT_MASQUERADED, FailureKind.SOURCE)
     assert (shown.reason or "").endswith("dockmesh apply --limit host1")
 
 
 def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
-    six = dual(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
-    among = masking(*six)
+    six = (
+        with_ipv6(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"),
+        with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64"),
+    )
+    among = with_source_nat(*six)
     for source in ("fd00::1", "fd00:1::2"):
-        assert asked({"host1": [source]}, family=IPV6, among=among).ok
-    assert not asked({"host1": ["fd00::1"]}, family=IPV6, among=fleet(*six)).ok
+        assert checked_result({"host1": [source]}, family=IPV6, among=among).ok
+    assert not checked_result({"host1": ["fd00::1"]}, family=IPV6, among=fleet(*six)).ok
 
 
 @pytest.mark.parametrize(
@@ -162,8 +167,8 @@ def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
     [("10.128.16.1", 3), ("203.0.113.9", 2)],
 )
 def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source: str, naming: int) -> None:
-    found = asked({"host1": [source]})
-    assert not found.cause
+    found = checked_result({"host1": [source]})
+    assert found.about is None
     assert (found.code, found.failure, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
     reason = found.reason or ""
     assert {source, "10.128.0.2"} <= set(re.findall(r"[\d.]+\d", reason))
@@ -175,17 +180,15 @@ def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source:
 def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
     many = [host(f"h{at}", f"192.168.0.{at + 1}", f"10.9.{at}.0/24", f"10.9.{at}.1/24") for at in range(129)]
     among = fleet(*many)
-    assert payload(Probe("h0", "h1", "container-container"), 0) == payload(
-        Probe("h0", "h1", "container-container"), 128
-    )
+    assert payload("container-container", 0) == payload("container-container", 128)
     targets = {one.name: target(one) for one in many}
     probe = Probe("h0", "h1", "container-container")
     to = IPv4Address("10.9.1.2")
 
     def told(*sources: str) -> Address | None:
         observed = {"h1": frozenset(ObservedPing(ip_address(each), to, 57) for each in sources)}
-        report = ProbeReport(("h0", "h1"), (ProbeResult(probe, 3, 3, 62, 0.1),))
-        return with_sources(report, among, targets, observed).results[0].source_seen
+        report = mesh_result(("h0", "h1"), (probe.result(3, 3, 62, 0.1),))
+        return with_sources(report, among, targets, observed).probes[0].source_seen
 
     assert told("10.9.128.2") is None, "that is the other one's"
     assert str(told("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
@@ -194,12 +197,12 @@ def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
 
 def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
     probe = Probe("host1", "host2", "container-container")
-    detour = ProbeResult(probe, 3, 3, 61, 0.1, FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
-    found = asked({"host1": ["192.168.18.128"]}, answer=detour)
+    longer = Failure(FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
+    detour = probe.result(3, 3, 61, 0.1).failed(longer)
+    found = checked_result({"host1": ["192.168.18.128"]}, answer=detour)
     assert (found.code, found.reason, str(found.source_seen)) == (FailureCode.TTL, detour.reason, "192.168.18.128")
-    lost = asked(
-        {"host1": ["10.128.0.2"]}, answer=ProbeResult(probe, 3, 0, code=FailureCode.NO_REPLY, reason="no reply")
-    )
+    silent = Failure(FailureCode.NO_REPLY, "no reply")
+    lost = checked_result({"host1": ["10.128.0.2"]}, answer=probe.result(3).failed(silent))
     assert lost.source_seen is None, "a reply that is lost says nothing of who asked"
 
 
@@ -209,13 +212,13 @@ def test_every_question_of_a_fleet_that_is_well_stays_well() -> None:
     questions = list(plan_probes(FLEET, FLEET.hosts))
     observed: dict[str, set[ObservedPing]] = {one.name: set() for one in FLEET.hosts}
     for each in questions:
-        here, to = targets[each.source], targets[each.target].address(each)
+        here, to = targets[each.source], targets[each.target].address(each.kind, each.family)
         source = here.container if each.kind == "container-container" else FLEET.host(each.source).underlay
         assert source
         assert to
-        observed[each.target].add(ObservedPing(source, to, payload(each, numbers[each.source])))
-    answers = tuple(ProbeResult(each, 3, 3, each.expected_ttl, 0.1) for each in questions)
-    report = ProbeReport(("host1", "host2", "host3"), answers)
+        observed[each.target].add(ObservedPing(source, to, payload(each.kind, numbers[each.source])))
+    answers = (each.result(3, 3, each.expected_ttl, 0.1) for each in questions)
+    report = mesh_result(("host1", "host2", "host3"), answers)
     found = with_sources(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
     assert found.ok
-    assert all(answer.source_seen for answer in found.results)
+    assert all(answer.source_seen for answer in found.probes)

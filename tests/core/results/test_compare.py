@@ -1,18 +1,19 @@
 """Two results: what is worse, what is better, what is merely other."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import results
 
 from dockmesh.core.results.compare import compare
-from dockmesh.core.results.model import Result, ResultRow
+from dockmesh.core.results.model import MeshResult, ProbeResult
 
 
-def with_rows(result: Result, change: dict[str, object]) -> Result:
-    return replace(result, rows=tuple(replace(row, **change) for row in result.rows))  # type: ignore[arg-type]
+def with_rows(result: MeshResult, change: dict[str, object]) -> MeshResult:
+    return replace(result, probes=tuple(replace(row, **change) for row in result.probes))  # type: ignore[arg-type]
 
 
-def ends(rows: tuple[ResultRow, ...]) -> set[frozenset[str]]:
+def ends(rows: tuple[ProbeResult, ...]) -> set[frozenset[str]]:
     return {frozenset((row.source, row.target)) for row in rows}
 
 
@@ -63,9 +64,9 @@ def test_a_new_host_that_is_not_reached_makes_it_worse() -> None:
 
 def test_other_means_of_reaching_are_told_where_both_results_know_them() -> None:
     plain = results.result(2)
-    seen, elsewhere = (with_rows(plain, {"source_seen": each}) for each in ("10.128.0.2", "192.168.18.128"))
+    seen, elsewhere = (with_rows(plain, {"source_seen": ip_address(each)}) for each in ("10.128.0.2", "192.168.18.128"))
     small = with_rows(plain, {"mtu_ok": False})
-    assert len(compare(seen, elsewhere).changed) == len(plain.rows)
+    assert len(compare(seen, elsewhere).changed) == len(plain.probes)
     assert compare(plain, seen).changed == ()
     assert compare(plain, small).changed == ()
     assert compare(with_rows(plain, {"mtu_ok": True}), small).changed != ()
@@ -75,4 +76,4 @@ def test_other_means_of_reaching_are_told_where_both_results_know_them() -> None
 def test_the_middle_round_trips_are_those_of_what_both_reached() -> None:
     slow = with_rows(results.result(3), {"rtt_ms": 5.0})
     assert compare(with_rows(results.result(3), {"rtt_ms": 1.0}), slow).rtt_ms == (1.0, 5.0)
-    assert compare(results.result(2, cut=["host1", "host2"]), Result((), ())).rtt_ms is None
+    assert compare(results.result(2, cut=["host1", "host2"]), MeshResult((), ())).rtt_ms is None

@@ -1,20 +1,23 @@
 """Failures by cause: each row under one, and in few words."""
 
+from collections import Counter
+from dataclasses import replace
+
 import results
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.results.group import RowGroup, culprit_counts, group_by_cause, group_rows
-from dockmesh.core.results.model import ResultRow
+from dockmesh.core.results.culprits import culprits
+from dockmesh.core.results.group import ProbeGroup, group_by_cause, group_probes
+from dockmesh.core.results.model import Failure, FailureCode, ProbeResult
 
 ALL = ("host-bridge", "host-container", "container-container")
 ROWS = st.lists(
     st.builds(
-        ResultRow,
+        ProbeResult,
         source=st.sampled_from("abcd"),
         target=st.sampled_from("abcd"),
         kind=st.sampled_from(ALL),
-        reached=st.just(False),
         sent=st.integers(0, 3),
         received=st.just(0),
         code=st.sampled_from(("no-reply", None)),
@@ -29,10 +32,10 @@ ROWS = st.lists(
 def test_a_host_that_cannot_be_asked_is_the_cause_of_all_that_could_not_be_probed_for_it() -> None:
     first, second = group_by_cause(results.result(4, silent={"host3": "is down"}))
     assert (first.host, first.reason) == ("host3", "is down")
-    assert {(row.state, row.code) for row in first.rows} == {("unmade", "not-asked")}
-    assert all("host3" in (row.source, row.target) for row in first.rows)
+    assert {(row.state, row.code) for row in first.probes} == {("unmade", "not-asked")}
+    assert all("host3" in (row.source, row.target) for row in first.probes)
     assert second.host is None
-    assert {(row.target, row.kind, row.code) for row in second.rows} == {("host3", "host-bridge", "no-reply")}
+    assert {(row.target, row.kind, row.code) for row in second.probes} == {("host3", "host-bridge", "no-reply")}
 
 
 def test_a_host_that_cannot_be_asked_is_named_though_no_probe_failed_for_it() -> None:
@@ -41,10 +44,10 @@ def test_a_host_that_cannot_be_asked_is_named_though_no_probe_failed_for_it() ->
 
 
 @given(ROWS)
-def test_spans_tell_every_row_once_and_none_that_is_not_there(rows: list[ResultRow]) -> None:
+def test_spans_tell_every_row_once_and_none_that_is_not_there(rows: list[ProbeResult]) -> None:
     told = [
         (source, target, kind, span.why)
-        for span in group_rows(rows)
+        for span in group_probes(rows)
         for source in span.sources
         for target in span.targets
         for kind in span.kinds
@@ -56,19 +59,67 @@ def test_rows_that_fail_alike_are_told_in_one_span_a_direction() -> None:
     result = results.result(5, cut=["host2"])
     containers = [row for row in result.failed if "host5" not in (row.source, row.target)]
     (why,) = {row.why for row in containers}
-    assert list(group_rows(containers)) == [
-        RowGroup(("host1", "host3", "host4"), ("host2",), ALL, why),
-        RowGroup(("host2",), ("host1", "host3", "host4"), ALL, why),
+    assert list(group_probes(containers)) == [
+        ProbeGroup(("host1", "host3", "host4"), ("host2",), ALL, why),
+        ProbeGroup(("host2",), ("host1", "host3", "host4"), ALL, why),
     ]
 
 
 def test_the_hosts_that_failures_have_in_common_are_few_and_touch_them_all() -> None:
     result = results.result(20, cut=["host7", "host9"])
-    assert list(culprit_counts(result.failed)) == ["host7", "host9"]
+    assert culprits((probe.source, probe.target) for probe in result.failed) == ["host7", "host9"]
 
 
-@given(ROWS)
-def test_suspects_touch_every_row_and_count_each_once(rows: list[ResultRow]) -> None:
-    found = culprit_counts(rows)
-    assert all({row.source, row.target} & set(found) for row in rows)
-    assert sum(found.values()) == len(rows)
+@given(st.lists(st.sampled_from(["ab", "bc", "ca", "ad", "d", "ef", "e"]), max_size=12))
+def test_culprits_touch_every_pair_and_come_the_worst_first(pairs: list[str]) -> None:
+    found, left = culprits(pairs), list(pairs)
+    while left:
+        counts = Counter(name for pair in left for name in pair)
+        worst = [name for name, number in counts.items() if number == max(counts.values())]
+        assert set(found[: len(worst)]) == set(worst), "hosts in equally many pairs are all taken"
+        found = found[len(worst) :]
+        left = [pair for pair in left if not set(pair) & set(worst)]
+    assert found == []
+
+
+@given(st.lists(st.sampled_from(("ab", "bc", "ca", "d")), max_size=8))
+def test_pairs_that_known_culprits_explain_name_no_others(pairs: list[str]) -> None:
+    assert culprits(pairs, ["a"]) == ["a", *culprits(pair for pair in pairs if "a" not in pair)]
+
+
+def masqueraded(*hosts: str) -> list[ProbeResult]:
+    return [
+        ProbeResult(host, "db", "host-bridge", 3, 3).failed(
+            Failure(FailureCode.MASQUERADED, f"{host} is odd: dockmesh apply --limit {host}", host)
+        )
+        for host in hosts
+    ]
+
+
+def test_causes_that_differ_in_the_host_alone_are_one_for_all_reports() -> None:
+    result = results.mesh_result(["web1", "web2", "web3", "web10", "db"], masqueraded("web1", "web2", "web10"))
+    (cause,) = group_by_cause(result)
+    assert (cause.code, cause.about, len(cause.probes)) == ("masqueraded", ("web1", "web2", "web10"), 3)
+    assert cause.reason == "web1,web2,web10 is odd: dockmesh apply --limit web1,web2,web10"
+
+
+def test_few_causes_and_causes_of_several_codes_stay_apart() -> None:
+    hosts = ["web1", "web2", "web3", "db"]
+    assert len(group_by_cause(results.mesh_result(hosts, masqueraded("web1", "web2")))) == 2
+    odd, *others = masqueraded("web1", "web2", "web3")
+    mixed = [replace(odd, code=FailureCode.NOT_MASQUERADED), *others]
+    assert [cause.about for cause in group_by_cause(results.mesh_result(hosts, mixed))] == [
+        ("web1",),
+        ("web2",),
+        ("web3",),
+    ]
+
+
+def test_a_probe_that_ping_could_not_send_has_failed_and_one_that_was_not_made_has_not() -> None:
+    unsent = ProbeResult("a", "b", "host-bridge", 0, 0)
+    codes = [FailureCode.PING_FAILED, FailureCode.ROUTE_MISSING, FailureCode.NO_CONTAINER, FailureCode.NOT_ASKED]
+    probes = [unsent.failed(Failure(code, "why")) for code in codes]
+    assert [probe.state for probe in probes] == ["failed", "failed", "unmade", "unmade"]
+    assert [(cause.code, cause.made) for cause in group_by_cause(results.mesh_result("ab", probes))] == list(
+        zip(codes, (True, True, False, False), strict=True)
+    )

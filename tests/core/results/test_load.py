@@ -1,18 +1,22 @@
 """Saved results are read strictly, and whatever is wrong with them is said in a line."""
 
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
 import results
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.planning.plan import Plan
 from dockmesh.core.results.load import load_result
-from dockmesh.errors import UsageError
-from dockmesh.report.json_documents import apply_document
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
+from dockmesh.error_codes import HostErrorCode
+from dockmesh.errors import HostFailure, UsageError
+from dockmesh.report.json.apply import apply_document
+from dockmesh.report.json.status import status_document
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -21,7 +25,7 @@ JSON = st.recursive(
 )
 
 
-def altered(**keys: Any) -> str:
+def changed_document(**keys: Any) -> str:
     """The document of two hosts, its first probe or host with other keys."""
     document = results.document(2)
     for key, value in keys.items():
@@ -40,11 +44,11 @@ def test_a_result_says_what_its_document_says() -> None:
     ]
     assert str(result.hosts[1].prefix) == "10.128.16.0/20"
     assert result.hosts[1].tags == ("rack1",)
-    states = {(row.source, row.target): row.state for row in result.rows if row.kind == "host-container"}
+    states = {(row.source, row.target): row.state for row in result.probes if row.kind == "host-container"}
     assert states["host1", "host1"] == "reached"
     assert states["host1", "host2"] == "failed"
     assert states["host3", "host1"] == "unmade"
-    codes = {(row.source, row.target): row.code for row in result.rows if row.kind == "host-container"}
+    codes = {(row.source, row.target): row.code for row in result.probes if row.kind == "host-container"}
     assert codes["host1", "host1"] is None
     assert codes["host1", "host2"] == "no-reply"
     assert codes["host3", "host1"] == "not-asked"
@@ -52,9 +56,8 @@ def test_a_result_says_what_its_document_says() -> None:
 
 
 def test_the_status_in_a_document_of_apply_is_read_as_well() -> None:
-    status = results.document(3)
-    applied = apply_document(Plan(()), (), status)
-    assert load_result(json.dumps(applied), file="a") == load_result(json.dumps(status), file="b")
+    result = results.result(3)
+    assert load_result(json.dumps(apply_document(Plan(()), (), result)), file="a") == result
 
 
 def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_over() -> None:
@@ -63,7 +66,7 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         json.dumps({"format": "dockmesh/status/1", "probes": [probe], "hosts": [{"host": "a", "x": 1}], "y": {}}),
         file="a",
     )
-    (row,) = result.rows
+    (row,) = result.probes
     assert (row.ok, row.ttl, row.rtt_ms, row.code, row.reason) == (True, None, None, None, None)
     assert row.loss == pytest.approx(1 / 3)
     assert (result.mesh, result.time, result.hosts[0].underlay) == (None, None, None)
@@ -79,19 +82,23 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         ('{"format": "\\u001b[31mother"}', "format"),
         ('{"format": "dockmesh/status/1"}', "probes"),
         ('{"format": "dockmesh/apply/1", "status": null}', "status"),
-        (altered(probes_sent="3"), "probes[0].sent"),
-        (altered(probes_sent=-1), "probes[0].sent"),
-        (altered(probes_rtt_ms=float("nan")), "probes[0].rtt_ms"),
-        (altered(probes_kind="<b>"), "probes[0].kind"),
-        (altered(probes_ttl=256), "probes[0].ttl"),
-        (altered(probes_code="No Reply"), "probes[0].code"),
-        (altered(probes_code="x" * 41), "probes[0].code"),
-        (altered(probes_code=""), "probes[0].code"),
-        (altered(hosts_host="a\n"), "hosts[0].host"),
-        (altered(hosts_underlay="1.2.3"), "hosts[0].underlay"),
-        (altered(time="yesterday"), "time"),
-        (altered(probes_target="host9"), "probes host9"),
-        (altered(hosts_host="host2"), "host2 2"),
+        (changed_document(probes_sent="3"), "probes[0].sent"),
+        (changed_document(probes_sent=-1), "probes[0].sent"),
+        (changed_document(probes_rtt_ms=float("nan")), "probes[0].rtt_ms"),
+        (changed_document(probes_kind="<b>"), "probes[0].kind"),
+        (changed_document(probes_ttl=256), "probes[0].ttl"),
+        (changed_document(probes_code="No Reply"), "probes[0].code"),
+        (changed_document(probes_code="x" * 41), "probes[0].code"),
+        (changed_document(probes_code=""), "probes[0].code"),
+        (changed_document(probes_about="<b>"), "probes[0].about"),
+        (changed_document(probes_source_seen="host1"), "probes[0].source_seen"),
+        (changed_document(probes_source_seen="fe80::1%\x1b[31m"), "probes[0].source_seen"),
+        (changed_document(partial=1), "partial"),
+        (changed_document(hosts_host="a\n"), "hosts[0].host"),
+        (changed_document(hosts_underlay="1.2.3"), "hosts[0].underlay"),
+        (changed_document(time="yesterday"), "time"),
+        (changed_document(probes_target="host9"), "probes host9"),
+        (changed_document(hosts_host="host2"), "host2 2"),
     ],
 )
 def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str, place: str) -> None:
@@ -99,7 +106,7 @@ def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str,
         load_result(text, file="some.json")
     assert caught.value.code == "not-a-result"
     message = str(caught.value)
-    assert lacking(message, f"some.json {place}") == []
+    assert missing_facts(message, f"some.json {place}") == []
     assert message.isprintable()
     assert len(message) < 500
 
@@ -111,11 +118,79 @@ def test_whatever_a_document_holds_it_is_read_or_refused(value: Any, key: str) -
         result = load_result(json.dumps(document), file="a")
     except UsageError:
         return
-    assert all(row.source.isprintable() for row in result.rows)
+    assert all(row.source.isprintable() for row in result.probes)
 
 
 def test_texts_of_hosts_become_one_line_that_prints_and_ends() -> None:
     result = results.result(2, silent={"host1": results.EVIL, "host2": "long " * 10_000})
-    told = [*result.errors.values(), *(row.why for row in result.failed)]
+    told = [*map(str, result.errors.values()), *(row.why for row in result.failed)]
     assert all(text.isprintable() and len(text) <= 4100 for text in told)
-    assert "</script><script>alert(1)</script>" in result.errors["host1"]
+    assert "</script><script>alert(1)</script>" in str(result.errors["host1"])
+
+
+def loaded(result: MeshResult) -> MeshResult:
+    return load_result(json.dumps(status_document(result)), file="a")
+
+
+NAMES = ("host1", "host2", "host3")
+MS = st.none() | st.floats(0, 1e9)
+TEXT = st.text(max_size=20)
+FAILURES = st.builds(Failure, st.sampled_from(FailureCode), TEXT, st.none() | st.sampled_from(NAMES))
+PROBES = st.builds(
+    lambda probe, failure: probe.failed(failure) if failure else probe,
+    st.builds(
+        ProbeResult,
+        source=st.sampled_from(NAMES),
+        target=st.sampled_from(NAMES),
+        kind=st.sampled_from(("host-bridge", "host-container", "container-container", "host-new")),
+        sent=st.integers(0, 3),
+        received=st.integers(0, 3),
+        ttl=st.none() | st.integers(0, 255),
+        expected_ttl=st.none() | st.integers(0, 255),
+        rtt_ms=MS,
+        rtt_min_ms=MS,
+        rtt_max_ms=MS,
+        mtu_ok=st.none() | st.booleans(),
+        source_seen=st.none() | st.ip_addresses(),
+        family=st.sampled_from((4, 6)),
+    ),
+    st.none() | FAILURES,
+)
+FLEETS = st.builds(results.fleet, st.integers(3, 5), dual=st.booleans())
+
+
+@st.composite
+def mesh_results(draw: st.DrawFn) -> MeshResult:
+    among = draw(FLEETS)
+    failures = st.none() | st.builds(HostFailure, st.sampled_from(HostErrorCode), TEXT)
+    return MeshResult(
+        tuple(host_result(host, draw(failures)) for host in among.hosts),
+        tuple(draw(st.lists(PROBES, max_size=5))),
+        draw(st.none() | st.just("lab")),
+        draw(st.none() | st.datetimes(timezones=st.just(UTC))),
+        draw(st.booleans()),
+    )
+
+
+@given(mesh_results())
+def test_a_result_that_is_written_and_read_is_the_same(result: MeshResult) -> None:
+    assert loaded(result) == result
+
+
+def test_a_whole_mesh_and_a_broken_one_are_read_as_they_were() -> None:
+    for result in (results.result(3, dual=True), results.result(4, cut=["host2"], silent={"host3": results.EVIL})):
+        assert loaded(result) == result
+        assert loaded(result).failed == result.failed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_saved_result_is_read_in_any_encoding_of_json(encoding: str) -> None:
+    result = results.result(2, cut=["host2"])
+    text = json.dumps(status_document(result), ensure_ascii=False)
+    assert load_result(text.encode(encoding), file="a") == result
+
+
+def test_half_characters_of_a_host_do_not_make_a_result_unreadable() -> None:
+    result = load_result(changed_document(hosts_error="\ud800 is down"), file="a")
+    assert str(result.errors["host1"]).endswith(" is down")
+    assert str(result.errors["host1"]).isprintable()

@@ -8,18 +8,21 @@ import pytest
 from builders import FLEET, GENERATIONS, facts, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
-from results import AT
+from results import AT, mesh_result
 from strategies import STATES
 
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
-from dockmesh.core.probes.model import FailureCode, Probe, ProbeReport, ProbeResult
+from dockmesh.core.probes.model import Probe
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, host_result
 from dockmesh.core.state.diff import Change, difference
 from dockmesh.core.state.resources import File
 from dockmesh.errors import HostFailure
-from dockmesh.report.json_documents import apply_document, plan_document, status_document
+from dockmesh.report.json.apply import apply_document
+from dockmesh.report.json.plan import plan_document
+from dockmesh.report.json.status import status_document
 
-PLAN_KEYS = {"format", "hosts", "summary", "foreseen"}
+PLAN_KEYS = {"format", "hosts", "summary", "forecast"}
 HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
@@ -27,7 +30,7 @@ KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
 PROBE_KEYS = {
     *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
     *("rtt_min_ms", "rtt_max_ms", "loss"),
-    *("source_seen", "code", "reason"),
+    *("source_seen", "code", "reason", "about"),
 }
 TEXTS = (st.text(max_size=3),) * 3
 CONFLICTS = st.lists(st.builds(Conflict, st.sampled_from(ConflictCode), *TEXTS), max_size=2).map(tuple)
@@ -98,29 +101,32 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
 def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
     outcomes = [Outcome("a", "reverted", "locked", "no")]
-    document = apply_document(plan, outcomes, status_document(ProbeReport(("host1",), ()), FLEET, at=AT))
-    assert set(document) == {"format", "plan", "outcomes", "status", "differences"}
+    result = mesh_result(("host1",), ())
+    document = apply_document(plan, outcomes, result)
+    assert set(document) == {"format", "plan", "outcomes", "status", "mispredictions"}
     assert document["format"] == "dockmesh/apply/1"
     as_contracted(document["plan"])
     assert document["outcomes"] == [{"host": "a", "status": "reverted", "code": "locked", "error": "no"}]
-    assert document["status"]["format"] == "dockmesh/status/1"
-    assert apply_document(plan, outcomes, None)["status"] is None
+    assert document["status"] == status_document(result)
+    assert document["mispredictions"] == []
+    without = apply_document(plan, outcomes, None)
+    assert (without["status"], without["mispredictions"]) == (None, [])
 
 
 def test_a_status_has_every_probe_and_every_host() -> None:
-    good = ProbeResult(Probe("host1", "host2", "host-bridge"), 3, 3, 64, 0.1)
-    bad = ProbeResult(
-        Probe("host2", "host1", "host-container"), 3, 1, 62, 0.2, FailureCode.TTL, "the reply's TTL is 62"
-    )
-    document = status_document(
-        ProbeReport(("host1", "host2"), (good, bad), {"host2": HostFailure("timeout", "is down")}), FLEET, at=AT
-    )
-    assert set(document) == {"format", "mesh", "time", "probes", "hosts", "summary"}
+    good = Probe("host1", "host2", "host-bridge").result(3, 3, 64, 0.1)
+    other = Failure(FailureCode.TTL, "the reply's TTL is 62")
+    bad = Probe("host2", "host1", "host-container").result(3, 1, 62, 0.2).failed(other)
+    host1, host2 = (FLEET.host(name) for name in ("host1", "host2"))
+    hosts = (host_result(host1), host_result(host2, HostFailure("timeout", "is down")))
+    document = status_document(MeshResult(hosts, (good, bad), "mesh", AT))
+    assert set(document) == {"format", "mesh", "time", "partial", "probes", "hosts", "summary"}
     assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")
+    assert document["partial"] is False
     assert all(set(probe) == PROBE_KEYS for probe in document["probes"])
-    host1, host2 = document["hosts"]
-    assert (host1["host"], host1["code"], host1["error"]) == ("host1", None, None)
-    assert host2 == {
+    first, second = document["hosts"]
+    assert (first["host"], first["code"], first["error"]) == ("host1", None, None)
+    assert second == {
         "host": "host2",
         "code": "timeout",
         "error": "is down",
@@ -138,5 +144,5 @@ def test_a_status_has_every_probe_and_every_host() -> None:
         (None, None),
         ("ttl", "the reply's TTL is 62"),
     ]
-    assert list(document["probes"][0])[-2:] == ["code", "reason"]
+    assert list(document["probes"][0])[-3:] == ["code", "reason", "about"]
     assert json.loads(json.dumps(document)) == document

@@ -1,0 +1,17 @@
+"""Proposed prefixes as a JSON document."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dockmesh.core.allocation.prefixes import Allocation
+
+ALLOCATE = "dockmesh/allocate/1"
+
+
+def allocate_document(allocations: Iterable[Allocation], *, written: bool) -> dict[str, Any]:
+    """The prefixes that were drawn; `written`: into the inventory."""
+    return {
+        "format": ALLOCATE,
+        "written": written,
+        "allocations": [{"host": each.host, "prefix": str(each.prefix)} for each in allocations],
+    }
