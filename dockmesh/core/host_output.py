@@ -62,7 +62,7 @@ def printable(text: str) -> str:
 
 
 def split(output: str) -> Sections:
-    """Split the output of a script into its sections, the last of which must be `end`.
+    """Split the output of a script into its sections; the last one must be `end`.
 
     Raises:
         HostError: the output has another form; the message quotes its beginning.
