@@ -1,4 +1,4 @@
-"""What tests build from: answers of real hosts, crafted ones laid over them, a fleet, plans and what scripts do."""
+"""Test data: recorded and crafted host outputs, a fleet, facts, plans and the calls of generated scripts."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ from dockmesh.pipeline import TEMPLATES
 
 DATA = Path(__file__).parent / "data" / "facts"
 GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
-# The nftables answers are those of the lab's stand-in for Docker 29.
+# The nftables recordings are from the lab's stand-in for Docker 29.
 _RECORDERS = GENERATIONS | {"nftables": "host3"}
 SectionOutput = str | tuple[int, str] | None
 
@@ -42,14 +42,14 @@ def fleet(*hosts: Host) -> Fleet:
 
 
 def with_ipv6(of: Host, underlay: str, prefix: str | None = None, bridge: str | None = None) -> Host:
-    """The host with a part in IPv6."""
+    """The host, with a part in the IPv6 mesh."""
     six = HostNetwork(
         IPv6Address(underlay), IPv6Network(prefix) if prefix else None, IPv6Interface(bridge) if bridge else None
     )
     return replace(of, ipv6=six)
 
 
-# The lab's, on which the answers were recorded.
+# The fleet of the lab on which the outputs were recorded.
 FLEET = fleet(
     host("host1", "192.168.18.128", "10.128.0.0/20", "10.128.0.1/24"),
     host("host2", "192.168.18.129", "10.128.16.0/20", "10.128.16.1/24"),
@@ -59,7 +59,7 @@ HOST1, HOST2, HOST3 = FLEET.hosts
 
 
 def section(name: str, said: SectionOutput) -> str:
-    """As `run_section` of templates/output.sh prints it; None where the script left it out."""
+    """A section as `run_section` of templates/output.sh prints it; None means that the script prints no section."""
     if said is None:
         return ""
     status, text = said if isinstance(said, tuple) else (0, said)
@@ -68,7 +68,7 @@ def section(name: str, said: SectionOutput) -> str:
 
 
 def recording(name: str, changes: Mapping[str, SectionOutput] | None = None) -> str:
-    """What a host answered, laid over the answer it names if it is a crafted one, with `changes` over both."""
+    """A recorded output with `changes` to its sections. A crafted recording replaces sections of the one it names."""
     text = (DATA / f"{name}.txt").read_text(encoding="utf-8")
     said = _blocks(text)
     if base := re.match(r"# crafted over (\w+):", text):
@@ -85,12 +85,12 @@ def _blocks(text: str) -> dict[str, str]:
 
 
 def section_text(name: str, what: str) -> str:
-    """The text of one section of a recorded answer."""
+    """The text of one section of a recording."""
     return split(recording(name))[what].text
 
 
 def nft_listing(nat: SourceNat) -> str:
-    """As `nft -s list table` prints it."""
+    """The table of a source NAT as `nft -s list table` prints it."""
     peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
     ip = nft_family_name(nat.family)
     marks = "\n\t\t".join(("type filter hook forward priority filter - 1; policy accept;", *nat.marks))
@@ -111,12 +111,12 @@ def nft_listing(nat: SourceNat) -> str:
 
 
 def facts(name: str, changes: Mapping[str, SectionOutput] | None = None, *, of: Host | None = None) -> HostFacts:
-    """The facts of a recorded answer, by default as that of the host it was recorded on."""
+    """The facts of a recording, by default for the host on which it was recorded."""
     recorder = _RECORDERS.get(name.split("_", maxsplit=1)[0], "host2")
     return parse_facts(of or FLEET.host(recorder), recording(name, changes))
 
 
-# No uplink that anything would be too large for.
+# An uplink that is large enough for every packet.
 WIDE = SmallestUplink("host1", "eth0", 1500, complete=True)
 
 
@@ -147,7 +147,7 @@ Call = tuple[tuple[str, ...], str]
 
 
 def calls(script: str, function: str) -> list[Call]:
-    """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
+    """The calls of a generated script's `function` in a real shell: the arguments of each step, with its input."""
     own = script
     for text in (
         TEMPLATES.output,
@@ -174,9 +174,9 @@ def _calls(words: list[str]) -> Iterable[Call]:
 
 
 def run_shell(script: str, *options: str, path: str = "/nonexistent") -> str:
-    """Run a script by the strictest shell at hand, from stdin as on a host; stderr and a bad status fail the test.
+    """Run a script with dash, from stdin as on a host; any stderr or a failed status fails the test.
 
-    Without programs and in an empty folder: a value that is not quoted shall fail the test and do nothing else.
+    The script runs without programs and in an empty directory, so that an unquoted value can only fail the test.
     """
     with TemporaryDirectory() as folder:
         ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""What hypothesis draws from: states of hosts, and fleets."""
+"""Hypothesis strategies for host states and fleets."""
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
@@ -67,7 +67,7 @@ STATES = st.lists(RESOURCES, unique_by=key_of).map(lambda resources: HostState(t
 
 @st.composite
 def fleets(draw: st.DrawFn) -> Fleet:
-    """A fleet in one LAN: a /24 each out of 10.0.0.0/8, or none."""
+    """A fleet in one LAN; each host has a /24 of 10.0.0.0/8, or no prefix."""
     lans = draw(st.lists(st.integers(1, 65_000), unique=True, max_size=8))
     hosts = []
     for number, at in enumerate(lans):

@@ -1,4 +1,4 @@
-"""Addresses of both families, and what is asked of two that may be of different ones."""
+"""Address types of both families, with parsers, comparisons and conversions."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,21 +21,21 @@ Family = Literal[4, 6]
 IPV4: Final = 4
 IPV6: Final = 6
 FAMILIES: Final[tuple[Family, Family]] = (IPV4, IPV6)
-# The first and the last address of a network, as numbers.
+# First and last address of a network, as integers.
 AddressRange = tuple[int, int]
-# What is of IPv6 bears a 6 in its name, in the inventory's keys and in the sections of a host's answer.
+# Inventory keys and sections of a host's output end with it.
 SUFFIX: Final[Mapping[Family, str]] = {IPV4: "", IPV6: "6"}
 
 N = TypeVar("N", IPv4Network, IPv6Network)
 
-# Hosts of one mesh tell of the same addresses, in the same words: what is made of these is made once. Larger than any
-# fleet, and bounded, since the words are the hosts'.
+# All hosts of a mesh report the same addresses as the same text, so parsing each once saves most of the work. The cache
+# is larger than any fleet needs, but bounded, because hosts supply the text.
 memoized = lru_cache(maxsize=1 << 17)
 
 
-def family_of(one: Address | Interface | Network) -> Family:
-    """The family of an address or a network."""
-    return IPV4 if one.version == IPV4 else IPV6
+def family_of(address: Address | Interface | Network) -> Family:
+    """The family of an address, an interface address or a network."""
+    return IPV4 if address.version == IPV4 else IPV6
 
 
 @memoized
@@ -45,41 +45,41 @@ def host_network(address: Address) -> Network:
 
 
 def address_range(network: Network) -> AddressRange:
-    """The network as numbers."""
+    """First and last address of the network, as integers."""
     first = int(network.network_address)
     return first, first + (1 << network.max_prefixlen - network.prefixlen) - 1
 
 
 def is_inside(inner: Network, outer: Network) -> bool:
-    """Whether all of `inner` lies in `outer`; addresses of one family never lie in the other."""
+    """Whether `outer` contains all of `inner`; networks of different families never contain each other."""
     return outer.prefixlen <= inner.prefixlen and inner.network_address in outer
 
 
 @memoized
 def short_text(network: Network) -> str:
-    """The network as nft and ipset list it: that of one address without its length."""
+    """The network as nft and ipset list it: a single address has no length."""
     return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
 
 
 @memoized
 def interned(network: Network) -> Network:
-    """One object for all that are equal: two of one are compared at a glance."""
+    """Return the same object for equal networks, so that comparisons are fast."""
     return network
 
 
 @memoized
 def parse_address(text: str) -> Address:
-    """The address; one object for all that are equal, as `the_same`.
+    """Parse an address; equal text yields the same object.
 
     Raises:
-        ValueError: the text is none.
+        ValueError: the text is not an address.
     """
     return ip_address(text)
 
 
 @memoized
 def parse_network(text: str) -> Network:
-    """The network, or that of one address; as `the_same`.
+    """Parse a network, or an address as a network; equal networks are the same object.
 
     Raises:
         ValueError: the text is neither.
@@ -88,5 +88,5 @@ def parse_network(text: str) -> Network:
 
 
 def sort_key(network: Network) -> tuple[int, int, int]:
-    """What networks are sorted by: IPv4 first, then by number, the wider one first."""
+    """Sort key of networks: IPv4 first, then by address, wider networks first."""
     return network.version, int(network.network_address), network.prefixlen

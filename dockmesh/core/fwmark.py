@@ -1,17 +1,17 @@
-"""The mark by which peers' packets pass Docker's nftables backend: as daemon.json names it, and as nft sets it."""
+"""The firewall mark with which packets of peers pass Docker's nftables backend: daemon.json form and nft form."""
 
 import re
 from dataclasses import dataclass
 
-# One bit alone: whoever else marks packets keeps the others.
+# A single bit, so that other software can use the rest of the mark.
 OWN = "0x1000/0x1000"
-_MOST = 0xFFFFFFFF
+_ALL_BITS = 0xFFFFFFFF
 _MARK = re.compile(r"(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9})(?:/(0x[0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
 class FirewallMark:
-    """A firewall mark: a packet bears it if its own is `value` in the bits of `mask`."""
+    """A firewall mark. A packet has it if the bits of `mask` in the packet's mark equal `value`."""
 
     value: int
     mask: int
@@ -21,17 +21,17 @@ class FirewallMark:
 
 
 def parse(text: str) -> FirewallMark | None:
-    """The mark that `MARK` or `MARK/MASK` stands for; None if it is none, or one that no packet bears, or every one."""
-    if not (found := _MARK.fullmatch(text)):
+    """Parse `MARK` or `MARK/MASK`; None if it is invalid, or matches no packet or every packet."""
+    if not (parts := _MARK.fullmatch(text)):
         return None
-    value, mask = int(found[1], 0), int(found[2], 0) if found[2] else _MOST
-    return FirewallMark(value, mask) if 0 < value <= mask <= _MOST and not value & ~mask else None
+    value, mask = int(parts[1], 0), int(parts[2], 0) if parts[2] else _ALL_BITS
+    return FirewallMark(value, mask) if 0 < value <= mask <= _ALL_BITS and not value & ~mask else None
 
 
 def setting(mark: FirewallMark) -> str:
-    """The statement of nft that makes a packet bear the mark and leaves it the other bits, as nft prints it."""
-    if mark.mask == _MOST:
+    """The nft statement that sets the mark and keeps the other bits, as nft prints it."""
+    if mark.mask == _ALL_BITS:
         return f"meta mark set 0x{mark.value:08x}"
-    kept = _MOST & ~mark.mask | mark.value
-    cleared = "" if kept == _MOST else f" & 0x{kept:08x}"
+    kept_bits = _ALL_BITS & ~mark.mask | mark.value
+    cleared = "" if kept_bits == _ALL_BITS else f" & 0x{kept_bits:08x}"
     return f"meta mark set meta mark{cleared} | 0x{mark.value:08x}"

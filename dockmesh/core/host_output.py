@@ -1,7 +1,7 @@
-"""The form in which a host's scripts answer: sections, cut apart strictly.
+"""Strict parser of the output of a host's scripts, which consists of sections.
 
-A line `@NAME STATUS` opens a section; its text follows, every line behind one blank, so that no text can pass for a
-section. What stands before the first section is noise of the login (a banner, a warning of sudo's).
+A line `@NAME STATUS` starts a section. Each line of its text begins with a space, so that text cannot look like a
+section. Lines before the first section are noise of the login, such as a banner or a warning of sudo.
 """
 
 import re
@@ -15,109 +15,108 @@ from dockmesh.core.addresses import SUFFIX, Family
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-_HEAD = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
+_HEADER = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
-_QUOTED_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 _LINE = "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one command of the script wrote (stdout and stderr together) and its exit status."""
+    """Exit status and output (stdout and stderr together) of one command of the script."""
 
     status: int
     text: str
 
     def lines(self) -> list[str]:
-        """The text's lines that are not empty."""
+        """The lines of the text that are not empty."""
         return [line for line in self.text.split("\n") if line]
 
 
 ABSENT = Section(status=127, text="")
-# What closes an answer of which a rest is to follow.
+# Ends the first part of an output whose rest comes later.
 HELD_MARKER = "@held 0"
 
 
 class Sections(dict[str, Section]):
-    """An answer's sections by name."""
+    """Sections of a host's output, by name."""
 
     def __missing__(self, name: str) -> Section:
-        """Raise HostError: the script writes this section, the host did not."""
-        raise HostError(
-            f"the host's answer lacks {name!r}, which dockmesh asked for", code=HostErrorCode.ANSWER_UNREADABLE
-        )
+        """Raise HostError: the script writes this section, but the output of the host lacks it."""
+        raise HostError(f"the host's output has no section {name!r}", code=HostErrorCode.ANSWER_UNREADABLE)
 
     def lines_of(self, name: str, family: Family) -> list[str]:
-        """The lines of a section of which each family has its own."""
+        """The lines of a section that exists once per family."""
         return self[f"{name}{SUFFIX[family]}"].lines()
 
 
 def sanitize(text: str) -> str:
-    """Host output as it may stand in a message: one line, nothing that does not print, of bounded length."""
+    """Host output for a message: one line of printable characters, of limited length."""
     line = printable(text)
-    return line if len(line) <= _QUOTED_CHARACTERS else line[:_QUOTED_CHARACTERS] + "…"
+    return line if len(line) <= _MAX_CHARACTERS else line[:_MAX_CHARACTERS] + "…"
 
 
 def printable(text: str) -> str:
-    """Host output as one line without anything that does not print, at whatever length."""
+    """Host output as one line of printable characters, of any length."""
     return "".join(c if c.isprintable() else " " * c.isspace() for c in _ESCAPE.sub("", text)).strip()
 
 
 def split(output: str) -> Sections:
-    """Cut a script's output into its sections, which must close with one called `end`.
+    """Split the output of a script into its sections; the last one must be `end`.
 
     Raises:
-        HostError: the output is not of that form; the message quotes its beginning.
+        HostError: the output has another form; the message quotes its beginning.
     """
-    # An answer of a large fleet has tens of thousands of lines: only those are looked at that may be heads.
+    # In a large fleet the output has tens of thousands of lines: splitting at "\n@" examines possible headers only.
     noise, *parts = f"\n{output.removesuffix(_LINE)}".split("\n@")
     sections = Sections()
     for part in parts:
         first, line, body = part.partition(_LINE)
-        if head := _HEAD.fullmatch(first):
-            sections[head[1]] = Section(int(head[2]), _text(line + body))
+        if header := _HEADER.fullmatch(first):
+            sections[header[1]] = Section(int(header[2]), _text(line + body))
         elif sections:
-            raise _unknown(f"@{first}")
+            raise _unreadable(f"@{first}")
         else:
             noise += f" @{part}"
     if "end" not in sections:
-        said = sanitize(noise.replace(_LINE, " ")) or "nothing"
+        output_start = sanitize(noise.replace(_LINE, " ")) or "nothing"
         raise HostError(
-            f"the script did not run to its end on the host, which said: {said}", code=HostErrorCode.ANSWER_INCOMPLETE
+            f"the script ended early on the host, which printed: {output_start}", code=HostErrorCode.ANSWER_INCOMPLETE
         )
     return sections
 
 
 def _text(body: str) -> str:
-    """The text of a section: all of `body` behind its head, which is lines that each begin with a blank."""
+    """The text of a section, without the space that begins each line of `body`."""
     if body.count(_LINE) != body.count("\n "):
-        raise _unknown(next(line for line in body.split(_LINE)[1:] if not line.startswith(" ")))
+        raise _unreadable(next(line for line in body.split(_LINE)[1:] if not line.startswith(" ")))
     return body.replace("\n ", _LINE)[1:]
 
 
-def _unknown(line: str) -> HostError:
+def _unreadable(line: str) -> HostError:
     return HostError(
-        f"answered in a form dockmesh does not know: {sanitize(line)!r}", code=HostErrorCode.ANSWER_UNREADABLE
+        f"the host's output has an unexpected line: {sanitize(line)!r}", code=HostErrorCode.ANSWER_UNREADABLE
     )
 
 
 @contextmanager
 def parsing(what: str, code: HostErrorCode = HostErrorCode.ANSWER_UNREADABLE) -> Iterator[None]:
-    """Turn what goes wrong inside, while a host's answer is taken apart, into a HostError naming `what`."""
+    """Turn errors during the parsing of a host's output into a HostError; `what` names the part of the output."""
     try:
         yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, Base64Error) as error:
         raise HostError(
-            f"{what}: the host answered what dockmesh cannot read ({sanitize(str(error))})", code=code
+            f"{what}: dockmesh cannot parse the host's output ({sanitize(str(error))})", code=code
         ) from error
 
 
 def file_section(sections: Mapping[str, Section], name: str) -> tuple[str, bytes] | None:
-    """Octal mode and content of a file section; None where the host has no such file."""
+    """Octal mode and content of a file section; None if the host has no such file."""
     section = sections[name]
     if section.status != 0:
         raise HostError(
-            f"{sanitize(section.text)}, so dockmesh cannot write it (of a masked unit: systemctl unmask {name})",
+            f"{sanitize(section.text)}, so dockmesh cannot write the file. "
+            f"Fix, if it is a masked unit: systemctl unmask {name}",
             code=HostErrorCode.FILE_UNREADABLE,
         )
     lines = section.lines()

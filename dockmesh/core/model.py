@@ -1,7 +1,4 @@
-"""The fleet as the inventory says it is: types that are frozen, slotted and compared by value.
-
-Addresses are `ipaddress` objects.
-"""
+"""Model of the fleet, as the inventory describes it: frozen types, compared by value, with `ipaddress` objects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +12,7 @@ from dockmesh.core.peer_tables import PeerTables
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How SSH reaches a host. None leaves the choice to ~/.ssh/config, then to SSH's own default."""
+    """SSH connection settings of a host. None: ~/.ssh/config decides, or else the default of SSH."""
 
     address: str
     user: str | None = None
@@ -30,7 +27,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """What peers may reach: a protocol, and of it the ports from `first` to `last`, or all where these are None."""
+    """A protocol that peers may reach, with the ports from `first` to `last`; all ports if both are None."""
 
     protocol: Literal["tcp", "udp"]
     first: int | None = None
@@ -39,7 +36,10 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class HostNetwork:
-    """What a host has of one address family. Without Docker no bridge; without a prefix nothing is routed to it."""
+    """A host's part in the mesh of one address family. `bridge` is None without Docker or without a prefix.
+
+    Peers have no route to a host without a prefix.
+    """
 
     underlay: Address
     prefix: Network | None
@@ -48,7 +48,7 @@ class HostNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One machine of the fleet. Underlay, prefix and bridge are those of IPv4; `ipv6` is None where it has no part."""
+    """One host of the fleet. Underlay, prefix and bridge are IPv4; `ipv6` is None if the host takes no part in IPv6."""
 
     name: str
     underlay: IPv4Address
@@ -57,18 +57,18 @@ class Host:
     docker: bool
     login: Login
     tags: frozenset[str] = frozenset()
-    # None: everything.
+    # None accepts everything.
     allow: tuple[Allow, ...] | None = None
     ipv6: HostNetwork | None = None
 
     def network(self, family: Family) -> HostNetwork | None:
-        """What the host has of a family; None where it takes no part in the mesh of that one."""
+        """The host's part in the mesh of a family; None if it takes no part."""
         return HostNetwork(self.underlay, self.prefix, self.bridge) if family == IPV4 else self.ipv6
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for the whole mesh."""
+    """Settings of the whole mesh."""
 
     name: str = "mesh"
     pool: IPv4Network | None = None
@@ -80,31 +80,31 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The inventory as dockmesh works with it: valid, complete, in the file's order.
+    """The parsed inventory: valid, complete, in the order of the file.
 
-    Not slotted, since what follows from its hosts is kept with it.
+    Not slotted, because cached properties hold the values that all hosts share.
     """
 
     settings: Settings
     hosts: tuple[Host, ...] = field(default=())
 
     def host(self, name: str) -> Host:
-        """The host called `name`; KeyError where the fleet has none."""
+        """The host called `name`; KeyError if the fleet has none."""
         return self.hosts[self.positions[name]]
 
     @cached_property
     def positions(self) -> Mapping[str, int]:
-        """Where in `hosts` a name stands."""
+        """Index of each host in `hosts`, by name."""
         return {host.name: at for at, host in enumerate(self.hosts)}
 
     @cached_property
     def peer_tables(self) -> PeerTables[Host]:
-        """What is made of each host for all its peers."""
+        """Tables of values derived from each host for all its peers."""
         return PeerTables(self.hosts)
 
     @cached_property
     def prefix_ranges(self) -> Mapping[Family, Sequence[tuple[int, int, int]]]:
-        """By family, the first and last number of each prefix and its host's position, in order of address."""
+        """By family: first and last address of each prefix as integers, and its host's index, in order of address."""
         return {
             family: sorted(
                 (*address_range(network.prefix), position)

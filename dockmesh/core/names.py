@@ -1,4 +1,4 @@
-"""What is dockmesh's on a host, and what it shares there, by name."""
+"""Names of what dockmesh owns or edits on a host."""
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
@@ -9,6 +9,6 @@ RAW_CHAIN = "DOCKMESH-RAW"
 NAT_CHAIN = "DOCKMESH-NAT"
 CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
 DOCKER_BRIDGE = "docker0"
-# The protocol number and the metric of the routes that dockmesh owns; both must match.
+# A route is owned only if both its protocol and its metric match.
 ROUTE_PROTOCOL = "201"
 ROUTE_METRIC = 4201

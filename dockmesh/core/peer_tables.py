@@ -1,7 +1,7 @@
-"""What is made of every host of a fleet, once for all of them.
+"""Tables of values derived from every host of a fleet, once for all hosts.
 
-In a fleet of a thousand hosts each has a million peers' routes and rules. They stand in one table, of which each host
-leaves out its own rows.
+A fleet of 1,000 hosts has a million routes to peers. They share one table, from which each host leaves out its own
+rows.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class PeerTables(Generic[H]):
-    """The tables of a fleet's hosts. A table belongs to the function that made it, not to a name."""
+    """The tables of a fleet, cached by the function that makes the rows."""
 
     def __init__(self, hosts: Sequence[H]) -> None:
         self._hosts = hosts
@@ -24,20 +24,20 @@ class PeerTables(Generic[H]):
     def without(
         self, own: int | None, make: Callable[[H], Iterable[T]], *, key: Callable[[T], Any] | None = None
     ) -> SharedSequence[T]:
-        """What `make` makes of every host but the one at position `own`: in the hosts' order, or sorted by `key`.
+        """The rows that `make` returns for every host except the one at index `own`; in fleet order or sorted by `key`.
 
-        `make` must equal whatever makes the same: a function of a module, or an instance of a frozen dataclass. So must
-        `key`, by which no two hosts may have the same.
+        `make` and `key` must compare equal if they compute the same: use functions of a module or instances of a frozen
+        dataclass. No two rows may have the same `key`.
         """
-        made = (make, key)
-        if made not in self._tables:
-            self._tables[made] = _Table([tuple(make(host)) for host in self._hosts], key)
-        table: _Table[T] = self._tables[made]
+        identity = (make, key)
+        if identity not in self._tables:
+            self._tables[identity] = _Table([tuple(make(host)) for host in self._hosts], key)
+        table: _Table[T] = self._tables[identity]
         return table.without(own)
 
 
 class _Table(Generic[T]):
-    """The rows of all hosts, and the places of each host's own among them."""
+    """The rows of all hosts, with the indices of each host's own rows."""
 
     def __init__(self, rows: Sequence[tuple[T, ...]], key: Callable[[T], Any] | None) -> None:
         flat = tuple(chain.from_iterable(rows))
@@ -45,11 +45,11 @@ class _Table(Generic[T]):
         order: Sequence[int] = range(len(flat))
         if key is not None:
             order = sorted(order, key=lambda at: key(flat[at]))
-        self._places = {before: now for now, before in enumerate(order)} if key is not None else None
+        self._sorted_index = {before: now for now, before in enumerate(order)} if key is not None else None
         self._table = SharedTable(flat[at] for at in order)
 
     def without(self, own: int | None) -> SharedSequence[T]:
-        # Between one of the own rows and the next are others'.
+        # The ranges between the host's own rows.
         edges = (-1, *self._own(own), len(self._table.rows))
         return SharedSequence(*((self._table, before + 1, after) for before, after in pairwise(edges)))
 
@@ -57,4 +57,4 @@ class _Table(Generic[T]):
         if position is None:
             return ()
         own = range(self._ends[position], self._ends[position + 1])
-        return own if self._places is None else sorted(map(self._places.__getitem__, own))
+        return own if self._sorted_index is None else sorted(map(self._sorted_index.__getitem__, own))

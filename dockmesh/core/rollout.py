@@ -1,4 +1,4 @@
-"""In which order hosts change, and which of them to take back when the mesh does not stand afterwards."""
+"""Order of the hosts in a rollout, and the choice of hosts to revert after failed probes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from dockmesh.core.results.model import MeshResult
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How to go about it.
+    """Options of a rollout.
 
-    `serial` hosts restart Docker at once, a count or a share of them; when more than `max_fail` hosts failed, the rest
-    is left alone; with `confirm`, a change must stand the test of the mesh to stay.
+    At most `serial` hosts restart Docker at the same time; with `percent`, `serial` is a percentage of these hosts.
+    After more than `max_fail` failed hosts, the remaining hosts stay unchanged. With `confirm`, dockmesh probes the
+    mesh and confirms only changes that pass.
     """
 
     serial: int = 1
@@ -23,14 +24,14 @@ class Rollout:
 
 
 def batches(plans: Sequence[HostPlan], rollout: Rollout) -> Iterator[tuple[HostPlan, ...]]:
-    """The hosts in their order, in groups that change at once.
+    """Group the hosts into batches that change at the same time, in order.
 
-    First those that only get routes and rules: nothing stops there, and those who follow find their way back. Then
-    those whose Docker restarts, a few at a time.
+    Hosts that only get routes and rules come first, all at once: no container stops there, and the hosts of later
+    batches have their return routes. Hosts whose Docker restarts follow, a few at a time.
     """
-    gentle = tuple(plan for plan in plans if not restarts_docker(plan))
-    if gentle:
-        yield gentle
+    without_restart = tuple(plan for plan in plans if not restarts_docker(plan))
+    if without_restart:
+        yield without_restart
     restarting = [plan for plan in plans if restarts_docker(plan)]
     size = batch_size(len(restarting), rollout)
     for at in range(0, len(restarting), size):
@@ -38,12 +39,12 @@ def batches(plans: Sequence[HostPlan], rollout: Rollout) -> Iterator[tuple[HostP
 
 
 def batch_size(restarting: int, rollout: Rollout) -> int:
-    """Of so many hosts whose Docker restarts, how many do so at the same time."""
+    """Number of hosts that restart Docker at the same time, out of `restarting` hosts."""
     return max(1, restarting * rollout.serial // 100) if rollout.percent else rollout.serial
 
 
 def hosts_to_revert(result: MeshResult, changed: Iterable[str]) -> set[str]:
-    """The changed hosts to take back so that no lost probe is left that touches one."""
+    """The changed hosts to revert, so that no lost probe involves a host that stays changed."""
     candidates = set(changed)
     pairs = ({probe.source, probe.target} & candidates for probe in result.lost)
     return set(culprits(pairs, candidates & set(result.errors)))

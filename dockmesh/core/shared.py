@@ -1,8 +1,8 @@
-"""Sequences that the hosts of a fleet have in common, but for a few rows that are each host's own.
+"""Sequences that share their rows between all hosts of a fleet.
 
-Of a thousand hosts each has a thousand routes, and rules, and lines of scripts that put them back. These stand in
-tables that are made once for the fleet. A host holds which of their rows are its own, and what is made of rows is kept
-with the table.
+In a fleet of 1,000 hosts, each host has 999 routes, their rules and the script lines that restore them. A table has
+these rows once for the whole fleet, together with the values derived from them. A sequence of one host refers to
+ranges of such tables.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -17,34 +17,34 @@ K = TypeVar("K")
 
 
 class SharedTable(Generic[T]):
-    """Rows, and under names of others' choice what was made of all of them."""
+    """Rows, with a cache of the values derived from all of them."""
 
-    __slots__ = ("_made", "rows")
+    __slots__ = ("_derived", "rows")
 
     def __init__(self, rows: Iterable[T]) -> None:
         self.rows = tuple(rows)
-        self._made: dict[Hashable, Any] = {}
+        self._derived: dict[Hashable, Any] = {}
 
-    def derived(self, what: Hashable, make: Callable[[tuple[T, ...]], S]) -> S:
-        """What `make` makes of the rows; `what` stands for that function, in this table."""
-        if what not in self._made:
-            self._made[what] = make(self.rows)
-        found: S = self._made[what]
-        return found
+    def derived(self, name: Hashable, make: Callable[[tuple[T, ...]], S]) -> S:
+        """Cached result of `make(rows)`; `name` identifies the function within this table."""
+        if name not in self._derived:
+            self._derived[name] = make(self.rows)
+        result: S = self._derived[name]
+        return result
 
 
 class SharedSequence(Sequence[T]):
-    """Rows of tables, one after another: equal to the tuple of them, and no larger for many than for few."""
+    """Concatenated ranges of tables: equal to the tuple of their rows, but its size does not grow with them."""
 
     __slots__ = ("_parts",)
 
     def __init__(self, *parts: tuple[SharedTable[T], int, int]) -> None:
-        """Of each part the table, and where in it the rows begin and end."""
+        """Each part is a table with the start and the stop index of a range of its rows."""
         self._parts = tuple(part for part in parts if part[1] < part[2])
 
     @staticmethod
     def of(*sequences: Iterable[T]) -> "SharedSequence[T]":
-        """Those sequences, one after another."""
+        """Concatenate sequences."""
         return SharedSequence(*chain.from_iterable(map(_parts, sequences)))
 
     def __len__(self) -> int:
@@ -71,56 +71,58 @@ class SharedSequence(Sequence[T]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def mapped(self, what: Hashable, make: Callable[[T], S]) -> "SharedSequence[S]":
-        """What `make` makes of each row; `what` stands for that function."""
+    def mapped(self, name: Hashable, make: Callable[[T], S]) -> "SharedSequence[S]":
+        """The result of `make` for each row; `name` identifies the function."""
         return SharedSequence(
             *(
-                (table.derived(("mapped", what), lambda rows: SharedTable(map(make, rows))), start, stop)
+                (table.derived(("mapped", name), lambda rows: SharedTable(map(make, rows))), start, stop)
                 for table, start, stop in self._parts
             )
         )
 
-    def written(self, what: Hashable, write: Callable[[T], str]) -> str:
-        """What `write` writes of each row, joined; `what` stands for that function."""
+    def written(self, name: Hashable, write: Callable[[T], str]) -> str:
+        """The joined texts that `write` returns for the rows; `name` identifies the function."""
 
-        def whole(rows: tuple[T, ...]) -> tuple[str, tuple[int, ...]]:
+        def text_and_offsets(rows: tuple[T, ...]) -> tuple[str, tuple[int, ...]]:
             texts = tuple(map(write, rows))
             return "".join(texts), tuple(accumulate(map(len, texts), initial=0))
 
-        texts = ((table.derived(("written", what), whole), start, stop) for table, start, stop in self._parts)
-        return "".join(text[ends[start] : ends[stop]] for (text, ends), start, stop in texts)
+        texts = (
+            (table.derived(("written", name), text_and_offsets), start, stop) for table, start, stop in self._parts
+        )
+        return "".join(text[offsets[start] : offsets[stop]] for (text, offsets), start, stop in texts)
 
-    def runs(self, what: Hashable, key: Callable[[T], K]) -> Iterator[tuple[K, "SharedSequence[T]"]]:
-        """The rows in the longest runs for which `key` says the same; `what` stands for that function."""
-        cut = (
+    def runs(self, name: Hashable, key: Callable[[T], K]) -> Iterator[tuple[K, "SharedSequence[T]"]]:
+        """Group consecutive rows with the same key, in the longest possible runs; `name` identifies the function."""
+        clipped = (
             (value, (run or table, max(0, start - begin), min(end, stop) - begin))
             for table, start, stop in self._parts
-            for value, begin, end, run in table.derived(("runs", what), partial(_runs, key=key))
+            for value, begin, end, run in table.derived(("runs", name), partial(_runs, key=key))
             if start < end and begin < stop
         )
-        for value, found in groupby(cut, key=itemgetter(0)):
-            yield value, SharedSequence(*(part for _value, part in found))
+        for value, parts in groupby(clipped, key=itemgetter(0)):
+            yield value, SharedSequence(*(part for _value, part in parts))
 
-    def ordered(self, what: Hashable, key: Callable[[T], Any]) -> "SharedSequence[T]":
-        """The rows sorted by `key`; `what` stands for that function."""
+    def ordered(self, name: Hashable, key: Callable[[T], Any]) -> "SharedSequence[T]":
+        """The rows sorted by `key`; `name` identifies the function."""
         if self._parts and all(one[0] is two[0] and one[2] <= two[1] for one, two in pairwise(self._parts)):
             table = self._parts[0][0]
-            if table.derived(("sorted", what), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
+            if table.derived(("sorted", name), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
                 return self
         return SharedSequence.of(sorted(self, key=key))
 
 
 def _parts(sequence: Iterable[T]) -> tuple[tuple[SharedTable[T], int, int], ...]:
     if isinstance(sequence, SharedSequence):
-        return sequence._parts  # noqa: SLF001 (another of the same class)
+        return sequence._parts  # noqa: SLF001 (an instance of the same class)
     table = SharedTable(sequence)
     return ((table, 0, len(table.rows)),)
 
 
 def _runs(rows: tuple[T, ...], key: Callable[[T], K]) -> tuple[tuple[K, int, int, SharedTable[T] | None], ...]:
-    """Each run's value, where it begins and ends, and a table of it alone, but where all is one.
+    """For each run its key, start, stop and a table of its own rows; no table if all rows are one run.
 
-    What is made of rows of one kind cannot be made of the others in their table.
+    A run needs its own table, because a function for rows with one key may fail for the other rows.
     """
     runs = [(value, tuple(run)) for value, run in groupby(rows, key=key)]
     edges = pairwise(accumulate((len(run) for _value, run in runs), initial=0))

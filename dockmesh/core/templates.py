@@ -1,11 +1,11 @@
-"""The texts of `templates/` as the core takes them: it reads no files itself."""
+"""Type of the loaded templates: the core gets their text, because it reads no files."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Shell, of which every script begins with `output`; and Jinja templates."""
+    """Text of the templates: parts of shell scripts, each of them starting with `output`, and Jinja templates."""
 
     output: str
     kernel_settings: str
@@ -23,5 +23,8 @@ class Templates:
 
 
 def shell_script(*parts: str, call: str) -> str:
-    """A script for the standard input of a shell: the parts, then the call, which must not read from the script."""
+    """Build a script for the standard input of a shell: the parts, then the call.
+
+    The call reads from /dev/null, because it would otherwise consume the script.
+    """
     return "\n".join((*parts, f"{call} </dev/null", "run_section end true", ""))

@@ -1,6 +1,7 @@
-"""A control group per host: all that is in it is the host, whatever became of the process that started it.
+"""Control groups: one per host contains all of its processes, even after the process that started it has ended.
 
-A group knows its processes: no pid is kept that might name a stranger by then. One write ends or freezes all.
+The kernel tracks the members of a group, so the lab stores no pid, which the kernel could reuse. One write ends or
+freezes all processes of a group.
 """
 
 import contextlib
@@ -13,41 +14,41 @@ from dockmesh.error_codes import LabCode
 from dockmesh.errors import LabError
 from dockmesh.lab.process import poll
 
-_WITHIN_S = 20.0
+_TIMEOUT_S = 20.0
 _JOIN_CGROUP = Path(__file__).with_name("join_cgroup.sh")
 
 
 def path(name: str) -> Path:
-    """The group's folder in the unified hierarchy, there or not."""
+    """The group's directory in the unified hierarchy, whether it exists or not."""
     return _unified() / name
 
 
 def contain(name: str) -> tuple[str, ...]:
-    """Make the group, after ending what a crash left in it; the command that runs another one inside it."""
+    """Create an empty group, and return the command that runs another command inside it."""
     remove(name)
     path(name).mkdir()
     return ("sh", str(_JOIN_CGROUP), str(path(name) / "cgroup.procs"))
 
 
 def names() -> tuple[str, ...]:
-    """Every group at the root."""
+    """Names of all groups at the root."""
     return tuple(entry.name for entry in os.scandir(_unified()) if entry.is_dir())
 
 
 def populated(name: str) -> bool:
-    """Whether a process lives in the group."""
+    """Whether the group has a process."""
     return _event(name, "populated")
 
 
 def frozen(name: str) -> bool:
-    """Whether the group stands still."""
+    """Whether the group is frozen."""
     return _event(name, "frozen")
 
 
 def freeze(name: str, *, on: bool) -> None:
-    """Stop every process of the group, or let them go on; returns when it is so."""
+    """Freeze or thaw every process of the group, and wait until they are."""
     (path(name) / "cgroup.freeze").write_text("1" if on else "0")
-    _until(lambda: frozen(name) is on, f"{name} did not {'freeze' if on else 'thaw'}")
+    _wait_until(lambda: frozen(name) is on, f"{name} did not {'freeze' if on else 'thaw'}")
 
 
 def kill(name: str) -> None:
@@ -57,25 +58,25 @@ def kill(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """End every process of the group and take the group away, in all hierarchies."""
+    """End every process of the group and remove the group from all hierarchies."""
     kill(name)
-    _until(lambda: not populated(name), f"processes of {name} do not end")
-    _until(lambda: _removed(name), f"control group {name} does not go")
+    _wait_until(lambda: not populated(name), f"processes of {name} did not end")
+    _wait_until(lambda: _removed(name), f"control group {name} could not be removed")
 
 
 def drained(name: str, within_s: float) -> bool:
-    """Wait for the group's last process to end; whether it did within that time."""
+    """Wait for the last process of the group to end; whether it ended in time."""
     return poll(lambda: not populated(name), within_s)
 
 
 def supervisor(name: str) -> int | None:
-    """The pid of the host's nspawn, or None where it does not run."""
+    """The pid of the host's systemd-nspawn, or None if it does not run."""
     return next(iter(_pids(path(name) / "supervisor")), None)
 
 
 def leader(name: str) -> int | None:
-    """The pid, as this machine counts, of the host's PID 1, or None where it does not run (yet)."""
-    # As it boots, systemd moves from the one into the other: looked at in this order, it is found wherever it is.
+    """The pid of the host's init in the namespace of this machine, or None if it does not run (yet)."""
+    # During boot, systemd moves from the first group to the second, so this order always finds it.
     pids = (*_pids(path(name) / "payload"), *_pids(path(name) / "payload" / "init.scope"))
     return next((pid for pid in pids if _is_init(pid)), None)
 
@@ -112,9 +113,9 @@ def _removed(name: str) -> bool:
     return not any(folder.exists() for folder in folders)
 
 
-def _until(true: Callable[[], bool], complaint: str) -> None:
-    if not poll(true, _WITHIN_S):
-        raise LabError(f"{complaint} within {_WITHIN_S:g} s", code=LabCode.TIMEOUT)
+def _wait_until(condition: Callable[[], bool], failure: str) -> None:
+    if not poll(condition, _TIMEOUT_S):
+        raise LabError(f"{failure} within {_TIMEOUT_S:g} s", code=LabCode.TIMEOUT)
 
 
 @cache
@@ -122,7 +123,8 @@ def _unified() -> Path:
     mounts = _mounts("cgroup2")
     if not mounts:
         raise LabError(
-            "no cgroup2 file system is mounted on this machine; the lab keeps every host in a control group",
+            "the lab needs control groups v2, but this machine has no cgroup2 file system. "
+            "Fix: mount -t cgroup2 none /sys/fs/cgroup",
             code=LabCode.NEEDS_CGROUP2,
         )
     return mounts[0]
@@ -130,7 +132,7 @@ def _unified() -> Path:
 
 @cache
 def _hierarchies() -> tuple[Path, ...]:
-    """Where a group may have a folder: systemd-nspawn mirrors it into the older hierarchies."""
+    """The hierarchies in which a group may have a directory: systemd-nspawn copies it to the v1 hierarchies."""
     return (_unified(), *_mounts("cgroup"))
 
 

@@ -1,4 +1,4 @@
-"""One host: its files, its boot, commands inside it, its end. Booting it is systemd-nspawn's business."""
+"""Lifecycle of one host: its files, its boot with systemd-nspawn, its shutdown."""
 
 import hashlib
 import os
@@ -15,19 +15,19 @@ from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, host_exec
 from dockmesh.lab.process import ENVIRONMENT, poll, run
 
-READY_WITHIN_S = 120.0
+READY_TIMEOUT_S = 120.0
 _MOUNT_ROOT = Path(__file__).with_name("mount_root.sh")
 _NSPAWN_ENVIRONMENT = {
     # Docker sets ip_forward; everything else under /proc/sys and /sys belongs to the machine.
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
-    # runc and newer systemd insist on the unified hierarchy, whatever the machine has.
+    # runc and newer systemd require the unified hierarchy, even if the machine has the v1 hierarchies.
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What boots: read-only layers, topmost first, the folder of what differs from them, a network to be in."""
+    """A bootable host: read-only layers, topmost first, the directory of its own files, its network option."""
 
     handle: str
     hostname: str
@@ -37,12 +37,12 @@ class Machine:
 
     @property
     def console(self) -> Path:
-        """What the host said on its console."""
+        """Log of the host's console."""
         return self.folder / "console.log"
 
 
 def lay_out(machine: Machine, docker: Path | None = None) -> None:
-    """Make the machine's folder, with its own copy of what Docker keeps."""
+    """Create the machine's directory, with its own copy of Docker's data directory."""
     machine.folder.mkdir()
     for name in ("upper", "upper/etc", "work", "merged", "docker", "containerd"):
         make_folder(machine.folder / name)
@@ -57,7 +57,7 @@ def lay_out(machine: Machine, docker: Path | None = None) -> None:
 
 
 def mask(machine: Machine, *units: str) -> None:
-    """Let the machine start none of these units."""
+    """Mask these units of the machine."""
     folder = machine.folder / "upper" / "etc" / "systemd" / "system"
     make_folder(folder.parent)
     make_folder(folder)
@@ -66,13 +66,13 @@ def mask(machine: Machine, *units: str) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o755) -> None:
-    """A folder of exactly that mode, as the overlay takes it over into the host, whatever the caller's umask."""
+    """Create a directory of exactly that mode, regardless of the umask: the host inherits the mode via the overlay."""
     folder.mkdir()
     folder.chmod(mode)
 
 
 def boot(machine: Machine) -> None:
-    """Start the machine. It runs on in a session of its own when the caller is gone, however it went."""
+    """Start the machine, in a session of its own, so that it survives the caller."""
     layers = {
         "lowerdir": ":".join(map(str, machine.layers)),
         "upperdir": machine.folder / "upper",
@@ -81,10 +81,10 @@ def boot(machine: Machine) -> None:
     merged = machine.folder / "merged"
     options = ",".join(f"{key}={layer}" for key, layer in layers.items())
     detached = ("setsid", "--fork", "unshare", "--mount", "--propagation", "slave")
-    becoming = ("sh", str(_MOUNT_ROOT), options, str(merged))
+    mount_root = ("sh", str(_MOUNT_ROOT), options, str(merged))
     with machine.console.open("ab") as console:
         subprocess.run(
-            (*cgroup.contain(machine.handle), *detached, *becoming, *_nspawn(machine, merged)),
+            (*cgroup.contain(machine.handle), *detached, *mount_root, *_nspawn(machine, merged)),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
@@ -93,41 +93,45 @@ def boot(machine: Machine) -> None:
         )
 
 
-def wait_booted(machine: Machine, within_s: float = READY_WITHIN_S) -> None:
-    """Return once systemd has started all there is to start, sshd and Docker included."""
-    wait_until(lambda: _booted(machine), machine, "to finish booting", within_s)
+def wait_booted(machine: Machine, within_s: float = READY_TIMEOUT_S) -> None:
+    """Wait until systemd has started all units, including sshd and Docker."""
+    wait_until(lambda: _booted(machine), machine, "finish booting", within_s)
 
 
-def wait_until(true: Callable[[], bool], machine: Machine, what: str, within_s: float = READY_WITHIN_S) -> None:
-    """Poll a started machine. A LabError says what it did not do in time, or that it died."""
+def wait_until(condition: Callable[[], bool], machine: Machine, goal: str, within_s: float = READY_TIMEOUT_S) -> None:
+    """Poll a started machine until the condition holds; `goal` continues the message `did not …`.
+
+    Raises:
+        LabError: the time is over, or the machine ended.
+    """
     done = False
 
     def settled() -> bool:
         nonlocal done
-        done = true()
+        done = condition()
         return done or not cgroup.populated(machine.handle)
 
     if not poll(settled, within_s):
         raise LabError(
-            f"{machine.hostname} took over {within_s:g} s {what}{_tail(machine.console)}", code=LabCode.TIMEOUT
+            f"{machine.hostname} did not {goal} within {within_s:g} s{_tail(machine.console)}", code=LabCode.TIMEOUT
         )
     if not done:
-        raise LabError(f"{machine.hostname} died before it came {what}{_tail(machine.console)}", code=LabCode.HOST_DIED)
+        raise LabError(f"{machine.hostname} died and did not {goal}{_tail(machine.console)}", code=LabCode.HOST_DIED)
 
 
 def shut_down(handle: str, within_s: float = 10.0) -> None:
-    """Let the host stop its services in order, as a reboot does; end it by force when that takes too long."""
+    """Shut the host down in order, as a reboot does; kill it if that takes too long."""
     pid = cgroup.supervisor(handle)
     if pid is not None:
         cgroup.freeze(handle, on=False)
-        # The pid is read from the host's own group a moment before, so it is no stranger's.
+        # Read from the host's own group just before, so the pid cannot be that of another process.
         os.kill(pid, signal.SIGTERM)
         cgroup.drained(handle, within_s)
     cgroup.remove(handle)
 
 
 def throw_away(folder: Path) -> None:
-    """Remove the folder of a machine that runs no more."""
+    """Remove the directory of a stopped machine."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -142,7 +146,7 @@ def _nspawn(machine: Machine, merged: Path) -> tuple[str, ...]:
         machine.network,
         "--capability=all",
         "--system-call-filter=@keyring bpf",
-        # overlay2 does not stack on the overlay that is the host's root.
+        # The host's root is an overlay, on which overlay2 does not work.
         f"--bind={machine.folder / 'docker'}:/var/lib/docker",
         f"--bind={machine.folder / 'containerd'}:/var/lib/containerd",
         "--resolv-conf=off",
@@ -155,7 +159,7 @@ def _nspawn(machine: Machine, merged: Path) -> tuple[str, ...]:
 def _booted(machine: Machine) -> bool:
     if not host_exec.is_running(machine.handle):
         return False
-    state = host_exec.run(machine.handle, ("systemctl", "is-system-running", "--wait"), within_s=READY_WITHIN_S)
+    state = host_exec.run(machine.handle, ("systemctl", "is-system-running", "--wait"), within_s=READY_TIMEOUT_S)
     return state.stdout.strip() in {"running", "degraded"}
 
 

@@ -1,4 +1,4 @@
-"""Commands inside a host that runs: past SSH and network, so that they work when those are what is broken."""
+"""Commands inside a running host, without SSH and network, so that they work even if these are broken."""
 
 import os
 import subprocess
@@ -16,16 +16,20 @@ _ENVIRONMENT = (
 
 
 def is_running(handle: str) -> bool:
-    """Whether the host has a PID 1."""
+    """Whether the host has an init process."""
     return cgroup.leader(handle) is not None
 
 
 def enter(handle: str, argv: Sequence[str]) -> tuple[str, ...]:
-    """The command of this machine that runs `argv` as root on the host, in the host's environment only."""
+    """The command on this machine that runs `argv` as root on the host, without this machine's environment.
+
+    Raises:
+        LabError: the host does not run.
+    """
     pid = cgroup.leader(handle)
     if pid is None:
         raise LabError(
-            f"{handle.removeprefix('dockmesh-')} is not running; `dockmesh lab up` starts it again",
+            f"{handle.removeprefix('dockmesh-')}: not running. Fix: dockmesh lab up",
             code=LabCode.NOT_RUNNING,
         )
     namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
@@ -39,13 +43,13 @@ def run(
     *,
     text: str = "",
     check: bool = False,
-    within_s: float = process.WITHIN_S,
+    within_s: float = process.TIMEOUT_S,
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process on the host; with `check`, a LabError where it failed."""
-    done = process.run(enter(handle, argv), text=text, check=False, within_s=within_s)
-    if check and done.returncode != 0:
+    """Run a command on the host to its end; with `check`, raise LabError if it fails."""
+    completed = process.run(enter(handle, argv), text=text, check=False, within_s=within_s)
+    if check and completed.returncode != 0:
         raise LabError(
-            f"{handle.removeprefix('dockmesh-')}: {' '.join(argv)}: {process.last_words(done)}",
+            f"{handle.removeprefix('dockmesh-')}: {' '.join(argv)}: {process.error_text(completed)}",
             code=LabCode.COMMAND_FAILED,
         )
-    return done
+    return completed

@@ -1,4 +1,4 @@
-"""Root file systems: one per Debian release and recipe, built once, shared by every host of every lab."""
+"""Images of Debian releases: root file systems, built once per release and recipe, shared by all hosts and labs."""
 
 import fcntl
 import hashlib
@@ -16,7 +16,7 @@ from dockmesh.lab.bootstrap import UnknownReleaseError, add_layer, bootstrap, la
 from dockmesh.lab.process import run
 
 CACHE = Path("/var/cache/dockmesh/lab")
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 _POLL_S = 0.2
 _HERE = Path(__file__).parent
@@ -24,29 +24,29 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A release's root file system and what its Docker keeps."""
+    """A release's root file system with Docker's data directory."""
 
     release: str
     folder: Path
 
     @property
     def root(self) -> Path:
-        """What is below every host's own files."""
+        """The read-only root below each host's own files."""
         return self.folder / "root"
 
     @property
     def varied(self) -> Path:
-        """What some hosts have above the root: programs that other hosts do without."""
+        """The layer over the root with further packages, for varied hosts."""
         return self.folder / f"varied-{layer_fingerprint(self.release)}"
 
     @property
     def docker(self) -> Path:
-        """What a host's /var/lib/docker starts as."""
+        """Initial content of a host's /var/lib/docker."""
         return self.folder / "docker"
 
 
 def image(release: str) -> Image:
-    """The release's image as this version of the recipe makes it, built or not."""
+    """The release's image for this version of the recipe, whether it is built or not."""
     recipe = "\n".join(
         (*packages(release), *((_HERE / name).read_text() for name in ("configure_image.sh", "import_busybox.sh")))
     )
@@ -54,70 +54,70 @@ def image(release: str) -> Image:
 
 
 def is_built(release: str, *, varied: bool = False) -> bool:
-    """Whether the image is there. It comes about whole, by a rename."""
+    """Whether the image is built. A rename publishes it atomically."""
     wanted = image(release)
     return (wanted.varied if varied else wanted.folder).is_dir()
 
 
-def build(release: str, say: Say, given_up: Event) -> None:
-    """Build the release's image if need be. Two builders of one release take turns. `given_up` ends it."""
+def build(release: str, report: Report, cancelled: Event) -> None:
+    """Build the release's image if it is missing, one builder at a time; `cancelled` ends the build."""
     wanted = image(release)
-    say("waiting for another build of this image …")
-    _in_turn(release, wanted.folder, partial(_build, wanted, say, given_up), given_up)
+    report("waiting for another build of this image …")
+    _in_turn(release, wanted.folder, partial(_build, wanted, report, cancelled), cancelled)
 
 
-def build_varied(release: str, say: Say, given_up: Event) -> None:
-    """The same, with what hosts have that are not all alike."""
-    build(release, say, given_up)
+def build_varied(release: str, report: Report, cancelled: Event) -> None:
+    """Build the release's image with its layer of further packages if either is missing."""
+    build(release, report, cancelled)
     wanted = image(release)
-    _in_turn(release, wanted.varied, partial(_build_varied, wanted, say, given_up), given_up)
+    _in_turn(release, wanted.varied, partial(_build_varied, wanted, report, cancelled), cancelled)
 
 
 def sweep() -> None:
-    """Clear away builds that a killed `up` left running or half done."""
+    """Remove running and partial builds of a killed `lab up`."""
     for lock in CACHE.glob("*.lock"):
-        with _turn(lock.stem) as mine:
-            if mine:
+        with _build_lock(lock.stem) as acquired:
+            if acquired:
                 _clear(lock.stem)
 
 
-def _in_turn(release: str, folder: Path, make: Callable[[], None], given_up: Event) -> None:
-    """Have `make` make the folder, unless another builder does; `given_up` ends the wait."""
-    while not (given_up.is_set() or folder.is_dir()):
-        with _turn(release) as mine:
-            if mine and not folder.is_dir():
+def _in_turn(release: str, folder: Path, make: Callable[[], None], cancelled: Event) -> None:
+    """Call `make` to create the folder, or wait until another builder has created it; `cancelled` ends the wait."""
+    while not (cancelled.is_set() or folder.is_dir()):
+        with _build_lock(release) as acquired:
+            if acquired and not folder.is_dir():
                 make()
-        given_up.wait(0 if mine else _POLL_S)
+        cancelled.wait(0 if acquired else _POLL_S)
 
 
-def _build_varied(wanted: Image, say: Say, given_up: Event) -> None:
-    say("building the image: other packages …")
+def _build_varied(wanted: Image, report: Report, cancelled: Event) -> None:
+    report("building the image: other packages …")
     unfinished = _partial(wanted.release)
     _clear(wanted.release)
-    add_layer(wanted.release, wanted.root, unfinished, _group(wanted.release), given_up)
+    add_layer(wanted.release, wanted.root, unfinished, _group(wanted.release), cancelled)
     (unfinished / "upper").rename(wanted.varied)
     _clear(wanted.release)
 
 
-def _build(wanted: Image, say: Say, given_up: Event) -> None:
+def _build(wanted: Image, report: Report, cancelled: Event) -> None:
     _clear(wanted.release)
     unfinished, group = _partial(wanted.release), _group(wanted.release)
-    say("building the image: debootstrap, once per release …")
+    report("building the image: debootstrap, once per release …")
     try:
-        bootstrap(wanted.release, unfinished, group, given_up)
+        bootstrap(wanted.release, unfinished, group, cancelled)
     except LabError as error:
-        if given_up.is_set() or isinstance(error, UnknownReleaseError):
+        if cancelled.is_set() or isinstance(error, UnknownReleaseError):
             raise
-        say(f"once more, after: {str(error).splitlines()[-1]} …")
+        report(f"retrying after an error: {str(error).splitlines()[-1]} …")
         host.throw_away(unfinished / "root")
-        bootstrap(wanted.release, unfinished, group, given_up)
-    say("building the image: accounts, units …")
+        bootstrap(wanted.release, unfinished, group, cancelled)
+    report("building the image: accounts, units …")
     run(("chroot", str(unfinished / "root"), "sh", "-s"), text=(_HERE / "configure_image.sh").read_text())
-    say("building the image: the container image …")
+    report("building the image: the container image …")
     _import_busybox(wanted.release, unfinished)
     shutil.rmtree(unfinished / "debs")
     unfinished.rename(wanted.folder)
-    say("image built")
+    report("image built")
 
 
 def _import_busybox(release: str, unfinished: Path) -> None:
@@ -148,8 +148,8 @@ def _partial(release: str) -> Path:
 
 
 @contextmanager
-def _turn(release: str) -> Iterator[bool]:
-    """Hold the release's lock while inside, if it can be had; whether it could."""
+def _build_lock(release: str) -> Iterator[bool]:
+    """Try to hold the release's lock inside the block; yields whether it is held."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / f"{release}.lock").open("w") as lock:
         try:

@@ -1,4 +1,4 @@
-"""The lab as an inventory and as a known_hosts file: text, from the topology alone."""
+"""Text of a lab's inventory and known_hosts file, from its topology."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ hosts:
 
 
 def inventory(lab: Topology, *, ipv6: bool = False) -> str:
-    """The text of mesh.yml, and with `ipv6` that of dual.yml, in which the hosts have a part in both families."""
+    """The text of mesh.yml, or with `ipv6` of dual.yml, in which the hosts take part in both families."""
     head = _HEAD.format(
         name=lab.name, pool=POOL, prefix_length=PREFIX_LENGTH, folder=folder(lab.name), fabric=lab.fabric
     )
@@ -30,12 +30,12 @@ def inventory(lab: Topology, *, ipv6: bool = False) -> str:
 
 
 def known_hosts(lab: Topology, public_keys: Mapping[str, str]) -> str:
-    """One line per host of the lab, from the hosts' public keys by host name."""
+    """The text of known_hosts, one line per host, from the public keys by host name."""
     return "".join(f"{host.name},{host.underlay.ip} {public_keys[host.name]}\n" for host in lab.hosts)
 
 
 def folder(lab: str) -> Path:
-    """Where everything of the lab lies."""
+    """The directory of the lab's files."""
     return FOLDER / lab
 
 

@@ -1,4 +1,4 @@
-"""Labs come up, go down and are found again. A caller may be killed at any point: the next one clears up."""
+"""Start, stop and look-up of labs. A caller may be killed at any point: the next call removes what it left."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,12 +16,12 @@ from dockmesh.lab.running import Lab
 from dockmesh.lab.ssh_keys import create_key
 from dockmesh.lab.topology import RELEASES, LabHost, Topology, check_name, fabric, is_handle, topology
 
-# Hears (host, lab or release; what of it). More is to come where the text ends in an ellipsis.
+# Called with a host, lab or release and a progress text, which ends with an ellipsis while the work goes on.
 Observer = Callable[[str, str], None]
 
-# What the tests of hosts that are not all alike run on: a Docker that has told firewalld nothing, and one that has.
+# Releases of the tests with varied hosts: on one Docker does not configure firewalld, on the other it does.
 VARIED = ("trixie", "forky")
-_MOST_AT_ONCE = 32
+_MAX_PARALLEL = 32
 
 
 def _silent(_subject: str, _text: str) -> None:
@@ -37,13 +37,17 @@ def up(
     light: bool = False,
     varied: bool = False,
 ) -> Lab:
-    """The lab with every host running: left alone if so, its dead hosts booted, or all of it made anew."""
+    """Start a lab, or return it if it is up; boots dead hosts and rebuilds an incomplete lab.
+
+    Raises:
+        LabError: a lab of that name with other hosts is up, or a host does not start.
+    """
     preflight.check()
     wanted = topology(name, hosts, tuple(releases), light=light, varied=varied)
     with state.locked(name, partial(on_progress, name, "waiting for another command on this lab …")):
-        lab = _standing(wanted)
+        lab = _existing(wanted)
         if lab:
-            _complete(lab, on_progress)
+            _start_dead_hosts(lab, on_progress)
             return lab
         _clear(name)
         try:
@@ -56,44 +60,44 @@ def up(
 def build_images(
     releases: Sequence[str] = RELEASES, on_progress: Observer = _silent, *, varied: Sequence[str] = ()
 ) -> None:
-    """Build what hosts of these releases boot from, side by side, where it is not there yet; `varied` as well."""
+    """Build the missing images of these releases in parallel; those of `varied` with the layer of further packages."""
     preflight.check()
-    given_up = Event()
+    cancelled = Event()
     builds = [
-        partial(build, release, partial(on_progress, release), given_up)
+        partial(build, release, partial(on_progress, release), cancelled)
         for release in dict.fromkeys((*releases, *varied))
         for build in (image.build_varied if release in varied else image.build,)
         if not image.is_built(release, varied=release in varied)
     ]
-    _at_once(builds, give_up=given_up.set)
+    _in_parallel(builds, cancel=cancelled.set)
 
 
 def down(name: str = "demo") -> bool:
-    """End the lab and remove all of it; whether there was anything to end. Needs nothing but the name."""
+    """Stop the lab and remove all of it, by its name alone; whether there was anything to remove."""
     check_name(name)
     preflight.check()
     with state.locked(name):
-        there = folder(name).exists() or bool(_handles(name)) or network.exists(fabric(name))
+        existed = folder(name).exists() or bool(_handles(name)) or network.exists(fabric(name))
         _clear(name)
         image.sweep()
         state.forget(name)
-    return there
+    return existed
 
 
 def find(name: str = "demo") -> Lab:
-    """A lab that is up; LabError where there is none."""
+    """Find a running lab; LabError if there is none of that name."""
     check_name(name)
     preflight.check()
-    found = state.State.read(name)
-    if found is None or not found.complete:
-        raise LabError(f"lab {name} is not up: `dockmesh lab up --name {name}` starts it", code=LabCode.NOT_UP)
-    return Lab(found.topology, found.images)
+    saved = state.State.read(name)
+    if saved is None or not saved.complete:
+        raise LabError(f"lab {name}: not up. Fix: dockmesh lab up --name {name}", code=LabCode.NOT_UP)
+    return Lab(saved.topology, saved.images)
 
 
 def reboot(name: str, host_name: str, on_progress: Observer = _silent, *, bare: bool = False) -> None:
-    """Shut the host down in order and boot it again: its files stay, its network begins anew.
+    """Shut the host down in order and boot it again, with the same files and a new network.
 
-    `bare`: it finds its cards as on a machine, without addresses, and gives them their own by what it has installed.
+    With `bare`, its network cards have no addresses, as on a physical machine: its own software configures them.
     """
     lab = find(name)
     each = lab.topology.host(host_name)
@@ -101,27 +105,27 @@ def reboot(name: str, host_name: str, on_progress: Observer = _silent, *, bare: 
         on_progress(each.name, "shutting down …")
         host.shut_down(each.handle)
         network.create_host(lab.topology.fabric, each, bare=bare)
-        begun = time.monotonic()
+        started = time.monotonic()
         startup.boot(lab, each, partial(on_progress, each.name))
-        on_progress(each.name, f"up after {time.monotonic() - begun:.1f} s")
+        on_progress(each.name, f"up after {time.monotonic() - started:.1f} s")
 
 
-def _standing(wanted: Topology) -> Lab | None:
-    """The lab as it stands, if that is more than remains to be cleared away."""
-    found = state.State.read(wanted.name)
-    if found is None or not found.complete or not network.exists(wanted.fabric):
+def _existing(wanted: Topology) -> Lab | None:
+    """The lab if it is complete; None if it does not exist or only remains of it are left."""
+    saved = state.State.read(wanted.name)
+    if saved is None or not saved.complete or not network.exists(wanted.fabric):
         return None
-    if found.topology != wanted:
-        there = f"{found.hosts} {'light ' * found.light}hosts ({', '.join(found.topology.releases)})"
+    if saved.topology != wanted:
+        hosts = f"{saved.hosts} {'light ' * saved.light}hosts ({', '.join(saved.topology.releases)})"
         raise LabError(
-            f"lab {wanted.name} is up with {there}: "
-            f"`dockmesh lab down --name {wanted.name}` first, or choose another name",
+            f"lab {wanted.name}: already up with {hosts}. "
+            f"Fix: run 'dockmesh lab down --name {wanted.name}' first, or choose another name",
             code=LabCode.ALREADY_UP,
         )
-    return Lab(found.topology, found.images)
+    return Lab(saved.topology, saved.images)
 
 
-def _complete(lab: Lab, on_progress: Observer) -> None:
+def _start_dead_hosts(lab: Lab, on_progress: Observer) -> None:
     dead = [each for each in lab.topology.hosts if not host_exec.is_running(each.handle)]
     if dead:
         _start(lab, dead, on_progress)
@@ -135,15 +139,15 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
     light, varied = (any(getattr(each, kind) for each in wanted.hosts) for kind in ("light", "varied"))
-    each_one = tuple(each.release for each in wanted.hosts)
-    asked = state.State(wanted.name, len(wanted.hosts), each_one, images, light=light, varied=varied)
-    asked.write()
+    host_releases = tuple(each.release for each in wanted.hosts)
+    requested = state.State(wanted.name, len(wanted.hosts), host_releases, images, light=light, varied=varied)
+    requested.write()
     build_images(wanted.releases, on_progress, varied=wanted.releases if varied else ())
     lab = Lab(wanted, images)
     _lay_out(lab, folder(wanted.name))
     network.create_fabric(wanted.fabric)
     _start(lab, wanted.hosts, on_progress)
-    replace(asked, complete=True).write()
+    replace(requested, complete=True).write()
     return lab
 
 
@@ -160,26 +164,26 @@ def _start(lab: Lab, hosts: Sequence[LabHost], on_progress: Observer) -> None:
     for each in hosts:
         network.create_host(lab.topology.fabric, each)
     starts = [partial(startup.start, lab, each, partial(on_progress, each.name)) for each in hosts]
-    _at_once(starts, give_up=lambda: _kill(each.handle for each in hosts))
+    _in_parallel(starts, cancel=lambda: _kill(each.handle for each in hosts))
 
 
-def _at_once(tasks: Sequence[Callable[[], object]], give_up: Callable[[], None]) -> None:
-    """Run the tasks side by side. The first failure or a Ctrl-C ends them all: `give_up` makes them fail."""
-    with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as pool:
+def _in_parallel(tasks: Sequence[Callable[[], object]], cancel: Callable[[], None]) -> None:
+    """Run the tasks in parallel. After a failure or an interrupt, `cancel` makes all others fail."""
+    with ThreadPoolExecutor(max_workers=_MAX_PARALLEL) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            give_up()
+            cancel()
             raise
 
 
 def _handles(name: str) -> tuple[str, ...]:
-    """Whatever of the lab's hosts this machine still has, by name: no file needs to tell."""
-    there = {*cgroup.names(), *network.names()}
-    return tuple(sorted(handle for handle in there if is_handle(name, handle)))
+    """Handles of all hosts of the lab that this machine still has, by name, so that no state file is needed."""
+    present = {*cgroup.names(), *network.names()}
+    return tuple(sorted(handle for handle in present if is_handle(name, handle)))
 
 
 def _kill(handles: Iterable[str]) -> None:

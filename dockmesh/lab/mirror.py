@@ -1,4 +1,4 @@
-"""Where this machine gets its Debian packages from: the lab's hosts come from the same place."""
+"""Look-up of this machine's Debian mirror, from which the lab builds its hosts too."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ _OS_RELEASE = Path("/etc/os-release")
 
 
 def mirror() -> str:
-    """The archive's address, from the machine's apt sources."""
+    """URL of the Debian archive in this machine's apt sources."""
     listed = run(("apt-get", "indextargets", "--format", _FIELDS)).stdout
-    found = choose(listed, codename(_OS_RELEASE.read_text()))
-    if found is None:
+    url = choose(listed, codename(_OS_RELEASE.read_text()))
+    if url is None:
         raise LabError(
-            "the apt sources of this machine name no Debian archive for its own release, component main",
+            "the apt sources of this machine have no Debian archive with its own release and the component main",
             code=LabCode.NO_ARCHIVE,
         )
-    return found
+    return url
 
 
 def choose(listed: str, release: str) -> str | None:
-    """The archive among apt's index targets, one a line: the main component of the machine's own release.
+    """Choose the archive among apt's index targets, one per line: component main of the machine's own release.
 
-    The label is known only once apt has fetched its lists; where it is, it has the last word.
+    Apt knows the label only after it has fetched its lists; a target with the label Debian is preferred.
     """
     targets = [line.split("|") for line in listed.splitlines()]
     main = [target for target in targets if target[1:3] == [release, "main"]]
@@ -34,6 +34,6 @@ def choose(listed: str, release: str) -> str | None:
 
 
 def codename(os_release: str) -> str:
-    """VERSION_CODENAME of /etc/os-release; empty where the distribution has none."""
+    """VERSION_CODENAME of /etc/os-release; empty if the distribution has none."""
     pairs = (line.partition("=") for line in os_release.splitlines())
     return next((value.strip('"') for key, _, value in pairs if key == "VERSION_CODENAME"), "")

@@ -1,4 +1,4 @@
-"""Namespaces, the switch and the cables of a lab, by iproute2."""
+"""Network of a lab: namespaces, the switch and its cables, made with iproute2."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ NAMESPACES = Path("/run/netns")
 SWITCH = "switch"
 NIC = "eth0"
 SECOND_SWITCH, SECOND_NIC = "switch2", "eth1"
-# In the place of docker0, on hosts without Docker.
+# Replaces docker0 on hosts without Docker.
 BRIDGE = "bridge0"
 
 
 def create_fabric(fabric: str) -> None:
-    """The namespace with the switch, and the controller's address on it.
+    """Create the namespace with the switch and the controller's address.
 
-    A bridge without a MAC of its own takes its ports' lowest, and so a new one whenever a port comes.
+    The switch gets a fixed MAC: a bridge without one takes the lowest MAC of its ports, which changes with new ports.
     """
     run(("ip", "netns", "add", fabric))
     _batch(
@@ -30,9 +30,9 @@ def create_fabric(fabric: str) -> None:
 
 
 def create_host(fabric: str, host: LabHost, *, bare: bool = False) -> None:
-    """The host's namespace, cabled to the switch. One from before goes first, with its routes and rules.
+    """Create the host's namespace and connect it to the switch; removes an earlier one with its routes and rules.
 
-    `bare`: its cards are down and have no addresses.
+    With `bare`, the host's network cards are down and have no addresses.
     """
     delete_host(fabric, host)
     run(("ip", "netns", "add", host.handle))
@@ -41,7 +41,7 @@ def create_host(fabric: str, host: LabHost, *, bare: bool = False) -> None:
         f"link add {host.name} type veth peer name {NIC} address {host.mac} netns {host.handle}",
         f"link set {host.name} master {SWITCH} up",
     )
-    # With its card down a host loses its addresses of IPv6, which on others a network manager puts back.
+    # A card that goes down loses its IPv6 addresses; elsewhere a network manager restores them.
     run(inside(host.handle, "tee", f"/proc/sys/net/ipv6/conf/{NIC}/keep_addr_on_down"), text="1\n")
     if host.varied:
         _cable_second(fabric, host)
@@ -60,14 +60,14 @@ def create_host(fabric: str, host: LabHost, *, bare: bool = False) -> None:
 
 
 def delete_host(fabric: str, host: LabHost) -> None:
-    """Away with cable and namespace. The cable first: the kernel clears namespaces in its own time."""
+    """Delete the host's cables and its namespace; cables first, because the kernel removes namespaces with a delay."""
     for cable in (host.name, *((_second(host),) if host.varied else ())):
         run(("ip", "-n", fabric, "link", "delete", cable), check=False)
     delete(host.handle)
 
 
 def _cable_second(fabric: str, host: LabHost) -> None:
-    """Of the second LAN there is a switch once a host wants it."""
+    """Connect the host to the switch of the second LAN, which the first such host creates."""
     if run(("ip", "-n", fabric, "link", "show", "dev", SECOND_SWITCH), check=False).returncode != 0:
         _batch(
             fabric,
@@ -87,40 +87,40 @@ def _second(host: LabHost) -> str:
 
 
 def exists(namespace: str) -> bool:
-    """Whether a namespace of that name is there."""
+    """Whether a namespace of that name exists."""
     return (NAMESPACES / namespace).exists()
 
 
 def names() -> tuple[str, ...]:
-    """Every named namespace of this machine."""
+    """Names of all named namespaces of this machine."""
     return tuple(entry.name for entry in NAMESPACES.iterdir()) if NAMESPACES.is_dir() else ()
 
 
 def delete(namespace: str) -> None:
-    """Away with the namespace, if it is there, or with a name that a killed ip left without one."""
+    """Delete the namespace if it exists, or the name without a namespace that a killed `ip` left."""
     if exists(namespace):
         run(("ip", "netns", "delete", namespace), check=False)
         (NAMESPACES / namespace).unlink(missing_ok=True)
 
 
 def inside(namespace: str, *argv: str) -> tuple[str, ...]:
-    """The command that runs another one in a namespace."""
+    """The command that runs another command in a namespace."""
     return ("nsenter", f"--net={NAMESPACES / namespace}", *argv)
 
 
 def set_port(fabric: str, host: LabHost, *, up: bool) -> None:
-    """The host's port on the switch: down, the host keeps addresses and routes and reaches nobody."""
+    """Set the host's port on the switch up or down; behind a port that is down, a host keeps addresses and routes."""
     _batch(fabric, f"link set {host.name} {'up' if up else 'down'}")
 
 
 def port_is_up(fabric: str, host: LabHost) -> bool:
-    """Whether the switch's port towards the host is switched on."""
+    """Whether the host's port on the switch is up."""
     shown = run(("ip", "-n", fabric, "-brief", "link", "show", "dev", host.name, "up"), check=False)
     return shown.stdout.strip() != ""
 
 
 def flap(host: LabHost) -> None:
-    """Take the host's network card down and up: the kernel drops every route through it."""
+    """Set the host's network card down and up, so that the kernel drops every route through it."""
     _batch(host.handle, f"link set {NIC} down", f"link set {NIC} up")
 
 

@@ -1,4 +1,4 @@
-"""What the lab asks of the machine it runs on."""
+"""Requirements of the lab on the machine that runs it."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from dockmesh.error_codes import LabCode
 from dockmesh.errors import LabError
 from dockmesh.lab.requirements import missing
 
-# What many hosts take of the one kernel they have. Each host's systemd wants inotify instances; and neighbours, of whom
-# each of a hundred hosts has ninety-nine, count over all namespaces.
-_ENOUGH = {
+# All hosts share the limits of one kernel. Each host's systemd needs inotify instances. Neighbour entries count over
+# all namespaces, and each of 100 hosts has 99.
+_MINIMUM_SYSCTLS = {
     "fs.inotify.max_user_instances": 8192,
     "net.ipv4.neigh.default.gc_thresh3": 65536,
     "net.ipv4.neigh.default.gc_thresh2": 32768,
@@ -20,30 +20,30 @@ _ENOUGH = {
 
 
 def check() -> None:
-    """Raise LabError unless a lab can run here; the text says what to do."""
+    """Raise LabError, with the remedy, unless a lab can run here."""
     if sys.platform != "linux":
         raise LabError(
-            "the lab needs Linux: its hosts are network namespaces and control groups", code=LabCode.NEEDS_LINUX
+            "the lab needs Linux, because its hosts use network namespaces and control groups", code=LabCode.NEEDS_LINUX
         )
     if os.geteuid() != 0:
-        raise LabError("the lab needs root: try `sudo dockmesh lab …`", code=LabCode.NEEDS_ROOT)
+        raise LabError("the lab needs root. Fix: sudo dockmesh lab …", code=LabCode.NEEDS_ROOT)
     if packages := missing():
         raise LabError(
-            f"the lab needs programs that are not installed: apt-get install {' '.join(packages)}",
+            f"the lab needs programs that are not installed. Fix: apt-get install {' '.join(packages)}",
             code=LabCode.MISSING_PROGRAMS,
         )
 
 
 def make_room() -> str | None:
-    """Let the kernel have as many hosts as a lab may have; what was changed, if anything."""
-    changed = [told for key, enough in _ENOUGH.items() if (told := _raised(key, enough))]
-    return ", ".join(changed) or None
+    """Raise the kernel limits that the largest lab needs; a description of the changes, or None."""
+    changes = [change for key, minimum in _MINIMUM_SYSCTLS.items() if (change := _raise_sysctl(key, minimum))]
+    return ", ".join(changes) or None
 
 
-def _raised(key: str, enough: int) -> str | None:
+def _raise_sysctl(key: str, minimum: int) -> str | None:
     file = Path("/proc/sys", *key.split("."))
-    before = int(file.read_text()) if file.exists() else enough
-    if before >= enough:
+    before = int(file.read_text()) if file.exists() else minimum
+    if before >= minimum:
         return None
-    file.write_text(str(enough))
-    return f"{key} raised from {before} to {enough}"
+    file.write_text(str(minimum))
+    return f"{key} raised from {before} to {minimum}"

@@ -1,4 +1,4 @@
-"""Programs of this machine, run to their end."""
+"""Runner of programs on this machine."""
 
 import os
 import subprocess
@@ -10,19 +10,19 @@ from dockmesh.errors import LabError
 from dockmesh.lab.requirements import PATH
 
 ENVIRONMENT = {"PATH": PATH, "HOME": os.environ.get("HOME", "/root"), "LC_ALL": "C.UTF-8"}
-WITHIN_S = 60.0
-_POLL_S, _SELDOM_S = 0.02, 0.25
+TIMEOUT_S = 60.0
+_POLL_S, _MAX_POLL_S = 0.02, 0.25
 
 
 def run(
-    argv: Sequence[str], *, text: str = "", check: bool = True, within_s: float = WITHIN_S
+    argv: Sequence[str], *, text: str = "", check: bool = True, within_s: float = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
-    """The finished process; a LabError with its last words where it failed, unless `check` is off.
+    """Run a program to its end; with `check`, raise LabError with the end of its output if it fails.
 
-    Its own session keeps a Ctrl-C at the terminal away from it: only the lab itself is to be interrupted.
+    The program gets its own session, so that a Ctrl-C at the terminal interrupts only the lab.
     """
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             argv,
             input=text,
             capture_output=True,
@@ -33,28 +33,28 @@ def run(
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        raise LabError(f"{' '.join(argv)}: no end after {within_s:g} s", code=LabCode.TIMEOUT) from None
-    if check and done.returncode != 0:
-        raise LabError(f"{' '.join(argv)}: {last_words(done)}", code=LabCode.COMMAND_FAILED)
-    return done
+        raise LabError(f"{' '.join(argv)}: still running after {within_s:g} s", code=LabCode.TIMEOUT) from None
+    if check and completed.returncode != 0:
+        raise LabError(f"{' '.join(argv)}: {error_text(completed)}", code=LabCode.COMMAND_FAILED)
+    return completed
 
 
-def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """The end of what a failed process said, else its status."""
-    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-    return "\n".join(said[-5:]) or f"exit status {done.returncode}"
+def error_text(completed: subprocess.CompletedProcess[str]) -> str:
+    """The last lines of a failed process's output, or its exit status."""
+    lines = (completed.stderr.strip() or completed.stdout.strip()).splitlines()
+    return "\n".join(lines[-5:]) or f"exit status {completed.returncode}"
 
 
-def poll(true: Callable[[], bool], within_s: float) -> bool:
-    """Wait for something to become true; whether it did in time.
+def poll(condition: Callable[[], bool], within_s: float) -> bool:
+    """Wait until the condition holds; whether it did in time.
 
-    The longer it takes, the more seldom it is looked at: to look may cost more than to wait.
+    The interval grows with the time waited, because a check may cost more than a longer wait.
     """
-    begun = time.monotonic()
-    while not true():
-        waited_s = time.monotonic() - begun
+    started = time.monotonic()
+    while not condition():
+        waited_s = time.monotonic() - started
         if waited_s >= within_s:
             return False
-        pause_s = min(max(_POLL_S, waited_s / 10), _SELDOM_S)
+        pause_s = min(max(_POLL_S, waited_s / 10), _MAX_POLL_S)
         time.sleep(min(pause_s, within_s - waited_s))
     return True

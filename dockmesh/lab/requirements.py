@@ -1,6 +1,6 @@
-"""The programs the lab runs on this machine and the Debian packages they come in.
+"""Programs that the lab needs on this machine, with their Debian packages.
 
-`python -m dockmesh.lab.requirements` prints the packages that are missing, for apt-get; nothing if none is.
+`python -m dockmesh.lab.requirements` prints the missing packages for apt-get, and nothing if all are installed.
 """
 
 import os
@@ -21,12 +21,12 @@ PACKAGES = {
     "unshare": "util-linux",
 }
 
-# The folders of system programs are missing from PATH in some root shells (su without -).
+# Some root shells (su without -) lack the directories of system programs.
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
 def missing() -> tuple[str, ...]:
-    """The packages to install, sorted, each once."""
+    """The missing packages, sorted, without duplicates."""
     absent = (package for program, package in PACKAGES.items() if shutil.which(program, path=PATH) is None)
     return tuple(sorted(set(absent)))
 

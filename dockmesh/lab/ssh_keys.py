@@ -1,4 +1,4 @@
-"""Who may log in where: the controller's key, the hosts' keys."""
+"""SSH keys of the controller and the hosts, and the controller's access."""
 
 import os
 from pathlib import Path
@@ -6,34 +6,34 @@ from pathlib import Path
 from dockmesh.lab.host import make_folder
 from dockmesh.lab.process import run
 
-# The recipe's account; root comes with every Debian.
+# The account that recipe.sh creates.
 _ADMIN_UID = 1000
 
 
 def create_key(private: Path, comment: str) -> str:
-    """A new Ed25519 key without passphrase, `.pub` beside it; its public part as type and blob."""
+    """Create an Ed25519 key without passphrase, with its `.pub` file; returns its public part as type and blob."""
     run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(private)))
     return public_key(private)
 
 
 def public_key(private: Path) -> str:
-    """Type and blob of a key that exists."""
+    """The public part of an existing key, as type and blob."""
     return " ".join(private.with_suffix(".pub").read_text().split()[:2])
 
 
 def host_key(upper: Path) -> Path:
-    """Where a host has its private key."""
+    """Path of a host's private key."""
     return upper / "etc" / "ssh" / "ssh_host_ed25519_key"
 
 
-def admit(upper: Path, controller: str) -> None:
-    """Let the controller's key in as root and as admin."""
-    _authorize(upper / "root", controller, 0)
+def authorize(upper: Path, controller: str) -> None:
+    """Authorize the controller's key for root and admin."""
+    _authorize_account(upper / "root", controller, 0)
     make_folder(upper / "home")
-    _authorize(upper / "home" / "admin", controller, _ADMIN_UID)
+    _authorize_account(upper / "home" / "admin", controller, _ADMIN_UID)
 
 
-def _authorize(home: Path, key: str, uid: int) -> None:
+def _authorize_account(home: Path, key: str, uid: int) -> None:
     for folder in (home, home / ".ssh"):
         make_folder(folder, 0o700)
         os.chown(folder, uid, uid)

@@ -1,4 +1,4 @@
-"""How a lab's host comes to run: its files, its boot, its container."""
+"""Start of a lab's host: its files, its boot, its container."""
 
 import time
 from collections.abc import Callable
@@ -9,47 +9,47 @@ from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import LabHost
 
 CONTAINER = "web"
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def lay_out(lab: Lab, each: LabHost, controller: str) -> str:
-    """Make the host's folder; its public host key."""
+    """Create the host's directory; returns its public host key."""
     machine = lab.machine(each)
     host.lay_out(machine, None if each.light else lab.image(each).docker)
     upper = machine.folder / "upper"
     if each.light:
         host.mask(machine, "docker.service", "docker.socket", "containerd.service")
-    ssh_keys.admit(upper, controller)
+    ssh_keys.authorize(upper, controller)
     key = ssh_keys.host_key(upper)
     host.make_folder(key.parent)
     return ssh_keys.create_key(key, each.name)
 
 
-def start(lab: Lab, each: LabHost, say: Say) -> None:
-    """Boot the host on its network and return when it is a Docker host with one container running, or light."""
-    begun = time.monotonic()
-    boot(lab, each, say)
+def start(lab: Lab, each: LabHost, report: Report) -> None:
+    """Boot the host on its network, with one running container unless it is light."""
+    started = time.monotonic()
+    boot(lab, each, report)
     if not each.light:
-        say(f"waiting for container {CONTAINER} …")
+        report(f"waiting for container {CONTAINER} …")
         _run_container(each.handle)
-    say(f"up after {time.monotonic() - begun:.1f} s")
+    report(f"up after {time.monotonic() - started:.1f} s")
 
 
-def boot(lab: Lab, each: LabHost, say: Say) -> None:
-    """Boot the host on its network and return when it can be logged in to and Docker serves."""
+def boot(lab: Lab, each: LabHost, report: Report) -> None:
+    """Boot the host on its network and wait until sshd and Docker reply."""
     machine = lab.machine(each)
-    say("waiting for systemd …")
+    report("waiting for systemd …")
     host.boot(machine)
     host.wait_booted(machine)
-    say("waiting for sshd …")
-    host.wait_until(lambda: _sshd_answers(lab, each), machine, "to answer on port 22")
+    report("waiting for sshd …")
+    host.wait_until(lambda: _sshd_answers(lab, each), machine, "reply on port 22")
     if not each.light:
-        say("waiting for docker …")
-        host.wait_until(lambda: _docker_serves(each.handle), machine, "to serve Docker")
+        report("waiting for docker …")
+        host.wait_until(lambda: _docker_serves(each.handle), machine, "start Docker")
 
 
 def _sshd_answers(lab: Lab, each: LabHost) -> bool:
-    """Whether, seen from the controller, the host answers with the very key it was given."""
+    """Whether the host replies to the controller with its own key."""
     scan = ("ssh-keyscan", "-T", "2", "-t", "ed25519", str(each.underlay.ip))
     answer = run(network.inside(lab.topology.fabric, *scan), check=False).stdout
     upper = lab.machine(each).folder / "upper"
@@ -62,12 +62,12 @@ def _docker_serves(handle: str) -> bool:
 
 
 def _docker_answers(handle: str) -> bool:
-    """For a host whose docker0 is no longer the default one."""
+    """The slower check, for a host whose docker0 no longer has the default address."""
     return host_exec.run(handle, ("docker", "version")).returncode == 0
 
 
 def _run_container(handle: str) -> None:
-    """Start the container, made anew or left by a former boot."""
+    """Start the container of an earlier boot, or a new one."""
     if host_exec.run(handle, ("docker", "start", CONTAINER)).returncode == 0:
         return
     policy = ("--detach", "--init", "--restart", "no", "--name", CONTAINER)

@@ -1,4 +1,4 @@
-"""What was started, on disk before it is: enough to find a lab again and to clear it away after any crash."""
+"""Saved state of a lab, written before its start, so that later calls can find it or remove it after a crash."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ _FORMAT = "dockmesh/lab/1"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The lab that was asked for, the images under its hosts, and whether it ever came up whole."""
+    """The requested lab, the images of its hosts by release, and whether all of it was started."""
 
     name: str
     hosts: int
@@ -29,20 +29,20 @@ class State:
 
     @property
     def topology(self) -> Topology:
-        """What was asked for, worked out."""
+        """The topology of the requested lab."""
         return topology(self.name, self.hosts, self.releases, light=self.light, varied=self.varied)
 
     def write(self) -> None:
-        """Replace the lab's state file, whole or not at all."""
+        """Replace the lab's state file atomically."""
         folder(self.name).mkdir(parents=True, exist_ok=True)
-        beside = folder(self.name) / "state.json.new"
+        new = folder(self.name) / "state.json.new"
         document = {"format": _FORMAT, **{field: getattr(self, field) for field in self.__slots__}}
-        beside.write_text(json.dumps(document, indent=2) + "\n")
-        beside.rename(_file(self.name))
+        new.write_text(json.dumps(document, indent=2) + "\n")
+        new.rename(_file(self.name))
 
     @classmethod
     def read(cls, name: str) -> Self | None:
-        """The state of that lab, or None: no such lab, or none that this version could have written."""
+        """Read the state of a lab; None if there is none, or if another version wrote it."""
         try:
             document = json.loads(_file(name).read_text())
             if document.pop("format") != _FORMAT:
@@ -54,19 +54,19 @@ class State:
 
 @contextmanager
 def locked(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Have the lab to oneself. The lock goes with its holder, so a killed one leaves none behind."""
+    """Lock the lab. The kernel releases the lock of a killed process."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     lock = FOLDER / f"{name}.lock"
     while True:
-        with lock.open("w") as held:
-            _acquire(held.fileno(), on_wait)
-            if _is_current(held.fileno(), lock):
+        with lock.open("w") as file:
+            _acquire(file.fileno(), on_wait)
+            if _is_current(file.fileno(), lock):
                 yield
                 return
 
 
 def forget(name: str) -> None:
-    """Remove the lock file of a lab that is gone; to be called by its holder."""
+    """Remove the lock file of a removed lab; only the holder of the lock may call this."""
     (FOLDER / f"{name}.lock").unlink(missing_ok=True)
 
 
@@ -79,7 +79,7 @@ def _acquire(descriptor: int, on_wait: Callable[[], None]) -> None:
 
 
 def _is_current(descriptor: int, lock: Path) -> bool:
-    """Whether the file locked is still the one others will open: its last holder may have removed it."""
+    """Whether the locked file is still the lock file: the last holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), lock.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A lab as data: names, addresses and prefixes follow from its name, its size and its releases. No I/O."""
+"""Topology of a lab as data: its name, size and releases determine all names, addresses and prefixes. No I/O."""
 
 import re
 from dataclasses import dataclass, replace
@@ -18,20 +18,20 @@ POOL6 = IPv6Network("fd00:10:128::/48")
 PREFIX_LENGTH6 = 56
 RELEASES = ("bookworm", "trixie", "forky")
 FOLDER = Path("/var/lib/dockmesh/lab")
-MOST_HOSTS = 2 ** (PREFIX_LENGTH - POOL.prefixlen)
+MAX_HOSTS = 2 ** (PREFIX_LENGTH - POOL.prefixlen)
 
 _BELOW_FIRST_HOST = IPv4Address("192.168.18.127")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
-_LIKE_A_HOST = re.compile(r".*-host[0-9]+")
+_HOST_LIKE = re.compile(r".*-host[0-9]+")
 _RELEASE = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
 class LabHost:
-    """One host: a Debian release at an address. `handle` names its namespace and its control group.
+    """One host: a Debian release at an address. `handle` is the name of its namespace and its control group.
 
-    A `light` one runs no Docker: many of them show what a fleet costs, and nothing about Docker. A `varied` one has
-    other network managers and firewalls installed, all of them off, and a card in a second LAN, without an address.
+    A `light` host has no Docker, for measurements with many hosts. A `varied` host has other network managers and
+    firewalls, all disabled, and a network card without an address in a second LAN.
     """
 
     name: str
@@ -45,57 +45,57 @@ class LabHost:
 
     @property
     def bridge(self) -> IPv4Interface:
-        """An address in its prefix, which a light host has on a bridge of its own."""
+        """The bridge address of a light host, in its prefix."""
         return IPv4Interface((self.prefix.network_address + 1, 24))
 
     @property
     def underlay6(self) -> IPv6Interface:
-        """Carries the other one, as the MAC does."""
+        """The IPv6 underlay address, whose last bits are the IPv4 address."""
         address = IPv6Address(int(CONTROLLER6.network.network_address) + int(self.underlay.ip))
         return IPv6Interface((address, CONTROLLER6.network.prefixlen))
 
     @property
     def second(self) -> IPv4Interface:
-        """An address for the card in the second LAN."""
+        """Address for the network card in the second LAN."""
         last = int(self.underlay.ip) - int(CONTROLLER.network.network_address)
         return IPv4Interface((IPv4Address(int(SECOND.network_address) + last), SECOND.prefixlen))
 
     @property
     def mac(self) -> str:
-        """Follows from the address: with a new one after a reboot the peers would keep a stale neighbour."""
+        """MAC derived from the address: a new MAC after a reboot would leave stale neighbour entries on the peers."""
         return mac(self.underlay.ip)
 
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The whole lab: hosts on one switch. `fabric` names the network namespace of switch and controller."""
+    """A whole lab: hosts on one switch. `fabric` is the network namespace of the switch and the controller."""
 
     name: str
     hosts: tuple[LabHost, ...]
 
     @property
     def fabric(self) -> str:
-        """The namespace of switch and controller."""
+        """Name of the network namespace of the switch and the controller."""
         return fabric(self.name)
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """Each release in use, once, in the order of the hosts."""
+        """The releases in use, in the order of the hosts."""
         return tuple(dict.fromkeys(host.release for host in self.hosts))
 
     def host(self, name: str) -> LabHost:
-        """The host of that name; a LabError that lists the names there are where it is none of them."""
+        """The host of that name; LabError with the known names if there is none."""
         for host in self.hosts:
             if host.name == name:
                 return host
         known = ", ".join(host.name for host in self.hosts)
-        raise LabError(f"lab {self.name} has no host {name!r}; it has {known}", code=LabCode.UNKNOWN_HOST)
+        raise LabError(f"lab {self.name}: no host {name!r}; the hosts are {known}", code=LabCode.UNKNOWN_HOST)
 
 
 def topology(
     name: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, light: bool = False, varied: bool = False
 ) -> Topology:
-    """The lab of that name and size, its hosts cycling through the releases."""
+    """Build the topology of a lab, whose hosts cycle through the releases."""
     _check(name, hosts, releases)
     prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
     prefixes6 = POOL6.subnets(new_prefix=PREFIX_LENGTH6)
@@ -106,38 +106,40 @@ def topology(
 
 
 def fabric(lab: str) -> str:
-    """The name of the lab's fabric namespace; those of its hosts start with it."""
+    """Name of the lab's fabric namespace, with which the handles of its hosts start."""
     return f"dockmesh-{lab}"
 
 
 def is_handle(lab: str, text: str) -> bool:
-    """Whether a namespace or control group of that name is a host of the lab."""
+    """Whether `text` is the handle of a host of the lab."""
     return re.fullmatch(rf"dockmesh-{re.escape(lab)}-host[0-9]+", text) is not None
 
 
 def mac(address: IPv4Address) -> str:
-    """A locally administered MAC that carries the address."""
+    """A locally administered MAC whose last bytes are the address."""
     return ":".join(f"{octet:02x}" for octet in b"\x02\x00" + address.packed)
 
 
 def check_name(name: str) -> None:
-    """Raise LabError unless the name can name a lab and no namespace of another lab."""
+    """Raise LabError unless the name is valid for a lab and cannot be a namespace of another lab."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"{name!r} cannot name a lab: 1 to 16 of a-z, 0-9 and -, the first no -", code=LabCode.BAD_NAME)
-    if _LIKE_A_HOST.fullmatch(name):
         raise LabError(
-            f"{name!r} cannot name a lab: it reads like a host of lab {name.rpartition('-')[0]!r}",
+            f"invalid lab name {name!r}. Fix: use 1 to 16 of a-z, 0-9 and '-', first no '-'", code=LabCode.BAD_NAME
+        )
+    if _HOST_LIKE.fullmatch(name):
+        raise LabError(
+            f"invalid lab name {name!r}: it could be a host of lab {name.rpartition('-')[0]!r}. Fix: use another name",
             code=LabCode.BAD_NAME,
         )
 
 
 def _check(name: str, hosts: int, releases: tuple[str, ...]) -> None:
     check_name(name)
-    if not 1 <= hosts <= MOST_HOSTS:
-        raise LabError(f"a lab has 1 to {MOST_HOSTS} hosts, not {hosts}", code=LabCode.BAD_HOST_COUNT)
+    if not 1 <= hosts <= MAX_HOSTS:
+        raise LabError(f"invalid number of hosts {hosts}. Fix: use 1 to {MAX_HOSTS}", code=LabCode.BAD_HOST_COUNT)
     if not releases or not all(map(_RELEASE.fullmatch, releases)):
         raise LabError(
-            f"{','.join(releases)!r} is no list of Debian releases such as {','.join(RELEASES)}",
+            f"{','.join(releases)!r} is not a list of Debian releases. Fix: use for example {','.join(RELEASES)}",
             code=LabCode.BAD_RELEASES,
         )
 

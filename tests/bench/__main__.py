@@ -1,6 +1,7 @@
-"""What dockmesh's verbs cost, beside OpenSSH, pyinfra and Ansible doing the same job: `make bench`.
+"""Benchmark of dockmesh's commands against OpenSSH, pyinfra and Ansible, for the same job: `make bench`.
 
-Every call is a cold process on hosts of the lab, in turns within a run: ratios of one run compare, seconds do not.
+Every call is a cold process on hosts of the lab, and the tools take turns. Compare the ratios of one run; the seconds
+depend on the machine and its load.
 """
 
 import json
@@ -28,25 +29,25 @@ from tests.bench.table import table
 
 
 def main() -> None:
-    """Measure, write bench.json and bench.svg, print the table: also of what was measured before a run broke off."""
+    """Measure, write bench.json and bench.svg, and print the table; an interrupted run writes its samples so far."""
     options = parse(sys.argv[1:])
     preflight.check()
-    began = startup.measure()
+    startup_ms = startup.measure()
     core, absent = measure_core(options.core) if options.core else ({}, {})
     taken: list[Sample] = []
-    broken: BaseException | None = None
+    failure: BaseException | None = None
     try:
         for sample in _all(options, absent):
-            taken.append(sample)  # noqa: PERF402 (what came before a failure is kept)
+            taken.append(sample)  # noqa: PERF402 (a failure must not lose earlier samples)
     except (SystemExit, LabError, KeyboardInterrupt) as error:
-        broken = error
+        failure = error
     samples = Samples(tuple(taken))
-    judged = tuple(goals(samples, began, core))
-    _write(document(samples, judged, options.tools, startup=began, core=core, absent=absent), options)
-    for line in (*table(samples, judged), *(f"not there: {name}, {why}" for name, why in absent.items())):
+    checked = tuple(goals(samples, startup_ms, core))
+    _write(document(samples, checked, options.tools, startup=startup_ms, core=core, absent=absent), options)
+    for line in (*table(samples, checked), *(f"not measured: {name}, {why}" for name, why in absent.items())):
         print(line)
-    if broken:
-        raise broken
+    if failure:
+        raise failure
 
 
 def _all(options: Options, absent: dict[str, str]) -> Iterator[Sample]:
@@ -63,7 +64,7 @@ def _all(options: Options, absent: dict[str, str]) -> Iterator[Sample]:
 @contextmanager
 def _lab(options: Options, hosts: int, *, light: bool) -> Iterator[Lab]:
     name = options.lab if light else f"{options.lab}-docker"
-    # Of a release that this machine has packages of: the Python for the hosts comes from there.
+    # Light hosts use this machine's release, because their Python comes from this machine's packages.
     releases = (_release(),) if light else ("bookworm", "trixie", "forky")
     try:
         yield lifecycle.up(name, hosts, releases, light=light)
@@ -77,7 +78,7 @@ def _measure(lab: Lab, options: Options, tools: tuple[Tool, ...], *, docker: boo
     for rtt_ms in (0,) if docker else options.rtt_ms:
         with far.namespace(lab, rtt_ms) as within:
             address = str(lab.topology.hosts[0].underlay.ip)
-            sys.stderr.write(f"RTT {far.measured_ms(within, address):.2f} ms, for {rtt_ms}\n")
+            sys.stderr.write(f"RTT {far.measured_ms(within, address):.2f} ms, requested {rtt_ms} ms\n")
             for hosts in sizes:
                 with fleet(lab, hosts) as made:
                     place = job.Place(made, within, rtt_ms, docker)
@@ -101,7 +102,7 @@ def _write(result: dict[str, object], options: Options) -> None:
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     python, script = options.tools / "python", Path(__file__).with_name("plot.py")
     if not python.exists():
-        sys.stderr.write("no plot: matplotlib is not there\n")
+        sys.stderr.write("no plot: matplotlib is not installed\n")
         return
     subprocess.run((python, script, file, file.with_suffix(".svg")), check=False)
     sys.stderr.write(f"{file}, {file.with_suffix('.svg')}\n")

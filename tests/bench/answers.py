@@ -1,7 +1,7 @@
-"""What the hosts of a large fleet would answer, made from an answer of a real one: `python -m … HOSTS KIND COUNT`.
+"""Simulated outputs of the hosts of a large fleet, made from a recording: `python -m … HOSTS KIND COUNT`.
 
-Writes COUNT answers to stdout, each behind a line with its length. A process of its own: what making them takes is no
-part of what is measured.
+Writes COUNT outputs to stdout, each after a line with its length. A separate process keeps this work out of the
+measurement.
 """
 
 import json
@@ -27,7 +27,7 @@ _RECORDED = "trixie_fresh"
 
 
 def inventory(hosts: int) -> str:
-    """An inventory of that many hosts."""
+    """The text of an inventory of that many hosts."""
     lines = (
         f"  host{at}: {{ address: {_FIRST + at}, prefix: {IPv4Network((int(_POOL) + (at << 10), 22))} }}\n"
         for at in range(hosts)
@@ -36,7 +36,7 @@ def inventory(hosts: int) -> str:
 
 
 def answers(hosts: int, kind: str) -> Iterator[str]:
-    """Those of the last hosts first: of a fleet that one host joined, the new one is among the first then."""
+    """Outputs of the hosts, last host first, so that a host that joins is among the first."""
     whole = parse_inventory(inventory(hosts), file="mesh.yml")
     before = parse_inventory(inventory(hosts - 1), file="mesh.yml") if kind == JOINED else whole
     for host in reversed(whole.hosts):
@@ -54,7 +54,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, SectionOutput]:
 
 
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
-    """As the host is after an apply to the fleet as it was before."""
+    """The output of a host after an apply to the fleet `before`."""
     found = parse_facts(host, recording(_RECORDED, _fresh(before, host)))
     wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEMPLATES)
     assert host.bridge
@@ -88,12 +88,12 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, SectionOutput]]:
 
 
 def _with_docker(answer: str, host: Host, wanted: HostState) -> str:
-    """With what `docker info` and `docker network inspect` say once Docker was restarted."""
+    """Update the output of `docker info` and `docker network inspect` to that after a restart of Docker."""
     assert host.bridge
     bridge = next(each for each in wanted.resources if isinstance(each, DockerNetworking))
     pools = json.dumps([{"Base": str(pool.base), "Size": pool.size} for pool in bridge.pools], separators=(",", ":"))
-    told = answer.replace('"CDISpecDirs"', f'"DefaultAddressPools":{pools},"CDISpecDirs"', 1)
-    return told.replace("172.17.0.0/16", str(host.bridge.network)).replace("172.17.0.1", str(host.bridge.ip))
+    updated = answer.replace('"CDISpecDirs"', f'"DefaultAddressPools":{pools},"CDISpecDirs"', 1)
+    return updated.replace("172.17.0.0/16", str(host.bridge.network)).replace("172.17.0.1", str(host.bridge.ip))
 
 
 def _addresses(host: Host, bridge: str) -> str:
@@ -109,7 +109,7 @@ def _base64(text: str) -> str:
 
 
 def main(hosts: int, kind: str, count: int) -> None:
-    """Write them."""
+    """Write the outputs to stdout."""
     for _, text in zip(range(count), answers(hosts, kind), strict=False):
         data = text.encode()
         sys.stdout.buffer.write(b"%d\n" % len(data) + data)

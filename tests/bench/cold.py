@@ -1,4 +1,4 @@
-"""A cold process, from its start to its end: what it took of time, of processor and of memory."""
+"""Measurement of a cold process: its wall time, CPU time and memory."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ _KIB_IN_MIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`said`: each line on stderr, behind the second of the run in which it came."""
+    """Cost of a process. `said` has the lines on stderr, each after its time in seconds since the start."""
 
     wall_s: float
     cpu_s: float
@@ -30,12 +30,12 @@ class Cost:
 
 
 def run(argv: Sequence[str], *, within: str, home: Path, ends: frozenset[int]) -> Cost:
-    """Run it in the network namespace `within`, with nothing of a user's settings.
+    """Run a command in the network namespace `within`, without the user's settings.
 
-    It has a control group of its own: the processes it leaves behind (Ansible's connections) count, and end with it.
+    Its own control group includes processes that it leaves running, such as Ansible's connections, and ends them.
 
     Raises:
-        SystemExit: it did not end as it should, so that its figures mean nothing.
+        SystemExit: the exit status is not in `ends`, so that the figures are meaningless.
     """
     result, out = home / "cost", home / "stdout"
     inside = (*cgroup.contain(_GROUP), "nsenter", f"--net=/run/netns/{within}", *argv)
@@ -47,14 +47,14 @@ def run(argv: Sequence[str], *, within: str, home: Path, ends: frozenset[int]) -
     begun, wall_s, peak_kib, status = map(float, result.read_text().split())
     stdout = out.read_text(errors="replace")
     if status not in ends:
-        told = "\n".join((stdout[-2000:], *(line for _, line in said[-20:])))
-        raise SystemExit(f"{' '.join(argv)} ended with {status:g}:\n{told}")
+        output = "\n".join((stdout[-2000:], *(line for _, line in said[-20:])))
+        raise SystemExit(f"{' '.join(argv)} ended with {status:g}:\n{output}")
     after = tuple((at - begun, line) for at, line in said)
     return Cost(wall_s, cpu_s, peak_kib / _KIB_IN_MIB, after, stdout)
 
 
 def _launch(argv: Sequence[str], home: Path, out: Path) -> list[tuple[float, str]]:
-    """What it says on stderr, each line behind when it did."""
+    """Run the launcher; returns the lines on stderr, each after its time."""
     said: list[tuple[float, str]] = []
     with out.open("wb") as stdout:
         process = subprocess.Popen(
@@ -65,7 +65,7 @@ def _launch(argv: Sequence[str], home: Path, out: Path) -> list[tuple[float, str
             env=ENVIRONMENT | {"HOME": str(home)},
             cwd=home,
         )
-        # What a command leaves behind may hold its stderr open: only the command is waited for.
+        # Remaining children may keep stderr open, so wait for the command only.
         listening = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
         listening.start()
         process.wait()
@@ -74,7 +74,7 @@ def _launch(argv: Sequence[str], home: Path, out: Path) -> list[tuple[float, str
 
 
 def used_s(group: str) -> float:
-    """The processor time of all that ever ran in the control group."""
+    """CPU time of all processes of the control group, including ended ones."""
     lines = (cgroup.path(group) / "cpu.stat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("usage_usec ")) / 1e6
 

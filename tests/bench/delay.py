@@ -1,7 +1,7 @@
-"""A long cable in userspace: two TAP devices, and frames that come out of one a while after they went into the other.
+"""Relay with a delay, in userspace, for kernels without netem: two TAP devices with delayed frames between them.
 
-For kernels without netem. `python -m tests.bench.delay NAMESPACE TAP NAMESPACE TAP MS` says `ready` and forwards, each
-frame MS milliseconds late, until its stdin ends: so it ends with who started it, however that went.
+`python -m tests.bench.delay NAMESPACE TAP NAMESPACE TAP MS` prints `ready` and forwards each frame MS milliseconds
+late, until its stdin ends. It therefore ends with the process that started it.
 """
 
 import ctypes
@@ -23,36 +23,36 @@ _FRAME = 65536
 
 @dataclass(slots=True)
 class Direction:
-    """Frames under way from one device to the other, behind the moment they are due."""
+    """Frames in transit from one device to the other, each after the time at which it is due."""
 
     source: int
     target: int
     late_s: float
     underway: deque[tuple[float, bytes]] = field(default_factory=deque)
 
-    def take(self, now: float) -> None:
-        """Take in all that waits at the near end."""
+    def read_waiting(self, now: float) -> None:
+        """Read all waiting frames from the source."""
         while True:
             try:
                 self.underway.append((now + self.late_s, os.read(self.source, _FRAME)))
             except BlockingIOError:
                 return
 
-    def give(self, now: float) -> float | None:
-        """Let out what is due; how long until the next is."""
+    def write_due(self, now: float) -> float | None:
+        """Write the frames that are due; returns the seconds until the next one."""
         while self.underway and self.underway[0][0] <= now:
             frame = self.underway.popleft()[1]
             try:
                 os.write(self.target, frame)
             except BlockingIOError:
-                continue  # a full device drops, as a full cable does
+                continue  # a full device drops frames, as a full queue does
         return self.underway[0][0] - now if self.underway else None
 
 
 def tap(namespace: str, name: str) -> int:
-    """A new TAP device in the namespace, gone when its descriptor is closed. Leaves the process in there."""
+    """Create a TAP device in the namespace; the process stays there. Closing the descriptor deletes the device."""
     with Path(f"/run/netns/{namespace}").open(encoding="ascii") as there:
-        # os.setns is Python 3.12's.
+        # os.setns needs Python 3.12.
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.setns(there.fileno(), _CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"namespace {namespace} cannot be entered")
@@ -62,22 +62,22 @@ def tap(namespace: str, name: str) -> int:
 
 
 def forward(near: int, far: int, late_s: float) -> None:
-    """Forward both ways until stdin ends."""
-    ways = (Direction(near, far, late_s), Direction(far, near, late_s))
+    """Forward in both directions until stdin ends."""
+    directions = (Direction(near, far, late_s), Direction(far, near, late_s))
     while True:
         now = time.monotonic()
-        waits = [wait for way in ways if (wait := way.give(now)) is not None]
+        waits = [wait for direction in directions if (wait := direction.write_due(now)) is not None]
         ready, _, _ = select.select((near, far, 0), (), (), min(waits, default=None))
         if 0 in ready:
             return
         now = time.monotonic()
-        for way in ways:
-            if way.source in ready:
-                way.take(now)
+        for direction in directions:
+            if direction.source in ready:
+                direction.read_waiting(now)
 
 
 def main(near: tuple[str, str], far: tuple[str, str], late_s: float) -> None:
-    """Make both devices, say so, forward."""
+    """Create both devices, print `ready`, and forward."""
     devices = tap(*near), tap(*far)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The figures as one JSON document."""
+"""JSON document of the figures."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def document(
     core: Mapping[str, float],
     absent: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Every single sample, so that others can come to figures of their own."""
+    """Build the document, with every sample, so that readers can compute other figures."""
     names = dict.fromkeys(each.tool for each in samples.taken)
     growing = [
         {"tool": tool, "verb": verb, "rtt_ms": rtt_ms, "exponent": value}
@@ -45,14 +45,14 @@ def document(
 
 
 def _versions(tools: Path) -> dict[str, str]:
-    found = {"dockmesh": version("dockmesh"), "paramiko": version("paramiko"), "openssh": _said(("ssh", "-V"))}
+    found = {"dockmesh": version("dockmesh"), "paramiko": version("paramiko"), "openssh": _output_of(("ssh", "-V"))}
     if (tools / "python").exists():
         script = "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in NAMES}))"
         names = "('ansible-core', 'pyinfra')"
-        found |= json.loads(_said((str(tools / "python"), "-c", script.replace("NAMES", names))) or "{}")
+        found |= json.loads(_output_of((str(tools / "python"), "-c", script.replace("NAMES", names))) or "{}")
     return found
 
 
-def _said(argv: Sequence[str]) -> str:
+def _output_of(argv: Sequence[str]) -> str:
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     return (done.stdout or done.stderr).strip() if done.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""A controller far from the lab: a namespace of its own at the end of a cable that takes half a round trip each way."""
+"""A distant controller: a namespace behind a relay that delays frames by half a round trip in each direction."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ _CHECKOUT = Path(__file__).parents[2]
 
 @contextmanager
 def namespace(lab: Lab, rtt_ms: int) -> Iterator[str]:
-    """The namespace to be in for that round trip to the hosts: the lab's own for 0."""
+    """The namespace with that round-trip time to the hosts; for 0, the lab's own."""
     fabric, own = lab.topology.fabric, f"{lab.topology.fabric}-far"
     if rtt_ms == 0:
         yield fabric
@@ -49,13 +49,13 @@ def namespace(lab: Lab, rtt_ms: int) -> Iterator[str]:
 def _connect(relay: subprocess.Popen[bytes], fabric: str, own: str) -> None:
     assert relay.stdout
     if relay.stdout.readline() != b"ready\n":
-        raise SystemExit("the relay that delays frames did not start: this machine makes no TAP devices")
+        raise SystemExit("the relay did not start: this machine cannot create TAP devices")
     run(("ip", "-n", fabric, "link", "set", _NEAR, "txqueuelen", "10000", "master", network.SWITCH, "up"))
     lines = ("link set lo up", f"address add {_ADDRESS} dev {_FAR}", f"link set {_FAR} txqueuelen 10000 up")
     run(("ip", "-n", own, "-batch", "-"), text="\n".join(lines) + "\n")
 
 
 def measured_ms(within: str, address: str) -> float:
-    """The round trip to an address, as the handshake of TCP sees it: the median of five, after one that finds it."""
-    said = run(network.inside(within, sys.executable, "-c", _KNOCK, address)).stdout
-    return sorted(map(float, said.split()[1:]))[2]
+    """Round-trip time to an address in ms, from TCP handshakes: the median of five, after one to resolve it."""
+    output = run(network.inside(within, sys.executable, "-c", _KNOCK, address)).stdout
+    return sorted(map(float, output.split()[1:]))[2]

@@ -1,4 +1,4 @@
-"""Ratios, costs per host and exponents, from samples alone."""
+"""Ratios, costs per host and growth exponents of samples."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from tests.bench.sample import Sample, Samples
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Minimum, median and maximum of what several rounds gave."""
+    """Minimum, median and maximum of several rounds."""
 
     low: float
     median: float
@@ -21,13 +21,13 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread | None:
-    """Of values there are none, None."""
+    """The spread of the values; None if there are none."""
     found = sorted(values)
     return Spread(found[0], statistics.median(found), found[-1]) if found else None
 
 
 def ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Spread | None:
-    """Wall time to wall time, within each round that has both."""
+    """Ratio of the wall times, within each round that has both."""
     base = {each.round: each.wall_s for each in theirs}
     return spread(each.wall_s / base[each.round] for each in ours if each.round in base)
 
@@ -38,7 +38,7 @@ def exponent(samples: Sequence[Sample]) -> float | None:
 
 
 def marginal_ms(samples: Sequence[Sample]) -> float | None:
-    """What one more host costs the controller's processor: the slope of the medians, in ms."""
+    """CPU time of the controller for one more host, in ms: the slope of the medians."""
     return _slope(_by_hosts(samples, lambda each: each.cpu_s * 1000), lambda value: value)
 
 
@@ -55,7 +55,7 @@ def _slope(points: dict[int, float], scale: Callable[[float], float]) -> float |
 
 
 def exponents(samples: Samples, tool: str) -> dict[tuple[str, int], float]:
-    """By verb and round trip, for all of the tool's verbs that were measured on fleets of several sizes."""
+    """Exponents by verb and round trip, for all verbs of a tool with several fleet sizes."""
     keys = dict.fromkeys((each.verb, each.rtt_ms) for each in samples.taken if each.tool == tool and not each.docker)
     found = {(verb, rtt): exponent(samples.of(tool, verb, rtt_ms=rtt)) for verb, rtt in keys}
     return {key: value for key, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The lab's first N hosts: the files that tools work from, what the hosts shall have in the end, a clean slate."""
+"""The first N hosts of a lab: the input files of the tools, the expected routes, the reset between rounds."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,10 @@ from tests.bench.cold import used_s
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """`folder` has mesh.yml, fewer.yml (without the last host), read/ADDRESS, batch/ADDRESS, addresses."""
+    """Hosts of a round.
+
+    `folder` has mesh.yml, fewer.yml (without the last host), read/ADDRESS, batch/ADDRESS and addresses.
+    """
 
     lab: Lab
     hosts: tuple[LabHost, ...]
@@ -28,33 +31,33 @@ class Fleet:
 
     @property
     def access(self) -> Path:
-        """Where the lab's key and known_hosts are."""
+        """Directory of the lab's key and known_hosts."""
         return self.lab.inventory.parent
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where SSH goes."""
+        """SSH addresses of the hosts."""
         return tuple(str(each.underlay.ip) for each in self.hosts)
 
     def routes(self, host: LabHost) -> tuple[str, ...]:
-        """What the host shall have in the end, in the words of ip."""
+        """The routes that the host must have after the job, as `ip` prints them."""
         peers = (each for each in self.hosts if each != host)
         return tuple(f"{each.prefix} via {each.underlay.ip} dev {NIC}" for each in peers)
 
     def host_cpu_s(self) -> float:
-        """The processor time that the hosts have taken so far."""
+        """CPU time of all hosts so far."""
         return sum(used_s(each.handle) for each in self.hosts)
 
     def flush(self) -> None:
-        """Take the routes off every host."""
+        """Remove the owned routes from every host."""
         for each in self.hosts:
             run(("ip", "-n", each.handle, "route", "flush", "proto", str(ROUTE_PROTOCOL)))
 
     def compare(self, tool: str, *, joined: bool) -> None:
-        """See to it that the tool has done the very job.
+        """Check that the tool has done the same job.
 
         Raises:
-            SystemExit: a host has other routes than it should.
+            SystemExit: the routes of a host are not the expected ones.
         """
         for each in self.hosts:
             shown = run(("ip", "-n", each.handle, "route", "show", "proto", str(ROUTE_PROTOCOL))).stdout.splitlines()
@@ -65,7 +68,7 @@ class Fleet:
 
 @contextmanager
 def fleet(lab: Lab, hosts: int) -> Iterator[Fleet]:
-    """The first hosts of the lab, and their files while inside."""
+    """The first hosts of the lab, with their files inside the block."""
     with TemporaryDirectory(prefix="dockmesh-bench-") as folder:
         made = Fleet(lab, lab.topology.hosts[:hosts], Path(folder))
         _write(made)
@@ -74,7 +77,7 @@ def fleet(lab: Lab, hosts: int) -> Iterator[Fleet]:
 
 def _write(made: Fleet) -> None:
     lines = made.lab.inventory.read_text(encoding="utf-8").splitlines(keepends=True)
-    # `netns` is left out: every tool starts in the namespace.
+    # No `netns`: every tool starts in the namespace.
     head = [line for line in lines[: lines.index("hosts:\n") + 1] if not line.startswith("  netns:")]
     own = [line for line in lines if line.split(":")[0].strip() in {each.name for each in made.hosts}]
     (made.folder / "mesh.yml").write_text("".join((*head, *own)))

@@ -1,4 +1,4 @@
-"""What the project asks of itself, and whether a run met it."""
+"""Performance targets of the project, and whether a run meets them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tests.bench.sample import Sample, Samples
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`limit` is what the median may be at most, or at least where `at_least`; `found` is None where not measured."""
+    """A target: the median is at most `limit`, or with `at_least` at least; `found` is None if it was not measured."""
 
     what: str
     limit: float
@@ -20,7 +20,7 @@ class Goal:
 
     @property
     def met(self) -> bool | None:
-        """None where it was not measured."""
+        """Whether the target is met; None if it was not measured."""
         if self.found is None:
             return None
         return self.found.median >= self.limit if self.at_least else self.found.median <= self.limit
@@ -36,13 +36,13 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """The fleet and the way to it that a goal is about."""
+    """Fleet size and round-trip time of a target."""
 
     hosts: int
     rtt_ms: int = 0
 
     def of(self, samples: Samples, tool: str, verb: str) -> tuple[Sample, ...]:
-        """What was measured there."""
+        """The samples of this fleet size and round-trip time."""
         return samples.of(tool, verb, hosts=self.hosts, rtt_ms=self.rtt_ms)
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ _FIFTY, _HUNDRED, _HUNDRED_FAR = Where(50), Where(100), Where(100, 20)
 
 
 def goals(samples: Samples, startup: Mapping[str, tuple[float, ...]], core: Mapping[str, float]) -> Iterator[Goal]:
-    """All of them, in the order of the verbs."""
+    """All targets, in the order of the verbs."""
     yield from _beside_openssh(samples)
     yield from _beside_others(samples)
     yield from _own(samples, startup)
@@ -78,10 +78,10 @@ def _beside_others(samples: Samples) -> Iterator[Goal]:
 def _own(samples: Samples, startup: Mapping[str, tuple[float, ...]]) -> Iterator[Goal]:
     reads = _FIFTY.of(samples, mesh.NAME, "read")
     each = spread(sample.cpu_s / sample.hosts * 1000 for sample in reads)
-    yield Goal("read of 50 hosts, the controller's CPU per host, start included", 6, " ms", each)
+    yield Goal("read of 50 hosts, controller CPU per host, including start", 6, " ms", each)
     slope = marginal_ms(samples.of(mesh.NAME, "read", rtt_ms=0))
     more = spread([] if slope is None else [slope])
-    yield Goal("read, the controller's CPU for one more host", 6, " ms", more)
+    yield Goal("read, controller CPU for one more host", 6, " ms", more)
     yield _times(samples, "status", _HUNDRED, (mesh.NAME, "read"), 2.5)
     for name, limit in (("--version", 60), ("--help", 150)):
         yield Goal(f"{name}, over a bare interpreter", limit, " ms", spread(startup.get(name, ())))

@@ -1,4 +1,4 @@
-"""The whole job, round by round: every tool in turn within a round, so that what disturbs the machine disturbs all."""
+"""The job, round by round. All tools take turns within a round, so that other load affects all of them."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ _WORDS = ("--serial", "100%", "--yes")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a round is run: on that fleet, from that network namespace, `rtt_ms` away from it."""
+    """Place of a round: the fleet, the controller's network namespace, and the round-trip time between them."""
 
     fleet: Fleet
     within: str
@@ -25,12 +25,12 @@ class Place:
     docker: bool
 
     def run(self, command: Command, ends: frozenset[int]) -> Cost:
-        """A cold process."""
+        """Run a command as a cold process."""
         fleet = self.fleet
         return run(command(fleet), within=self.within, home=fleet.folder, ends=ends)
 
     def sample(self, tool: str, verb: str, number: int, cost: Callable[[], Cost]) -> Sample:
-        """What it cost, hosts included."""
+        """Measure one run, including the CPU time of the hosts."""
         before = self.fleet.host_cpu_s()
         taken = cost()
         hosts_s = self.fleet.host_cpu_s() - before
@@ -47,12 +47,12 @@ class Place:
             docker=self.docker,
             parts=parts(taken) if tool == mesh.NAME else {},
         )
-        _tell(sample)
+        _print_progress(sample)
         return sample
 
 
 def warm(place: Place, tools: tuple[Tool, ...]) -> None:
-    """One reading by each tool that no figure comes of: files are in memory then, neighbours are known."""
+    """Run each tool's read once without measuring, so that file caches and neighbour entries are warm."""
     for tool in tools:
         tool.prepare(place.fleet)
         if "read" in tool.verbs:
@@ -61,7 +61,7 @@ def warm(place: Place, tools: tuple[Tool, ...]) -> None:
 
 
 def rounds(place: Place, tools: tuple[Tool, ...], number: int) -> Iterator[Sample]:
-    """One round: everybody reads, the others apply, dockmesh does its whole job. The hosts end as they began."""
+    """One round: all tools read, the other tools apply, dockmesh does its whole job. The hosts end unchanged."""
     readers = [(tool.name, tool.verbs["read"], _OK) for tool in tools if "read" in tool.verbs]
     readers.append((mesh.NAME, mesh.call("plan"), _PENDING))
     turn = number % len(readers)
@@ -80,7 +80,7 @@ def rounds(place: Place, tools: tuple[Tool, ...], number: int) -> Iterator[Sampl
 
 
 def _mesh(place: Place, tools: tuple[Tool, ...], number: int) -> Iterator[Sample]:
-    """Reads, applies, looks again, probes; a host leaves (untimed) and joins; all is taken away."""
+    """Apply, recheck, status; a host leaves (not timed) and joins; destroy."""
 
     def timed(verb: str, command: Command) -> Sample:
         return place.sample(mesh.NAME, verb, number, lambda: place.run(command, _OK))
@@ -106,7 +106,7 @@ def _mesh(place: Place, tools: tuple[Tool, ...], number: int) -> Iterator[Sample
 
 
 def parts(cost: Cost) -> dict[str, float]:
-    """The phases of a call, by when it said that each was over: what is left at the end is the table."""
+    """Duration of each phase of a call, from the times of its progress lines; the rest is the table."""
     found: dict[str, float] = {}
     before = 0.0
     for at, line in cost.said:
@@ -117,6 +117,6 @@ def parts(cost: Cost) -> dict[str, float]:
     return found | {"rest": round(cost.wall_s - before, 4)}
 
 
-def _tell(sample: Sample) -> None:
+def _print_progress(sample: Sample) -> None:
     where = f"{sample.hosts} hosts{' with Docker' * sample.docker}, RTT {sample.rtt_ms} ms, round {sample.round}"
     sys.stderr.write(f"{where}: {sample.tool} {sample.verb} {sample.wall_s:.2f} s\n")

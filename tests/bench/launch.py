@@ -1,7 +1,7 @@
-"""A small process that starts another and measures it: `python -I -S launch.py RESULT COMMAND…`.
+"""A small process that starts a command and measures it: `python -I -S launch.py RESULT COMMAND…`.
 
-Not the bench itself: a process begins with the memory that its parent had, and keeps that as its peak. RESULT gets when
-it began (as time.monotonic counts), seconds, KiB of the largest process and exit status.
+A separate launcher is necessary, because a new process counts the memory of its parent in its peak. RESULT gets the
+start time (of time.monotonic), the seconds, the KiB of the largest process and the exit status.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 
 
 def main(result: str, argv: list[str]) -> None:
-    """Run it to its end."""
+    """Run the command to its end and write its figures."""
     begun = time.monotonic()
     pid = os.posix_spawnp(argv[0], argv, os.environ)
     _pid, status, usage = os.wait4(pid, 0)

@@ -1,4 +1,4 @@
-"""What a run of the bench is asked for."""
+"""Command-line options of the benchmark."""
 
 import argparse
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ RIVALS = f"{openssh.FLOOR},{openssh.FACTS},{openssh.STOCK},{pyinfra.NAME},{ansib
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rivals`: the most hosts that each is measured at, by name. `docker`: as many hosts with Docker, or none.
+    """Options of a run. `rivals` has the maximum number of hosts of each tool; `docker` is the number of Docker hosts.
 
-    `core`: how many of a thousand hosts that are not there are worked out, or none.
+    `core` is the number of hosts, out of 1,000 simulated ones, that the measurement of the core plans.
     """
 
     hosts: tuple[int, ...]
@@ -30,7 +30,7 @@ class Options:
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """The options of a call; the defaults end within some ten minutes on two cores."""
+    """Parse the options; a run with the defaults takes about ten minutes on two cores."""
     given = _parser().parse_args(argv)
     return Options(
         hosts=tuple(sorted(given.hosts)),
@@ -48,17 +48,25 @@ def parse(argv: Sequence[str]) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench BENCH='…'", description=__doc__)
-    parser.add_argument("--hosts", type=_numbers, default=(10, 50, 100), metavar="N,…", help="light hosts")
-    parser.add_argument("--rtt", type=_numbers, default=(0, 20), metavar="MS,…", help="round trips to the hosts")
-    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="5 for figures that one can quote")
-    parser.add_argument("--rivals", default=RIVALS, metavar="NAME[:N],…", help="each at N hosts at most (%(default)s)")
-    parser.add_argument("--docker", type=int, default=0, metavar="N", help="the whole job on N hosts with Docker too")
-    parser.add_argument("--core", type=int, default=200, metavar="N", help="hosts worked out of 1,000 without any host")
-    parser.add_argument("--lab", default="bench", metavar="NAME", help="the lab's name")
-    parser.add_argument("--keep", action="store_true", help="leave the lab up, for the next run")
-    parser.add_argument("--tools", type=Path, default=Path(".venv-bench/bin"), metavar="DIR", help="the rivals")
+    parser.add_argument("--hosts", type=_numbers, default=(10, 50, 100), metavar="N,…", help="numbers of light hosts")
+    parser.add_argument("--rtt", type=_numbers, default=(0, 20), metavar="MS,…", help="round-trip times to the hosts")
     parser.add_argument(
-        "--out", type=Path, default=Path("build/bench"), metavar="DIR", help="for bench.json, bench.svg"
+        "--rounds", type=int, default=1, metavar="N", help="number of rounds; use 5 for published figures"
+    )
+    parser.add_argument(
+        "--rivals", default=RIVALS, metavar="NAME[:N],…", help="tools, each with at most N hosts (%(default)s)"
+    )
+    parser.add_argument(
+        "--docker", type=int, default=0, metavar="N", help="also measure the job on N hosts with Docker"
+    )
+    parser.add_argument("--core", type=int, default=200, metavar="N", help="simulated hosts to plan, out of 1,000")
+    parser.add_argument("--lab", default="bench", metavar="NAME", help="name of the lab")
+    parser.add_argument("--keep", action="store_true", help="keep the lab up for the next run")
+    parser.add_argument(
+        "--tools", type=Path, default=Path(".venv-bench/bin"), metavar="DIR", help="programs of the rivals"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/bench"), metavar="DIR", help="directory of bench.json and bench.svg"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Cost against the size of the fleet, as SVG: `python plot.py BENCH.json BENCH.svg`, by the Python of the rivals."""
+"""SVG plot of cost against fleet size: `python plot.py BENCH.json BENCH.svg`, with the Python of the rivals."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 
 mpl.use("svg")
-# Letters stay letters, and the same figures come to the same file.
+# Keep text as text, and make the file reproducible.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dockmesh"})
 
 from matplotlib import pyplot as plt  # noqa: E402 (the backend first)
@@ -19,7 +19,7 @@ _PANELS = (("wall_s", "wall time, s"), ("cpu_s", "controller CPU, s"))
 
 
 def draw(document: dict[str, Any], file: Path) -> None:
-    """A row per round trip and cost: every tool's read, every tool's apply, all of dockmesh's verbs."""
+    """Draw a row per round trip and cost: read of every tool, apply of every tool, all verbs of dockmesh."""
     samples = [each for each in document["samples"] if not each["docker"]]
     rows = [(rtt, *panel) for rtt in sorted({each["rtt_ms"] for each in samples}) for panel in _PANELS]
     figure, axes = plt.subplots(len(rows), 3, figsize=(14, 4 * len(rows)), squeeze=False)

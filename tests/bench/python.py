@@ -1,4 +1,4 @@
-"""A Python for the hosts, which have none on purpose and need none but for Ansible: one folder, mounted into each."""
+"""Python for the hosts, which only Ansible needs: one directory, mounted into each host."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ from dockmesh.lab.running import Lab
 INTERPRETER = "/opt/bench-python/usr/bin/python3"
 _MOUNT = Path(INTERPRETER).parents[2]
 _WITHIN_S = 120.0
-# linux/mount.h and the numbers of the calls, which are the same on every architecture.
+# From linux/mount.h; the numbers of the system calls are the same on every architecture.
 _OPEN_TREE, _MOVE_MOUNT = 428, 429
 _AT_FDCWD = -100
 _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
@@ -26,7 +26,7 @@ _CLONE_NEWNS = 0x20000
 
 @contextmanager
 def on_hosts(lab: Lab) -> Iterator[str | None]:
-    """Give the lab's hosts a Python until they go down; why not, where there is none to be had."""
+    """Install Python on the lab's hosts until they go down; yields the reason if that is impossible, else None."""
     with TemporaryDirectory(prefix="dockmesh-bench-python-") as folder:
         try:
             _unpack(Path(folder))
@@ -34,7 +34,7 @@ def on_hosts(lab: Lab) -> Iterator[str | None]:
                 lab.run(each.name, ("mkdir", "-p", str(_MOUNT)), check=True)
                 _mount(Path(folder), each.handle)
             first = lab.topology.hosts[0].name
-            # As its packages do when they are installed: else every call would compile anew.
+            # As the packages do during installation: otherwise every call compiles the modules again.
             lab.run(first, (INTERPRETER, "-m", "compileall", "-q", f"{_MOUNT}/usr/lib"), within_s=_WITHIN_S)
             lab.run(first, (INTERPRETER, "-c", "import json, ssl, zipfile"), check=True)
         except (LabError, OSError) as error:
@@ -44,13 +44,13 @@ def on_hosts(lab: Lab) -> Iterator[str | None]:
 
 
 def _unpack(folder: Path) -> None:
-    said = run(("apt-cache", "depends", "python3-minimal")).stdout
-    found = re.search(r"Depends: (python3\.\d+)-minimal", said)
-    if found is None:
-        raise LabError("the machine's package lists have none", code=LabCode.COMMAND_FAILED)
-    version = found[1]
+    output = run(("apt-cache", "depends", "python3-minimal")).stdout
+    dependency = re.search(r"Depends: (python3\.\d+)-minimal", output)
+    if dependency is None:
+        raise LabError("the machine's package lists have no python3-minimal", code=LabCode.COMMAND_FAILED)
+    version = dependency[1]
     names = (f"{version}-minimal", f"lib{version}-minimal", f"lib{version}-stdlib")
-    # apt-get puts what it fetches where it stands.
+    # apt-get downloads into the current directory.
     run(("env", "-C", str(folder), "apt-get", "download", "-q", *names), within_s=_WITHIN_S)
     for package in folder.glob("*.deb"):
         run(("dpkg", "-x", str(package), str(folder)))
@@ -60,7 +60,7 @@ def _unpack(folder: Path) -> None:
 
 
 def _mount(folder: Path, handle: str) -> None:
-    """Bind the folder into the host. A path does not lead from one mount namespace into another: a descriptor does."""
+    """Mount the directory into the host, by descriptor: a path is not valid in another mount namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
     tree = libc.syscall(_OPEN_TREE, _AT_FDCWD, str(folder).encode(), _OPEN_TREE_CLONE)
     _check(tree)
@@ -70,7 +70,7 @@ def _mount(folder: Path, handle: str) -> None:
     _pid, status = os.waitpid(child, 0)
     os.close(tree)
     if status != 0:
-        raise LabError(f"{handle} takes no mount", code=LabCode.COMMAND_FAILED)
+        raise LabError(f"{handle}: cannot mount Python", code=LabCode.COMMAND_FAILED)
 
 
 def _move(libc: ctypes.CDLL, tree: int, leader: int | None) -> int:
@@ -83,4 +83,4 @@ def _move(libc: ctypes.CDLL, tree: int, leader: int | None) -> int:
 
 def _check(result: int) -> None:
     if result < 0:
-        raise OSError(ctypes.get_errno(), "this kernel does not hand mounts on")
+        raise OSError(ctypes.get_errno(), "this kernel cannot move mounts between namespaces")

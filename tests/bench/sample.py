@@ -1,13 +1,13 @@
-"""What one run of one tool cost."""
+"""Types of the measurements."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A cold process from start to end. `host_cpu_s` is the hosts' own work, `cpu_s` that of the controller alone.
+    """Cost of a cold process. `cpu_s` is CPU time of the controller, `host_cpu_s` that of all hosts.
 
-    `peak_mib` is that of the largest process. `parts`: the share of a verb's phases in its wall time, in seconds.
+    `peak_mib` is the peak of the largest process. `parts` has the wall time of each phase, in seconds.
     """
 
     tool: str
@@ -25,14 +25,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """All that was measured, in the order of measuring."""
+    """All samples of a run, in order."""
 
     taken: tuple[Sample, ...]
 
     def of(
         self, tool: str, verb: str, *, hosts: int | None = None, rtt_ms: int | None = None, docker: bool = False
     ) -> tuple[Sample, ...]:
-        """Those of a tool's verb, of any fleet and round trip that is not told, in the order of rounds."""
+        """The samples of a tool's verb, in the order of rounds; None selects every fleet size or round trip."""
         return tuple(
             each
             for each in self.taken
@@ -43,5 +43,5 @@ class Samples:
 
     @property
     def places(self) -> tuple[tuple[bool, int, int], ...]:
-        """Each (Docker or not, hosts, round trip) that was measured, once."""
+        """Every measured combination (Docker or not, hosts, round trip), without duplicates."""
         return tuple(dict.fromkeys((each.docker, each.hosts, each.rtt_ms) for each in self.taken))

@@ -1,8 +1,7 @@
-"""What deciding for a large fleet costs, without any host: `python -m tests.bench.scale HOSTS KIND SAMPLE`.
+"""Cost of the core for a large fleet, without hosts: `python -m tests.bench.scale HOSTS KIND SAMPLE`.
 
-Measures inventory, facts and plans, in seconds of the processor, to which nothing else on the machine adds. Where
-SAMPLE hosts are fewer than HOSTS, all is extrapolated from them: what is made once for the fleet counts once, the rest
-for every host. One JSON line.
+Measures the inventory, facts and plans in CPU seconds, which other load does not affect. If SAMPLE is less than HOSTS,
+it extrapolates: shared work counts once, and other work counts for every host. Prints one JSON line.
 """
 
 import ctypes
@@ -30,20 +29,20 @@ from tests.bench.answers import CONVERGED, inventory
 
 _CHECKOUT = Path(__file__).parents[2]
 _MIB = 1 << 20
-# The hosts for which is made what all have in common: one that joins, and one that has.
+# The first hosts build the shared tables: one host that joins, and one that has joined.
 _MAKING = 2
 
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds each, in order: the first hosts pay for what all have in common."""
+    """Seconds per host, in order; the first hosts include the shared work."""
 
     parsing: list[float] = field(default_factory=list)
     planning: list[float] = field(default_factory=list)
 
 
 def measure(hosts: int, kind: str, sample: int) -> dict[str, float]:
-    """Seconds and MiB by name; `s` and `MiB` are validate and plan of the whole fleet."""
+    """Figures by name; `s` and `MiB` are the cost of validate and plan for the whole fleet."""
     clock, text = Clock(), inventory(hosts)
     begun = time.process_time()
     fleet = parse_inventory(text, file="mesh.yml")
@@ -102,7 +101,7 @@ def _planned(fleet: Fleet, facts: dict[str, HostFacts], clock: Clock) -> Iterato
 
 
 def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
-    """As the pipeline does for a host."""
+    """Plan a host as the pipeline does."""
     against = (*pending_change(facts), *conflicts(fleet, host, facts, narrow))
     outside = notes(host, facts, narrow)
     return plan_host(facts, desired(fleet, host, facts, narrow, TEMPLATES), narrow, against, outside)
@@ -114,7 +113,7 @@ def _whole(seconds: list[float], hosts: int) -> float:
 
 
 def _collect() -> None:
-    """Give back what is free: the rest is what plans keep."""
+    """Return free memory to the kernel; the rest belongs to the plans."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
 
@@ -125,6 +124,6 @@ def _resident_mib() -> float:
 
 
 if __name__ == "__main__":
-    # As the command line does.
+    # As the command line sets it.
     gc.set_threshold(100_000)
     sys.stdout.write(json.dumps(measure(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))) + "\n")

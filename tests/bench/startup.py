@@ -1,4 +1,4 @@
-"""What dockmesh takes to say its version and its help, over what the bare interpreter takes to start."""
+"""Start time of `dockmesh --version` and `--help`, in addition to that of the bare interpreter."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ _CALLS = {"bare": (sys.executable, "-c", "pass"), "--version": (PROGRAM, "--vers
 
 
 def measure() -> dict[str, tuple[float, ...]]:
-    """Milliseconds over the bare interpreter of the same round, after a round to warm up."""
+    """Milliseconds in addition to the bare interpreter of the same round, after a warm-up round."""
     taken: dict[str, list[float]] = {name: [] for name in _CALLS}
     for _ in range(_ROUNDS + 1):
         for name, argv in _CALLS.items():

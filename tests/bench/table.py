@@ -1,4 +1,4 @@
-"""The figures as text."""
+"""Text table of the figures."""
 
 import statistics
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ _HEAD = (
 
 
 def table(samples: Samples, goals: Sequence[Goal]) -> Iterator[str]:
-    """Lines: every measurement by where it was made, shares of phases, exponents, goals."""
-    yield "Wall time from start to exit. CPU: the controller's, median; hosts CPU: all hosts'. MiB: largest process."
+    """Lines of the table: measurements by place, durations of phases, exponents, targets."""
+    yield "Wall time from start to exit. CPU: controller, median; hosts CPU: all hosts. MiB: largest process."
     for docker, hosts, rtt_ms in samples.places:
         here = [each for each in samples.taken if (each.docker, each.hosts, each.rtt_ms) == (docker, hosts, rtt_ms)]
         yield ""
@@ -54,8 +54,8 @@ def _shares(samples: Sequence[Sample]) -> Iterator[str]:
     for verb in dict.fromkeys(each.verb for each in samples):
         of = [each for each in samples if each.verb == verb]
         phases = dict.fromkeys(phase for each in of for phase in each.parts)
-        told = (f"{phase} {statistics.median(each.parts.get(phase, 0) for each in of):.2f} s" for phase in phases)
-        yield f"  of {mesh.NAME}'s {verb}: {', '.join(told)}"
+        shares = (f"{phase} {statistics.median(each.parts.get(phase, 0) for each in of):.2f} s" for phase in phases)
+        yield f"  phases of {mesh.NAME} {verb}: {', '.join(shares)}"
 
 
 def _exponents(samples: Samples) -> Iterator[str]:
@@ -63,6 +63,6 @@ def _exponents(samples: Samples) -> Iterator[str]:
     found = [(tool, *key, value) for tool in tools for key, value in exponents(samples, tool).items()]
     if found:
         yield ""
-        yield "Wall time grows as N to the power of (fitted through the medians of every N):"
+        yield "Growth of wall time, as an exponent of N (fit through the medians for each N):"
     for tool, verb, rtt_ms, value in found:
         yield f"  {tool:<14}{verb:<14}RTT {rtt_ms:>2} ms  {value:.2f}"

@@ -1,4 +1,4 @@
-"""Networks as numbers."""
+"""Conversions of networks."""
 
 from ipaddress import ip_network
 

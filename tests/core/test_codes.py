@@ -1,4 +1,4 @@
-"""Codes are words that scripts rely on: each follows from its name, is one that results accept, and is in use."""
+"""Codes that scripts rely on: each follows from its enum name and is in use."""
 
 import re
 from enum import StrEnum
@@ -17,7 +17,7 @@ SOURCE = "".join(file.read_text(encoding="utf-8") for file in Path(dockmesh.__fi
 
 
 @pytest.mark.parametrize("codes", [FailureCode, FailureKind, FaultCode, Check, VerdictCode, ReasonCode])
-def test_codes_are_short_words_and_each_is_in_use(codes: type[StrEnum]) -> None:
+def test_codes_are_short_words_and_in_use(codes: type[StrEnum]) -> None:
     assert all(re.fullmatch("[a-z0-9-]{1,40}", each) for each in codes)
     assert [each.name.lower().replace("_", "-") for each in codes] == list(codes)
     assert [each for each in codes if f"{codes.__name__}.{each.name}" not in SOURCE] == []

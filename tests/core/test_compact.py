@@ -1,4 +1,4 @@
-"""Many hosts in few words, and who is to blame among those that fail with each other."""
+"""Short lists of hosts, and the culprits among failing pairs."""
 
 from fnmatch import fnmatchcase
 
@@ -18,7 +18,7 @@ RACKS = {
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "terms"),
     [
         ([], []),
         (["lone"], ["lone"]),
@@ -32,8 +32,8 @@ RACKS = {
         ([name for name in RACKS if name.startswith("rack")], ["rack*"]),
     ],
 )
-def test_hosts_are_named_by_what_they_alone_share(names: list[str], told: list[str]) -> None:
-    assert compact_names(names, RACKS) == told
+def test_hosts_become_a_common_glob_or_tag(names: list[str], terms: list[str]) -> None:
+    assert compact_names(names, RACKS) == terms
 
 
 NAMES = st.text(st.sampled_from("ab1-."), min_size=1, max_size=5)
@@ -41,28 +41,28 @@ FLEETS = st.dictionaries(NAMES, st.lists(st.sampled_from(["x", "y"]), unique=Tru
 
 
 @given(FLEETS, st.data())
-def test_what_is_said_means_just_these_hosts(fleet: dict[str, list[str]], data: st.DataObject) -> None:
+def test_terms_match_exactly_the_given_hosts(fleet: dict[str, list[str]], data: st.DataObject) -> None:
     names = data.draw(st.sets(st.sampled_from(sorted(fleet)))) if fleet else set()
-    told = compact_names(names, fleet)
-    meant = {
+    terms = compact_names(names, fleet)
+    matched = {
         name
-        for word in told
+        for word in terms
         for name, tags in fleet.items()
         if (word.removeprefix("tag:") in tags if word.startswith("tag:") else fnmatchcase(name, word))
     }
-    assert meant == names
-    assert len(told) <= len(names)
+    assert matched == names
+    assert len(terms) <= len(names)
 
 
-def test_who_fails_with_many_is_to_blame_for_all_of_them() -> None:
+def test_the_host_of_most_failing_pairs_is_the_culprit() -> None:
     pairs = [("a", "x"), ("x", "b"), ("c", "x"), ("a", "d")]
-    assert culprits(pairs) == ["x", "a", "d"], "a and d are told apart by nothing"
+    assert culprits(pairs) == ["x", "a", "d"], "a and d are equally likely"
     assert culprits(pairs, ["d"]) == ["d", "x"]
     assert culprits([]) == []
 
 
 @given(st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=2)), st.sets(st.sampled_from("ab")))
-def test_every_pair_has_one_that_is_to_blame(pairs: list[list[str]], already: set[str]) -> None:
+def test_every_failing_pair_has_a_culprit(pairs: list[list[str]], already: set[str]) -> None:
     found = culprits(pairs, already)
     assert all(set(pair) & set(found) for pair in pairs)
     assert len(set(found)) == len(found)

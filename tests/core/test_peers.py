@@ -1,4 +1,4 @@
-"""Hosts of a fleet share what is made for all of them. No host gets what another function made."""
+"""Hosts of a fleet share the tables of their peers, and different functions never share one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -37,20 +37,20 @@ HOSTS = tuple(
     )
     for at, (me, allow) in enumerate(zip(FLEET.hosts, ALLOWED, strict=True))
 )
-# One object for each way there is, as facts have it: by that a host knows that one leads to all.
+# One object per device, as in facts: identical objects show that one route leads to all peers.
 LINKS = {device: PeerRoute(device, None, local=False) for device in ("eth0", "eth1", "eth2")}
 RECORDED = ("bookworm_dual", "trixie_dual", "forky_dual", "nftables_joined")
 TOOLS = (frozenset({"nft", "iptables", "ip6tables"}), frozenset({"iptables", "ip6tables"}), frozenset({"iptables"}))
 
 
 def mesh(settings: Settings | None = None) -> Fleet:
-    """The fleet, of which nothing has been made yet."""
+    """The fleet, without cached tables."""
     return Fleet(settings or Settings(), HOSTS)
 
 
 def facts_of(me: Host, recorded: str, device: str | None, tools: frozenset[str]) -> HostFacts:
-    """A host that has its peers on that interface; None: each on another one."""
-    ways = PeerRoutes(
+    """Facts of a host with all peers on one device; None puts each peer on another device."""
+    routes = PeerRoutes(
         *(
             [
                 (stack.underlay, LINKS[device or f"eth{at}"])
@@ -60,7 +60,7 @@ def facts_of(me: Host, recorded: str, device: str | None, tools: frozenset[str])
             for family in FAMILIES
         )
     )
-    return replace(facts(recorded, of=me), peer_routes=ways, tools=tools)
+    return replace(facts(recorded, of=me), peer_routes=routes, tools=tools)
 
 
 CASES = [
@@ -70,7 +70,7 @@ CASES = [
 
 
 def planning_result(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
-    """All that is made for a host, on the way there and back."""
+    """All values derived for a host, for the change and for its removal."""
     wanted = desired(among, me, read, WIDE, TEMPLATES)
     plan = plan_host(read, wanted, WIDE)
     back = plan_host(read, HostState(), WIDE)
@@ -92,17 +92,17 @@ def planning_result(among: Fleet, me: Host, read: HostFacts) -> dict[str, object
 
 
 @pytest.mark.parametrize("source_nat", [False, True])
-def test_a_host_gets_the_same_whatever_was_made_for_others_before(source_nat: bool) -> None:
+def test_a_host_gets_the_same_values_regardless_of_earlier_hosts(source_nat: bool) -> None:
     settings = Settings(source_nat=source_nat)
     shared = mesh(settings)
     for me, read in CASES:
         got, alone = planning_result(shared, me, read), planning_result(mesh(settings), me, read)
-        # Named, not shown: they are long.
+        # The assertion shows names only, because the values are long.
         assert [what for what in alone if got[what] != alone[what]] == []
 
 
-def makes(host: Host) -> list[str]:
-    """None, one or two of a host, which begin with its own number but sort otherwise."""
+def texts_of(host: Host) -> list[str]:
+    """Zero to two texts of a host, which start with its number but sort differently."""
     number = int(host.name.removeprefix("h"))
     return [f"{number}{'ba'[each]}{9 - number}" for each in range(number % 3)]
 
@@ -120,19 +120,19 @@ KEYS: list[Callable[[str], Any] | None] = [None, by_end, backwards]
 
 
 @given(fleets(), st.lists(st.sampled_from(KEYS), min_size=1, max_size=4), st.data())
-def test_of_each_peer_is_had_what_is_made_of_it_in_the_order_asked_for(
+def test_peers_yield_their_rows_in_the_requested_order(
     among: Fleet, keys: list[Callable[[str], Any] | None], data: st.DataObject
 ) -> None:
     for key in keys:
         own = data.draw(st.sampled_from([*(host.name for host in among.hosts), "none of them"]))
-        whole = [text for host in among.hosts if host.name != own for text in makes(host)]
+        whole = [text for host in among.hosts if host.name != own for text in texts_of(host)]
         me = replace(HOSTS[0], name=own)
-        assert peers(among, me).for_each(makes, key=key) == tuple(sorted(whole, key=key) if key else whole)
+        assert peers(among, me).for_each(texts_of, key=key) == tuple(sorted(whole, key=key) if key else whole)
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """The name of a host behind a number, and how often that was made."""
+    """Makes rows of a number and a host name, and records its calls."""
 
     number: int
     made: list[str] = field(default_factory=list, compare=False)
@@ -143,7 +143,7 @@ class Numbered:
 
 
 class Named(Numbered):
-    """Another one with the same fields."""
+    """Another function type with the same fields."""
 
     def __call__(self, host: Host) -> list[tuple[int, str]]:
         return [(-self.number, host.name)]
@@ -171,7 +171,7 @@ def networks_of(me: Host, family: Family) -> list[Network]:
     return [each for stack in stacks for each in (ip_network(stack.underlay), stack.prefix) if each]
 
 
-def test_families_and_devices_are_names_of_their_own() -> None:
+def test_families_and_devices_never_share_a_table() -> None:
     among = mesh()
     for device, me in product(("eth0", "eth1", "eth0"), HOSTS):
         read, others = facts_of(me, RECORDED[0], device, TOOLS[0]), peers(among, me)
@@ -202,7 +202,7 @@ def prefix_of(host: Host, family: Family) -> Network | None:
     return stack.prefix if stack else None
 
 
-def test_another_fleet_has_nothing_of_what_was_made_of_one() -> None:
+def test_fleets_never_share_a_table() -> None:
     one = mesh()
     assert peers(one, HOSTS[0]).for_each(allowed) == ALLOWED[1:]
     other = replace(one, hosts=tuple(replace(host, allow=()) for host in HOSTS))

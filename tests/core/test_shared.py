@@ -1,4 +1,4 @@
-"""Rows behave as the tuple they stand for, whatever tables they are made of."""
+"""Shared sequences behave like the tuple of their rows, regardless of their tables."""
 
 from collections.abc import Hashable
 from itertools import chain, groupby
@@ -26,7 +26,7 @@ def concatenated(parts: list[tuple[SharedTable[int], int, int]]) -> tuple[int, .
 
 
 @given(SPANS)
-def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[SharedTable[int], int, int]]) -> None:
+def test_a_sequence_reads_and_compares_like_a_tuple(parts: list[tuple[SharedTable[int], int, int]]) -> None:
     rows, same = SharedSequence(*parts), concatenated(parts)
     assert (tuple(rows), len(rows), hash(rows), repr(rows)) == (same, len(same), hash(same), repr(same))
     assert rows == same
@@ -39,7 +39,7 @@ def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[SharedTable[int
 
 
 @given(SPANS, SPANS)
-def test_joined_they_are_one_after_another(
+def test_joined_sequences_follow_each_other(
     one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
 ) -> None:
     assert SharedSequence.of(SharedSequence(*one), concatenated(two), (each for each in (7, 8))) == (
@@ -51,7 +51,7 @@ def test_joined_they_are_one_after_another(
 
 
 @given(SPANS)
-def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[SharedTable[int], int, int]]) -> None:
+def test_derived_values_equal_those_of_a_tuple(parts: list[tuple[SharedTable[int], int, int]]) -> None:
     for _again in range(2):
         rows, same = SharedSequence(*parts), concatenated(parts)
         assert rows.mapped("negative", lambda each: -each) == tuple(-each for each in same)
@@ -60,13 +60,13 @@ def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[SharedTa
 
 
 @given(SPANS)
-def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
+def test_runs_are_as_long_as_possible_and_derive_only_their_rows(
     parts: list[tuple[SharedTable[int], int, int]],
 ) -> None:
-    asked: set[int] = set()
+    seen: set[int] = set()
 
     def written(each: int) -> str:
-        asked.add(each % 2)
+        seen.add(each % 2)
         return str(each)
 
     found = list(SharedSequence(*parts).runs("odd", lambda each: each % 2))
@@ -74,12 +74,12 @@ def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
         (odd, tuple(run)) for odd, run in groupby(concatenated(parts), key=lambda each: each % 2)
     ]
     for odd, run in found:
-        asked.clear()
+        seen.clear()
         run.written("digits", written)
-        assert asked <= {odd}
+        assert seen <= {odd}
 
 
-def test_hosts_share_what_is_made_of_a_table() -> None:
+def test_hosts_share_the_derived_values_of_a_table() -> None:
     table, made = SharedTable(range(1000)), []
     for own in range(1000):
         rows = SharedSequence((table, 0, own), (table, own + 1, 1000))
@@ -91,7 +91,7 @@ OPERATIONS = ("mapped", "written", "runs", "ordered")
 
 
 def run_operation(rows: SharedSequence[int], operation: str, what: Hashable) -> object:
-    """One of the operations under a name, with a function that depends on nothing else."""
+    """The result of an operation under a name, with a function that depends only on the operation."""
     match operation:
         case "mapped":
             return tuple(rows.mapped(what, lambda each: -each))
@@ -103,7 +103,7 @@ def run_operation(rows: SharedSequence[int], operation: str, what: Hashable) -> 
 
 
 @given(SPANS, st.permutations(OPERATIONS), st.sampled_from(["x", ("mapped", "x"), ("runs", "x"), None]))
-def test_a_name_stands_for_another_thing_in_each_operation(
+def test_one_name_is_independent_in_each_operation(
     parts: list[tuple[SharedTable[int], int, int]], operations: list[str], what: Hashable
 ) -> None:
     alone = {each: run_operation(SharedSequence.of(concatenated(parts)), each, what) for each in operations}
@@ -112,7 +112,7 @@ def test_a_name_stands_for_another_thing_in_each_operation(
 
 
 @given(SPANS, st.permutations(["x", "y", ("x", 4), ("x", 6), ("x", None)]))
-def test_things_of_different_names_in_one_table_are_apart(
+def test_different_names_in_one_table_are_independent(
     parts: list[tuple[SharedTable[int], int, int]], names: list[Hashable]
 ) -> None:
     rows, same = SharedSequence(*parts), concatenated(parts)
@@ -123,17 +123,17 @@ def test_things_of_different_names_in_one_table_are_apart(
 
 
 @given(SPANS, SPANS)
-def test_a_name_stands_for_another_thing_in_each_table(
+def test_one_name_is_independent_in_each_table(
     one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
 ) -> None:
-    # Tables of the same rows, which nobody has asked for anything yet.
+    # Tables of the same rows, without derived values.
     again = [(SharedTable(table.rows), start, stop) for table, start, stop in one]
     assert SharedSequence(*one).mapped("x", lambda each: -each) == tuple(-each for each in concatenated(one))
     assert SharedSequence(*two, *again).mapped("y", str) == tuple(map(str, (*concatenated(two), *concatenated(one))))
     assert SharedSequence(*again).mapped("x", lambda each: each + 1) == tuple(each + 1 for each in concatenated(one))
 
 
-def test_what_is_made_of_a_run_is_not_what_is_made_of_its_table() -> None:
+def test_derived_values_of_a_run_differ_from_those_of_its_table() -> None:
     rows = SharedSequence.of([1, 3, 2, 4, 5])
     texts = [run.written("x", lambda each: f"{each} ") for _odd, run in rows.runs("odd", lambda each: each % 2)]
     assert texts == ["1 3 ", "2 4 ", "5 "]
@@ -141,7 +141,7 @@ def test_what_is_made_of_a_run_is_not_what_is_made_of_its_table() -> None:
     assert [tuple(run) for _low, run in rows.runs("low", lambda each: each < 3)] == [(1,), (3,), (2,), (4, 5)]
 
 
-def test_what_is_made_of_made_rows_is_kept_with_those() -> None:
+def test_derived_sequences_have_their_own_derived_values() -> None:
     rows = SharedSequence.of([1, 2])
     twice = rows.mapped("x", lambda each: 2 * each)
     assert twice.mapped("x", lambda each: each + 1) == (3, 5)

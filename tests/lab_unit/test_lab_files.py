@@ -21,11 +21,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_inventory_in_the_repository_is_what_lab_up_writes_by_default() -> None:
+def test_the_committed_inventory_is_the_default_of_lab_up() -> None:
     assert COMMITTED.read_text() == inventory.inventory(topology("demo", 3))
 
 
-def test_the_inventory_names_every_host_and_the_namespace_to_reach_them_from() -> None:
+def test_the_inventory_has_every_host_and_the_controllers_namespace() -> None:
     document = yaml.safe_load(inventory.inventory(topology("a", 5)))
     assert document["connection"]["netns"] == "dockmesh-a"
     assert list(document["hosts"]) == [f"host{number}" for number in range(1, 6)]
@@ -37,7 +37,7 @@ def test_known_hosts_lists_each_host_by_name_and_address() -> None:
     assert lines == "host1,192.168.18.128 ssh-ed25519 A\nhost2,192.168.18.129 ssh-ed25519 B\n"
 
 
-def test_a_state_is_read_as_it_was_written(folder: Path) -> None:
+def test_a_written_state_is_read_back(folder: Path) -> None:
     STATE.write()
     assert state.State.read("demo") == STATE
     assert [path.name for path in (folder / "demo").iterdir()] == ["state.json"]
@@ -54,22 +54,22 @@ def test_a_state_that_cannot_be_read_is_none(folder: Path, text: str) -> None:
     assert state.State.read("demo") is None
 
 
-def test_no_state_is_none(folder: Path) -> None:
+def test_a_missing_state_is_none(folder: Path) -> None:
     assert not (folder / "demo").exists()
     assert state.State.read("demo") is None
 
 
-def test_a_lab_has_one_user_at_a_time_even_when_its_lock_file_is_removed(folder: Path) -> None:
-    waits, entered = Event(), Event()
+def test_a_removed_lock_file_does_not_break_the_lock(folder: Path) -> None:
+    waiting, entered = Event(), Event()
 
     def second() -> None:
-        with state.locked("demo", waits.set):
+        with state.locked("demo", waiting.set):
             entered.set()
 
     other = Thread(target=second)
     with state.locked("demo"):
         other.start()
-        assert waits.wait(5)
+        assert waiting.wait(5)
         assert not entered.is_set()
         state.forget("demo")
     other.join(5)
@@ -77,7 +77,7 @@ def test_a_lab_has_one_user_at_a_time_even_when_its_lock_file_is_removed(folder:
     assert (folder / "demo.lock").exists()
 
 
-def test_a_release_that_the_mirror_lacks_is_told_apart_from_a_mirror_that_fails() -> None:
+def test_an_unknown_release_differs_from_a_failed_mirror() -> None:
     missing = "I: Retrieving Release \nE: Failed getting release file http://m/debian/dists/trixy/Release\n"
     assert is_unknown("trixy", missing)
     assert not is_unknown("trixie", missing)

@@ -3,19 +3,19 @@ import time
 from dockmesh.lab.process import poll
 
 
-def test_a_wait_looks_at_once_then_more_and_more_seldom_and_a_last_time_at_its_end() -> None:
-    looks: list[float] = []
-    begun = time.monotonic()
+def test_polling_slows_down_and_checks_once_more_at_the_end() -> None:
+    checks: list[float] = []
+    started = time.monotonic()
 
     def never() -> bool:
-        looks.append(time.monotonic() - begun)
+        checks.append(time.monotonic() - started)
         return False
 
     assert not poll(never, 1.0)
-    assert looks[-1] >= 1.0
-    assert len(looks) < 40, "every 20 ms it would be 50 times"
+    assert checks[-1] >= 1.0
+    assert len(checks) < 40, "a check every 20 ms would make 50"
 
 
-def test_what_becomes_true_in_time_is_true() -> None:
+def test_polling_succeeds_once_the_condition_holds() -> None:
     answers = iter((False, False, True))
     assert poll(lambda: next(answers), 5)

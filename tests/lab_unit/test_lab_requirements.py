@@ -19,7 +19,7 @@ Debian-Security|bookworm-security|main|http://mirror.example/security/
 """
 
 
-def test_the_mirror_is_where_the_machines_own_release_comes_from() -> None:
+def test_the_mirror_is_that_of_the_machines_own_release() -> None:
     assert choose(TARGETS, "bookworm") == "http://mirror.example/debian/"
 
 
@@ -37,7 +37,7 @@ def test_the_code_name_is_read_with_and_without_quotes() -> None:
     assert codename("ID=other\n") == ""
 
 
-def test_missing_packages_are_named_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_listed_once_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "PATH", str(tmp_path))
     assert requirements.missing() == tuple(sorted(set(requirements.PACKAGES.values())))
 
@@ -49,7 +49,7 @@ def test_the_missing_packages_are_printed_for_apt_get(tmp_path: Path) -> None:
     assert "\n" not in bare.stdout
 
 
-def test_a_machine_without_the_programs_is_told_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_are_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "missing", lambda: ("debootstrap", "systemd-container"))
     with pytest.raises(LabError) as caught:
@@ -58,7 +58,7 @@ def test_a_machine_without_the_programs_is_told_the_command(monkeypatch: pytest.
     assert "apt-get install debootstrap systemd-container" in str(caught.value)
 
 
-def test_a_user_is_told_that_root_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_without_root_is_an_error_with_a_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(LabError) as caught:
         preflight.check()

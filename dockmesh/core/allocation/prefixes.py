@@ -1,4 +1,4 @@
-"""Which prefixes hosts get that lack one: the lowest free blocks of the pool, in the inventory's order."""
+"""Allocation of prefixes: hosts without one get the lowest free blocks of the pool, in the order of the inventory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from dockmesh.core.text import indented, listed
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import InventoryError, UsageError
 
-_NAMED = 6
+_MAX_LISTED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,38 +29,38 @@ class Allocation:
 def allocate(
     fleet: Fleet, hosts: Iterable[Host], *, file: str, clear_of: Sequence[UsedNetwork] = ()
 ) -> tuple[Allocation, ...]:
-    """A prefix for each of `hosts`, some or all of the fleet's, that has Docker and lacks one; `file` is for messages.
+    """Draw a prefix for each of `hosts` that has Docker and no prefix; `file` is for messages.
 
-    None overlaps what the inventory records, nor what it shall keep `clear_of`.
+    A new prefix overlaps neither the networks of the inventory nor those of `clear_of`.
 
     Raises:
-        UsageError: there is no pool to draw from, or not enough left in it.
+        UsageError: the mesh has no pool, or the pool has too few free blocks.
     """
-    lacking = [host.name for host in hosts if host.docker and host.prefix is None]
-    if not lacking:
+    without_prefix = [host.name for host in hosts if host.docker and host.prefix is None]
+    if not without_prefix:
         return ()
     pool, length = fleet.settings.pool, fleet.settings.prefix_length
     if pool is None:
         raise UsageError(
-            f"{file}: no pool to draw prefixes from: write one under mesh, as in pool: 10.128.0.0/12",
+            f"{file}: no pool to draw prefixes from. Fix: add one under mesh, for example pool: 10.128.0.0/12",
             code=UsageCode.NO_POOL,
         )
     taken = (*_taken(fleet), *(each.network for each in clear_of))
-    drawn = tuple(map(Allocation, lacking, free_blocks(pool, length, taken)))
-    if left_out := lacking[len(drawn) :]:
+    drawn = tuple(map(Allocation, without_prefix, free_blocks(pool, length, taken)))
+    if left_out := without_prefix[len(drawn) :]:
         raise UsageError(
-            f"{file}: no /{length} is left in the pool {pool} for {len(left_out)} of {len(lacking)} hosts without a "
-            f"prefix ({listed(left_out)}): take a wider pool under mesh, or smaller prefixes by a longer prefix_length"
-            f"{_besides(clear_of)}",
+            f"{file}: the pool {pool} has no /{length} left for {len(left_out)} of {len(without_prefix)} hosts without "
+            f"a prefix ({listed(left_out)}){_used(clear_of)}. "
+            "Fix: set a wider pool or a longer prefix_length under mesh",
             code=UsageCode.POOL_EXHAUSTED,
         )
     return drawn
 
 
 def free_blocks(pool: IPv4Network, length: int, taken: Iterable[Network]) -> Iterator[IPv4Network]:
-    """The blocks of `length` in `pool` that overlap none of `taken`, in order of address, as they are asked for.
+    """Generate the blocks of `length` in `pool` that overlap none of `taken`, in order of address.
 
-    `length` is not shorter than the pool's, so that blocks begin at multiples of their size.
+    `length` must not be shorter than that of the pool, so that blocks start at multiples of their size.
     """
     size = 2 ** (32 - length)
     at, pool_end = address_range(pool)
@@ -72,18 +72,18 @@ def free_blocks(pool: IPv4Network, length: int, taken: Iterable[Network]) -> Ite
 
 
 def with_prefixes(fleet: Fleet, drawn: Iterable[Allocation]) -> Fleet:
-    """The fleet as it is once `drawn` is recorded."""
+    """The fleet with the allocated prefixes."""
     prefixes = {each.host: each.prefix for each in drawn}
-    return replace(fleet, hosts=tuple(_joined(host, prefixes.get(host.name)) for host in fleet.hosts))
+    return replace(fleet, hosts=tuple(_with_prefix(host, prefixes.get(host.name)) for host in fleet.hosts))
 
 
 def with_allocations(
     texts: Sequence[str], documents: Sequence[Document], fleet: Fleet, drawn: Iterable[Allocation]
 ) -> tuple[str, ...]:
-    """The inventory's `texts` with `drawn` written into them; `documents` and `fleet` are what was read of them.
+    """Insert the allocated prefixes into the inventory's `texts`, from which `documents` and `fleet` were read.
 
     Raises:
-        UsageError: no mere insertion makes the texts mean `with_prefixes(fleet, drawn)` and nothing else.
+        UsageError: an insertion cannot produce exactly `with_prefixes(fleet, drawn)`.
     """
     drawn = tuple(drawn)
     prefixes: dict[str, dict[str, IPv4Network]] = {document.file: {} for document in documents}
@@ -93,19 +93,19 @@ def with_allocations(
         insert_prefixes(text, document, prefixes[document.file])
         for text, document in zip(texts, documents, strict=True)
     )
-    named = ", ".join(file for file, its in prefixes.items() if its)
+    files = ", ".join(file for file, inserted in prefixes.items() if inserted)
     try:
         read = [yaml_reader.read(text, file=document.file) for text, document in zip(edited, documents, strict=True)]
-        meant = fleet_of(*read, prefixes_required=False)
+        edited_fleet = fleet_of(*read, prefixes_required=False)
     except InventoryError as error:
-        raise _unfit(named, [problem.message for problem in error.problems]) from error
-    if meant != with_prefixes(fleet, drawn):
-        raise _unfit(named, ["more would change than the prefixes"])
+        raise _cannot_insert(files, [problem.message for problem in error.problems]) from error
+    if edited_fleet != with_prefixes(fleet, drawn):
+        raise _cannot_insert(files, ["more than the prefixes would change"])
     return edited
 
 
 def _taken(fleet: Fleet) -> Iterator[IPv4Network]:
-    """What no new prefix may overlap: all that is recorded, and the addresses of the hosts themselves."""
+    """The networks of the inventory that no new prefix may overlap: prefixes, bridges and the hosts' own addresses."""
     for host in fleet.hosts:
         yield IPv4Network(host.underlay)
         yield from _literal(host.login.address)
@@ -116,27 +116,27 @@ def _taken(fleet: Fleet) -> Iterator[IPv4Network]:
 
 
 def _literal(address: str) -> Iterator[IPv4Network]:
-    """The address SSH goes to, unless it is a name."""
+    """The SSH address as a network; nothing if it is a name."""
     try:
         yield IPv4Network(IPv4Address(address))
     except ValueError:
         return
 
 
-def _besides(clear_of: Sequence[UsedNetwork]) -> str:
-    """Networks of the hosts, where these are what takes the pool up."""
+def _used(clear_of: Sequence[UsedNetwork]) -> str:
+    """The networks of the hosts that take space in the pool, for the message."""
     if not clear_of:
         return ""
-    return f"; what the hosts have takes up {listed([each.description for each in clear_of], _NAMED)}"
+    return f"; the hosts already use {listed([each.description for each in clear_of], _MAX_LISTED)}"
 
 
-def _joined(host: Host, prefix: IPv4Network | None) -> Host:
+def _with_prefix(host: Host, prefix: IPv4Network | None) -> Host:
     return replace(host, prefix=prefix, bridge=default_bridge(prefix)) if prefix else host
 
 
-def _unfit(named: str, reasons: Iterable[str]) -> UsageError:
+def _cannot_insert(files: str, reasons: Iterable[str]) -> UsageError:
     return UsageError(
-        f"{named} stays as it is, for with the prefixes in it{indented(reasons)}\n"
-        "Edit it by hand; allocate without --write shows the prefixes.",
+        f"{files}: the prefixes cannot be inserted, so the inventory is unchanged:{indented(reasons)}\n"
+        "Fix: run 'dockmesh allocate' without --write and add the prefixes by hand.",
         code=UsageCode.CANNOT_INSERT,
     )

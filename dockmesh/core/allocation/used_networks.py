@@ -1,4 +1,4 @@
-"""The networks hosts have already: a drawn prefix must overlap none, for every peer will have a route to it."""
+"""Networks in use on the hosts. No new prefix may overlap one, because every peer gets a route to the prefix."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from dockmesh.core.names import DOCKER_BRIDGE
 
 @dataclass(frozen=True, slots=True)
 class UsedNetwork:
-    """A network that is somebody's; `what` says whose, for people."""
+    """A network in use. `description` names its host and its interface, Docker network or route, for messages."""
 
     network: Network
     description: str
 
 
 def used_networks(fleet: Fleet, facts: Mapping[str, HostFacts]) -> tuple[UsedNetwork, ...]:
-    """What of `mesh.pool` the hosts in `facts` are in, have a Docker network in, or have a route of others into."""
+    """The networks in `mesh.pool` that hosts in `facts` use: addresses, Docker networks and foreign routes."""
     pool = fleet.settings.pool
     if pool is None:
         return ()
-    found: dict[Network, UsedNetwork] = {}
+    used: dict[Network, UsedNetwork] = {}
     for host in (host for host in fleet.hosts if host.name in facts):
-        for each in _of(host.name, facts[host.name], pool, docker=host.docker):
+        for each in _on_host(host.name, facts[host.name], pool, docker=host.docker):
             if each.network.overlaps(pool):
-                found.setdefault(each.network, each)
-    return tuple(found.values())
+                used.setdefault(each.network, each)
+    return tuple(used.values())
 
 
-def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[UsedNetwork]:
-    """Docker's docker0 is left out: it moves into the prefix. dockmesh's own routes come and go with the inventory."""
+def _on_host(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[UsedNetwork]:
+    # docker0 does not count: it moves into the prefix. Nor do owned routes: they follow the inventory.
     for device, address in host.addresses:
         if not (docker and device == DOCKER_BRIDGE):
             yield UsedNetwork(address.network, f"{address.network} on {device} of {name}")
@@ -40,9 +40,9 @@ def _of(name: str, host: HostFacts, pool: Network, *, docker: bool) -> Iterator[
         yield from (UsedNetwork(each, f"{each}, Docker network {network.name} of {name}") for each in network.prefixes)
     for route in host.foreign_routes:
         if not (docker and route.device == DOCKER_BRIDGE) and not leads_out(route, pool):
-            yield UsedNetwork(route.prefix, f"{route.prefix}, to which {name} has a route")
+            yield UsedNetwork(route.prefix, f"{route.prefix}, a route on {name}")
 
 
 def leads_out(route: KernelRoute, pool: Network) -> bool:
-    """Whether it is like a default route, and leaves the pool to those who have a more specific one."""
+    """Whether the route acts as a default route for the pool: more specific routes into the pool may override it."""
     return route.is_default or (is_inside(pool, route.prefix) and not route.on_link)

@@ -1,4 +1,4 @@
-"""The inventory: text in, fleet out, every problem at once."""
+"""Parser of inventories: YAML text to a fleet, with every problem reported at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,44 +18,46 @@ _LOGIN_KEYS = frozenset(ConnectionKeys.model_fields)
 
 
 def parse(text: str, *, file: str, prefixes_required: bool = True) -> Fleet:
-    """The fleet that `text` describes; `file` is what its problems are called after.
+    """Parse an inventory.
 
     Args:
-        text: YAML; decoded with `errors="surrogateescape"`, bytes that are no UTF-8 are reported too.
+        text: YAML. Decode it with `errors="surrogateescape"`, so that bytes outside UTF-8 are reported as problems.
         file: name of the file, for messages.
-        prefixes_required: False lets a host with Docker lack a prefix, for `allocate` to draw one.
+        prefixes_required: False accepts a host with Docker and no prefix, so that `allocate` can draw one.
 
     Raises:
-        InventoryError: all that is wrong, in the file's order.
+        InventoryError: every problem, in the order of the file.
     """
     return fleet_of(yaml_reader.read(text, file=file), prefixes_required=prefixes_required)
 
 
 def fleet_of(*documents: Document, prefixes_required: bool = True) -> Fleet:
-    """The fleet that the documents describe together; arguments and errors as those of `parse`."""
-    read = [check_schema(document.root) for document in documents]
-    each = [keys for keys, _faults in read]
-    keys = merge_documents(documents, each)
-    unreadable = invalid_paths([fault for _keys, faults in read for fault in faults])
+    """Build one fleet from all documents; arguments and errors as for `parse`."""
+    checked = [check_schema(document.root) for document in documents]
+    keys_by_document = [keys for keys, _faults in checked]
+    keys = merge_documents(documents, keys_by_document)
+    unreadable = invalid_paths([fault for _keys, faults in checked for fault in faults])
     problems = [problem for document in documents for problem in document.problems]
-    problems += (_problem(document, one) for document, (_, its) in zip(documents, read, strict=True) for one in its)
-    problems += duplicates(documents, each)
-    found = check(keys, unreadable, prefixes_required=prefixes_required)
-    problems += (_between(documents, fault) for fault in found)
+    problems += (
+        _problem(document, fault) for document, (_, faults) in zip(documents, checked, strict=True) for fault in faults
+    )
+    problems += duplicates(documents, keys_by_document)
+    faults_between = check(keys, unreadable, prefixes_required=prefixes_required)
+    problems += (_problem_between(documents, fault) for fault in faults_between)
     if problems:
         order = {document.file: at for at, document in enumerate(documents)}
-        # What hosts take over from one anchor is wrong once, however many take it over.
+        # Several hosts may merge one anchor: its fault is one problem.
         raise InventoryError(sorted(dict.fromkeys(problems), key=lambda one: (order[one.file], one.line, one.column)))
     return _fleet(keys)
 
 
 def default_bridge(prefix: IPv4Network) -> IPv4Interface:
-    """docker0 where the inventory says nothing: the prefix's first address, as a /24 or the whole of less."""
+    """Default of `bridge`: the first address of the prefix, in a /24 or in the whole prefix if that is smaller."""
     return IPv4Interface((int(prefix.network_address) + 1, max(24, prefix.prefixlen)))
 
 
 def default_bridge6(prefix: IPv6Network) -> IPv6Interface:
-    """The same of IPv6, as a /64 or the whole of less."""
+    """Default of `bridge6`: the first address of the prefix, in a /64 or in the whole prefix if that is smaller."""
     return IPv6Interface((int(prefix.network_address) + 1, max(64, prefix.prefixlen)))
 
 
@@ -63,8 +65,8 @@ def _problem(document: Document, fault: Invalid) -> Problem:
     return document.problem(fault.path, fault.code, fault.message, at_key=fault.at_key)
 
 
-def _between(documents: Sequence[Document], fault: Invalid) -> Problem:
-    """A fault among the files: what it gets in the way of is named with its place where that is in another one."""
+def _problem_between(documents: Sequence[Document], fault: Invalid) -> Problem:
+    """The fault as a problem; the message locates the other value if it is in another file."""
     document = document_with(documents, fault.path)
     if fault.other is None or (other := document_with(documents, fault.other)) is document:
         return _problem(document, fault)
@@ -90,7 +92,7 @@ def _settings(mesh: MeshKeys) -> Settings:
 def _host(name: str, keys: HostKeys, shared: Mapping[str, Any], mesh: MeshKeys) -> Host:
     underlay = underlay_of(keys)
     if underlay is None:
-        raise AssertionError(f"{name} has passed the checks without an underlay address")
+        raise AssertionError(f"{name} passed the checks without an underlay address")
     bridge = keys.bridge or (default_bridge(keys.prefix) if keys.prefix and keys.docker else None)
     return Host(
         name=name,

@@ -1,4 +1,4 @@
-"""A document against the schema: every fault in words for people, and what could be read all the same."""
+"""Faults of an inventory: the type, and the check of a document against the schema."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ _LISTS: Final = {"tags": "[rack1]", "allow": "[tcp/80, udp/53]"}
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Something wrong with the value at `path`, or with its key. `other`: what it gets in the way of."""
+    """A fault of the value at `path`, or of its key with `at_key`; `other` is the path of a value it conflicts with."""
 
     path: Path
     code: ProblemCode
@@ -29,17 +29,17 @@ class Invalid:
 
 
 def check_schema(document: Mapping[str, object]) -> tuple[InventoryKeys, list[Invalid]]:
-    """What of `document` could be read, and a fault for each of the rest."""
+    """Validate a document: the keys that are valid, and a fault for every other one."""
     try:
         return InventoryKeys.model_validate(document), []
-    except ValidationError as error:
-        faults = [_fault(one) for one in error.errors(include_url=False)]
+    except ValidationError as validation:
+        faults = [_fault(error) for error in validation.errors(include_url=False)]
     readable = _without(document, (), invalid_paths(faults))
     return InventoryKeys.model_validate(readable), faults
 
 
 def invalid_paths(faults: list[Invalid]) -> AbstractSet[Path]:
-    """The paths of the keys that have faults: whole keys, not items of theirs."""
+    """The paths of the keys that have faults: whole keys, not items in their values."""
     return {fault.path[: 3 if fault.path[0] == "hosts" else 2] for fault in faults}
 
 
@@ -59,7 +59,7 @@ def _fault(error: Any) -> Invalid:
         return Invalid(path, ProblemCode.UNKNOWN_KEY, _unknown_key(path), at_key=True)
     empty = error["input"] is None
     code = ProblemCode.MISSING_VALUE if empty else ProblemCode.WRONG_TYPE
-    return Invalid(path, code, _wrong_kind(path, empty=empty), at_key=empty)
+    return Invalid(path, code, _wrong_type(path, empty=empty), at_key=empty)
 
 
 def _unknown_key(path: Path) -> str:
@@ -68,20 +68,22 @@ def _unknown_key(path: Path) -> str:
     hint = did_you_mean(key, known)
     if not hint:
         home = next((name for name, model in _SECTIONS.items() if key in model.model_fields), None)
-        hint = f"; it belongs under {home}" if home else f"; known here: {', '.join(known)}"
+        hint = f". Fix: move it under {home}" if home else f"; the known keys are {', '.join(known)}"
     return f"unknown key {quoted(key)}{hint}"
 
 
-def _wrong_kind(path: Path, *, empty: bool) -> str:
+def _wrong_type(path: Path, *, empty: bool) -> str:
     name = path[-1]
     if path == ("hosts",):
-        return "hosts is a mapping by name, as in 'docker128: {address: 192.168.18.128}'"
-    # A host may bear the name of a key.
+        return "hosts must be a mapping by host name, for example 'docker128: {address: 192.168.18.128}'"
+    # A host may be called `tags` or `allow`.
     if name in _LISTS and path != ("hosts", name):
-        return f"{name} {'has no value; write one or remove the key' if empty else f'is a list, as in {_LISTS[name]}'}"
+        if empty:
+            return f"{name} has no value. Fix: add a value or remove the key"
+        return f"{name} must be a list, for example {_LISTS[name]}"
     if empty:
-        return f"host {name} is empty; it needs an address at least, as in address: 192.0.2.1"
-    return f"{name} takes keys and values: {', '.join(_model(path).model_fields)}"
+        return f"host {name} is empty. Fix: add at least its address, for example address: 192.0.2.1"
+    return f"{name} must be a mapping with the keys {', '.join(_model(path).model_fields)}"
 
 
 def _model(path: Path) -> type[BaseModel]:

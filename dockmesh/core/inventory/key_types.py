@@ -1,4 +1,4 @@
-"""The types of the inventory's keys: how each is read from text, and what editors are told about it."""
+"""Types of the inventory's keys: for each the parser of its text and its JSON Schema."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,8 +23,8 @@ def _scalar(read: Callable[[str], _T]) -> PlainValidator:
         if isinstance(value, str):
             return read(value)
         if value is None:
-            raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
-        raise InvalidValueError(ProblemCode.WRONG_TYPE, "takes one value, not several")
+            raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value. Fix: add a value or remove the key")
+        raise InvalidValueError(ProblemCode.WRONG_TYPE, "must be a single value")
 
     return PlainValidator(validate)
 
@@ -34,7 +34,8 @@ def _choice(*known: str) -> tuple[PlainValidator, WithJsonSchema]:
         if text in known:
             return text
         raise InvalidValueError(
-            ProblemCode.UNKNOWN_VALUE, f"{quoted(text)} is unknown; use {' or '.join(known)}{did_you_mean(text, known)}"
+            ProblemCode.UNKNOWN_VALUE,
+            f"{quoted(text)} is unknown. Fix: use {' or '.join(known)}{did_you_mean(text, known)}",
         )
 
     return _scalar(choose), WithJsonSchema({"enum": list(known)})
@@ -57,7 +58,7 @@ def _with_length(read: Callable[..., object], family: Family) -> tuple[PlainVali
     return _scalar(partial(read, family=family)), _matching(addresses.RULES[family].pattern)
 
 
-# None stands for a key that is absent: a key that is there and empty does not pass _scalar.
+# None means that the key is absent: _scalar rejects a key without a value.
 MeshName = Annotated[str, _scalar(scalars.name), _matching(scalars.NAME)]
 HostName = Annotated[str, _matching(scalars.NAME)]
 Tag = Annotated[str, _scalar(scalars.tag), _matching(scalars.TAG)]

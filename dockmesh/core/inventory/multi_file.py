@@ -1,4 +1,4 @@
-"""An inventory in several files: what each says, taken together, and in which of them something stands."""
+"""Inventories of several files: their merged keys, their duplicates and the location of a path."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,48 +12,48 @@ _SECTIONS = ("mesh", "connection")
 
 
 def merge_documents(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> InventoryKeys:
-    """The keys of all; what stands in two of them is that of the first."""
+    """Merge the keys of all documents; the first document that has a section or a host wins."""
     sections: dict[str, Any] = {}
     hosts: dict[str, Any] = {}
-    for document, its in zip(documents, keys, strict=True):
+    for document, inventory in zip(documents, keys, strict=True):
         for section in _SECTIONS:
             if section in document.root:
-                sections.setdefault(section, getattr(its, section))
-        for name, host in its.hosts.items():
+                sections.setdefault(section, getattr(inventory, section))
+        for name, host in inventory.hosts.items():
             hosts.setdefault(name, host)
     return InventoryKeys.model_construct(hosts=hosts, **sections)
 
 
 def duplicates(documents: Sequence[Document], keys: Sequence[InventoryKeys]) -> Iterator[Problem]:
-    """Hosts in more than one file, and sections that say something else in each; both places are named."""
+    """Hosts that are in more than one file and sections that differ between files, with both locations."""
     first: dict[Path, tuple[Document, Any]] = {}
-    for document, its in zip(documents, keys, strict=True):
-        said: dict[Path, Any] = {(part,): getattr(its, part) for part in _SECTIONS if part in document.root}
-        said |= {("hosts", name): None for name in its.hosts}
-        for path, value in said.items():
+    for document, inventory in zip(documents, keys, strict=True):
+        values: dict[Path, Any] = {(name,): getattr(inventory, name) for name in _SECTIONS if name in document.root}
+        values |= {("hosts", name): None for name in inventory.hosts}
+        for path, value in values.items():
             where, before = first.setdefault(path, (document, value))
+            elsewhere = location(where, path, at_key=True)
             if where is not document and path[0] == "hosts":
-                twice = f"host {path[-1]} stands in {location(where, path, at_key=True)} already"
-                yield document.problem(path, ProblemCode.DUPLICATE, twice, at_key=True)
+                message = f"host {path[-1]} is already in {elsewhere}. Fix: remove one of the two"
+                yield document.problem(path, ProblemCode.DUPLICATE, message, at_key=True)
             elif before != value:
-                elsewhere = location(where, path, at_key=True)
-                other = f"{path[-1]} says something else in {elsewhere}: write it in one of the files"
-                yield document.problem(path, ProblemCode.CONTRADICTION, other, at_key=True)
+                message = f"{path[-1]} differs from {elsewhere}. Fix: keep it in one file only"
+                yield document.problem(path, ProblemCode.CONTRADICTION, message, at_key=True)
 
 
 def document_with(documents: Sequence[Document], path: Path) -> Document:
-    """The first of the documents that has most of what `path` leads to."""
+    """The document that contains the path, or the longest beginning of it; the first one where several do."""
     return max(documents, key=lambda document: _depth(document, path))
 
 
 def location(document: Document, path: Path, *, at_key: bool = False) -> str:
-    """Where that stands, as in a message."""
+    """`FILE:LINE:COLUMN` of a path."""
     line, column = document.place(path, at_key=at_key)
     return f"{document.file}:{line}:{column}"
 
 
 def _depth(document: Document, path: Path) -> int:
-    """How far `path` can be followed: to the host or the section, what is in it being all in one file."""
+    """Number of parts of the path that exist; two suffice, since a host or a section is never split over files."""
     node: Any = document.root
     for depth, part in enumerate(path[:2]):
         if not isinstance(node, dict) or part not in node:

@@ -1,6 +1,6 @@
-"""Text of the inventory -> names, words and numbers, each with its reason for people where it is none.
+"""Parsers of the names, words and numbers of an inventory.
 
-Every function raises InvalidValueError; its message starts with the value, for the name of the key to go before it.
+Every function raises InvalidValueError. The message starts with the value, so that callers can put the key before it.
 """
 
 import re
@@ -22,79 +22,77 @@ ADDRESS: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 _HOP = re.compile("(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>.*))?")
 _ALLOW = re.compile("(?P<protocol>tcp|udp)(?:/(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?)?")
-_TRUTH: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_BOOLEANS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def name(text: str) -> str:
-    """The name of a host or of the mesh."""
+    """Parse the name of a host or of the mesh."""
     if re.fullmatch(NAME, text):
         return text
     raise InvalidValueError(
         ProblemCode.BAD_NAME,
-        f"{quoted(text)} is not a name: 1 to 63 of a-z, 0-9, '.' and '-', the first a letter or a digit"
+        f"{quoted(text)} is not a valid name: use 1 to 63 of a-z, 0-9, '.' and '-', first a letter or a digit"
         + _suggestion(as_name(text)[:63], text),
     )
 
 
 def as_name(text: str) -> str:
-    """`text` in the characters of a name; empty where none of its own is one."""
+    """Turn `text` into the characters that names allow; empty if none of its characters is allowed."""
     return re.sub("[^a-z0-9.-]+", "-", text.lower()).strip("-.")
 
 
 def tag(text: str) -> str:
-    """A tag, as `--limit tag:NAME` takes it."""
+    """Parse a tag, as `--limit tag:NAME` selects it."""
     if re.fullmatch(TAG, text):
         return text
     raise InvalidValueError(
         ProblemCode.BAD_TAG,
-        f"{quoted(text)} is not a tag: 1 to 63 of letters, digits, '_', '.' and '-', no '.' or '-' first",
+        f"{quoted(text)} is not a valid tag: use 1 to 63 letters, digits, '_', '.' and '-', first no '.' or '-'",
     )
 
 
 def parse_word(text: str) -> str:
-    """Text that may stand as one argument and can never be taken for an option."""
+    """Parse text that is safe as one argument of a command: never an option, never two words."""
     if not text:
-        raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value; write one or remove the key")
+        raise InvalidValueError(ProblemCode.MISSING_VALUE, "has no value. Fix: add a value or remove the key")
     if text.startswith("-"):
         raise InvalidValueError(
-            ProblemCode.OPTION_LIKE, f"{quoted(text)} starts with '-' and could be taken for an option"
+            ProblemCode.OPTION_LIKE, f"{quoted(text)} starts with '-', so ssh could read it as an option"
         )
     if not all(letter.isprintable() and not letter.isspace() for letter in text):
-        raise InvalidValueError(ProblemCode.BAD_CHARACTER, f"{quoted(text)} holds white space or control characters")
+        raise InvalidValueError(ProblemCode.BAD_CHARACTER, f"{quoted(text)} contains white space or control characters")
     return text
 
 
 def netns(text: str) -> str:
-    """The name of a network namespace: one path component below /run/netns."""
+    """Parse the name of a network namespace: one path component below /run/netns."""
     if re.fullmatch(NETNS, text) and text not in {".", ".."}:
         return text
     raise InvalidValueError(
         ProblemCode.BAD_NETNS,
-        f"{quoted(text)} is not the name of a network namespace: letters, digits, '.', '_', '-', no '-' first",
+        f"{quoted(text)} is not a valid name of a network namespace: use letters, digits, '.', '_', '-', first no '-'",
     )
 
 
 def address(text: str) -> IPv4Address | str:
-    """Where SSH goes: an IPv4 address, or a name for DNS or ~/.ssh/config."""
+    """Parse the SSH address of a host: an IPv4 address, or a name for DNS or ~/.ssh/config."""
     parse_word(text)
     addresses.refuse_ipv6(text)
     if re.fullmatch("[0-9.]+", text):
         return IPv4Address(addresses.address(text, IPV4))
     if re.fullmatch(ADDRESS, text):
         return text
-    hint = "; write user and port as keys of their own" if re.search("[@:]", text) else ""
+    hint = ". Fix: use the keys user and port" if re.search("[@:]", text) else ""
     raise InvalidValueError(ProblemCode.BAD_ADDRESS, f"{quoted(text)} is neither an IPv4 address nor a host name{hint}")
 
 
 def jump(text: str) -> str:
-    """Hosts to go through, as ssh -J takes them: `[USER@]HOST[:PORT]`, comma-separated; or `none`."""
+    """Parse jump hosts in the form of ssh -J: `[USER@]HOST[:PORT]`, comma-separated; or `none`."""
     parse_word(text)
     for hop in text.split(","):
         parts = _HOP.fullmatch(hop)
         if not parts:
-            raise InvalidValueError(
-                ProblemCode.BAD_JUMP, f"{quoted(text)} is not USER@HOST:PORT (user and port may be left out)"
-            )
+            raise InvalidValueError(ProblemCode.BAD_JUMP, f"{quoted(text)} is not [USER@]HOST[:PORT], comma-separated")
         address(parts["host"])
         if parts["user"]:
             parse_word(parts["user"])
@@ -104,28 +102,28 @@ def jump(text: str) -> str:
 
 
 def parse_int(text: str, low: int, high: int) -> int:
-    """A whole number from `low` to `high`, written in decimal."""
+    """Parse a decimal integer from `low` to `high`."""
     if not _NUMBER.fullmatch(text):
-        raise InvalidValueError(ProblemCode.NOT_A_NUMBER, f"{quoted(text)} is not a whole number; use {low} to {high}")
+        raise InvalidValueError(ProblemCode.NOT_A_NUMBER, f"{quoted(text)} is not an integer. Fix: use {low} to {high}")
     number = int(text)
     if not low <= number <= high:
-        raise InvalidValueError(ProblemCode.OUT_OF_RANGE, f"{number} is out of range; use {low} to {high}")
+        raise InvalidValueError(ProblemCode.OUT_OF_RANGE, f"{number} is out of range. Fix: use {low} to {high}")
     return number
 
 
 def parse_bool(text: str) -> bool:
-    """`true` or `false`, or YAML's other words for them."""
-    if text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
-    raise InvalidValueError(ProblemCode.NOT_A_BOOLEAN, f"{quoted(text)} is neither true nor false")
+    """Parse `true` or `false`, or YAML's other words for them."""
+    if text.lower() in _BOOLEANS:
+        return _BOOLEANS[text.lower()]
+    raise InvalidValueError(ProblemCode.NOT_A_BOOLEAN, f"{quoted(text)} is not a boolean. Fix: use true or false")
 
 
 def allow(text: str) -> Allow:
-    """What peers may reach: `tcp`, `udp/53`, `tcp/8000-8099`."""
+    """Parse an accepted protocol with its ports: `tcp`, `udp/53`, `tcp/8000-8099`."""
     parts = _ALLOW.fullmatch(text)
     if not parts:
         raise InvalidValueError(
-            ProblemCode.BAD_PORTS, f"{quoted(text)} is none of tcp, udp, tcp/PORT and tcp/FIRST-LAST"
+            ProblemCode.BAD_PORTS, f"{quoted(text)} is not valid. Fix: use tcp, udp, tcp/PORT or tcp/FIRST-LAST"
         )
     protocol: Literal["tcp", "udp"] = "tcp" if parts["protocol"] == "tcp" else "udp"
     if parts["first"] is None:

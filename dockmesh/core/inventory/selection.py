@@ -1,4 +1,4 @@
-"""Which hosts `--limit` means, and other options that name hosts."""
+"""Selection of hosts by a pattern, for `--limit` and other options that name hosts."""
 
 from collections.abc import Collection
 from fnmatch import fnmatchcase
@@ -12,41 +12,41 @@ _TAG = "tag:"
 
 
 def select(fleet: Fleet, pattern: str, *, option: str = "--limit") -> tuple[Host, ...]:
-    """The hosts of `fleet` that `pattern` names, in the fleet's order.
+    """Select the hosts that match a pattern, in the order of the fleet.
 
-    `pattern` is a comma-separated list, in any order, of names, globs and `tag:NAME`, and of the same with a
-    `!` before it for what to leave out. Where nothing is named but what to leave out, the rest is meant.
+    `pattern` is a comma-separated list of names, globs and `tag:NAME`, in any order. A `!` before a term excludes its
+    hosts. A pattern of exclusions only selects all other hosts.
 
     Raises:
-        UsageError: a term, or the whole, matches no host.
+        UsageError: a term, or the whole pattern, matches no host.
     """
     terms = [term.strip() for term in pattern.split(",")]
-    wanted = [_matching(fleet, term, option) for term in terms if not term.startswith("!")]
-    unwanted = [_matching(fleet, term[1:].strip(), option) for term in terms if term.startswith("!")]
-    names = set[str]().union(*wanted) if wanted else {host.name for host in fleet.hosts}
-    names.difference_update(*unwanted)
+    included = [_matching(fleet, term, option) for term in terms if not term.startswith("!")]
+    excluded = [_matching(fleet, term[1:].strip(), option) for term in terms if term.startswith("!")]
+    names = set[str]().union(*included) if included else {host.name for host in fleet.hosts}
+    names.difference_update(*excluded)
     if not names:
-        raise UsageError(f"{option} {quoted(pattern)} leaves no host", code=UsageCode.NO_HOST_LEFT)
+        raise UsageError(f"{option} {quoted(pattern)} excludes every host", code=UsageCode.NO_HOST_LEFT)
     return tuple(host for host in fleet.hosts if host.name in names)
 
 
 def _matching(fleet: Fleet, term: str, option: str) -> set[str]:
     if not term:
         raise UsageError(
-            f"{option} holds an empty term; name hosts, globs or tag:NAME, separated by single commas",
+            f"{option} has an empty term. Fix: use names, globs or tag:NAME, separated by single commas",
             code=UsageCode.EMPTY_TERM,
         )
     glob = term.removeprefix(_TAG)
     by_tag = glob != term
-    found = {host.name for host in fleet.hosts if _matches(host.tags if by_tag else (host.name,), glob)}
-    if not found:
+    names = {host.name for host in fleet.hosts if _matches(host.tags if by_tag else (host.name,), glob)}
+    if not names:
         known = {word for host in fleet.hosts for word in (host.tags if by_tag else (host.name,))}
         what = "no host has the tag" if by_tag else "no host is called"
         raise UsageError(
             f"{option}: {what} {quoted(glob)}{did_you_mean(glob, sorted(known), most=3)}",
             code=UsageCode.UNKNOWN_TAG if by_tag else UsageCode.UNKNOWN_HOST,
         )
-    return found
+    return names
 
 
 def _matches(words: Collection[str], glob: str) -> bool:

@@ -1,4 +1,4 @@
-"""What one value alone cannot tell: missing keys, bridge against prefix, host against host."""
+"""Checks of keys against each other: missing keys, bridges outside their prefix, duplicates and overlaps of hosts."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -26,7 +26,7 @@ from dockmesh.errors import InvalidValueError
 
 
 def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_required: bool) -> Iterator[Invalid]:
-    """Every fault among keys that are right by themselves; those in `unread` are there but not readable."""
+    """Find every fault between valid keys; `unread` has the paths of keys that are present but invalid."""
     yield from _mesh(inventory.mesh)
     for name, host in inventory.hosts.items():
         missing = {key for key in ("address", "underlay", "prefix") if getattr(host, key) is None}
@@ -39,15 +39,15 @@ def check(inventory: InventoryKeys, unread: AbstractSet[Path], *, prefixes_requi
             yield Invalid(
                 ("hosts", name, "prefix"),
                 ProblemCode.MISSING_KEY,
-                f"{name} has no prefix: write one, let 'dockmesh allocate' draw one, or say docker: false",
+                f"{name} has no prefix. Fix: run 'dockmesh allocate --write', add a prefix, or set docker: false",
             )
-    yield from _twins(inventory.hosts)
+    yield from _duplicates(inventory.hosts)
     for family in FAMILIES:
         yield from _overlaps(inventory.hosts, family)
 
 
 def underlay_of(host: HostKeys) -> IPv4Address | None:
-    """The next hop for the host's peers: what `underlay` says, else the address where it is one."""
+    """The next hop for the host's peers: `underlay`, or `address` if that is an IPv4 address."""
     return host.underlay or (host.address if isinstance(host.address, IPv4Address) else None)
 
 
@@ -57,7 +57,7 @@ def _mesh(mesh: MeshKeys) -> Iterator[Invalid]:
         yield Invalid(
             ("mesh", key),
             ProblemCode.WIDER_THAN_POOL,
-            f"prefix_length {mesh.prefix_length} is shorter than the pool {mesh.pool}: none fits in it",
+            f"no prefix of prefix_length {mesh.prefix_length} fits into the pool {mesh.pool}",
         )
 
 
@@ -73,7 +73,7 @@ def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Invalid
         yield Invalid(
             ("hosts", name, "address"),
             ProblemCode.MISSING_KEY,
-            f"{name} has no address; write where SSH goes, as in address: 192.0.2.1",
+            f"{name} has no address. Fix: add its SSH address, for example address: 192.0.2.1",
         )
     if "underlay" not in missing or host.address is None:
         return
@@ -81,33 +81,35 @@ def _reachable(name: str, host: HostKeys, missing: set[str]) -> Iterator[Invalid
         yield Invalid(
             ("hosts", name, "address"),
             ProblemCode.MISSING_KEY,
-            f"address {host.address!r} of {name} is a name: write underlay, its IPv4 address for the peers",
+            f"address {host.address!r} of {name} is a name. Fix: add underlay, the IPv4 address for its peers",
         )
         return
     try:
         addresses.next_hop(host.address)
     except InvalidValueError as why:
-        yield Invalid(("hosts", name, "address"), why.code, f"address {why}; write another one as underlay")
+        yield Invalid(("hosts", name, "address"), why.code, f"address {why}. Fix: add another address as underlay")
 
 
 def _bridge(name: str, host: HostKeys, family: Family, *, lacks_prefix: bool) -> Iterator[Invalid]:
-    _underlay, prefix, bridge = _stack(host, family)
-    key, its = f"bridge{SUFFIX[family]}", f"prefix{SUFFIX[family]}"
+    _underlay, prefix, bridge = _network(host, family)
+    key, prefix_key = f"bridge{SUFFIX[family]}", f"prefix{SUFFIX[family]}"
     path = ("hosts", name, key)
     if bridge is None:
         return
     if not host.docker:
-        message = f"{name} has a {key} and docker: false; the bridge is Docker's own: remove one of the two"
+        message = f"{name} has a {key} and docker: false, but only Docker uses the bridge. Fix: remove one of the two"
         yield Invalid(path, ProblemCode.BRIDGE_WITHOUT_DOCKER, message)
     if lacks_prefix:
-        message = f"{name} has a {key} but no {its} to route to it; write {its}: {bridge.network}, say"
+        message = f"{name} has a {key} but no {prefix_key}. Fix: add one, for example {prefix_key}: {bridge.network}"
         yield Invalid(path, ProblemCode.MISSING_KEY, message)
     if prefix is None:
         return
     if bridge.ip not in prefix:
-        yield Invalid(path, ProblemCode.OUTSIDE_PREFIX, f"{key} {bridge} of {name} is outside its {its} {prefix}")
+        message = f"{key} {bridge} of {name} is outside its {prefix_key} {prefix}"
+        yield Invalid(path, ProblemCode.OUTSIDE_PREFIX, message)
     elif bridge.network.prefixlen < prefix.prefixlen:
-        yield Invalid(path, ProblemCode.WIDER_THAN_PREFIX, f"{key} {bridge} of {name} is wider than its {its} {prefix}")
+        message = f"{key} {bridge} of {name} is wider than its {prefix_key} {prefix}"
+        yield Invalid(path, ProblemCode.WIDER_THAN_PREFIX, message)
 
 
 def _ipv6(name: str, host: HostKeys, unread: AbstractSet[Path]) -> Iterator[Invalid]:
@@ -115,42 +117,41 @@ def _ipv6(name: str, host: HostKeys, unread: AbstractSet[Path]) -> Iterator[Inva
     lacks -= {key for key in lacks if ("hosts", name, key) in unread}
     yield from _bridge(name, host, IPV6, lacks_prefix="prefix6" in lacks)
     if "underlay6" in lacks and host.prefix6:
-        message = (
-            f"{name} has a prefix6 and no underlay6: write the IPv6 address by which its peers reach it in the LAN"
-        )
+        message = f"{name} has a prefix6 but no underlay6. Fix: add underlay6, the IPv6 address for its peers"
         yield Invalid(("hosts", name, "prefix6"), ProblemCode.MISSING_KEY, message)
     if host.docker and host.underlay6 and "prefix6" in lacks and host.bridge6 is None:
-        message = f"{name} has an underlay6 and no prefix6: write one, or remove underlay6"
+        message = f"{name} has an underlay6 but no prefix6. Fix: add a prefix6 or remove underlay6"
         yield Invalid(("hosts", name, "underlay6"), ProblemCode.MISSING_KEY, message)
 
 
-def _stack(host: HostKeys, family: Family) -> tuple[Address | None, Network | None, Interface | None]:
-    """Underlay, prefix and bridge, as far as they are written."""
+def _network(host: HostKeys, family: Family) -> tuple[Address | None, Network | None, Interface | None]:
+    """Underlay, prefix and bridge of a family; None for those that are not in the inventory."""
     if family == IPV4:
         return underlay_of(host), host.prefix, host.bridge
     return host.underlay6, host.prefix6, host.bridge6
 
 
-def _twins(hosts: Mapping[str, HostKeys]) -> Iterator[Invalid]:
+def _duplicates(hosts: Mapping[str, HostKeys]) -> Iterator[Invalid]:
     owners: dict[tuple[str, Hashable], str] = {}
     for name, host in hosts.items():
-        twins: dict[str, str] = {}
-        for key, value in _claims(host):
+        duplicates: dict[str, str] = {}
+        for key, value in _unique_values(host):
             owner = owners.setdefault((key, value), name)
-            # An underlay taken from a doubled address is doubled as well; one remedy, one fault.
-            if owner != name and not (key == "underlay" and twins.get("address") == owner and host.underlay is None):
-                twins[key] = owner
-                at = "address" if key == "underlay" and host.underlay is None else key
-                said = f"{key} {value} of {name} is that of {owner} already"
-                yield Invalid(("hosts", name, at), ProblemCode.DUPLICATE, said, other=("hosts", owner, at))
+            # The default underlay is the address: a duplicate address alone would otherwise be two faults.
+            implied = key == "underlay" and host.underlay is None
+            if owner != name and not (implied and duplicates.get("address") == owner):
+                duplicates[key] = owner
+                at = "address" if implied else key
+                message = f"{key} {value} of {name} is already used by {owner}"
+                yield Invalid(("hosts", name, at), ProblemCode.DUPLICATE, message, other=("hosts", owner, at))
 
 
-def _claims(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
-    """What no two hosts may share."""
+def _unique_values(host: HostKeys) -> Iterator[tuple[str, Hashable]]:
+    """The values that no two hosts may share, by key."""
     address = host.address.lower().rstrip(".") if isinstance(host.address, str) else host.address
-    claims: dict[str, Hashable] = {"address": address, "underlay": underlay_of(host), "prefix": host.prefix}
-    claims |= {"underlay6": host.underlay6, "prefix6": host.prefix6}
-    return ((key, value) for key, value in claims.items() if value is not None)
+    values: dict[str, Hashable] = {"address": address, "underlay": underlay_of(host), "prefix": host.prefix}
+    values |= {"underlay6": host.underlay6, "prefix6": host.prefix6}
+    return ((key, value) for key, value in values.items() if value is not None)
 
 
 def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Invalid]:
@@ -158,7 +159,7 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Invalid
     underlays: dict[Network, str] = {}
     key = f"prefix{SUFFIX[family]}"
     for name, host in hosts.items():
-        underlay, prefix, _bridge = _stack(host, family)
+        underlay, prefix, _bridge = _network(host, family)
         if prefix:
             prefixes.setdefault(prefix, name)
         if underlay:
@@ -175,18 +176,18 @@ def _overlaps(hosts: Mapping[str, HostKeys], family: Family) -> Iterator[Invalid
             )
         else:
             covered.setdefault(outer, []).append(inner)
-    for outer, inside in covered.items():
-        shown = [f"{blocks[one].network_address} of {owners[one]}" for one in sorted(inside)]
+    for outer, covered_underlays in covered.items():
+        shown = [f"{blocks[at].network_address} of {owners[at]}" for at in sorted(covered_underlays)]
         covers = f"prefix {blocks[outer]} of {owners[outer]} covers underlay {listed(shown)}"
-        message = f"{covers}: its peers would lose their next hop"
+        message = f"{covers}, so peers would lose their next hop"
         yield Invalid(("hosts", owners[outer], key), ProblemCode.COVERS_UNDERLAY, message)
 
 
 def nested_blocks(blocks: Sequence[Network]) -> Iterator[tuple[int, int]]:
-    """The indices (outer, inner) of every two of `blocks` of which one lies in the other.
+    """The indices (outer, inner) of every pair of blocks in which one contains the other.
 
-    All are distinct and of one family. Two CIDR blocks are apart or one holds the other, so that in order of address
-    the blocks around the current one form a stack, never higher than there are lengths.
+    All blocks are distinct and of one family. Two prefixes are either disjoint or nested. In order of address, the
+    blocks around the current one therefore form a stack that is at most as high as there are prefix lengths.
     """
     ranges = [address_range(block) for block in blocks]
     around: list[tuple[int, int]] = []

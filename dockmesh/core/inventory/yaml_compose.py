@@ -1,4 +1,4 @@
-"""YAML's events -> the document, without recursion and bounded in depth and in what aliases unfold to."""
+"""Composer of YAML events into a document, without recursion and with limits on depth and on expanded aliases."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,9 +9,9 @@ from dockmesh.core.inventory.yaml_document import Mapping, Position, Sequence, V
 from dockmesh.core.text import quoted
 from dockmesh.error_codes import ProblemCode
 
-DEPTH: Final = 32
-UNFOLDED: Final = 500_000
-INVENTORY: Final = "an inventory is a mapping with the keys mesh, connection and hosts"
+MAX_DEPTH: Final = 32
+MAX_ALIASED: Final = 500_000
+INVENTORY: Final = "an inventory must be a mapping with the keys mesh, connection and hosts"
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _CORE: Final = "tag:yaml.org,2002:"
 _TAGS: Final = {
@@ -22,7 +22,7 @@ _TAGS: Final = {
 
 
 class StopError(Exception):
-    """A fault beyond which nothing sensible can be read."""
+    """A fault after which the rest of the document cannot be interpreted."""
 
     def __init__(self, mark: Position, code: ProblemCode, why: str) -> None:
         self.fault = (mark, code, why)
@@ -30,7 +30,7 @@ class StopError(Exception):
 
 @dataclass(slots=True)
 class _Frame:
-    """A collection that is still open; `key` waits for its value."""
+    """An open collection; `key` is the key whose value comes next."""
 
     container: Mapping | Sequence
     mark: Position
@@ -46,11 +46,11 @@ class _Frame:
 
 
 class Composer:
-    """Takes the events of a stream one by one; `faults` are those that did not stop it.
+    """Composer of one document from its events; `faults` are those that do not stop it.
 
     Args:
-        keys: what is to be read, for people: `an inventory is a mapping with the keys ...`.
-        any_tag: tags are passed over, as in the files of others.
+        keys: the expected content, for messages (`an inventory must be a mapping with the keys ...`).
+        any_tag: ignore unknown tags, which files of other tools may use.
     """
 
     def __init__(self, keys: str = INVENTORY, *, any_tag: bool = False) -> None:
@@ -65,7 +65,7 @@ class Composer:
         self._aliased = 0
 
     def take(self, event: ev.Event) -> None:
-        """Add what `event` says."""
+        """Process one event."""
         match event:
             case ev.ScalarEvent():
                 self._scalar(event)
@@ -81,7 +81,7 @@ class Composer:
                 self._start_document(event)
 
     def mapping(self) -> Mapping:
-        """The finished document."""
+        """The root of the complete document."""
         if self._root is None:
             raise StopError((1, 1), ProblemCode.EMPTY_FILE, f"the file is empty; {self._keys}")
         if not isinstance(self._root, Mapping):
@@ -91,7 +91,7 @@ class Composer:
     def _start_document(self, event: ev.DocumentStartEvent) -> None:
         self._documents += 1
         if self._documents > 1:
-            why = "a second document starts here; an inventory is one document"
+            why = "a second document starts here, but an inventory is one document. Fix: remove the --- line"
             raise StopError(_mark(event), ProblemCode.SECOND_DOCUMENT, why)
 
     def _scalar(self, event: ev.ScalarEvent) -> None:
@@ -110,30 +110,31 @@ class Composer:
     def _alias(self, event: ev.AliasEvent) -> None:
         mark, name = _mark(event), event.anchor
         if any(frame.anchor == name for frame in self._stack):
-            raise StopError(mark, ProblemCode.CYCLE, f"*{name} stands inside &{name}: it would contain itself")
+            raise StopError(mark, ProblemCode.CYCLE, f"*{name} is inside &{name}, so it would contain itself")
         if name not in self._anchors:
-            why = f"*{name} refers to &{name}, which does not stand before it"
+            why = f"*{name} has no anchor &{name} before it"
             raise StopError(mark, ProblemCode.UNKNOWN_ANCHOR, why)
         value, size = self._anchors[name]
         self._size += size
         self._aliased += size
-        if self._aliased > UNFOLDED:
-            raise StopError(mark, ProblemCode.TOO_LARGE, f"aliases unfold to more than {UNFOLDED:,} values")
+        if self._aliased > MAX_ALIASED:
+            raise StopError(mark, ProblemCode.TOO_LARGE, f"aliases expand to more than {MAX_ALIASED:,} values")
         if not self._stack[-1].wants_key():
             self._put(value, mark, _end_mark(event))
         elif isinstance(value, str):
             self._key(value, mark, merging=False)
         else:
-            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text")
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key must be text")
 
     def _start(self, event: ev.CollectionStartEvent, container: Mapping | Sequence) -> None:
         mark = _mark(event)
         if event.tag is not None:
             self._check_tag(event, mark)
-        if len(self._stack) == DEPTH:
-            raise StopError(mark, ProblemCode.TOO_DEEP, f"nested more than {DEPTH} levels deep")
+        if len(self._stack) == MAX_DEPTH:
+            raise StopError(mark, ProblemCode.TOO_DEEP, f"nested more than {MAX_DEPTH} levels deep")
         if self._stack and self._stack[-1].wants_key():
-            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, "a key is text; put quotes around what starts with { or [")
+            why = "a key must be text. Fix: quote values that start with { or ["
+            raise StopError(mark, ProblemCode.KEY_NOT_TEXT, why)
         self._stack.append(_Frame(container, mark, event.anchor, self._size))
         self._size += 1
 
@@ -175,7 +176,7 @@ class Composer:
         end_at: Position | None,
     ) -> None:
         if key in container:
-            why = f"duplicate key {quoted(key)}, on line {container.keys_at[key][0]} already"
+            why = f"duplicate key {quoted(key)}, already on line {container.keys_at[key][0]}"
             self.faults.append((key_at, ProblemCode.DUPLICATE_KEY, why))
         else:
             container.enter(key, value, key_at=key_at, value_at=value_at, end_at=end_at)
@@ -185,19 +186,19 @@ class Composer:
             if isinstance(source, Mapping):
                 frame.merges.append(source)
             else:
-                why = "<< takes a mapping or a list of mappings, as in <<: *defaults"
+                why = "<< needs a mapping or a list of mappings, for example <<: *defaults"
                 self.faults.append((mark, ProblemCode.BAD_MERGE, why))
 
     def _check_tag(self, event: ev.ScalarEvent | ev.CollectionStartEvent, mark: Position) -> None:
         tag = event.tag or "!"
         if not self._any_tag and tag not in _TAGS[type(event)]:
             shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
-            why = f"tag {quoted(shown)} means nothing here; remove it"
+            why = f"tag {quoted(shown)} is not supported. Fix: remove it"
             self.faults.append((mark, ProblemCode.UNKNOWN_YAML_TAG, why))
 
 
 def _mark(event: ev.Event) -> Position:
-    start: Any = event.start_mark  # the stubs allow for None; a parser's events always have it
+    start: Any = event.start_mark  # the stubs allow None, but events of a parser always have a mark
     return start.line + 1, start.column + 1
 
 

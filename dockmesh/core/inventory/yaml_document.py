@@ -1,4 +1,4 @@
-"""A YAML document of text as it was written, whose every key and value knows its place."""
+"""Types of a YAML document: raw text, with the position of every key and value."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,10 +13,10 @@ Value: TypeAlias = "str | Mapping | Sequence | None"
 
 
 class Mapping(dict[str, "Value"]):
-    """A mapping by the raw text of its keys; marks are (line, column), counted from 1.
+    """A mapping by the raw text of its keys. Positions are (line, column), counted from 1.
 
-    `ends_at` is right behind a value, for the mapping's own keys that have one word or alias as value;
-    `flow` says that it is written in braces.
+    `ends_at` has the position after a value, for values that are scalars or aliases and not merged. `flow` is True for
+    a mapping in braces.
     """
 
     __slots__ = ("ends_at", "flow", "keys_at", "values_at")
@@ -31,20 +31,20 @@ class Mapping(dict[str, "Value"]):
     def enter(
         self, key: str, value: Value, *, key_at: Position, value_at: Position, end_at: Position | None = None
     ) -> None:
-        """Set `key` and remember where it stands."""
+        """Set a key with its positions."""
         self[key], self.keys_at[key], self.values_at[key] = value, key_at, value_at
         if end_at is not None:
             self.ends_at[key] = end_at
 
     def merge(self, other: "Mapping") -> None:
-        """Take over what `other` has and this one lacks, as `<<` does."""
+        """Add the keys of `other` that are missing here, as `<<` does."""
         for key, value in other.items():
             if key not in self:
                 self.enter(key, value, key_at=other.keys_at[key], value_at=other.values_at[key])
 
 
 class Sequence(list["Value"]):
-    """A list with the marks of its items."""
+    """A list with the positions of its items."""
 
     __slots__ = ("items_at",)
 
@@ -55,18 +55,18 @@ class Sequence(list["Value"]):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document whose root is a mapping, and what is wrong with it as YAML: duplicate keys, tags."""
+    """A document whose root is a mapping. `problems` are its YAML problems, such as duplicate keys and unknown tags."""
 
     file: str
     root: Mapping
     problems: tuple[Problem, ...]
 
     def problem(self, path: Path, code: ProblemCode, message: str, *, at_key: bool = False) -> Problem:
-        """A problem at `place(path)`."""
+        """Create a problem at `place(path)`."""
         return Problem(self.file, *self.place(path, at_key=at_key), code, one_line(message))
 
     def place(self, path: Path, *, at_key: bool = False) -> Position:
-        """Where the value of `path` is, or its key; where there is none, the key of what lacks it."""
+        """Position of the value or key at `path`; if it is missing, of the key that should contain it."""
         node: Value = self.root
         key_at = value_at = (1, 1)
         for part in path:

@@ -1,8 +1,8 @@
-"""YAML text -> document, by PyYAML's parser in C where there is one.
+"""Reader of YAML text, with PyYAML's C parser where it is available.
 
-Every scalar stays the text it is: what it means is for the schema to say, so that a host called `no`, `130`
-or `1e3` is a name and `port: 022` is no octal number. Built from the parser's events, since the composer in C
-recurses without bound and takes the process down on deep nesting; events are the faster way as well.
+Scalars stay text and the schema interprets them: a host called `no`, `130` or `1e3` is a name, and `port: 022` is not
+octal. The reader uses the parser's events, because PyYAML's C composer recurses without limit and crashes the process
+on deep nesting. Events are also faster.
 """
 
 import re
@@ -21,17 +21,17 @@ from dockmesh.errors import InventoryError, Problem
 BYTE_ORDER_MARK: Final = "\ufeff"
 BREAK: Final = re.compile("\r\n|\r|\n")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# What YAML allows, less the marks and separators that editors do not show and count lines by differently.
+# Allowed: YAML's characters except invisible marks and separators, at which editors count lines differently.
 _UNFIT: Final = re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _CLOSING: Final = {"{": "}", "[": "]", '"': '"', "'": "'"}
 _ESCAPED_BYTES: Final = range(0xDC80, 0xDD00)
 
 
 def read(text: str, *, file: str, keys: str = INVENTORY, any_tag: bool = False) -> Document:
-    """The one document of `text`; `keys` and `any_tag` are the composer's.
+    """Read the only document of `text`; `keys` and `any_tag` as for Composer.
 
     Raises:
-        InventoryError: `text` is no YAML, or no single mapping.
+        InventoryError: `text` is not YAML, or not a single mapping.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
     composer = Composer(keys, any_tag=any_tag)
@@ -63,9 +63,9 @@ def _syntax_fault(error: yaml.MarkedYAMLError, text: str) -> StopError:
         return unclosed
     at = error.problem_mark or error.context_mark
     line, column = (at.line, at.column) if at and at.line < len(lines) else (len(lines) - 1, len(lines[-1]))
-    problem = error.problem or "it cannot be read"
+    problem = error.problem or "syntax error"
     if "tab character" in problem or lines[line][column : column + 1] == "\t":
-        return StopError((line + 1, column + 1), ProblemCode.TAB, "a tab cannot indent YAML; use spaces")
+        return StopError((line + 1, column + 1), ProblemCode.TAB, "YAML cannot be indented with tabs. Fix: use spaces")
     context = f" {error.context}" if error.context else ""
     return StopError((line + 1, column + 1), ProblemCode.SYNTAX, f"not valid YAML: {problem}{context}")
 
@@ -95,15 +95,15 @@ def _is_balanced(text: str) -> bool:
 
 
 def _refuse_unfit_characters(text: str) -> None:
-    found = _UNFIT.search(text)
-    if not found:
+    unfit = _UNFIT.search(text)
+    if not unfit:
         return
-    code = ord(found.group())
+    code = ord(unfit.group())
     if code in _ESCAPED_BYTES:
-        why = f"byte 0x{code - 0xDC00:02x} is not UTF-8; save the file as UTF-8"
-        raise StopError(_place(text, found.start()), ProblemCode.NOT_UTF8, why)
-    why = f"character U+{code:04X} has no place in an inventory"
-    raise StopError(_place(text, found.start()), ProblemCode.BAD_CHARACTER, why)
+        why = f"byte 0x{code - 0xDC00:02x} is not UTF-8. Fix: save the file as UTF-8"
+        raise StopError(_place(text, unfit.start()), ProblemCode.NOT_UTF8, why)
+    why = f"character U+{code:04X} is not allowed. Fix: remove it"
+    raise StopError(_place(text, unfit.start()), ProblemCode.BAD_CHARACTER, why)
 
 
 def _place(text: str, index: int) -> Position:

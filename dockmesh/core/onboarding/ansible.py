@@ -1,4 +1,4 @@
-"""An Ansible inventory -> the hosts in it."""
+"""Parser of Ansible inventories, in either format."""
 
 import re
 
@@ -8,23 +8,25 @@ from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
 _YAML = (".yml", ".yaml", ".json")
-# A file without a name that tells: its first line that is no comment is a mapping's.
+# For files without a telling extension: the first line that is not a comment starts a mapping.
 _LOOKS_LIKE_YAML = re.compile(r"(?:\s*(?:#[^\n]*)?\n)*(?:---|\{|[\w.-]+:\s*(?:#[^\n]*)?(?:\n|$))")
 
 
 def parse_ansible(text: str, *, file: str) -> list[Candidate]:
-    """The hosts, in the file's order.
+    """Parse the hosts of an Ansible inventory, in the order of the file.
 
     Raises:
-        UsageError: all that is wrong, with line and column.
+        UsageError: every problem, with line and column.
     """
     if text.startswith("$ANSIBLE_VAULT"):
         raise UsageError(
-            f"{file}: encrypted by ansible-vault: decrypt it first (ansible-vault view)", code=UsageCode.ENCRYPTED_FILE
+            f"{file}: encrypted with ansible-vault. Fix: decrypt it first: ansible-vault view {file}",
+            code=UsageCode.ENCRYPTED_FILE,
         )
     if text.startswith("#!"):
         raise UsageError(
-            f"{file}: a program; what it says as a file: ansible-inventory -i {file} --list --yaml",
+            f"{file}: a program, not an inventory file. Fix: write its output to a file: "
+            f"ansible-inventory -i {file} --list --yaml",
             code=UsageCode.PROGRAM,
         )
     yaml = file.lower().endswith(_YAML) or _LOOKS_LIKE_YAML.match(text)

@@ -1,7 +1,7 @@
-"""Ansible's groups, hosts and variables, from either of its formats; and the hosts that come of them.
+"""Ansible's groups, hosts and variables, and their conversion into candidates.
 
-As Ansible has it: a host has the variables of all its groups; a group nearer to it goes before one that is further
-away, of two as near the later name goes before, and what is said of the host itself goes before all.
+The precedence is Ansible's: a host has the variables of all its groups. A nearer group overrides a farther one. Of two
+groups at the same depth, the later name overrides. The host's own variables override those of all groups.
 """
 
 import re
@@ -33,7 +33,7 @@ _FALSE: Final = ("false", "no", "off", "0", "n", "f")
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable's text, and where it stands. None is what has no text: a list, say, which nothing here reads."""
+    """The text of a variable with its location. `text` is None for a list or a mapping, which dockmesh never needs."""
 
     text: str | None
     place: SourceLocation
@@ -44,7 +44,7 @@ Variables = dict[str, Variable]
 
 @dataclass(slots=True)
 class Group:
-    """A group as it is written: `hosts` and `children` by name, with the places where they are said to be in it."""
+    """A group, with the names and locations of its hosts and child groups."""
 
     place: SourceLocation
     hosts: dict[str, SourceLocation] = field(default_factory=dict)
@@ -54,35 +54,35 @@ class Group:
 
 @dataclass(slots=True)
 class Inventory:
-    """What an Ansible inventory says. `hosts` are the variables of each, by name."""
+    """A parsed Ansible inventory. `hosts` has the variables of each host, by name."""
 
     hosts: dict[str, Variables] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def group(self, name: str, place: SourceLocation) -> Group:
-        """The group of that name, new if need be."""
+        """The group of that name; creates it if it is missing."""
         return self.groups.setdefault(name, Group(place))
 
 
 def candidates(inventory: Inventory) -> list[Candidate]:
-    """The hosts, in the file's order.
+    """Convert the hosts into candidates, in the order of the file.
 
     Raises:
-        InventoryError: all that is wrong, in the file's order.
+        InventoryError: every problem, in the order of the file.
     """
     problems = [*inventory.problems]
-    if astray := list(_astray(inventory)):
-        raise InventoryError(_sorted([*problems, *astray]))
-    above = _above(inventory)
-    found: list[Candidate] = []
+    if group_problems := list(_group_problems(inventory)):
+        raise InventoryError(_sorted([*problems, *group_problems]))
+    parents = _parents(inventory)
+    hosts: list[Candidate] = []
     for name, own in inventory.hosts.items():
-        groups = _around(inventory, name, above)
-        variables = {**_shared(inventory, groups), **own}
-        found.extend(_candidate(name, variables, _place(inventory, name), groups, problems))
+        groups = _groups_of(inventory, name, parents)
+        variables = {**_group_variables(inventory, groups), **own}
+        hosts.extend(_candidate(name, variables, _place(inventory, name), groups, problems))
     if problems:
         raise InventoryError(_sorted(problems))
-    return found
+    return hosts
 
 
 def _candidate(
@@ -90,7 +90,7 @@ def _candidate(
 ) -> Iterator[Candidate]:
     keys: dict[str, Value] = {}
     before = len(problems)
-    for key, value, where in _texts(name, variables, place, problems):
+    for key, value, where in _connection_texts(name, variables, place, problems):
         try:
             keys[key] = parse_value(key, value)
         except InvalidValueError as why:
@@ -98,30 +98,34 @@ def _candidate(
     keys |= _become(variables, problems)
     tags = [group for group in groups if group not in _IMPLIED]
     problems += (
-        place.problem(ProblemCode.BAD_TAG, f"group {quoted(tag)} makes no tag: letters, digits, '_', '.' and '-'")
+        place.problem(
+            ProblemCode.BAD_TAG, f"group {quoted(tag)} cannot become a tag: use letters, digits, '_', '.' and '-'"
+        )
         for tag in tags
         if not re.fullmatch(scalars.TAG, tag)
     )
     try:
-        here = host_name(name)
+        candidate_name = host_name(name)
     except InvalidValueError as why:
         problems.append(place.problem(why.code, f"host name {why}"))
         return
     if len(problems) == before:
-        yield Candidate(here, str(keys.pop("address")), place, keys, tuple(sorted(tags)), _apart(variables))
+        yield Candidate(
+            candidate_name, str(keys.pop("address")), place, keys, tuple(sorted(tags)), _excluded(variables)
+        )
 
 
-def _texts(
+def _connection_texts(
     name: str, variables: Variables, place: SourceLocation, problems: list[Problem]
 ) -> Iterator[tuple[str, str, SourceLocation]]:
-    """The keys that variables have something to say of, in words of theirs; the host's name where no address is."""
-    if not _known(variables, ("ansible_host", "ansible_ssh_host")):
+    """Key, text and location of each connection setting. The host's name is the address if no variable sets it."""
+    if not _first_set(variables, ("ansible_host", "ansible_ssh_host")):
         yield "address", name, place
     for key, words in _KEYS.items():
-        if variable := _known(variables, words):
+        if variable := _first_set(variables, words):
             if variable.text is None or "{{" in variable.text:
-                told = f"{words[0]} is filled in by Ansible alone: write its value"
-                problems.append(variable.place.problem(ProblemCode.TEMPLATED_VALUE, told))
+                message = f"only Ansible can evaluate the template in {words[0]}. Fix: replace it with its value"
+                problems.append(variable.place.problem(ProblemCode.TEMPLATED_VALUE, message))
             else:
                 yield key, variable.text, variable.place
     for word in _ARGUMENTS:
@@ -129,22 +133,22 @@ def _texts(
             yield "jump", jump[1], variable.place
 
 
-def _apart(variables: Variables) -> str | None:
+def _excluded(variables: Variables) -> str | None:
     connection = variables.get("ansible_connection")
     if connection is None or connection.text in _SSH:
         return None
-    return f"Ansible reaches it by {quoted(connection.text or '')}, dockmesh by SSH alone"
+    return f"Ansible connects to it with {quoted(connection.text or '')}, but dockmesh needs SSH"
 
 
 def _become(variables: Variables, problems: list[Problem]) -> dict[str, Value]:
     become = variables.get("ansible_become")
     if become is None:
         return {}
-    truth = (become.text or "").lower()
-    if truth not in (*_TRUE, *_FALSE):
-        told = f"ansible_become {quoted(become.text or '')} is neither true nor false"
-        problems.append(become.place.problem(ProblemCode.NOT_A_BOOLEAN, told))
-    if truth not in _TRUE:
+    value = (become.text or "").lower()
+    if value not in (*_TRUE, *_FALSE):
+        message = f"ansible_become {quoted(become.text or '')} is not a boolean. Fix: use true or false"
+        problems.append(become.place.problem(ProblemCode.NOT_A_BOOLEAN, message))
+    if value not in _TRUE:
         return {"become": "none"}
     for word, known in (
         ("ansible_become_method", ("sudo", "ansible.builtin.sudo")),
@@ -152,12 +156,12 @@ def _become(variables: Variables, problems: list[Problem]) -> dict[str, Value]:
     ):
         variable = variables.get(word)
         if variable and variable.text not in known:
-            told = f"{word} {quoted(variable.text or '')}: dockmesh becomes root by sudo, and nobody else"
-            problems.append(variable.place.problem(ProblemCode.UNSUPPORTED_BECOME, told))
+            message = f"{word} {quoted(variable.text or '')} is not supported: dockmesh only becomes root, with sudo"
+            problems.append(variable.place.problem(ProblemCode.UNSUPPORTED_BECOME, message))
     return {"become": "sudo"}
 
 
-def _known(variables: Variables, words: tuple[str, ...]) -> Variable | None:
+def _first_set(variables: Variables, words: tuple[str, ...]) -> Variable | None:
     return next((variables[word] for word in words if word in variables), None)
 
 
@@ -165,58 +169,58 @@ def _place(inventory: Inventory, host: str) -> SourceLocation:
     return next(group.hosts[host] for group in inventory.groups.values() if host in group.hosts)
 
 
-def _shared(inventory: Inventory, groups: list[str]) -> Variables:
-    found: Variables = {}
+def _group_variables(inventory: Inventory, groups: list[str]) -> Variables:
+    variables: Variables = {}
     for name in groups:
         if name in inventory.groups:
-            found |= inventory.groups[name].variables
-    return found
+            variables |= inventory.groups[name].variables
+    return variables
 
 
-def _above(inventory: Inventory) -> Mapping[str, list[str]]:
-    """The groups each group is a child of."""
-    above: dict[str, list[str]] = {name: [] for name in inventory.groups}
+def _parents(inventory: Inventory) -> Mapping[str, list[str]]:
+    """The parent groups of each group."""
+    parents: dict[str, list[str]] = {name: [] for name in inventory.groups}
     for name, group in inventory.groups.items():
         for child in group.children:
-            above[child].append(name)
-    return above
+            parents[child].append(name)
+    return parents
 
 
-def _around(inventory: Inventory, host: str, above: Mapping[str, list[str]]) -> list[str]:
-    """The groups of a host, the widest first."""
+def _groups_of(inventory: Inventory, host: str, parents: Mapping[str, list[str]]) -> list[str]:
+    """The groups of a host, the least deep first, so that later ones override."""
     depths: dict[str, int] = {}
     level = {name for name, group in inventory.groups.items() if host in group.hosts}
-    around = set(level)
+    groups = set(level)
     while level:
-        level = {parent for name in level for parent in above[name]} - around
-        around |= level
-    return sorted(around | {ALL}, key=lambda name: (_depth(name, above, depths), name))
+        level = {parent for name in level for parent in parents[name]} - groups
+        groups |= level
+    return sorted(groups | {ALL}, key=lambda name: (_depth(name, parents, depths), name))
 
 
-def _depth(name: str, above: Mapping[str, list[str]], known: dict[str, int]) -> int:
-    """How many groups the longest way from `all` to that one has."""
+def _depth(name: str, parents: Mapping[str, list[str]], known: dict[str, int]) -> int:
+    """Length of the longest path from `all` to the group."""
     if name == ALL:
         return 0
     if name not in known:
-        known[name] = 1 + max((_depth(parent, above, known) for parent in above[name]), default=0)
+        known[name] = 1 + max((_depth(parent, parents, known) for parent in parents[name]), default=0)
     return known[name]
 
 
-def _astray(inventory: Inventory) -> Iterator[Problem]:
-    """Children that are no group, and those that would be in themselves."""
+def _group_problems(inventory: Inventory) -> Iterator[Problem]:
+    """Children that are not groups, and groups that contain themselves."""
     for group in inventory.groups.values():
         for child, place in group.children.items():
             if child not in inventory.groups:
-                told = f"there is no group {quoted(child)}{did_you_mean(child, inventory.groups)}"
-                yield place.problem(ProblemCode.UNKNOWN_GROUP, told)
+                message = f"there is no group {quoted(child)}{did_you_mean(child, inventory.groups)}"
+                yield place.problem(ProblemCode.UNKNOWN_GROUP, message)
     for name, group in inventory.groups.items():
-        below, level = set[str](), set(group.children)
+        descendants, level = set[str](), set(group.children)
         while level:
-            below |= level
+            descendants |= level
             level = {child for one in level if one in inventory.groups for child in inventory.groups[one].children}
-            level -= below
-        if name in below:
-            yield group.place.problem(ProblemCode.CYCLE, f"group {quoted(name)} would be in itself")
+            level -= descendants
+        if name in descendants:
+            yield group.place.problem(ProblemCode.CYCLE, f"group {quoted(name)} contains itself")
 
 
 def _sorted(problems: list[Problem]) -> list[Problem]:

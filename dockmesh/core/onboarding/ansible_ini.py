@@ -1,4 +1,4 @@
-"""Ansible's INI format: sections of hosts, of children and of variables, a line for each."""
+"""Parser of Ansible's INI format: sections of hosts, child groups and variables, one per line."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ _ASSIGNED = re.compile(r"(?P<name>\w+)=(?P<value>.*)", re.DOTALL)
 
 
 def parse(text: str, *, file: str) -> Inventory:
-    """What the text says; what is wrong with it is among its problems."""
+    """Parse the text; the inventory that it returns has the problems of the text."""
     reader = _Reader(file)
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         reader.take(line, number)
@@ -25,13 +25,13 @@ def parse(text: str, *, file: str) -> Inventory:
 
 
 class _Reader:
-    """Takes a file line by line."""
+    """Reader of one file, line by line."""
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._found = Inventory()
+        self._inventory = Inventory()
         self._group, self._kind = UNGROUPED, "hosts"
-        # Of groups that may come below, or not at all.
+        # Kept apart until the end: the group of a section of variables may be defined later, or never.
         self._variables: dict[str, tuple[SourceLocation, Variables]] = {}
         self._kinds: dict[str, Callable[[str, SourceLocation], None]] = {
             "hosts": self._host,
@@ -50,84 +50,87 @@ class _Reader:
             else:
                 self._kinds[self._kind](line, place)
         except InvalidValueError as why:
-            self._found.problems.append(place.problem(why.code, str(why)))
+            self._inventory.problems.append(place.problem(why.code, str(why)))
 
     def finished(self) -> Inventory:
-        groups = self._found.groups
+        groups = self._inventory.groups
         for name, (place, variables) in self._variables.items():
             if name in groups or name in {ALL, UNGROUPED}:
-                self._found.group(name, place).variables |= variables
+                self._inventory.group(name, place).variables |= variables
             else:
-                told = f"there is no group {quoted(name)}{did_you_mean(name, groups)}"
-                self._found.problems.append(place.problem(ProblemCode.UNKNOWN_GROUP, told))
-        return self._found
+                message = f"there is no group {quoted(name)}{did_you_mean(name, groups)}"
+                self._inventory.problems.append(place.problem(ProblemCode.UNKNOWN_GROUP, message))
+        return self._inventory
 
     def _section(self, line: str, place: SourceLocation) -> None:
         parts = _SECTION.fullmatch(line)
         if not parts:
             raise InvalidValueError(
                 ProblemCode.BAD_SECTION,
-                f"{quoted(line)} is no section: write it as [group], [group:children] or [group:vars]",
+                f"{quoted(line)} is not a section. Fix: write [group], [group:children] or [group:vars]",
             )
         self._group, self._kind = parts["group"], parts["kind"] or "hosts"
         if self._kind not in self._kinds:
             kind, self._kind = self._kind, "hosts"
             raise InvalidValueError(
-                ProblemCode.UNKNOWN_SECTION, f"{quoted(kind)} is no kind of section{did_you_mean(kind, self._kinds)}"
+                ProblemCode.UNKNOWN_SECTION, f"unknown kind of section {quoted(kind)}{did_you_mean(kind, self._kinds)}"
             )
         if self._kind == "vars":
             self._variables.setdefault(self._group, (place, {}))
         else:
-            self._found.group(self._group, place)
+            self._inventory.group(self._group, place)
 
     def _host(self, line: str, place: SourceLocation) -> None:
         first, *rest = _words(line)
         parts = _HOST.fullmatch(first)
         if not parts:
             raise InvalidValueError(
-                ProblemCode.BAD_HOST, f"{quoted(first)} is no host: write NAME or NAME:PORT, IPv4 or a name"
+                ProblemCode.BAD_HOST,
+                f"{quoted(first)} is not a host. Fix: write NAME or NAME:PORT, with a host name or an IPv4 address",
             )
-        variables = dict(map(_assigned, rest))
+        variables = dict(map(_assignment, rest))
         if parts["port"]:
             variables.setdefault("ansible_port", parts["port"])
-        group = self._found.group(self._group, place)
+        group = self._inventory.group(self._group, place)
         for name in expand(parts["pattern"]):
             group.hosts.setdefault(name, place)
-            own = self._found.hosts.setdefault(name, {})
+            own = self._inventory.hosts.setdefault(name, {})
             own |= {key: Variable(value, place) for key, value in variables.items()}
 
     def _child(self, line: str, place: SourceLocation) -> None:
         name, *rest = _words(line)
         if rest:
             raise InvalidValueError(
-                ProblemCode.BAD_CHILD, f"{quoted(rest[0])}: a line of children is the name of one group"
+                ProblemCode.BAD_CHILD, f"unexpected {quoted(rest[0])}. Fix: write one group per line of children"
             )
-        self._found.group(self._group, place).children.setdefault(name, place)
+        self._inventory.group(self._group, place).children.setdefault(name, place)
 
     def _variable(self, line: str, place: SourceLocation) -> None:
         name, equals, value = line.partition("=")
         if not equals:
-            raise InvalidValueError(ProblemCode.BAD_VARIABLE, f"{quoted(line)} sets no variable: write NAME=VALUE")
-        self._variables[self._group][1][name.strip()] = Variable(_bare(value.strip()), place)
+            raise InvalidValueError(
+                ProblemCode.BAD_VARIABLE, f"{quoted(line)} does not set a variable. Fix: write NAME=VALUE"
+            )
+        self._variables[self._group][1][name.strip()] = Variable(_unquoted(value.strip()), place)
 
 
 def _words(line: str) -> list[str]:
     try:
         return shlex.split(line, comments=True)
     except ValueError as why:
-        raise InvalidValueError(ProblemCode.SYNTAX, f"{quoted(line)} cannot be read: {str(why).lower()}") from None
+        raise InvalidValueError(ProblemCode.SYNTAX, f"{quoted(line)}: {str(why).lower()}") from None
 
 
-def _assigned(word: str) -> tuple[str, str]:
+def _assignment(word: str) -> tuple[str, str]:
     parts = _ASSIGNED.fullmatch(word)
     if not parts:
         raise InvalidValueError(
             ProblemCode.BAD_VARIABLE,
-            f"{quoted(word)} sets no variable: behind a host stand NAME=VALUE, without blanks around =",
+            f"{quoted(word)} does not set a variable. Fix: write NAME=VALUE after the host, without spaces around =",
         )
-    return parts["name"], _bare(parts["value"])
+    return parts["name"], _unquoted(parts["value"])
 
 
-def _bare(value: str) -> str:
-    """A value without the quotes around it."""
+def _unquoted(value: str) -> str:
+    """A value without its surrounding quotes."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value

@@ -1,4 +1,4 @@
-"""Ansible's YAML format: groups by name, each with `hosts`, `children` and `vars`."""
+"""Parser of Ansible's YAML format: groups by name, each with `hosts`, `children` and `vars`."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,60 +13,60 @@ from dockmesh.error_codes import ProblemCode
 from dockmesh.errors import InvalidValueError
 
 _KEYS: Final = ("hosts", "children", "vars")
-_EXPECTED: Final = "an Ansible inventory is a mapping of groups, as in all: {hosts: {web1: }}"
+_EXPECTED: Final = "an Ansible inventory must be a mapping of groups, for example all: {hosts: {web1: }}"
 
 
 def parse(text: str, *, file: str) -> Inventory:
-    """What the text says; what is wrong with it is among its problems.
+    """Parse the text; the inventory that it returns has the problems of the text.
 
     Raises:
-        InventoryError: it is no YAML, or no single mapping.
+        InventoryError: the text is not YAML, or not a single mapping.
     """
     document = yaml_reader.read(text, file=file, keys=_EXPECTED, any_tag=True)
-    found = Inventory(problems=list(document.problems))
-    _groups(found, file, document.root)
-    return found
+    inventory = Inventory(problems=list(document.problems))
+    _groups(inventory, file, document.root)
+    return inventory
 
 
-def _groups(found: Inventory, file: str, root: Mapping) -> None:
-    """All groups. They are nested no deeper than the document may be."""
+def _groups(inventory: Inventory, file: str, root: Mapping) -> None:
+    """Read all groups, without recursion."""
     waiting = list(_entries(root, file))
     while waiting:
         name, value, place = waiting.pop(0)
-        group = found.group(name, place)
-        keys = _mapping(found, value, place, f"group {name}")
+        group = inventory.group(name, place)
+        keys = _mapping(inventory, value, place, f"group {name}")
         for key, inside, at in _entries(keys, file):
             match key:
                 case "hosts":
-                    _hosts(found, file, group, inside, at)
+                    _hosts(inventory, file, group, inside, at)
                 case "children":
-                    children = list(_entries(_mapping(found, inside, at, "children"), file))
-                    group.children |= {child: there for child, _value, there in children}
+                    children = list(_entries(_mapping(inventory, inside, at, "children"), file))
+                    group.children |= {child: location for child, _value, location in children}
                     waiting += children
                 case "vars":
-                    group.variables |= _variables(_mapping(found, inside, at, "vars"), file)
+                    group.variables |= _variables(_mapping(inventory, inside, at, "vars"), file)
                 case _:
-                    known = f"{did_you_mean(key, _KEYS)}; a group has {', '.join(_KEYS)}"
-                    found.problems.append(at.problem(ProblemCode.UNKNOWN_KEY, f"unknown key {quoted(key)}{known}"))
+                    known = f"{did_you_mean(key, _KEYS)}; the keys of a group are {', '.join(_KEYS)}"
+                    inventory.problems.append(at.problem(ProblemCode.UNKNOWN_KEY, f"unknown key {quoted(key)}{known}"))
 
 
-def _hosts(found: Inventory, file: str, group: Group, value: Value, place: SourceLocation) -> None:
-    hosts = _entries(_mapping(found, value, place, "hosts"), file)
+def _hosts(inventory: Inventory, file: str, group: Group, value: Value, place: SourceLocation) -> None:
+    hosts = _entries(_mapping(inventory, value, place, "hosts"), file)
     for pattern, keys, at in [(value, None, place)] if isinstance(value, str) else hosts:
-        variables = _variables(_mapping(found, keys, at, f"host {pattern}"), file)
-        bare, colon, port = pattern.rpartition(":")
+        variables = _variables(_mapping(inventory, keys, at, f"host {pattern}"), file)
+        name_pattern, colon, port = pattern.rpartition(":")
         if colon and port.isdecimal():
             variables.setdefault("ansible_port", Variable(port, at))
         else:
-            bare = pattern
+            name_pattern = pattern
         try:
-            names = expand(bare)
+            names = expand(name_pattern)
         except InvalidValueError as why:
-            found.problems.append(at.problem(why.code, str(why)))
+            inventory.problems.append(at.problem(why.code, str(why)))
             continue
         for name in names:
             group.hosts.setdefault(name, at)
-            found.hosts.setdefault(name, {}).update(variables)
+            inventory.hosts.setdefault(name, {}).update(variables)
 
 
 def _variables(keys: Mapping, file: str) -> Variables:
@@ -80,12 +80,12 @@ def _entries(keys: Mapping, file: str) -> Iterator[tuple[str, Value, SourceLocat
     return ((name, value, _at(file, keys.keys_at[name])) for name, value in keys.items())
 
 
-def _mapping(found: Inventory, value: Value, place: SourceLocation, what: str) -> Mapping:
+def _mapping(inventory: Inventory, value: Value, place: SourceLocation, what: str) -> Mapping:
     if isinstance(value, Mapping):
         return value
     if value is not None and not (what == "hosts" and isinstance(value, str)):
-        told = f"{what} takes names with a colon behind each, not a list or a word"
-        found.problems.append(place.problem(ProblemCode.WRONG_TYPE, told))
+        message = f"{what} must be a mapping, with a colon after each name, not a list or a word"
+        inventory.problems.append(place.problem(ProblemCode.WRONG_TYPE, message))
     return Mapping()
 
 

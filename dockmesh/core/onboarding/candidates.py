@@ -1,4 +1,4 @@
-"""Hosts that an inventory shall begin with, as other tools' files or the user name them."""
+"""Candidates: hosts for a new inventory, from the command line or the files of other tools."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,12 +11,12 @@ from dockmesh.error_codes import ProblemCode
 from dockmesh.errors import InvalidValueError, Problem
 
 Value = str | int
-_PORTS: Final = (1, 65535)
+_PORT_RANGE: Final = (1, 65535)
 _ARGUMENT = re.compile(r"(?:(?P<user>[^@]*)@)?(?P<host>[^@:\[\]]+)(?::(?P<port>[^:]*))?")
-_READ: Final[Mapping[str, Callable[[str], object]]] = {
+_PARSERS: Final[Mapping[str, Callable[[str], object]]] = {
     "address": scalars.address,
     "user": scalars.parse_word,
-    "port": lambda text: scalars.parse_int(text, *_PORTS),
+    "port": lambda text: scalars.parse_int(text, *_PORT_RANGE),
     "identity_file": scalars.parse_word,
     "jump": scalars.jump,
 }
@@ -24,26 +24,26 @@ _READ: Final[Mapping[str, Callable[[str], object]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where something is said; line and column count from 1, and are 0 of what was said on the command line."""
+    """Location in a source. Line and column count from 1, and are 0 for the command line."""
 
     file: str
     line: int = 0
     column: int = 0
 
     def problem(self, code: ProblemCode, message: str) -> Problem:
-        """What is wrong there."""
+        """Create a problem at this location."""
         return Problem(self.file, self.line, self.column, code, one_line(message))
 
     def __str__(self) -> str:
-        """As in a message."""
+        """`FILE:LINE`, or the file alone, for a message."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A host to begin with. `keys` are those of the inventory's `connection`, as far as something is said of them.
+    """A host for a new inventory. `keys` has the keys of `connection` that the source sets.
 
-    `apart`: why it can be no host of a mesh, whatever it is.
+    `excluded` is the reason why the host cannot join a mesh, or None.
     """
 
     name: str
@@ -55,29 +55,29 @@ class Candidate:
 
 
 def host_name(text: str) -> str:
-    """What a host called `text` elsewhere is called here.
+    """The inventory's name of a host that its source calls `text`.
 
     Raises:
-        InvalidValueError: nothing in it makes a name.
+        InvalidValueError: no valid name can be made from the text.
     """
     return scalars.name(scalars.as_name(text) or text)
 
 
 def parse_value(key: str, text: str) -> Value:
-    """The value of a key: of `connection`, or `address`.
+    """Parse the value of a key of `connection`, or of `address`.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the text is not a valid value.
     """
-    found = _READ[key](text)
-    return found if isinstance(found, int) else text
+    parsed = _PARSERS[key](text)
+    return parsed if isinstance(parsed, int) else text
 
 
 def parse_argument(argument: str) -> Candidate:
-    """A host as the command line names it: `[USER@]HOST[:PORT]`.
+    """Parse a host on the command line: `[USER@]HOST[:PORT]`.
 
     Raises:
-        InvalidValueError: it is none.
+        InvalidValueError: the argument has another form.
     """
     parts = _ARGUMENT.fullmatch(argument)
     if not parts:
@@ -90,9 +90,9 @@ def parse_argument(argument: str) -> Candidate:
 
 
 def duplicates(candidates: Iterable[Candidate]) -> Iterator[Problem]:
-    """Names that more than one host would have, each with the place of the first."""
+    """Problems for names that more than one host has, with the location of the first one."""
     first: dict[str, Candidate] = {}
     for each in candidates:
         before = first.setdefault(each.name, each)
         if before is not each:
-            yield each.location.problem(ProblemCode.DUPLICATE, f"host {each.name} stands in {before.location} already")
+            yield each.location.problem(ProblemCode.DUPLICATE, f"host {each.name} is already in {before.location}")

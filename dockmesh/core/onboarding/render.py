@@ -1,4 +1,4 @@
-"""The text of an inventory to begin with."""
+"""Renderer of a new inventory."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,24 +15,27 @@ from dockmesh.core.text import one_line
 SCHEMA: Final = "mesh.schema.json"
 _HEAD: Final = """\
 # yaml-language-server: $schema={schema}
-# Written by `dockmesh init`. Editors complete and check it by that schema: dockmesh schema > {schema}
-# What to do next: dockmesh validate, plan, apply.
+# Written by `dockmesh init`. For completion and checks in editors: dockmesh schema > {schema}
+# Next steps: dockmesh validate, dockmesh plan, dockmesh apply.
 mesh:
   name: {name}
-  pool: {pool}  # what prefixes were drawn from, and `dockmesh allocate` draws them from
+  pool: {pool}  # pool of the prefixes below and of `dockmesh allocate`
   prefix_length: {length}
 """
 _CONNECTION: Final = """\
-connection:  # of all hosts; each may say otherwise. What is left open comes from ~/.ssh/config
+connection:  # defaults of all hosts; a host may override each. ~/.ssh/config supplies other settings
 """
 
 
 def render_inventory(
-    candidates: Sequence[Candidate], proposed: Iterable[ProposedHost], settings: Settings, given: Mapping[str, Value]
+    candidates: Sequence[Candidate],
+    proposed: Iterable[ProposedHost],
+    settings: Settings,
+    connection_options: Mapping[str, Value],
 ) -> str:
-    """The inventory; hosts that are left out stand in it as comments, with the reason."""
-    keys = {each.name: _keys(each, given) for each in candidates}
-    shared = {**_shared(keys.values()), **given}
+    """Render the inventory; hosts that are left out become comments, with the reason."""
+    keys = {each.name: _keys(each, connection_options) for each in candidates}
+    shared = {**_most_common(keys.values()), **connection_options}
     text = _HEAD.format(schema=SCHEMA, name=settings.name, pool=settings.pool, length=settings.prefix_length)
     connection = {key: value for key, value in shared.items() if (key, value) != ("become", "none")}
     if connection:
@@ -44,16 +47,16 @@ def render_inventory(
     return f"{text}hosts:\n{''.join(blocks)}"
 
 
-def _keys(candidate: Candidate, given: Mapping[str, Value]) -> dict[str, Value]:
-    """What is to be said of a host's connection; without a word about it, nobody becomes anybody."""
-    return {"become": given.get("become", "none"), **candidate.keys}
+def _keys(candidate: Candidate, connection_options: Mapping[str, Value]) -> dict[str, Value]:
+    """The connection keys of a host; the default of `become` is none."""
+    return {"become": connection_options.get("become", "none"), **candidate.keys}
 
 
-def _shared(keys: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
-    """What is said of every host: the word of most."""
-    of_all = list(keys)
-    names = [name for name in (of_all[0] if of_all else ()) if all(name in each for each in of_all)]
-    return {name: Counter(each[name] for each in of_all).most_common(1)[0][0] for name in names}
+def _most_common(keys: Iterable[Mapping[str, Value]]) -> dict[str, Value]:
+    """The most common value of each key that all hosts have."""
+    keys_by_host = list(keys)
+    names = [name for name in (keys_by_host[0] if keys_by_host else ()) if all(name in each for each in keys_by_host)]
+    return {name: Counter(each[name] for each in keys_by_host).most_common(1)[0][0] for name in names}
 
 
 def _block(candidate: Candidate, proposed: ProposedHost, keys: Mapping[str, Value]) -> str:
@@ -69,7 +72,7 @@ def _lines(candidate: Candidate, proposed: ProposedHost, keys: Mapping[str, Valu
     yield f"{_scalar(candidate.name)}:"
     yield f"  address: {_scalar(candidate.address)}"
     if host and str(host.underlay) != candidate.address:
-        lan = f"  # for the peers, in {proposed.lan}" if proposed.lan else ""
+        lan = f"  # address for peers, in {proposed.lan}" if proposed.lan else ""
         yield f"  underlay: {host.underlay}{lan}"
     if host:
         yield from _networks(host, proposed)
@@ -80,19 +83,16 @@ def _lines(candidate: Candidate, proposed: ProposedHost, keys: Mapping[str, Valu
 
 def _networks(host: Host, proposed: ProposedHost) -> Iterator[str]:
     if not host.docker:
-        yield "  docker: false  # none was found there"
+        yield "  docker: false  # the host has no Docker"
     if host.prefix is None:
         return
-    moves = (
-        f"  # docker0 is {proposed.old_docker0} now"
-        if proposed.old_docker0 and proposed.old_docker0 != host.bridge
-        else ""
-    )
-    yield f"  prefix: {host.prefix}{'  # docker0 stays as it is' if proposed.keeps_docker0 else moves}"
+    renumbered = proposed.old_docker0 and proposed.old_docker0 != host.bridge
+    comment = f"  # docker0 is {proposed.old_docker0} today" if renumbered else ""
+    yield f"  prefix: {host.prefix}{'  # keeps docker0 unchanged' if proposed.keeps_docker0 else comment}"
     if host.bridge and host.bridge != default_bridge(host.prefix):
         yield f"  bridge: {host.bridge}"
 
 
 def _scalar(value: Value) -> str:
-    """As YAML, quoted where it would be something else than a word."""
+    """The value as YAML, quoted where necessary."""
     return yaml.safe_dump(value, width=1 << 20).removesuffix("\n...\n").removesuffix("\n")

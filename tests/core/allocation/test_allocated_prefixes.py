@@ -1,4 +1,4 @@
-"""Who gets which prefix."""
+"""Allocation of prefixes."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -17,78 +17,76 @@ from dockmesh.errors import UsageError
 POOL = IPv4Network("10.128.0.0/24")
 
 
-def fleet_with_pool(*hosts: Host, pool: str = "10.128.0.0/12", length: int = 20) -> Fleet:
+def pooled(*hosts: Host, pool: str = "10.128.0.0/12", length: int = 20) -> Fleet:
     return replace(fleet(*hosts), settings=Settings(pool=IPv4Network(pool), prefix_length=length))
 
 
-def allocated(fleet: Fleet) -> dict[str, str]:
+def drawn(fleet: Fleet) -> dict[str, str]:
     return {each.host: str(each.prefix) for each in allocate(fleet, fleet.hosts, file="mesh.yml")}
 
 
-def test_hosts_get_the_lowest_blocks_in_the_order_of_the_inventory() -> None:
-    mesh = fleet_with_pool(host("web", "192.168.0.9"), host("db", "192.168.0.3"), host("app", "192.168.0.5"))
-    assert allocated(mesh) == {"web": "10.128.0.0/20", "db": "10.128.16.0/20", "app": "10.128.32.0/20"}
+def test_hosts_get_the_lowest_blocks_in_inventory_order() -> None:
+    mesh = pooled(host("web", "192.168.0.9"), host("db", "192.168.0.3"), host("app", "192.168.0.5"))
+    assert drawn(mesh) == {"web": "10.128.0.0/20", "db": "10.128.16.0/20", "app": "10.128.32.0/20"}
 
 
-def test_gaps_that_are_large_enough_are_filled_first() -> None:
-    mesh = fleet_with_pool(
+def test_gaps_of_sufficient_size_are_filled_first() -> None:
+    mesh = pooled(
         host("a", "192.168.0.1", "10.128.0.0/21"),
         host("b", "192.168.0.2", "10.128.32.0/19"),
         host("c", "192.168.0.3"),
         host("d", "192.168.0.4"),
     )
-    assert allocated(mesh) == {"c": "10.128.16.0/20", "d": "10.128.64.0/20"}
+    assert drawn(mesh) == {"c": "10.128.16.0/20", "d": "10.128.64.0/20"}
 
 
-def test_the_addresses_of_the_hosts_themselves_are_never_covered() -> None:
-    by_two_ways = replace(host("b", "10.128.16.1", docker=False), login=Login("10.128.32.1"))
-    assert allocated(fleet_with_pool(host("a", "10.128.0.1"), by_two_ways)) == {"a": "10.128.48.0/20"}
+def test_no_prefix_covers_an_address_of_a_host() -> None:
+    two_addresses = replace(host("b", "10.128.16.1", docker=False), login=Login("10.128.32.1"))
+    assert drawn(pooled(host("a", "10.128.0.1"), two_addresses)) == {"a": "10.128.48.0/20"}
 
 
-def test_a_bridge_beside_its_prefix_is_not_covered_either() -> None:
-    mesh = fleet_with_pool(host("a", "192.168.0.1", "10.9.0.0/24", "10.128.0.1/24"), host("b", "192.168.0.2"))
-    assert allocated(mesh) == {"b": "10.128.16.0/20"}
+def test_no_prefix_covers_a_bridge_outside_its_prefix() -> None:
+    mesh = pooled(host("a", "192.168.0.1", "10.9.0.0/24", "10.128.0.1/24"), host("b", "192.168.0.2"))
+    assert drawn(mesh) == {"b": "10.128.16.0/20"}
 
 
-def test_a_host_without_docker_gets_none() -> None:
-    assert allocated(fleet_with_pool(host("a", "192.168.0.1", docker=False))) == {}
+def test_a_host_without_docker_gets_no_prefix() -> None:
+    assert drawn(pooled(host("a", "192.168.0.1", docker=False))) == {}
 
 
-def test_only_the_chosen_hosts_get_one_and_all_others_are_kept_clear_of() -> None:
-    mesh = fleet_with_pool(
-        host("a", "192.168.0.1", "10.128.0.0/20"), host("b", "192.168.0.2"), host("c", "192.168.0.3")
-    )
+def test_only_the_selected_hosts_get_prefixes() -> None:
+    mesh = pooled(host("a", "192.168.0.1", "10.128.0.0/20"), host("b", "192.168.0.2"), host("c", "192.168.0.3"))
     assert allocate(mesh, mesh.hosts[2:], file="mesh.yml") == (Allocation("c", IPv4Network("10.128.16.0/20")),)
 
 
-def test_ten_thousand_hosts_get_theirs() -> None:
+def test_ten_thousand_hosts_get_prefixes() -> None:
     hosts = (host(f"h{number}", f"10.{number // 256}.{number % 256}.1") for number in range(10_000))
-    assert list(allocated(fleet_with_pool(*hosts, pool="10.0.0.0/8", length=24)).items())[::9_999] == [
+    assert list(drawn(pooled(*hosts, pool="10.0.0.0/8", length=24)).items())[::9_999] == [
         ("h0", "10.39.16.0/24"),
         ("h9999", "10.78.31.0/24"),
     ]
 
 
-def test_no_pool_is_missed_where_nobody_needs_one() -> None:
-    assert allocated(fleet(host("a", "192.168.0.1", "10.128.0.0/20"))) == {}
+def test_no_pool_is_needed_if_all_hosts_have_prefixes() -> None:
+    assert drawn(fleet(host("a", "192.168.0.1", "10.128.0.0/20"))) == {}
 
 
-def test_without_a_pool_the_remedy_is_told() -> None:
+def test_a_missing_pool_is_an_error_with_a_fix() -> None:
     with pytest.raises(UsageError) as caught:
-        allocated(fleet(host("a", "192.168.0.1")))
+        drawn(fleet(host("a", "192.168.0.1")))
     assert caught.value.code == "no-pool"
     assert missing_facts(str(caught.value), "mesh.yml mesh pool") == []
 
 
-def test_an_exhausted_pool_says_for_how_many_hosts_nothing_is_left() -> None:
+def test_an_exhausted_pool_is_an_error_with_the_number_of_hosts() -> None:
     hosts = (host(f"h{number}", f"192.168.0.{number}") for number in range(9))
     with pytest.raises(UsageError) as caught:
-        allocated(fleet_with_pool(*hosts, pool="10.128.0.0/18"))
+        drawn(pooled(*hosts, pool="10.128.0.0/18"))
     assert caught.value.code == "pool-exhausted"
     assert missing_facts(str(caught.value), "mesh.yml /20 10.128.0.0/18 5 9 h4 h5 h6 2 mesh prefix_length") == []
 
 
-def test_a_host_that_gets_a_prefix_gets_its_first_address_for_docker0() -> None:
+def test_docker0_gets_the_first_address_of_a_new_prefix() -> None:
     (joined,) = with_prefixes(fleet(host("a", "192.168.0.1")), [Allocation("a", IPv4Network("10.128.0.0/20"))]).hosts
     assert joined.bridge == IPv4Interface("10.128.0.1/24")
 
@@ -101,14 +99,14 @@ BLOCKS = st.builds(
 
 
 @given(st.lists(BLOCKS, max_size=12), st.integers(24, 30))
-def test_the_free_blocks_are_those_that_comparing_each_with_each_leaves(taken: list[IPv4Network], length: int) -> None:
+def test_free_blocks_are_exactly_those_without_an_overlap(taken: list[IPv4Network], length: int) -> None:
     expected = [block for block in POOL.subnets(new_prefix=length) if not any(block.overlaps(other) for other in taken)]
     assert list(free_blocks(POOL, length, taken)) == expected
 
 
 @st.composite
 def fleets(draw: st.DrawFn) -> Fleet:
-    """A fleet whose prefixes and hosts lie in and around the pool, and of which some hosts lack a prefix."""
+    """A fleet with prefixes and hosts in and around the pool; some hosts have no prefix."""
     length = draw(st.integers(26, 30))
     blocks = draw(st.lists(BLOCKS, max_size=8))
     apart = [one for i, one in enumerate(blocks) if not any(one.overlaps(other) for other in blocks[:i])]
@@ -123,8 +121,8 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(Settings(pool=POOL, prefix_length=length), tuple(hosts))
 
 
-def try_allocate(mesh: Fleet) -> tuple[Allocation, ...]:
-    """What is drawn for the whole fleet: nothing where the pool is exhausted."""
+def allocations(mesh: Fleet) -> tuple[Allocation, ...]:
+    """The allocations for the whole fleet; none if the pool is exhausted."""
     try:
         return allocate(mesh, mesh.hosts, file="mesh.yml")
     except UsageError:
@@ -132,32 +130,32 @@ def try_allocate(mesh: Fleet) -> tuple[Allocation, ...]:
 
 
 @given(fleets())
-def test_nothing_overlaps_and_every_new_prefix_is_of_the_pool(mesh: Fleet) -> None:
-    new = [each.prefix for each in try_allocate(mesh)]
-    kept = [IPv4Network(each.underlay) for each in mesh.hosts] + [each.prefix for each in mesh.hosts if each.prefix]
+def test_new_prefixes_are_in_the_pool_and_overlap_nothing(mesh: Fleet) -> None:
+    new = [each.prefix for each in allocations(mesh)]
+    used = [IPv4Network(each.underlay) for each in mesh.hosts] + [each.prefix for each in mesh.hosts if each.prefix]
     for at, prefix in enumerate(new):
         assert prefix.subnet_of(POOL)
         assert prefix.prefixlen == mesh.settings.prefix_length
-        assert not any(prefix.overlaps(other) for other in (*kept, *new[:at]))
+        assert not any(prefix.overlaps(other) for other in (*used, *new[:at]))
 
 
 @given(fleets())
-def test_what_is_recorded_never_moves(mesh: Fleet) -> None:
-    for before, after in zip(mesh.hosts, with_prefixes(mesh, try_allocate(mesh)).hosts, strict=True):
+def test_existing_prefixes_never_change(mesh: Fleet) -> None:
+    for before, after in zip(mesh.hosts, with_prefixes(mesh, allocations(mesh)).hosts, strict=True):
         assert after == before or (before.docker and before.prefix is None)
 
 
 @given(fleets())
-def test_allocating_twice_draws_nothing_more(mesh: Fleet) -> None:
-    if new := try_allocate(mesh):
+def test_a_second_allocation_draws_nothing(mesh: Fleet) -> None:
+    if new := allocations(mesh):
         after = with_prefixes(mesh, new)
         assert allocate(after, after.hosts, file="mesh.yml") == ()
 
 
 @given(fleets(), st.data())
-def test_drawing_for_some_hosts_first_draws_none_twice(mesh: Fleet, data: st.DataObject) -> None:
+def test_allocating_some_hosts_first_uses_the_same_blocks(mesh: Fleet, data: st.DataObject) -> None:
     some = [each for each in mesh.hosts if data.draw(st.booleans())]
-    if at_once := try_allocate(mesh):
+    if at_once := allocations(mesh):
         first = allocate(mesh, some, file="mesh.yml")
         after = with_prefixes(mesh, first)
         one_by_one = (*first, *allocate(after, after.hosts, file="mesh.yml"))

@@ -1,4 +1,4 @@
-"""Prefixes written into the text of an inventory, however it is laid out."""
+"""Insertion of prefixes into inventories of any layout."""
 
 import json
 import re
@@ -15,7 +15,7 @@ MESH = "mesh: {pool: 10.128.0.0/12, prefix_length: 20}\nhosts:\n"
 
 
 def allocate_prefixes(text: str) -> str:
-    """The text with all the prefixes it lacks."""
+    """The text with all missing prefixes."""
     document = yaml_reader.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
     return with_allocations([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
@@ -46,7 +46,7 @@ def refusal(text: str) -> UsageError:
         '  {"a":{"address":"10.0.0.1"«, "prefix": "10.128.0.0/20"»}}\n',
     ],
 )
-def test_a_prefix_stands_behind_the_underlay_or_else_the_address(
+def test_a_prefix_is_inserted_after_the_underlay_or_the_address(
     after: str, loader: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yaml_reader, "_LOADER", loader)
@@ -61,7 +61,7 @@ def test_json_stays_json() -> None:
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
-def test_line_ends_and_a_byte_order_mark_stay(ending: str) -> None:
+def test_line_endings_and_a_byte_order_mark_are_kept(ending: str) -> None:
     text = f"\ufeff{MESH}  a:\n    address: 10.0.0.1\n  b:\n    address: 10.0.0.2".replace("\n", ending)
     assert allocate_prefixes(text) == (
         f"\ufeff{MESH}  a:\n    address: 10.0.0.1\n    prefix: 10.128.0.0/20\n"
@@ -69,7 +69,7 @@ def test_line_ends_and_a_byte_order_mark_stay(ending: str) -> None:
     ).replace("\n", ending)
 
 
-def test_what_takes_over_the_keys_of_another_host_gets_a_prefix_of_its_own() -> None:
+def test_a_host_that_merges_another_one_gets_its_own_prefix() -> None:
     text = f"{MESH}  a: &a\n    address: 10.0.0.1\n    user: x\n  b: {{<<: *a, address: 10.0.0.2}}\n"
     assert allocate_prefixes(text).endswith(
         "    address: 10.0.0.1\n    prefix: 10.128.0.0/20\n    user: x\n"
@@ -77,18 +77,18 @@ def test_what_takes_over_the_keys_of_another_host_gets_a_prefix_of_its_own() -> 
     )
 
 
-def test_a_prefix_that_another_host_would_take_over_is_not_written() -> None:
+def test_a_prefix_that_another_host_would_merge_is_not_written() -> None:
     error = refusal(f"{MESH}  a: &a {{address: 10.0.0.1}}\n  b: {{<<: *a, address: 10.0.0.2, docker: no}}\n")
     assert error.code == "cannot-insert"
     assert missing_facts(str(error), "mesh.yml prefix 10.128.0.0/20 a b") == []
 
 
-def test_a_host_without_any_place_for_a_prefix_is_named_with_what_to_write() -> None:
+def test_a_host_without_a_line_for_the_prefix_is_an_error_with_a_fix() -> None:
     error = refusal(f"{MESH}  a: {{<<: {{address: 10.0.0.1}}}}\n")
     assert isinstance(error, InventoryError)
     assert locations(error.problems) == ["3:3 inherited-address"]
     assert missing_facts(error.problems[0].message, "a prefix 10.128.0.0/20") == []
 
 
-def test_a_layout_that_an_insertion_would_break_is_left_alone() -> None:
+def test_a_layout_that_an_insertion_would_break_is_rejected() -> None:
     assert refusal(f"{MESH}  a:\n    ? address\n    : 10.0.0.1\n").code == "cannot-insert"

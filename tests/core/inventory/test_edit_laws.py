@@ -1,4 +1,4 @@
-"""Whatever an inventory looks like, prefixes written into it are all that is new."""
+"""Laws of the insertion: prefixes are the only change, in an inventory of any layout."""
 
 import re
 
@@ -17,9 +17,9 @@ GAPS = st.sampled_from(["", " ", "\n      ", "  # c\n      "])
 
 
 @st.composite
-def keys(draw: st.DrawFn, number: int, ways: list[str]) -> list[str]:
-    """The keys of a host, which has addresses, each written in one of `ways`, and others in any order."""
-    places = [f"address: {draw(st.sampled_from(ways))}".replace("VALUE", f"10.0.0.{number}")]
+def keys(draw: st.DrawFn, number: int, layouts: list[str]) -> list[str]:
+    """The keys of a host in any order: its addresses, each in one of `layouts`, and others."""
+    places = [f"address: {draw(st.sampled_from(layouts))}".replace("VALUE", f"10.0.0.{number}")]
     if draw(st.booleans()):
         places = [f"address: h{number}.example", places[0].replace("address", "underlay")]
     others = draw(st.lists(st.sampled_from(OTHERS), unique=True, max_size=3))
@@ -48,7 +48,7 @@ def inventories(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\ufeff"])) + text.replace("\n", draw(st.sampled_from(["\n", "\r\n", "\r"])))
 
 
-def allocate_prefixes(text: str) -> str:
+def allocated(text: str) -> str:
     document = yaml_reader.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
     return with_allocations([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
@@ -56,9 +56,9 @@ def allocate_prefixes(text: str) -> str:
 
 @settings(max_examples=200)
 @given(inventories())
-def test_the_text_means_the_same_fleet_with_prefixes_and_is_the_old_one_without_them(text: str) -> None:
+def test_an_insertion_adds_prefixes_and_nothing_else(text: str) -> None:
     fleet = parse(text, file="mesh.yml", prefixes_required=False)
-    drawn, after = allocate(fleet, fleet.hosts, file="mesh.yml"), allocate_prefixes(text)
+    drawn, after = allocate(fleet, fleet.hosts, file="mesh.yml"), allocated(text)
     assert parse(after, file="mesh.yml") == with_prefixes(fleet, drawn)
     for each in drawn:
         after, count = _without(f"prefix: {each.prefix}", after)
@@ -67,11 +67,11 @@ def test_the_text_means_the_same_fleet_with_prefixes_and_is_the_old_one_without_
 
 
 @given(inventories())
-def test_what_has_all_its_prefixes_stays_as_it_is(text: str) -> None:
-    assert allocate_prefixes(after := allocate_prefixes(text)) == after
+def test_an_inventory_with_all_prefixes_stays_unchanged(text: str) -> None:
+    assert allocated(after := allocated(text)) == after
 
 
 def _without(entry: str, text: str) -> tuple[str, int]:
-    """The text less an entry, be it amid braces, on a line or on an unended last one; and how often it was there."""
+    """The text without an entry, in braces or on its own line, with the number of removed entries."""
     ending, entry = "(?:\r\n|\r|\n)", re.escape(entry)
     return re.subn(f", {entry}|(?<=[\r\n]) *{entry}{ending}|{ending} *{entry}$", "", text)

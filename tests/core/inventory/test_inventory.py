@@ -1,4 +1,4 @@
-"""What a valid inventory means."""
+"""Meaning of valid inventories."""
 
 import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -78,7 +78,7 @@ def test_a_fleet_without_hosts_is_valid_and_empty() -> None:
         assert fleet(text) == Fleet(Settings())
 
 
-def test_the_underlay_is_the_address_where_nothing_else_is_said() -> None:
+def test_the_default_underlay_is_the_address() -> None:
     assert host("address: 10.0.0.1, docker: false").underlay == IPv4Address("10.0.0.1")
     assert host("address: web, underlay: 10.0.0.2, docker: no").underlay == IPv4Address("10.0.0.2")
 
@@ -87,7 +87,7 @@ def test_the_underlay_is_the_address_where_nothing_else_is_said() -> None:
     ("prefix", "bridge"),
     [("172.18.0.0/16", "172.18.0.1/24"), ("10.9.0.0/24", "10.9.0.1/24"), ("10.9.0.16/28", "10.9.0.17/28")],
 )
-def test_the_bridge_is_the_first_address_as_a_24_or_the_whole_of_less(prefix: str, bridge: str) -> None:
+def test_the_default_bridge_is_the_first_address_in_a_24_or_smaller(prefix: str, bridge: str) -> None:
     assert host(f"address: 10.0.0.1, prefix: {prefix}").bridge == IPv4Interface(bridge)
     assert default_bridge(IPv4Network(prefix)) == IPv4Interface(bridge)
 
@@ -96,9 +96,9 @@ def test_a_host_without_docker_has_no_bridge() -> None:
     assert host("address: 10.0.0.1, prefix: 10.9.0.0/24, docker: false").bridge is None
 
 
-def test_only_allocate_takes_hosts_that_lack_a_prefix() -> None:
-    found = host("address: 10.0.0.1", prefixes_required=False)
-    assert (found.prefix, found.bridge, found.docker) == (None, None, True)
+def test_only_allocate_accepts_hosts_without_a_prefix() -> None:
+    web = host("address: 10.0.0.1", prefixes_required=False)
+    assert (web.prefix, web.bridge, web.docker) == (None, None, True)
     with pytest.raises(InventoryError) as caught:
         host("address: 10.0.0.1")
     assert locations(caught.value.problems) == ["1:9 missing-key"]
@@ -127,31 +127,31 @@ hosts:
     assert b.login == Login("b", "u", 1, "i", "k", "strict", "none", "j", "n")
 
 
-def test_what_the_inventory_leaves_open_stays_open_for_ssh() -> None:
+def test_missing_connection_keys_are_left_to_ssh() -> None:
     assert host("address: 10.0.0.1, docker: no").login == Login("10.0.0.1")
 
 
-def test_jump_none_goes_before_the_shared_jump_and_that_of_ssh() -> None:
+def test_jump_none_overrides_the_shared_jump_host() -> None:
     (a,) = fleet("connection: {jump: j}\nhosts: {a: {address: 10.0.0.1, docker: no, jump: none}}").hosts
     assert a.login.jump == "none"
 
 
-def test_hosts_may_be_called_what_yaml_takes_for_a_number_or_a_truth() -> None:
+def test_host_names_may_look_like_yaml_numbers_or_booleans() -> None:
     text = "hosts:\n" + "".join(
         f" {name}: {{address: 10.0.0.{i}, docker: no}}\n" for i, name in enumerate(["130", "no", "1e3", "0x1f"])
     )
     assert [each.name for each in fleet(text).hosts] == ["130", "no", "1e3", "0x1f"]
 
 
-def test_tags_are_text_whatever_yaml_takes_them_for() -> None:
+def test_tags_may_look_like_yaml_numbers_or_booleans() -> None:
     assert host("address: 10.0.0.1, docker: no, tags: [1, no, rack-1, 1]").tags == {"1", "no", "rack-1"}
 
 
-def test_the_home_directory_is_left_for_later() -> None:
+def test_a_leading_tilde_is_not_expanded() -> None:
     assert host("address: 10.0.0.1, docker: no, identity_file: ~/.ssh/id").login.identity_file == "~/.ssh/id"
 
 
-def test_the_schema_describes_every_key_and_knows_which_are_needed() -> None:
+def test_the_schema_describes_every_key_and_the_required_ones() -> None:
     schema = json_schema()
     json.dumps(schema)
     assert schema["$defs"]["HostKeys"]["required"] == ["address"]

@@ -1,4 +1,4 @@
-"""What is said about a host that is wrong by itself."""
+"""Problems of a single host in an inventory."""
 
 import pytest
 from refusals import MARK, locations, missing_facts, split_mark
@@ -78,7 +78,7 @@ def problems(text: str) -> tuple[Problem, ...]:
         ("address: 10.0.0.1, docker: no, tags: [«-x]", "bad-tag", "tags '-x'"),
     ],
 )
-def test_what_is_wrong_with_a_host_has_a_code_and_a_place(keys: str, code: str, facts: str) -> None:
+def test_each_problem_of_a_host_has_a_code_and_a_location(keys: str, code: str, facts: str) -> None:
     host = "«a" if MARK not in keys else "a"
     text, place = split_mark(f"hosts: {{{host}: {{{BEFORE.get(keys.partition(':')[0], '')}{keys}}}}}")
     found = problems(text)

@@ -1,4 +1,4 @@
-"""underlay6, prefix6 and bridge6."""
+"""The IPv6 keys of a host: underlay6, prefix6 and bridge6."""
 
 import pytest
 from hypothesis import given
@@ -27,23 +27,23 @@ def problems(*hosts: str) -> tuple[Problem, ...]:
     ("prefix", "bridge"),
     [("fd00:9::/56", "fd00:9::1/64"), ("fd00:9::/64", "fd00:9::1/64"), ("2001:db8::/80", "2001:db8::1/80")],
 )
-def test_docker0_has_the_first_address_of_the_prefix_and_no_more_than_a_64(prefix: str, bridge: str) -> None:
+def test_the_default_bridge_is_the_first_address_in_a_64_or_smaller(prefix: str, bridge: str) -> None:
     found = host(f"underlay6: 'fd00::1', prefix6: '{prefix}'").ipv6
     assert found
     assert str(found.bridge) == bridge
 
 
-def test_a_bridge_may_be_another_one() -> None:
+def test_a_host_may_set_its_bridge() -> None:
     found = host("underlay6: fd00::1, prefix6: fd00:9::/56, bridge6: fd00:9:0:7::7/64").ipv6
     assert found
     assert str(found.bridge) == "fd00:9:0:7::7/64"
 
 
-def test_without_underlay6_a_host_has_no_part_in_it() -> None:
+def test_a_host_without_underlay6_takes_no_part_in_ipv6() -> None:
     assert parse(f"hosts: {{ a: {{ {V4} }} }}", file="").hosts[0].ipv6 is None
 
 
-def test_a_host_without_docker_needs_no_prefix_to_get_the_routes() -> None:
+def test_a_host_without_docker_needs_no_ipv6_prefix() -> None:
     found = parse("hosts: { a: { address: 192.168.0.1, underlay6: fd00::1, docker: false } }", file="").hosts[0].ipv6
     assert found
     assert (found.prefix, found.bridge) == (None, None)
@@ -82,14 +82,14 @@ def test_a_host_without_docker_needs_no_prefix_to_get_the_routes() -> None:
         ),
     ],
 )
-def test_what_is_wrong_has_a_code_and_a_place(keys: str, code: str, facts: str) -> None:
+def test_each_ipv6_problem_has_a_code_and_a_location(keys: str, code: str, facts: str) -> None:
     line, place = split_mark(f"hosts:\n  a: {{ {V4}, {keys} }}")
     found = problems(line.splitlines()[1].strip())
     assert locations(found) == [f"{place} {code}"]
     assert missing_facts(found[0].message, facts) == []
 
 
-def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anothers() -> None:
+def test_ipv6_addresses_and_prefixes_of_hosts_must_not_overlap() -> None:
     found = problems(
         "a: { address: 192.168.0.1, prefix: 10.1.0.0/24, underlay6: fd00::1, prefix6: fd00:1::/56 }",
         "b: { address: 192.168.0.2, prefix: 10.2.0.0/24, underlay6: fd00::1, prefix6: fd00:1::/64 }",
@@ -115,10 +115,10 @@ def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anot
 
 
 @given(st.text(alphabet="0123456789abcdef:/%.", max_size=24))
-def test_any_text_is_read_or_refused_by_name(text: str) -> None:
-    told = []
+def test_any_text_is_parsed_or_is_a_problem_that_names_the_key(text: str) -> None:
+    messages = []
     try:
         host(f"underlay6: '{text}', prefix6: fd00:9::/56")
     except InventoryError as error:
-        told = [each.message for each in error.problems]
-    assert all("underlay" in each for each in told)
+        messages = [each.message for each in error.problems]
+    assert all("underlay" in each for each in messages)

@@ -1,4 +1,4 @@
-"""What holds for every inventory there can be."""
+"""Laws of the inventory parser."""
 
 import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -45,7 +45,7 @@ WORDS = st.none() | st.from_regex(r"[a-zA-Z0-9~/$;_.][a-zA-Z0-9~/$;'\"_.-]{0,9}"
 TAGS = st.frozensets(st.from_regex("[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True), max_size=3)
 
 
-def problems_of(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
+def parse_problems(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
     try:
         parse(text, file="mesh.yml", prefixes_required=prefixes_required)
     except InventoryError as error:
@@ -54,8 +54,8 @@ def problems_of(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
 
 
 @given(st.text() | DOCUMENTS, st.booleans())
-def test_any_text_is_a_fleet_or_problems_with_places_in_order(text: str, prefixes_required: bool) -> None:
-    problems = problems_of(text, prefixes_required=prefixes_required)
+def test_any_text_is_a_fleet_or_problems_in_order(text: str, prefixes_required: bool) -> None:
+    problems = parse_problems(text, prefixes_required=prefixes_required)
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     places = [(found.line, found.column) for found in problems]
     assert places == sorted(places)
@@ -102,8 +102,8 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(Settings("lab", pool, *numbers), tuple(hosts))
 
 
-def inventory_text(fleet: Fleet) -> str:
-    """The inventory of a fleet; JSON is YAML."""
+def rendered(fleet: Fleet) -> str:
+    """The inventory of a fleet, as JSON, which is also YAML."""
     settings = fleet.settings
     mesh = {key: getattr(settings, key) for key in ("name", "prefix_length", "pool_size", "source_nat")}
     pool = {"pool": str(settings.pool)} if settings.pool else {}
@@ -114,11 +114,11 @@ def inventory_text(fleet: Fleet) -> str:
 def keys(host: Host) -> dict[str, object]:
     login = {key: getattr(host.login, key) for key in ("address", *ConnectionKeys.model_fields)}
     addresses = {key: getattr(host, key) for key in ("underlay", "prefix", "bridge")}
-    given = {key: value for key, value in login.items() if value is not None}
-    given |= {key: str(value) for key, value in addresses.items() if value is not None}
+    present = {key: value for key, value in login.items() if value is not None}
+    present |= {key: str(value) for key, value in addresses.items() if value is not None}
     if host.allow is not None:
-        given["allow"] = [allowed(each) for each in host.allow]
-    return {**given, "docker": host.docker, "tags": sorted(host.tags)}
+        present["allow"] = [allowed(each) for each in host.allow]
+    return {**present, "docker": host.docker, "tags": sorted(host.tags)}
 
 
 def allowed(allow: Allow) -> str:
@@ -128,5 +128,5 @@ def allowed(allow: Allow) -> str:
 
 
 @given(fleets())
-def test_a_fleet_written_down_is_read_as_the_same_fleet(fleet: Fleet) -> None:
-    assert parse(inventory_text(fleet), file="mesh.yml") == fleet
+def test_a_rendered_fleet_is_parsed_as_the_same_fleet(fleet: Fleet) -> None:
+    assert parse(rendered(fleet), file="mesh.yml") == fleet

@@ -1,4 +1,4 @@
-"""What is said about an inventory that is wrong as a whole."""
+"""Problems of an inventory: unknown keys, invalid values and conflicts between hosts."""
 
 import pytest
 from refusals import locations, missing_facts, split_mark
@@ -13,7 +13,7 @@ def problems(text: str) -> tuple[Problem, ...]:
     return caught.value.problems
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_are_reported_in_the_order_of_the_file() -> None:
     text = """\
 mesh: {prefix_length: 15, nmae: x}
 hosts:
@@ -41,12 +41,12 @@ hots: {}
     ]
 
 
-def test_a_problem_is_shown_with_its_file_line_and_column() -> None:
+def test_a_problem_starts_with_its_file_line_and_column() -> None:
     (found,) = problems("hosts:\n  a: {address: 10.0.0.1, docker: no, port: 0}\n")
     assert str(found) == f"mesh.yml:2:44: {found.message}"
 
 
-def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
+def test_a_problem_of_an_anchor_is_reported_once() -> None:
     text = "hosts:\n a: &a {address: 10.0.0.1, docker: no, port: x}\n b: {<<: *a, address: 10.0.0.2}\n"
     assert locations(problems(text)) == ["2:46 not-a-number"]
 
@@ -97,7 +97,7 @@ def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
         ("hosts: {«A_1: {address: 10.0.0.1, docker: no}}", "bad-name", "A_1"),
     ],
 )
-def test_what_is_wrong_has_a_code_and_a_place(text: str, code: str, facts: str) -> None:
+def test_each_problem_has_a_code_and_a_location(text: str, code: str, facts: str) -> None:
     text, place = split_mark(text)
     found = problems(text)
     assert locations(found) == [f"{place} {code}"]
@@ -126,7 +126,7 @@ def test_what_is_wrong_has_a_code_and_a_place(text: str, code: str, facts: str) 
         ("10.0.0.1, prefix: «10.9.0.0/24", "10.9.0.2", "covers-underlay", "prefix 10.9.0.0/24 a 10.9.0.2 b"),
     ],
 )
-def test_no_two_hosts_share_what_each_needs_for_itself(first: str, second: str, code: str, facts: str) -> None:
+def test_addresses_and_prefixes_of_hosts_must_not_overlap(first: str, second: str, code: str, facts: str) -> None:
     text, place = split_mark(f"hosts:\n  a: {{docker: no, address: {first}}}\n  b: {{docker: no, address: {second}}}\n")
     found = problems(text)
     assert locations(found) == [f"{place} {code}"]

@@ -1,4 +1,4 @@
-"""An inventory in several files."""
+"""Inventories of several files."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def fleet(**texts: str) -> Fleet:
     return fleet_of(*documents)
 
 
-def problems_of(**texts: str) -> tuple[Problem, ...]:
+def problems(**texts: str) -> tuple[Problem, ...]:
     with pytest.raises(InventoryError) as caught:
         fleet(**texts)
     return caught.value.problems
@@ -30,33 +30,33 @@ def located(errors: Sequence[Problem]) -> list[str]:
     return [f"{each.file}:{place}" for each, place in zip(errors, locations(errors), strict=True)]
 
 
-def test_hosts_of_all_files_are_one_fleet_with_the_settings_of_the_one_that_has_them() -> None:
+def test_all_files_together_are_one_fleet() -> None:
     whole = fleet(a=WEB, b=MESH, c=DB)
     assert [host.name for host in whole.hosts] == ["web1", "db1"]
     assert {host.login.user for host in whole.hosts} == {"deploy"}
     assert str(whole.settings.pool) == "10.128.0.0/16"
 
 
-def test_settings_may_stand_in_several_files_as_long_as_they_are_the_same() -> None:
+def test_equal_settings_may_be_in_several_files() -> None:
     other = MESH.replace("{user: deploy}", "\n  user: 'deploy'")
     assert fleet(a=MESH + WEB, b=other + DB) == fleet(a=MESH, b=WEB, c=DB)
 
 
-def test_settings_that_differ_are_named_with_both_places() -> None:
-    found = problems_of(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
+def test_different_settings_are_reported_with_both_locations() -> None:
+    found = problems(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
     assert located(found) == ["b.yml:2:1 contradiction", "b.yml:3:1 contradiction"]
     assert missing_facts(found[0].message, "mesh a.yml:1:1") == []
     assert missing_facts(found[1].message, "connection a.yml:2:1") == []
 
 
-def test_a_host_in_two_files_is_named_with_both_places() -> None:
-    found = problems_of(a=WEB, b=DB.replace("db1", "web1"))
+def test_a_host_in_two_files_is_reported_with_both_locations() -> None:
+    found = problems(a=WEB, b=DB.replace("db1", "web1"))
     assert located(found) == ["b.yml:3:3 duplicate"]
     assert missing_facts(found[0].message, "web1 a.yml:2:3") == []
 
 
-def test_each_problem_stands_at_its_place_in_its_file_and_comes_in_the_order_of_the_files() -> None:
-    found = problems_of(
+def test_problems_are_in_the_order_of_the_files() -> None:
+    found = problems(
         b=WEB.replace("10.0.1.0/24", "10.0.1.1/24") + "  web2: {address: web2, prefix: 10.0.3.0/24}\n",
         a="mesh: {prefix_length: 7}\n" + DB.replace("192.0.2.2", "192.0.2.1").replace("10.0.2.0/24", "10.0.3.0/25"),
     )
@@ -71,7 +71,7 @@ def test_each_problem_stands_at_its_place_in_its_file_and_comes_in_the_order_of_
     assert missing_facts(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
 
 
-def test_a_prefix_is_written_into_the_file_its_host_stands_in() -> None:
+def test_a_prefix_is_written_into_the_file_of_its_host() -> None:
     texts = [MESH, WEB, DB.replace(", prefix: 10.0.2.0/24", "")]
     documents = [yaml_reader.read(text, file=f"{number}.yml") for number, text in enumerate(texts)]
     whole = fleet_of(*documents, prefixes_required=False)

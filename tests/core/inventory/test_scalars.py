@@ -1,4 +1,4 @@
-"""No text of the inventory can become an option, a second word or a command."""
+"""Injection: no text of an inventory can become an option, a second word or a command."""
 
 import json
 
@@ -26,8 +26,8 @@ METACHARACTERS = [
         "#a",
     ),
 ]
-_NO_WORD = {"option-like", "bad-character"}
-REFUSING = {
+_UNSAFE_CODES = {"option-like", "bad-character"}
+REJECTED_BY = {
     "address": {"bad-address"},
     "underlay": {"bad-address"},
     "prefix": {"bad-prefix"},
@@ -39,11 +39,11 @@ REFUSING = {
     "jump": {"bad-address"},
     "netns": {"bad-netns"},
 }
-NAMING = ["address", "user", "jump", "identity_file", "known_hosts", "netns"]
+WORD_KEYS = ["address", "user", "jump", "identity_file", "known_hosts", "netns"]
 
 
 def inventory(**keys: str) -> str:
-    """The inventory of one host with these keys; JSON is YAML."""
+    """The inventory of one host with these keys, as JSON, which is also YAML."""
     return json.dumps(
         {"hosts": {"a": {"address": "10.0.0.1", "underlay": "10.0.0.1", "prefix": "10.9.0.0/24", **keys}}}
     )
@@ -58,22 +58,22 @@ def problem(text: str) -> Problem:
 
 @pytest.mark.parametrize("text", [*METACHARACTERS, "~root"])
 @pytest.mark.parametrize("key", ["user", "identity_file", "known_hosts"])
-def test_shell_metacharacters_are_kept_as_the_text_they_are(key: str, text: str) -> None:
+def test_shell_metacharacters_in_words_are_kept_as_text(key: str, text: str) -> None:
     (host,) = parse(inventory(**{key: text}), file="mesh.yml").hosts
     assert getattr(host.login, key) == text
 
 
 @pytest.mark.parametrize("text", METACHARACTERS)
-@pytest.mark.parametrize("key", REFUSING)
-def test_shell_metacharacters_are_refused_where_they_mean_nothing(key: str, text: str) -> None:
+@pytest.mark.parametrize("key", REJECTED_BY)
+def test_shell_metacharacters_in_other_values_are_rejected(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
-    assert found.code in REFUSING[key]
+    assert found.code in REJECTED_BY[key]
     assert missing_facts(found.message, key) == []
     assert repr(text[:2])[:-1] in found.message
 
 
 @pytest.mark.parametrize("text", METACHARACTERS)
-def test_shell_metacharacters_are_refused_in_names_and_tags(text: str) -> None:
+def test_shell_metacharacters_in_names_and_tags_are_rejected(text: str) -> None:
     host = {"address": "10.0.0.1", "docker": False}
     for document, code in (
         ({"mesh": {"name": text}}, "bad-name"),
@@ -85,8 +85,8 @@ def test_shell_metacharacters_are_refused_in_names_and_tags(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["-oProxyCommand=x", "a b", "a\tb", "a\nb", "a\x1bb", "a\u00a0b", "a\u202eb"])
-@pytest.mark.parametrize("key", NAMING)
-def test_what_could_become_an_option_or_several_words_is_refused(key: str, text: str) -> None:
+@pytest.mark.parametrize("key", WORD_KEYS)
+def test_options_and_multiple_words_are_rejected(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
-    assert found.code in ({"bad-netns"} if key == "netns" else _NO_WORD)
+    assert found.code in ({"bad-netns"} if key == "netns" else _UNSAFE_CODES)
     assert missing_facts(found.message, key) == []

@@ -1,4 +1,4 @@
-"""What --limit means."""
+"""Selection of hosts with --limit."""
 
 from ipaddress import IPv4Address
 
@@ -40,7 +40,7 @@ FLEET = Fleet(
         ("! db1,tag:rack1", ["web2"]),
     ],
 )
-def test_a_pattern_names_hosts_in_the_order_of_the_fleet(pattern: str, names: list[str]) -> None:
+def test_a_pattern_selects_hosts_in_the_order_of_the_fleet(pattern: str, names: list[str]) -> None:
     assert [host.name for host in select(FLEET, pattern)] == names
 
 
@@ -60,7 +60,7 @@ def test_a_pattern_names_hosts_in_the_order_of_the_fleet(pattern: str, names: li
         ("web1,!web*", "no-host-left", "'web1,!web*'"),
     ],
 )
-def test_a_term_that_matches_nothing_is_named(pattern: str, code: str, facts: str) -> None:
+def test_a_term_without_a_match_is_an_error_that_names_it(pattern: str, code: str, facts: str) -> None:
     with pytest.raises(UsageError) as caught:
         select(FLEET, pattern)
     assert caught.value.code == code
@@ -68,7 +68,7 @@ def test_a_term_that_matches_nothing_is_named(pattern: str, code: str, facts: st
 
 
 @given(st.lists(st.sampled_from(["web1", "web*", "db1", "!db1", "!web2", "tag:rack1", "!tag:rack2"]), min_size=1))
-def test_the_order_of_terms_changes_nothing(terms: list[str]) -> None:
+def test_the_order_of_terms_does_not_matter(terms: list[str]) -> None:
     def selected(pattern: str) -> list[str] | str:
         try:
             return [host.name for host in select(FLEET, pattern)]

@@ -1,4 +1,4 @@
-"""YAML as it was written: text, places, and no input that brings the process down."""
+"""The YAML reader: raw text, positions, and no crash on any input."""
 
 import pytest
 import yaml
@@ -27,14 +27,14 @@ def read(text: str) -> Document:
 
 
 def problems(text: str) -> tuple[Problem, ...]:
-    """Those that leave no document, or else those of the document."""
+    """The problems of a text, whether it yields a document or not."""
     try:
         return read(text).problems
     except InventoryError as error:
         return error.problems
 
 
-def test_every_scalar_is_its_own_text() -> None:
+def test_scalars_stay_text() -> None:
     root = read("{130: no, no: 1e3, 1e3: 0x10, ~: 022, 12:30:45: 2026-01-01, =: 1_0}").root
     assert root == {"130": "no", "no": "1e3", "1e3": "0x10", "~": "022", "12:30:45": "2026-01-01", "=": "1_0"}
 
@@ -45,25 +45,25 @@ def test_plain_nulls_are_null_and_quoted_ones_are_text() -> None:
     }  # fmt: skip
 
 
-def test_keys_and_values_know_line_and_column() -> None:
+def test_keys_and_values_have_a_line_and_a_column() -> None:
     document = read("mesh:\n  name: lab\nhosts:\n  a: {tags: [x, y]}\n")
     assert document.place(("mesh", "name")) == (2, 9)
     assert document.place(("mesh", "name"), at_key=True) == (2, 3)
     assert document.place(("hosts", "a", "tags", 1)) == (4, 17)
 
 
-def test_a_missing_key_is_a_problem_of_the_key_that_should_hold_it() -> None:
+def test_a_missing_key_is_located_at_the_key_that_should_contain_it() -> None:
     document = read("hosts:\n  a:\n    port: 1\n")
     assert document.place(("hosts", "a", "address")) == (2, 3)
     assert document.place(("nothing", "at", "all")) == (1, 1)
 
 
-def test_messages_stay_on_one_line_and_carry_no_control_codes() -> None:
+def test_messages_are_one_line_without_control_codes() -> None:
     found = read("a: b").problem(("a",), ProblemCode.SYNTAX, "x\n\x1b[31m\u202e")
     assert (str(found), found.code) == (r"mesh.yml:1:4: x\n\x1b[31m\u202e", "syntax")
 
 
-def test_duplicate_keys_are_problems_and_the_first_one_counts() -> None:
+def test_a_duplicate_key_is_a_problem_and_the_first_one_wins() -> None:
     document = read("a: 1\nb: 2\na: 3\n")
     assert locations(document.problems) == ["3:1 duplicate-key"]
     assert missing_facts(document.problems[0].message, "a 1") == []
@@ -76,16 +76,16 @@ def test_anchors_aliases_and_merge_keys_work() -> None:
     assert root["v"] == "v"
 
 
-def test_a_quoted_merge_key_is_a_key() -> None:
+def test_a_quoted_merge_key_is_an_ordinary_key() -> None:
     assert read("'<<': 1").root == {"<<": "1"}
 
 
-def test_what_is_merged_stands_where_it_was_written() -> None:
+def test_a_merged_key_keeps_its_position() -> None:
     document = read("x: &x {a: 1}\nz:\n  <<: *x\n")
     assert document.place(("z", "a")) == (1, 11)
 
 
-def test_tags_of_the_core_schema_are_taken_and_others_named() -> None:
+def test_core_tags_are_accepted_and_others_are_problems() -> None:
     assert read("{a: !!str no, b: !!int '5', c: !!map {}, d: !!seq [], e: ! x}").problems == ()
     found = read("{a: !vault x, b: !!python/name:os.system y, c: !!set {}}").problems
     assert locations(found) == ["1:5 unknown-yaml-tag", "1:18 unknown-yaml-tag", "1:48 unknown-yaml-tag"]
@@ -124,11 +124,11 @@ def test_tags_of_the_core_schema_are_taken_and_others_named() -> None:
         (BOMB, "6:20 too-large"),
     ],
 )
-def test_what_is_no_inventory_is_told_with_its_place(text: str, problem: str) -> None:
+def test_an_unreadable_text_is_a_problem_with_a_location(text: str, problem: str) -> None:
     assert locations(problems(text)) == [problem]
 
 
-def test_characters_and_bytes_that_do_not_show_are_named_by_their_numbers() -> None:
+def test_unprintable_characters_are_named_by_their_number() -> None:
     for text, number in (
         ("a: \x07\n", "U+0007"),
         ("a: \ud800\n", "U+D800"),
@@ -138,16 +138,16 @@ def test_characters_and_bytes_that_do_not_show_are_named_by_their_numbers() -> N
         assert missing_facts(problems(text)[0].message, number) == []
 
 
-def test_a_byte_order_mark_is_no_character() -> None:
+def test_a_byte_order_mark_does_not_count_as_a_column() -> None:
     assert read("\ufeffa: 1").place(("a",)) == (1, 4)
 
 
-def test_all_that_came_before_a_syntax_error_is_told_too() -> None:
+def test_problems_before_a_syntax_error_are_reported_too() -> None:
     assert locations(problems("a: 1\na: 2\nb: [\n")) == ["2:1 duplicate-key", "4:1 syntax"]
 
 
 @given(st.text(alphabet="ab:,-[]{}&*!|>'\"#?%@`<~ \n\r\t\\\ufeff\x85\u2028é\0", max_size=60))
-def test_any_text_is_a_document_or_problems_inside_the_file(text: str) -> None:
+def test_any_text_is_a_document_or_problems_within_the_text(text: str) -> None:
     try:
         found = read(text).problems
     except InventoryError as error:

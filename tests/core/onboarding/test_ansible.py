@@ -1,4 +1,4 @@
-"""Ansible inventories, in both of its formats, as they are found in the field."""
+"""Ansible inventories in both formats."""
 
 import pytest
 from hypothesis import given
@@ -69,7 +69,7 @@ def candidate_keys(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]
 
 
 @pytest.mark.parametrize(("text", "file"), [(INI, "hosts"), (INI, "hosts.ini"), (YAML, "hosts.yml"), (YAML, "hosts")])
-def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file: str) -> None:
+def test_both_formats_yield_the_same_candidates(text: str, file: str) -> None:
     found = ansible.parse_ansible(text, file=file)
     assert candidate_keys(found) == {
         "gate": ("192.0.2.9", None, 2200, None),
@@ -84,22 +84,22 @@ def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file
 
 
 def problems(text: str, file: str = "hosts") -> list[tuple[str, str]]:
-    """What is wrong: the place and code of each, and its message."""
-    with pytest.raises(InventoryError) as refused:
+    """The problems of a text: location and code of each, with its message."""
+    with pytest.raises(InventoryError) as raised:
         ansible.parse_ansible(text, file=file)
-    found = refused.value.problems
+    found = raised.value.problems
     assert {each.file for each in found} == {file}
     return list(zip(locations(found), (each.message for each in found), strict=True))
 
 
 def assert_problems(found: list[tuple[str, str]], *expected: tuple[str, str]) -> None:
-    """The places and codes are those expected, and the messages name the facts beside them."""
+    """Check locations and codes, and that each message names the expected facts."""
     assert [place for place, _message in found] == [place for place, _facts in expected]
-    wanting = [missing_facts(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
-    assert wanting == [[]] * len(expected)
+    missing = [missing_facts(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
+    assert missing == [[]] * len(expected)
 
 
-def test_every_mistake_of_an_ini_file_is_named_with_line_and_column() -> None:
+def test_each_problem_of_an_ini_file_has_a_line_and_a_column() -> None:
     assert_problems(
         problems("[web:childen]\n[web]\n  a b\nc[1:\nd x='\n[foo:vars]\nx=1\ny\n[w b]\n[g:children]\nweb x\n"),
         ("1:1 unknown-section", "childen children"),
@@ -113,7 +113,7 @@ def test_every_mistake_of_an_ini_file_is_named_with_line_and_column() -> None:
     )
 
 
-def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
+def test_each_unusable_value_is_a_problem_with_a_location() -> None:
     text = (
         "a ansible_port=99999\n"
         "b ansible_user='{{ admin }}'\n"
@@ -137,13 +137,13 @@ def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
     )
 
 
-def test_who_is_not_reached_by_ssh_is_no_mistake_and_no_host_of_a_mesh() -> None:
+def test_a_host_without_ssh_is_excluded_without_a_problem() -> None:
     local, web = ansible.parse_ansible("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
     assert missing_facts(local.excluded or "", "'local' SSH") == []
     assert web.excluded is None
 
 
-def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
+def test_each_problem_of_a_yaml_file_has_a_line_and_a_column() -> None:
     text = (
         "all:\n  host: {a: }\n  hosts: [a, b]\nweb:\n  hosts:\n    w[1:0]: {ansible_port: 22}\n    w: 7\n"
         "  children: db\nweb: {}\n"
@@ -159,7 +159,7 @@ def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
     )
 
 
-def test_groups_that_are_missing_or_would_be_in_themselves_are_told() -> None:
+def test_missing_and_cyclic_groups_are_problems() -> None:
     assert_problems(
         problems("[a:children]\nb\n[b:children]\na\nwbe\n[web]\nx\n"),
         ("1:1 cycle", "'a'"),
@@ -177,7 +177,7 @@ def test_groups_that_are_missing_or_would_be_in_themselves_are_told() -> None:
         ("{", "syntax", "hosts:1:2"),
     ],
 )
-def test_what_is_no_inventory_has_a_code(text: str, code: str, facts: str) -> None:
+def test_a_file_that_is_not_an_inventory_has_a_code(text: str, code: str, facts: str) -> None:
     with pytest.raises(UsageError) as caught:
         ansible.parse_ansible(text, file="hosts")
     error = caught.value
@@ -190,7 +190,7 @@ _LINES = st.one_of(_WORDS, st.sampled_from(["[a]", "[b:children]", "[a:vars]", "
 
 
 @given(st.lists(_LINES, max_size=12).map("\n".join), st.sampled_from(["hosts", "hosts.yml"]))
-def test_whatever_a_file_says_its_hosts_come_of_it_or_its_mistakes(text: str, file: str) -> None:
+def test_any_text_yields_candidates_or_problems(text: str, file: str) -> None:
     try:
         found, wrong = ansible.parse_ansible(text, file=file), ()
     except InventoryError as error:
@@ -203,8 +203,10 @@ _NAMES = st.text(alphabet="abc0123456789.-", min_size=1, max_size=8).filter(lamb
 
 
 @given(st.dictionaries(_NAMES, st.tuples(st.integers(1, 65535), st.sampled_from(["web", "db"])), min_size=1))
-def test_what_is_written_in_ini_is_read_again(hosts: dict[str, tuple[int, str]]) -> None:
-    groups = {group: [name for name, (_port, its) in hosts.items() if its == group] for group in ("web", "db")}
+def test_hosts_of_a_generated_ini_file_are_parsed_correctly(hosts: dict[str, tuple[int, str]]) -> None:
+    groups = {
+        group: [name for name, (_port, its_group) in hosts.items() if its_group == group] for group in ("web", "db")
+    }
     text = "".join(
         f"[{group}]\n" + "".join(f"{name} ansible_port={hosts[name][0]} ansible_host=192.0.2.1\n" for name in names)
         for group, names in groups.items()

@@ -1,11 +1,11 @@
-"""Ansible's ranges."""
+"""Expansion of Ansible's ranges."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import missing_facts
 
-from dockmesh.core.onboarding.ansible_ranges import MOST, expand
+from dockmesh.core.onboarding.ansible_ranges import MAX_NAMES, expand
 from dockmesh.errors import InvalidValueError
 
 
@@ -22,7 +22,7 @@ from dockmesh.errors import InvalidValueError
         ("r[1:2]-[a:b]", ["r1-a", "r1-b", "r2-a", "r2-b"]),
     ],
 )
-def test_a_range_stands_for_its_names_both_ends_among_them(pattern: str, names: list[str]) -> None:
+def test_a_range_expands_to_its_names_including_both_ends(pattern: str, names: list[str]) -> None:
     assert expand(pattern) == names
 
 
@@ -41,19 +41,19 @@ def test_a_range_stands_for_its_names_both_ends_among_them(pattern: str, names: 
         ("web[1:9:0]", "bad-step", "[1:9:0]"),
         ("web[1:9:x]", "bad-step", "[1:9:x]"),
         ("web[٣:٤]", "bad-range", "[٣:٤]"),
-        (f"web[0:{MOST}]", "too-large", "10,000"),
+        (f"web[0:{MAX_NAMES}]", "too-large", "10,000"),
         ("w[1:999]-[1:999]-[1:9999999]", "too-large", "10,000"),
     ],
 )
-def test_what_is_no_range_has_a_code(pattern: str, code: str, facts: str) -> None:
-    with pytest.raises(InvalidValueError) as refused:
+def test_an_invalid_range_has_a_code(pattern: str, code: str, facts: str) -> None:
+    with pytest.raises(InvalidValueError) as raised:
         expand(pattern)
-    assert refused.value.code == code
-    assert missing_facts(str(refused.value), f"'{pattern}' {facts}") == []
+    assert raised.value.code == code
+    assert missing_facts(str(raised.value), f"'{pattern}' {facts}") == []
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 7), st.integers(1, 4))
-def test_a_range_of_numbers_counts_as_python_does(first: int, more: int, step: int, width: int) -> None:
+def test_a_range_of_numbers_expands_like_a_python_range(first: int, more: int, step: int, width: int) -> None:
     ends = (f"{first:0{width}d}", f"{first + more:0{width}d}")
     if len({*map(len, ends)}) == 1:
         padded = width if len(ends[0]) > 1 and ends[0].startswith("0") else 0

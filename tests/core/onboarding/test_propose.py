@@ -1,4 +1,4 @@
-"""What can stay on hosts that shall be joined, and where their peers find them."""
+"""Proposal of underlays and prefixes for new hosts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ SETTINGS = Settings(pool=IPv4Network("10.128.0.0/12"), prefix_length=20)
 def host_facts(
     name: str, lan: str, docker0: str, *, routes: str = "", network: str = "", more: str = ""
 ) -> tuple[Host, HostFacts]:
-    """A host that SSH reaches by its name; `network` is a Docker network beside docker0, `more` another address."""
+    """A host with a name as SSH address; `network` is a user-defined Docker network, `more` another address."""
     bridge = IPv4Interface(docker0)
     networks = [section_text("trixie_fresh", "docker_networks").replace("172.17.0.0/16", str(bridge.network))]
     addresses = [f"2: eth0    inet {lan} scope global eth0", f"3: docker0    inet {docker0} scope global docker0"]
@@ -55,7 +55,7 @@ def prefixes(*hosts: tuple[Host, HostFacts | HostError]) -> list[str]:
     return [f"{each.host.prefix}{' stays' * each.keeps_docker0}" for each in proposed(*hosts).values() if each.host]
 
 
-def test_who_is_apart_from_everybody_stays_and_who_is_not_draws() -> None:
+def test_a_host_keeps_docker0_unless_it_overlaps_another_host() -> None:
     assert prefixes(
         host_facts("a", "192.168.18.1/20", "172.17.0.1/16"),
         host_facts("b", "192.168.18.2/20", "172.18.0.1/16"),
@@ -64,7 +64,7 @@ def test_who_is_apart_from_everybody_stays_and_who_is_not_draws() -> None:
     ) == ["10.128.0.0/20", "172.18.0.0/16 stays", "10.128.16.0/20", "10.128.32.0/20"]
 
 
-def test_a_docker_network_of_another_host_is_in_the_way_and_one_of_its_own_is_not() -> None:
+def test_a_docker_network_of_another_host_prevents_keeping_docker0() -> None:
     own = host_facts("a", "192.168.18.1/20", "172.18.0.1/16", network="172.19.0.0/16")
     assert prefixes(own, host_facts("b", "192.168.18.2/20", "172.20.0.1/16")) == [
         "172.18.0.0/16 stays",
@@ -76,17 +76,17 @@ def test_a_docker_network_of_another_host_is_in_the_way_and_one_of_its_own_is_no
     ]
 
 
-def test_a_lan_of_anybody_is_in_the_way() -> None:
-    there = host_facts("b", "192.168.18.2/20", "172.20.0.1/16", more="172.18.3.4/24")
-    assert prefixes(host_facts("a", "192.168.18.1/20", "172.18.0.1/16"), there) == [
+def test_a_lan_of_another_host_prevents_keeping_docker0() -> None:
+    other = host_facts("b", "192.168.18.2/20", "172.20.0.1/16", more="172.18.3.4/24")
+    assert prefixes(host_facts("a", "192.168.18.1/20", "172.18.0.1/16"), other) == [
         "10.128.0.0/20",
         "172.20.0.0/16 stays",
     ]
 
 
-def test_a_route_of_anybody_is_in_the_way_unless_it_leads_to_that_very_host_or_out() -> None:
+def test_a_foreign_route_prevents_keeping_docker0_unless_harmless() -> None:
     first = host_facts("a", "192.168.18.1/20", "172.18.0.1/16")
-    ways = {
+    routes = {
         "172.18.0.0/16 via 192.168.18.1 dev eth0": "172.18.0.0/16 stays",
         "172.16.0.0/12 via 192.168.16.1 dev eth0": "172.18.0.0/16 stays",
         "default via 192.168.16.1 dev eth0": "172.18.0.0/16 stays",
@@ -94,11 +94,13 @@ def test_a_route_of_anybody_is_in_the_way_unless_it_leads_to_that_very_host_or_o
         "172.18.9.0/24 via 192.168.16.1 dev eth0": "10.128.0.0/20",
         "172.16.0.0/12 dev vpn0 scope link": "10.128.0.0/20",
     }
-    found = {way: prefixes(first, host_facts("b", "192.168.18.2/20", "172.20.0.1/16", routes=way))[0] for way in ways}
-    assert found == ways
+    found = {
+        line: prefixes(first, host_facts("b", "192.168.18.2/20", "172.20.0.1/16", routes=line))[0] for line in routes
+    }
+    assert found == routes
 
 
-def test_what_is_drawn_is_clear_of_lans_networks_and_routes_of_all() -> None:
+def test_new_prefixes_overlap_no_network_or_route_of_any_host() -> None:
     busy = "10.128.32.0/20 via 192.168.16.1 dev eth0"
     assert prefixes(
         host_facts("a", "192.168.18.1/20", "172.17.0.1/16", network="10.128.0.0/24"),
@@ -106,11 +108,11 @@ def test_what_is_drawn_is_clear_of_lans_networks_and_routes_of_all() -> None:
     ) == ["10.128.48.0/20", "10.128.64.0/20"]
 
 
-def test_a_docker0_that_no_prefix_can_be_draws() -> None:
+def test_a_docker0_with_an_unroutable_network_is_replaced() -> None:
     assert prefixes(host_facts("a", "192.168.18.1/20", "169.254.7.1/24")) == ["10.128.0.0/20"]
 
 
-def test_peers_find_a_host_in_the_network_that_most_of_them_are_in() -> None:
+def test_the_underlay_is_in_the_network_of_most_hosts() -> None:
     hosts = proposed(
         host_facts("a", "10.0.0.1/24", "172.17.0.1/16", more="192.168.18.1/20"),
         host_facts("b", "10.0.1.1/24", "172.17.0.1/16", more="192.168.18.2/20"),
@@ -125,13 +127,13 @@ def test_peers_find_a_host_in_the_network_that_most_of_them_are_in() -> None:
     }
 
 
-def test_of_two_networks_that_all_are_in_the_one_counts_by_which_they_are_reached() -> None:
+def test_of_two_common_networks_the_one_with_ssh_addresses_wins() -> None:
     for lan, more in (("10.0.0.{}/24", "192.168.18.{}/20"), ("192.168.18.{}/20", "10.0.0.{}/24")):
         hosts = [host_facts(f"h{at}", lan.format(at), "172.17.0.1/16", more=more.format(at)) for at in (1, 2)]
         assert [str(each.lan) for each in proposed(*hosts).values()] == [str(IPv4Interface(lan.format(1)).network)] * 2
 
 
-def test_two_machines_behind_one_address_cannot_both_be_written_and_none_is_lost_unsaid() -> None:
+def test_the_second_host_behind_one_ssh_address_is_left_out_with_a_reason() -> None:
     first, second = (
         host_facts("a", "192.168.18.1/20", "172.18.0.1/16"),
         host_facts("b", "192.168.18.2/20", "172.19.0.1/16"),
@@ -156,7 +158,7 @@ _DOCKER0 = st.sampled_from(
 
 
 @given(st.lists(_DOCKER0, min_size=1, max_size=5))
-def test_whatever_docker0_hosts_have_their_prefixes_are_apart_and_who_stays_is_as_it_was(docker0s: list[str]) -> None:
+def test_prefixes_never_overlap_and_kept_bridges_never_change(docker0s: list[str]) -> None:
     found = proposed(*(host_facts(f"h{at}", f"192.168.18.{at}/20", each) for at, each in enumerate(docker0s, 1)))
     prefixes = [each.host.prefix for each in found.values() if each.host and each.host.prefix]
     lan = IPv4Network("192.168.16.0/20")
@@ -169,7 +171,7 @@ def test_whatever_docker0_hosts_have_their_prefixes_are_apart_and_who_stays_is_a
     )
 
 
-def test_a_docker0_as_wide_as_the_pool_leaves_nothing_to_draw() -> None:
+def test_a_docker0_as_wide_as_the_pool_exhausts_it() -> None:
     wide = host_facts("h1", "192.168.18.1/20", "10.0.0.1/8")
     assert proposed(wide)["h1"].keeps_docker0
     others = (host_facts(f"h{at}", f"192.168.18.{at}/20", "172.17.0.1/16") for at in (2, 3))
@@ -178,8 +180,8 @@ def test_a_docker0_as_wide_as_the_pool_leaves_nothing_to_draw() -> None:
     assert raised.value.code == "pool-exhausted"
 
 
-def test_who_could_not_be_read_is_left_out_with_the_reason_and_keeps_nobody_from_theirs() -> None:
-    lost = (host("b", "192.168.18.2"), HostError("does not answer", code=HostErrorCode.CONNECT_TIMEOUT))
-    found = proposed(host_facts("a", "192.168.18.1/20", "172.17.0.1/16"), lost)
-    assert (found["b"].host, found["b"].why) == (None, "does not answer")
+def test_an_unreadable_host_is_left_out_with_a_reason() -> None:
+    unreadable = (host("b", "192.168.18.2"), HostError("no reply", code=HostErrorCode.CONNECT_TIMEOUT))
+    found = proposed(host_facts("a", "192.168.18.1/20", "172.17.0.1/16"), unreadable)
+    assert (found["b"].host, found["b"].why) == (None, "no reply")
     assert found["a"].keeps_docker0
