@@ -1,7 +1,7 @@
-"""Opened SSH connections, by fabric: as ~/.ssh/config and the inventory say, and with known_hosts enforced.
+"""SSH connections of fabric that honour ~/.ssh/config, the inventory and known_hosts.
 
-fabric itself accepts any host key and reads no known_hosts; every connection made here gets a policy of its own before
-it is opened, gateways included, which is why fabric is never left to build a gateway by itself.
+fabric itself accepts any host key and reads no known_hosts. Every connection, also to a jump host, gets a host key
+policy before it is opened. Therefore fabric must never build a gateway by itself.
 """
 
 import threading
@@ -83,7 +83,7 @@ class Connections:
 
     @cached_property
     def _config(self) -> Config:
-        # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
+        # Lazy, because fabric's own configuration files must have no effect.
         return Config(lazy=True, ssh_config=self._configuration.parsed)
 
     def _open_one(self, connection: Connection, login: Login) -> None:
@@ -93,8 +93,7 @@ class Connections:
                 connection.host, connection.port, netns=login.netns, timeout_s=self._connect_timeout_s(connection)
             )
         connection.open()
-        # With keepalives, data always waits for an acknowledgement, so a host that is cut off during a long answer is
-        # noticed.
+        # The host must acknowledge keepalives. This detects a host that is cut off during a long script.
         connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
 
     def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:
@@ -128,6 +127,8 @@ class Connections:
         return Identity(
             keys=self._keys,
             user=connection.user,
+            host=connection.host,
+            port=connection.port,
             files=identity_files(login, configured),
             certificates=[Path(file).expanduser() for file in configured.get("certificatefile", "").split()],
             only=configured.get("identitiesonly", "no") == "yes",
@@ -154,16 +155,16 @@ class Connections:
         known = self._known_hosts(login)
         # Settings of the host itself have no effect on its jump hosts.
         settings = replace(login, address="", user=None, port=None, become="none")
-        found: list[JumpHost] = []
+        jump_hosts: list[JumpHost] = []
         path = ""
         for hop in jump.split(","):
             path = f"{path},{hop}"
             key = (path, settings, known)
             if key not in self._jump_hosts:
-                gateway = found[-1].connection if found else False
+                gateway = jump_hosts[-1].connection if jump_hosts else False
                 self._jump_hosts[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
-            found.append(self._jump_hosts[key])
-        return tuple(found)
+            jump_hosts.append(self._jump_hosts[key])
+        return tuple(jump_hosts)
 
 
 def _known_name(connection: Connection) -> str:
@@ -172,6 +173,6 @@ def _known_name(connection: Connection) -> str:
 
 
 def identity_files(login: Login, configured: Mapping[str, Any]) -> list[Path]:
-    """The keys that are named for a host: by the inventory, or else by what ~/.ssh/config has for it."""
+    """The key files of a host, from the inventory or else from ~/.ssh/config."""
     named = [login.identity_file] if login.identity_file else configured.get("identityfile", [])
     return [Path(file).expanduser() for file in named]
