@@ -22,7 +22,8 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
 from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
 from dockmesh.core.onboarding.render import SCHEMA, render_inventory
-from dockmesh.core.text import indented
+from dockmesh.core.results.host_errors import group_host_errors
+from dockmesh.core.text import indented, listed
 from dockmesh.error_codes import HostErrorCode, UsageCode
 from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
@@ -32,6 +33,7 @@ from dockmesh.report.json.init import init_document
 _LENGTH = 20
 # Sixteen hosts at least.
 _SHARE = 4
+_NAMED = 4
 _NOBODY = IPv4Address(0)
 
 
@@ -88,7 +90,8 @@ def init(
     proposed = _proposed(options, found, given, settings, probe=probe)
     lost = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
-        reasons = indented(f"{each.name}: {each.why}" for each in proposed)
+        groups = group_host_errors((each.name, each.why or "") for each in proposed)
+        reasons = indented(f"{listed(group.hosts, _NAMED)}: {group}" for group in groups)
         raise HostError(
             f"no host is left to begin with, and nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT
         )

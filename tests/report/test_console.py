@@ -152,6 +152,17 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
     assert ends.colours[2] == {"red"}
 
 
+def test_hosts_with_the_same_error_have_one_row() -> None:
+    paper = Paper()
+    lost = [Outcome(f"h{at}", "unreachable", "x", f"192.0.2.{at}:22: no answer") for at in range(1, 41)]
+    print_outcomes(paper.out, [*lost, Outcome("odd", "failed", "x", "disk full")])
+    assert len(paper.lines) == 3
+    assert figures(paper.lines[0]) == ["41", "40", "1"]
+    assert paper.lines[1].startswith("h1, h2, h3, h4, 36 more")
+    assert paper.lines[1].count("192.0.2.1:22: no answer") == 1
+    assert paper.lines[2].split() == ["odd", "failed", "disk", "full"]
+
+
 def test_an_error_is_one_line_however_long() -> None:
     paper = Paper()
     print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")])

@@ -5,6 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -13,10 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.planning.plan import Outcome
+from dockmesh.core.results.host_errors import group_host_errors
+from dockmesh.core.text import listed
 from dockmesh.report.goal_text import JOINED, GoalText
 
 _OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
 _HANGING = 2
+_NAMED = 4
 _NARROWEST = 20
 PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
 # Control codes, what turns the direction of writing, and half characters no stream can encode.
@@ -122,7 +126,18 @@ def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: GoalText = 
         told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
         out.print(Text(f"{pluralize(len(outcomes), 'host')}: {told}.", style="bold red" if failed else "bold green"))
     if failed:
-        out.print(_rows(failed, words, widths))
+        out.print(_rows(_grouped(failed), words, widths))
+
+
+def _grouped(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """One outcome for all hosts with the same status and error; its host has their names."""
+    by_status: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_status.setdefault(outcome.status, []).append(outcome)
+    for same_status in by_status.values():
+        for group in group_host_errors((each.host, each.error or "") for each in same_status):
+            first = next(each for each in same_status if each.host == group.hosts[0])
+            yield replace(first, host=listed(group.hosts, _NAMED), error=str(group))
 
 
 def _rows(outcomes: Iterable[Outcome], words: GoalText, widths: Iterable[int]) -> Table:
