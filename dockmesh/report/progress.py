@@ -94,7 +94,7 @@ class ProgressDisplay:
             disable=not err.is_terminal,
         )
         self._name = ""
-        self._began = 0.0
+        self._start_time = 0.0
         self._failed: dict[str, bool] = {}
 
     def __call__(self, event: Event) -> None:
@@ -113,7 +113,7 @@ class ProgressDisplay:
                 pass
 
     def _start(self, name: str, hosts: int) -> None:
-        self._name, self._began, self._failed = name, time.monotonic(), {}
+        self._name, self._start_time, self._failed = name, time.monotonic(), {}
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
         self._progress.add_task(name, total=hosts, failed="")
@@ -152,7 +152,7 @@ class ProgressDisplay:
 
     def _print(self, hosts: str) -> None:
         count = f"{len(self._failed)} of {self._total} hosts"
-        self._err.print(Text(f"{self._name} {count}: {hosts}, {time.monotonic() - self._began:.1f} s"))
+        self._err.print(Text(f"{self._name} {count}: {hosts}, {time.monotonic() - self._start_time:.1f} s"))
 
     def _hosts(self) -> str:
         names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]

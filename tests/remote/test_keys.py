@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from paramiko import AuthenticationException, PasswordRequiredException
 
+from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.remote.ssh.identity import Identity, LoginRefusedError
 from dockmesh.remote.ssh.keys import Keys
@@ -63,8 +64,9 @@ def test_a_passphrase_is_requested_once_and_unlocks_the_key(home: Path, kind: st
 
 
 def test_a_wrong_passphrase_is_an_error_of_the_call(home: Path) -> None:
-    with pytest.raises(UsageError, match="not the passphrase of"):
+    with pytest.raises(UsageError, match=str(home / "id")) as caught:
         Keys().unlock(key(home / "id", "open sesame"), lambda _question: Secret("wrong"))
+    assert caught.value.code == UsageCode.WRONG_PASSPHRASE
 
 
 def test_plain_and_missing_keys_need_no_passphrase(home: Path) -> None:
