@@ -57,7 +57,7 @@ def test_the_last_line_of_an_interrupted_run_has_that_status(tmp_path: Path) -> 
         ("http://me:word@proxy:3128/", "http://me:***@proxy:3128/"),
         ('"splunk-token": "abc def"', '"splunk-token": "*** def"'),
         ("PASSWORD=abc; go", "PASSWORD=***; go"),
-        ("no secret: 10.128.0.0/20", "no secret: 10.128.0.0/20"),
+        ("plain text: 10.128.0.0/20", "plain text: 10.128.0.0/20"),
     ],
 )
 def test_secrets_are_hidden(text: str, redacted: str) -> None:

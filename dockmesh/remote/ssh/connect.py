@@ -142,7 +142,7 @@ class Connections:
         return self._known[files]
 
     def _gateway_of(self, login: Login) -> Connection | str | bool:
-        """The gateway argument of a fabric connection. Never None, because fabric would then build a gateway by itself."""
+        """The gateway argument of a fabric connection. With None, fabric would build a gateway by itself."""
         if jump_hosts := self._jump_hosts_of(login):
             return jump_hosts[-1].connection
         return self._configuration.options(login.address).get("proxycommand") or False

@@ -52,7 +52,7 @@ class Keys:
                 key = _load(file, passphrase.reveal())
             except ValueError as error:
                 raise UsageError(
-                    f"{file}: wrong passphrase. Fix: run the command again, or load the key with: ssh-add {shlex.quote(str(file))}",
+                    f"{file}: wrong passphrase. Fix: try again, or load the key with: ssh-add {shlex.quote(str(file))}",
                     code=UsageCode.WRONG_PASSPHRASE,
                 ) from error
             with self._lock:
