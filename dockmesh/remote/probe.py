@@ -45,7 +45,7 @@ class Prober:
     timeout_s: float
 
     def hold_target(self, host: Host, *, hold_s: int, observe: bool) -> HeldTarget:
-        """Prepare the host as a target. It remains one until its release, for at most `hold_s` seconds or the session."""
+        """Prepare the host as a target until its release or the end of the session, at most `hold_s` seconds."""
         script = held_target_script(host, self.templates, offset=self.offset, hold_s=hold_s, observe=observe)
         held = self.sessions.open(host).hold(script, timeout_s=self.timeout_s)
         return HeldTarget(parse_target(host, split(held.output)), held)
