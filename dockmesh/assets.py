@@ -22,8 +22,8 @@ VARIABLE = "DOCKMESH_TEMPLATES"
 # What is not here says what a host has and how it is changed: plan, read-back and destroy go by it to the letter.
 # With each, values as it may be rendered with, where these are few.
 _REPLACEABLE: dict[str, Mapping[str, object]] = {
-    "dockmesh.service.j2": {"script": "/etc/dockmesh/reassert.sh", "docker": True},
-    "dockmesh.timer.j2": {"every_s": 25},
+    "dockmesh.service.j2": {"reassert_script": "/etc/dockmesh/reassert.sh", "runs_docker": True},
+    "dockmesh.timer.j2": {"interval_s": 25},
     "report/page.html.j2": {},
     "report/page.css": {},
 }

@@ -36,10 +36,11 @@ from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
 
 TEMPLATES = Templates(
-    sections=template("sections.sh"),
-    kernel=template("kernel.sh"),
+    output=template("output.sh"),
+    kernel_settings=template("kernel_settings.sh"),
     facts=template("facts.sh"),
-    verbs=template("verbs.sh"),
+    network_steps=template("network_steps.sh"),
+    host_steps=template("host_steps.sh"),
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
     observe=template("observe.sh"),

@@ -1,76 +1,80 @@
-# Reads what decides about the packets between two hosts. Follows sections.sh, kernel.sh, probe.sh and trace.sh; changes
-# nothing.
+# Reads what decides about packets between two hosts, and changes nothing. Needs output.sh, kernel_settings.sh, probe.sh and
+# trace.sh.
 # shellcheck shell=dash disable=SC2154
 
-# Every rule with its counters, of all tables. Without iptables there are none.
-counted_rules() { command -v iptables-save >/dev/null || return 0; iptables-save -c | grep -v '^#'; }
+# Every iptables rule with its counters. A host without iptables has none.
+iptables_counters() { command -v iptables-save >/dev/null || return 0; iptables-save -c | grep -v '^#'; }
 
-# Others' nft tables, counters included; without nft there are none.
-ruleset() { command -v nft >/dev/null || return 0; nft -a list ruleset; }
+# All nft tables with their counters. A host without nft has none.
+nft_ruleset() { command -v nft >/dev/null || return 0; nft -a list ruleset; }
 
-# How many packets rp_filter has refused so far.
-filtered() {
-  awk '$1 == "TcpExt:" { if (at) { print $at; exit } for (n = 2; n <= NF; n++) if ($n == "IPReversePathFilter") at = n }' \
-    /proc/net/netstat
+# The number of packets that rp_filter has dropped. The first line of TcpExt has the names of the columns.
+rp_filter_drops() {
+  awk '$1 == "TcpExt:" {
+      if (column) { print $column; exit }
+      for (n = 2; n <= NF; n++) if ($n == "IPReversePathFilter") column = n
+    }' /proc/net/netstat
 }
 
-count() {
-  section "$1.rules" counted_rules
-  section "$1.ruleset" ruleset
-  section "$1.filtered" filtered
+# read_counters before|after
+read_counters() {
+  run_section "$1.iptables_rules" iptables_counters
+  run_section "$1.nft_ruleset" nft_ruleset
+  run_section "$1.rp_filter_drops" rp_filter_drops
 }
 
-# full_size PID ADDRESS FAR: two pings that may not be cut, as large as the interface takes. 28 bytes are headers.
-full_size() {
-  size=$(size_of "$1" "$(leg_of "$1" "$2")")
-  [ -n "$size" ] || { echo "no interface has $2"; return 1; }
-  echo "size $size"
-  inside "$1" ping -n -M "$(uncut)" -c 2 -i 0.2 -W 1 -s $((size - 28)) -I "$2" "$3"
+# full_size_ping PID ADDRESS FAR: two pings with DF set and the MTU of the interface. The headers take 28 bytes.
+full_size_ping() {
+  mtu=$(interface_mtu "$1" "$(interface_with "$1" "$2")")
+  [ -n "$mtu" ] || { echo "no interface has $2"; return 1; }
+  echo "size $mtu"
+  in_namespace "$1" ping -n -M "$(df_option)" -c 2 -i 0.2 -W 1 -s $((mtu - 28)) -I "$2" "$3"
 }
 
+# "absent", "stopped" or the version.
 docker_state() {
   command -v docker >/dev/null || { echo absent; return; }
-  awake || { echo stopped; return; }
+  docker_active || { echo stopped; return; }
   docker version --format '{{.Server.Version}}'
 }
 
-policy() { ip -4 rule show | grep -v -E "$EVERY_LINUX"; }
+# The routing rules that not every Linux host has.
+ip_rules() { ip -4 rule show | grep -v -E "$DEFAULT_IP_RULES"; }
 
-device_with() { ip -o -4 addr show to "$1" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
-
-# The way out as the kernel takes it for what comes from the bridge, or from the host itself.
-way_out() {
+# The kernel's route to the far end for packets that the bridge forwards, or that the host sends.
+route_out() {
   if [ -n "$bridge" ]; then ip -o -4 route get "$far" from "$address" iif "$bridge"; else ip -o -4 route get "$far"; fi
 }
 
-# And in, as for what comes by the interface that bears the host's address for its peers.
-way_in() {
-  uplink=$(device_with "$own")
-  [ -n "$uplink" ] || { echo "no interface has $own"; return 1; }
+# The kernel's route for packets from the far end, as if they arrived on the interface with the host's underlay address.
+route_in() {
+  uplink=$(interface_with 0 "$underlay")
+  [ -n "$uplink" ] || { echo "no interface has $underlay"; return 1; }
   ip -o -4 route get "$address" from "$far" iif "$uplink"
 }
 
-# look PID ADDRESS OWN PEER FAR: what there is on the way between ADDRESS on this host, whose own address is OWN, and FAR
-# on the host PEER. The ping makes the kernel ask for the neighbour; it comes after the rules were counted.
-look() {
-  pid=$1 address=$2 own=$3 peer=$4 far=$5 bridge=''
-  count after
+# read_snapshot PID ADDRESS UNDERLAY PEER FAR: all that decides about packets between ADDRESS on this host, which has the
+# underlay address UNDERLAY, and FAR on the host PEER. The ping makes the kernel resolve the neighbour. It follows the
+# counters, because it would change them.
+read_snapshot() {
+  pid=$1 address=$2 underlay=$3 peer=$4 far=$5 bridge=''
+  read_counters after
   if [ "$pid" != 0 ]; then
-    leg=$(leg_of "$pid" "$address")
-    bridge=$(bridge_of "$pid" "${leg:-none}")
-    section leg printf '%s %s\n' "${leg:--}" "${bridge:--}"
-    section container.links inside "$pid" ip -o link show
-    section container.routes inside "$pid" ip -o -4 route show
+    interface=$(interface_with "$pid" "$address")
+    bridge=$(bridge_of "$pid" "${interface:-none}")
+    run_section container_link printf '%s %s\n' "${interface:--}" "${bridge:--}"
+    run_section container.links in_namespace "$pid" ip -o link show
+    run_section container.routes in_namespace "$pid" ip -o -4 route show
   fi
-  section lan ping -n -c 1 -W 1 "$peer"
-  section neighbours ip -4 neigh show
-  section addresses ip -o -4 addr show
-  section links ip -o link show
-  section routes ip -o -4 route show
-  section policy policy
-  section switches switches
-  section docker docker_state
-  section source_nat nft -s list table ip dockmesh
-  section way_out way_out
-  section way_in way_in
+  run_section peer_ping ping -n -c 1 -W 1 "$peer"
+  run_section neighbours ip -4 neigh show
+  run_section addresses ip -o -4 addr show
+  run_section links ip -o link show
+  run_section routes ip -o -4 route show
+  run_section ip_rules ip_rules
+  run_section sysctls interface_sysctls
+  run_section docker_state docker_state
+  run_section own_nft nft -s list table ip dockmesh
+  run_section route_out route_out
+  run_section route_in route_in
 }

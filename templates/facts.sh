@@ -1,180 +1,198 @@
-# Reads a host and changes nothing. Follows sections.sh and kernel.sh.
-# Needs PEERS and PEERS6, the underlay addresses of the peers by family. Files come as their octal mode, then base64; or as "absent".
-# "basis" fingerprints what a plan rests on: the sections of read_basis, in which nothing moves by itself.
-# A program takes a millisecond of a processor to start, which is what reading hosts costs: each is asked once for all it
-# can tell, and one awk cuts that into sections.
+# Reads a host and changes nothing. Needs output.sh and kernel_settings.sh.
+# Needs PEERS and PEERS6, the underlay addresses of the peers by family. A file is printed as its octal mode and its content
+# in base64, or as "absent".
+# The section "basis" is a fingerprint of all facts that a plan depends on: the sections of read_basis. They contain
+# nothing that changes by itself.
+# Starting a program takes about a millisecond of CPU, which dominates the time to read a host. Therefore each program
+# runs once and prints all that it can, and a single awk splits that into sections.
 # shellcheck shell=dash disable=SC2154
 
 FILES='/etc/docker/daemon.json /etc/dockmesh/original.json /etc/dockmesh/reassert.sh /etc/systemd/system/dockmesh.service
 /etc/systemd/system/dockmesh.timer /etc/dockmesh/previous.json'
-FILE_BYTES=8388608
-OWN=/etc/systemd/system/dockmesh
+MAX_FILE_BYTES=8388608
+UNIT_FILE=/etc/systemd/system/dockmesh
 
-# What stands between two listings of one ip, and behind the last: no line of them is like that of the interface lo.
-BETWEEN='link show dev lo'
+# Separates the listings of one ip process. The line of the interface lo differs from every line of the listings after it.
+SEPARATOR='link show dev lo'
 
-# One process asks the kernel for everything; -force goes on where a peer has no way.
-ask_ip() {
-  # Addresses hold no blanks.
+# Runs one ip process for all listings. -force makes it continue after a peer without a route.
+query_ip() {
+  # Addresses contain no blanks.
   # shellcheck disable=SC2086
-  { printf '%s\n' 'link show' 'addr show' "$BETWEEN" 'route show' "$BETWEEN" 'rule show' "$BETWEEN"
+  { printf '%s\n' 'link show' 'addr show' "$SEPARATOR" 'route show' "$SEPARATOR" 'rule show' "$SEPARATOR"
     [ -z "$PEERS$PEERS6" ] || printf 'route get %s\n' $PEERS $PEERS6
-    echo "$BETWEEN"; } | ip -o -force -batch - 2>/dev/null
+    echo "$SEPARATOR"; } | ip -o -force -batch - 2>/dev/null
 }
 
-# tables TABLES, TABLES being iptables or ip6tables: all rules. The save command rather than -S: one process for all
-# tables, and no error where a chain is absent. Where a rule of nft's own stands among those of a table, it says so, exits
-# 0 and keeps the whole table to itself: that is 3.
-tables() {
+# iptables_rules COMMAND: all rules of iptables or ip6tables. The save command needs one process for all tables, and unlike
+# -S it does not fail where a chain is absent. If a table contains a rule that only nft knows, the save command prints a
+# comment instead of that table and exits 0. The status is 3 then, and 127 where the command is missing.
+iptables_rules() {
   command -v "$1-save" >/dev/null || { echo "no $1"; return 127; }
-  all=$("$1-save" 2>&1) || { echo "$all"; return 1; }
-  for name in filter raw nat; do
-    case "$all" in *"# Table \`$name' is incompatible"*) echo "$1: table $name is incompatible"; return 3 ;; esac
+  saved=$("$1-save" 2>&1) || { echo "$saved"; return 1; }
+  for table in filter raw nat; do
+    case "$saved" in *"# Table \`$table' is incompatible"*) echo "$1: table $table is incompatible"; return 3 ;; esac
   done
-  printf '%s\n' "$all"
+  printf '%s\n' "$saved"
 }
 
-# value NAME PROPERTIES, as systemctl shows them of a unit.
-value() {
+# unit_property NAME PROPERTIES: the value of one property in the output of `systemctl show`.
+unit_property() {
   value=${2##*"$1="}
   echo "${value%%"$LINE"*}"
 }
 
-# Of Docker's unit all, and whether it is active as systemctl is-active has it. Of dockmesh's a line each: both enabled, the
-# timer active; what the service does at the moment is no part of it. Units that cannot be there are not asked for, since
-# systemd looks for them everywhere.
-look_at_units() {
-  unit='' enabled='' awake=''
+# Sets docker_unit to the properties of docker.service, docker_running to "yes" as `systemctl is-active` decides it, and
+# unit_states to three lines about the units of dockmesh: both UnitFileStates and whether the timer is active. The state of
+# dockmesh.service is left out, because it changes with every run of the timer. The function asks only for units that can
+# exist, because systemd searches all unit directories for a unit that does not.
+read_units() {
+  docker_unit='' unit_states='' docker_running=''
   set --
   ! command -v docker >/dev/null || set -- docker.service
-  [ ! -e "$OWN.service" ] && [ ! -e "$OWN.timer" ] || set -- "$@" dockmesh.service dockmesh.timer
+  [ ! -e "$UNIT_FILE.service" ] && [ ! -e "$UNIT_FILE.timer" ] || set -- "$@" dockmesh.service dockmesh.timer
   [ "$#" != 0 ] || return 0
-  shown=$(systemctl show "$@" --property=LoadState --property=ActiveState --property=UnitFileState \
+  properties=$(systemctl show "$@" --property=LoadState --property=ActiveState --property=UnitFileState \
     --property=FragmentPath --property=MainPID --property=ExecMainStartTimestamp 2>&1)
   if [ "$1" = docker.service ]; then
-    unit=${shown%%"$LINE$LINE"*} shown=${shown#*"$LINE$LINE"}
-    case "$(value ActiveState "$unit")" in active | reloading | refreshing) awake=yes ;; esac
+    docker_unit=${properties%%"$LINE$LINE"*} properties=${properties#*"$LINE$LINE"}
+    case "$(unit_property ActiveState "$docker_unit")" in active | reloading | refreshing) docker_running=yes ;; esac
     shift
   fi
   [ "$#" != 0 ] || return 0
-  service=${shown%%"$LINE$LINE"*} timer=${shown#*"$LINE$LINE"}
-  enabled=$(value UnitFileState "$service"; value UnitFileState "$timer"; value ActiveState "$timer")
+  service=${properties%%"$LINE$LINE"*} timer=${properties#*"$LINE$LINE"}
+  unit_states=$(
+    unit_property UnitFileState "$service"
+    unit_property UnitFileState "$timer"
+    unit_property ActiveState "$timer"
+  )
 }
 
-# The name, mode and size of each file that is there.
-look_at_files() {
+# The name, mode and size of each file that exists.
+stat_files() {
   set --
   for path in $FILES; do [ ! -e "$path" ] || set -- "$@" "$path"; done
   [ "$#" = 0 ] || stat -L -c '%n %a %s' "$@"
 }
 
-# All that sections are made from, once.
-look() {
-  ip=$(ask_ip)
-  ip6=
-  [ ! -e /proc/sys/net/ipv6 ] || ip6=$(ip -o -6 route show)
-  saved=$(tables iptables)
-  known=$?
-  saved6=$(tables ip6tables)
-  known6=$?
-  nft=
-  ! command -v nft >/dev/null || nft=$(nft list tables 2>/dev/null)
-  files=$(look_at_files)
-  look_at_units
+# Reads once all that the sections are made from.
+read_all() {
+  ip_output=$(query_ip)
+  ip6_output=
+  [ ! -e /proc/sys/net/ipv6 ] || ip6_output=$(ip -o -6 route show)
+  iptables_output=$(iptables_rules iptables)
+  iptables_status=$?
+  ip6tables_output=$(iptables_rules ip6tables)
+  ip6tables_status=$?
+  nft_tables=
+  ! command -v nft >/dev/null || nft_tables=$(nft list tables 2>/dev/null)
+  file_stats=$(stat_files)
+  read_units
 }
 
-# file PATH
-file() {
-  case "$LINE$files" in
+# emit_file PATH: the section of a file, named after its last component.
+emit_file() {
+  case "$LINE$file_stats" in
     *"$LINE$1 "*) ;;
-    *) told "${1##*/}" 0 absent; return ;;
+    *) emit_section "${1##*/}" 0 absent; return ;;
   esac
-  is=$LINE$files
-  is=${is#*"$LINE$1 "}
-  is=${is%%"$LINE"*}
-  [ -f "$1" ] || { told "${1##*/}" 1 "$1 is no file"; return; }
-  if [ "${is#* }" -le "$FILE_BYTES" ]; then
+  mode_and_size=$LINE$file_stats
+  mode_and_size=${mode_and_size#*"$LINE$1 "}
+  mode_and_size=${mode_and_size%%"$LINE"*}
+  [ -f "$1" ] || { emit_section "${1##*/}" 1 "$1 is no file"; return; }
+  if [ "${mode_and_size#* }" -le "$MAX_FILE_BYTES" ]; then
     content=$(base64 "$1" 2>&1)
   else
-    content=$(head -c $((FILE_BYTES + 1)) "$1" 2>&1 | base64)
+    content=$(head -c $((MAX_FILE_BYTES + 1)) "$1" 2>&1 | base64)
   fi
-  told "${1##*/}" 0 "${is% *}$LINE$content"
+  emit_section "${1##*/}" 0 "${mode_and_size% *}$LINE$content"
 }
 
-# own_table FAMILY, of nft's.
-own_table() {
-  case "$LINE$nft$LINE" in *"${LINE}table $1 dockmesh$LINE"*) nft -s list table "$1" dockmesh ;; *) return 1 ;; esac
+# own_nft_table FAMILY: dockmesh's table of that nft family, ip or ip6.
+own_nft_table() {
+  case "$LINE$nft_tables$LINE" in
+    *"${LINE}table $1 dockmesh$LINE"*) nft -s list table "$1" dockmesh ;;
+    *) return 1 ;;
+  esac
 }
 
-# What ip and the tables have told, cut into sections. Those behind "links" are no part of the basis.
-# Of addresses: lifetimes count down; of IPv6 what is settled, since privacy addresses change by the day and others are
-# tentative for their first second. Of routes: linkdown comes and goes with the containers, and every interface that
-# comes or goes has a link-local one of IPv6. Of ways: what the kernel remembers for a while, and which of several own
-# addresses it would take, is not what a plan rests on.
-# Of tables: dockmesh's own chains and the jumps to them; the rules of others come and go with containers, and counters go
-# on. In nat the first rule wins, and Docker puts its masquerades first: a jump behind them is none. What else there is in
-# the firewall is read to foresee what becomes of packets; where it is too much, it ends with "# more".
-settle() {
-  awk -v every="$EVERY_LINUX" '
-    function line(name) { text[name, ++lines[name]] = $0 }
-    function section(name, n) {
-      print "@" name, status
-      for (n = 1; n <= lines[name]; n++) print " " text[name, n]
+# Splits the sections "ip", "ip6", "iptables" and "ip6tables" on stdin, each the output of one process, into the sections
+# of the facts, and copies all other sections. The sections from "links" on are no part of the basis. To keep the basis
+# stable it leaves out:
+# - addresses: lifetimes, which count down; temporary and tentative IPv6 addresses, which change by the day or the second.
+# - routes: "linkdown", which changes with the containers; link-local IPv6 routes, which change with the interfaces.
+# - routes to peers: the cached MTU, and which of its own addresses the host would use.
+# - iptables: all rules but dockmesh's own chains and the jumps to them, because rules of others change with containers; all
+#   counters. In nat only the first rule counts: Docker inserts its masquerades there, and a later jump has no effect.
+# All other rules are in the section "iptables_rules", which the forecast reads. A section that is cut ends with "# more".
+split_output() {
+  awk -v default_rules="$DEFAULT_IP_RULES" '
+    function add(section) { text[section, ++lines[section]] = $0 }
+    function print_section(section, n) {
+      print "@" section, status
+      for (n = 1; n <= lines[section]; n++) print " " text[section, n]
     }
-    function sections(names, suffix, name, n, count) {
+    function print_sections(names, suffix, name, n, count) {
       count = split(names, name)
-      for (n = 1; n <= count; n++) section(name[n] suffix)
+      for (n = 1; n <= count; n++) print_section(name[n] suffix)
     }
-    function ended() {
-      if (raw == "ip" && part != 4) status = 1
-      if (raw == "ip") sections("addresses addresses6 routes ways ways6")
-      if (raw == "ip6") section("routes6")
-      if (raw == "tables") sections("filter raw nat")
-      if (raw == "tables6") sections("filter raw nat", 6)
+    function finish_source() {
+      if (source == "ip" && listing != 4) status = 1
+      if (source == "ip") print_sections("addresses addresses6 routes peer_routes peer_routes6")
+      if (source == "ip6") print_section("routes6")
+      if (source ~ /tables$/) print_sections("filter raw nat", suffix)
     }
-    /^@/ { ended(); raw = substr($1, 2); status = $2; table = part = found = 0; if (raw !~ /^(ip|tables)6?$/) print; next }
-    raw !~ /^(ip|tables)6?$/ { print; next }
-    { $0 = substr($0, 2) }
-    raw ~ /^ip/ { sub(/ expires [^ ]*/, "") }
-    raw == "ip6" { if (!/^fe80:/) { gsub(/ linkdown( |$)/, " "); line("routes6") } next }
-    raw == "ip" && /^1: lo: </ && found++ { part++; next }
-    raw == "ip" && part == 1 { gsub(/ linkdown( |$)/, " "); line("routes"); next }
-    raw == "ip" && part == 2 { if ($0 !~ every) line("policy"); next }
-    raw == "ip" { sub(/ *\\.*/, "") }
-    raw == "ip" && part == 3 {
-      sub(/ mtu [^ ]*/, "")
-      sub(/ src [^ ]*/, "")
-      line(($1 $2) ~ /:/ ? "ways6" : "ways")
+    /^@/ {
+      finish_source()
+      source = substr($1, 2)
+      status = $2
+      suffix = source == "ip6tables" ? 6 : ""
+      table = listing = lo_lines = 0
+      if (source !~ /^ip6?(tables)?$/) print
       next
     }
-    raw == "ip" && $3 ~ /^</ { line("links") }
-    raw == "ip" && $3 == "inet" { line("addresses") }
-    raw == "ip" && $3 == "inet6" && / scope global/ && !/ temporary / { sub(/ scope global.*/, ""); line("addresses6") }
-    raw == "ip" { next }
-    status != 0 { line("filter" substr(raw, 7)); line("raw" substr(raw, 7)); line("nat" substr(raw, 7)); next }
-    raw == "tables" && !/^# [GC]/ && $0 != "COMMIT" && !/^-A DOCKMESH-/ && rules < 20000 {
+    source !~ /^ip6?(tables)?$/ { print; next }
+    { $0 = substr($0, 2) }
+    source ~ /^ip6?$/ { sub(/ expires [^ ]*/, "") }
+    source == "ip6" { if (!/^fe80:/) { gsub(/ linkdown( |$)/, " "); add("routes6") } next }
+    source == "ip" && /^1: lo: </ && lo_lines++ { listing++; next }
+    source == "ip" && listing == 1 { gsub(/ linkdown( |$)/, " "); add("routes"); next }
+    source == "ip" && listing == 2 { if ($0 !~ default_rules) add("ip_rules"); next }
+    source == "ip" { sub(/ *\\.*/, "") }
+    source == "ip" && listing == 3 {
+      sub(/ mtu [^ ]*/, "")
+      sub(/ src [^ ]*/, "")
+      add(($1 $2) ~ /:/ ? "peer_routes6" : "peer_routes")
+      next
+    }
+    source == "ip" && $3 ~ /^</ { add("links") }
+    source == "ip" && $3 == "inet" { add("addresses") }
+    source == "ip" && $3 == "inet6" && / scope global/ && !/ temporary / { sub(/ scope global.*/, ""); add("addresses6") }
+    source == "ip" { next }
+    status != 0 { add("filter" suffix); add("raw" suffix); add("nat" suffix); next }
+    source == "iptables" && !/^# [GC]/ && $0 != "COMMIT" && !/^-A DOCKMESH-/ && rules < 20000 {
       rule = $0
       if (++rules == 20000) $0 = "# more"
-      line("rules")
+      add("iptables_rules")
       $0 = rule
     }
-    /^\*/ { table = substr($0, 2) substr(raw, 7); found = 0 }
+    /^\*/ { table = substr($0, 2) suffix; nat_rules = 0 }
     table !~ /^(filter|raw|nat)6?$/ { next }
-    /^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) / { sub(/ \[[0-9:]*\]$/, ""); line(table) }
-    /^-A POSTROUTING / { if (!found++ && / -j DOCKMESH-NAT$/) line(table); next }
-    /^-A DOCKMESH-[A-Z]+ / || / -j DOCKMESH-[A-Z]+$/ { line(table) }
-    END { ended(); status = 0; sections("links policy rules") }
+    /^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) / { sub(/ \[[0-9:]*\]$/, ""); add(table) }
+    /^-A POSTROUTING / { if (!nat_rules++ && / -j DOCKMESH-NAT$/) add(table); next }
+    /^-A DOCKMESH-[A-Z]+ / || / -j DOCKMESH-[A-Z]+$/ { add(table) }
+    END { finish_source(); status = 0; print_sections("links ip_rules iptables_rules") }
   '
 }
 
-networks() {
-  # Network ids hold no blanks.
+docker_networks() {
+  # Network ids contain no blanks.
   # shellcheck disable=SC2046
   docker network inspect --format \
     '[{{json .Name}},{{json .Driver}},{{json .Options}},{{json .IPAM.Config}},{{json .Id}}]' $(docker network ls -q)
 }
 
-containers() {
+docker_containers() {
   ids=$(docker ps -q --no-trunc) || { echo "$ids"; return 1; }
   [ -n "$ids" ] || return 0
   # shellcheck disable=SC2086
@@ -183,35 +201,39 @@ containers() {
     $ids
 }
 
-asleep() { echo 'docker.service is not active'; return 1; }
+docker_inactive() { echo 'docker.service is not active'; return 1; }
 
-daemon_arguments() { tr '\0' '\n' <"/proc/$(value MainPID "$unit")/cmdline"; }
+daemon_arguments() { tr '\0' '\n' <"/proc/$(unit_property MainPID "$docker_unit")/cmdline"; }
 
-tools() {
+installed_tools() {
   for tool in ip iptables ip6tables nft ping systemd-run systemctl flock base64 sha256sum docker dockerd; do
     command -v "$tool"
   done
   return 0
 }
 
-# Whether it is systemd that runs the host, as sd_booted(3) finds out; else what does.
-systemd() { [ -d /run/systemd/system ] || { if [ -d /run/openrc ]; then echo OpenRC; else cat /proc/1/comm; fi; return 1; }; }
+# Fails if the host does not run systemd, by the test of sd_booted(3), and prints the name of its init then.
+runs_systemd() {
+  [ ! -d /run/systemd/system ] || return 0
+  if [ -d /run/openrc ]; then echo OpenRC; else cat /proc/1/comm; fi
+  return 1
+}
 
-# Of this shell, without a program.
-user() {
+# Reads /proc to save the start of `id`.
+effective_uid() {
   while read -r name _ effective _; do
     case "$name" in Uid:) echo "$effective"; return ;; esac
   done </proc/self/status
 }
 
-# switch FILE of the kernel's; empty where it has none, as one without IPv6.
-switch() {
+# read_sysctl FILE; empty where the kernel has no such setting, for example a kernel without IPv6.
+read_sysctl() {
   value=''
   { read -r value <"$1"; } 2>/dev/null
   echo "$value"
 }
 
-# By interface, whether it takes a default route from router advertisements: 1 while the host does not forward, 2 always.
+# accept_ra of each interface: 1 accepts a default route from router advertisements unless the host forwards, 2 always.
 accept_ra() {
   for folder in /proc/sys/net/ipv6/conf/*; do
     value=''
@@ -220,72 +242,77 @@ accept_ra() {
   done
 }
 
-# What that does not tell of: others' tables of nft, and those of the other kind of iptables.
-others() {
-  iptables=none
-  if command -v iptables-save >/dev/null; then iptables=nft; fi
-  # Only where the kernel has tables of the older kind is it worth asking which kind the command is.
-  if { read -r legacy </proc/net/ip_tables_names; } 2>/dev/null; then
+# The packet filters that the section "iptables_rules" lacks: nft tables of others, and the names of tables of the other
+# iptables variant (nft or legacy).
+foreign_nft() {
+  variant=none
+  if command -v iptables-save >/dev/null; then variant=nft; fi
+  # The variant of the command matters only if the kernel has legacy tables.
+  if { read -r legacy_table </proc/net/ip_tables_names; } 2>/dev/null; then
     case "$(readlink -f "$(command -v iptables-save)")" in
-      *legacy*) iptables=legacy ;;
-      *) echo "iptables-legacy $legacy" ;;
+      *legacy*) variant=legacy ;;
+      *) echo "iptables-legacy $legacy_table" ;;
     esac
   fi
-  [ -z "$nft" ] || printf '%s\n' "$nft" | while read -r _ family name; do
-    case "$iptables $family $name" in
+  [ -z "$nft_tables" ] || printf '%s\n' "$nft_tables" | while read -r _ family table; do
+    case "$variant $family $table" in
       *' ip6 '* | *' arp '* | *' ip dockmesh') ;;
       nft\ ip\ filter | nft\ ip\ nat | nft\ ip\ raw | nft\ ip\ mangle | nft\ ip\ security) ;;
-      *) nft -s list table "$family" "$name" | sed '20000{ s/.*/# more/; q; }' ;;
+      *) nft -s list table "$family" "$table" | sed '20000{ s/.*/# more/; q; }' ;;
     esac
   done
 }
 
-# The sections that plans rest on, of what `look` has found; then those that come of the same programs.
+# Prints the sections that plans depend on, from what read_all has read, then those of the same programs that they do not.
 read_basis() {
   {
-    told ip 0 "$ip"
-    told ip6 0 "$ip6"
-    told tables "$known" "$saved"
-    told tables6 "$known6" "$saved6"
-    section nft own_table ip
-    section nft6 own_table ip6
-    section forwarding6 switch /proc/sys/net/ipv6/conf/all/forwarding
-    told enabled 0 "$enabled"
-    for path in $FILES; do [ "$path" = /etc/dockmesh/previous.json ] || file "$path"; done
-    [ -z "$awake" ] || section networks networks
-  } | settle
+    emit_section ip 0 "$ip_output"
+    emit_section ip6 0 "$ip6_output"
+    emit_section iptables "$iptables_status" "$iptables_output"
+    emit_section ip6tables "$ip6tables_status" "$ip6tables_output"
+    run_section own_nft own_nft_table ip
+    run_section own_nft6 own_nft_table ip6
+    run_section ipv6_forwarding read_sysctl /proc/sys/net/ipv6/conf/all/forwarding
+    emit_section unit_states 0 "$unit_states"
+    for path in $FILES; do [ "$path" = /etc/dockmesh/previous.json ] || emit_file "$path"; done
+    [ -z "$docker_running" ] || run_section docker_networks docker_networks
+  } | split_output
 }
 
-# fingerprint BASIS, and what follows it.
+# fingerprint SECTIONS: the checksum of the basis in the output of read_basis.
 fingerprint() {
-  sum=$(printf '%s\n' "${1%%"$LINE@links "*}" | sha256sum)
-  echo "${sum%% *}"
+  checksum=$(printf '%s\n' "${1%%"$LINE@links "*}" | sha256sum)
+  echo "${checksum%% *}"
 }
 
 read_facts() {
-  look
+  read_all
   basis=$(read_basis)
-  section basis fingerprint "$basis"
+  run_section basis fingerprint "$basis"
   printf '%s\n' "$basis"
-  section user user
-  # One that does not get to the end of its batch may be none of iproute2's.
-  case "$basis" in *"$LINE@routes 0"*) ;; *) section version ip -V ;; esac
-  section systemd systemd
-  section tools tools
-  section ip_forward switch /proc/sys/net/ipv4/ip_forward
-  section accept_ra accept_ra
-  told unit 0 "$unit"
-  if [ -e /etc/dockmesh/pending/run ]; then section pending cat /etc/dockmesh/pending/run; else told pending 1 ''; fi
-  file /etc/dockmesh/previous.json
-  section tables others
-  section switches switches
-  if [ -n "$awake" ]; then
-    section daemon_arguments daemon_arguments
-    section info docker info --format '{{json .}}'
-    section admission docker_admits
-    section containers containers
-  elif command -v docker >/dev/null; then
-    section info asleep
+  run_section uid effective_uid
+  # An ip that did not finish its batch may not be iproute2's.
+  case "$basis" in *"$LINE@routes 0"*) ;; *) run_section ip_version ip -V ;; esac
+  run_section systemd runs_systemd
+  run_section tools installed_tools
+  run_section ip_forward read_sysctl /proc/sys/net/ipv4/ip_forward
+  run_section accept_ra accept_ra
+  emit_section docker_unit 0 "$docker_unit"
+  if [ -e /etc/dockmesh/pending/run ]; then
+    run_section pending cat /etc/dockmesh/pending/run
+  else
+    emit_section pending 1 ''
   fi
-  section end true
+  emit_file /etc/dockmesh/previous.json
+  run_section foreign_nft foreign_nft
+  run_section sysctls interface_sysctls
+  if [ -n "$docker_running" ]; then
+    run_section daemon_arguments daemon_arguments
+    run_section docker_info docker info --format '{{json .}}'
+    run_section nft_admission nft_admission
+    run_section docker_containers docker_containers
+  elif command -v docker >/dev/null; then
+    run_section docker_info docker_inactive
+  fi
+  run_section end true
 }

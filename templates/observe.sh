@@ -1,51 +1,51 @@
-# Holds what was made to be probed, and notes where pings come from meanwhile. Follows sections.sh and probe.sh.
-# All of it lasts as long as this script's stdin, which ends with the session, whatever becomes of the controller.
+# Keeps what was made for the probes, and records the source addresses of pings meanwhile. Needs output.sh and probe.sh.
+# All of it lasts as long as the stdin of this script, which ends with the SSH session, even if the controller is killed.
 # shellcheck shell=dash disable=SC2154
 
-# A set that remembers source, destination and length of pings, as they go on to a container or come in at the host.
-# Both hooks are behind all translation of addresses.
-table() {
+# observation_table ADDRESSES ADDRESSES6: an nft table with sets that record source, destination and length of pings to
+# these addresses, when the host forwards them to a container or receives them. Both hooks run after all NAT.
+observation_table() {
   echo "table inet dockmesh-status-$$ {
   set v4 { typeof ip saddr . ip daddr . ip length; flags dynamic; size 65535; }
   set v6 { typeof ip6 saddr . ip6 daddr . ip6 length; flags dynamic; size 65535; }
-  chain forwarded { type filter hook postrouting priority 300; jump seen; }
-  chain taken { type filter hook input priority 300; jump seen; }
-  chain seen {"
+  chain forwarded { type filter hook postrouting priority 300; jump record; }
+  chain received { type filter hook input priority 300; jump record; }
+  chain record {"
   echo "ip daddr $1 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }"
   [ "$2" = - ] || echo "ip6 daddr $2 icmpv6 type echo-request add @v6 { ip6 saddr . ip6 daddr . ip6 length }"
   printf '}\n}\n'
 }
 
-# observe PREFIX PREFIX6: pings to the prefixes, with - for none of IPv6. Without nft, or with one too old for such a set,
-# nothing is noted.
-observe() { { table "$@" | nft -f -; } >/dev/null 2>&1; }
+# start_observation PREFIX PREFIX6: records pings to the prefixes; "-" is no IPv6 prefix. Records nothing without nft, or
+# with an nft that does not support such sets.
+start_observation() { { observation_table "$@" | nft -f -; } >/dev/null 2>&1; }
 
-# What was noted, and no more of it.
-seen() {
+# Prints what was recorded and ends the recording.
+observed_pings() {
   nft list table inet "dockmesh-status-$$"
-  found=$?
+  status=$?
   nft delete table inet "dockmesh-status-$$" 2>/dev/null
-  return "$found"
+  return "$status"
 }
 
-# The tables of scripts that were killed.
-sweep() {
-  nft list tables inet 2>/dev/null | while read -r _ _ name; do
-    pid=${name#dockmesh-status-}
-    case "$pid" in "$name" | '' | *[!0-9]*) continue ;; esac
+# Removes the tables of scripts that were killed.
+remove_stale_tables() {
+  nft list tables inet 2>/dev/null | while read -r _ _ table; do
+    pid=${table#dockmesh-status-}
+    case "$pid" in "$table" | '' | *[!0-9]*) continue ;; esac
     [ -e "/proc/$pid" ] || nft delete table inet "dockmesh-status-$pid"
   done
 }
 
-# hold SECONDS TARGET...: the answer so far is complete; the rest of it follows when stdin ends, or after that time, and
-# ends the script.
+# hold SECONDS [ADDRESS ADDRESS6 PID KIND MTU], the last five as container_target prints them: completes the output so far,
+# waits until stdin ends or the time is over, prints the rest and ends the script.
 hold() {
-  section end true
-  section held true
-  sweep
+  run_section end true
+  run_section held true
+  remove_stale_tables
   timeout "$1" cat >/dev/null
-  section seen seen
-  [ "$5" != namespace ] || section release release "$4"
-  section end true
+  run_section observed_pings observed_pings
+  [ "$5" != namespace ] || run_section release release_namespace "$4"
+  run_section end true
   exit
 }

@@ -1,48 +1,49 @@
-# Probes the mesh from one host. Follows sections.sh.
+# Probes the mesh from one host. Needs output.sh.
 # shellcheck shell=dash disable=SC2154
 
-# inside PID COMMAND...: in the network namespace of a process; 0 is the host's own.
-inside() {
+# in_namespace PID COMMAND...: runs the command in the network namespace of a process. PID 0 is the host itself.
+in_namespace() {
   pid=$1
   shift
   if [ "$pid" = 0 ]; then "$@"; else nsenter --target "$pid" --net "$@"; fi
 }
 
-# whereabouts METRIC: the host's addresses, of IPv6 those of global scope; its interfaces; its routes with that metric.
-whereabouts() {
+# host_addresses METRIC: the sections for the host's addresses (of IPv6 those of global scope), its interfaces, and its
+# routes with that metric, which are dockmesh's.
+host_addresses() {
   {
     printf '%s\n' 'link show' 'addr show' 'route show' | ip -o -batch -
     [ ! -e /proc/sys/net/ipv6 ] || ip -o -6 route show
   } 2>/dev/null | awk -v metric="$1" '
-    { name = "" }
-    $3 ~ /^</ { name = "links" }
-    $3 == "inet" { name = "addresses" }
-    $3 == "inet6" && / scope global/ { name = "addresses6" }
-    index($0 " ", " metric " metric " ") { name = "mesh" }
-    name { line[name, ++lines[name]] = $0 }
+    { section = "" }
+    $3 ~ /^</ { section = "links" }
+    $3 == "inet" { section = "addresses" }
+    $3 == "inet6" && / scope global/ { section = "addresses6" }
+    index($0 " ", " metric " metric " ") { section = "mesh_routes" }
+    section { text[section, ++lines[section]] = $0 }
     END {
-      count = split("addresses addresses6 links mesh", names)
+      count = split("addresses addresses6 links mesh_routes", sections)
       for (at = 1; at <= count; at++) {
-        print "@" names[at] " 0"
-        for (n = 1; n <= lines[names[at]]; n++) print " " line[names[at], n]
+        print "@" sections[at] " 0"
+        for (n = 1; n <= lines[sections[at]]; n++) print " " text[sections[at], n]
       }
     }'
 }
 
-# leg_of PID ADDRESS: the container's interface with that address.
-leg_of() { inside "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
+# interface_with PID ADDRESS: the interface with that address, in the network namespace of PID.
+interface_with() { in_namespace "$1" ip -o -4 addr show to "$2" | sed -n '1s/^[0-9]*: \([^ ]*\) .*/\1/p'; }
 
-# size_of PID INTERFACE: its MTU.
-size_of() { inside "$1" ip -o link show dev "$2" | sed -n 's/.* mtu \([0-9]*\) .*/\1/p'; }
+# interface_mtu PID INTERFACE
+interface_mtu() { in_namespace "$1" ip -o link show dev "$2" | sed -n 's/.* mtu \([0-9]*\) .*/\1/p'; }
 
-# The MTU of docker0's containers, then their addresses.
+# The MTU of the containers on docker0, then their addresses.
 bridge_network() {
   docker network inspect bridge --format '{{index .Options "com.docker.network.driver.mtu"}}
     {{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
 }
 
-# The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID", with - where it has no IPv6. There the
-# client of Docker 29 prints "invalid IP", and older ones nothing.
+# The first running container with an address on docker0, as "ADDRESS ADDRESS6 PID". ADDRESS6 is "-" without IPv6: Docker 29
+# prints "invalid IP" there, and earlier versions print nothing.
 find_container() {
   # shellcheck disable=SC2046
   docker inspect --format \
@@ -51,11 +52,10 @@ find_container() {
     sed 's,/invalid IP/,//,; s,//,/-/,; s,/, ,g' | grep -E -m 1 '^[0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$'
 }
 
-# hold_namespace SECONDS BRIDGE BRIDGE6 CANDIDATE...: a network namespace with a leg in docker0 and free addresses of its
-# networks, as "ADDRESS ADDRESS6 PID". A candidate is one address of each, with a slash between and - for no IPv6. It
-# lives as long as the process that holds it, which ends by itself: when that is gone, the kernel takes the namespace
-# and both ends of the leg away.
-hold_namespace() {
+# create_namespace SECONDS BRIDGE BRIDGE6 CANDIDATE...: creates a network namespace with an interface in docker0 and free
+# addresses of its networks, as "ADDRESS ADDRESS6 PID". A candidate is "ADDRESS/ADDRESS6", with "-" for no IPv6. The
+# process PID keeps the namespace and ends by itself; then the kernel removes the namespace and the veth pair.
+create_namespace() {
   seconds=$1 bridge=$2 bridge6=$3
   shift 3
   used=$(bridge_network 2>/dev/null) || { echo 'Docker does not answer'; return 1; }
@@ -73,7 +73,7 @@ hold_namespace() {
       nsenter --target "$holder" --net ip addr add "$address/${bridge#*/}" dev eth0 &&
       nsenter --target "$holder" --net ip link set eth0 up &&
       nsenter --target "$holder" --net ip route add default via "${bridge%/*}" &&
-      with_ipv6 "$holder" && echo "$address $address6 $holder" && return
+      add_ipv6 "$holder" && echo "$address $address6 $holder" && return
     kill "$holder"
     return 1
   done
@@ -81,16 +81,16 @@ hold_namespace() {
   return 1
 }
 
-# with_ipv6 HOLDER: its address of IPv6 too, which the kernel need not try on the link first.
-with_ipv6() {
+# add_ipv6 PID: gives the namespace its IPv6 address. "nodad" makes it usable at once: bridge_network shows that it is free.
+add_ipv6() {
   [ "$bridge6" != - ] || return 0
   nsenter --target "$1" --net ip -6 addr add "$address6/${bridge6#*/}" dev eth0 nodad &&
     nsenter --target "$1" --net ip -6 route add default via "${bridge6%/*}"
 }
 
-# An address of IPv6 that docker0 has just been given serves once the kernel has tried it on the link, which it does
-# when something is in the bridge.
-settled6() {
+# Waits until the kernel accepts a new IPv6 address of docker0. Duplicate address detection starts only when the bridge has
+# an interface.
+wait_for_bridge6() {
   tries=30
   while [ -n "$(ip -6 addr show dev docker0 tentative)" ] && [ "$tries" -gt 0 ]; do
     tries=$((tries - 1))
@@ -98,66 +98,65 @@ settled6() {
   done
 }
 
-# release PID: ends a holder, and only one.
-release() {
+# release_namespace PID: ends the process of create_namespace. The check prevents killing another process with that PID.
+release_namespace() {
   case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in "sleep "*) kill "$1" ;; esac
 }
 
-# container_target SECONDS BRIDGE BRIDGE6 CANDIDATE...: "ADDRESS ADDRESS6 PID container|namespace MTU", the last as - where
+# container_target SECONDS BRIDGE BRIDGE6 CANDIDATE...: "ADDRESS ADDRESS6 PID container|namespace MTU". MTU is "-" if
 # it cannot be read.
 container_target() {
-  awake || { echo 'docker.service is not active'; return 1; }
-  what=container
-  # What a Docker that is just coming up complains of is no part of the answer.
-  found=$(find_container 2>/dev/null) ||
-    { what=namespace; found=$(hold_namespace "$@" 2>&1) || { echo "$found"; return 1; }; }
-  found=$(printf '%s\n' "$found" | tail -n 1)
-  pid=${found##* }
-  size=$({ size_of "$pid" "$(leg_of "$pid" "${found%% *}")"; } 2>/dev/null)
-  echo "$found $what ${size:--}"
-  [ "$3" = - ] || settled6
+  docker_active || { echo 'docker.service is not active'; return 1; }
+  kind=container
+  # A Docker that is starting prints errors, which are no part of the answer.
+  target=$(find_container 2>/dev/null) ||
+    { kind=namespace; target=$(create_namespace "$@" 2>&1) || { echo "$target"; return 1; }; }
+  target=$(printf '%s\n' "$target" | tail -n 1)
+  pid=${target##* }
+  mtu=$({ interface_mtu "$pid" "$(interface_with "$pid" "${target%% *}")"; } 2>/dev/null)
+  echo "$target $kind ${mtu:--}"
+  [ "$3" = - ] || wait_for_bridge6
 }
 
-# How ping is told that its packets may not be cut. As probes, what was learnt of the way before has no say; older pings
-# cannot.
-uncut() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
+# The value of ping -M that sets DF. "probe" also ignores the cached path MTU; earlier versions of ping lack it.
+df_option() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
 
-# row COUNT INTERVAL WAIT PARALLEL PID, lines "KIND ADDRESS PAYLOAD LARGE" on stdin; PID has the container's network
-# namespace. Answers "KIND ADDRESS" and what ping said, its lines joined; where LARGE is no - and there was a reply also
-# "KIND+ ADDRESS" and what it said of a packet with that payload, which may not be cut, and of a second one only if the
-# first is lost. Of programs it starts ping alone: a row may have hundreds.
-row() {
-  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 uncut=$(uncut) lanes=0
-  # Words hold no blanks, and nothing that a shell takes for more than itself.
+# run_probes COUNT INTERVAL WAIT PARALLEL PID, with lines "KIND ADDRESS PAYLOAD FULL_SIZE" on stdin. PID has the network
+# namespace of the container. Prints "KIND ADDRESS" and the output of ping, its lines joined. If FULL_SIZE is not "-" and
+# the target replied, it also prints "KIND+ ADDRESS" and the output of a ping with that payload and DF set, which is
+# repeated once if it is lost. It starts no program but ping, because a host may have hundreds of probes.
+run_probes() {
+  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 df_option=$(df_option) workers=0
+  # The words contain no blanks and no characters special to a shell.
   # shellcheck disable=SC2046
   set -- $(cat)
-  while [ "$lanes" -lt "$parallel" ] && [ "$#" -gt 0 ]; do
-    lane "$@" &
-    lanes=$((lanes + 1))
+  while [ "$workers" -lt "$parallel" ] && [ "$#" -gt 0 ]; do
+    probe_worker "$@" &
+    workers=$((workers + 1))
     shift 4
   done
   wait
 }
 
-# lane QUESTION..., of four words each: asks the first of them, and every PARALLEL-th behind it.
-lane() {
-  while ask "$1" "$2" "$3" "$4"; [ "$#" -gt $((4 * parallel)) ]; do shift $((4 * parallel)); done
+# probe_worker PROBE..., each of four words: runs the first probe and every PARALLEL-th after it.
+probe_worker() {
+  while run_probe "$1" "$2" "$3" "$4"; [ "$#" -gt $((4 * parallel)) ]; do shift $((4 * parallel)); done
 }
 
-# ask KIND ADDRESS PAYLOAD LARGE
-ask() {
-  inside=
-  [ "$1" != container-container ] || inside="nsenter --target $pid --net"
-  said=$($inside ping -n -c "$count" -i "$interval" -W "$wait" -s "$3" "$2" 2>&1)
-  joined "$1 $2" "$said"
-  case "$4 $said" in -* | *', 0 received'* | *' 0 packets received'*) return ;; esac
-  one="$inside ping -n -M $uncut -c 1 -W $wait -s $4 $2"
-  said=$($one 2>&1) || said=$said$LINE$($one 2>&1)
-  joined "$1+ $2" "$said"
+# run_probe KIND ADDRESS PAYLOAD FULL_SIZE
+run_probe() {
+  enter=
+  [ "$1" != container-container ] || enter="nsenter --target $pid --net"
+  reply=$($enter ping -n -c "$count" -i "$interval" -W "$wait" -s "$3" "$2" 2>&1)
+  print_joined "$1 $2" "$reply"
+  case "$4 $reply" in -* | *', 0 received'* | *' 0 packets received'*) return ;; esac
+  full_size="$enter ping -n -M $df_option -c 1 -W $wait -s $4 $2"
+  reply=$($full_size 2>&1) || reply=$reply$LINE$($full_size 2>&1)
+  print_joined "$1+ $2" "$reply"
 }
 
-# joined HEAD TEXT: in one line, written at one blow.
-joined() {
+# print_joined HEAD TEXT: prints all as one line in one write, so that lines of parallel workers do not mix.
+print_joined() {
   head=$1
   IFS=$LINE
   set -f
@@ -165,7 +164,7 @@ joined() {
   set -- $2
   set +f
   IFS='|'
-  text=$*
+  joined=$*
   unset IFS
-  printf '%s %s\n' "$head" "$text"
+  printf '%s %s\n' "$head" "$joined"
 }

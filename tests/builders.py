@@ -21,7 +21,7 @@ DATA = Path(__file__).parent / "data" / "facts"
 GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
 # The nftables answers are those of the lab's stand-in for Docker 29.
 _RECORDERS = GENERATIONS | {"nftables": "host3"}
-Said = str | tuple[int, str] | None
+SectionOutput = str | tuple[int, str] | None
 
 
 def host(
@@ -41,7 +41,7 @@ def fleet(*hosts: Host) -> Fleet:
     return Fleet(Settings(), hosts)
 
 
-def dual(of: Host, underlay: str, prefix: str | None = None, bridge: str | None = None) -> Host:
+def with_ipv6(of: Host, underlay: str, prefix: str | None = None, bridge: str | None = None) -> Host:
     """The host with a part in IPv6."""
     six = HostNetwork(
         IPv6Address(underlay), IPv6Network(prefix) if prefix else None, IPv6Interface(bridge) if bridge else None
@@ -58,8 +58,8 @@ FLEET = fleet(
 HOST1, HOST2, HOST3 = FLEET.hosts
 
 
-def section(name: str, said: Said) -> str:
-    """As the `section` of templates/sections.sh writes it; None where the script left it out."""
+def section(name: str, said: SectionOutput) -> str:
+    """As `run_section` of templates/output.sh prints it; None where the script left it out."""
     if said is None:
         return ""
     status, text = said if isinstance(said, tuple) else (0, said)
@@ -67,13 +67,15 @@ def section(name: str, said: Said) -> str:
     return f"@{name} {status}\n{body}"
 
 
-def recorded(name: str, changes: Mapping[str, Said] | None = None) -> str:
+def recording(name: str, changes: Mapping[str, SectionOutput] | None = None) -> str:
     """What a host answered, laid over the answer it names if it is a crafted one, with `changes` over both."""
     text = (DATA / f"{name}.txt").read_text(encoding="utf-8")
     said = _blocks(text)
     if base := re.match(r"# crafted over (\w+):", text):
-        said = _blocks(recorded(base[1])) | said
-    return "".join((said | {key: section(key, value) for key, value in (changes or {}).items()}).values())
+        said = _blocks(recording(base[1])) | said
+    changed = {key: section(key, value) for key, value in (changes or {}).items()}
+    assert changed.keys() <= said.keys(), f"{name} lacks {changed.keys() - said.keys()}"
+    return "".join((said | changed).values())
 
 
 def _blocks(text: str) -> dict[str, str]:
@@ -82,12 +84,12 @@ def _blocks(text: str) -> dict[str, str]:
     return {name: "" if block.startswith(f"@{name} gone\n") else block for name, block in named}
 
 
-def said_in(name: str, what: str) -> str:
+def section_text(name: str, what: str) -> str:
     """The text of one section of a recorded answer."""
-    return split(recorded(name))[what].text
+    return split(recording(name))[what].text
 
 
-def listed(nat: SourceNat) -> str:
+def nft_listing(nat: SourceNat) -> str:
     """As `nft -s list table` prints it."""
     peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
     ip = nft_family_name(nat.family)
@@ -108,10 +110,10 @@ def listed(nat: SourceNat) -> str:
     return f"table {ip} dockmesh {{\n{kept * bool(nat.prefix)}{forward}{source * bool(nat.prefix)}}}"
 
 
-def facts(name: str, changes: Mapping[str, Said] | None = None, *, of: Host | None = None) -> HostFacts:
+def facts(name: str, changes: Mapping[str, SectionOutput] | None = None, *, of: Host | None = None) -> HostFacts:
     """The facts of a recorded answer, by default as that of the host it was recorded on."""
     recorder = _RECORDERS.get(name.split("_", maxsplit=1)[0], "host2")
-    return parse_facts(of or FLEET.host(recorder), recorded(name, changes))
+    return parse_facts(of or FLEET.host(recorder), recording(name, changes))
 
 
 # No uplink that anything would be too large for.
@@ -126,12 +128,20 @@ _PLAIN = (
     "remove_file",
     "remove_unit",
     "remove_chain",
-    "remove_nat",
+    "remove_nft_table",
     "restart_docker",
     "put_forwarding",
-    "settle_units",
+    "activate_units",
 )
-_WITH_INPUT = ("keep", "put_file", "put_unit", "put_chain", "put_nat", "change_routes", "restart_docker_by")
+_WITH_INPUT = (
+    "save_pending",
+    "put_file",
+    "put_unit",
+    "put_chain",
+    "put_nft_table",
+    "change_routes",
+    "restart_docker_with",
+)
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"
 Call = tuple[tuple[str, ...], str]
 
@@ -139,12 +149,19 @@ Call = tuple[tuple[str, ...], str]
 def calls(script: str, function: str) -> list[Call]:
     """What a generated script does in `function`: every verb's words and its input, as a real shell takes them."""
     own = script
-    for text in (TEMPLATES.sections, TEMPLATES.kernel, TEMPLATES.facts, TEMPLATES.verbs, TEMPLATES.transaction):
+    for text in (
+        TEMPLATES.output,
+        TEMPLATES.kernel_settings,
+        TEMPLATES.facts,
+        TEMPLATES.network_steps,
+        TEMPLATES.host_steps,
+        TEMPLATES.transaction,
+    ):
         own = own.replace(text, "")
     plain = (f"{verb}() {{ {_TELL.format(verb)} printf '\\0'; }}" for verb in _PLAIN)
     with_input = (f"{verb}() {{ {_TELL.format(verb)} /bin/cat; printf '\\0'; }}" for verb in _WITH_INPUT)
-    prologue = (*plain, *with_input, "section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
-    told = shell("\n".join((*prologue, own)))
+    prologue = (*plain, *with_input, "run_section() { :; }", "read_facts() { :; }", f"transact() {{ {function}; }}")
+    told = run_shell("\n".join((*prologue, own)))
     return list(_calls(told.split("\0")[:-1]))
 
 
@@ -156,7 +173,7 @@ def _calls(words: list[str]) -> Iterable[Call]:
         at = after + 1
 
 
-def shell(script: str, *options: str, path: str = "/nonexistent") -> str:
+def run_shell(script: str, *options: str, path: str = "/nonexistent") -> str:
     """Run a script by the strictest shell at hand, from stdin as on a host; stderr and a bad status fail the test.
 
     Without programs and in an empty folder: a value that is not quoted shall fail the test and do nothing else.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 
-from builders import Call, Said, calls, listed, recorded, said_in, section
+from builders import Call, SectionOutput, calls, nft_listing, recording, section, section_text
 
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
@@ -24,7 +24,7 @@ _OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/do
 _UNITS = ("dockmesh.service", "dockmesh.timer")
 
 
-_INFO = json.loads(said_in("trixie_fresh", "info"))
+_INFO = json.loads(section_text("trixie_fresh", "docker_info"))
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Pending:
 
 @dataclass
 class FakeHost:
-    """One host. `down`: no login; `stubborn`: Docker does not come up on a new address; `deaf`: drops its peers.
+    """One host. `down`: no login; `docker_fails`: Docker does not start on a new address.
 
+    `drops_peers`: drops packets of its peers; `session_lost_in`: the function during which the session is lost.
     `uplink`: the MTU of its network card; `held`: how many scripts stay on it.
     """
 
@@ -48,10 +49,10 @@ class FakeHost:
     previous: str | None = None
     pending: Pending | None = None
     down: bool = False
-    stubborn: bool = False
-    deaf: bool = False
+    docker_fails: bool = False
+    drops_peers: bool = False
     uplink: int = 1500
-    lost_in: str = ""
+    session_lost_in: str = ""
     held: int = 0
 
     def __post_init__(self) -> None:
@@ -75,10 +76,10 @@ class FakeHost:
     def routes(self) -> list[Route]:
         return [each for each in self.resources.values() if isinstance(each, Route)]
 
-    def make(self, steps: list[Call] | tuple[Call, ...]) -> str | None:
+    def run_steps(self, steps: list[Call] | tuple[Call, ...]) -> str | None:
         """Take steps until one fails; what it says."""
         for words, given in steps:
-            if words[0] != "settle_units" and (problem := self._step(list(words), given)):
+            if words[0] != "activate_units" and (problem := self._step(list(words), given)):
                 return problem
         return None
 
@@ -98,20 +99,20 @@ class FakeHost:
             case ["change_routes", "4"]:
                 for line in given.splitlines():
                     self._route(line.split())
-            case ["put_nat", "ip"]:
+            case ["put_nft_table", "ip"]:
                 self.put(_source_nat(given))
-            case ["remove_nat", "ip"]:
+            case ["remove_nft_table", "ip"]:
                 self.resources.pop(("nat", "ip dockmesh"), None)
             case _:
-                return self._restarted(words, given)
+                return self._docker_step(words, given)
         return None
 
-    def _restarted(self, words: list[str], given: str) -> str | None:
+    def _docker_step(self, words: list[str], given: str) -> str | None:
         match words:
             case ["restart_docker", address, "", *wanted]:
                 file = self.resources.get(("file", DAEMON_JSON))
                 return self._restart([address, *wanted], file.text if isinstance(file, File) else "{}")
-            case ["restart_docker_by", address, "", *wanted]:
+            case ["restart_docker_with", address, "", *wanted]:
                 return self._restart([address, *wanted], _text(given))
         raise AssertionError(words)
 
@@ -125,36 +126,44 @@ class FakeHost:
         keys = json.loads(daemon_json)
         named = keys.get("bip", str(self.docker0))
         rows = keys.get("default-address-pools", [])
-        if self.stubborn and named != "172.17.0.1/16":
+        if self.docker_fails and named != "172.17.0.1/16":
             return "docker.service: start request repeated too quickly"
         pools = tuple(Pool(ip_network(row["base"]), row["size"]) for row in rows)
         self.put(DockerNetworking(IPv4Interface(named), pools, mtu=keys.get("mtu", 1500)))
         came = [named, "".join(f"{row['base']} {row['size']};" for row in rows), str(self.bridge.mtu)]
         return None if came == wanted else f"Docker came up with {came}"
 
-    def sections(self, peers: "list[FakeHost]") -> dict[str, Said]:
+    def sections(self, peers: "list[FakeHost]") -> dict[str, SectionOutput]:
         """What templates/facts.sh would find."""
         own = "".join(
             f"{each.prefix} via {each.next_hop} dev {each.device} proto 201 metric 4201 \n" for each in self.routes
         )
         lan = f"2: eth0    inet {self.host.underlay}/20 scope global eth0"
-        said: dict[str, Said] = {
+        said: dict[str, SectionOutput] = {
             "addresses": f"{lan}\n3: docker0    inet {self.docker0} scope global docker0",
             "links": "1: lo: <LOOPBACK,UP> mtu 65536 qdisc noqueue\n"
             f"2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {self.uplink} qdisc noqueue\n"
             "3: docker0: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue",
-            "networks": said_in("trixie_fresh", "networks").replace('"1500"', f'"{self.bridge.mtu}"'),
+            "docker_networks": section_text("trixie_fresh", "docker_networks").replace(
+                '"1500"', f'"{self.bridge.mtu}"'
+            ),
             "routes": f"{own}{self.docker0.network} dev docker0 proto kernel scope link\n"
             "192.168.16.0/20 dev eth0 proto kernel scope link",
-            "ways": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
+            "peer_routes": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
             "filter": self._chains("filter"),
             "raw": self._chains("raw"),
-            "rules": self._rules(),
-            "containers": said_in("trixie_fresh", "containers").replace("172.17.0.2", str(self.docker0.ip + 1)),
+            "iptables_rules": self._rules(),
+            "docker_containers": section_text("trixie_fresh", "docker_containers").replace(
+                "172.17.0.2", str(self.docker0.ip + 1)
+            ),
             "nat": self._chains("nat"),
-            "nft": listed(nat) if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat) else (1, ""),
-            "enabled": "enabled\nenabled\nactive" if ("unit", "dockmesh.timer") in self.resources else (1, "not-found"),
-            "info": json.dumps(_INFO | {"DefaultAddressPools": self._pools()}),
+            "own_nft": nft_listing(nat)
+            if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat)
+            else (1, ""),
+            "unit_states": "enabled\nenabled\nactive"
+            if ("unit", "dockmesh.timer") in self.resources
+            else (1, "not-found"),
+            "docker_info": json.dumps(_INFO | {"DefaultAddressPools": self._pools()}),
             **{path.rsplit("/", 1)[-1]: _file(self.resources.get(("file", path))) for path in _OWN_FILES},
             **{name: _file(self.resources.get(("unit", name))) for name in _UNITS},
         }
@@ -165,7 +174,7 @@ class FakeHost:
 
     def _rules(self) -> str:
         """Those of others, and what calls dockmesh's."""
-        lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *said_in("trixie_fresh", "rules").splitlines()]
+        lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *section_text("trixie_fresh", "iptables_rules").splitlines()]
         for chain in (each for each in self.resources.values() if isinstance(each, Chain)):
             behind = 1 + next(n for n, line in enumerate(lines) if line.startswith(f":{chain.hook} "))
             lines[behind:behind] = [f":{chain.name} - [0:0]", f"-A {chain.hook} -j {chain.name}"]
@@ -214,8 +223,8 @@ class FakeLan:
         return any(
             address in route.prefix
             and address in there.docker0.network
-            and not (there.down or there.deaf or source.deaf)
-            and self._admits(there, source)
+            and not (there.down or there.drops_peers or source.drops_peers)
+            and self._accepts(there, source)
             and any(back.next_hop == source.host.underlay for back in there.routes)
             for route in source.routes
             for there in self.peers(source)
@@ -223,7 +232,7 @@ class FakeLan:
         )
 
     @staticmethod
-    def _admits(there: FakeHost, source: FakeHost) -> bool:
+    def _accepts(there: FakeHost, source: FakeHost) -> bool:
         chain = there.resources.get(("firewall", "raw/DOCKMESH-RAW"))
         return isinstance(chain, Chain) and any(f"-s {source.host.underlay}/32 " in rule for rule in chain.rules)
 
@@ -240,7 +249,7 @@ class FakeHeld:
         self.at.held -= 1
         if self.at.down:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
-        return section("seen", (127, "")) + section("end", "")
+        return section("observed_pings", (127, "")) + section("end", "")
 
 
 @dataclass
@@ -260,10 +269,11 @@ class FakeSession:
         assert timeout_s > 0
         own = script
         texts = (
-            TEMPLATES.sections,
-            TEMPLATES.kernel,
+            TEMPLATES.output,
+            TEMPLATES.kernel_settings,
             TEMPLATES.facts,
-            TEMPLATES.verbs,
+            TEMPLATES.network_steps,
+            TEMPLATES.host_steps,
             TEMPLATES.transaction,
             TEMPLATES.probe,
             TEMPLATES.observe,
@@ -271,15 +281,15 @@ class FakeSession:
         for text in texts:
             own = own.replace(text, "")
         for call, answer in (
-            ("section probes probes", self._row),
-            ("whereabouts 4201", self._target),
-            ("pending/revert.sh 2>&1 </dev/null", self._reverted),
-            ("confirm </dev/null", self._confirmed),
-            ("transact </dev/null", self._transacted),
-            ("read_facts </dev/null", self._read),
+            ("run_section probes probes", self._run_probes),
+            ("host_addresses 4201", self._find_target),
+            ("pending/revert.sh 2>&1 </dev/null", self._revert),
+            ("confirm </dev/null", self._confirm),
+            ("transact </dev/null", self._transact),
+            ("read_facts </dev/null", self._read_facts),
         ):
             if call in own:
-                if self.at.down or self.at.lost_in == call.split()[0]:
+                if self.at.down or self.at.session_lost_in == call.split()[0]:
                     raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
                 return answer(own)
         raise AssertionError(own)
@@ -289,50 +299,50 @@ class FakeSession:
         self.at.held += 1
         return FakeHeld(self.at, said)
 
-    def _read(self, _own: str) -> str:
-        return recorded("trixie_fresh", self.at.sections(self.lan.peers(self.at)))
+    def _read_facts(self, _own: str) -> str:
+        return recording("trixie_fresh", self.at.sections(self.lan.peers(self.at)))
 
-    def _transacted(self, own: str) -> str:
+    def _transact(self, own: str) -> str:
         values = _values(own)
         if self.at.pending:
-            return _outcome("refused", "change-pending", "a change waits for its confirmation") + self._read(own)
+            return _outcome("refused", "change-pending", "a change waits for its confirmation") + self._read_facts(own)
         if self.at.sections(self.lan.peers(self.at))["basis"] != values["BASIS"]:
-            return _outcome("refused", "stale-plan", "the host is no longer as the plan found it") + self._read(own)
-        back = tuple(calls(own, "go_back"))
-        if problem := self.at.make(calls(own, "go_forward")):
-            self.at.make(back)
-            return _outcome("reverted", "docker-failed", problem) + self._read(own)
+            return _outcome("refused", "stale-plan", "the host is not as planned") + self._read_facts(own)
+        back = tuple(calls(own, "revert_steps"))
+        if problem := self.at.run_steps(calls(own, "apply_steps")):
+            self.at.run_steps(back)
+            return _outcome("reverted", "docker-failed", problem) + self._read_facts(own)
         previous = next(given for words, given in calls(own, "write_pending") if words[1].endswith("previous.json"))
         self.at.pending = Pending(values["RUN"], back, _text(previous))
-        return _outcome("changed") + self._read(own)
+        return _outcome("changed") + self._read_facts(own)
 
-    def _confirmed(self, own: str) -> str:
+    def _confirm(self, own: str) -> str:
         values, pending = _values(own), self.at.pending
         if pending is None or pending.run != values["RUN"]:
             return _outcome("reverted", "not-confirmed", "no confirmation came in time") + section("end", "")
-        if values["REMEMBER"] == "yes":
+        if values["SAVE_PREVIOUS"] == "yes":
             self.at.previous = pending.previous
         self.at.pending = None
         return _outcome("confirmed") + section("end", "")
 
-    def _reverted(self, _own: str) -> str:
+    def _revert(self, _own: str) -> str:
         if self.at.pending:
-            self.at.make(self.at.pending.back)
+            self.at.run_steps(self.at.pending.back)
             self.at.pending = None
         return _outcome("reverted", "not-confirmed", "not confirmed") + section("end", "")
 
-    def _target(self, _own: str) -> str:
+    def _find_target(self, _own: str) -> str:
         said = self.at.sections([])
         return (
             section("addresses", said["addresses"])
             + section("links", said["links"])
             + section("addresses6", "")
-            + section("mesh", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
+            + section("mesh_routes", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
             + section("target", f"{self.at.docker0.ip + 1} - 7 container {self.at.bridge.mtu}")
             + section("end", "")
         )
 
-    def _row(self, own: str) -> str:
+    def _run_probes(self, own: str) -> str:
         asked = own.partition("<<'END'\n")[2].partition("END\n")[0].splitlines()
         return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
 

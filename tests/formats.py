@@ -41,7 +41,7 @@ def tokens(markdown: str) -> list[Token]:
     return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
 
 
-def shown(markdown: str) -> str:
+def visible_text(markdown: str) -> str:
     """What people see of it, without the form."""
     return "\n".join(
         "".join(child.content for child in token.children or ()) for token in tokens(markdown) if token.type == "inline"

@@ -17,7 +17,7 @@ _SGR = re.compile(r"\x1b\[([\d;]*)m")
 _COLOURS = {"31": "red", "32": "green", "33": "yellow", "36": "cyan"}
 
 
-class Paper:
+class CapturedConsole:
     """A console that keeps its output: plain text of any or a given width, or text on a terminal."""
 
     def __init__(self, width: int | None = None, *, terminal: bool = False) -> None:

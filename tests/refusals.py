@@ -8,12 +8,12 @@ from dockmesh.errors import Problem
 MARK = "«"
 
 
-def places(problems: Iterable[Problem]) -> list[str]:
+def locations(problems: Iterable[Problem]) -> list[str]:
     """Each as `LINE:COLUMN CODE`."""
     return [f"{each.line}:{each.column} {each.code}" for each in problems]
 
 
-def marked(text: str) -> tuple[str, str]:
+def split_mark(text: str) -> tuple[str, str]:
     """The text without the mark in it, and the place that is marked, as `LINE:COLUMN`."""
     before, mark, after = text.partition(MARK)
     assert mark
@@ -22,7 +22,7 @@ def marked(text: str) -> tuple[str, str]:
     return before + after, f"{before.count(chr(10)) + 1}:{len(line) + 1}"
 
 
-def lacking(message: str, facts: str) -> list[str]:
+def missing_facts(message: str, facts: str) -> list[str]:
     """Those of the facts, words with blanks between, that the message does not name."""
     return [
         fact for fact in facts.split() if not re.search(rf"(?<![\w.:/-]){re.escape(fact)}(?![\w/]|[.:][\w])", message)

@@ -102,7 +102,7 @@ def test_the_wheel_has_its_templates(installed: Installed, tmp_path: Path) -> No
     assert "<!doctype html>" in (tmp_path / "mesh.html").read_text()
     rendered = (
         "from dockmesh.pipeline import TEMPLATES; from dockmesh.core.desired.host_state import _template;"
-        "print(_template(TEMPLATES.service).render(script='/script', docker=True), len(TEMPLATES.facts))"
+        "print(_template(TEMPLATES.service).render(reassert_script='/script', runs_docker=True), len(TEMPLATES.facts))"
     )
     assert "ExecStart=/bin/sh /script\n" in installed.run("python", "-c", rendered, within=tmp_path)
 

@@ -39,16 +39,16 @@ def lan() -> FakeLan:
     return FakeLan({host.name: FakeHost(host) for host in FLEET.hosts})
 
 
-def having(lan: FakeLan) -> Resources:
+def host_resources(lan: FakeLan) -> Resources:
     return {name: deepcopy(host.resources) for name, host in lan.hosts.items()}
 
 
-def planned(lan: FakeLan, request: RunRequest = REQUEST) -> Plan:
+def make_plan(lan: FakeLan, request: RunRequest = REQUEST) -> Plan:
     with Pipeline(request, lambda: lan, ignore) as pipeline:
         return pipeline.plan()
 
 
-def probed(lan: FakeLan) -> MeshResult:
+def probe_mesh(lan: FakeLan) -> MeshResult:
     with Pipeline(REQUEST, lambda: lan, ignore) as pipeline:
         return pipeline.status()
 
@@ -68,18 +68,18 @@ def statuses(outcomes: dict[str, Outcome]) -> list[str]:
 
 
 def test_a_plan_changes_nothing(lan: FakeLan) -> None:
-    before = having(lan)
-    assert not planned(lan).empty
-    assert having(lan) == before
+    before = host_resources(lan)
+    assert not make_plan(lan).empty
+    assert host_resources(lan) == before
 
 
 @pytest.mark.parametrize("serial", [1, 2, 3])
 def test_apply_leaves_an_empty_plan_and_all_hosts_reach_each_other(lan: FakeLan, serial: int) -> None:
-    assert not probed(lan).ok
+    assert not probe_mesh(lan).ok
     assert statuses(run(lan, rollout=Rollout(serial=serial))) == ["confirmed"] * 3
-    assert planned(lan).empty
-    assert planned(lan).clean
-    report = probed(lan)
+    assert make_plan(lan).empty
+    assert make_plan(lan).clean
+    report = probe_mesh(lan)
     assert report.ok
     assert len(report.probes) == 21
     assert not any(host.pending or host.held for host in lan.hosts.values())
@@ -100,61 +100,61 @@ def test_status_repeats_the_probes_only_after_several_batches(lan: FakeLan, seri
 
 def test_a_second_apply_changes_nothing(lan: FakeLan) -> None:
     run(lan)
-    before = having(lan)
+    before = host_resources(lan)
     assert statuses(run(lan)) == ["unchanged"] * 3
-    assert having(lan) == before
+    assert host_resources(lan) == before
 
 
 @pytest.mark.parametrize("text", [None, '{"debug": true}', '{\n\t"bip": "172.17.0.1/16",\n\t"dns": []\n}'])
 def test_destroy_returns_to_the_start(lan: FakeLan, text: str | None) -> None:
     if text is not None:
         lan.hosts["host2"].put(File(DAEMON_JSON, text, "640"))
-    start = having(lan)
+    start = host_resources(lan)
     run(lan)
-    assert having(lan) != start
+    assert host_resources(lan) != start
     assert statuses(run(lan, DESTROY)) == ["confirmed"] * 3
-    assert having(lan) == start
+    assert host_resources(lan) == start
     assert statuses(run(lan, DESTROY)) == ["unchanged"] * 3
 
 
 def test_rollback_returns_to_the_state_before_the_last_apply(lan: FakeLan) -> None:
     run(lan)
-    joined = having(lan)
+    joined = host_resources(lan)
     lan.hosts["host1"].resources.pop(("route", "10.128.16.0/20"))
-    drifted = having(lan)
+    drifted = host_resources(lan)
     assert statuses(run(lan)) == ["confirmed", "unchanged", "unchanged"]
-    assert having(lan) == joined
+    assert host_resources(lan) == joined
     assert run(lan, ROLLBACK)["host1"].status == "confirmed"
-    assert having(lan)["host1"] == drifted["host1"]
+    assert host_resources(lan)["host1"] == drifted["host1"]
 
 
 def test_drift_is_planned_and_repaired(lan: FakeLan) -> None:
     run(lan)
-    joined = having(lan)
+    joined = host_resources(lan)
     odd = lan.hosts["host3"]
     (route, *_) = odd.routes
     odd.put(Route(route.prefix, FLEET.hosts[1].underlay, route.device))
     odd.resources.pop(("firewall", "raw/DOCKMESH-RAW"))
-    found = {plan.host: [change.action for change in plan.changes] for plan in planned(lan).hosts}
+    found = {plan.host: [change.action for change in plan.changes] for plan in make_plan(lan).hosts}
     assert found == {"host1": [], "host2": [], "host3": ["add", "change"]}
     assert statuses(run(lan)) == ["unchanged", "unchanged", "confirmed"]
-    assert having(lan) == joined
+    assert host_resources(lan) == joined
 
 
 def test_an_unreachable_host_does_not_stop_the_others(lan: FakeLan) -> None:
     lan.hosts["host2"].down = True
-    before = having(lan)["host2"]
+    before = host_resources(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "unreachable", "confirmed"]
     assert codes(outcomes) == [None, "connect-timeout", None]
     assert "192.168.18.129" in (outcomes["host2"].error or "")
-    assert having(lan)["host2"] == before
-    report = probed(lan)
+    assert host_resources(lan)["host2"] == before
+    report = probe_mesh(lan)
     assert {host: error.code for host, error in report.errors.items()} == {"host2": "connect-timeout"}
     assert {answer.target for answer in report.failed if answer.source != "host2"} == {"host2"}
     lan.hosts["host2"].down = False
     assert statuses(run(lan)) == ["unchanged", "confirmed", "unchanged"]
-    assert probed(lan).ok
+    assert probe_mesh(lan).ok
 
 
 def test_status_does_not_contact_lost_hosts_again(lan: FakeLan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_status_does_not_contact_lost_hosts_again(lan: FakeLan, monkeypatch: pyt
     connect = FakeLan.connect
     monkeypatch.setattr(FakeLan, "connect", lambda self, host: (tried.append(host.name), connect(self, host))[1])
     lan.hosts["host2"].down = True
-    lan.hosts["host3"].lost_in = "transact"
+    lan.hosts["host3"].session_lost_in = "transact"
     with Pipeline(REQUEST, lambda: lan, ignore) as pipeline:
         pipeline.apply(pipeline.plan())
         before = tried.count("host2"), tried.count("host3")
@@ -177,81 +177,81 @@ def test_status_does_not_contact_lost_hosts_again(lan: FakeLan, monkeypatch: pyt
 
 def test_a_host_with_a_conflict_is_unchanged_and_the_others_join(lan: FakeLan) -> None:
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"bridge": "br0"}', "644"))
-    before = having(lan)["host1"]
+    before = host_resources(lan)["host1"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
     assert codes(outcomes) == ["conflict", None, None]
     assert [part for part in (f"{DAEMON_JSON}: ", "'br0'") if part not in (outcomes["host1"].error or "")] == []
-    assert having(lan)["host1"] == before
+    assert host_resources(lan)["host1"] == before
 
 
 @pytest.mark.parametrize("goal", [JOIN, DESTROY], ids=["join", "destroy"])
 def test_an_invalid_daemon_json_is_a_conflict_for_every_goal(lan: FakeLan, goal: Goal) -> None:
     run(lan)
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"bip": ', "644"))
-    before = having(lan)["host1"]
-    plan = planned(lan, replace(REQUEST, goal=goal)).hosts[0]
+    before = host_resources(lan)["host1"]
+    plan = make_plan(lan, replace(REQUEST, goal=goal)).hosts[0]
     assert plan.changes == ()
     assert [(conflict.code, conflict.key) for conflict in plan.conflicts] == [("daemon-json-invalid", DAEMON_JSON)]
     outcome = run(lan, goal)["host1"]
     assert (outcome.status, outcome.code) == ("refused", "conflict")
-    assert having(lan)["host1"] == before
+    assert host_resources(lan)["host1"] == before
 
 
 def test_a_host_reverts_if_docker_does_not_start(lan: FakeLan) -> None:
-    lan.hosts["host2"].stubborn = True
-    before = having(lan)["host2"]
+    lan.hosts["host2"].docker_fails = True
+    before = host_resources(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
     assert codes(outcomes) == [None, "docker-failed", None]
     assert outcomes["host2"].error == "docker.service: start request repeated too quickly", "the message of the host"
-    assert having(lan)["host2"] == before
+    assert host_resources(lan)["host2"] == before
 
 
 def test_a_host_reverts_if_its_probes_fail_and_the_others_confirm(lan: FakeLan) -> None:
-    lan.hosts["host2"].deaf = True
-    before = having(lan)["host2"]
+    lan.hosts["host2"].drops_peers = True
+    before = host_resources(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
     assert codes(outcomes) == [None, "probes-failed", None]
     assert "host2" in (outcomes["host2"].error or "")
-    assert having(lan)["host2"] == before
+    assert host_resources(lan)["host2"] == before
     assert lan.hosts["host2"].pending is None
 
 
 def test_max_fail_stops_the_remaining_batches(lan: FakeLan) -> None:
-    lan.hosts["host1"].stubborn = True
-    before = having(lan)
+    lan.hosts["host1"].docker_fails = True
+    before = host_resources(lan)
     outcomes = run(lan, rollout=Rollout(serial=1, max_fail=0))
     assert statuses(outcomes) == ["reverted", "refused", "refused"]
     assert codes(outcomes) == ["docker-failed", "not-begun", "not-begun"]
-    assert having(lan) == before
+    assert host_resources(lan) == before
 
 
 def test_a_host_that_changed_after_the_plan_is_refused(lan: FakeLan) -> None:
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host3"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
-        changed = having(lan)["host3"]
+        changed = host_resources(lan)["host3"]
         outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
     assert statuses(outcomes) == ["confirmed", "confirmed", "refused"]
     assert codes(outcomes) == [None, None, "stale-plan"]
-    assert having(lan)["host3"] == changed
+    assert host_resources(lan)["host3"] == changed
 
 
 def test_a_pending_change_of_another_run_is_not_touched(lan: FakeLan) -> None:
     lan.hosts["host1"].pending = Pending("ann@desk", (), "")
-    before = having(lan)["host1"]
+    before = host_resources(lan)["host1"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["refused", "confirmed", "confirmed"]
     assert codes(outcomes) == ["conflict", None, None]
     assert "ann@desk" in (outcomes["host1"].error or "")
-    assert having(lan)["host1"] == before
+    assert host_resources(lan)["host1"] == before
 
 
 def test_a_host_lost_before_its_confirmation_reverts_by_itself(lan: FakeLan) -> None:
-    lan.hosts["host3"].lost_in = "confirm"
-    before = having(lan)["host3"]
+    lan.hosts["host3"].session_lost_in = "confirm"
+    before = host_resources(lan)["host3"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "confirmed", "unreachable"]
     assert codes(outcomes) == [None, None, "session-lost"]
@@ -260,8 +260,8 @@ def test_a_host_lost_before_its_confirmation_reverts_by_itself(lan: FakeLan) -> 
     assert "--limit host3" in error
     waiting = lan.hosts["host3"].pending
     assert waiting is not None
-    lan.hosts["host3"].make(waiting.back)
-    assert having(lan)["host3"] == before
+    lan.hosts["host3"].run_steps(waiting.back)
+    assert host_resources(lan)["host3"] == before
 
 
 def test_the_original_state_of_a_host_is_recorded_once(lan: FakeLan) -> None:
@@ -274,12 +274,12 @@ def test_the_original_state_of_a_host_is_recorded_once(lan: FakeLan) -> None:
 
 
 def test_a_limited_host_gets_all_peers_which_remain_unchanged(lan: FakeLan) -> None:
-    before = having(lan)
+    before = host_resources(lan)
     with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, ignore) as pipeline:
         (outcome,) = pipeline.apply(pipeline.plan())
     assert outcome.status == "confirmed"
     assert [str(route.prefix) for route in lan.hosts["host1"].routes] == ["10.128.16.0/20", "10.128.32.0/20"]
-    after = having(lan)
+    after = host_resources(lan)
     assert {name: after[name] for name in ("host2", "host3")} == {name: before[name] for name in ("host2", "host3")}
 
 
@@ -288,11 +288,11 @@ def mtus(lan: FakeLan) -> list[int]:
 
 
 def test_the_mtu_of_docker_follows_the_smallest_uplink(lan: FakeLan) -> None:
-    start = having(lan)
+    start = host_resources(lan)
     lan.hosts["host1"].uplink = 1400
     assert statuses(run(lan)) == ["confirmed"] * 3
     assert mtus(lan) == [1400] * 3
-    assert planned(lan).empty
+    assert make_plan(lan).empty
     lan.hosts["host1"].uplink = 1500
     assert statuses(run(lan)) == ["confirmed"] * 3
     assert mtus(lan) == [1500] * 3
@@ -303,22 +303,22 @@ def test_the_mtu_of_docker_follows_the_smallest_uplink(lan: FakeLan) -> None:
     assert mtus(lan) == [1500] * 3
     run(lan)
     assert statuses(run(lan, DESTROY)) == ["confirmed"] * 3
-    assert having(lan) == start
+    assert host_resources(lan) == start
 
 
 def test_the_mtu_is_not_raised_while_the_smallest_uplink_is_unread(lan: FakeLan) -> None:
     lan.hosts["host1"].uplink = 1400
     run(lan)
     lan.hosts["host1"].down = True
-    assert planned(lan).empty
-    assert planned(lan, replace(REQUEST, hosts=FLEET.hosts[1:])).empty
+    assert make_plan(lan).empty
+    assert make_plan(lan, replace(REQUEST, hosts=FLEET.hosts[1:])).empty
 
 
 def test_a_host_with_an_unreadable_record_is_unchanged(lan: FakeLan) -> None:
     run(lan)
     lan.hosts["host2"].put(File(ORIGINAL_JSON, "{", "600"))
     lan.hosts["host3"].resources.pop(("route", "10.128.0.0/20"))
-    first, second, third = planned(lan).hosts
+    first, second, third = make_plan(lan).hosts
     assert not first.changes
     assert (second.code, second.unreachable) == ("record-unreadable", False)
     assert ORIGINAL_JSON in (second.error or "")
@@ -335,7 +335,7 @@ def test_a_host_rejects_a_change_while_another_is_pending(lan: FakeLan) -> None:
 
 
 def test_exactly_the_failed_hosts_have_a_code(lan: FakeLan) -> None:
-    lan.hosts["host1"].stubborn = True
+    lan.hosts["host1"].docker_fails = True
     lan.hosts["host2"].down = True
     for outcome in run(lan).values():
         assert (outcome.code is None) == (outcome.error is None) == outcome.ok
@@ -352,9 +352,9 @@ def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]
     return found
 
 
-@pytest.mark.parametrize("lost_in", ["", "whereabouts", "section", "confirm", "transact"])
-def test_each_host_finishes_each_phase_once_at_its_position(lan: FakeLan, lost_in: str) -> None:
-    lan.hosts["host3"].lost_in = lost_in
+@pytest.mark.parametrize("session_lost_in", ["", "host_addresses", "run_section", "confirm", "transact"])
+def test_each_host_finishes_each_phase_once_at_its_position(lan: FakeLan, session_lost_in: str) -> None:
+    lan.hosts["host3"].session_lost_in = session_lost_in
     events: list[Event] = []
     request = replace(REQUEST, rollout=Rollout(serial=3, max_fail=3))
     with Pipeline(request, lambda: lan, events.append) as pipeline:
@@ -380,8 +380,8 @@ def test_limited_probes_finish_each_target_too(lan: FakeLan) -> None:
 
 
 def test_hosts_are_in_progress_until_they_report_the_end(lan: FakeLan) -> None:
-    lan.hosts["host2"].stubborn = True
-    lan.hosts["host3"].lost_in = "confirm"
+    lan.hosts["host2"].docker_fails = True
+    lan.hosts["host3"].session_lost_in = "confirm"
     events: list[Event] = []
     seen: dict[str, tuple[str, ...]] = {}
 

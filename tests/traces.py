@@ -28,13 +28,13 @@ def pcap(name: str, point: Point) -> bytes:
     return (DATA / name / f"{point.host}-{point.place}-{point.interface}.pcap").read_bytes()
 
 
-def captured(name: str, changes: Mapping[Point, bytes] | None = None, *, said: str = "") -> CaptureSet:
+def capture_set(name: str, changes: Mapping[Point, bytes] | None = None, *, said: str = "") -> CaptureSet:
     """A recorded trace, with the captures of `changes` in the place of its own."""
     files = {point: pcap(name, point) for point in POINTS} | dict(changes or {})
     return CaptureSet(QUESTION, FOUND, tuple(Capture(point, file) for point, file in files.items()), said)
 
 
-def without(found: CaptureSet, point: Point, error: str) -> CaptureSet:
+def with_failed_point(found: CaptureSet, point: Point, error: str) -> CaptureSet:
     """The same where nothing could be captured at one point."""
     captures = (Capture(replace(point, error=error), b"") if each.point == point else each for each in found.captures)
     return replace(found, captures=tuple(captures))

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Shell, of which every script begins with `sections`; and Jinja templates."""
+    """Shell, of which every script begins with `output`; and Jinja templates."""
 
-    sections: str
-    kernel: str
+    output: str
+    kernel_settings: str
     facts: str
-    verbs: str
+    network_steps: str
+    host_steps: str
     transaction: str
     probe: str
     observe: str
@@ -23,4 +24,4 @@ class Templates:
 
 def shell_script(*parts: str, call: str) -> str:
     """A script for the standard input of a shell: the parts, then the call, which must not read from the script."""
-    return "\n".join((*parts, f"{call} </dev/null", "section end true", ""))
+    return "\n".join((*parts, f"{call} </dev/null", "run_section end true", ""))

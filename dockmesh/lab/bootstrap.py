@@ -20,7 +20,7 @@ _PACKAGES = (
 )
 # Who else has a say in a host's network.
 _LAYER_PACKAGES = ("firewalld", "ifupdown", "network-manager", "ufw")
-_LAYER_SCRIPT = Path(__file__).with_name("layer.sh")
+_LAYER_SCRIPT = Path(__file__).with_name("add_packages.sh")
 _DOCKER_CLI_INSIDE = frozenset({"bullseye", "bookworm"})
 
 

@@ -14,7 +14,7 @@ from dockmesh.errors import LabError
 from dockmesh.lab.process import poll
 
 _WITHIN_S = 20.0
-_CONTAIN = Path(__file__).with_name("contain.sh")
+_JOIN_CGROUP = Path(__file__).with_name("join_cgroup.sh")
 
 
 def path(name: str) -> Path:
@@ -26,7 +26,7 @@ def contain(name: str) -> tuple[str, ...]:
     """Make the group, after ending what a crash left in it; the command that runs another one inside it."""
     remove(name)
     path(name).mkdir()
-    return ("sh", str(_CONTAIN), str(path(name) / "cgroup.procs"))
+    return ("sh", str(_JOIN_CGROUP), str(path(name) / "cgroup.procs"))
 
 
 def names() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dockmesh.lab import cgroup, host_exec
 from dockmesh.lab.process import ENVIRONMENT, poll, run
 
 READY_WITHIN_S = 120.0
-_BOOT = Path(__file__).with_name("boot.sh")
+_MOUNT_ROOT = Path(__file__).with_name("mount_root.sh")
 _NSPAWN_ENVIRONMENT = {
     # Docker sets ip_forward; everything else under /proc/sys and /sys belongs to the machine.
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
@@ -81,7 +81,7 @@ def boot(machine: Machine) -> None:
     merged = machine.folder / "merged"
     options = ",".join(f"{key}={layer}" for key, layer in layers.items())
     detached = ("setsid", "--fork", "unshare", "--mount", "--propagation", "slave")
-    becoming = ("sh", str(_BOOT), options, str(merged))
+    becoming = ("sh", str(_MOUNT_ROOT), options, str(merged))
     with machine.console.open("ab") as console:
         subprocess.run(
             (*cgroup.contain(machine.handle), *detached, *becoming, *_nspawn(machine, merged)),

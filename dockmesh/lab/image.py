@@ -47,7 +47,9 @@ class Image:
 
 def image(release: str) -> Image:
     """The release's image as this version of the recipe makes it, built or not."""
-    recipe = "\n".join((*packages(release), *((_HERE / name).read_text() for name in ("recipe.sh", "bake.sh"))))
+    recipe = "\n".join(
+        (*packages(release), *((_HERE / name).read_text() for name in ("configure_image.sh", "import_busybox.sh")))
+    )
     return Image(release, CACHE / f"{release}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}")
 
 
@@ -110,22 +112,22 @@ def _build(wanted: Image, say: Say, given_up: Event) -> None:
         host.throw_away(unfinished / "root")
         bootstrap(wanted.release, unfinished, group, given_up)
     say("building the image: accounts, units …")
-    run(("chroot", str(unfinished / "root"), "sh", "-s"), text=(_HERE / "recipe.sh").read_text())
+    run(("chroot", str(unfinished / "root"), "sh", "-s"), text=(_HERE / "configure_image.sh").read_text())
     say("building the image: the container image …")
-    _bake(wanted.release, unfinished)
+    _import_busybox(wanted.release, unfinished)
     shutil.rmtree(unfinished / "debs")
     unfinished.rename(wanted.folder)
     say("image built")
 
 
-def _bake(release: str, unfinished: Path) -> None:
+def _import_busybox(release: str, unfinished: Path) -> None:
     folder = unfinished / "bake"
     machine = host.Machine(_group(release), f"bake-{release}", (unfinished / "root",), folder, "--private-network")
     host.lay_out(machine)
     host.boot(machine)
     try:
         host.wait_booted(machine)
-        host_exec.run(machine.handle, ("sh", "-s"), text=(_HERE / "bake.sh").read_text(), check=True)
+        host_exec.run(machine.handle, ("sh", "-s"), text=(_HERE / "import_busybox.sh").read_text(), check=True)
     finally:
         cgroup.remove(machine.handle)
     (folder / "docker").rename(unfinished / "docker")

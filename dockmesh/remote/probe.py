@@ -53,7 +53,7 @@ class Prober:
     def release(self, held: HeldScript) -> frozenset[ObservedPing]:
         """End the script of a held target. Returns the pings that the target observed."""
         output = held.release(timeout_s=self.timeout_s)
-        return parse_observed(split(output).get("seen", ABSENT))
+        return parse_observed(split(output).get("observed_pings", ABSENT))
 
     def run_batch(
         self, host: Host, probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], *, number: int

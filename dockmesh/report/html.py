@@ -39,7 +39,7 @@ def render(result: MeshResult) -> str:
     variables = {
         "result": result,
         "heading": _heading(result),
-        "size": _size(len(result.hosts)),
+        "size_class": _size(len(result.hosts)),
         "causes": [_shown(cause) for cause in found],
         "data": _data(result, found),
         "script": script,

@@ -1,7 +1,7 @@
-// What is known of the host, the pair or the cause that is chosen.
+// The details of the selected host, pair or cause.
 
 const details = d3.select("#details");
-const LISTED = 300;
+const MAX_LISTED = 300;
 
 // Tests read the selection from `data-view` and `data-of`, which do not depend on the wording.
 function drawDetails() {
@@ -9,16 +9,16 @@ function drawDetails() {
   details
     .classed("open", Object.keys(chosen).length)
     .attr("data-view", Object.keys(chosen).length ? view : "hosts")
-    .attr("data-of", chosen.cause ?? fragment())
+    .attr("data-of", chosen.cause ?? selectionFragment())
     .selectAll("*")
     .remove();
-  if (chosen.host !== undefined) ofHost(chosen.host);
-  else if (chosen.source !== undefined) ofPair(chosen.source, chosen.target);
-  else if (chosen.cause !== undefined) ofCause(chosen.cause);
-  else ofAll();
+  if (chosen.host !== undefined) drawHost(chosen.host);
+  else if (chosen.source !== undefined) drawPair(chosen.source, chosen.target);
+  else if (chosen.cause !== undefined) drawCause(chosen.cause);
+  else drawOverview();
 }
 
-function head(...parts) {
+function drawTitle(...parts) {
   const title = details.append("h2");
   parts.forEach((part) => {
     if (typeof part === "string") title.append("span").text(part);
@@ -43,7 +43,7 @@ function link(parent, text, next) {
     .on("click", () => choose(next));
 }
 
-function facts(pairs) {
+function drawFacts(pairs) {
   const list = details.append("dl");
   pairs
     .filter(([, , value]) => value !== null && value !== "")
@@ -53,7 +53,7 @@ function facts(pairs) {
     });
 }
 
-function table(heads, lines, fill) {
+function drawTable(heads, lines, fill) {
   const made = details.append("table");
   made
     .append("thead")
@@ -73,64 +73,64 @@ function table(heads, lines, fill) {
     });
 }
 
-function marks(found) {
+function markText(found) {
   return found.map((row) => MARKS[row.state]).join(" ") || "–";
 }
 
-function ofAll() {
-  head("Hosts");
+function drawOverview() {
+  drawTitle("Hosts");
   details.append("p").attr("class", "dim").text("Choose a host, a pair or a cause.");
-  const lines = order.map((host) => ({ host, ...touching(host) }));
-  lines.sort((a, b) => bad(b.leaving) + bad(b.arriving) - bad(a.leaving) - bad(a.arriving));
-  table(["host", "from it", "to it", "slowest"], lines, (row, { host, leaving, arriving }) => {
+  const lines = order.map((host) => ({ host, ...probesAt(host) }));
+  lines.sort((a, b) => failures(b.leaving) + failures(b.arriving) - failures(a.leaving) - failures(a.arriving));
+  drawTable(["host", "from it", "to it", "slowest"], lines, (row, { host, leaving, arriving }) => {
     link(row.append("td"), hosts[host].name, { host });
     for (const found of [leaving, arriving])
       row
         .append("td")
-        .attr("class", bad(found) ? mostly(found) : null)
-        .text(share(found));
-    row.append("td").text(told(slowest(leaving)));
+        .attr("class", failures(found) ? summaryState(found) : null)
+        .text(reachedShare(found));
+    row.append("td").text(formatMs(slowest(leaving)));
   });
 }
 
-function ofHost(host) {
+function drawHost(host) {
   const { name, error, underlays, prefixes, docker, tags } = hosts[host];
-  head(name);
-  const { leaving, arriving } = touching(host);
-  facts([
+  drawTitle(name);
+  const { leaving, arriving } = probesAt(host);
+  drawFacts([
     ["error", "could not be asked", error, true],
     ["underlay", "underlay", underlays.join(", ")],
     ["prefix", "prefix", prefixes.join(", ")],
     ["docker", "Docker", docker === false ? "none" : null],
     ["tags", "tags", tags.join(", ")],
-    ["from", "reached from it", share(leaving), bad(leaving)],
-    ["to", "reach it", share(arriving), bad(arriving)],
+    ["from", "reached from it", reachedShare(leaving), failures(leaving)],
+    ["to", "reach it", reachedShare(arriving), failures(arriving)],
   ]);
-  const lines = order.map((peer) => ({ peer, to: between(host, peer), back: between(peer, host) }));
+  const lines = order.map((peer) => ({ peer, to: probesBetween(host, peer), back: probesBetween(peer, host) }));
   const asked = lines.filter(({ to, back }) => to.length + back.length);
-  asked.sort((a, b) => bad(b.to) + bad(b.back) - bad(a.to) - bad(a.back));
-  table(["peer", "from it", "to it", "slowest"], asked, (row, { peer, to, back }) => {
+  asked.sort((a, b) => failures(b.to) + failures(b.back) - failures(a.to) - failures(a.back));
+  drawTable(["peer", "from it", "to it", "slowest"], asked, (row, { peer, to, back }) => {
     link(row.append("td"), hosts[peer].name, { source: host, target: peer });
     for (const found of [to, back])
       row
         .append("td")
-        .attr("class", bad(found) ? stateOf(found) : null)
-        .text(marks(found));
-    row.append("td").text(told(slowest([...to, ...back])));
+        .attr("class", failures(found) ? stateOf(found) : null)
+        .text(markText(found));
+    row.append("td").text(formatMs(slowest([...to, ...back])));
   });
 }
 
-function ofPair(source, target) {
-  head(source, " → ", target);
-  probesOf(source, target);
+function drawPair(source, target) {
+  drawTitle(source, " → ", target);
+  drawProbes(source, target);
   if (source !== target) {
     details.append("h3").text(`${hosts[target].name} → ${hosts[source].name}`);
-    probesOf(target, source);
+    drawProbes(target, source);
   }
 }
 
-function probesOf(source, target) {
-  const found = between(source, target);
+function drawProbes(source, target) {
+  const found = probesBetween(source, target);
   if (!found.length) details.append("p").attr("class", "dim").text("Nothing to probe.");
   found.forEach((row) => {
     details
@@ -139,8 +139,8 @@ function probesOf(source, target) {
       .attr("data-pair", `${hosts[source].name}/${hosts[target].name}`)
       .attr("data-kind", row.kind)
       .attr("data-family", row.family)
-      .text(`${MARKS[row.state]} ${named(row)}`);
-    facts([
+      .text(`${MARKS[row.state]} ${probeLabel(row)}`);
+    drawFacts([
       ["reason", "", row.reason, true],
       ["replies", "replies", row.sent ? `${row.received} of ${row.sent}` : null],
       [
@@ -148,30 +148,30 @@ function probesOf(source, target) {
         "TTL",
         row.ttl === null ? null : `${row.ttl}${row.ttl === row.expected ? "" : `, expected ${row.expected}`}`,
       ],
-      ["rtt", "round trip", told(row.ms)],
+      ["rtt", "round trip", formatMs(row.ms)],
       ["mtu", "large packets", row.mtu === null ? null : row.mtu ? "pass" : "do not pass", row.mtu === false],
       ["seen", "seen as", row.seen],
     ]);
   });
 }
 
-function ofCause(number) {
+function drawCause(number) {
   const { host, reason } = causes[number];
-  head("Cause");
+  drawTitle("Cause");
   details
     .append("p")
     .attr("class", "bad")
     .text(host ? `${host} ${reason}` : reason);
   const pairs = [...rows.values()].filter((found) => found.some((row) => row.cause === number));
-  table(["from", "to", "probes"], pairs.slice(0, LISTED), (row, found) => {
+  drawTable(["from", "to", "probes"], pairs.slice(0, MAX_LISTED), (row, found) => {
     const [{ source, target }] = found;
     link(row.append("td"), hosts[source].name, { source, target });
     row.append("td").text(hosts[target].name);
     row.append("td").text(found.filter((one) => one.cause === number).length);
   });
-  if (pairs.length > LISTED)
+  if (pairs.length > MAX_LISTED)
     details
       .append("p")
       .attr("class", "dim")
-      .text(`and ${pairs.length - LISTED} more pairs`);
+      .text(`and ${pairs.length - MAX_LISTED} more pairs`);
 }

@@ -49,7 +49,7 @@ const nodes = graph
   .on("click", (_, leaf) => choose({ host: leaf.data.host }))
   .on("pointerenter", (_, leaf) => drawEdges(leaf.data.host))
   .on("pointerleave", () => drawEdges())
-  .on("keydown", keyOnNode);
+  .on("keydown", handleNodeKey);
 nodes.call(small ? boxes : dots);
 if (!small && grouped.length > 1) ring();
 
@@ -72,7 +72,7 @@ function boxes(all) {
     .attr("class", "name")
     .attr("x", -width / 2 + 30)
     .attr("y", (leaf) => (hosts[leaf.data.host].prefixes.length ? -4 : 5))
-    .text((leaf) => shortened(hosts[leaf.data.host].name, 13));
+    .text((leaf) => shorten(hosts[leaf.data.host].name, 13));
   all
     .append("text")
     .attr("class", "prefix")
@@ -117,7 +117,7 @@ function ring() {
       const degrees = (turn * 180) / Math.PI + (under ? 180 : 0);
       return `rotate(${degrees}) translate(0,${under ? outer + 15 : -outer - 6})`;
     })
-    .text((group) => shortened(group.data.name, Math.floor(((end(group) - start(group)) * outer) / 7)));
+    .text((group) => shorten(group.data.name, Math.floor(((end(group) - start(group)) * outer) / 7)));
   function start(group) {
     return group.leaves()[0].x - gap;
   }
@@ -126,7 +126,7 @@ function ring() {
   }
 }
 
-function shortened(text, most) {
+function shorten(text, most) {
   return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
 }
 
@@ -139,16 +139,16 @@ const curve = ({ a, b }) => bundle(leafOf.get(a).path(leafOf.get(b)));
 const straight = ({ a, b }) => `M${at(leafOf.get(a))}L${at(leafOf.get(b))}`;
 
 function edge(a, b) {
-  const found = [...between(a, b), ...between(b, a)];
+  const found = [...probesBetween(a, b), ...probesBetween(b, a)];
   return { a, b, found, state: stateOf(found) };
 }
 
-// Pairs that are pointed at, else those that are chosen, else those that fail; of a small mesh, all.
+// The edges of the host under the pointer, else of the selection, else those that fail. A small mesh shows all.
 function shownEdges(pointed) {
   const about = pointed ?? chosen.host;
   const wanted = ({ a, b, state, near }) => {
     if (!state || near) return Boolean(state);
-    if (chosen.cause !== undefined) return blamed({ source: a, target: b }, { source: b, target: a });
+    if (chosen.cause !== undefined) return hasChosenCause({ source: a, target: b }, { source: b, target: a });
     return small || (about === undefined && chosen.source === undefined && state !== "reached");
   };
   const shown = [];
@@ -179,40 +179,40 @@ function drawEdges(pointed) {
     .data(small ? shown : [], ({ a, b }) => `${a}-${b}`)
     .join("text")
     .attr("class", ({ state }) => state)
-    .attr("transform", ({ a, b }) => `translate(${along(at(leafOf.get(a)), at(leafOf.get(b)))})`)
+    .attr("transform", ({ a, b }) => `translate(${labelPoint(at(leafOf.get(a)), at(leafOf.get(b)))})`)
     .attr("dy", "0.32em")
-    .text(({ state, found }) => (state === "reached" ? (hosts.length < 6 ? told(slowest(found)) : "") : MARKS[state]));
+    .text(({ state, found }) => (state === "reached" ? (hosts.length < 6 ? formatMs(slowest(found)) : "") : MARKS[state]));
   middle.text(!small && !shown.length ? "no pair fails" : "");
 }
 
 // Not quite half-way, so that the labels of pairs that cross in the middle stay apart.
-function along([x1, y1], [x2, y2]) {
+function labelPoint([x1, y1], [x2, y2]) {
   const part = hosts.length < 4 ? 0.5 : 0.38;
   return [x1 + (x2 - x1) * part, y1 + (y2 - y1) * part];
 }
 
-function paintGraph() {
-  const states = new Map(leaves.map((leaf) => [leaf, standing(leaf.data.host)]));
+function showProbesInGraph() {
+  const states = new Map(leaves.map((leaf) => [leaf, hostState(leaf.data.host)]));
   const shapes = { reached: d3.symbolCircle, part: d3.symbolTriangle, failed: d3.symbolTimes };
   nodes
     .attr("class", (leaf) => `node ${states.get(leaf)}`)
-    .attr("aria-label", (leaf) => `${hosts[leaf.data.host].name}: ${saidOf(leaf.data.host)}`);
+    .attr("aria-label", (leaf) => `${hosts[leaf.data.host].name}: ${nodeLabel(leaf.data.host)}`);
   if (small) nodes.select(".mark").text((leaf) => MARKS[states.get(leaf)]);
   else nodes.select("path").attr("d", (leaf) => d3.symbol(shapes[states.get(leaf)], 50)());
 }
 
-function frameGraph() {
+function showSelectionInGraph() {
   nodes.classed("chosen", ({ data: { host } }) => [chosen.host, chosen.source, chosen.target].includes(host));
   drawEdges();
 }
 
-function saidOf(host) {
-  const { leaving, arriving } = touching(host);
+function nodeLabel(host) {
+  const { leaving, arriving } = probesAt(host);
   const error = hosts[host].error === null ? "" : `could not be asked: ${hosts[host].error}; `;
-  return `${error}${share(leaving)} reached from it, ${share(arriving)} reach it`;
+  return `${error}${reachedShare(leaving)} reached from it, ${reachedShare(arriving)} reach it`;
 }
 
-function keyOnNode(event, leaf) {
+function handleNodeKey(event, leaf) {
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   if (event.key === "Enter" || event.key === " ") choose({ host: leaf.data.host });
   else if (event.key in steps) {

@@ -10,7 +10,7 @@ const side = cell * hosts.length;
 const ladder = steps();
 
 const place = new Map(order.map((host, at) => [host, at]));
-const spot = (host) => place.get(host) * cell;
+const offsetOf = (host) => place.get(host) * cell;
 
 const heat = d3
   .select("#heat")
@@ -26,14 +26,14 @@ const heat = d3
   .style("min-width", `${left + side * Math.min(1, 9 / cell)}px`);
 const board = heat.append("g").attr("transform", `translate(${left},${top_})`);
 
-const rowNames = names("row", (name) => name.attr("x", -6).attr("y", (host) => spot(host) + cell / 2));
-const columnNames = names("column", (name) => {
-  const middle = (host) => spot(host) + cell / 2;
+const rowNames = drawNames("row", (name) => name.attr("x", -6).attr("y", (host) => offsetOf(host) + cell / 2));
+const columnNames = drawNames("column", (name) => {
+  const middle = (host) => offsetOf(host) + cell / 2;
   if (upright) return name.attr("x", middle).attr("y", -8);
   return name.attr("transform", (host) => `translate(${middle(host)},-5) rotate(-90)`);
 });
 
-function names(what, put) {
+function drawNames(what, put) {
   return board
     .append("g")
     .attr("aria-hidden", "true")
@@ -53,14 +53,14 @@ const cells = board
   .join("g")
   .attr("class", "line")
   .attr("role", "row")
-  .attr("transform", (source) => `translate(0,${spot(source)})`)
+  .attr("transform", (source) => `translate(0,${offsetOf(source)})`)
   .selectAll("g")
   .data((source) => order.map((target) => ({ source, target })))
   .join("g")
   .attr("role", "gridcell")
   .attr("id", ({ source, target }) => `cell-${source}-${target}`)
-  .attr("transform", ({ target }) => `translate(${spot(target)},0)`)
-  .on("click", (_, pair) => between(pair.source, pair.target).length && choose(pair))
+  .attr("transform", ({ target }) => `translate(${offsetOf(target)},0)`)
+  .on("click", (_, pair) => probesBetween(pair.source, pair.target).length && choose(pair))
   .on("pointerenter", (_, pair) => point(pair))
   .on("pointerleave", () => point(null));
 cells
@@ -74,12 +74,12 @@ board
   .append("g")
   .attr("class", "rules")
   .selectAll("path")
-  .data(grouped.slice(1).map((group) => spot(group.members[0]) - 0.5))
+  .data(grouped.slice(1).map((group) => offsetOf(group.members[0]) - 0.5))
   .join("path")
   .attr("d", (at) => `M${at},0V${side}M0,${at}H${side}`);
 const frames = board.append("g").attr("class", "frames");
 
-function tint(found) {
+function cellClass(found) {
   const state = stateOf(found);
   if (state !== "reached") return state ?? "empty";
   const ms = slowest(found);
@@ -87,26 +87,26 @@ function tint(found) {
   return `reached step${step < 0 ? STEPS - 1 : step}`;
 }
 
-function spoken({ source, target }) {
-  const found = between(source, target);
+function cellLabel({ source, target }) {
+  const found = probesBetween(source, target);
   const state = stateOf(found);
   const why = [...new Set(found.map((row) => row.reason).filter(Boolean))].join("; ");
-  const what = state ? `${WORDS[state]} ${told(slowest(found))}` : "nothing to probe";
+  const what = state ? `${WORDS[state]} ${formatMs(slowest(found))}` : "nothing to probe";
   return `${hosts[source].name} to ${hosts[target].name}: ${what.trim()}${why ? `: ${why}` : ""}`;
 }
 
-function paintHeat() {
-  cells.attr("class", (pair) => tint(between(pair.source, pair.target))).attr("aria-label", spoken);
+function showProbesInHeat() {
+  cells.attr("class", (pair) => cellClass(probesBetween(pair.source, pair.target))).attr("aria-label", cellLabel);
   if (small) cells.call(writeCells);
   else cells.call(markCells);
 }
 
-function frameHeat() {
-  cells.classed("faded", chosen.cause === undefined ? false : (pair) => !blamed(pair));
+function showSelectionInHeat() {
+  cells.classed("faded", chosen.cause === undefined ? false : (pair) => !hasChosenCause(pair));
   const bands = { host: [], target: [] };
   if (chosen.host !== undefined)
-    bands.host.push([0, spot(chosen.host), side, cell], [spot(chosen.host), 0, cell, side]);
-  if (chosen.source !== undefined) bands.target.push([spot(chosen.target), spot(chosen.source), cell, cell]);
+    bands.host.push([0, offsetOf(chosen.host), side, cell], [offsetOf(chosen.host), 0, cell, side]);
+  if (chosen.source !== undefined) bands.target.push([offsetOf(chosen.target), offsetOf(chosen.source), cell, cell]);
   frames
     .selectAll("rect")
     .data([...bands.host, ...bands.target])
@@ -127,12 +127,12 @@ function frameHeat() {
 
 function writeCells(all) {
   const lines = ({ source, target }) => {
-    const found = between(source, target);
+    const found = probesBetween(source, target);
     const state = stateOf(found);
     const marked = families.map((family) =>
       found.filter((row) => row.family === family).map((row) => MARKS[row.state]),
     );
-    return state ? [...marked.map((marks) => marks.join(" ")), told(slowest(found))].filter(Boolean) : [];
+    return state ? [...marked.map((marks) => marks.join(" ")), formatMs(slowest(found))].filter(Boolean) : [];
   };
   all
     .selectAll("text")
@@ -154,7 +154,7 @@ function markCells(all) {
   };
   all
     .selectAll("path")
-    .data(({ source, target }) => [marks[stateOf(between(source, target))]].filter(Boolean))
+    .data(({ source, target }) => [marks[stateOf(probesBetween(source, target))]].filter(Boolean))
     .join("path")
     .attr("d", (mark) => mark);
 }
@@ -188,5 +188,5 @@ heat.on("keydown", (event) => {
 function point(pair) {
   rowNames.classed("pointed", (host) => pair?.source === host);
   columnNames.classed("pointed", (host) => pair?.target === host);
-  d3.select("#pointed").text(pair ? spoken(pair) : "\u00a0");
+  d3.select("#pointed").text(pair ? cellLabel(pair) : "\u00a0");
 }

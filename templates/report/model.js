@@ -26,10 +26,10 @@ for (let at = 0; at < data.probes.length; at += 4) {
 const kinds = [...new Set(data.forms.map((form) => form.kind))];
 const families = [...new Set(data.forms.map((form) => form.family))].sort();
 
-// Of the kind and the family that are chosen, or of all.
+// The probes that the page shows: those of the chosen kind and family, or all.
 const filter = { kind: "", family: "" };
 
-function between(source, target) {
+function probesBetween(source, target) {
   const found = rows.get(source * hosts.length + target) ?? [];
   if (!filter.kind && !filter.family) return found;
   return found.filter(
@@ -38,7 +38,7 @@ function between(source, target) {
   );
 }
 
-function named({ kind, family }) {
+function probeLabel({ kind, family }) {
   return `${KINDS[kind] ?? kind}${family === 6 ? " (IPv6)" : ""}`;
 }
 
@@ -50,39 +50,39 @@ function stateOf(found) {
   return bad.every((row) => row.state === "unmade") ? "unmade" : "failed";
 }
 
-// The round trip of a reply that came from elsewhere says nothing of a pair.
+// A reply from another address has no meaningful round trip, so only reached probes count.
 function slowest(found) {
   const times = found.filter((row) => row.state === "reached" && row.ms !== null).map((row) => row.ms);
   return times.length ? Math.max(...times) : null;
 }
 
-function told(ms) {
+function formatMs(ms) {
   return ms === null ? "" : `${ms < 10 ? ms.toFixed(2) : ms.toFixed(0)} ms`;
 }
 
-function touching(host) {
-  const leaving = hosts.flatMap((_, other) => between(host, other));
-  const arriving = hosts.flatMap((_, other) => between(other, host));
+function probesAt(host) {
+  const leaving = hosts.flatMap((_, other) => probesBetween(host, other));
+  const arriving = hosts.flatMap((_, other) => probesBetween(other, host));
   return { leaving, arriving };
 }
 
-function bad(found) {
+function failures(found) {
   return found.filter((row) => row.state !== "reached").length;
 }
 
-function share(found) {
-  return found.length ? `${found.length - bad(found)}/${found.length}` : "–";
+function reachedShare(found) {
+  return found.length ? `${found.length - failures(found)}/${found.length}` : "–";
 }
 
-// How a host stands: failed where it could not be asked, or where nearly all between it and the others fails.
-function standing(host) {
-  const { leaving, arriving } = touching(host);
-  return hosts[host].error === null ? mostly([...leaving, ...arriving]) : "failed";
+// A host has failed if it is unreachable for the controller, or if nearly all probes between it and the others fail.
+function hostState(host) {
+  const { leaving, arriving } = probesAt(host);
+  return hosts[host].error === null ? summaryState([...leaving, ...arriving]) : "failed";
 }
 
-function mostly(found) {
+function summaryState(found) {
   const others = found.filter((row) => row.source !== row.target);
-  const failing = bad(others);
+  const failing = failures(others);
   if (failing && failing >= 0.9 * others.length) return "failed";
   return failing ? "part" : "reached";
 }
@@ -95,7 +95,7 @@ function steps() {
   return LADDER.slice(end - STEPS, end);
 }
 
-// Hosts stand by their groups: a tag, where they have any, else what their names begin with.
+// Groups hosts by their first tag or, if no host has tags, by the letters that their names start with.
 function groups() {
   const tagged = hosts.some((host) => host.tags.length);
   const groupOf = (host) => (tagged ? (host.tags[0] ?? "") : host.name.match(/^[a-z]*/)[0]);
@@ -105,7 +105,7 @@ function groups() {
     if (!found.has(name)) found.set(name, []);
     found.get(name).push(number);
   });
-  // Where each has its own, none is a group.
+  // Groups of one host each are no groups.
   if (found.size === hosts.length) return [{ name: "", members: hosts.map((_, number) => number) }];
   return [...found].map(([name, members]) => ({ name, members }));
 }

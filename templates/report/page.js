@@ -1,39 +1,39 @@
-// What is chosen, and all that follows from it: {}, {host}, {source, target} or {cause}, by number.
+// The selection: {}, {host}, {source, target} or {cause}, each by number.
 
 let chosen = {};
 
 function choose(next) {
   chosen = next;
-  frame();
-  if (fragment() !== location.hash.slice(1)) history.replaceState(null, "", `#${fragment()}`);
+  showSelection();
+  if (selectionFragment() !== location.hash.slice(1)) history.replaceState(null, "", `#${selectionFragment()}`);
 }
 
-// What depends on the kind of probes alone, and is not drawn anew for every choice.
-function paint() {
-  paintGraph();
-  paintHeat();
+// Draws what depends on the filter only, and need not change with every selection.
+function showProbes() {
+  showProbesInGraph();
+  showProbesInHeat();
 }
 
-function frame() {
-  frameGraph();
-  frameHeat();
+function showSelection() {
+  showSelectionInGraph();
+  showSelectionInHeat();
   drawDetails();
   d3.selectAll("[data-cause]").attr("aria-pressed", function pressed() {
     return String(Number(this.dataset.cause) === chosen.cause);
   });
 }
 
-function blamed(...pairs) {
-  return pairs.some(({ source, target }) => between(source, target).some((row) => row.cause === chosen.cause));
+function hasChosenCause(...pairs) {
+  return pairs.some(({ source, target }) => probesBetween(source, target).some((row) => row.cause === chosen.cause));
 }
 
-// So that a pair can be pointed out by the page's address.
-function fragment() {
+// The fragment of the page's address, so that a link can select a host or a pair.
+function selectionFragment() {
   if (chosen.host !== undefined) return hosts[chosen.host].name;
   return chosen.source === undefined ? "" : `${hosts[chosen.source].name}/${hosts[chosen.target].name}`;
 }
 
-function pointedOut(text) {
+function parseFragment(text) {
   const [one, other] = text.split("/").map((name) => hosts.findIndex((host) => host.name === name));
   if (!(one >= 0)) return {};
   return other >= 0 ? { source: one, target: other } : { host: one };
@@ -50,20 +50,20 @@ d3.select("#names")
   .join("option")
   .attr("value", (host) => host.name);
 d3.select("#find").on("input", (event) => {
-  const next = pointedOut(event.target.value);
+  const next = parseFragment(event.target.value);
   if (next.host !== undefined) choose(next);
 });
 
-filtering("kind", kinds, (kind) => KINDS[kind] ?? kind);
-filtering("family", families, (family) => `IPv${family}`);
+setUpFilter("kind", kinds, (kind) => KINDS[kind] ?? kind);
+setUpFilter("family", families, (family) => `IPv${family}`);
 
-function filtering(what, values, told) {
+function setUpFilter(what, values, label) {
   const select = d3.select(`#${what}`);
-  select.selectAll("option.one").data(values).join("option").attr("value", String).text(told);
+  select.selectAll("option.one").data(values).join("option").attr("value", String).text(label);
   select.on("change", (event) => {
     filter[what] = event.target.value;
-    paint();
-    frame();
+    showProbes();
+    showSelection();
   });
 }
 
@@ -71,7 +71,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = d3.select("#theme");
 let isDark = null;
 
-function dress() {
+function applyTheme() {
   const now = isDark ?? dark.matches;
   document.documentElement.style.colorScheme = isDark === null ? "" : now ? "dark" : "light";
   theme
@@ -82,14 +82,14 @@ function dress() {
 
 theme.on("click", () => {
   isDark = !(isDark ?? dark.matches);
-  dress();
+  applyTheme();
 });
-dark.addEventListener("change", dress);
+dark.addEventListener("change", applyTheme);
 addEventListener("keydown", (event) => event.key === "Escape" && choose({}));
-addEventListener("hashchange", () => choose(pointedOut(location.hash.slice(1))));
+addEventListener("hashchange", () => choose(parseFragment(location.hash.slice(1))));
 
-dress();
-paint();
+applyTheme();
+showProbes();
 heatKey();
 graphKey();
-choose(pointedOut(location.hash.slice(1)));
+choose(parseFragment(location.hash.slice(1)));

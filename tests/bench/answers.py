@@ -18,7 +18,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEMPLATES
-from tests.builders import Said, listed, recorded
+from tests.builders import SectionOutput, nft_listing, recording
 
 FRESH, CONVERGED, JOINED = "fresh", "converged", "joined"
 # Large enough for 10,000 hosts on one LAN and a /22 for each.
@@ -41,13 +41,13 @@ def answers(hosts: int, kind: str) -> Iterator[str]:
     before = parse_inventory(inventory(hosts - 1), file="mesh.yml") if kind == JOINED else whole
     for host in reversed(whole.hosts):
         new = kind == FRESH or host not in before.hosts
-        yield recorded(_RECORDED, _fresh(whole, host)) if new else _converged(whole, before, host)
+        yield recording(_RECORDED, _fresh(whole, host)) if new else _converged(whole, before, host)
 
 
-def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
+def _fresh(fleet: Fleet, host: Host) -> dict[str, SectionOutput]:
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
     return {
-        "ways": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
+        "peer_routes": "\n".join(f"{each.underlay} dev eth0 uid 0" for each in fleet.hosts if each != host),
         "addresses": _addresses(host, "172.17.0.1/16"),
         "routes": f"172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1\n{_lan_route(host, lan)}",
     }
@@ -55,7 +55,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, Said]:
 
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """As the host is after an apply to the fleet as it was before."""
-    found = parse_facts(host, recorded(_RECORDED, _fresh(before, host)))
+    found = parse_facts(host, recording(_RECORDED, _fresh(before, host)))
     wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEMPLATES)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)
@@ -68,11 +68,11 @@ def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     said = _fresh(fleet, host) | dict(_kept(wanted))
     said["addresses"] = _addresses(host, str(host.bridge))
     said["routes"] = "\n".join((_lan_route(host, lan), own, *routes))
-    said["enabled"] = "enabled\nenabled\nactive"
-    return _with_docker(recorded(_RECORDED, said), host, wanted)
+    said["unit_states"] = "enabled\nenabled\nactive"
+    return _with_docker(recording(_RECORDED, said), host, wanted)
 
 
-def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
+def _kept(wanted: HostState) -> Iterator[tuple[str, SectionOutput]]:
     for each in wanted.resources:
         match each:
             case File():
@@ -84,7 +84,7 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, Said]]:
                 heads = f":FORWARD DROP\n:DOCKER-USER -\n:{each.name} -\n-A {each.hook} -j {each.name}"
                 yield each.table, f"{heads}\n{rules}"
             case SourceNat():
-                yield "nft", listed(each)
+                yield "own_nft", nft_listing(each)
 
 
 def _with_docker(answer: str, host: Host, wanted: HostState) -> str:

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def refused(run: Run) -> Refused:
+def problems_of_call(run: Run) -> Refused:
     """What is wrong with a call, which exits with 4: the problems of its document; people read them on stderr."""
 
     def called(*words: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 from builders import host
 from conftest import Refused, Run
 from fakehosts import FakeHost, FakeLan
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.cli import open_run
 
@@ -53,20 +53,20 @@ def test_prefixes_are_proposed_in_columns_and_nothing_is_written(inventory: Path
     *hosts, total = out.splitlines()
     assert [line.split() for line in hosts] == [["docker1", "10.128.0.0/20"], ["d2", "10.128.16.0/20"]]
     assert hosts[0].index("10.") == hosts[1].index("10.")
-    assert lacking(total, "2 --write mesh.yml") == []
+    assert missing_facts(total, "2 --write mesh.yml") == []
     assert inventory.read_text() == TEXT
 
 
 def test_prefixes_are_written_amid_comments_and_then_there_is_nothing_to_do(inventory: Path, run: Run) -> None:
     status, out, err = run("allocate", "--write")
     assert (status, err) == (0, "")
-    assert lacking(out.splitlines()[-1], "2 mesh.yml") == []
+    assert missing_facts(out.splitlines()[-1], "2 mesh.yml") == []
     assert inventory.read_text() == WRITTEN
     status, out, err = run("allocate", "--write")
     assert (status, len(out.splitlines()), err) == (0, 1, "")
     status, out, err = run("validate")
     assert (status, err) == (0, "")
-    assert lacking(out, "3 2 mesh.yml") == []
+    assert missing_facts(out, "3 2 mesh.yml") == []
     assert inventory.read_text() == WRITTEN
 
 
@@ -80,7 +80,7 @@ def test_json_is_one_document_that_says_whether_anything_was_written(inventory: 
 
 def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> None:
     first, total = run("allocate", "--write", "--limit", "d2")[1].splitlines()
-    assert (first.split(), lacking(total, "1 mesh.yml")) == (["d2", "10.128.0.0/20"], [])
+    assert (first.split(), missing_facts(total, "1 mesh.yml")) == (["d2", "10.128.0.0/20"], [])
     assert run("allocate", "--write")[1].splitlines()[0].split() == ["docker1", "10.128.16.0/20"]
     assert "d2: {address: 192.168.18.3, prefix: 10.128.0.0/20}" in inventory.read_text()
 
@@ -96,25 +96,25 @@ def test_limited_to_some_hosts_the_others_wait(inventory: Path, run: Run) -> Non
     ],
 )
 def test_what_cannot_be_allocated_is_told_and_nothing_is_written(
-    inventory: Path, refused: Refused, old: str, new: str, problems: list[tuple[int | None, int | None, str]]
+    inventory: Path, problems_of_call: Refused, old: str, new: str, problems: list[tuple[int | None, int | None, str]]
 ) -> None:
     inventory.write_text(text := TEXT.replace(old, new))
-    found = refused("allocate", "--write")
+    found = problems_of_call("allocate", "--write")
     assert [(each["line"], each["column"], each["code"]) for each in found] == problems
     assert all("mesh.yml" in (each["file"] or each["message"]) for each in found)
     assert inventory.read_text() == text
 
 
-def test_a_pool_with_too_little_left_is_named_with_its_figures(inventory: Path, refused: Refused) -> None:
+def test_a_pool_with_too_little_left_is_named_with_its_figures(inventory: Path, problems_of_call: Refused) -> None:
     inventory.write_text(TEXT.replace("10.128.0.0/16", "10.128.0.0/20"))
-    assert lacking(refused("allocate")[0]["message"], "mesh.yml /20 10.128.0.0/20 1 2 d2") == []
+    assert missing_facts(problems_of_call("allocate")[0]["message"], "mesh.yml /20 10.128.0.0/20 1 2 d2") == []
 
 
-def test_without_an_inventory_one_is_asked_for(inventory: Path, refused: Refused) -> None:
+def test_without_an_inventory_one_is_asked_for(inventory: Path, problems_of_call: Refused) -> None:
     inventory.unlink()
-    (problem,) = refused("allocate")
+    (problem,) = problems_of_call("allocate")
     assert problem["code"] == "no-inventory"
-    assert lacking(problem["message"], "-i DOCKMESH_INVENTORY mesh.yml") == []
+    assert missing_facts(problem["message"], "-i DOCKMESH_INVENTORY mesh.yml") == []
 
 
 def test_windows_line_ends_stay(inventory: Path, run: Run) -> None:
@@ -127,7 +127,7 @@ def test_a_fleet_of_a_thousand_is_written(inventory: Path, run: Run) -> None:
     hosts = (f"  h{number}:\n    address: 10.0.{number // 250}.{number % 250 + 1}\n" for number in range(1000))
     inventory.write_text(f"mesh: {{pool: 10.128.0.0/9, prefix_length: 20}}\nhosts:\n{''.join(hosts)}")
     *written, total = run("allocate", "--write")[1].splitlines()
-    assert (len(written), lacking(total, "1000 mesh.yml")) == (1000, [])
+    assert (len(written), missing_facts(total, "1000 mesh.yml")) == (1000, [])
     assert run("validate")[1].count("1000") == 2
 
 
@@ -150,7 +150,7 @@ def test_probing_keeps_clear_of_the_networks_hosts_are_in(inventory: Path, run: 
     assert lan.opened == 0
     status, out, err = run("allocate", "--probe", "--write")
     assert (status, out) == (3, "")
-    assert lacking(err, "/23 192.168.16.0/20 eth0 docker1") == []
+    assert missing_facts(err, "/23 192.168.16.0/20 eth0 docker1") == []
     assert inventory.read_text() == text
     inventory.write_text(PROBED)
     assert run("allocate", "--probe", "--write")[0] == 0
@@ -163,8 +163,8 @@ def test_one_host_that_cannot_be_read_keeps_all_from_getting_a_prefix(inventory:
     status, out, err = run("allocate", "--probe", "--write", "--limit", "docker1")
     assert (status, out) == (3, "")
     (told,) = (line for line in err.splitlines() if "192.168.18.3" in line)
-    assert lacking(told, "d2 192.168.18.3") == []
-    assert lacking(err, "1 --probe") == []
+    assert missing_facts(told, "d2 192.168.18.3") == []
+    assert missing_facts(err, "1 --probe") == []
     assert inventory.read_text() == PROBED
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Refused, Run
 from fakehosts import FakeLan, FakeSession
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.cli import apply
 
@@ -33,17 +33,17 @@ def test_the_way_out_restarts_docker_host_by_host_and_stops_after_the_first_that
     lan: FakeLan, run: Run, verb: str
 ) -> None:
     run("apply", "--yes")
-    lan.hosts["host1"].lost_in = "transact"
+    lan.hosts["host1"].session_lost_in = "transact"
     status, out, _ = run(verb, "--yes", "--json")
     assert (status, outcomes(out)) == (3, {"host1": "unreachable", "host2": "refused", "host3": "refused"})
-    lan.hosts["host1"].lost_in = ""
+    lan.hosts["host1"].session_lost_in = ""
     assert lan.hosts["host2"].routes
 
 
 @pytest.mark.parametrize("verb", ["rollback", "destroy"])
 def test_with_max_fail_the_way_out_goes_on_past_a_host_that_fails(lan: FakeLan, run: Run, verb: str) -> None:
     run("apply", "--yes")
-    lan.hosts["host1"].lost_in = "transact"
+    lan.hosts["host1"].session_lost_in = "transact"
     status, out, _ = run(verb, "--yes", "--serial", "100%", "--max-fail", "1", "--json")
     assert (status, outcomes(out)) == (3, {"host1": "unreachable", "host2": "confirmed", "host3": "confirmed"})
     assert not lan.hosts["host3"].routes
@@ -56,7 +56,7 @@ def test_a_second_time_there_is_nothing_to_do(lan: FakeLan, run: Run, verb: str)
     assert run(verb, "--yes")[0] == 0
     status, out, _ = run(verb, "--yes")
     assert status == 0
-    assert lacking(out.splitlines()[0], "3") == []
+    assert missing_facts(out.splitlines()[0], "3") == []
     status, out, _ = run(verb, "--yes", "--json")
     assert (status, outcomes(out)) == (0, dict.fromkeys(lan.hosts, "unchanged"))
     assert {len(each["changes"]) for each in json.loads(out)["plan"]["hosts"]} == {0}
@@ -77,8 +77,8 @@ def test_who_does_not_say_yes_is_told_that_nothing_was_changed(
     assert status == 130
     assert "host3" in out, "the plan"
     restarting, _, question = err.partition("[y/N]")[0].rpartition("\n")
-    assert lacking(restarting, "host1 host2 host3") == []
-    assert lacking(question, "3") == []
+    assert missing_facts(restarting, "host1 host2 host3") == []
+    assert missing_facts(question, "3") == []
     assert "interrupted" not in err
     assert not any(host.routes for host in lan.hosts.values())
 
@@ -89,7 +89,7 @@ def test_the_question_says_how_many_restart_docker_at_a_time(
     answer("y\n")
     status, _, err = run("apply", "--serial", "2")
     assert status == 0
-    assert lacking(err.partition("[y/N]")[0], "host1 host2 host3 2") == []
+    assert missing_facts(err.partition("[y/N]")[0], "host1 host2 host3 2") == []
     assert lan.hosts["host3"].routes
 
 
@@ -106,7 +106,7 @@ def test_interrupted_the_run_names_the_hosts_amid_their_change_and_the_time_they
     status, _, err = run("apply", "--yes")
     assert status == 130
     (told,) = (line for line in err.splitlines() if re.search(_CLOCK, line))
-    assert lacking(told, "host2 60") == []
+    assert missing_facts(told, "host2 60") == []
     assert "host1" not in told
     assert "host3" not in told
     assert told.endswith("dockmesh plan --limit host2")
@@ -137,23 +137,25 @@ def test_what_an_interrupted_run_says_comes_when_its_bars_are_gone(
     before, wiped, after = err.partition("the bars are wiped off\n")
     assert wiped
     assert (re.search(_CLOCK, before), bool(re.search(_CLOCK, after))) == (None, True)
-    assert lacking(after, "host1") == []
+    assert missing_facts(after, "host1") == []
 
 
 @pytest.mark.parametrize("text", ["{}", "{", '{"format": "dockmesh/plan/2"}'])
 def test_a_file_that_is_no_plan_is_refused_before_anybody_is_contacted(
-    lan: FakeLan, refused: Refused, tmp_path: Path, text: str
+    lan: FakeLan, problems_of_call: Refused, tmp_path: Path, text: str
 ) -> None:
     file = tmp_path / "plan.json"
     file.write_text(text)
-    assert [each["code"] for each in refused("apply", str(file), "--yes")] == ["not-a-saved-plan"]
-    assert [each["code"] for each in refused("apply", f"{file}.old", "--yes")] == ["cannot-read"]
+    assert [each["code"] for each in problems_of_call("apply", str(file), "--yes")] == ["not-a-saved-plan"]
+    assert [each["code"] for each in problems_of_call("apply", f"{file}.old", "--yes")] == ["cannot-read"]
     assert lan.opened == 0
 
 
 @pytest.mark.parametrize("serial", ["0", "x", "-1", "25%%"])
-def test_a_serial_that_is_no_count_and_no_share_is_refused(lan: FakeLan, refused: Refused, serial: str) -> None:
-    (problem,) = refused("apply", "--yes", "--serial", serial)
+def test_a_serial_that_is_no_count_and_no_share_is_refused(
+    lan: FakeLan, problems_of_call: Refused, serial: str
+) -> None:
+    (problem,) = problems_of_call("apply", "--yes", "--serial", serial)
     assert problem["code"] == "bad-option"
     assert f"--serial {serial}" in problem["message"]
     assert lan.opened == 0

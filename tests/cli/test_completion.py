@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def asked(folder: Path, shell: str, **environment: str) -> list[str]:
+def complete(folder: Path, shell: str, **environment: str) -> list[str]:
     names = {**os.environ, "_DOCKMESH_COMPLETE": f"{shell}_complete", **environment}
     names.pop("DOCKMESH_INVENTORY", None)
     words = [sys.executable, "-m", "dockmesh"]
@@ -31,9 +31,9 @@ def asked(folder: Path, shell: str, **environment: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def offered(folder: Path, line: str) -> list[str]:
+def completions(folder: Path, line: str) -> list[str]:
     words = line.split(" ")
-    found = asked(folder, "bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
+    found = complete(folder, "bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
     return [each.partition(",")[2] for each in found if each]
 
 
@@ -51,24 +51,24 @@ def offered(folder: Path, line: str) -> list[str]:
     ],
 )
 def test_verbs_hosts_and_tags_are_offered(folder: Path, line: str, words: list[str]) -> None:
-    assert offered(folder, line) == words
+    assert completions(folder, line) == words
 
 
 def test_an_inventory_is_completed_by_the_shell_as_a_file(folder: Path) -> None:
-    assert asked(folder, "bash", COMP_WORDS="dockmesh plan -i me", COMP_CWORD="3") == ["file,me"]
+    assert complete(folder, "bash", COMP_WORDS="dockmesh plan -i me", COMP_CWORD="3") == ["file,me"]
 
 
 def test_an_inventory_with_mistakes_offers_nothing_and_says_nothing(folder: Path) -> None:
     (folder / "mesh.yml").write_text("hosts: [")
-    assert offered(folder, "dockmesh explain ") == []
+    assert completions(folder, "dockmesh explain ") == []
 
 
 def test_zsh_and_fish_are_told_of_each_host_what_it_is(folder: Path) -> None:
-    assert asked(folder, "zsh", COMP_WORDS="dockmesh explain d", COMP_CWORD="2") == ["plain", "db", "10.128.32.0/20"]
-    assert asked(folder, "fish", COMP_WORDS="dockmesh explain d", COMP_CWORD="d")[0].startswith("plain,db")
+    assert complete(folder, "zsh", COMP_WORDS="dockmesh explain d", COMP_CWORD="2") == ["plain", "db", "10.128.32.0/20"]
+    assert complete(folder, "fish", COMP_WORDS="dockmesh explain d", COMP_CWORD="d")[0].startswith("plain,db")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_the_lines_that_switch_it_on(folder: Path, shell: str) -> None:
-    lines = asked(folder, "x", _DOCKMESH_COMPLETE=f"{shell}_source")
+    lines = complete(folder, "x", _DOCKMESH_COMPLETE=f"{shell}_source")
     assert any("_DOCKMESH_COMPLETE" in line for line in lines)

@@ -12,7 +12,7 @@ from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.pipeline import Pipeline
 
 
-def brought(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> None:
+def fake_explain(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> None:
     def look(_pipeline: Pipeline, question: ExplainQuery) -> Evidence:
         assert [end.host.name for end in question.ends] == ["host1", "host3"]
         return evidence(changes)
@@ -25,7 +25,7 @@ def brought(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes]) -> Non
 def test_the_exit_status_says_whether_the_probe_came_home(
     run: Run, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Changes], status: int
 ) -> None:
-    brought(monkeypatch, changes)
+    fake_explain(monkeypatch, changes)
     assert run("explain", "host1", "host3")[0] == status
     code, out, _err = run("explain", "host1", "host3", "--json")
     assert (code, json.loads(out)["reached"]) == (status, status == 0)
@@ -41,9 +41,9 @@ def test_the_exit_status_says_whether_the_probe_came_home(
     ],
 )
 def test_a_call_that_cannot_be_meant_contacts_nobody(
-    refused: Refused, lan: FakeLan, words: tuple[str, ...], code: str
+    problems_of_call: Refused, lan: FakeLan, words: tuple[str, ...], code: str
 ) -> None:
-    assert [each["code"] for each in refused("explain", *words)] == [code]
+    assert [each["code"] for each in problems_of_call("explain", *words)] == [code]
     assert lan.opened == 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import Run
 from fakehosts import FakeLan
-from refusals import lacking
+from refusals import missing_facts
 
 
 def test_a_plan_ends_with_what_it_gains(run: Run, lan: FakeLan) -> None:
@@ -15,7 +15,7 @@ def test_a_plan_ends_with_what_it_gains(run: Run, lan: FakeLan) -> None:
     assert status == 2
     counts, first = out.splitlines()[-4:-2]
     assert re.findall(r"\d+", counts) == ["21", "21", "3"]
-    assert lacking(first, "+ host1 host2 host3") == []
+    assert missing_facts(first, "+ host1 host2 host3") == []
 
 
 def test_a_plan_document_counts_before_and_after_and_names_the_probes(run: Run, lan: FakeLan) -> None:
@@ -58,7 +58,7 @@ def test_where_nothing_changes_nothing_is_foreseen(run: Run, lan: FakeLan) -> No
     assert run("apply", "--yes")[0] == 0
     assert lan.hosts["host3"].routes
     status, out, _ = run("plan")
-    assert (status, len(out.splitlines()), lacking(out, "3")) == (0, 1, [])
+    assert (status, len(out.splitlines()), missing_facts(out, "3")) == (0, 1, [])
     assert json.loads(run("plan", "--json")[1])["forecast"] is None
 
 
@@ -73,11 +73,11 @@ def test_an_apply_that_comes_as_foreseen_says_nothing_of_it(run: Run, lan: FakeL
 def test_what_was_measured_otherwise_is_told_and_changes_no_exit_code(run: Run, lan: FakeLan) -> None:
     assert run("apply", "--yes")[0] == 0
     # Nothing of what is read shows it.
-    lan.hosts["host3"].deaf = True
+    lan.hosts["host3"].drops_peers = True
     status, out, _ = run("apply", "--yes")
     assert status == 3
     told = [line for line in out.splitlines() if line.startswith("≠ ")]
-    assert lacking(told[0], "host1 host3 reached failing") == []
+    assert missing_facts(told[0], "host1 host3 reached failing") == []
     assert len(told) == 12
     assert json.loads(run("apply", "--yes", "--json")[1])["mispredictions"][0] == {
         "source": "host1",

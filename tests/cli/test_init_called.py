@@ -10,7 +10,7 @@ import yaml
 from builders import host
 from conftest import Refused, Run
 from fakehosts import FakeHost, FakeLan, FakeSession
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.cli import open_run
 from dockmesh.core.inventory.schema import json_schema
@@ -42,9 +42,9 @@ def assert_written(text: str) -> None:
     assert text.startswith(SCHEMA_LINE)
     comments = [line.partition("#")[::2] for line in text.splitlines() if re.match(" .*#", line)]
     named = {words.strip(): comment for words, comment in comments}
-    assert lacking(named["underlay: 192.168.18.1"], "192.168.16.0/20") == []
-    assert lacking(named["prefix: 10.128.0.0/20"], "docker0 172.17.0.1/16") == []
-    assert lacking(named["prefix: 172.30.4.0/22"], "docker0") == []
+    assert missing_facts(named["underlay: 192.168.18.1"], "192.168.16.0/20") == []
+    assert missing_facts(named["prefix: 10.128.0.0/20"], "docker0 172.17.0.1/16") == []
+    assert missing_facts(named["prefix: 172.30.4.0/22"], "docker0") == []
     assert "172.17.0.1" not in named["prefix: 172.30.4.0/22"]
 
 
@@ -55,7 +55,7 @@ def left_out(text: str) -> dict[str, str]:
     return {name: lines[at - 1] for at, name in names.items()}
 
 
-def joined(run: Run) -> list[str]:
+def valid_hosts(run: Run) -> list[str]:
     """The hosts of the inventory that is written, which is valid."""
     status, out, _ = run("validate", "--json")
     assert status == 0
@@ -109,26 +109,26 @@ def test_hosts_of_an_ssh_configuration_are_written_with_what_can_stay_left_alone
         "docker-2 172.30.4.0/22 172.30.7.9/22",
         "docker3 10.128.16.0/20 172.17.0.1/16 10.128.16.1/24",
     ]
-    assert [lacking(line, each) for line, each in zip(hosts, facts, strict=True)] == [[]] * 3
-    assert lacking(total, "3 mesh.yml") == []
+    assert [missing_facts(line, each) for line, each in zip(hosts, facts, strict=True)] == [[]] * 3
+    assert missing_facts(total, "3 mesh.yml") == []
     assert total.endswith("dockmesh plan -i mesh.yml")
     assert_written(Path("mesh.yml").read_text())
     assert json.loads((tmp_path / "mesh.schema.json").read_text()) == json_schema()
-    assert joined(run) == ["docker1", "docker-2", "docker3"]
+    assert valid_hosts(run) == ["docker1", "docker-2", "docker3"]
 
 
 def test_an_inventory_that_is_there_stays_unless_forced_and_nobody_is_contacted(
-    run: Run, refused: Refused, lan: Lan
+    run: Run, problems_of_call: Refused, lan: Lan
 ) -> None:
     Path("mesh.yml").write_text("mine")
-    (problem,) = refused("init", "docker1")
+    (problem,) = problems_of_call("init", "docker1")
     assert problem["code"] == "file-exists"
-    assert lacking(problem["message"], "mesh.yml --out --force") == []
+    assert missing_facts(problem["message"], "mesh.yml --out --force") == []
     assert (lan.opened, Path("mesh.yml").read_text()) == (0, "mine")
     assert run("init", "docker1", "--force")[0] == 0
     assert "docker1:" in Path("mesh.yml").read_text()
-    (problem,) = refused("init", "docker1", "--out", "no/such.yml")
-    assert (problem["code"], lacking(problem["message"], "no/such.yml")) == ("no-folder", [])
+    (problem,) = problems_of_call("init", "docker1", "--out", "no/such.yml")
+    assert (problem["code"], missing_facts(problem["message"], "no/such.yml")) == ("no-folder", [])
 
 
 @pytest.mark.usefixtures("lan")
@@ -169,7 +169,7 @@ def test_a_host_that_cannot_be_read_stays_in_the_file_as_a_comment(run: Run, lan
     text = Path("mesh.yml").read_text()
     assert left_out(text)["docker-2"].endswith("not root there (uid '1000'): log in as root\\nor set become: sudo")
     assert text.endswith("  # docker-2:\n  #   address: docker_2\n")
-    assert joined(run) == ["docker1"]
+    assert valid_hosts(run) == ["docker1"]
 
 
 def test_where_no_host_can_be_read_nothing_is_written(run: Run, lan: Lan) -> None:
@@ -192,9 +192,9 @@ def test_a_machine_with_two_names_is_written_once(run: Run, lan: Lan) -> None:
     status, out, _ = run("init", "docker1", "twin")
     assert status == 0
     (told,) = (line for line in out.splitlines() if line.startswith("twin "))
-    assert lacking(told, "192.168.18.1 docker1") == []
+    assert missing_facts(told, "192.168.18.1 docker1") == []
     assert left_out(Path("mesh.yml").read_text()).keys() == {"twin"}
-    assert joined(run) == ["docker1"]
+    assert valid_hosts(run) == ["docker1"]
 
 
 def test_a_host_without_docker_gets_no_prefix(run: Run, lan: Lan) -> None:
@@ -206,7 +206,7 @@ def test_a_host_without_docker_gets_no_prefix(run: Run, lan: Lan) -> None:
         False,
         True,
     )
-    assert joined(run) == ["docker1", "docker3"]
+    assert valid_hosts(run) == ["docker1", "docker3"]
 
 
 def test_hosts_that_are_joined_already_keep_the_whole_of_their_prefixes(run: Run, lan: Lan) -> None:
@@ -234,7 +234,7 @@ def test_what_ansible_says_of_connections_is_written_once_where_hosts_share_it(r
     )
     Path("group_vars").mkdir()
     status, _, err = run("init", "--ansible", "hosts", "--connection", "host_key_policy=accept-new")
-    assert (status, lacking(err, "group_vars hosts")) == (0, [])
+    assert (status, missing_facts(err, "group_vars hosts")) == (0, [])
     text = Path("mesh.yml").read_text()
     assert text.partition("hosts:\n")[0].partition("connection:")[2].splitlines()[1:] == [
         "  become: sudo",
@@ -254,15 +254,15 @@ def test_of_an_ansible_inventory_some_are_chosen_and_who_is_not_reached_by_ssh_s
     assert run("init", "--ansible", "hosts", "--limit", "localhost,tag:docker")[0] == 0
     assert lan.opened == 2
     text = Path("mesh.yml").read_text()
-    assert lacking(left_out(text)["localhost"], "'local' SSH") == []
+    assert missing_facts(left_out(text)["localhost"], "'local' SSH") == []
     assert "docker3" not in text
-    assert joined(run) == ["docker1", "docker-2"]
+    assert valid_hosts(run) == ["docker1", "docker-2"]
 
 
-def test_with_json_a_mistake_on_the_command_line_has_no_line(refused: Refused, lan: Lan) -> None:
-    (problem,) = refused("init", "a:b")
+def test_with_json_a_mistake_on_the_command_line_has_no_line(problems_of_call: Refused, lan: Lan) -> None:
+    (problem,) = problems_of_call("init", "a:b")
     assert lan.opened == 0
-    assert lacking(problem.pop("message"), "'b' 1 65535") == []
+    assert missing_facts(problem.pop("message"), "'b' 1 65535") == []
     assert problem == {"file": "HOST", "line": None, "column": None, "code": "not-a-number"}
 
 
@@ -285,28 +285,28 @@ def test_with_json_a_mistake_on_the_command_line_has_no_line(refused: Refused, l
     ],
 )
 def test_a_call_that_is_wrong_contacts_nobody(
-    refused: Refused, lan: Lan, words: tuple[str, ...], code: str, facts: str
+    problems_of_call: Refused, lan: Lan, words: tuple[str, ...], code: str, facts: str
 ) -> None:
-    (problem,) = refused("init", *words)
-    assert (problem["code"], lacking(problem["message"], facts)) == (code, [])
+    (problem,) = problems_of_call("init", *words)
+    assert (problem["code"], missing_facts(problem["message"], facts)) == (code, [])
     assert lan.opened == 0
 
 
-def test_all_that_is_wrong_on_the_command_line_is_told_at_once(refused: Refused, lan: Lan) -> None:
-    found = refused("init", "a@b@c", "w:x")
+def test_all_that_is_wrong_on_the_command_line_is_told_at_once(problems_of_call: Refused, lan: Lan) -> None:
+    found = problems_of_call("init", "a@b@c", "w:x")
     assert [(each["file"], each["code"]) for each in found] == [("HOST", "bad-address"), ("HOST", "not-a-number")]
-    found = refused("init", "docker1", "--connection", "port=x", "--connection", "usr=y")
+    found = problems_of_call("init", "docker1", "--connection", "port=x", "--connection", "usr=y")
     assert [(each["file"], each["code"]) for each in found] == [
         ("--connection", "not-a-number"),
         ("--connection", "unknown-key"),
     ]
-    (problem,) = refused("init", "docker1", "--pool", "10.0.0.1/8")
+    (problem,) = problems_of_call("init", "docker1", "--pool", "10.0.0.1/8")
     assert problem["file"] == "--pool"
     assert lan.opened == 0
 
 
-def test_a_host_of_two_sources_is_named_with_both_places(refused: Refused, lan: Lan) -> None:
-    (problem,) = refused("init", "--ssh-config", "docker1", "docker1")
+def test_a_host_of_two_sources_is_named_with_both_places(problems_of_call: Refused, lan: Lan) -> None:
+    (problem,) = problems_of_call("init", "--ssh-config", "docker1", "docker1")
     assert (problem["file"], problem["code"], lan.opened) == ("'docker1'", "duplicate", 0)
     assert re.search(r"/\.ssh/config:1\b", problem["message"])
 
@@ -315,4 +315,4 @@ def test_a_host_of_two_sources_is_named_with_both_places(refused: Refused, lan: 
 def test_a_pool_that_the_hosts_are_in_themselves_is_told_with_what_takes_it(run: Run) -> None:
     status, _, err = run("init", "docker1", "docker3", "--pool", "192.168.16.0/22")
     assert status == 3
-    assert lacking(err, "192.168.16.0/20 eth0 docker1 --pool") == []
+    assert missing_facts(err, "192.168.16.0/20 eth0 docker1 --pool") == []

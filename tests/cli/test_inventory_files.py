@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Refused, Run
-from refusals import lacking
+from refusals import missing_facts
 
 MESH = "mesh: {pool: 10.128.0.0/16, prefix_length: 20}\n"
 
@@ -34,7 +34,7 @@ def hosts(told: tuple[int, str, str]) -> list[str]:
 
 def test_allocate_writes_into_the_file_of_a_folder_that_the_host_stands_in(folder: Path, run: Run) -> None:
     status, out, _ = run("allocate", "-i", "fleet", "--write")
-    assert (status, lacking(out.splitlines()[-1], "1 fleet/b.yml")) == (0, [])
+    assert (status, missing_facts(out.splitlines()[-1], "1 fleet/b.yml")) == (0, [])
     assert (folder / "b.yml").read_text() == "hosts: {b1: {address: 192.0.2.1, prefix: 10.128.0.0/20}}\n"
     assert (folder / "mesh.yml").read_text() == MESH
     out = run("validate", "-i", "fleet")[1]
@@ -57,15 +57,15 @@ def places(problems: list[dict[str, Any]]) -> list[tuple[str, int, int, str]]:
     return [(each["file"], each["line"], each["column"], each["code"]) for each in problems]
 
 
-def test_mistakes_are_named_with_the_file_they_are_in(folder: Path, run: Run, refused: Refused) -> None:
+def test_mistakes_are_named_with_the_file_they_are_in(folder: Path, run: Run, problems_of_call: Refused) -> None:
     (folder / "b.yml").write_text("hosts:\n  a1: {address: 192.0.2.1, colour: red}\n")
-    found = refused("validate", "-i", "fleet")
+    found = problems_of_call("validate", "-i", "fleet")
     assert places(found) == [("fleet/b.yml", 2, 3, "duplicate"), ("fleet/b.yml", 2, 28, "unknown-key")]
-    assert lacking(found[0]["message"], "a1 fleet/a.yaml:1:9") == []
-    assert lacking(found[1]["message"], "colour address") == []
+    assert missing_facts(found[0]["message"], "a1 fleet/a.yaml:1:9") == []
+    assert missing_facts(found[1]["message"], "colour address") == []
     (folder / "a.yaml").write_text("hosts: [\n")
     (folder / "b.yml").write_text("")
-    assert places(refused("validate", "-i", "fleet")) == [
+    assert places(problems_of_call("validate", "-i", "fleet")) == [
         ("fleet/a.yaml", 2, 1, "syntax"),
         ("fleet/b.yml", 1, 1, "empty-file"),
     ]
@@ -73,9 +73,9 @@ def test_mistakes_are_named_with_the_file_they_are_in(folder: Path, run: Run, re
     assert [line.split(": ")[0] for line in err.splitlines()] == ["fleet/a.yaml:2:1", "fleet/b.yml:1:1"]
 
 
-def test_a_folder_without_an_inventory_is_told(tmp_path: Path, folder: Path, refused: Refused) -> None:
+def test_a_folder_without_an_inventory_is_told(tmp_path: Path, folder: Path, problems_of_call: Refused) -> None:
     (tmp_path / "empty").mkdir()
-    (problem,) = refused("validate", "-i", "empty")
-    assert (problem["code"], lacking(problem["message"], "empty .yml .yaml")) == ("no-inventory", [])
-    (problem,) = refused("validate", "-i", str(folder / "nowhere"))
+    (problem,) = problems_of_call("validate", "-i", "empty")
+    assert (problem["code"], missing_facts(problem["message"], "empty .yml .yaml")) == ("no-inventory", [])
+    (problem,) = problems_of_call("validate", "-i", str(folder / "nowhere"))
     assert (problem["code"], str(folder / "nowhere") in problem["message"]) == ("cannot-read", True)

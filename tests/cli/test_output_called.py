@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import Refused, Run
 from fakehosts import FakeLan
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.state.resources import File
 
@@ -57,8 +57,8 @@ def test_who_is_asked_sees_the_plan_though_it_be_quiet(lan: FakeLan, run: Run, m
     assert "host1" in run("apply", "-q")[1].splitlines()
 
 
-def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, refused: Refused) -> None:
-    assert [each["code"] for each in refused("plan", "-q", "-v")] == ["conflicting-options"]
+def test_quiet_and_verbose_are_not_taken_together(lan: FakeLan, problems_of_call: Refused) -> None:
+    assert [each["code"] for each in problems_of_call("plan", "-q", "-v")] == ["conflicting-options"]
     assert lan.opened == 0
 
 
@@ -103,13 +103,13 @@ def test_a_second_run_appends_to_the_log(lan: FakeLan, run: Run, tmp_path: Path)
 
 @pytest.mark.parametrize("place", ["/dev/null", "absent/run.log", "fifo"])
 def test_a_log_that_cannot_be_is_told_before_anyone_is_contacted(
-    lan: FakeLan, refused: Refused, tmp_path: Path, place: str
+    lan: FakeLan, problems_of_call: Refused, tmp_path: Path, place: str
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
     before = Path("/dev/null").stat().st_mode
-    (problem,) = refused("plan", "--log-file", place)
+    (problem,) = problems_of_call("plan", "--log-file", place)
     assert (problem["code"], lan.opened) == ("cannot-write", 0)
-    assert lacking(problem["message"], place) == []
+    assert missing_facts(problem["message"], place) == []
     assert Path("/dev/null").stat().st_mode == before
 
 

@@ -10,7 +10,7 @@ import pytest
 import results
 from conftest import Refused, Run
 from fakehosts import FakeLan
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.cli import cli
 from dockmesh.errors import UsageError
@@ -49,7 +49,7 @@ def test_status_writes_all_that_is_asked_for_beside_the_table(run: Run, folder: 
     assert status == 0
     assert re.findall(r"\d+", out.splitlines()[-1]) == ["21"]
     assert beginnings(folder) == BEGINNINGS
-    assert lacking((folder / "mesh.md").read_text(), "✅ mesh 21") == []
+    assert missing_facts((folder / "mesh.md").read_text(), "✅ mesh 21") == []
 
 
 def test_they_are_written_also_where_probes_fail(run: Run, joined: FakeLan, folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_apply_that_is_declined_writes_none(run: Run, folder: Path, monkeypat
 @pytest.mark.parametrize("verb", [("status",), ("apply", "--yes")])
 def test_a_file_that_cannot_be_is_told_before_anyone_is_contacted(
     *,
-    refused: Refused,
+    problems_of_call: Refused,
     lan: FakeLan,
     folder: Path,
     verb: tuple[str, ...],
@@ -97,9 +97,9 @@ def test_a_file_that_cannot_be_is_told_before_anyone_is_contacted(
     facts: str,
 ) -> None:
     os.mkfifo(folder.parent / "pipe")
-    (problem,) = refused(*verb, *words)
+    (problem,) = problems_of_call(*verb, *words)
     assert problem["code"] == code
-    assert lacking(problem["message"], facts) == []
+    assert missing_facts(problem["message"], facts) == []
     assert lan.opened == 0
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_is_told_before_anyone_is_contacted(
 def test_a_report_goes_into_no_folder(run: Run, lan: FakeLan, folder: Path, verb: tuple[str, ...]) -> None:
     status, out, err = run(*verb, "--markdown", folder.name)
     assert (status, out, lan.opened) == (4, "", 0)
-    assert lacking(err, "--markdown 'r'") == []
+    assert missing_facts(err, "--markdown 'r'") == []
 
 
 @pytest.mark.usefixtures("joined")
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_written_in_the_end_keeps_neither_the_table_nor_th
     status, out, err = run("status", *FILES)
     assert status == 4
     assert re.findall(r"\d+", out.splitlines()[-1]) == ["21"]
-    assert lacking(err, "r/mesh.xml") == []
+    assert missing_facts(err, "r/mesh.xml") == []
     assert "No space left on device" in err
     assert "mesh.md" not in err
     assert {file.name for file in folder.iterdir()} == {"mesh.md", "mesh.prom", "mesh.html"}
@@ -154,7 +154,7 @@ def test_a_saved_result_is_reported_without_contacting_anyone(run: Run, lan: Fak
     assert lan.opened == 0
     status, _, err = run("report", "a.json")
     assert status == 4
-    assert lacking(err, "--html --markdown --junit --prometheus") == []
+    assert missing_facts(err, "--html --markdown --junit --prometheus") == []
     assert refusal("report", "a.json") == "missing-option"
 
 
@@ -164,7 +164,7 @@ def test_two_saved_results_are_compared_and_only_a_loss_ends_with_3(run: Run, me
     status, out, _ = run("diff", "a.json", "b.json")
     assert status == 3
     lost = next(line for line in out.splitlines() if line.startswith("✗ host1 → host2 "))
-    assert lacking(lost, "host-bridge host-container container-container") == []
+    assert missing_facts(lost, "host-bridge host-container container-container") == []
     assert run("diff", "b.json", "a.json")[0] == 0
     assert run("diff", "b.json", "b.json")[0] == 0
     status, out, _ = run("diff", "a.json", "b.json", "--json")
@@ -182,12 +182,12 @@ def test_what_is_no_saved_result_is_told(
         (mesh.parent / "none.json").write_text(text)
     status, out, err = run(*verb)
     assert (status, out) == (4, "")
-    assert lacking(err, "none.json") == []
+    assert missing_facts(err, "none.json") == []
     assert refusal(*verb) == code
     assert not (mesh.parent / "a.md").exists()
 
 
 @pytest.mark.usefixtures("mesh")
-def test_with_json_a_mistake_of_diff_is_a_document_too(refused: Refused) -> None:
-    (problem,) = refused("diff", "a.json", "b.json")
-    assert (problem["code"], lacking(problem["message"], "a.json")) == ("cannot-read", [])
+def test_with_json_a_mistake_of_diff_is_a_document_too(problems_of_call: Refused) -> None:
+    (problem,) = problems_of_call("diff", "a.json", "b.json")
+    assert (problem["code"], missing_facts(problem["message"], "a.json")) == ("cannot-read", [])

@@ -7,12 +7,12 @@ from ipaddress import IPv4Network
 import pytest
 from conftest import Run
 from fakehosts import FakeLan
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.cli import status as status_command
 
 
-def asked(out: str) -> set[tuple[str, str]]:
+def probed_pairs(out: str) -> set[tuple[str, str]]:
     return {(probe["source"], probe["target"]) for probe in json.loads(out)["probes"]}
 
 
@@ -26,7 +26,7 @@ def test_a_sample_asks_each_host_for_so_many_others_and_another_time_for_others(
     drawn = set()
     for _ in range(20):
         status, out, _err = run("status", "--json", "--sample", "1")
-        pairs = asked(out)
+        pairs = probed_pairs(out)
         assert status == 0
         assert {source for source, target in pairs if source != target} == set(joined.hosts)
         assert len([pair for pair in pairs if len(set(pair)) == 2]) == 3
@@ -37,10 +37,10 @@ def test_a_sample_asks_each_host_for_so_many_others_and_another_time_for_others(
 def test_named_pairs_are_asked_both_ways_and_nobody_else_is_contacted(joined: FakeLan, run: Run) -> None:
     joined.hosts["host2"].down = True
     status, out, _err = run("status", "--json", "--pairs", "host1:host3")
-    assert (status, asked(out)) == (0, {("host1", "host3"), ("host3", "host1")})
+    assert (status, probed_pairs(out)) == (0, {("host1", "host3"), ("host3", "host1")})
     assert [host["host"] for host in json.loads(out)["hosts"]] == ["host1", "host3"]
     _, out, _err = run("status", "--json", "--pairs", "host1:host3", "--limit", "host3")
-    assert asked(out) == {("host3", "host1")}
+    assert probed_pairs(out) == {("host3", "host1")}
     _, out, _err = run("status", "--pairs", "host1:host3")
     assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "2"]
 
@@ -61,7 +61,7 @@ def test_what_makes_no_sense_is_told_before_anybody_is_contacted(
     status, out, err = run("status", "--json", *words)
     (problem,) = json.loads(out)["problems"]
     assert (status, problem["code"]) == (4, code)
-    assert lacking(problem["message"], facts) == []
+    assert missing_facts(problem["message"], facts) == []
     assert problem["message"] in err
     assert lan.opened == 0
 
@@ -104,4 +104,4 @@ def test_without_a_number_watching_waits_some_seconds(
     monkeypatch.setattr(status_command.time, "sleep", sleep)
     status, out, _err = run("status", "--watch", "--limit", "host1")
     assert (status, len(joined.hosts)) == (130, 3)
-    assert any(lacking(line, "7 host1") == [] for line in out.splitlines())
+    assert any(missing_facts(line, "7 host1") == [] for line in out.splitlines())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from traces import POINTS, captured
+from traces import POINTS, capture_set
 
 from dockmesh.cli import main
 from dockmesh.core.trace.model import Capture, CaptureSet, TraceQuery
@@ -23,7 +23,7 @@ hosts:
 
 
 @pytest.fixture
-def brought(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
+def capture_sets(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
     """What the pipeline brings home, in the place of the hosts; each call takes one."""
     home: list[CaptureSet] = []
 
@@ -37,7 +37,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> list[CaptureSet]:
 
 @pytest.fixture
 def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], brought: list[CaptureSet]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], capture_sets: list[CaptureSet]
 ) -> Iterator[Run]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mesh.yml").write_text(TEXT)
@@ -52,34 +52,34 @@ def run(
         return int(ended.value.code or 0), said.out, said.err
 
     yield called
-    assert brought == []
+    assert capture_sets == []
 
 
 @pytest.mark.parametrize(("name", "status"), [("joined", 0), ("translated", 0), ("refused", 3), ("no_way_back", 3)])
 def test_the_exit_status_says_whether_the_reply_came_home(
-    run: Run, brought: list[CaptureSet], name: str, status: int
+    run: Run, capture_sets: list[CaptureSet], name: str, status: int
 ) -> None:
-    brought += [captured(name), captured(name)]
+    capture_sets += [capture_set(name), capture_set(name)]
     assert run("host1", "host3")[0] == status
     code, out, _err = run("host1", "host3", "--json")
     assert code == status
     assert json.loads(out)["reached"] is (status == 0)
 
 
-def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, brought: list[CaptureSet]) -> None:
-    brought.append(captured("joined", {POINTS[3]: b"\x00" * 40}))
+def test_what_a_host_sent_that_is_no_capture_is_its_error(run: Run, capture_sets: list[CaptureSet]) -> None:
+    capture_sets.append(capture_set("joined", {POINTS[3]: b"\x00" * 40}))
     code, out, err = run("host1", "host3")
     assert (code, out) == (3, "")
     assert "capture" in err
 
 
 def test_captures_are_kept_byte_for_byte_under_names_that_lead_nowhere_else(
-    run: Run, brought: list[CaptureSet], tmp_path: Path
+    run: Run, capture_sets: list[CaptureSet], tmp_path: Path
 ) -> None:
-    found = captured("joined")
+    found = capture_set("joined")
     odd = replace(found.captures[0].point, interface="..$(x);\u202e")
     captures = (Capture(odd, found.captures[0].pcap), *found.captures[1:])
-    brought.append(replace(found, captures=captures))
+    capture_sets.append(replace(found, captures=captures))
     assert run("host1", "host3", "--pcap", "kept/here")[0] == 0
     kept = {file.name: file.read_bytes() for file in (tmp_path / "kept" / "here").iterdir()}
     assert set(kept) == {

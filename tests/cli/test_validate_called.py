@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Refused, Run
-from refusals import lacking
+from refusals import missing_facts
 
 WRONG = """\
 hosts:
@@ -18,7 +18,7 @@ hosts:
 def test_a_valid_inventory_is_named_with_what_is_in_it(mesh: Path, run: Run) -> None:
     status, out, err = run("validate")
     assert (status, err) == (0, "")
-    assert (re.findall(r"\b\d+\b", out), lacking(out, mesh.name)) == (["3", "3"], [])
+    assert (re.findall(r"\b\d+\b", out), missing_facts(out, mesh.name)) == (["3", "3"], [])
     status, out, _ = run("validate", "--json", "-i", str(mesh))
     assert status == 0
     assert json.loads(out) == {
@@ -32,7 +32,7 @@ def test_a_key_that_this_machine_has_not_is_noted(mesh: Path, run: Run) -> None:
     mesh.write_text(f"connection: {{identity_file: /nowhere/key}}\n{mesh.read_text()}")
     status, _, err = run("validate")
     assert (status, len(err.splitlines())) == (0, 1)
-    assert lacking(err, "identity_file '/nowhere/key' host1 host2 host3") == []
+    assert missing_facts(err, "identity_file '/nowhere/key' host1 host2 host3") == []
 
 
 @pytest.mark.parametrize("words", [("validate",), ("plan",), ("status",), ("apply", "--yes"), ("allocate",)])
@@ -48,7 +48,7 @@ def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: 
         ("mesh.yml", 3, 35, "overlap"),
         ("mesh.yml", 3, 55, "wrong-type"),
     ]
-    assert lacking(document["problems"][2]["message"], "allow tcp/80 udp/53") == []
+    assert missing_facts(document["problems"][2]["message"], "allow tcp/80 udp/53") == []
     assert len(err.splitlines()) == 3, "people read them too"
 
 
@@ -65,11 +65,11 @@ def test_with_json_the_problems_of_an_inventory_are_a_document(mesh: Path, run: 
 )
 @pytest.mark.usefixtures("mesh")
 def test_with_json_another_mistake_is_a_document_without_a_place(
-    refused: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: str, facts: str
+    problems_of_call: Refused, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: str, facts: str
 ) -> None:
     monkeypatch.setattr("dockmesh.cli.apply.has_terminal", lambda: False)
-    (problem,) = refused(*words)
-    assert (problem["code"], lacking(problem["message"], facts)) == (code, [])
+    (problem,) = problems_of_call(*words)
+    assert (problem["code"], missing_facts(problem["message"], facts)) == (code, [])
     assert (problem["file"], problem["line"], problem["column"]) == (None, None, None)
 
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from builders import recorded, section
+from builders import recording, section
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ def test_an_answer_of_another_form_is_a_failure_of_the_host(output: str, code: s
 
 
 def test_an_answer_cut_off_anywhere_is_never_taken_for_a_whole_one() -> None:
-    whole = recorded("bookworm_fresh")
+    whole = recording("bookworm_fresh")
     for at in range(0, whole.index("@end"), 97):
         with pytest.raises(HostError) as raised:
             split(whole[:at])

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-from builders import FLEET, WIDE, dual, facts
+from builders import FLEET, WIDE, facts, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
@@ -30,7 +30,9 @@ from dockmesh.pipeline import TEMPLATES
 ALLOWED = (None, (), (Allow("tcp", 80, 80),))
 HOSTS = tuple(
     replace(
-        dual(me, f"fd00:18::c0a8:{0x1280 + at:x}", f"fd00:10:128:{at * 256:x}::/56", f"fd00:10:128:{at * 256:x}::1/64"),
+        with_ipv6(
+            me, f"fd00:18::c0a8:{0x1280 + at:x}", f"fd00:10:128:{at * 256:x}::/56", f"fd00:10:128:{at * 256:x}::1/64"
+        ),
         allow=allow,
     )
     for at, (me, allow) in enumerate(zip(FLEET.hosts, ALLOWED, strict=True))
@@ -46,7 +48,7 @@ def mesh(settings: Settings | None = None) -> Fleet:
     return Fleet(settings or Settings(), HOSTS)
 
 
-def found(me: Host, recorded: str, device: str | None, tools: frozenset[str]) -> HostFacts:
+def facts_of(me: Host, recorded: str, device: str | None, tools: frozenset[str]) -> HostFacts:
     """A host that has its peers on that interface; None: each on another one."""
     ways = PeerRoutes(
         *(
@@ -62,12 +64,12 @@ def found(me: Host, recorded: str, device: str | None, tools: frozenset[str]) ->
 
 
 CASES = [
-    (me, found(me, recorded, device, tools))
+    (me, facts_of(me, recorded, device, tools))
     for me, recorded, device, tools in product(HOSTS, RECORDED, ("eth0", "eth1", None), TOOLS)
 ]
 
 
-def outcome(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
+def planning_result(among: Fleet, me: Host, read: HostFacts) -> dict[str, object]:
     """All that is made for a host, on the way there and back."""
     wanted = desired(among, me, read, WIDE, TEMPLATES)
     plan = plan_host(read, wanted, WIDE)
@@ -94,7 +96,7 @@ def test_a_host_gets_the_same_whatever_was_made_for_others_before(source_nat: bo
     settings = Settings(source_nat=source_nat)
     shared = mesh(settings)
     for me, read in CASES:
-        got, alone = outcome(shared, me, read), outcome(mesh(settings), me, read)
+        got, alone = planning_result(shared, me, read), planning_result(mesh(settings), me, read)
         # Named, not shown: they are long.
         assert [what for what in alone if got[what] != alone[what]] == []
 
@@ -172,7 +174,7 @@ def networks_of(me: Host, family: Family) -> list[Network]:
 def test_families_and_devices_are_names_of_their_own() -> None:
     among = mesh()
     for device, me in product(("eth0", "eth1", "eth0"), HOSTS):
-        read, others = found(me, RECORDED[0], device, TOOLS[0]), peers(among, me)
+        read, others = facts_of(me, RECORDED[0], device, TOOLS[0]), peers(among, me)
         networks = {family: networks_of(me, family) for family in FAMILIES}
         assert [ip_network(each) for each in underlays(among, me)] == [*networks[4][::2], *networks[6][::2]]
         assert {(each.prefix, each.device) for each in mesh_routes(among, me, read.peer_routes)} == {

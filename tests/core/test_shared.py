@@ -21,13 +21,13 @@ def spans(draw: st.DrawFn) -> tuple[SharedTable[int], int, int]:
 SPANS = st.lists(spans(), max_size=4)
 
 
-def whole(parts: list[tuple[SharedTable[int], int, int]]) -> tuple[int, ...]:
+def concatenated(parts: list[tuple[SharedTable[int], int, int]]) -> tuple[int, ...]:
     return tuple(chain.from_iterable(table.rows[start:stop] for table, start, stop in parts))
 
 
 @given(SPANS)
 def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[SharedTable[int], int, int]]) -> None:
-    rows, same = SharedSequence(*parts), whole(parts)
+    rows, same = SharedSequence(*parts), concatenated(parts)
     assert (tuple(rows), len(rows), hash(rows), repr(rows)) == (same, len(same), hash(same), repr(same))
     assert rows == same
     assert same == rows
@@ -42,9 +42,9 @@ def test_they_are_read_and_compared_as_a_tuple(parts: list[tuple[SharedTable[int
 def test_joined_they_are_one_after_another(
     one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
 ) -> None:
-    assert SharedSequence.of(SharedSequence(*one), whole(two), (each for each in (7, 8))) == (
-        *whole(one),
-        *whole(two),
+    assert SharedSequence.of(SharedSequence(*one), concatenated(two), (each for each in (7, 8))) == (
+        *concatenated(one),
+        *concatenated(two),
         7,
         8,
     )
@@ -53,7 +53,7 @@ def test_joined_they_are_one_after_another(
 @given(SPANS)
 def test_what_is_made_of_them_is_what_is_made_of_each(parts: list[tuple[SharedTable[int], int, int]]) -> None:
     for _again in range(2):
-        rows, same = SharedSequence(*parts), whole(parts)
+        rows, same = SharedSequence(*parts), concatenated(parts)
         assert rows.mapped("negative", lambda each: -each) == tuple(-each for each in same)
         assert rows.written("line", lambda each: f"<{each}>\n") == "".join(f"<{each}>\n" for each in same)
         assert rows.ordered("number", lambda each: each) == tuple(sorted(same))
@@ -71,7 +71,7 @@ def test_runs_are_the_longest_and_what_is_made_of_one_is_made_of_no_other(
 
     found = list(SharedSequence(*parts).runs("odd", lambda each: each % 2))
     assert [(odd, tuple(run)) for odd, run in found] == [
-        (odd, tuple(run)) for odd, run in groupby(whole(parts), key=lambda each: each % 2)
+        (odd, tuple(run)) for odd, run in groupby(concatenated(parts), key=lambda each: each % 2)
     ]
     for odd, run in found:
         asked.clear()
@@ -90,7 +90,7 @@ def test_hosts_share_what_is_made_of_a_table() -> None:
 OPERATIONS = ("mapped", "written", "runs", "ordered")
 
 
-def asked(rows: SharedSequence[int], operation: str, what: Hashable) -> object:
+def run_operation(rows: SharedSequence[int], operation: str, what: Hashable) -> object:
     """One of the operations under a name, with a function that depends on nothing else."""
     match operation:
         case "mapped":
@@ -106,16 +106,16 @@ def asked(rows: SharedSequence[int], operation: str, what: Hashable) -> object:
 def test_a_name_stands_for_another_thing_in_each_operation(
     parts: list[tuple[SharedTable[int], int, int]], operations: list[str], what: Hashable
 ) -> None:
-    alone = {each: asked(SharedSequence.of(whole(parts)), each, what) for each in operations}
-    assert {each: asked(SharedSequence(*parts), each, what) for each in operations} == alone
-    assert {each: asked(SharedSequence(*parts), each, what) for each in reversed(operations)} == alone
+    alone = {each: run_operation(SharedSequence.of(concatenated(parts)), each, what) for each in operations}
+    assert {each: run_operation(SharedSequence(*parts), each, what) for each in operations} == alone
+    assert {each: run_operation(SharedSequence(*parts), each, what) for each in reversed(operations)} == alone
 
 
 @given(SPANS, st.permutations(["x", "y", ("x", 4), ("x", 6), ("x", None)]))
 def test_things_of_different_names_in_one_table_are_apart(
     parts: list[tuple[SharedTable[int], int, int]], names: list[Hashable]
 ) -> None:
-    rows, same = SharedSequence(*parts), whole(parts)
+    rows, same = SharedSequence(*parts), concatenated(parts)
     for _again in range(2):
         for at, name in enumerate(names):
             assert rows.mapped(name, lambda each, at=at: (each, at)) == tuple((each, at) for each in same)  # type: ignore[misc]
@@ -128,9 +128,9 @@ def test_a_name_stands_for_another_thing_in_each_table(
 ) -> None:
     # Tables of the same rows, which nobody has asked for anything yet.
     again = [(SharedTable(table.rows), start, stop) for table, start, stop in one]
-    assert SharedSequence(*one).mapped("x", lambda each: -each) == tuple(-each for each in whole(one))
-    assert SharedSequence(*two, *again).mapped("y", str) == tuple(map(str, (*whole(two), *whole(one))))
-    assert SharedSequence(*again).mapped("x", lambda each: each + 1) == tuple(each + 1 for each in whole(one))
+    assert SharedSequence(*one).mapped("x", lambda each: -each) == tuple(-each for each in concatenated(one))
+    assert SharedSequence(*two, *again).mapped("y", str) == tuple(map(str, (*concatenated(two), *concatenated(one))))
+    assert SharedSequence(*again).mapped("x", lambda each: each + 1) == tuple(each + 1 for each in concatenated(one))
 
 
 def test_what_is_made_of_a_run_is_not_what_is_made_of_its_table() -> None:

@@ -12,17 +12,17 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 _WITHIN_S = 20.0
 
 
-def said(lab: Lab, host: str, *argv: str) -> str:
+def output_of(lab: Lab, host: str, *argv: str) -> str:
     """What a command that must succeed prints on the host."""
     return lab.run(host, argv, check=True).stdout.strip()
 
 
 @contextmanager
-def done(lab: Lab, host: str, *, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
+def temporarily(lab: Lab, host: str, *, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
     """Shell commands, and those that take them back, also where one of the first failed."""
     try:
         for command in do:
-            said(lab, host, "sh", "-c", command)
+            output_of(lab, host, "sh", "-c", command)
         yield
     finally:
         for command in undo:
@@ -30,10 +30,10 @@ def done(lab: Lab, host: str, *, do: Sequence[str], undo: Sequence[str]) -> Iter
 
 
 @contextmanager
-def file_in_place(lab: Lab, host: str, path: str, text: str) -> Iterator[None]:
+def temporary_file(lab: Lab, host: str, path: str, text: str) -> Iterator[None]:
     """A file with that text, then as it was, mode and owner included."""
     here, aside = shlex.quote(path), shlex.quote(f"/root/{path.replace('/', '_')}")
-    with done(
+    with temporarily(
         lab,
         host,
         do=[
@@ -54,18 +54,18 @@ def docker_stopped(lab: Lab, host: str) -> Iterator[None]:
         yield
     finally:
         lab.heal(host)
-        said(lab, host, "docker", "start", "web")
+        output_of(lab, host, "docker", "start", "web")
 
 
 @contextmanager
 def container_stopped(lab: Lab, host: str) -> Iterator[None]:
     """No container runs on the host; then the one it has does again."""
-    said(lab, host, "docker", "stop", "web")
+    output_of(lab, host, "docker", "stop", "web")
     try:
         assert is_idle(lab, host)
         yield
     finally:
-        said(lab, host, "docker", "start", "web")
+        output_of(lab, host, "docker", "start", "web")
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def docker_drop_in(lab: Lab, host: str, text: str, *, restart: bool) -> Iterator
     if restart:
         renew += ["systemctl reset-failed docker.service; systemctl restart docker.service", "docker start web"]
     folder = DROP_IN.rpartition("/")[0]
-    with done(
+    with temporarily(
         lab,
         host,
         do=[f"mkdir {folder} && printf %s {shlex.quote(text)} >{DROP_IN}", *renew],
@@ -113,7 +113,9 @@ def ttl(lab: Lab, host: str, address: str, *, container: str | None = None) -> i
 
 def container_address(lab: Lab, host: str) -> str:
     """The address of the host's container on docker0."""
-    return said(lab, host, "docker", "inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web")
+    return output_of(
+        lab, host, "docker", "inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web"
+    )
 
 
 def eventually(lab: Lab, host: str, command: str, expected: str) -> bool:

@@ -10,7 +10,7 @@ import evidence
 import labs
 import mesh
 import pytest
-from lab_state import Stand, Story
+from lab_state import ApplyRecord, SharedHosts
 from mesh import Mesh
 
 from dockmesh.lab.running import Lab
@@ -64,28 +64,28 @@ def _order(item: pytest.Item) -> tuple[int, str, bool]:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Without workers."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        _begin(session.config, [item.nodeid for item in session.items])
+        _start_run(session.config, [item.nodeid for item in session.items])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     """With workers, in the process that has them; for this, a folder or file of here must be on its command line."""
-    _begin(node.config, ids)
+    _start_run(node.config, ids)
 
 
-def _begin(config: pytest.Config, ids: list[str]) -> None:
+def _start_run(config: pytest.Config, ids: list[str]) -> None:
     """Make room for this run's labs, once; and see to it that none is left when it ends, also by SIGTERM."""
     if config.option.collectonly or config.stash.get(_BEGUN, False) or not any(each.startswith(_IDS) for each in ids):
         return
     config.stash[_BEGUN] = True
     run = ExitStack()
     config.add_cleanup(run.close)
-    run.enter_context(_terminable())
-    run.enter_context(labs.of_one_run())
+    run.enter_context(_sigterm_interrupts())
+    run.enter_context(labs.labs_of_run())
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def _sigterm_interrupts() -> Iterator[None]:
     """SIGTERM ends the run as Ctrl-C does."""
 
     def interrupt(_signal: int, _frame: object) -> NoReturn:
@@ -105,7 +105,7 @@ def pytest_runtest_makereport(
     report = yield
     since = item.stash.setdefault(_SINCE, call.start)
     if report.failed:
-        report.sections += evidence.of(item.funcargs.values(), since)
+        report.sections += evidence.journals_of(item.funcargs.values(), since)
     return report
 
 
@@ -115,34 +115,34 @@ def lab() -> Iterator[Lab]:
 
     The first three have one generation of Docker each; the fourth is for the roles that need none.
     """
-    with labs.standing("test", 4) as standing:
+    with labs.running_lab("test", 4) as standing:
         yield standing
 
 
 @pytest.fixture(scope="session")
-def stand(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Stand:
+def shared_hosts(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> SharedHosts:
     """The hosts, furnished as admins furnish theirs."""
-    three = mesh.write(lab, tmp_path_factory.mktemp("three"), {"host1": {}, "host2": {}, "host3": {}})
-    return Stand(lab, three)
+    three = mesh.write_inventory(lab, tmp_path_factory.mktemp("three"), {"host1": {}, "host2": {}, "host3": {}})
+    return SharedHosts(lab, three)
 
 
 @pytest.fixture
-def fresh(stand: Stand) -> Iterator[Mesh]:
+def fresh(shared_hosts: SharedHosts) -> Iterator[Mesh]:
     """The mesh of three hosts, none of which has met dockmesh; the test must leave them so, or joined."""
-    stand.as_found()
-    yield stand.mesh
-    stand.check()
+    shared_hosts.restore_found()
+    yield shared_hosts.mesh
+    shared_hosts.check()
 
 
 @pytest.fixture
-def joined(stand: Stand) -> Iterator[Mesh]:
+def joined(shared_hosts: SharedHosts) -> Iterator[Mesh]:
     """The mesh of three hosts, joined; the test must leave them so, or as they were found."""
-    stand.as_joined()
-    yield stand.mesh
-    stand.check()
+    shared_hosts.ensure_joined()
+    yield shared_hosts.mesh
+    shared_hosts.check()
 
 
 @pytest.fixture
-def story(stand: Stand) -> Story:
+def apply_record(shared_hosts: SharedHosts) -> ApplyRecord:
     """How the three hosts were joined. For tests that only look, and therefore are not looked after."""
-    return stand.as_joined()
+    return shared_hosts.ensure_joined()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from accidents import DAEMON_JSON, eventually, said
+from accidents import DAEMON_JSON, eventually, output_of
 
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
@@ -18,7 +18,7 @@ _PLACES = {
 }
 
 
-def put_up(lab: Lab, host: str) -> None:
+def install_docker29(lab: Lab, host: str) -> None:
     """Give the host Docker 29 with nftables, as after an upgrade and a reboot: no rule of another day is left."""
     for name, path in _PLACES.items():
         put = f"mkdir -p $(dirname {path}) && cat >{path} && chmod 755 {path}"
@@ -41,9 +41,9 @@ def reboot(lab: Lab, host: str) -> None:
 def start_container(lab: Lab, host: str) -> None:
     """Run the container again once Docker serves."""
     assert eventually(lab, host, "docker start web", "web")
-    catch_up(lab, host)
+    update_ruleset(lab, host)
 
 
-def catch_up(lab: Lab, host: str) -> None:
+def update_ruleset(lab: Lab, host: str) -> None:
     """Docker 29 makes its rules before a container runs; what stands in for it, a moment after, or now."""
-    said(lab, host, "sh", _PLACES["ruleset.sh"])
+    output_of(lab, host, "sh", _PLACES["ruleset.sh"])

@@ -9,7 +9,7 @@ _JOURNAL = ("journalctl", "--quiet", "--no-pager", "--output", "short-precise", 
 _WITHIN_S = 5.0
 
 
-def of(fixtures: Iterable[object], since: float) -> Iterator[tuple[str, str]]:
+def journals_of(fixtures: Iterable[object], since: float) -> Iterator[tuple[str, str]]:
     """What stands last in the journals of the hosts the fixtures are or have, since then; each with a heading."""
     having = (each if isinstance(each, Lab) else getattr(each, "lab", None) for each in fixtures)
     for lab in {each.topology.name: each for each in having if isinstance(each, Lab)}.values():

@@ -8,7 +8,7 @@ from mesh import Mesh
 Question = tuple[str, str, str]
 
 
-def foreseen(document: dict[str, Any], which: str) -> dict[Question, str]:
+def predicted(document: dict[str, Any], which: str) -> dict[Question, str]:
     """Of the probes that are not reached all along, what is foreseen of them `before` the plan, or `after` it."""
     return {
         (row["source"], target, row["kind"]): row[which]
@@ -29,9 +29,9 @@ def measured(status: dict[str, Any]) -> dict[Question, str]:
     }
 
 
-def otherwise(document: dict[str, Any], which: str, status: dict[str, Any]) -> Iterator[tuple[Question, str, str]]:
+def mismatches(document: dict[str, Any], which: str, status: dict[str, Any]) -> Iterator[tuple[Question, str, str]]:
     """The probes that fare otherwise than foreseen, and those of which nobody can say."""
-    expected, found = foreseen(document, which), measured(status)
+    expected, found = predicted(document, which), measured(status)
     assert expected.keys() <= found.keys(), expected.keys() - found.keys()
     assert sum(document[which].values()) == len(found)
     for key, came in found.items():
@@ -39,7 +39,7 @@ def otherwise(document: dict[str, Any], which: str, status: dict[str, Any]) -> I
             yield key, expected.get(key, "reached"), came
 
 
-def failing_as_foreseen(mesh: Mesh, unknown: int = 0) -> set[Question]:
+def failing_as_predicted(mesh: Mesh, unknown: int = 0) -> set[Question]:
     """The probes that fail on the hosts as they are.
 
     Raises AssertionError where one fares otherwise than foreseen, or others than so many are not foreseen at all.
@@ -48,8 +48,8 @@ def failing_as_foreseen(mesh: Mesh, unknown: int = 0) -> set[Question]:
     probed = mesh.dockmesh("status", "--json", "--timeout", "10").document
     assert planned.status in {2, 3}, planned
     document = planned.document["forecast"]
-    differing = list(otherwise(document, "before", probed))
+    differing = list(mismatches(document, "before", probed))
     assert [each for each in differing if each[1] != "unknown"] == [], (differing, document)
-    open_ = [key for key, said in foreseen(document, "before").items() if said == "unknown"]
+    open_ = [key for key, said in predicted(document, "before").items() if said == "unknown"]
     assert len(open_) == unknown, (open_, document)
     return {key for key, came in measured(probed).items() if came == "failing"}

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dockmesh.lab.running import Lab
 
-Sight = dict[str, str]
+HostView = dict[str, str]
 
 # Everything that dockmesh could change, or Docker because of it. What changes by itself is left out: lifetimes of
 # addresses, IPv6 routes that come with an address, counters, dates, the lock that a joined host takes twice a minute.
-_LOOKS = {
+_COMMANDS = {
     "addresses": "ip -o address show | sed 's/ tentative//'",
     "links": "ip -o link show",
     "routes": "ip -4 route show table all; ip -6 route show table all | grep -v -e fe80 -e ff00 -e ::1",
@@ -27,29 +27,29 @@ _LOOKS = {
     "units": "systemctl list-unit-files --no-legend 'dockmesh*'",
     "namespaces": "ls /run/netns; pgrep --list-full sleep | grep -v infinity || true",
 }
-_SCRIPT = "\n".join(f"printf '\\036{name}\\n'; {{ {command}; }} 2>&1" for name, command in _LOOKS.items())
+_SCRIPT = "\n".join(f"printf '\\036{name}\\n'; {{ {command}; }} 2>&1" for name, command in _COMMANDS.items())
 
 
-def look(lab: Lab, host: str) -> Sight:
+def read_host(lab: Lab, host: str) -> HostView:
     """All of it, exactly."""
     text = lab.run(host, ("sh", "-c", _SCRIPT), check=True).stdout
     return dict(section.split("\n", 1) for section in text.split("\036")[1:])
 
 
-def look_at(lab: Lab, hosts: Iterable[str]) -> dict[str, Sight]:
+def read_hosts(lab: Lab, hosts: Iterable[str]) -> dict[str, HostView]:
     """The hosts' sights by name, taken side by side."""
     names = tuple(hosts)
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
-        return dict(zip(names, pool.map(lambda host: look(lab, host), names), strict=True))
+        return dict(zip(names, pool.map(lambda host: read_host(lab, host), names), strict=True))
 
 
-def lasting(sight: Sight) -> Sight:
+def stable_view(sight: HostView) -> HostView:
     """What is the same before and after a restart of Docker that gives everything back.
 
     That restarts containers, which gives their network cards new names, and makes docker0 anew, with another MAC. An
     empty table of iptables, which has no rule, no chain of anybody's and no policy but ACCEPT, counts as none.
     """
-    return {name: _LASTING[name](text) for name, text in sight.items() if name in _LASTING}
+    return {name: _STABLE[name](text) for name, text in sight.items() if name in _STABLE}
 
 
 def _without(pattern: str, text: str) -> str:
@@ -77,7 +77,7 @@ def _nftables(text: str) -> str:
     return "".join(table for table in tables if not re.match(r"table ip6? (raw|filter|nat|mangle|security) ", table))
 
 
-_LASTING: dict[str, Callable[[str], str]] = {
+_STABLE: dict[str, Callable[[str], str]] = {
     "addresses": _addresses,
     "links": _links,
     "routes": str,

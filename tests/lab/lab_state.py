@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 
 import host_view
-from mesh import Done, Mesh
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
@@ -18,7 +18,7 @@ _SETTLES_WITHIN_S = 20.0
 # What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
 # rules in Docker's chains and beside them.
 ODD_JSON = '{\n\t"log-level" : "warn",\n\t"labels": ["a=1",\n\t\t   "b=2"],\n\t"shutdown-timeout": 5\n}'
-_FURNISHING = {
+_ADMIN_CONFIG = {
     "host2": (f"cat >/etc/docker/daemon.json <<'END'\n{ODD_JSON}\nEND\nchmod 640 /etc/docker/daemon.json",),
     "host3": (
         "ip route add 198.51.100.0/24 via 192.168.18.128 metric 50 proto static",
@@ -31,83 +31,83 @@ _FURNISHING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class ApplyRecord:
     """One `apply` from hosts as they were found: what they looked like before, what it said, what they look like."""
 
-    before: Mapping[str, host_view.Sight]
-    done: Done
-    after: Mapping[str, host_view.Sight]
+    before: Mapping[str, host_view.HostView]
+    done: CommandResult
+    after: Mapping[str, host_view.HostView]
 
 
 @dataclass
-class Stand:
-    """Moves the hosts where a test wants them, and sees to it that none is left astray."""
+class SharedHosts:
+    """Moves the hosts where a test wants them, and sees to it that none is left changes."""
 
     lab: Lab
     mesh: Mesh
-    found: dict[str, host_view.Sight] = field(default_factory=dict)
-    story: Story | None = None
+    found: dict[str, host_view.HostView] = field(default_factory=dict)
+    apply_record: ApplyRecord | None = None
     joined: bool = False
 
     def __post_init__(self) -> None:
-        self._furnish()
+        self._add_admin_config()
 
-    def as_found(self) -> None:
+    def restore_found(self) -> None:
         """Leave the mesh if the hosts are in it."""
         if self.joined:
             assert self.mesh.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
             self.check()
 
-    def as_joined(self) -> Story:
+    def ensure_joined(self) -> ApplyRecord:
         """Join the hosts of the mesh unless they are; the story of how they came into it."""
-        if self.story is None or not self.joined:
-            before = self._look()
+        if self.apply_record is None or not self.joined:
+            before = self._read_hosts()
             # As most users will at first; after that, all hosts at once, which is sooner done.
-            at_once = ("--serial", "100%") if self.story else ()
+            at_once = ("--serial", "100%") if self.apply_record else ()
             done = self.mesh.dockmesh("apply", "--yes", "--json", *at_once)
             assert done.status == 0, done
-            self.story, self.joined = Story(before, done, self._look()), True
-        return self.story
+            self.apply_record, self.joined = ApplyRecord(before, done, self._read_hosts()), True
+        return self.apply_record
 
     def check(self) -> None:
         """Find out how the hosts stand after a test. Raises AssertionError, with them mended, where it is neither."""
-        states = [self.found, *([_lasting(self.story.after)] if self.story else [])]
-        now = self._settled(states)
+        states = [self.found, *([_stable_views(self.apply_record.after)] if self.apply_record else [])]
+        now = self._wait_for_state(states)
         self.joined = now in states[1:]
         if now not in states:
-            astray = min((difference(state, now) for state in states), key=len)
-            self._mend()
-            raise AssertionError(f"hosts were left neither as found nor joined:\n{astray}")
+            changes = min((difference(state, now) for state in states), key=len)
+            self._repair()
+            raise AssertionError(f"hosts were left neither as found nor joined:\n{changes}")
 
-    def _settled(self, states: Sequence[Mapping[str, host_view.Sight]]) -> dict[str, host_view.Sight]:
+    def _wait_for_state(self, states: Sequence[Mapping[str, host_view.HostView]]) -> dict[str, host_view.HostView]:
         """One of the states, if it comes to that."""
         end = time.monotonic() + _SETTLES_WITHIN_S
-        while (now := _lasting(self._look())) not in states and time.monotonic() < end:
+        while (now := _stable_views(self._read_hosts())) not in states and time.monotonic() < end:
             pass
         return now
 
-    def _look(self) -> dict[str, host_view.Sight]:
-        return host_view.look_at(self.lab, [host.name for host in self.lab.topology.hosts])
+    def _read_hosts(self) -> dict[str, host_view.HostView]:
+        return host_view.read_hosts(self.lab, [host.name for host in self.lab.topology.hosts])
 
-    def _furnish(self) -> None:
-        for host, commands in _FURNISHING.items():
+    def _add_admin_config(self) -> None:
+        for host, commands in _ADMIN_CONFIG.items():
             for command in commands:
                 self.lab.run(host, ("sh", "-c", command), check=True)
-        self.found, self.joined = _lasting(self._look()), False
+        self.found, self.joined = _stable_views(self._read_hosts()), False
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """A test that failed half-way is the common case; whatever `destroy` cannot mend goes with the lab itself."""
         for host in self.lab.topology.hosts:
             self.lab.heal(host.name)
         self.mesh.dockmesh("destroy", "--yes", "--serial", "100%")
-        self.joined, self.story = False, None
-        if _lasting(self._look()) != self.found:
+        self.joined, self.apply_record = False, None
+        if _stable_views(self._read_hosts()) != self.found:
             lifecycle.down(self.lab.topology.name)
             lifecycle.up(self.lab.topology.name, len(self.lab.topology.hosts))
-            self._furnish()
+            self._add_admin_config()
 
 
-def difference(before: Mapping[str, host_view.Sight], after: Mapping[str, host_view.Sight]) -> str:
+def difference(before: Mapping[str, host_view.HostView], after: Mapping[str, host_view.HostView]) -> str:
     """What tells two sights of hosts apart, for people; empty where nothing does."""
     lines = [
         line
@@ -120,5 +120,5 @@ def difference(before: Mapping[str, host_view.Sight], after: Mapping[str, host_v
     return "\n".join(lines)
 
 
-def _lasting(sights: Mapping[str, host_view.Sight]) -> dict[str, host_view.Sight]:
-    return {host: host_view.lasting(seen) for host, seen in sights.items()}
+def _stable_views(sights: Mapping[str, host_view.HostView]) -> dict[str, host_view.HostView]:
+    return {host: host_view.stable_view(seen) for host, seen in sights.items()}

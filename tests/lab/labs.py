@@ -23,16 +23,16 @@ _OURS = re.compile(rf"({'|'.join(ROLES)})\d*{re.escape(_APART)}")
 _RUN, _WORKERS = (Path(f"/run/lock/dockmesh-tests{_APART}.{what}") for what in ("run", "workers"))
 
 
-def named(role: str) -> str:
+def lab_name(role: str) -> str:
     """The lab that this worker has for one of ROLES."""
     assert role in ROLES
     return f"{role}{_WORKER}{_APART}"
 
 
 @contextmanager
-def standing(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False) -> Iterator[Lab]:
+def running_lab(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False) -> Iterator[Lab]:
     """A lab that is fresh at the start of the block, and gone after it."""
-    name = named(role)
+    name = lab_name(role)
     with _WORKERS.open("w") as workers:
         fcntl.flock(workers, fcntl.LOCK_SH)
         lifecycle.down(name)
@@ -43,7 +43,7 @@ def standing(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, var
 
 
 @contextmanager
-def of_one_run() -> Iterator[None]:
+def labs_of_run() -> Iterator[None]:
     """Around all tests of a run, in the process that began it: neither before nor after it are there labs of ours.
 
     The workers of a run that was killed clear up before they end, within seconds: they are waited for.
@@ -55,14 +55,14 @@ def of_one_run() -> Iterator[None]:
             pytest.exit("another run has these labs: DOCKMESH_LABS=NAME gives this one labs of its own", returncode=4)
         with _WORKERS.open("w") as workers:
             fcntl.flock(workers, fcntl.LOCK_EX)
-            _clear()
+            _remove_labs()
         try:
             yield
         finally:
-            _clear()
+            _remove_labs()
 
 
-def _clear() -> None:
+def _remove_labs() -> None:
     """End every lab that a run might have left, whichever of its workers had it."""
     left = {path.stem for path in FOLDER.iterdir()} if FOLDER.is_dir() else set()
     for name in sorted(filter(_OURS.fullmatch, left)):

@@ -19,7 +19,7 @@ WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     """A call that has ended."""
 
     status: int
@@ -33,7 +33,7 @@ class Done:
         return document
 
     @property
-    def otherwise_than_foreseen(self) -> list[Any]:
+    def mispredictions(self) -> list[Any]:
         """Of an apply, the probes that came otherwise than foreseen."""
         if self.stdout.startswith("{"):
             return self.document.get("mispredictions") or []
@@ -61,7 +61,7 @@ class Mesh:
         """The command line of a call: its verb, then the rest."""
         return (sys.executable, "-m", "dockmesh", *words, "-i", str(self.file))
 
-    def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> Done:
+    def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> CommandResult:
         """Call dockmesh without a terminal. Raises AssertionError where prediction is not measurement."""
         done = subprocess.run(
             self.argv(*words),
@@ -73,15 +73,15 @@ class Mesh:
             cwd=self.file.parent,
             env=self.environment(),
         )
-        ended = Done(done.returncode, done.stdout, done.stderr)
-        assert not (found := ended.otherwise_than_foreseen), found
+        ended = CommandResult(done.returncode, done.stdout, done.stderr)
+        assert not (found := ended.mispredictions), found
         return ended
 
     def environment(self) -> dict[str, str]:
         """That of the tests, with a home of its own: nobody's SSH configuration and keys have a say."""
         return {**os.environ, "HOME": str(self.file.parent), "SSH_AUTH_SOCK": ""}
 
-    def on_a_terminal(self, *words: str, answer: str, within_s: float = WITHIN_S) -> Done:
+    def on_a_terminal(self, *words: str, answer: str, within_s: float = WITHIN_S) -> CommandResult:
         """Call dockmesh on a terminal and answer the question it asks; stdout is all that appeared there."""
         environment = self.environment() | {"TERM": "xterm", "COLUMNS": "160"}
         status, shown = conversation(
@@ -91,10 +91,10 @@ class Mesh:
             environment=environment,
             within_s=within_s,
         )
-        return Done(status, shown, "")
+        return CommandResult(status, shown, "")
 
 
-def write(
+def write_inventory(
     lab: Lab, folder: Path, hosts: Mapping[str, Mapping[str, Any]], *, name: str = "mesh.yml", **sections: Any
 ) -> Mesh:
     """An inventory of the lab's `hosts`, each with its keys of the lab's inventory but for those given.
@@ -110,7 +110,7 @@ def write(
     return Mesh(lab, file)
 
 
-def within(address: str, prefix: IPv4Network | IPv6Network) -> bool:
+def is_within(address: str, prefix: IPv4Network | IPv6Network) -> bool:
     """Whether an address that was read lies in a prefix."""
     return ip_address(address) in prefix
 

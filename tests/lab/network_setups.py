@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from shlex import quote
 
-from accidents import said
+from accidents import output_of
 
 from dockmesh.lab import lifecycle
 from dockmesh.lab.network import NIC, SECOND_NIC
@@ -77,21 +77,23 @@ NETWORKD = Setup(
 )
 
 
-def set_up(lab: Lab, host: str, setup: Setup) -> None:
+def install_setup(lab: Lab, host: str, setup: Setup) -> None:
     """Make the host such a one, and boot it as that."""
     for path, text in setup.files(lab.topology.host(host)).items():
         written = f"printf %s {quote(text)} >{path} && chmod {setup.mode} {path}"
-        said(lab, host, "sh", "-c", f"mkdir -p $(dirname {path}) && {written}")
-    said(lab, host, "sh", "-c", f"rm -f {' '.join(f'/etc/systemd/system/{unit}.service' for unit in setup.units)}")
+        output_of(lab, host, "sh", "-c", f"mkdir -p $(dirname {path}) && {written}")
+    output_of(lab, host, "sh", "-c", f"rm -f {' '.join(f'/etc/systemd/system/{unit}.service' for unit in setup.units)}")
     for command in setup.commands:
-        said(lab, host, "sh", "-c", command)
-    said(lab, host, "sh", "-c", f"systemctl daemon-reload && systemctl enable {' '.join(setup.units)}")
+        output_of(lab, host, "sh", "-c", command)
+    output_of(lab, host, "sh", "-c", f"systemctl daemon-reload && systemctl enable {' '.join(setup.units)}")
     reboot(lab, host)
 
 
 def reboot(lab: Lab, host: str) -> None:
     """Boot the host with cards that have no addresses but by its own doing, and start its container."""
     lifecycle.reboot(lab.topology.name, host, bare=True)
-    said(lab, host, "docker", "start", "web")
+    output_of(lab, host, "docker", "start", "web")
     wanted = f"{lab.topology.host(host).second}"
-    assert poll(lambda: wanted in said(lab, host, "ip", "-brief", "address", "show", SECOND_NIC), _UP_WITHIN_S), host
+    assert poll(lambda: wanted in output_of(lab, host, "ip", "-brief", "address", "show", SECOND_NIC), _UP_WITHIN_S), (
+        host
+    )

@@ -60,7 +60,7 @@ def _dual() -> Recordings:
 
 def _nftables() -> Recordings:
     with _fresh_lab() as lab:
-        docker29_host.put_up(lab, NFTABLES)
+        docker29_host.install_docker29(lab, NFTABLES)
         mesh = Mesh(lab, lab.inventory)
         fresh = _answers(mesh)[NFTABLES]
         _join(mesh)

@@ -38,7 +38,7 @@ _ASKING = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
-class Asking(Mesh):
+class ResolverMesh(Mesh):
     """A mesh whose callers have a resolv.conf of their own, and no line for its hosts in /etc/hosts."""
 
     resolv_conf: Path
@@ -48,15 +48,15 @@ class Asking(Mesh):
         return ("unshare", "--mount", "sh", "-c", _ASKING, str(self.resolv_conf), *Mesh.argv(self, *words))
 
 
-def asking(named: Mesh) -> Asking:
+def use_resolver(named: Mesh) -> ResolverMesh:
     """The mesh, by the lab's resolver."""
     resolv_conf = named.file.with_name("resolv.conf")
     resolv_conf.write_text(f"nameserver {CONTROLLER.ip}\noptions timeout:1 attempts:1\n")
-    return Asking(named.lab, named.file, resolv_conf)
+    return ResolverMesh(named.lab, named.file, resolv_conf)
 
 
 @contextmanager
-def answering(lab: Lab, names: Mapping[str, str]) -> Iterator[None]:
+def name_server(lab: Lab, names: Mapping[str, str]) -> Iterator[None]:
     """The name server, where the controller is."""
     told = (f"{name}={address}" for name, address in names.items())
     argv = network.inside(lab.topology.fabric, sys.executable, "-c", _SERVER, str(CONTROLLER.ip), *told)

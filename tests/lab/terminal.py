@@ -30,11 +30,11 @@ def conversation(
         ) as process,
     ):
         os.close(its)
-        seen = _answered(screen.fileno(), list(answers), time.monotonic() + within_s)
+        seen = _send_answers(screen.fileno(), list(answers), time.monotonic() + within_s)
         return process.wait(timeout=within_s), seen
 
 
-def _answered(screen: int, left: list[tuple[str, str]], end: float) -> str:
+def _send_answers(screen: int, left: list[tuple[str, str]], end: float) -> str:
     seen, at = b"", 0
     while time.monotonic() < end:
         if not select.select([screen], [], [], 0.2)[0]:

@@ -8,7 +8,7 @@ import host_view
 import mesh
 import pytest
 import yaml
-from accidents import done, partitioned
+from accidents import partitioned, temporarily
 from lab_state import difference
 from mesh import Mesh
 
@@ -22,48 +22,48 @@ _VPN = "ip route add 10.160.64.0/22 via 192.168.18.1"
 
 
 @pytest.fixture
-def pooled(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
+def mesh_with_pool(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
     """Three hosts, of which the first has a prefix; there is a network of one of them in each of four other blocks."""
     nothing: dict[str, Any] = {"prefix": None, "bridge": None}
     hosts = {"host1": {"prefix": "10.160.0.0/20", "bridge": None}, "host2": nothing, "host3": nothing}
     pool = {"pool": "10.160.0.0/12", "prefix_length": 20}
     assert fresh.hosts == _HOSTS
     with (
-        done(lab, "host1", do=[_LAN], undo=["ip link del lan7"]),
-        done(lab, "host2", do=[_COMPOSE], undo=["docker network rm shop_default"]),
-        done(lab, "host3", do=[_VPN], undo=["ip route del 10.160.64.0/22"]),
+        temporarily(lab, "host1", do=[_LAN], undo=["ip link del lan7"]),
+        temporarily(lab, "host2", do=[_COMPOSE], undo=["docker network rm shop_default"]),
+        temporarily(lab, "host3", do=[_VPN], undo=["ip route del 10.160.64.0/22"]),
     ):
-        yield mesh.write(lab, tmp_path, hosts, mesh=pool)
+        yield mesh.write_inventory(lab, tmp_path, hosts, mesh=pool)
 
 
 def prefixes(inventory: Path) -> list[str | None]:
     return [host.get("prefix") for host in yaml.safe_load(inventory.read_text())["hosts"].values()]
 
 
-def test_drawn_prefixes_avoid_lans_docker_networks_and_routes_of_every_host(pooled: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, _HOSTS)
-    blind = pooled.dockmesh("allocate", "--json").document["allocations"]
+def test_drawn_prefixes_avoid_lans_docker_networks_and_routes_of_every_host(mesh_with_pool: Mesh, lab: Lab) -> None:
+    before = host_view.read_hosts(lab, _HOSTS)
+    blind = mesh_with_pool.dockmesh("allocate", "--json").document["allocations"]
     assert [each["prefix"] for each in blind] == ["10.160.16.0/20", "10.160.32.0/20"]
-    ended = pooled.dockmesh("allocate", "--probe", "--write", "--json")
+    ended = mesh_with_pool.dockmesh("allocate", "--probe", "--write", "--json")
     assert ended.status == 0, ended
     assert ended.document["written"] is True
-    assert prefixes(pooled.file) == ["10.160.0.0/20", "10.160.48.0/20", "10.160.80.0/20"]
-    assert difference(before, host_view.look_at(lab, _HOSTS)) == ""
-    planned = pooled.dockmesh("plan", "--json")
+    assert prefixes(mesh_with_pool.file) == ["10.160.0.0/20", "10.160.48.0/20", "10.160.80.0/20"]
+    assert difference(before, host_view.read_hosts(lab, _HOSTS)) == ""
+    planned = mesh_with_pool.dockmesh("plan", "--json")
     assert planned.status == 2, planned
     assert [host["conflicts"] for host in planned.document["hosts"]] == [[], [], []]
 
 
-def test_for_one_host_all_are_read(pooled: Mesh) -> None:
-    assert pooled.dockmesh("allocate", "--probe", "--write", "--limit", "host3").status == 0
-    assert prefixes(pooled.file) == ["10.160.0.0/20", None, "10.160.48.0/20"]
+def test_for_one_host_all_are_read(mesh_with_pool: Mesh) -> None:
+    assert mesh_with_pool.dockmesh("allocate", "--probe", "--write", "--limit", "host3").status == 0
+    assert prefixes(mesh_with_pool.file) == ["10.160.0.0/20", None, "10.160.48.0/20"]
 
 
-def test_a_host_that_does_not_answer_leaves_the_inventory_as_it_is(pooled: Mesh, lab: Lab) -> None:
-    text = pooled.file.read_bytes()
+def test_a_host_that_does_not_answer_leaves_the_inventory_as_it_is(mesh_with_pool: Mesh, lab: Lab) -> None:
+    text = mesh_with_pool.file.read_bytes()
     with partitioned(lab, "host2"):
-        ended = pooled.dockmesh("allocate", "--probe", "--write", "--timeout", "3")
+        ended = mesh_with_pool.dockmesh("allocate", "--probe", "--write", "--timeout", "3")
     assert ended.status == 3, ended
     silent = str(lab.topology.host("host2").underlay.ip)
     assert any("host2: " in line and silent in line for line in ended.stderr.splitlines())
-    assert (ended.stdout, pooled.file.read_bytes()) == ("", text)
+    assert (ended.stdout, mesh_with_pool.file.read_bytes()) == ("", text)

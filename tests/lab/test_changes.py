@@ -14,9 +14,9 @@ from accidents import (
     container_stopped,
     docker_drop_in,
     docker_stopped,
-    done,
-    file_in_place,
-    said,
+    output_of,
+    temporarily,
+    temporary_file,
     ttl,
 )
 from lab_state import difference
@@ -33,28 +33,28 @@ ACCEPTED = "sed -n 's/^Tcp: [0-9]* [0-9]* [0-9]* -*[0-9]* [0-9]* \\([0-9]*\\).*/
 
 
 def bridge_of(lab: Lab, host: str) -> str:
-    return said(lab, host, "ip", "-brief", "-4", "address", "show", "dev", "docker0").split()[2]
+    return output_of(lab, host, "ip", "-brief", "-4", "address", "show", "dev", "docker0").split()[2]
 
 
 def containers_of(lab: Lab, host: str) -> str:
-    return said(lab, host, "docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
+    return output_of(lab, host, "docker", "ps", "--no-trunc", "--format", "{{.ID}} {{.Names}}")
 
 
 def failed_units(lab: Lab, host: str) -> str:
-    return said(lab, host, "systemctl", "--failed", "--no-legend", "--plain")
+    return output_of(lab, host, "systemctl", "--failed", "--no-legend", "--plain")
 
 
 def connections_accepted(lab: Lab) -> dict[str, str]:
-    return {host: said(lab, host, "sh", "-c", ACCEPTED) for host in EVERY_HOST}
+    return {host: output_of(lab, host, "sh", "-c", ACCEPTED) for host in EVERY_HOST}
 
 
 @pytest.mark.parametrize("words", [("plan",), ("plan", "--json", "--limit", "host2")])
 def test_plan_exits_2_where_there_is_something_to_do_and_changes_nothing_on_any_host(
     fresh: Mesh, lab: Lab, words: tuple[str, ...]
 ) -> None:
-    before = host_view.look_at(lab, EVERY_HOST)
+    before = host_view.read_hosts(lab, EVERY_HOST)
     assert fresh.dockmesh(*words).status == 2
-    assert difference(before, host_view.look_at(lab, EVERY_HOST)) == ""
+    assert difference(before, host_view.read_hosts(lab, EVERY_HOST)) == ""
 
 
 def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_change(fresh: Mesh) -> None:
@@ -113,8 +113,8 @@ def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
     fresh: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
     del fresh
-    old = mesh.write(lab, tmp_path, {"host1": {}}, name="old.yml")
-    new = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    old = mesh.write_inventory(lab, tmp_path, {"host1": {}}, name="old.yml")
+    new = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
     assert old.dockmesh("apply", "--yes").status == 0
     ended = new.dockmesh("apply", "--yes", "--limit", "host2")
     assert ended.status == 3
@@ -124,25 +124,25 @@ def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
 
 
 def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fresh: Mesh, lab: Lab) -> None:
-    others = host_view.look_at(lab, ("host1", "host3", "host4"))
-    found = host_view.lasting(host_view.look(lab, "host2"))
+    others = host_view.read_hosts(lab, ("host1", "host3", "host4"))
+    found = host_view.stable_view(host_view.read_host(lab, "host2"))
     applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host2")
     assert applied.document["outcomes"] == [{"host": "host2", "status": "confirmed", "code": None, "error": None}]
     assert {each["source"] for each in applied.document["status"]["probes"]} == {"host2"}
     assert bridge_of(lab, "host2") == "10.128.16.1/24"
-    routes = said(lab, "host2", "ip", "route", "show", "proto", "201")
+    routes = output_of(lab, "host2", "ip", "route", "show", "proto", "201")
     assert "10.128.0.0/20 via 192.168.18.128" in routes
     assert "10.128.32.0/20 via 192.168.18.130" in routes
 
     assert fresh.dockmesh("destroy", "--yes", "--limit", "host2").status == 0
-    assert difference({"host2": found}, {"host2": host_view.lasting(host_view.look(lab, "host2"))}) == ""
+    assert difference({"host2": found}, {"host2": host_view.stable_view(host_view.read_host(lab, "host2"))}) == ""
     assert failed_units(lab, "host2") == ""
-    assert difference(others, host_view.look_at(lab, others)) == ""
+    assert difference(others, host_view.read_hosts(lab, others)) == ""
 
 
 def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
-    one = mesh.write(lab, tmp_path, {"host3": {}})
+    one = mesh.write_inventory(lab, tmp_path, {"host3": {}})
     assert one.dockmesh("plan").status == 2
     applied = one.on_a_terminal("apply", answer="y")
     assert "Change 1 host? [y/N]: y" in applied.stdout
@@ -159,14 +159,14 @@ def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, l
 
 @pytest.mark.parametrize("words", [("plan",), ("apply", "--yes"), ("status",), ("destroy", "--yes")])
 def test_an_empty_fleet_is_a_fleet(lab: Lab, tmp_path: Path, words: tuple[str, ...]) -> None:
-    empty = mesh.write(lab, tmp_path, {})
+    empty = mesh.write_inventory(lab, tmp_path, {})
     answer = empty.dockmesh(*words, "--json")
     assert answer.status == 0
     assert answer.document["format"].startswith("dockmesh/")
 
 
 @pytest.fixture
-def mixed(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
+def mixed_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
     """A Docker host, one without Docker or prefix, and one whose Docker is stopped, with a bridge and a guest on it."""
     del fresh
     guest = [
@@ -184,8 +184,8 @@ def mixed(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
     with ExitStack() as stack:
         stack.enter_context(docker_stopped(lab, "host4"))
         # ip mounts /run/netns on itself once; that is gone with the folder.
-        stack.enter_context(done(lab, "host4", do=guest, undo=[*away[:3], "umount /run/netns", away[3]]))
-        yield mesh.write(
+        stack.enter_context(temporarily(lab, "host4", do=guest, undo=[*away[:3], "umount /run/netns", away[3]]))
+        yield mesh.write_inventory(
             lab,
             tmp_path,
             {
@@ -196,10 +196,10 @@ def mixed(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
         )
 
 
-def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Mesh, lab: Lab) -> None:
-    assert mixed.hosts == ("host1", "host3", "host4")
-    found = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, mixed.hosts).items()}
-    plan = mixed.dockmesh("plan", "--json")
+def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed_mesh: Mesh, lab: Lab) -> None:
+    assert mixed_mesh.hosts == ("host1", "host3", "host4")
+    found = {host: host_view.stable_view(seen) for host, seen in host_view.read_hosts(lab, mixed_mesh.hosts).items()}
+    plan = mixed_mesh.dockmesh("plan", "--json")
     assert plan.status == 2
     kinds = {
         host["host"]: {change["kind"] for change in host["changes"] if change["key"] != "/etc/dockmesh/reassert.sh"}
@@ -209,10 +209,12 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Me
     assert kinds["host4"] - {"unit"} == {"firewall", "nat", "route"}
     assert kinds["host3"] - {"unit"} == {"route"}
 
-    applied = mixed.dockmesh("apply", "--yes", "--json")
+    applied = mixed_mesh.dockmesh("apply", "--yes", "--json")
     assert [outcome["status"] for outcome in applied.document["outcomes"]] == ["confirmed"] * 3
     assert applied.status == 0
-    routes = {host: said(lab, host, "ip", "route", "show", "proto", "201").splitlines() for host in mixed.hosts}
+    routes = {
+        host: output_of(lab, host, "ip", "route", "show", "proto", "201").splitlines() for host in mixed_mesh.hosts
+    }
     assert [line.split(" dev ")[0] for line in routes["host1"]] == ["10.9.0.0/24 via 192.168.18.131"]
     assert [line.split(" dev ")[0] for line in routes["host4"]] == ["10.128.0.0/20 via 192.168.18.128"]
     assert [line.split(" dev ")[0] for line in routes["host3"]] == [
@@ -221,16 +223,16 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Me
     ]
     for host in ("host3", "host4"):
         assert lab.run(host, ("test", "-e", DAEMON_JSON)).returncode == 1
-    assert "DOCKMESH" not in said(lab, "host3", "iptables-save")
+    assert "DOCKMESH" not in output_of(lab, "host3", "iptables-save")
 
     remote = container_address(lab, "host1")
     assert ttl(lab, "host3", remote) == 63
     assert ttl(lab, "host1", "10.9.0.1", container="web") == 63
     assert ttl(lab, "host1", "10.9.0.2", container="web") == 62
     assert ttl(lab, "host3", "10.9.0.2") == 63
-    assert "ttl=62" in said(lab, "host4", "ip", "netns", "exec", "guest", "ping", "-c", "1", "-W", "1", remote)
+    assert "ttl=62" in output_of(lab, "host4", "ip", "netns", "exec", "guest", "ping", "-c", "1", "-W", "1", remote)
 
-    status = mixed.dockmesh("status", "--json")
+    status = mixed_mesh.dockmesh("status", "--json")
     assert status.status == 0
     assert {(each["source"], each["target"], each["kind"], each["ttl"]) for each in status.document["probes"]} == {
         ("host1", "host1", "host-container", 64),
@@ -241,10 +243,10 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed: Me
         ("host4", "host1", "host-bridge", 64),
         ("host4", "host1", "host-container", 63),
     }
-    assert mixed.dockmesh("plan").status == 0
+    assert mixed_mesh.dockmesh("plan").status == 0
 
-    assert mixed.dockmesh("destroy", "--yes").status == 0
-    left = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, mixed.hosts).items()}
+    assert mixed_mesh.dockmesh("destroy", "--yes").status == 0
+    left = {host: host_view.stable_view(seen) for host, seen in host_view.read_hosts(lab, mixed_mesh.hosts).items()}
     assert difference(found, left) == ""
 
 
@@ -253,16 +255,16 @@ def test_a_host_whose_docker_does_not_start_with_the_new_file_takes_it_back_and_
 ) -> None:
     """The old address cannot be asked for either: Docker must come back to it by itself."""
     del fresh
-    one = mesh.write(lab, tmp_path, {"host2": {}})
+    one = mesh.write_inventory(lab, tmp_path, {"host2": {}})
     containers = containers_of(lab, "host2")
     with docker_drop_in(lab, "host2", NO_BIP, restart=False):
-        before = {"host2": host_view.lasting(host_view.look(lab, "host2"))}
+        before = {"host2": host_view.stable_view(host_view.read_host(lab, "host2"))}
         applied = one.dockmesh("apply", "--yes", "--json")
         assert applied.status == 3
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
         assert outcome["code"] == "docker-failed", outcome
-        assert difference(before, {"host2": host_view.lasting(host_view.look(lab, "host2"))}) == ""
+        assert difference(before, {"host2": host_view.stable_view(host_view.read_host(lab, "host2"))}) == ""
         assert containers_of(lab, "host2") == containers
         assert failed_units(lab, "host2") == ""
     assert one.dockmesh("apply", "--yes").status == 0
@@ -276,26 +278,26 @@ def test_with_live_restore_docker0_moves_all_the_same_and_containers_run_again(
 ) -> None:
     del fresh
     hosts = ("host1", "host3")
-    two = mesh.write(lab, tmp_path, {host: {} for host in hosts})
+    two = mesh.write_inventory(lab, tmp_path, {host: {} for host in hosts})
     live = ("docker", "info", "--format", "{{.LiveRestoreEnabled}}")
     with ExitStack() as stack:
         for host in hosts:
-            stack.enter_context(done(lab, host, do=[], undo=["systemctl reload docker.service"]))
-            stack.enter_context(file_in_place(lab, host, DAEMON_JSON, '{"live-restore": true}'))
-            said(lab, host, "systemctl", "reload", "docker.service")
-            assert said(lab, host, *live) == "true"
+            stack.enter_context(temporarily(lab, host, do=[], undo=["systemctl reload docker.service"]))
+            stack.enter_context(temporary_file(lab, host, DAEMON_JSON, '{"live-restore": true}'))
+            output_of(lab, host, "systemctl", "reload", "docker.service")
+            assert output_of(lab, host, *live) == "true"
         containers = {host: containers_of(lab, host) for host in hosts}
         assert two.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         for host, bridge in (("host1", "10.128.0.1/24"), ("host3", "10.128.32.1/24")):
             assert bridge_of(lab, host) == bridge
-            assert said(lab, host, *live) == "true"
+            assert output_of(lab, host, *live) == "true"
             assert containers_of(lab, host) == containers[host]
         assert ttl(lab, "host1", container_address(lab, "host3"), container="web") == 62
         assert two.dockmesh("destroy", "--yes").status == 0
         for host in hosts:
             assert bridge_of(lab, host) == "172.17.0.1/16"
             assert containers_of(lab, host) == containers[host]
-            assert said(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
+            assert output_of(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
 
 
 def test_without_a_terminal_and_without_yes_nobody_is_contacted(fresh: Mesh, lab: Lab) -> None:
@@ -315,7 +317,7 @@ def test_without_a_terminal_and_without_yes_nobody_is_contacted(fresh: Mesh, lab
 
 def test_an_invalid_inventory_exits_4_and_nobody_is_contacted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
-    wrong = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"prefix": "10.128.0.0/24"}})
+    wrong = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"prefix": "10.128.0.0/24"}})
     before = connections_accepted(lab)
     for words in (("plan", "--json"), ("apply", "--yes")):
         ended = wrong.dockmesh(*words)
@@ -342,17 +344,17 @@ def test_json_is_one_document_on_stdout_and_nothing_else(fresh: Mesh, words: tup
 
 
 def test_a_terminal_shows_the_question_and_an_n_changes_nothing(fresh: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, EVERY_HOST)
+    before = host_view.read_hosts(lab, EVERY_HOST)
     ended = fresh.on_a_terminal("apply", answer="n")
     assert "Change 3 hosts? [y/N]: n" in ended.stdout
     assert ended.status == 130
     assert "nothing was changed" in ended.stdout
-    assert difference(before, host_view.look_at(lab, EVERY_HOST)) == ""
+    assert difference(before, host_view.read_hosts(lab, EVERY_HOST)) == ""
 
 
 def test_destroy_of_hosts_that_have_not_met_dockmesh_does_nothing(fresh: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, HOSTS)
+    before = host_view.read_hosts(lab, HOSTS)
     destroyed = fresh.dockmesh("destroy", "--yes", "--json")
     assert destroyed.status == 0
     assert [outcome["status"] for outcome in destroyed.document["outcomes"]] == ["unchanged"] * 3
-    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""

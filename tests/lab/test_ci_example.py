@@ -13,7 +13,7 @@ from typing import Any
 import mesh
 import yaml
 from accidents import partitioned
-from formats import cases, junit, shown
+from formats import cases, junit, visible_text
 from mesh import Mesh
 
 from dockmesh.lab.running import Lab
@@ -40,7 +40,7 @@ def checkout(lab: Lab, folder: Path) -> Mesh:
     (folder / "known_hosts").write_bytes(Path(given["known_hosts"]).read_bytes())
     (folder / "secret").write_bytes(Path(given["identity_file"]).read_bytes())
     hosts: dict[str, dict[str, Any]] = {"host1": {}, "host2": {}, "host3": {}}
-    return mesh.write(lab, folder, hosts, connection={"identity_file": None, "known_hosts": None})
+    return mesh.write_inventory(lab, folder, hosts, connection={"identity_file": None, "known_hosts": None})
 
 
 def run(name: str, repository: Mesh, **more: str) -> Job:
@@ -100,7 +100,7 @@ def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
 
     joined = run("mesh", repository)
     assert joined.steps == {"Log in": 0, "Apply": 0}, joined
-    assert re.search(r"✅.*\b21\b", shown(joined.summary)), joined
+    assert re.search(r"✅.*\b21\b", visible_text(joined.summary)), joined
     found = junit((joined.folder / "mesh.xml").read_text())
     assert len(cases(found)) == 3 * 3 + 3
     assert not [*found.iter("failure"), *found.iter("error")]
@@ -126,6 +126,6 @@ def test_a_host_that_is_cut_off_fails_both_jobs_and_the_summary_tells_of_it(
     assert check.steps["Plan"] == 3, check
     assert "host3" in check.summary
     assert carried_out.steps["Apply"] == 3, carried_out
-    assert "host3" in shown(carried_out.summary)
+    assert "host3" in visible_text(carried_out.summary)
     assert list(junit((carried_out.folder / "mesh.xml").read_text()).iter("error"))
     assert joined.dockmesh("status").status == 0

@@ -15,7 +15,7 @@ import host_view
 import labs
 import mesh
 import pytest
-from accidents import DAEMON_JSON, container_address, docker_drop_in, done, file_in_place, said, ttl
+from accidents import DAEMON_JSON, container_address, docker_drop_in, output_of, temporarily, temporary_file, ttl
 from lab_state import difference
 from mesh import Mesh
 
@@ -33,58 +33,58 @@ APPLY = ("apply", "--yes", "--serial", "100%")
 DESTROY = ("destroy", "--yes", "--serial", "100%")
 SERVER = "httpd -p 80 -h /www; httpd -p 81 -h /www; exec httpd -f -p 82 -h /www"
 NO_BIP = "[Service]\nExecStartPre=/bin/sh -c 'if grep -q bip /etc/docker/daemon.json; then exit 3; fi'\n"
-Sights = dict[str, host_view.Sight]
+Sights = dict[str, host_view.HostView]
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Three hosts, the last with Docker 29 and nftables; in place of the session's lab."""
-    with labs.standing("nft", len(HOSTS)) as standing:
-        docker29_host.put_up(standing, HOST)
+    with labs.running_lab("nft", len(HOSTS)) as standing:
+        docker29_host.install_docker29(standing, HOST)
         yield standing
 
 
 @pytest.fixture(scope="module")
 def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
-    return mesh.write(lab, tmp_path_factory.mktemp("nft"), {host: {} for host in HOSTS})
+    return mesh.write_inventory(lab, tmp_path_factory.mktemp("nft"), {host: {} for host in HOSTS})
 
 
 @pytest.fixture(scope="module")
-def found(lab: Lab) -> Sights:
+def before_mesh(lab: Lab) -> Sights:
     """The hosts before any of them has met dockmesh."""
-    return lasting(lab)
+    return stable_views(lab)
 
 
 @pytest.fixture
-def fresh(three: Mesh, found: Sights) -> Mesh:
+def fresh(three: Mesh, before_mesh: Sights) -> Mesh:
     """The mesh with its hosts as they were found."""
     docker29_host.start_container(three.lab, HOST)
     assert three.dockmesh(*DESTROY).status == 0
-    settle(three.lab, found)
+    wait_until_equal(three.lab, before_mesh)
     return three
 
 
 @pytest.fixture
-def joined(three: Mesh, found: Sights) -> Mesh:
+def joined(three: Mesh, before_mesh: Sights) -> Mesh:
     """The mesh, joined; where a test has failed amid a change, once the host has taken that back by itself."""
-    assert found
+    assert before_mesh
     docker29_host.start_container(three.lab, HOST)
     assert poll(lambda: three.dockmesh(*APPLY).status == 0, TAKEN_BACK_WITHIN_S)
     return three
 
 
-def lasting(lab: Lab) -> Sights:
+def stable_views(lab: Lab) -> Sights:
     """What lasts of the hosts, nft's tables in an order that does not tell which was made anew."""
-    sights = {host: host_view.lasting(seen) for host, seen in host_view.look_at(lab, HOSTS).items()}
+    sights = {host: host_view.stable_view(seen) for host, seen in host_view.read_hosts(lab, HOSTS).items()}
     for seen in sights.values():
         seen["nftables"] = "\n}\n".join(sorted(seen["nftables"].split("\n}\n")))
     return sights
 
 
-def settle(lab: Lab, wanted: Sights) -> None:
+def wait_until_equal(lab: Lab, wanted: Sights) -> None:
     """Wait for the hosts to be as wanted: what is lost comes back by itself."""
-    if not poll(lambda: lasting(lab) == wanted, MENDED_WITHIN_S):
-        raise AssertionError(difference(wanted, lasting(lab)))
+    if not poll(lambda: stable_views(lab) == wanted, MENDED_WITHIN_S):
+        raise AssertionError(difference(wanted, stable_views(lab)))
 
 
 def connects(port: int, address: str) -> tuple[str, ...]:
@@ -93,11 +93,11 @@ def connects(port: int, address: str) -> tuple[str, ...]:
 
 
 def forwards(lab: Lab) -> str:
-    return said(lab, HOST, "cat", "/proc/sys/net/ipv4/ip_forward")
+    return output_of(lab, HOST, "cat", "/proc/sys/net/ipv4/ip_forward")
 
 
 def restart_docker(lab: Lab) -> None:
-    said(lab, HOST, "systemctl", "restart", "docker")
+    output_of(lab, HOST, "systemctl", "restart", "docker")
     docker29_host.start_container(lab, HOST)
 
 
@@ -105,14 +105,16 @@ def restart_docker(lab: Lab) -> None:
 def server(lab: Lab, host: str = HOST) -> Iterator[str]:
     """The address of a container that answers on three ports: one is published, one to its host alone, one not."""
     published = ("-p", "8080:80", "-p", "127.0.0.1:8081:81")
-    said(lab, host, "docker", "run", "-d", "--init", "--name", "server", *published, "busybox", "sh", "-c", SERVER)
+    output_of(lab, host, "docker", "run", "-d", "--init", "--name", "server", *published, "busybox", "sh", "-c", SERVER)
     try:
-        address = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "server")
-        docker29_host.catch_up(lab, host)
+        address = output_of(
+            lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "server"
+        )
+        docker29_host.update_ruleset(lab, host)
         assert poll(lambda: lab.run(host, connects(82, address)).returncode == 0, 10)
         yield address
     finally:
-        said(lab, host, "docker", "rm", "--force", "server")
+        output_of(lab, host, "docker", "rm", "--force", "server")
 
 
 @contextmanager
@@ -125,7 +127,7 @@ def routed_stranger(lab: Lab) -> Iterator[None]:
         lab.run_controller(("ip", "route", "del", PREFIX), check=True)
 
 
-def reached(lab: Lab, by: str | None, ports: dict[str, tuple[int, str]]) -> set[str]:
+def reachable_ports(lab: Lab, by: str | None, ports: dict[str, tuple[int, str]]) -> set[str]:
     """Which of the named ports a host reaches; None: the controller."""
     run = lab.run_controller if by is None else lambda argv: lab.run(by, argv)
     return {name for name, where in ports.items() if run(connects(*where)).returncode == 0}
@@ -135,16 +137,16 @@ def test_hosts_of_every_generation_reach_it_and_its_other_networks_and_it_reache
     status = joined.dockmesh("status", "--json")
     assert status.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
     assert joined.dockmesh("plan").status == 0
-    assert said(lab, HOST, "iptables-save") == "", "not a rule by iptables, whoever's"
-    with done(
+    assert output_of(lab, HOST, "iptables-save") == "", "not a rule by iptables, whoever's"
+    with temporarily(
         lab,
         HOST,
         do=["docker network create app", "docker run -d --init --name app --network app busybox sleep infinity"],
         undo=["docker rm --force app", "docker network rm app"],
     ):
-        address = said(lab, HOST, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.app.IPAddress}}", "app")
+        address = output_of(lab, HOST, "docker", "inspect", "-f", "{{.NetworkSettings.Networks.app.IPAddress}}", "app")
         assert address.startswith("10.128.33.")
-        docker29_host.catch_up(lab, HOST)
+        docker29_host.update_ruleset(lab, HOST)
         assert ttl(lab, "host1", address, container="web") == 62
         for other in ("host1", "host2"):
             assert ttl(lab, HOST, container_address(lab, other), container="app") == 62
@@ -158,14 +160,14 @@ def test_a_stranger_on_the_lan_reaches_published_ports_and_nothing_else(joined: 
             "published to the host": (8081, UNDERLAY),
             **{f"port {port} of the container": (port, address) for port in (80, 81, 82)},
         }
-        assert reached(lab, None, ports) == {"published"}
-        with done(
+        assert reachable_ports(lab, None, ports) == {"published"}
+        with temporarily(
             lab, "host1", do=[f"ip addr add {STRANGER}/20 dev eth0"], undo=[f"ip addr del {STRANGER}/20 dev eth0"]
         ):
             assert ttl(lab, "host1", address) == 63
             assert lab.run("host1", ("ping", "-c", "1", "-W", "1", "-I", STRANGER, address)).returncode == 1
         every = {"published", *(name for name in ports if name.startswith("port "))}
-        assert reached(lab, "host1", ports) == every
+        assert reachable_ports(lab, "host1", ports) == every
         # Masqueraded as everybody's, what containers ask of others is answered as ever.
         inside = ("docker", "exec", "server", "ping", "-c", "1", "-W", "1", "192.168.16.1")
         assert lab.run(HOST, inside).returncode == 0
@@ -174,14 +176,14 @@ def test_a_stranger_on_the_lan_reaches_published_ports_and_nothing_else(joined: 
 def test_what_is_not_allowed_is_dropped_and_published_ports_are_left_to_docker(
     joined: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
-    narrow = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}, HOST: {"allow": ["tcp/82"]}})
+    narrow = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}, HOST: {"allow": ["tcp/82"]}})
     assert narrow.dockmesh(*APPLY).status == 0
     assert narrow.dockmesh("plan").status == 0
     with server(lab) as address, routed_stranger(lab):
         ports = {"published": (8080, UNDERLAY), **{str(port): (port, address) for port in (80, 81, 82)}}
-        assert reached(lab, "host1", ports) == {"published", "82"}
-        assert reached(lab, None, ports) == {"published"}
-        assert reached(lab, HOST, {"a peer's": (22, "192.168.18.128")}) == {"a peer's"}
+        assert reachable_ports(lab, "host1", ports) == {"published", "82"}
+        assert reachable_ports(lab, None, ports) == {"published"}
+        assert reachable_ports(lab, HOST, {"a peer's": (22, "192.168.18.128")}) == {"a peer's"}
     assert joined.dockmesh(*APPLY).status == 0
 
 
@@ -192,7 +194,7 @@ def test_what_is_not_allowed_is_dropped_and_published_ports_are_left_to_docker(
 def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mended(
     joined: Mesh, lab: Lab, key: str, code: str
 ) -> None:
-    address, text = container_address(lab, HOST), said(lab, HOST, "cat", DAEMON_JSON)
+    address, text = container_address(lab, HOST), output_of(lab, HOST, "cat", DAEMON_JSON)
     keys = {name: value for name, value in json.loads(text).items() if name != key}
     lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text=json.dumps(keys), check=True)
     restart_docker(lab)
@@ -214,7 +216,7 @@ def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mend
 
 
 def test_a_key_in_the_file_that_docker_has_not_read_yet_takes_a_restart(joined: Mesh, lab: Lab) -> None:
-    text = said(lab, HOST, "cat", DAEMON_JSON)
+    text = output_of(lab, HOST, "cat", DAEMON_JSON)
     without = re.sub(r',\s*"allow-direct-routing": true', "", text)
     assert without != text
     lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text=without, check=True)
@@ -238,131 +240,131 @@ def test_a_key_in_the_file_that_docker_has_not_read_yet_takes_a_restart(joined: 
     ],
 )
 def test_damage_is_mended_by_the_host_itself(joined: Mesh, lab: Lab, damage: str) -> None:
-    before = lasting(lab)
+    before = stable_views(lab)
     assert forwards(lab) == "1"
-    said(lab, HOST, "sh", "-c", damage)
-    assert lasting(lab) != before
-    settle(lab, before)
+    output_of(lab, HOST, "sh", "-c", damage)
+    assert stable_views(lab) != before
+    wait_until_equal(lab, before)
     assert joined.dockmesh("status", "--limit", HOST).status == 0
 
 
 def test_counters_of_the_table_outlive_what_the_host_does_twice_a_minute(joined: Mesh, lab: Lab) -> None:
     def handle() -> str:
-        return said(lab, HOST, "sh", "-c", "nft -a list table ip dockmesh | sed -n '1s/.*handle //p'")
+        return output_of(lab, HOST, "sh", "-c", "nft -a list table ip dockmesh | sed -n '1s/.*handle //p'")
 
     assert joined.dockmesh("status", "--limit", "host1").status == 0
     before = handle()
-    said(lab, HOST, "systemctl", "start", "dockmesh.service")
+    output_of(lab, HOST, "systemctl", "start", "dockmesh.service")
     assert handle() == before, "the table is another one"
 
 
 def test_restarts_of_docker_and_of_the_host_leave_the_mesh_whole(joined: Mesh, lab: Lab) -> None:
-    before = lasting(lab)
+    before = stable_views(lab)
     restart_docker(lab)
-    settle(lab, before)
+    wait_until_equal(lab, before)
     assert joined.dockmesh("status").status == 0
     docker29_host.reboot(lab, HOST)
-    settle(lab, before)
+    wait_until_equal(lab, before)
     assert forwards(lab) == "1"
     assert joined.dockmesh("status").status == 0
     assert joined.dockmesh("plan").status == 0
 
 
-def test_destroy_and_rollback_leave_the_host_as_it_was_found(fresh: Mesh, lab: Lab, found: Sights) -> None:
+def test_destroy_and_rollback_leave_the_host_as_it_was_found(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     assert forwards(lab) == "0"
-    assert said(lab, HOST, "cat", DAEMON_JSON) == docker29_host.NFTABLES
+    assert output_of(lab, HOST, "cat", DAEMON_JSON) == docker29_host.NFTABLES
     for verb in ("rollback", "destroy"):
         assert fresh.dockmesh(*APPLY).status == 0
         assert forwards(lab) == "1"
         assert fresh.dockmesh(verb, "--yes", "--serial", "100%").status == 0
-        settle(lab, found)
+        wait_until_equal(lab, before_mesh)
 
 
 def test_a_change_that_docker_does_not_start_with_is_taken_back_and_forwarding_with_it(
-    fresh: Mesh, lab: Lab, found: Sights
+    fresh: Mesh, lab: Lab, before_mesh: Sights
 ) -> None:
     with docker_drop_in(lab, HOST, NO_BIP, restart=False):
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
-    settle(lab, found)
+    wait_until_equal(lab, before_mesh)
     assert forwards(lab) == "0"
 
 
-def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh, lab: Lab, found: Sights) -> None:
+def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     started = ("systemctl", "show", "docker.service", "-p", "ExecMainStartTimestampMonotonic")
     refusing = docker29_host.NFTABLES.replace("}", ', "no-such-key": 1}')
-    with file_in_place(lab, HOST, DAEMON_JSON, refusing):
-        before = said(lab, HOST, *started)
+    with temporary_file(lab, HOST, DAEMON_JSON, refusing):
+        before = output_of(lab, HOST, *started)
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
         assert outcome["code"] == "docker-failed", outcome
         assert "no-such-key" in outcome["error"]
-        assert said(lab, HOST, *started) == before
-    settle(lab, found)
+        assert output_of(lab, HOST, *started) == before
+    wait_until_equal(lab, before_mesh)
 
 
-def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: Lab, found: Sights) -> None:
+def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     text = docker29_host.NFTABLES.replace("}", ', "bridge-accept-fwmark": "2/0xff", "allow-direct-routing": true}')
     try:
         docker29_host.configure(lab, HOST, text)
         assert fresh.dockmesh(*APPLY).status == 0
-        assert "meta mark set meta mark & 0xffffff02 | 0x00000002" in said(lab, HOST, "nft", "list", "ruleset")
+        assert "meta mark set meta mark & 0xffffff02 | 0x00000002" in output_of(lab, HOST, "nft", "list", "ruleset")
         with server(lab) as address, routed_stranger(lab):
             ports = {str(port): (port, address) for port in (80, 81, 82)}
-            assert reached(lab, None, ports) == {"80", "81"}, "as without dockmesh"
-            assert reached(lab, "host2", ports) == {"80", "81", "82"}
+            assert reachable_ports(lab, None, ports) == {"80", "81"}, "as without dockmesh"
+            assert reachable_ports(lab, "host2", ports) == {"80", "81", "82"}
         assert fresh.dockmesh(*DESTROY).status == 0
-        assert said(lab, HOST, "cat", DAEMON_JSON) == text
+        assert output_of(lab, HOST, "cat", DAEMON_JSON) == text
     finally:
         docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
-    settle(lab, found)
+    wait_until_equal(lab, before_mesh)
 
 
 def test_a_host_that_forwarded_until_its_next_boot_comes_up_forwarding_and_its_docker_with_it(
-    fresh: Mesh, lab: Lab, found: Sights
+    fresh: Mesh, lab: Lab, before_mesh: Sights
 ) -> None:
     """As many do it by hand: Docker does not start where nothing is forwarded, so somebody has made it so once."""
     try:
         lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text='{"firewall-backend": "nftables"}', check=True)
         assert lab.run(HOST, ("systemctl", "restart", "docker")).returncode != 0
-        said(lab, HOST, "sysctl", "-w", "net.ipv4.ip_forward=1")
-        said(lab, HOST, "systemctl", "reset-failed", "docker.service", "docker.socket")
+        output_of(lab, HOST, "sysctl", "-w", "net.ipv4.ip_forward=1")
+        output_of(lab, HOST, "systemctl", "reset-failed", "docker.service", "docker.socket")
         restart_docker(lab)
         assert fresh.dockmesh(*APPLY).status == 0
-        joined = lasting(lab)
+        joined = stable_views(lab)
         docker29_host.reboot(lab, HOST)
-        settle(lab, joined)
+        wait_until_equal(lab, joined)
         assert fresh.dockmesh("status").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
         assert forwards(lab) == "1", "as it was found"
     finally:
         docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
-    settle(lab, found)
+    wait_until_equal(lab, before_mesh)
 
 
-def test_a_joined_host_may_change_to_nftables_and_back(fresh: Mesh, lab: Lab, found: Sights) -> None:
+def test_a_joined_host_may_change_to_nftables_and_back(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     try:
         docker29_host.configure(lab, HOST, "{}")
         assert fresh.dockmesh(*APPLY).status == 0
-        assert "DOCKMESH-FORWARD" in said(lab, HOST, "iptables-save")
+        assert "DOCKMESH-FORWARD" in output_of(lab, HOST, "iptables-save")
 
-        keys = json.loads(said(lab, HOST, "cat", DAEMON_JSON))
+        keys = json.loads(output_of(lab, HOST, "cat", DAEMON_JSON))
         docker29_host.configure(lab, HOST, json.dumps(keys | json.loads(docker29_host.NFTABLES)))
         assert ttl(lab, "host1", container_address(lab, HOST), container="web") is None
         assert fresh.dockmesh(*APPLY).status == 0
-        assert "DOCKMESH" not in said(lab, HOST, "iptables-save")
+        assert "DOCKMESH" not in output_of(lab, HOST, "iptables-save")
         assert fresh.dockmesh("plan").status == 0
 
-        keys = json.loads(said(lab, HOST, "cat", DAEMON_JSON))
+        keys = json.loads(output_of(lab, HOST, "cat", DAEMON_JSON))
         docker29_host.configure(lab, HOST, json.dumps({key: keys[key] for key in keys if key != "firewall-backend"}))
         assert fresh.dockmesh(*APPLY).status == 0
-        assert "DOCKMESH-RAW" in said(lab, HOST, "iptables-save")
-        assert "mark" not in said(lab, HOST, "nft", "list", "table", "ip", "dockmesh")
-        assert "direct" not in said(lab, HOST, "cat", DAEMON_JSON)
+        assert "DOCKMESH-RAW" in output_of(lab, HOST, "iptables-save")
+        assert "mark" not in output_of(lab, HOST, "nft", "list", "table", "ip", "dockmesh")
+        assert "direct" not in output_of(lab, HOST, "cat", DAEMON_JSON)
         assert fresh.dockmesh("plan").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
     finally:
         docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
-    settle(lab, found)
+    wait_until_equal(lab, before_mesh)

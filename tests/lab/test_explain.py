@@ -11,9 +11,9 @@ from typing import Any
 import host_view
 import mesh
 import pytest
-from accidents import container_stopped, done, partitioned, paused, said
+from accidents import container_stopped, output_of, partitioned, paused, temporarily
 from lab_state import difference
-from mesh import Done, Mesh
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab import network
 from dockmesh.lab.process import run
@@ -44,7 +44,7 @@ class Fault:
     mends: bool = True
 
 
-def applied(host: str) -> str:
+def apply_command(host: str) -> str:
     return f"dockmesh apply --limit {host}"
 
 
@@ -58,7 +58,7 @@ FAULTS = {
         (f"ip route del 10.128.32.0/20 {_OWN}",),
         (),
         ("host1", "10.128.32.0/20", "host3"),
-        applied("host1"),
+        apply_command("host1"),
     ),
     "route missing on the way back": Fault(
         "route-missing",
@@ -66,7 +66,7 @@ FAULTS = {
         (f"ip route del 10.128.0.0/20 {_OWN}",),
         (),
         ("host3", "10.128.0.0/20", "host1"),
-        applied("host3"),
+        apply_command("host3"),
     ),
     "wrong next hop": Fault(
         "wrong-next-hop",
@@ -74,7 +74,7 @@ FAULTS = {
         (f"ip route replace 10.128.32.0/20 via 192.168.18.129 dev eth0 {_OWN}",),
         (),
         ("host1", "host3", "10.128.32.0/20 via 192.168.18.129"),
-        applied("host1"),
+        apply_command("host1"),
     ),
     "foreign route wins": Fault(
         "foreign-route-wins",
@@ -106,7 +106,7 @@ FAULTS = {
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
         ("host3", "DOCKER-USER", "DOCKMESH-FORWARD"),
-        applied("host3"),
+        apply_command("host3"),
     ),
     "DOCKER-USER flushed on the oldest Docker": Fault(
         "docker-user-flushed",
@@ -114,7 +114,7 @@ FAULTS = {
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
         ("host1", "DOCKER-USER", "DOCKMESH-FORWARD"),
-        applied("host1"),
+        apply_command("host1"),
         ends=("host3", "host1"),
     ),
     "DOCKER-USER flushed where replies still come in": Fault(
@@ -123,7 +123,7 @@ FAULTS = {
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
         ("host1", "DOCKER-USER", "DOCKMESH-FORWARD"),
-        applied("host1"),
+        apply_command("host1"),
         reached=True,
     ),
     "raw drop": Fault(
@@ -142,7 +142,7 @@ FAULTS = {
         ("iptables -t raw -D PREROUTING -j DOCKMESH-RAW",),
         (),
         ("host3", "DOCKMESH-RAW", "iptables -t raw -A PREROUTING -d "),
-        applied("host3"),
+        apply_command("host3"),
     ),
     "raw accepts missing on the way back": Fault(
         "raw-accepts-missing",
@@ -150,7 +150,7 @@ FAULTS = {
         ("iptables -t raw -F DOCKMESH-RAW",),
         (),
         ("host3", "DOCKMESH-RAW", "iptables -t raw -A PREROUTING -d "),
-        applied("host3"),
+        apply_command("host3"),
         ends=("host3", "host2"),
     ),
     "ip_forward off": Fault(
@@ -219,7 +219,7 @@ FAULTS = {
         ("ip addr add 10.200.0.1/24 dev docker0", "ip addr del 10.128.32.1/24 dev docker0"),
         ("docker start web",),
         ("host3", "docker0", "10.200.0.1/24", "10.128.32.1/24"),
-        applied("host3"),
+        apply_command("host3"),
     ),
     "container without default route": Fault(
         "container-without-default-route",
@@ -296,7 +296,7 @@ FAULTS = {
         ("nft delete table ip dockmesh",),
         (),
         ("host3", "192.168.18.128", "10.128.0.2", "host1"),
-        applied("host1"),
+        apply_command("host1"),
         reached=True,
     ),
     "no answer": Fault(
@@ -312,25 +312,25 @@ FAULTS = {
 
 
 @contextmanager
-def unattended(lab: Lab) -> Iterator[None]:
+def repair_paused(lab: Lab) -> Iterator[None]:
     """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
     stop, start = ("systemctl stop dockmesh.timer",), ("systemctl start dockmesh.service dockmesh.timer",)
     with (
-        done(lab, "host1", do=stop, undo=start),
-        done(lab, "host2", do=stop, undo=start),
-        done(lab, "host3", do=stop, undo=start),
+        temporarily(lab, "host1", do=stop, undo=start),
+        temporarily(lab, "host2", do=stop, undo=start),
+        temporarily(lab, "host3", do=stop, undo=start),
     ):
         yield
 
 
-def explained(asked: Mesh, fault: Fault) -> Done:
+def explain_fault(asked: Mesh, fault: Fault) -> CommandResult:
     return asked.dockmesh("explain", *fault.ends, "--json", "--timeout", "5")
 
 
-def mend(lab: Lab, asked: Mesh, remedy: str) -> None:
+def run_remedy(lab: Lab, asked: Mesh, remedy: str) -> None:
     """Do as the remedy says."""
     if there := re.fullmatch(r"on (host\d): (.*)", remedy):
-        said(lab, there[1], "sh", "-c", there[2])
+        output_of(lab, there[1], "sh", "-c", there[2])
     else:
         words = shlex.split(remedy)
         assert words[0] == "dockmesh"
@@ -338,7 +338,7 @@ def mend(lab: Lab, asked: Mesh, remedy: str) -> None:
         assert ended.status == 0, ended
 
 
-def as_said(fault: Fault, document: dict[str, Any]) -> None:
+def assert_expected(fault: Fault, document: dict[str, Any]) -> None:
     assert document["code"] == fault.code, document
     assert [name for name in fault.names if name not in document["cause"]] == [], document["cause"]
     assert re.fullmatch(re.escape(fault.remedy).replace(r"\*", r"\S+"), document["remedy"]), document["remedy"]
@@ -348,15 +348,15 @@ def as_said(fault: Fault, document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_the_fault_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab, fault: Fault) -> None:
-    with unattended(lab), done(lab, fault.host, do=fault.do, undo=()):
+    with repair_paused(lab), temporarily(lab, fault.host, do=fault.do, undo=()):
         try:
-            broken = explained(joined, fault)
+            broken = explain_fault(joined, fault)
             assert broken.status == (0 if fault.reached else 3), broken
-            as_said(fault, broken.document)
+            assert_expected(fault, broken.document)
             assert broken.document["reached"] is fault.reached
             if fault.mends:
-                mend(lab, joined, broken.document["remedy"])
-                mended = explained(joined, fault)
+                run_remedy(lab, joined, broken.document["remedy"])
+                mended = explain_fault(joined, fault)
                 assert (mended.status, mended.document["code"]) == (0, None), mended
         finally:
             for command in fault.undo:
@@ -372,21 +372,21 @@ def test_a_peer_that_is_not_in_the_inventory_a_host_was_joined_with_is_named(
         (),
         (),
         ("host1", "host3"),
-        applied("host1"),
+        apply_command("host1"),
     )
-    without = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    without = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
     try:
         assert without.dockmesh("apply", "--yes", "--limit", "host1").status == 0
-        broken = explained(joined, fault)
+        broken = explain_fault(joined, fault)
         assert broken.status == 3, broken
-        as_said(fault, broken.document)
+        assert_expected(fault, broken.document)
         # Seen from the other side it is the way back that is missing.
-        back = explained(joined, replace(fault, ends=("host3", "host1")))
+        back = explain_fault(joined, replace(fault, ends=("host3", "host1")))
         assert back.status == 3, back
-        as_said(fault, back.document)
+        assert_expected(fault, back.document)
     finally:
-        mend(lab, joined, fault.remedy)
-    assert explained(joined, fault).status == 0
+        run_remedy(lab, joined, fault.remedy)
+    assert explain_fault(joined, fault).status == 0
 
 
 @contextmanager
@@ -398,14 +398,14 @@ def two_homed(lab: Lab) -> Iterator[None]:
     run(("ip", "-n", fabric, "link", "add", "second", "type", "veth", "peer", "name", "eth1", "netns", own))
     run(("ip", "-n", fabric, "link", "set", "second", "master", network.SWITCH, "up"))
     try:
-        with done(lab, "host2", do=(second, by_it), undo=()):
+        with temporarily(lab, "host2", do=(second, by_it), undo=()):
             yield
     finally:
         run(("ip", "-n", fabric, "link", "del", "second"))
 
 
 def test_strict_rp_filter_on_a_two_homed_host_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
-    before = said(lab, "host2", "sysctl", "-n", "net.ipv4.conf.eth0.rp_filter")
+    before = output_of(lab, "host2", "sysctl", "-n", "net.ipv4.conf.eth0.rp_filter")
     fault = Fault(
         "strict-rp-filter",
         "host2",
@@ -415,19 +415,19 @@ def test_strict_rp_filter_on_a_two_homed_host_is_named_and_its_remedy_mends_it(j
         "on host2: sysctl -w net.ipv4.conf.eth0.rp_filter=2",
         ends=("host1", "host2"),
     )
-    with unattended(lab), two_homed(lab), done(lab, fault.host, do=fault.do, undo=fault.undo):
-        broken = explained(joined, fault)
+    with repair_paused(lab), two_homed(lab), temporarily(lab, fault.host, do=fault.do, undo=fault.undo):
+        broken = explain_fault(joined, fault)
         assert broken.status == 3, broken
-        as_said(fault, broken.document)
-        mend(lab, joined, broken.document["remedy"])
+        assert_expected(fault, broken.document)
+        run_remedy(lab, joined, broken.document["remedy"])
         # The card that answers has another MAC than the one that is asked, which is no fault where the probe passes.
-        mended = explained(joined, fault)
+        mended = explain_fault(joined, fault)
         assert (mended.status, mended.document["code"]) == (0, None), mended
 
 
 @pytest.mark.usefixtures("joined")
 def test_a_card_that_is_down_is_named_where_ssh_comes_in_by_another(lab: Lab, tmp_path: Path) -> None:
-    by_second = mesh.write(
+    by_second = mesh.write_inventory(
         lab,
         tmp_path,
         {
@@ -437,9 +437,9 @@ def test_a_card_that_is_down_is_named_where_ssh_comes_in_by_another(lab: Lab, tm
         connection={"host_key_policy": "accept-new", "known_hosts": str(tmp_path / "known_hosts")},
     )
     with (
-        unattended(lab),
+        repair_paused(lab),
         two_homed(lab),
-        done(lab, "host2", do=("ip link set eth0 down",), undo=("ip link set eth0 up",)),
+        temporarily(lab, "host2", do=("ip link set eth0 down",), undo=("ip link set eth0 up",)),
     ):
         broken = by_second.dockmesh("explain", "host1", "host2", "--json", "--timeout", "5")
     assert (broken.status, broken.document["code"]) == (3, "link-down"), broken
@@ -461,7 +461,7 @@ def test_a_host_cut_off_at_the_switch_and_one_that_is_frozen_are_told_apart(join
 def test_hosts_that_have_not_joined_are_told_so_although_their_containers_have_one_address(fresh: Mesh) -> None:
     ended = fresh.dockmesh("explain", "host1", "host3", "--json")
     assert (ended.status, ended.document["code"]) == (3, "not-joined"), ended
-    assert ended.document["remedy"] == applied("host1")
+    assert ended.document["remedy"] == apply_command("host1")
 
 
 def test_a_host_that_has_left_is_the_cause_where_the_other_one_still_has_its_route(joined: Mesh) -> None:
@@ -471,21 +471,21 @@ def test_a_host_that_has_left_is_the_cause_where_the_other_one_still_has_its_rou
     finally:
         assert joined.dockmesh("apply", "--yes").status == 0
     assert (ended.status, ended.document["code"]) == (3, "not-joined"), ended
-    assert ended.document["remedy"] == applied("host3")
+    assert ended.document["remedy"] == apply_command("host3")
 
 
 def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, HOSTS)
+    before = host_view.read_hosts(lab, HOSTS)
     assert joined.dockmesh("explain", "host2", "host3").status == 0
-    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
 def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
-    before = said(lab, "host1", "sh", "-c", "pgrep -c sleep || true")
+    before = output_of(lab, "host1", "sh", "-c", "pgrep -c sleep || true")
     with container_stopped(lab, "host1"):
         ended = joined.dockmesh("explain", "host1", "host3", "--json")
     assert (ended.status, ended.document["code"]) == (0, None), ended
-    assert said(lab, "host1", "sh", "-c", "pgrep -c sleep || true") == before
+    assert output_of(lab, "host1", "sh", "-c", "pgrep -c sleep || true") == before
 
 
 def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_reached(joined: Mesh, lab: Lab) -> None:
@@ -493,7 +493,7 @@ def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_rea
     none = joined.dockmesh("explain", "host1", "host2:api", "--json")
     assert (none.status, none.document["code"]) == (3, "no-container"), none
     assert all(name in none.document["cause"] for name in ("api", "host2"))
-    with done(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
+    with temporarily(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
         there = joined.dockmesh("explain", "host1:web", "host2:api", "--json")
         back = joined.dockmesh("explain", "host2:api", "host3", "--json")
     assert (there.status, there.document["code"]) == (0, None), there
@@ -501,7 +501,7 @@ def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_rea
 
 
 def test_with_source_nat_masquerading_is_no_fault(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
-    hiding = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    hiding = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     try:
         assert hiding.dockmesh("apply", "--yes").status == 0
         ended = hiding.dockmesh("explain", "host1", "host3", "--json")
@@ -512,7 +512,7 @@ def test_with_source_nat_masquerading_is_no_fault(joined: Mesh, lab: Lab, tmp_pa
 
 def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts: dict[str, Mapping[str, Any]] = {host: {} for host in HOSTS}
-    four = mesh.write(lab, tmp_path, hosts | {"host4": {"docker": False, "prefix": None, "bridge": None}})
+    four = mesh.write_inventory(lab, tmp_path, hosts | {"host4": {"docker": False, "prefix": None, "bridge": None}})
     # As long as host1 does not know host4, it masquerades towards it, and needs no way back.
     masked = four.dockmesh("explain", "host1", "host4", "--json")
     assert (masked.status, masked.document["code"]) == (0, "peer-not-in-inventory"), masked
@@ -522,13 +522,13 @@ def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path:
         assert four.dockmesh("apply", "--yes").status == 0
         there, back = (four.dockmesh("explain", *ends, "--json") for ends in (("host1", "host4"), ("host4", "host1")))
         block = "iptables -I INPUT -s 10.128.0.0/20 -j DROP"
-        with done(lab, "host4", do=[block], undo=[block.replace("-I", "-D")]):
+        with temporarily(lab, "host4", do=[block], undo=[block.replace("-I", "-D")]):
             dropped = four.dockmesh("explain", "host1", "host4", "--json")
     finally:
         four.dockmesh("destroy", "--yes", "--limit", "host4")
         assert joined.dockmesh("apply", "--yes").status == 0
     assert (unjoined.status, unjoined.document["code"]) == (3, "not-joined"), unjoined
-    assert unjoined.document["remedy"] == applied("host4")
+    assert unjoined.document["remedy"] == apply_command("host4")
     assert (there.status, there.document["code"]) == (0, None), there
     assert (back.status, back.document["code"]) == (0, None), back
     assert (dropped.status, dropped.document["code"]) == (3, "host-firewall-drop"), dropped
@@ -537,8 +537,8 @@ def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path:
 
 def test_people_are_told_the_steps_up_to_the_break_then_cause_and_remedy(joined: Mesh, lab: Lab) -> None:
     fault = FAULTS["ip_forward off"]
-    with done(lab, fault.host, do=fault.do, undo=fault.undo):
-        document = explained(joined, fault).document
+    with temporarily(lab, fault.host, do=fault.do, undo=fault.undo):
+        document = explain_fault(joined, fault).document
         ended = joined.dockmesh("explain", *fault.ends)
     assert ended.status == 3
     assert "host1 does not reach host3" in ended.stdout

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 import pytest
-from accidents import container_stopped, docker_stopped, done
-from forecast_check import failing_as_foreseen, otherwise
-from lab_state import Story
+from accidents import container_stopped, docker_stopped, temporarily
+from forecast_check import failing_as_predicted, mismatches
+from lab_state import ApplyRecord
 from mesh import Mesh
-from test_explain import HOSTS, two_homed, unattended
+from test_explain import HOSTS, repair_paused, two_homed
 
 from dockmesh.lab.running import Lab
 
@@ -142,12 +142,12 @@ BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 def test_of_broken_hosts_every_probe_fares_as_foreseen(
     joined: Mesh, lab: Lab, broken: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], failing: int, unknown: int
 ) -> None:
-    with unattended(lab):
+    with repair_paused(lab):
         try:
             for host, (do, _) in broken.items():
                 for command in do:
                     lab.run(host, ("sh", "-c", command), check=True)
-            found = failing_as_foreseen(joined, unknown)
+            found = failing_as_predicted(joined, unknown)
         finally:
             for host, (_, undo) in broken.items():
                 for command in undo:
@@ -155,34 +155,36 @@ def test_of_broken_hosts_every_probe_fares_as_foreseen(
     assert len(found) == failing, found
 
 
-def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(joined: Mesh, story: Story, lab: Lab) -> None:
-    with unattended(lab):
-        assert failing_as_foreseen(joined) == set()
-    document = story.done.document["plan"]["forecast"]
-    assert list(otherwise(document, "after", story.done.document["status"])) == []
+def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(
+    joined: Mesh, apply_record: ApplyRecord, lab: Lab
+) -> None:
+    with repair_paused(lab):
+        assert failing_as_predicted(joined) == set()
+    document = apply_record.done.document["plan"]["forecast"]
+    assert list(mismatches(document, "after", apply_record.done.document["status"])) == []
     assert (document["before"]["reached"], document["after"]["reached"]) == (3, 21)
 
 
 def test_of_hosts_that_have_not_joined_every_probe_fares_as_foreseen_with_containers_and_without(
     fresh: Mesh, lab: Lab
 ) -> None:
-    assert len(failing_as_foreseen(fresh)) == 18
+    assert len(failing_as_predicted(fresh)) == 18
     with container_stopped(lab, "host1"), container_stopped(lab, "host3"):
-        assert len(failing_as_foreseen(fresh)) == 20
+        assert len(failing_as_predicted(fresh)) == 20
 
 
 def test_where_no_container_runs_the_namespace_in_its_place_is_foreseen(joined: Mesh, lab: Lab) -> None:
     bare = "iptables -t raw -D PREROUTING -j DOCKMESH-RAW"
-    with container_stopped(lab, "host3"), unattended(lab):
-        assert failing_as_foreseen(joined) == set()
+    with container_stopped(lab, "host3"), repair_paused(lab):
+        assert failing_as_predicted(joined) == set()
         # Docker 28 drops what is for its containers, and knows nothing of a namespace.
-        with done(lab, "host3", do=(bare,), undo=()):
-            assert failing_as_foreseen(joined) == set()
+        with temporarily(lab, "host3", do=(bare,), undo=()):
+            assert failing_as_predicted(joined) == set()
 
 
 def test_of_a_host_whose_docker_is_stopped_nothing_is_foreseen_and_of_the_others_all(joined: Mesh, lab: Lab) -> None:
-    with docker_stopped(lab, "host2"), unattended(lab):
-        found = failing_as_foreseen(joined, 13)
+    with docker_stopped(lab, "host2"), repair_paused(lab):
+        found = failing_as_predicted(joined, 13)
     assert {kind for _, _, kind in found} == {"host-container", "container-container"}
     assert len(found) == 7
 
@@ -194,11 +196,11 @@ def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
 ) -> None:
     setting = "net.ipv4.conf.eth0.rp_filter"
     with (
-        unattended(lab),
+        repair_paused(lab),
         two_homed(lab),
-        done(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
+        temporarily(lab, "host2", do=(f"sysctl -w {setting}={rp_filter}",), undo=(f"sysctl -w {setting}=0",)),
     ):
-        assert len(failing_as_foreseen(joined, 2)) == failing
+        assert len(failing_as_predicted(joined, 2)) == failing
 
 
 def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gained_when_it_comes_back(
@@ -208,10 +210,10 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
     assert left.status == 0
     probed = joined.dockmesh("status", "--json", "--limit", "host3").document
     document = left.document["plan"]["forecast"]
-    assert list(otherwise(document, "after", probed)) == []
+    assert list(mismatches(document, "after", probed)) == []
     # What it reached before was not known, for the others were not read.
     assert sum(len(row["targets"]) for row in document["unknown"]) == 6
-    assert len(failing_as_foreseen(joined)) == 12
+    assert len(failing_as_predicted(joined)) == 12
     back = joined.dockmesh("apply", "--yes", "--json")
     assert (back.status, back.document["mispredictions"]) == (0, [])
     assert sum(len(row["targets"]) for row in back.document["plan"]["forecast"]["gained"]) == 12
@@ -219,7 +221,7 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
 
 def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, lab: Lab) -> None:
     block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
-    with done(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
+    with temporarily(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
         ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")
         assert {(row["source"], row["code"]) for row in ended.document["plan"]["forecast"]["unknown"]} == {
             ("host1", "firewall-drop"),

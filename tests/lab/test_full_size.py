@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import mesh
-from accidents import DAEMON_JSON, done, file_in_place, said
-from lab_state import Stand
-from mesh import Done, Mesh
+from accidents import DAEMON_JSON, output_of, temporarily, temporary_file
+from lab_state import SharedHosts
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab.process import run
 from dockmesh.lab.running import Lab
@@ -22,9 +22,9 @@ MTU = "com.docker.network.driver.mtu"
 
 
 @contextmanager
-def narrow(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
+def small_mtu(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
     """A host whose network card takes less than the others'."""
-    with done(lab, host, do=[f"ip link set eth0 mtu {mtu}"], undo=["ip link set eth0 mtu 1500"]):
+    with temporarily(lab, host, do=[f"ip link set eth0 mtu {mtu}"], undo=["ip link set eth0 mtu 1500"]):
         yield
 
 
@@ -42,53 +42,59 @@ def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
 @contextmanager
 def networks(lab: Lab, name: str) -> Iterator[dict[str, int]]:
     """A network on each host, made by Docker as it likes; and the MTU it got."""
-    with done(lab, "host1", **made(name)), done(lab, "host2", **made(name)), done(lab, "host3", **made(name)):
+    with (
+        temporarily(lab, "host1", **network_commands(name)),
+        temporarily(lab, "host2", **network_commands(name)),
+        temporarily(lab, "host3", **network_commands(name)),
+    ):
         option = f'{{{{index .Options "{MTU}"}}}}'
-        found = {host: said(lab, host, "docker", "network", "inspect", "-f", option, name) for host in HOSTS}
+        found = {host: output_of(lab, host, "docker", "network", "inspect", "-f", option, name) for host in HOSTS}
         yield {host: int(mtu or 1500) for host, mtu in found.items()}
 
 
-def made(name: str) -> dict[str, list[str]]:
+def network_commands(name: str) -> dict[str, list[str]]:
     return {"do": [f"docker network create {name}"], "undo": [f"docker network rm {name}"]}
 
 
-def legs(lab: Lab) -> dict[str, int]:
+def container_mtus(lab: Lab) -> dict[str, int]:
     """The MTU of each host's container."""
-    return {host: int(said(lab, host, "docker", "exec", "web", "cat", "/sys/class/net/eth0/mtu")) for host in HOSTS}
+    return {
+        host: int(output_of(lab, host, "docker", "exec", "web", "cat", "/sys/class/net/eth0/mtu")) for host in HOSTS
+    }
 
 
-def keys(lab: Lab, host: str) -> dict[str, Any]:
+def mtu_keys(lab: Lab, host: str) -> dict[str, Any]:
     """What the host's daemon.json says of MTUs."""
-    document = json.loads(said(lab, host, "cat", DAEMON_JSON))
+    document = json.loads(output_of(lab, host, "cat", DAEMON_JSON))
     return {key: document[key] for key in ("mtu", "default-network-opts") if key in document}
 
 
-def move(asked: Mesh, verb: str) -> None:
+def run_on_all(asked: Mesh, verb: str) -> None:
     ended = asked.dockmesh(verb, "--yes", "--serial", "100%")
     assert ended.status == 0, ended
 
 
-def whole(status: Done) -> dict[tuple[str, str], bool]:
+def full_size_results(status: CommandResult) -> dict[tuple[str, str], bool]:
     """Whether packets of full size get from container to container, by the hosts of these."""
     probes = [each for each in status.document["probes"] if each["kind"] == "container-container"]
     return {(each["source"], each["target"]): each["mtu_ok"] for each in probes}
 
 
-def codes(status: Done) -> dict[tuple[str, str], str]:
+def codes(status: CommandResult) -> dict[tuple[str, str], str]:
     """Why probes fail, by their hosts."""
     return {(each["source"], each["target"]): each["code"] for each in status.document["probes"] if each["code"]}
 
 
-def lost(status: Done) -> set[tuple[str, str]]:
-    return {pair for pair, passes in whole(status).items() if not passes}
+def lost_pairs(status: CommandResult) -> set[tuple[str, str]]:
+    return {pair for pair, passes in full_size_results(status).items() if not passes}
 
 
 def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
-    found = whole(joined.dockmesh("status", "--json"))
+    found = full_size_results(joined.dockmesh("status", "--json"))
     assert found == {(a, b): True for a in HOSTS for b in HOSTS if a != b}
     # A host without Docker asks as well, for what there is.
     without = {"host4": {"docker": False, "prefix": None, "bridge": None}}
-    four = mesh.write(lab, tmp_path, {host: {} for host in HOSTS} | without)
+    four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS} | without)
     try:
         assert four.dockmesh("apply", "--yes").status == 0
         probes = [each for each in four.dockmesh("status", "--json").document["probes"] if each["source"] == "host4"]
@@ -102,12 +108,12 @@ def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh,
 def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_raised_again(
     joined: Mesh, lab: Lab
 ) -> None:
-    with narrow(lab, "host1"), networks(lab, "before") as before:
+    with small_mtu(lab, "host1"), networks(lab, "before") as before:
         broken, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
         assert broken.status == shown.status == 3
-        assert lost(broken) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host1" in {a, b}}
+        assert lost_pairs(broken) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host1" in {a, b}}
         assert all(each["reached"] for each in broken.document["probes"])
-        assert codes(broken) == dict.fromkeys(lost(broken), "uplink-too-small")
+        assert codes(broken) == dict.fromkeys(lost_pairs(broken), "uplink-too-small")
         (told,) = (line for line in shown.stdout.splitlines() if line.startswith("✗ "))
         assert all(word in told for word in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
         assert told.endswith("(4 probes)")
@@ -122,13 +128,13 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
         assert all("1400" in each["remedy"] for each in large)
         assert set(before.values()) == {1500}
 
-        move(joined, "apply")
-        assert set(legs(lab).values()) == {1400}
-        assert keys(lab, "host1") == {"mtu": 1400}
+        run_on_all(joined, "apply")
+        assert set(container_mtus(lab).values()) == {1400}
+        assert mtu_keys(lab, "host1") == {"mtu": 1400}
         for host in KNOWING:
-            assert keys(lab, host) == {"mtu": 1400, "default-network-opts": {"bridge": {MTU: "1400"}}}
+            assert mtu_keys(lab, host) == {"mtu": 1400, "default-network-opts": {"bridge": {MTU: "1400"}}}
         assert joined.dockmesh("plan").status == 0
-        assert lost(joined.dockmesh("status", "--json")) == set()
+        assert lost_pairs(joined.dockmesh("status", "--json")) == set()
         explained = joined.dockmesh("explain", "host1", "host3", "--json")
         assert (explained.status, explained.document["code"]) == (0, None), explained
         (sent,) = (step for step in explained.document["steps"] if step["check"] == "mtu")
@@ -141,34 +147,34 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
     assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
     raised = joined.dockmesh("plan")
     assert raised.words.count("docker0 sends up to 1500 bytes again") == 3
-    move(joined, "apply")
-    assert set(legs(lab).values()) == {1500}
-    assert keys(lab, "host2") == keys(lab, "host1") == {}
+    run_on_all(joined, "apply")
+    assert set(container_mtus(lab).values()) == {1500}
+    assert mtu_keys(lab, "host2") == mtu_keys(lab, "host1") == {}
 
 
 def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs_stays_all_the_time(
-    fresh: Mesh, lab: Lab, stand: Stand
+    fresh: Mesh, lab: Lab, shared_hosts: SharedHosts
 ) -> None:
     binding = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
     own = json.dumps({"default-network-opts": {"bridge": binding}, "mtu": 1280})
     restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
-    with narrow(lab, "host1"):
-        with file_in_place(lab, "host3", DAEMON_JSON, own):
-            said(lab, "host3", "sh", "-c", restart)
+    with small_mtu(lab, "host1"):
+        with temporary_file(lab, "host3", DAEMON_JSON, own):
+            output_of(lab, "host3", "sh", "-c", restart)
             try:
-                move(fresh, "apply")
-                assert legs(lab) == {"host1": 1400, "host2": 1400, "host3": 1280}
+                run_on_all(fresh, "apply")
+                assert container_mtus(lab) == {"host1": 1400, "host2": 1400, "host3": 1280}
                 lowered = {"default-network-opts": {"bridge": binding | {MTU: "1400"}}}
-                assert keys(lab, "host3") == {"mtu": 1280} | lowered
+                assert mtu_keys(lab, "host3") == {"mtu": 1280} | lowered
                 assert fresh.dockmesh("plan").status == 0
-                assert lost(fresh.dockmesh("status", "--json")) == set()
-                move(fresh, "destroy")
-                assert said(lab, "host3", "cat", DAEMON_JSON) == own
-                assert legs(lab) == {"host1": 1500, "host2": 1500, "host3": 1280}
+                assert lost_pairs(fresh.dockmesh("status", "--json")) == set()
+                run_on_all(fresh, "destroy")
+                assert output_of(lab, "host3", "cat", DAEMON_JSON) == own
+                assert container_mtus(lab) == {"host1": 1500, "host2": 1500, "host3": 1280}
             finally:
                 lab.run("host3", ("rm", DAEMON_JSON))
-        said(lab, "host3", "sh", "-c", restart)
-    assert not stand.joined
+        output_of(lab, "host3", "sh", "-c", restart)
+    assert not shared_hosts.joined
 
 
 def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(fresh: Mesh, lab: Lab) -> None:
@@ -177,17 +183,17 @@ def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(f
         status = fresh.dockmesh("status", "--json")
     assert [each["status"] for each in applied.document["outcomes"]] == ["confirmed"] * 3
     assert applied.status == status.status == 3
-    assert lost(status) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host2" in {a, b}}
-    assert codes(status) == dict.fromkeys(lost(status), "mtu")
+    assert lost_pairs(status) == {(a, b) for a in HOSTS for b in HOSTS if a != b and "host2" in {a, b}}
+    assert codes(status) == dict.fromkeys(lost_pairs(status), "mtu")
     assert all("1500" in each["reason"] for each in status.document["probes"] if each["code"])
     assert fresh.dockmesh("status").status == 0
 
 
 def test_a_namespace_in_the_place_of_a_container_has_the_mtu_of_one(joined: Mesh, lab: Lab) -> None:
     """Else it would ask with packets that no container sends."""
-    with narrow(lab, "host2"):
-        move(joined, "apply")
-        with done(lab, "host3", do=["docker stop web"], undo=["docker start web"]):
+    with small_mtu(lab, "host2"):
+        run_on_all(joined, "apply")
+        with temporarily(lab, "host3", do=["docker stop web"], undo=["docker start web"]):
             status = joined.dockmesh("status", "--json")
-        assert (status.status, lost(status)) == (0, set())
-    move(joined, "apply")
+        assert (status.status, lost_pairs(status)) == (0, set())
+    run_on_all(joined, "apply")

@@ -9,26 +9,26 @@ from pathlib import Path
 import labs
 import pytest
 from mesh import Mesh
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, lifecycle, network
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import topology
 
-OWN, KILLED = labs.named("own"), labs.named("killed")
+OWN, KILLED = labs.lab_name("own"), labs.lab_name("killed")
 HOSTS = ("host1", "host2", "host3")
 KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Lab]:
+def own_lab() -> Iterator[Lab]:
     """A lab that no other module has touched, up beside the session's."""
-    with labs.standing("own", 3) as standing:
+    with labs.running_lab("own", 3) as standing:
         yield standing
 
 
-def said(lab: Lab, host: str, *argv: str) -> str:
+def output_of(lab: Lab, host: str, *argv: str) -> str:
     return lab.run(host, argv, check=True).stdout.strip()
 
 
@@ -40,12 +40,12 @@ def ssh(lab: Lab, user: str, host: str, command: str) -> subprocess.CompletedPro
     return lab.run_controller(("ssh", "-F", "none", "-i", key, *flags, f"{user}@{address}", command))
 
 
-def reaches(lab: Lab, source: str, target: str) -> bool:
+def can_ping(lab: Lab, source: str, target: str) -> bool:
     address = str(lab.topology.host(target).underlay.ip)
     return lab.run(source, ("ping", "-c", "1", "-W", "1", address)).returncode == 0
 
 
-def traces(name: str) -> list[str]:
+def leftovers(name: str) -> list[str]:
     """Whatever this machine still has of the lab."""
     folder = f"/dockmesh/lab/{name}/"
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if folder in line]
@@ -76,165 +76,165 @@ def start_and_kill(name: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_fresh_host_has_dockers_default_bridge_and_no_configuration(own: Lab, host: str) -> None:
-    assert "172.17.0.1/16" in said(own, host, "ip", "-brief", "-4", "address", "show", "docker0")
-    assert own.run(host, ("test", "-e", "/etc/docker/daemon.json")).returncode == 1
-    assert said(own, host, "ip", "-4", "route", "show", "proto", "static") == ""
-    assert said(own, host, "hostname") == host
+def test_a_fresh_host_has_dockers_default_bridge_and_no_configuration(own_lab: Lab, host: str) -> None:
+    assert "172.17.0.1/16" in output_of(own_lab, host, "ip", "-brief", "-4", "address", "show", "docker0")
+    assert own_lab.run(host, ("test", "-e", "/etc/docker/daemon.json")).returncode == 1
+    assert output_of(own_lab, host, "ip", "-4", "route", "show", "proto", "static") == ""
+    assert output_of(own_lab, host, "hostname") == host
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_fresh_host_runs_one_container_that_docker_will_not_restart(own: Lab, host: str) -> None:
-    assert said(own, host, "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web running"
-    settings = json.loads(said(own, host, "docker", "inspect", "--format", "{{json .HostConfig}}", "web"))
+def test_a_fresh_host_runs_one_container_that_docker_will_not_restart(own_lab: Lab, host: str) -> None:
+    assert output_of(own_lab, host, "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web running"
+    settings = json.loads(output_of(own_lab, host, "docker", "inspect", "--format", "{{json .HostConfig}}", "web"))
     assert settings["RestartPolicy"]["Name"] in {"no", ""}
     assert settings["Init"] is True
-    assert said(own, host, "docker", "exec", "web", "ip", "-4", "route", "show", "default")
+    assert output_of(own_lab, host, "docker", "exec", "web", "ip", "-4", "route", "show", "default")
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_unit_of_a_fresh_host_has_started(own: Lab, host: str) -> None:
-    assert said(own, host, "systemctl", "--failed", "--no-legend", "--plain") == ""
+def test_every_unit_of_a_fresh_host_has_started(own_lab: Lab, host: str) -> None:
+    assert output_of(own_lab, host, "systemctl", "--failed", "--no-legend", "--plain") == ""
 
 
-def test_the_hosts_have_three_generations_of_docker(own: Lab) -> None:
+def test_the_hosts_have_three_generations_of_docker(own_lab: Lab) -> None:
     version = ("docker", "version", "--format", "{{.Server.Version}}")
-    majors = [int(said(own, host, *version).split(".")[0]) for host in HOSTS]
+    majors = [int(output_of(own_lab, host, *version).split(".")[0]) for host in HOSTS]
     assert majors[:2] == [20, 26]
     assert majors[2] >= 28
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_root_and_admin_log_in_with_the_labs_key_and_admin_is_root_by_sudo(own: Lab, host: str) -> None:
-    assert ssh(own, "root", host, "id -un; hostname").stdout.split() == ["root", host]
-    assert ssh(own, "admin", host, "id -un; sudo -n id -un").stdout.split() == ["admin", "root"]
+def test_root_and_admin_log_in_with_the_labs_key_and_admin_is_root_by_sudo(own_lab: Lab, host: str) -> None:
+    assert ssh(own_lab, "root", host, "id -un; hostname").stdout.split() == ["root", host]
+    assert ssh(own_lab, "admin", host, "id -un; sudo -n id -un").stdout.split() == ["admin", "root"]
 
 
-def test_hosts_have_keys_and_machine_ids_of_their_own(own: Lab) -> None:
-    assert len({said(own, host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub") for host in HOSTS}) == 3
-    assert len({said(own, host, "cat", "/etc/machine-id") for host in HOSTS}) == 3
+def test_hosts_have_keys_and_machine_ids_of_their_own(own_lab: Lab) -> None:
+    assert len({output_of(own_lab, host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub") for host in HOSTS}) == 3
+    assert len({output_of(own_lab, host, "cat", "/etc/machine-id") for host in HOSTS}) == 3
 
 
-def test_a_host_cannot_change_what_belongs_to_the_machine(own: Lab) -> None:
+def test_a_host_cannot_change_what_belongs_to_the_machine(own_lab: Lab) -> None:
     before = Path("/proc/sys/kernel/pid_max").read_text()
-    assert own.run("host1", ("sysctl", "-w", "kernel.pid_max=4000000")).returncode != 0
-    assert own.run("host1", ("sysctl", "-w", "net.ipv4.ip_forward=1")).returncode == 0
+    assert own_lab.run("host1", ("sysctl", "-w", "kernel.pid_max=4000000")).returncode != 0
+    assert own_lab.run("host1", ("sysctl", "-w", "net.ipv4.ip_forward=1")).returncode == 0
     assert Path("/proc/sys/kernel/pid_max").read_text() == before
 
 
-def test_a_command_gets_its_input_and_gives_its_status(own: Lab) -> None:
-    done = own.run("host2", ("sh", "-c", "cat; exit 7"), text="through")
+def test_a_command_gets_its_input_and_gives_its_status(own_lab: Lab) -> None:
+    done = own_lab.run("host2", ("sh", "-c", "cat; exit 7"), text="through")
     assert (done.stdout, done.returncode) == ("through", 7)
     with pytest.raises(LabError) as caught:
-        own.run("host2", ("false",), check=True)
+        own_lab.run("host2", ("false",), check=True)
     assert caught.value.code == "command-failed"
-    assert lacking(str(caught.value), f"{OWN}-host2 false 1") == []
+    assert missing_facts(str(caught.value), f"{OWN}-host2 false 1") == []
 
 
-def test_the_command_line_passes_input_output_and_status_through(own: Lab) -> None:
+def test_the_command_line_passes_input_output_and_status_through(own_lab: Lab) -> None:
     script = "from dockmesh.cli.lab import lab; lab()"
-    call = ("exec", "--name", own.topology.name, "host2", "--", "sh", "-c", "cat; echo no >&2; exit 7")
+    call = ("exec", "--name", own_lab.topology.name, "host2", "--", "sh", "-c", "cat; echo no >&2; exit 7")
     done = subprocess.run(
         (sys.executable, "-c", script, *call), input="yes", capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr, done.returncode) == ("yes", "no\n", 7)
 
 
-def test_up_leaves_a_lab_that_is_up_alone(own: Lab) -> None:
+def test_up_leaves_a_lab_that_is_up_alone(own_lab: Lab) -> None:
     told: list[str] = []
-    before = [cgroup.leader(host.handle) for host in own.topology.hosts]
+    before = [cgroup.leader(host.handle) for host in own_lab.topology.hosts]
     again = lifecycle.up(OWN, 3, on_progress=lambda *words: told.append(" ".join(words)))
-    assert again == own
+    assert again == own_lab
     assert [words.split()[0] for words in told] == [OWN]
-    assert [cgroup.leader(host.handle) for host in own.topology.hosts] == before
+    assert [cgroup.leader(host.handle) for host in own_lab.topology.hosts] == before
 
 
-def test_up_refuses_to_reshape_a_lab_that_is_up(own: Lab) -> None:
+def test_up_refuses_to_reshape_a_lab_that_is_up(own_lab: Lab) -> None:
     with pytest.raises(LabError) as caught:
-        lifecycle.up(own.topology.name, 2)
+        lifecycle.up(own_lab.topology.name, 2)
     assert caught.value.code == "already-up"
-    assert lacking(str(caught.value), f"{OWN} 3") == []
+    assert missing_facts(str(caught.value), f"{OWN} 3") == []
 
 
-def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own: Lab) -> None:
-    said(own, "host1", "ip", "route", "add", "10.200.0.0/16", "via", "192.168.18.129")
-    said(own, "host1", "nft", "add", "table", "ip", "passing")
-    said(own, "host1", "sh", "-c", "echo kept >/root/file; sync")
+def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own_lab: Lab) -> None:
+    output_of(own_lab, "host1", "ip", "route", "add", "10.200.0.0/16", "via", "192.168.18.129")
+    output_of(own_lab, "host1", "nft", "add", "table", "ip", "passing")
+    output_of(own_lab, "host1", "sh", "-c", "echo kept >/root/file; sync")
     nic = ("ip", "-brief", "link", "show", "eth0")
-    mac = said(own, "host1", *nic).split()[2]
+    mac = output_of(own_lab, "host1", *nic).split()[2]
     lifecycle.reboot(OWN, "host1")
-    assert "10.200" not in said(own, "host1", "ip", "route")
-    assert "passing" not in said(own, "host1", "nft", "list", "tables")
-    assert said(own, "host1", "cat", "/root/file") == "kept"
-    assert said(own, "host1", *nic).split()[2] == mac
-    assert said(own, "host1", "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web exited"
-    assert reaches(own, "host2", "host1")
+    assert "10.200" not in output_of(own_lab, "host1", "ip", "route")
+    assert "passing" not in output_of(own_lab, "host1", "nft", "list", "tables")
+    assert output_of(own_lab, "host1", "cat", "/root/file") == "kept"
+    assert output_of(own_lab, "host1", *nic).split()[2] == mac
+    assert output_of(own_lab, "host1", "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web exited"
+    assert can_ping(own_lab, "host2", "host1")
 
 
-def test_a_link_flap_takes_the_routes_through_it(own: Lab) -> None:
-    said(own, "host2", "ip", "route", "add", "10.201.0.0/16", "via", "192.168.18.128")
-    own.inject("link-flap", "host2")
-    assert "10.201" not in said(own, "host2", "ip", "route")
+def test_a_link_flap_takes_the_routes_through_it(own_lab: Lab) -> None:
+    output_of(own_lab, "host2", "ip", "route", "add", "10.201.0.0/16", "via", "192.168.18.128")
+    own_lab.inject("link-flap", "host2")
+    assert "10.201" not in output_of(own_lab, "host2", "ip", "route")
 
 
-def test_a_partitioned_host_is_cut_off_until_healed(own: Lab) -> None:
-    own.partition("host2")
-    assert own.faults("host2") == ("partition",)
-    assert not reaches(own, "host1", "host2")
-    assert reaches(own, "host1", "host3")
-    own.heal("host2")
-    assert own.faults("host2") == ()
-    assert reaches(own, "host1", "host2")
+def test_a_partitioned_host_is_cut_off_until_healed(own_lab: Lab) -> None:
+    own_lab.partition("host2")
+    assert own_lab.faults("host2") == ("partition",)
+    assert not can_ping(own_lab, "host1", "host2")
+    assert can_ping(own_lab, "host1", "host3")
+    own_lab.heal("host2")
+    assert own_lab.faults("host2") == ()
+    assert can_ping(own_lab, "host1", "host2")
 
 
-def test_a_paused_host_takes_connections_and_says_nothing_until_healed(own: Lab) -> None:
-    address = str(own.topology.host("host3").underlay.ip)
-    own.pause("host3")
-    assert own.faults("host3") == ("pause",)
-    assert own.run("host1", ("bash", "-c", f"exec 3<>/dev/tcp/{address}/22")).returncode == 0
-    assert own.run_controller((*KEYSCAN, address)).stdout == ""
-    own.heal("host3")
-    assert "ssh-ed25519" in own.run_controller((*KEYSCAN, address)).stdout
+def test_a_paused_host_takes_connections_and_says_nothing_until_healed(own_lab: Lab) -> None:
+    address = str(own_lab.topology.host("host3").underlay.ip)
+    own_lab.pause("host3")
+    assert own_lab.faults("host3") == ("pause",)
+    assert own_lab.run("host1", ("bash", "-c", f"exec 3<>/dev/tcp/{address}/22")).returncode == 0
+    assert own_lab.run_controller((*KEYSCAN, address)).stdout == ""
+    own_lab.heal("host3")
+    assert "ssh-ed25519" in own_lab.run_controller((*KEYSCAN, address)).stdout
 
 
-def test_a_stopped_docker_stays_stopped_until_healed(own: Lab) -> None:
-    ran = said(own, "host3", "docker", "ps", "-q")
+def test_a_stopped_docker_stays_stopped_until_healed(own_lab: Lab) -> None:
+    ran = output_of(own_lab, "host3", "docker", "ps", "-q")
     assert ran
-    own.inject("docker-stop", "host3")
-    assert own.faults("host3") == ("docker-stop",)
-    assert own.run("host3", ("docker", "ps")).returncode != 0
-    own.heal("host3")
-    assert own.faults("host3") == ()
-    assert said(own, "host3", "docker", "ps", "-q") == ran, "and its containers"
+    own_lab.inject("docker-stop", "host3")
+    assert own_lab.faults("host3") == ("docker-stop",)
+    assert own_lab.run("host3", ("docker", "ps")).returncode != 0
+    own_lab.heal("host3")
+    assert own_lab.faults("host3") == ()
+    assert output_of(own_lab, "host3", "docker", "ps", "-q") == ran, "and its containers"
 
 
-def test_up_boots_a_host_that_died_and_keeps_its_files(own: Lab) -> None:
-    said(own, "host2", "sh", "-c", "echo kept >/root/file")
-    cgroup.remove(own.topology.host("host2").handle)
+def test_up_boots_a_host_that_died_and_keeps_its_files(own_lab: Lab) -> None:
+    output_of(own_lab, "host2", "sh", "-c", "echo kept >/root/file")
+    cgroup.remove(own_lab.topology.host("host2").handle)
     with pytest.raises(LabError) as caught:
-        own.partition("host2")
+        own_lab.partition("host2")
     assert caught.value.code == "not-running"
-    assert lacking(str(caught.value), "host2") == []
+    assert missing_facts(str(caught.value), "host2") == []
     lifecycle.up(OWN, 3)
-    assert said(own, "host2", "cat", "/root/file") == "kept"
-    assert said(own, "host2", "docker", "ps", "--format", "{{.Names}}") == "web"
+    assert output_of(own_lab, "host2", "cat", "/root/file") == "kept"
+    assert output_of(own_lab, "host2", "docker", "ps", "--format", "{{.Names}}") == "web"
 
 
-def test_two_labs_stand_side_by_side_with_the_same_addresses(lab: Lab, own: Lab) -> None:
-    assert lab.topology.host("host1").underlay == own.topology.host("host1").underlay
-    said(own, "host1", "touch", "/root/only-here")
+def test_two_labs_stand_side_by_side_with_the_same_addresses(lab: Lab, own_lab: Lab) -> None:
+    assert lab.topology.host("host1").underlay == own_lab.topology.host("host1").underlay
+    output_of(own_lab, "host1", "touch", "/root/only-here")
     assert lab.run("host1", ("test", "-e", "/root/only-here")).returncode == 1
-    own.partition("host2")
-    assert reaches(lab, "host1", "host2")
-    own.heal("host2")
+    own_lab.partition("host2")
+    assert can_ping(lab, "host1", "host2")
+    own_lab.heal("host2")
 
 
 @pytest.mark.parametrize("at", ["host1 waiting for systemd", "host2 waiting for docker"])
 def test_down_after_a_kill_of_up_leaves_nothing(at: str) -> None:
     start_and_kill(KILLED, at)
-    assert traces(KILLED)
+    assert leftovers(KILLED)
     assert lifecycle.down(KILLED)
-    assert traces(KILLED) == []
+    assert leftovers(KILLED) == []
     assert not lifecycle.down(KILLED)
 
 
@@ -242,10 +242,10 @@ def test_up_after_a_kill_of_up_starts_anew() -> None:
     start_and_kill(KILLED, "host1 waiting for sshd")
     try:
         built = lifecycle.up(KILLED, 1)
-        assert said(built, "host1", "docker", "ps", "--format", "{{.Names}}") == "web"
+        assert output_of(built, "host1", "docker", "ps", "--format", "{{.Names}}") == "web"
     finally:
         lifecycle.down(KILLED)
-    assert traces(KILLED) == []
+    assert leftovers(KILLED) == []
 
 
 def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
@@ -266,7 +266,7 @@ def test_light_hosts_are_a_fleet_without_docker(tmp_path: Path) -> None:
         assert lab.run("host1", ("systemctl", "is-active", "docker")).stdout.strip() == "inactive"
         with pytest.raises(LabError) as caught:
             lifecycle.up(KILLED, 3)
-        assert (caught.value.code, lacking(str(caught.value), f"{KILLED} 3 light")) == ("already-up", [])
+        assert (caught.value.code, missing_facts(str(caught.value), f"{KILLED} 3 light")) == ("already-up", [])
         mesh = Mesh(lab, tmp_path / "mesh.yml")
         mesh.file.write_text(lab.inventory.read_text())
         assert mesh.dockmesh("apply", "--yes", "--serial", "100%").status == 0
@@ -274,4 +274,4 @@ def test_light_hosts_are_a_fleet_without_docker(tmp_path: Path) -> None:
         assert status.document["summary"] == {"probes": 6, "reached": 6, "failed": 0}
     finally:
         lifecycle.down(KILLED)
-    assert traces(KILLED) == []
+    assert leftovers(KILLED) == []

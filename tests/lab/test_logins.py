@@ -8,8 +8,8 @@ from pathlib import Path
 import mesh
 import pytest
 import yaml
-from accidents import done, file_in_place, paused, said
-from mesh import Done, Mesh
+from accidents import output_of, paused, temporarily, temporary_file
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
@@ -18,7 +18,7 @@ SUDOERS = "/etc/sudoers.d/admin"
 PENDING, PENALTY_S = 2, 60
 
 
-def error_of(answer: Done, host: str) -> tuple[str, str]:
+def error_of(answer: CommandResult, host: str) -> tuple[str, str]:
     """Why a plan could not be made for the host, its code first; all others were read."""
     errors = {each["host"]: (each["code"], each["error"]) for each in answer.document["hosts"]}
     code, error = errors.pop(host)
@@ -34,7 +34,7 @@ def error_of(answer: Done, host: str) -> tuple[str, str]:
 def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, tmp_path: Path) -> None:
     key = tmp_path / "id_other"
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
-    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
+    fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
     code, error = error_of(fleet.dockmesh("plan", "--json"), "host2")
     assert code == "login-refused"
     assert [part for part in ("192.168.18.129", "root", "identity_file") if part not in error] == []
@@ -44,22 +44,22 @@ def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, t
 def test_accept_new_learns_a_host_key_once_and_strict_is_content_with_it(lab: Lab, tmp_path: Path) -> None:
     learnt = tmp_path / "known_hosts"
     keys = {"known_hosts": str(learnt)}
-    accepting = mesh.write(lab, tmp_path, {"host1": {**keys, "host_key_policy": "accept-new"}})
-    strict = mesh.write(lab, tmp_path, {"host1": keys}, name="strict.yml")
+    accepting = mesh.write_inventory(lab, tmp_path, {"host1": {**keys, "host_key_policy": "accept-new"}})
+    strict = mesh.write_inventory(lab, tmp_path, {"host1": keys}, name="strict.yml")
     assert error_of(strict.dockmesh("plan", "--json"), "host1")[0] == "host-key-unknown"
     assert not learnt.exists()
     assert [accepting.dockmesh("plan").status for _ in range(2)] == [2, 2]
-    public = said(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[1]
+    public = output_of(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[1]
     assert [line.split()[2] for line in learnt.read_text().splitlines()] == [public]
     assert strict.dockmesh("plan").status == 2
 
 
 @pytest.mark.usefixtures("fresh")
 def test_known_hosts_counts_as_openssh_reads_it_and_is_named_by_its_line(lab: Lab, tmp_path: Path) -> None:
-    public = " ".join(said(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
-    other = " ".join(said(lab, "host2", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+    public = " ".join(output_of(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+    other = " ".join(output_of(lab, "host2", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
     known = tmp_path / "known_hosts"
-    fleet = mesh.write(lab, tmp_path, {"host1": {"known_hosts": str(known)}})
+    fleet = mesh.write_inventory(lab, tmp_path, {"host1": {"known_hosts": str(known)}})
     known.write_text(f"# mine\n192.168.18.* {public}\n")
     assert fleet.dockmesh("plan").status == PENDING
     known.write_text(f"# mine\n192.168.18.128 {other}\n")
@@ -73,9 +73,9 @@ def test_known_hosts_counts_as_openssh_reads_it_and_is_named_by_its_line(lab: La
 
 @pytest.mark.usefixtures("fresh")
 def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tmp_path: Path) -> None:
-    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host3": {"user": "admin", "become": "sudo"}})
+    fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host3": {"user": "admin", "become": "sudo"}})
     assert fleet.dockmesh("plan").status == 2
-    with file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
+    with temporary_file(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
         code, error = error_of(fleet.dockmesh("plan", "--json"), "host3")
     assert code == "sudo-password"
     assert "sudo: a password is required" in error, "quoted"
@@ -86,13 +86,15 @@ def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tm
 def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried_once(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fleet = mesh.write(lab, tmp_path, {name: {"user": "admin", "become": "sudo"} for name in ("host1", "host3")})
+    fleet = mesh.write_inventory(
+        lab, tmp_path, {name: {"user": "admin", "become": "sudo"} for name in ("host1", "host3")}
+    )
     askpass, asked = tmp_path / "askpass", tmp_path / "asked"
     askpass.touch(mode=0o700)
     monkeypatch.setenv("SUDO_ASKPASS", str(askpass))
     admin = (
-        file_in_place(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\nDefaults:admin lecture=always\n"),
-        done(
+        temporary_file(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\nDefaults:admin lecture=always\n"),
+        temporarily(
             lab,
             "host3",
             do=["mkdir /root/kept; cp -p /etc/shadow* /root/kept", "echo 'admin:Passw0rd $x' | chpasswd"],
@@ -116,7 +118,7 @@ def test_the_passphrase_of_a_key_is_asked_for_and_where_nobody_tells_it_ssh_add_
     key, askpass = tmp_path / "id_locked", tmp_path / "askpass"
     shutil.copy(yaml.safe_load(lab.inventory.read_text())["connection"]["identity_file"], key)
     subprocess.run(("ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(key)), check=True)
-    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
+    fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
     monkeypatch.delenv("SSH_ASKPASS", raising=False)
     code, error = error_of(fleet.dockmesh("plan", "--json"), "host2")
     assert code == "key-encrypted"
@@ -134,9 +136,9 @@ def test_a_certificate_beside_a_key_lets_in(lab: Lab, tmp_path: Path) -> None:
     subprocess.run(
         ("ssh-keygen", "-q", "-s", tmp_path / "authority", "-I", "x", "-n", "root", tmp_path / "id.pub"), check=True
     )
-    fleet = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(tmp_path / "id")}})
+    fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(tmp_path / "id")}})
     admitted = f"cert-authority {(tmp_path / 'authority.pub').read_text()}"
-    with file_in_place(lab, "host2", "/root/.ssh/authorized_keys2", admitted):
+    with temporary_file(lab, "host2", "/root/.ssh/authorized_keys2", admitted):
         assert fleet.dockmesh("plan").status == PENDING
 
 
@@ -154,8 +156,8 @@ def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fr
 def test_a_host_that_says_more_at_login_than_it_should_is_read_all_the_same(fresh: Mesh, lab: Lab) -> None:
     noise = "echo welcome; printf '\\033[31mred\\033[0m\\n@end 0\\n'\n"
     with (
-        file_in_place(lab, "host2", "/root/.bashrc", noise),
-        file_in_place(lab, "host2", "/etc/ssh/sshrc", "echo hello from sshrc >&2\n"),
+        temporary_file(lab, "host2", "/root/.bashrc", noise),
+        temporary_file(lab, "host2", "/etc/ssh/sshrc", "echo hello from sshrc >&2\n"),
     ):
         # From 9.8 on, sshd turns away for a while who failed to log in before, as the tests above do.
         assert poll(lambda: fresh.dockmesh("plan").status == PENDING, PENALTY_S)

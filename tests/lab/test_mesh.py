@@ -8,8 +8,8 @@ from pathlib import Path
 import host_view
 import mesh
 import pytest
-from accidents import container_address, done, said, ttl
-from lab_state import ODD_JSON, Stand, Story, difference
+from accidents import container_address, output_of, temporarily, ttl
+from lab_state import ODD_JSON, ApplyRecord, SharedHosts, difference
 from mesh import Mesh
 from printed import figures, mark
 
@@ -28,25 +28,25 @@ OWN_FILES = (
 )
 
 
-def etc_of_others(seen: host_view.Sight) -> list[str]:
+def etc_of_others(seen: host_view.HostView) -> list[str]:
     return [line for line in seen["etc"].splitlines() if not re.search(OWN_FILES, line)]
 
 
-def rules_of(seen: host_view.Sight, table: str, chain: str) -> list[str]:
+def rules_of(seen: host_view.HostView, table: str, chain: str) -> list[str]:
     text = seen["iptables"].partition(f"*{table}\n")[2].partition("COMMIT")[0]
     return [line for line in text.splitlines() if line.startswith(f"-A {chain} ")]
 
 
 def mesh_routes(lab: Lab, host: str) -> set[str]:
-    return {line.strip() for line in said(lab, host, "ip", "route", "show").splitlines() if "proto 201" in line}
+    return {line.strip() for line in output_of(lab, host, "ip", "route", "show").splitlines() if "proto 201" in line}
 
 
-def to(host: str) -> str:
+def route_to(host: str) -> str:
     return f"{PREFIX[host]} via {UNDERLAY[host]} dev eth0 proto 201 metric 4201"
 
 
 def docker_starts(lab: Lab) -> dict[str, str]:
-    return {host: host_view.look(lab, host)["docker"] for host in HOSTS}
+    return {host: host_view.read_host(lab, host)["docker"] for host in HOSTS}
 
 
 def summary_of(words: str) -> tuple[str, ...]:
@@ -54,48 +54,50 @@ def summary_of(words: str) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def without_host3(lab: Lab, stand: Stand, tmp_path: Path) -> Mesh:
+def without_host3(lab: Lab, shared_hosts: SharedHosts, tmp_path: Path) -> Mesh:
     """The inventory that host3 has left."""
-    stand.as_joined()
-    return mesh.write(lab, tmp_path, {"host1": {}, "host2": {}}, name="without-host3.yml")
+    shared_hosts.ensure_joined()
+    return mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}}, name="without-host3.yml")
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize("host", HOSTS)
 def test_daemon_json_names_the_bridge_and_docker0_is_on_it(lab: Lab, host: str) -> None:
-    assert json.loads(said(lab, host, "cat", "/etc/docker/daemon.json"))["bip"] == f"{BRIDGE[host]}/24"
-    assert f"inet {BRIDGE[host]}/24 " in said(lab, host, "ip", "-4", "address", "show", "dev", "docker0")
-    assert "172.17." not in said(lab, host, "ip", "-4", "address")
+    assert json.loads(output_of(lab, host, "cat", "/etc/docker/daemon.json"))["bip"] == f"{BRIDGE[host]}/24"
+    assert f"inet {BRIDGE[host]}/24 " in output_of(lab, host, "ip", "-4", "address", "show", "dev", "docker0")
+    assert "172.17." not in output_of(lab, host, "ip", "-4", "address")
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize("host", HOSTS)
 def test_ip_route_shows_a_route_to_every_peer_by_its_underlay_address(lab: Lab, host: str) -> None:
-    assert mesh_routes(lab, host) == {to(peer) for peer in HOSTS if peer != host}
+    assert mesh_routes(lab, host) == {route_to(peer) for peer in HOSTS if peer != host}
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_very_containers_that_ran_before_run_again(story: Story, host: str) -> None:
-    before, after = (host_view.lasting(seen[host])["containers"] for seen in (story.before, story.after))
+def test_the_very_containers_that_ran_before_run_again(apply_record: ApplyRecord, host: str) -> None:
+    before, after = (
+        host_view.stable_view(seen[host])["containers"] for seen in (apply_record.before, apply_record.after)
+    )
     assert after == before
     assert after.endswith("/web running")
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_docker_restarted_once_and_its_socket_is_as_it_was(story: Story, host: str) -> None:
-    before, after = story.before[host]["docker"], story.after[host]["docker"]
+def test_docker_restarted_once_and_its_socket_is_as_it_was(apply_record: ApplyRecord, host: str) -> None:
+    before, after = apply_record.before[host]["docker"], apply_record.after[host]["docker"]
     assert before != after
     assert before.count("ActiveState=active") == after.count("ActiveState=active") == 2
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_pings_its_own_container_with_ttl_64(lab: Lab, host: str) -> None:
     assert ttl(lab, host, container_address(lab, host)) == 64
     assert container_address(lab, host).rpartition(".")[0] == BRIDGE[host].rpartition(".")[0]
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_a_ping_crosses_hosts_with_the_ttl_of_its_way(lab: Lab, source: str, target: str) -> None:
     remote = container_address(lab, target)
@@ -104,12 +106,12 @@ def test_a_ping_crosses_hosts_with_the_ttl_of_its_way(lab: Lab, source: str, tar
     assert ttl(lab, source, remote, container="web") == 62
 
 
-def test_apply_and_status_report_those_ttls_for_every_ordered_pair(joined: Mesh, story: Story) -> None:
+def test_apply_and_status_report_those_ttls_for_every_ordered_pair(joined: Mesh, apply_record: ApplyRecord) -> None:
     expected = {(host, host, "host-container", 64) for host in HOSTS}
     for source, target in PAIRS:
         ttls = {"host-bridge": 64, "host-container": 63, "container-container": 62}
         expected |= {(source, target, kind, ttl) for kind, ttl in ttls.items()}
-    for document in (joined.dockmesh("status", "--json").document, story.done.document["status"]):
+    for document in (joined.dockmesh("status", "--json").document, apply_record.done.document["status"]):
         probes = document["probes"]
         assert {(each["source"], each["target"], each["kind"], each["ttl"]) for each in probes} == expected
         assert all(each["reached"] and each["reason"] is None for each in probes)
@@ -127,8 +129,8 @@ def test_status_shows_people_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> N
     assert "✗" not in done.stdout.splitlines()[-1]
 
 
-def test_apply_reports_every_host_confirmed_in_one_document(story: Story) -> None:
-    document = story.done.document
+def test_apply_reports_every_host_confirmed_in_one_document(apply_record: ApplyRecord) -> None:
+    document = apply_record.done.document
     assert document["format"] == "dockmesh/apply/1"
     assert document["outcomes"] == [
         {"host": host, "status": "confirmed", "code": None, "error": None} for host in HOSTS
@@ -137,78 +139,82 @@ def test_apply_reports_every_host_confirmed_in_one_document(story: Story) -> Non
     assert document["plan"]["summary"]["restart"] == 3
 
 
-@pytest.mark.usefixtures("story")
+@pytest.mark.usefixtures("apply_record")
 def test_the_keys_of_others_in_daemon_json_stay_as_they_were_and_where_they_were(lab: Lab) -> None:
-    text = said(lab, "host2", "cat", "/etc/docker/daemon.json")
+    text = output_of(lab, "host2", "cat", "/etc/docker/daemon.json")
     keys = json.loads(text)
     assert list(keys) == [*json.loads(ODD_JSON), "bip", "default-address-pools"]
     assert keys["bip"] == "10.128.16.1/24"
     assert {**keys, **json.loads(ODD_JSON)} == keys
     assert '\n\t"shutdown-timeout"' in text
-    assert said(lab, "host2", "stat", "-c", "%a", "/etc/docker/daemon.json") == "640"
+    assert output_of(lab, "host2", "stat", "-c", "%a", "/etc/docker/daemon.json") == "640"
 
 
-def test_nothing_of_others_in_etc_has_changed(story: Story) -> None:
+def test_nothing_of_others_in_etc_has_changed(apply_record: ApplyRecord) -> None:
     for host in HOSTS:
-        assert etc_of_others(story.after[host]) == etc_of_others(story.before[host])
-    assert story.after["host4"] == story.before["host4"]
+        assert etc_of_others(apply_record.after[host]) == etc_of_others(apply_record.before[host])
+    assert apply_record.after["host4"] == apply_record.before["host4"]
 
 
-def test_a_route_of_others_stays_as_it_was(story: Story) -> None:
+def test_a_route_of_others_stays_as_it_was(apply_record: ApplyRecord) -> None:
     foreign = "198.51.100.0/24 via 192.168.18.128 dev eth0 proto static metric 50"
-    assert foreign in story.before["host3"]["routes"]
+    assert foreign in apply_record.before["host3"]["routes"]
     for host in HOSTS:
         before, after = (
             {line for line in seen[host]["routes"].splitlines() if " dev eth0" in line and "proto 201" not in line}
-            for seen in (story.before, story.after)
+            for seen in (apply_record.before, apply_record.after)
         )
         assert before == after
 
 
-def test_rules_of_others_stay_as_they_were(story: Story) -> None:
-    before, after = story.before["host3"], story.after["host3"]
+def test_rules_of_others_stay_as_they_were(apply_record: ApplyRecord) -> None:
+    before, after = apply_record.before["host3"], apply_record.after["host3"]
     assert rules_of(after, "filter", "DOCKER-USER")[0] == "-A DOCKER-USER -j DOCKMESH-FORWARD"
     assert rules_of(after, "filter", "DOCKER-USER")[1:] == rules_of(before, "filter", "DOCKER-USER")
     assert any("203.0.113.8/32" in rule for rule in rules_of(before, "filter", "FORWARD"))
     assert rules_of(after, "filter", "FORWARD") == rules_of(before, "filter", "FORWARD")
-    own = host_view.lasting(after)["nftables"].partition("table ip dockmesh ")[0]
-    assert own == host_view.lasting(before)["nftables"] != ""
+    own = host_view.stable_view(after)["nftables"].partition("table ip dockmesh ")[0]
+    assert own == host_view.stable_view(before)["nftables"] != ""
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(story: Story, host: str) -> None:
+def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(
+    apply_record: ApplyRecord, host: str
+) -> None:
     for table, chain in (("filter", "DOCKMESH-FORWARD"), ("raw", "DOCKMESH-RAW")):
-        first, *accepts = (rule.removeprefix(f"-A {chain} ") for rule in rules_of(story.after[host], table, chain))
+        first, *accepts = (
+            rule.removeprefix(f"-A {chain} ") for rule in rules_of(apply_record.after[host], table, chain)
+        )
         assert first == f"! -d {PREFIX[host]} -j RETURN"
         sources = [source for peer in HOSTS if peer != host for source in (f"{UNDERLAY[peer]}/32", PREFIX[peer])]
         assert accepts == [f"-s {source} -i eth0 -j ACCEPT" for source in sources]
 
 
 def test_a_second_apply_says_there_is_nothing_to_do_and_does_nothing(joined: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, HOSTS)
+    before = host_view.read_hosts(lab, HOSTS)
     done = joined.dockmesh("apply", "--yes")
     assert done.status == 0
     assert figures(done.stdout.splitlines()[0]) == ["3"]
     assert not [each for each in done.stdout.splitlines() if mark(each) in CHANGED]
     assert summary_of(done.stdout) == tuple((host, "unchanged") for host in HOSTS)
-    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
 def test_plan_on_a_mesh_that_stands_exits_0_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
-    before = host_view.look_at(lab, HOSTS)
+    before = host_view.read_hosts(lab, HOSTS)
     done = joined.dockmesh("plan")
     assert done.status == 0
     assert [figures(each) for each in done.stdout.splitlines()] == [["3"]]
     assert not [each for each in done.stdout.splitlines() if mark(each) in CHANGED]
     document = joined.dockmesh("plan", "--json").document
     assert [host["changes"] for host in document["hosts"]] == [[], [], []]
-    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
 def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_is_back_they_have_it_again(
     joined: Mesh, without_host3: Mesh, lab: Lab
 ) -> None:
-    started, host3 = docker_starts(lab), host_view.look(lab, "host3")
+    started, host3 = docker_starts(lab), host_view.read_host(lab, "host3")
     remote = container_address(lab, "host3")
 
     assert without_host3.dockmesh("plan").status == 2
@@ -218,31 +224,31 @@ def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_i
         "remove",
         "change",
     }
-    assert mesh_routes(lab, "host1") == {to("host2")}
-    assert mesh_routes(lab, "host2") == {to("host1")}
+    assert mesh_routes(lab, "host1") == {route_to("host2")}
+    assert mesh_routes(lab, "host2") == {route_to("host1")}
     for host in ("host1", "host2"):
-        assert PREFIX["host3"] not in host_view.look(lab, host)["iptables"]
-        assert UNDERLAY["host3"] not in host_view.look(lab, host)["iptables"]
+        assert PREFIX["host3"] not in host_view.read_host(lab, host)["iptables"]
+        assert UNDERLAY["host3"] not in host_view.read_host(lab, host)["iptables"]
     assert ttl(lab, "host1", remote) is None
-    assert difference({"host3": host3}, {"host3": host_view.look(lab, "host3")}) == ""
+    assert difference({"host3": host3}, {"host3": host_view.read_host(lab, "host3")}) == ""
 
     back = joined.dockmesh("apply", "--yes", "--json")
     assert back.status == 0
     assert [outcome["status"] for outcome in back.document["outcomes"]] == ["confirmed", "confirmed", "unchanged"]
-    assert mesh_routes(lab, "host1") == {to("host2"), to("host3")}
+    assert mesh_routes(lab, "host1") == {route_to("host2"), route_to("host3")}
     assert ttl(lab, "host1", remote, container="web") == 62
     assert docker_starts(lab) == started
 
 
 def test_admin_changes_hosts_by_sudo_as_root_does(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
-    sudo = mesh.write(
+    sudo = mesh.write_inventory(
         lab, tmp_path, {host: {} for host in joined.hosts}, connection={"user": "admin", "become": "sudo"}
     )
     # Else the host might put the route back by itself.
-    with done(lab, "host1", do=["systemctl stop dockmesh.timer"], undo=["systemctl start dockmesh.timer"]):
-        said(lab, "host1", "ip", "route", "del", *to("host3").split())
+    with temporarily(lab, "host1", do=["systemctl stop dockmesh.timer"], undo=["systemctl start dockmesh.timer"]):
+        output_of(lab, "host1", "ip", "route", "del", *route_to("host3").split())
         applied = sudo.dockmesh("apply", "--yes", "--json")
         assert applied.status == 0
         statuses = [outcome["status"] for outcome in applied.document["outcomes"]]
         assert statuses == ["confirmed", "unchanged", "unchanged"]
-        assert mesh_routes(lab, "host1") == {to("host2"), to("host3")}
+        assert mesh_routes(lab, "host1") == {route_to("host2"), route_to("host3")}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import mesh
 import pytest
-from accidents import done, said
-from lab_state import Stand
+from accidents import output_of, temporarily
+from lab_state import SharedHosts
 from mesh import Mesh
 
 from dockmesh.lab import lifecycle
@@ -32,20 +32,20 @@ def keys(host: LabHost) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def dual(lab: Lab, stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+def dual(lab: Lab, shared_hosts: SharedHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """The three hosts in a mesh of both families, which tests leave as it is; as they were found before and after."""
-    stand.as_found()
+    shared_hosts.restore_found()
     hosts = {name: keys(lab.topology.host(name)) for name in HOSTS}
-    both = mesh.write(lab, tmp_path_factory.mktemp("dual"), hosts)
+    both = mesh.write_inventory(lab, tmp_path_factory.mktemp("dual"), hosts)
     applied = both.dockmesh("apply", "--yes", "--serial", "100%")
     assert applied.status == 0, applied
     yield both
     assert both.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
-    stand.check()
-    assert not stand.joined
+    shared_hosts.check()
+    assert not shared_hosts.joined
 
 
-def serve(lab: Lab, host: str) -> str:
+def start_app(lab: Lab, host: str) -> str:
     """Make a network of both families, as Docker likes, with a container that echoes; its address of IPv6."""
     options = f"--name app --network app --publish {PUBLISHED}:{PORT} --stop-signal KILL"
     for command in (
@@ -53,32 +53,32 @@ def serve(lab: Lab, host: str) -> str:
         f"docker run --detach {options} busybox nc -ll -p {PORT} -e cat",
         _SERVES,
     ):
-        said(lab, host, "sh", "-c", command)
-    return said(lab, host, "docker", "inspect", "-f", _ADDRESS, "app")
+        output_of(lab, host, "sh", "-c", command)
+    return output_of(lab, host, "docker", "inspect", "-f", _ADDRESS, "app")
 
 
-def clear(lab: Lab) -> None:
+def remove_apps(lab: Lab) -> None:
     for host in HOSTS:
-        said(lab, host, "sh", "-c", "docker rm -f app; docker network rm app")
+        output_of(lab, host, "sh", "-c", "docker rm -f app; docker network rm app")
 
 
-def inside(lab: Lab, host: str, container: str, command: str) -> str:
+def run_in_container(lab: Lab, host: str, container: str, command: str) -> str:
     return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
 
 
 def reaches(lab: Lab, host: str, container: str, address: str) -> bool:
     """Whether a container gets answers to a ping and to what it says over TCP."""
-    pings = " 0% packet loss" in inside(lab, host, container, f"ping -6 -c 1 -W 1 {address}")
-    return pings and inside(lab, host, container, f"echo hello | nc -w 1 {address} {PORT}") == "hello\n"
+    pings = " 0% packet loss" in run_in_container(lab, host, container, f"ping -6 -c 1 -W 1 {address}")
+    return pings and run_in_container(lab, host, container, f"echo hello | nc -w 1 {address} {PORT}") == "hello\n"
 
 
-def heard(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str]:
+def source_addresses(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str]:
     """The addresses from which the app of the host is pinged and spoken to, as its own network card sees it."""
     enter = "nsenter --net --target $(docker inspect -f '{{.State.Pid}}' app)"
     tcpdump = f"{enter} tcpdump -lnq -i eth0 '{HEARD}' >/root/heard 2>/root/said & echo $!"
-    pid = said(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
+    pid = output_of(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
     answered = [reaches(lab, source, "app", address) for source, address in act]
-    text = said(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
+    text = output_of(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
     assert all(answered), (host, act)
     lines = [line.split() for line in text.splitlines()]
     assert {"ICMP6," in line for line in lines} == {True, False}, "both protocols were heard"
@@ -88,7 +88,7 @@ def heard(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str]:
 def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, str]) -> None:
     for target in HOSTS:
         sources = [host for host in HOSTS if host != target]
-        assert heard(lab, target, [(source, addresses[target]) for source in sources]) == {
+        assert source_addresses(lab, target, [(source, addresses[target]) for source in sources]) == {
             addresses[source] for source in sources
         }, target
 
@@ -103,21 +103,21 @@ def test_both_families_are_green_and_networks_made_later_reached_also_after_rest
     pairs = {(each["source"], each["target"], each["kind"]) for each in probes if each["family"] == 6}
     assert pairs == {(each["source"], each["target"], each["kind"]) for each in probes if each["family"] == 4}
     assert dual.dockmesh("plan").status == 0
-    addresses = {host: serve(lab, host) for host in HOSTS}
+    addresses = {host: start_app(lab, host) for host in HOSTS}
     try:
         for host in HOSTS:
-            assert mesh.within(addresses[host], lab.topology.host(host).prefix6)
+            assert mesh.is_within(addresses[host], lab.topology.host(host).prefix6)
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
         assert_nobody_else_gets_in(lab, addresses)
         for host in ("host1", "host3"):
-            said(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
+            output_of(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
         lifecycle.reboot(lab.topology.name, "host2")
-        said(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
+        output_of(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
         assert poll(lambda: reaches(lab, "host2", "app", addresses["host1"]), MENDED_WITHIN_S)
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
         assert dual.dockmesh("status").status == 0
     finally:
-        clear(lab)
+        remove_apps(lab)
 
 
 def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
@@ -126,18 +126,18 @@ def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
         f"ip -6 route add {lab.topology.host(host).prefix6} via {lab.topology.host(host).underlay6.ip}"
         for host in HOSTS
     ]
-    with done(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]):
+    with temporarily(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]):
         for host in HOSTS:
-            web = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.GlobalIPv6Address}}", "web")
+            web = output_of(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.GlobalIPv6Address}}", "web")
             for address in (addresses[host], web):
                 assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", address)).returncode != 0, (host, address)
             assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", str(lab.topology.host(host).underlay6.ip)))
-            assert inside(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
+            assert run_in_container(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
 
 
 def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab: Lab) -> None:
     for host in HOSTS:
-        said(lab, host, "systemctl", "stop", "dockmesh.timer")
+        output_of(lab, host, "systemctl", "stop", "dockmesh.timer")
     try:
         for host in HOSTS:
             for damage in (
@@ -145,7 +145,7 @@ def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab
                 "nft delete table ip6 dockmesh",
                 "ip -6 route show | grep 'metric 4201' | cut -d ' ' -f 1 | xargs -n 1 ip -6 route del",
             ):
-                said(lab, host, "sh", "-c", damage)
+                output_of(lab, host, "sh", "-c", damage)
         plan = dual.dockmesh("plan", "--json")
         seen = {
             (each["kind"], each["key"].split("/")[0]) for host in plan.document["hosts"] for each in host["changes"]
@@ -154,20 +154,20 @@ def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab
         assert dual.dockmesh("status").status == 3
     finally:
         for host in HOSTS:
-            said(lab, host, "systemctl", "start", "dockmesh.timer")
+            output_of(lab, host, "systemctl", "start", "dockmesh.timer")
     assert poll(lambda: dual.dockmesh("plan").status == 0, MENDED_WITHIN_S)
     assert dual.dockmesh("status").status == 0
 
 
 def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
-    four = mesh.write(lab, tmp_path, {host: {} for host in HOSTS})
+    four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS})
     assert four.dockmesh("apply", "--yes", "--serial", "100%").status == 0
     assert four.dockmesh("plan").status == 0
     for host in HOSTS:
-        assert "fd00:10:128" not in said(
+        assert "fd00:10:128" not in output_of(
             lab, host, "sh", "-c", "ip -6 addr; ip -6 route; ip6tables-save; nft list ruleset"
         )
-        assert said(lab, host, "cat", "/proc/sys/net/ipv6/conf/all/forwarding") == "0"
+        assert output_of(lab, host, "cat", "/proc/sys/net/ipv6/conf/all/forwarding") == "0"
     assert dual.dockmesh("rollback", "--yes", "--serial", "100%").status == 0
     assert dual.dockmesh("plan").status == 0
     assert dual.dockmesh("status").status == 0
@@ -178,14 +178,14 @@ def test_peers_are_seen_by_the_hosts_address_where_docker_hides_its_containers(
 ) -> None:
     """Docker before 27 hides nobody in IPv6; later ones do, as in IPv4."""
     hosts = {name: keys(lab.topology.host(name)) for name in HOSTS}
-    masked = mesh.write(lab, tmp_path, hosts, mesh={"source_nat": True})
+    masked = mesh.write_inventory(lab, tmp_path, hosts, mesh={"source_nat": True})
     assert masked.dockmesh("apply", "--yes").status == 0
-    addresses = {host: serve(lab, host) for host in HOSTS}
+    addresses = {host: start_app(lab, host) for host in HOSTS}
     try:
         for source, target in permutations(HOSTS, 2):
-            seen = heard(lab, target, [(source, addresses[target])])
+            seen = source_addresses(lab, target, [(source, addresses[target])])
             own = str(lab.topology.host(source).underlay6.ip)
             assert seen == {own if source == "host3" else addresses[source]}
     finally:
-        clear(lab)
+        remove_apps(lab)
     assert dual.dockmesh("apply", "--yes").status == 0

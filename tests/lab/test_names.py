@@ -4,7 +4,7 @@ from pathlib import Path
 
 import mesh
 from mesh import Mesh
-from resolver import answering, asking
+from resolver import name_server, use_resolver
 
 from dockmesh.lab.running import Lab
 
@@ -13,8 +13,8 @@ ADDRESSES = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192
 
 def test_hosts_may_be_given_by_names_that_a_resolver_knows(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
-    named = asking(mesh.write(lab, tmp_path, hosts))
-    with answering(lab, ADDRESSES):
+    named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))
+    with name_server(lab, ADDRESSES):
         status, plan = named.dockmesh("status"), named.dockmesh("plan")
     assert status.status == 0, status
     assert "All 21 probes reached" in status.words
@@ -27,8 +27,8 @@ def test_a_name_that_nobody_has_and_a_resolver_that_is_away_are_told_apart(
 ) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
     hosts["host3"]["address"] = "host33.example"
-    named = asking(mesh.write(lab, tmp_path, hosts))
-    with answering(lab, ADDRESSES):
+    named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))
+    with name_server(lab, ADDRESSES):
         unknown = named.dockmesh("plan", "--json")
     silent = named.dockmesh("plan", "--json")
     assert (unknown.status, silent.status) == (3, 3)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import mesh
 import pytest
-from accidents import container_address, done, said
-from lab_state import Stand
+from accidents import container_address, output_of, temporarily
+from lab_state import SharedHosts
 from mesh import Mesh
 
 from dockmesh.lab import lifecycle
@@ -30,7 +30,7 @@ _ADDRESS = "{{.NetworkSettings.Networks.app.IPAddress}}"
 _SERVES = f"until echo | docker exec -i app nc -w 1 127.0.0.1 {INNER_PORT}; do sleep 0.1; done"
 
 
-def noted(mesh: Mesh, network: str, host: str) -> str:
+def network_note(mesh: Mesh, network: str, host: str) -> str:
     """What the plan of a host notes about a network."""
     (plan,) = (each for each in mesh.dockmesh("plan", "--json").document["hosts"] if each["host"] == host)
     (note,) = (each for each in plan["notes"] if each["key"] == f"network {network}")
@@ -49,31 +49,31 @@ def app(lab: Lab, *hosts: str) -> Iterator[dict[str, str]]:
             serving = f"nc -ll -p {PORT} -e cat & nc -ll -p {INNER_PORT} -e cat"
             options = f"--name app --network app --publish {PUBLISHED}:{PORT} --stop-signal KILL"
             make = ["docker network create app", f"docker run --detach {options} busybox sh -c '{serving}'", _SERVES]
-            stack.enter_context(done(lab, host, do=make, undo=["docker rm -f app; docker network rm app"]))
-        yield {host: said(lab, host, "docker", "inspect", "-f", _ADDRESS, "app") for host in hosts}
+            stack.enter_context(temporarily(lab, host, do=make, undo=["docker rm -f app; docker network rm app"]))
+        yield {host: output_of(lab, host, "docker", "inspect", "-f", _ADDRESS, "app") for host in hosts}
 
 
-def inside(lab: Lab, host: str, container: str, command: str) -> str:
+def run_in_container(lab: Lab, host: str, container: str, command: str) -> str:
     return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
 
 
-def pings(lab: Lab, host: str, container: str, address: str) -> bool:
-    return " 0% packet loss" in inside(lab, host, container, f"ping -c 1 -W 1 {address}")
+def can_ping(lab: Lab, host: str, container: str, address: str) -> bool:
+    return " 0% packet loss" in run_in_container(lab, host, container, f"ping -c 1 -W 1 {address}")
 
 
-def talks(lab: Lab, host: str, container: str, address: str, port: int = PORT) -> bool:
-    return inside(lab, host, container, f"echo hello | nc -w 1 {address} {port}") == "hello\n"
+def can_connect(lab: Lab, host: str, container: str, address: str, port: int = PORT) -> bool:
+    return run_in_container(lab, host, container, f"echo hello | nc -w 1 {address} {port}") == "hello\n"
 
 
 @contextmanager
-def listening(lab: Lab, host: str) -> Iterator[set[tuple[str, str]]]:
+def captured_sources(lab: Lab, host: str) -> Iterator[set[tuple[str, str]]]:
     """Who sends pings and opens connections to the host's app, as its own network card sees it."""
     heard: set[tuple[str, str]] = set()
     enter = "nsenter --net --target $(docker inspect -f '{{.State.Pid}}' app)"
     tcpdump = f"{enter} tcpdump -lnq -i eth0 '{HEARD}' >/root/heard 2>/root/said & echo $!"
-    pid = said(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
+    pid = output_of(lab, host, "sh", "-c", f"{tcpdump}; until grep -q listening /root/said; do sleep 0.1; done")
     yield heard
-    text = said(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
+    text = output_of(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
     for line in text.splitlines():
         _time, _ip, source, _to, _target, what, *_ = line.split()
         heard.add((what.lower(), ".".join(source.split(".")[:4])))
@@ -82,10 +82,10 @@ def listening(lab: Lab, host: str) -> Iterator[set[tuple[str, str]]]:
 def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, str]) -> None:
     for target in HOSTS:
         sources = [host for host in HOSTS if host != target]
-        with listening(lab, target) as heard:
+        with captured_sources(lab, target) as heard:
             for source in sources:
-                assert pings(lab, source, "app", addresses[target]), (source, target)
-                assert talks(lab, source, "app", addresses[target]), (source, target)
+                assert can_ping(lab, source, "app", addresses[target]), (source, target)
+                assert can_connect(lab, source, "app", addresses[target]), (source, target)
         assert heard == {(what, addresses[source]) for source in sources for what in ("icmp", "tcp")}, target
 
 
@@ -101,10 +101,10 @@ def test_networks_made_after_apply_lie_in_the_prefix_and_all_reach_all_by_their_
 def test_that_outlasts_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) -> None:
     with app(lab, *HOSTS) as addresses:
         for host in ("host1", "host3"):
-            said(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
+            output_of(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
         lifecycle.reboot(lab.topology.name, "host2")
-        said(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
-        assert poll(lambda: pings(lab, "host2", "app", addresses["host1"]), MENDED_WITHIN_S)
+        output_of(lab, "host2", "sh", "-c", f"docker start web app && {_SERVES}")
+        assert poll(lambda: can_ping(lab, "host2", "app", addresses["host1"]), MENDED_WITHIN_S)
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
         assert joined.dockmesh("status").status == 0
 
@@ -115,39 +115,39 @@ def test_a_host_that_is_no_peer_reaches_nothing_but_published_ports(joined: Mesh
     routes = [f"ip route add {PREFIXES[host]} via {UNDERLAY[host]}" for host in hosts]
     with (
         app(lab, *HOSTS) as addresses,
-        done(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]),
+        temporarily(lab, "host4", do=routes, undo=[each.replace("add", "del") for each in routes]),
     ):
         for host in HOSTS:
-            assert talks(lab, "host4", "web", UNDERLAY[host], PUBLISHED), "published ports keep working"
-            docker0 = said(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")
+            assert can_connect(lab, "host4", "web", UNDERLAY[host], PUBLISHED), "published ports keep working"
+            docker0 = output_of(lab, host, "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", "web")
             for address in (addresses[host], docker0 or addresses[host]):
                 assert lab.run("host4", ("ping", "-c", "1", "-W", "1", address)).returncode != 0, address
-                assert not talks(lab, "host4", "web", address, INNER_PORT), address
+                assert not can_connect(lab, "host4", "web", address, INNER_PORT), address
 
 
 def test_networks_of_one_host_stay_apart_and_published_ports_work_from_peers(joined: Mesh, lab: Lab) -> None:
     assert joined.hosts == HOSTS
     with app(lab, *HOSTS) as addresses:
         for source, target in permutations(HOSTS, 2):
-            assert not pings(lab, source, "web", addresses[source])
-            assert not talks(lab, source, "web", addresses[source])
-            assert talks(lab, source, "web", UNDERLAY[target], PUBLISHED)
+            assert not can_ping(lab, source, "web", addresses[source])
+            assert not can_connect(lab, source, "web", addresses[source])
+            assert can_connect(lab, source, "web", UNDERLAY[target], PUBLISHED)
 
 
 def test_towards_the_rest_of_the_world_containers_hide_behind_their_host(joined: Mesh, lab: Lab) -> None:
     assert joined.hosts == HOSTS
-    with app(lab, "host4"), listening(lab, "host4") as heard:
+    with app(lab, "host4"), captured_sources(lab, "host4") as heard:
         for host in HOSTS:
-            assert talks(lab, host, "web", UNDERLAY["host4"], PUBLISHED)
+            assert can_connect(lab, host, "web", UNDERLAY["host4"], PUBLISHED)
     assert heard == {("tcp", UNDERLAY[host]) for host in HOSTS}
 
 
 def test_with_source_nat_peers_see_the_host(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
-    masked = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    masked = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     assert masked.dockmesh("apply", "--yes").status == 0
-    with app(lab, *HOSTS) as addresses, listening(lab, "host3") as heard:
-        assert pings(lab, "host1", "app", addresses["host3"])
-        assert talks(lab, "host2", "app", addresses["host3"])
+    with app(lab, *HOSTS) as addresses, captured_sources(lab, "host3") as heard:
+        assert can_ping(lab, "host1", "app", addresses["host3"])
+        assert can_connect(lab, "host2", "app", addresses["host3"])
     assert heard == {("icmp", UNDERLAY["host1"]), ("tcp", UNDERLAY["host2"])}
     assert joined.dockmesh("apply", "--yes").status == 0
 
@@ -156,54 +156,54 @@ def test_without_nft_a_chain_keeps_the_sources_also_after_docker_has_put_rules_b
     joined: Mesh, lab: Lab
 ) -> None:
     """Docker puts a new network's masquerade first; the host puts its jump before that again."""
-    nft = said(lab, "host1", "sh", "-c", "command -v nft")
+    nft = output_of(lab, "host1", "sh", "-c", "command -v nft")
     assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
-    with done(lab, "host1", do=[f"mv {nft} /root/nft"], undo=[f"mv /root/nft {nft}"]):
+    with temporarily(lab, "host1", do=[f"mv {nft} /root/nft"], undo=[f"mv /root/nft {nft}"]):
         assert joined.dockmesh("apply", "--yes").status == 0
         with app(lab, "host1", "host3") as addresses:
-            said(lab, "host1", "systemctl", "start", "dockmesh.service")
-            with listening(lab, "host3") as heard:
-                assert pings(lab, "host1", "app", addresses["host3"])
-                assert talks(lab, "host1", "app", addresses["host3"])
+            output_of(lab, "host1", "systemctl", "start", "dockmesh.service")
+            with captured_sources(lab, "host3") as heard:
+                assert can_ping(lab, "host1", "app", addresses["host3"])
+                assert can_connect(lab, "host1", "app", addresses["host3"])
         assert heard == {("icmp", addresses["host1"]), ("tcp", addresses["host1"])}
         assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
-        assert "DOCKMESH" not in said(lab, "host1", "iptables-save")
+        assert "DOCKMESH" not in output_of(lab, "host1", "iptables-save")
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
 def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     prefixes = {"host1": "10.140.0.0/20", "host2": "10.128.16.0/22", "host3": "10.128.32.0/19"}
-    other = mesh.write(lab, tmp_path, {host: {"prefix": prefix} for host, prefix in prefixes.items()})
+    other = mesh.write_inventory(lab, tmp_path, {host: {"prefix": prefix} for host, prefix in prefixes.items()})
     with app(lab, *HOSTS) as addresses:
         assert other.dockmesh("plan").status == 2
-        left, prefix = re.findall(_NETWORK, noted(other, "app", "host1"))
+        left, prefix = re.findall(_NETWORK, network_note(other, "app", "host1"))
         assert IPv4Address(addresses["host1"]) in IPv4Network(left), "what the prefix has moved away from is named"
         assert prefix == prefixes["host1"]
         assert other.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert other.dockmesh("plan").status == 0
-        routes = said(lab, "host2", "sh", "-c", "ip route show proto 201 | cut -d ' ' -f 1").split()
+        routes = output_of(lab, "host2", "sh", "-c", "ip route show proto 201 | cut -d ' ' -f 1").split()
         assert routes == ["10.128.32.0/19", "10.140.0.0/20"]
         # Where in the prefix of before Docker has put host2's own network is chance; docker0 is in both.
-        assert poll(lambda: pings(lab, "host2", "web", addresses["host3"]), SETTLES_WITHIN_S)
-        assert poll(lambda: pings(lab, "host3", "app", container_address(lab, "host2")), SETTLES_WITHIN_S)
-        assert not pings(lab, "host2", "web", addresses["host1"]), "nobody routes the prefix of before"
+        assert poll(lambda: can_ping(lab, "host2", "web", addresses["host3"]), SETTLES_WITHIN_S)
+        assert poll(lambda: can_ping(lab, "host3", "app", container_address(lab, "host2")), SETTLES_WITHIN_S)
+        assert not can_ping(lab, "host2", "web", addresses["host1"]), "nobody routes the prefix of before"
         assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
 
 
 def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
-    narrow = mesh.write(lab, tmp_path, hosts)
+    narrow = mesh.write_inventory(lab, tmp_path, hosts)
     plan = narrow.dockmesh("plan")
     assert f"-p tcp -m tcp --dport {PORT} -j ACCEPT" in plan.words
     assert narrow.dockmesh("apply", "--yes").status == 0
     assert narrow.dockmesh("plan").status == 0
     with app(lab, *HOSTS) as addresses:
         for source, target in permutations(HOSTS, 2):
-            assert talks(lab, source, "app", addresses[target])
-            assert not talks(lab, source, "app", addresses[target], INNER_PORT), "not allowed"
-            assert pings(lab, source, "app", addresses[target])
-            assert talks(lab, source, "app", UNDERLAY[target], PUBLISHED), "Docker decides on published ports"
+            assert can_connect(lab, source, "app", addresses[target])
+            assert not can_connect(lab, source, "app", addresses[target], INNER_PORT), "not allowed"
+            assert can_ping(lab, source, "app", addresses[target])
+            assert can_connect(lab, source, "app", UNDERLAY[target], PUBLISHED), "Docker decides on published ports"
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
@@ -213,11 +213,13 @@ def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: M
         "host1": {"prefix": "172.18.0.0/16", "bridge": "172.18.0.1/16"},
         "host3": {"prefix": "172.17.0.0/16", "bridge": "172.17.0.1/16"},
     }
-    tutorial = mesh.write(lab, tmp_path, hosts)
+    tutorial = mesh.write_inventory(lab, tmp_path, hosts)
     assert tutorial.dockmesh("apply", "--yes").status == 0
     for host in hosts:
-        with done(lab, host, do=["docker network create new"], undo=["docker network rm new"]):
-            subnet = said(lab, host, "docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "new")
+        with temporarily(lab, host, do=["docker network create new"], undo=["docker network rm new"]):
+            subnet = output_of(
+                lab, host, "docker", "network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "new"
+            )
             assert subnet not in {"172.17.0.0/16", "172.18.0.0/16"}
             plan = tutorial.dockmesh("plan", "--json")
             assert plan.status == 0
@@ -232,12 +234,12 @@ def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: M
 
 @pytest.mark.parametrize("keys", [{"default-address-pools": [{"base": "10.77.0.0/16", "size": 26}]}])
 def test_pools_of_the_admins_own_are_back_after_destroy(
-    fresh: Mesh, lab: Lab, stand: Stand, keys: dict[str, object]
+    fresh: Mesh, lab: Lab, shared_hosts: SharedHosts, keys: dict[str, object]
 ) -> None:
     """With them in force: Docker has read them again. docker0 itself comes out of them, and Docker remembers that."""
     text = str(keys).replace("'", '"')
     restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
-    with done(
+    with temporarily(
         lab,
         "host1",
         do=[f"mkdir -p /etc/docker && echo '{text}' >/etc/docker/daemon.json", restart],
@@ -249,11 +251,11 @@ def test_pools_of_the_admins_own_are_back_after_destroy(
         ],
     ):
         assert fresh.dockmesh("apply", "--yes").status == 0
-        pools = said(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
+        pools = output_of(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
         assert "10.77" not in pools
         assert "10.128.1.0" in pools
         assert fresh.dockmesh("destroy", "--yes").status == 0
-        pools = said(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
+        pools = output_of(lab, "host1", "docker", "info", "-f", "{{json .DefaultAddressPools}}")
         assert pools == '[{"Base":"10.77.0.0/16","Size":26}]'
-        assert said(lab, "host1", "cat", "/etc/docker/daemon.json") == text
-    assert not stand.joined
+        assert output_of(lab, "host1", "cat", "/etc/docker/daemon.json") == text
+    assert not shared_hosts.joined

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from accidents import done, said
+from accidents import output_of, temporarily
 from mesh import Mesh
 from terminal import YES_OR_NO, conversation
 
@@ -81,7 +81,7 @@ def newcomer(fresh: Mesh, lab: Lab, program: Path, tmp_path: Path) -> Iterator[N
     with ExitStack() as stack:
         for host in HOSTS:
             stack.enter_context(
-                done(
+                temporarily(
                     lab,
                     host,
                     do=[
@@ -96,7 +96,7 @@ def newcomer(fresh: Mesh, lab: Lab, program: Path, tmp_path: Path) -> Iterator[N
 
 
 def logins_on(lab: Lab, host: str) -> int:
-    return said(lab, host, "journalctl", "--no-pager").count("Accepted publickey for admin")
+    return output_of(lab, host, "journalctl", "--no-pager").count("Accepted publickey for admin")
 
 
 def test_from_the_wheel_to_a_green_table_and_back(newcomer: Newcomer) -> None:

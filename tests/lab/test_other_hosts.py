@@ -12,11 +12,11 @@ import host_view
 import labs
 import mesh
 import pytest
-from accidents import container_address, done, said, ttl
+from accidents import container_address, output_of, temporarily, ttl
 from lab_state import difference
 from mesh import Mesh
-from network_setups import IFUPDOWN, NETWORK_MANAGER, NETWORKD, reboot, set_up
-from test_networks import talks
+from network_setups import IFUPDOWN, NETWORK_MANAGER, NETWORKD, install_setup, reboot
+from test_networks import can_connect
 
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
@@ -58,45 +58,45 @@ HARMFUL = {
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """Three hosts, each set up as its owner likes it, and a stranger in their LAN."""
-    with labs.standing("other", 4, ("trixie", "trixie", "forky", "trixie"), varied=True) as standing:
+    with labs.running_lab("other", 4, ("trixie", "trixie", "forky", "trixie"), varied=True) as standing:
         for host, setup in SETUPS.items():
-            set_up(standing, host, setup)
+            install_setup(standing, host, setup)
         yield standing
 
 
 @pytest.fixture(scope="module")
 def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     """All of them, by the addresses of their first cards."""
-    return mesh.write(lab, tmp_path_factory.mktemp("others"), {host: {} for host in SETUPS})
+    return mesh.write_inventory(lab, tmp_path_factory.mktemp("others"), {host: {} for host in SETUPS})
 
 
 @pytest.fixture(scope="module")
-def found(lab: Lab) -> Mapping[str, host_view.Sight]:
+def views_before(lab: Lab) -> Mapping[str, host_view.HostView]:
     """How they looked before anything was done to them."""
-    return looks(lab)
+    return stable_views(lab)
 
 
-def let_through(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
+def open_firewalld(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
     """Do as the plan says where firewalld refuses peers: on which hosts, and the commands."""
     plan = asked.dockmesh("plan", "--json").document
     told = [(row["host"], each) for row in plan["hosts"] for each in row["conflicts"]]
     assert {(each["code"], each["key"]) for _, each in told} <= {("firewalld-rejects", "firewalld")}, told
     remedies = [(host, each["remedy"]) for host, each in told]
     for host, remedy in remedies:
-        said(lab, host, "sh", "-c", remedy)
+        output_of(lab, host, "sh", "-c", remedy)
     return remedies
 
 
-def looks(lab: Lab) -> dict[str, host_view.Sight]:
+def stable_views(lab: Lab) -> dict[str, host_view.HostView]:
     """What lasts of them. NetworkManager writes resolv.conf whenever a card comes up, and has firewalld put containers'
     cards into a zone, by new names each time; firewalld writes its rules in the order in which cards came, and keeps
     what was deleted as *.old. Docker0 is told to be down for a moment after its container has started.
     """
-    seen = {host: host_view.lasting(each) for host, each in host_view.look_at(lab, SETUPS).items()}
-    return {host: {name: _told(name, text) for name, text in each.items()} for host, each in seen.items()}
+    seen = {host: host_view.stable_view(each) for host, each in host_view.read_hosts(lab, SETUPS).items()}
+    return {host: {name: _stable_text(name, text) for name, text in each.items()} for host, each in seen.items()}
 
 
-def _told(name: str, text: str) -> str:
+def _stable_text(name: str, text: str) -> str:
     lines = [
         line.replace(" linkdown", "")
         for line in text.splitlines()
@@ -110,23 +110,23 @@ def second(lab: Lab, host: str) -> str:
     return str(lab.topology.host(host).second.ip)
 
 
-def is_whole(asked: Mesh) -> bool:
+def is_fully_reached(asked: Mesh) -> bool:
     """Whether all of the mesh is reached, by everybody's own address."""
     return asked.dockmesh("status", "--json").status == 0
 
 
 def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
     with ThreadPoolExecutor(len(commands)) as pool:
-        done = pool.map(lambda host: said(lab, host, "sh", "-c", commands[host]), commands)
+        done = pool.map(lambda host: output_of(lab, host, "sh", "-c", commands[host]), commands)
         return dict(zip(commands, done, strict=True))
 
 
 def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
-    three: Mesh, lab: Lab, found: Mapping[str, host_view.Sight]
+    three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
 ) -> None:
-    assert found.keys() == SETUPS.keys()
+    assert views_before.keys() == SETUPS.keys()
     assert three.dockmesh("plan").status == 3
-    ((host, _),) = let_through(three, lab)
+    ((host, _),) = open_firewalld(three, lab)
     assert host == "host1", "ufw is no matter, and Docker 28 tells firewalld itself"
     plan = three.dockmesh("plan")
     assert plan.status == 2, plan
@@ -139,30 +139,30 @@ def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: 
     assert three.dockmesh("plan").status == 0
     hosts = [lab.topology.host(name) for name in SETUPS]
     routes = [f"ip route add {host.prefix} via {host.underlay.ip}" for host in hosts]
-    with done(lab, STRANGER, do=routes, undo=[route.replace("add", "del") for route in routes]):
+    with temporarily(lab, STRANGER, do=routes, undo=[route.replace("add", "del") for route in routes]):
         for host, peer in zip(hosts, (*hosts[1:], hosts[0]), strict=True):
-            said(lab, host.name, "docker", "exec", "--detach", "web", "nc", "-ll", "-p", str(PORT), "-e", "cat")
+            output_of(lab, host.name, "docker", "exec", "--detach", "web", "nc", "-ll", "-p", str(PORT), "-e", "cat")
             address = container_address(lab, host.name)
-            assert poll(partial(talks, lab, peer.name, "web", address, PORT), SETTLES_WITHIN_S), host.name
+            assert poll(partial(can_connect, lab, peer.name, "web", address, PORT), SETTLES_WITHIN_S), host.name
             assert ttl(lab, STRANGER, str(host.underlay.ip)) == OF_ITS_OWN
-            assert not talks(lab, STRANGER, "web", address, PORT), host.name
+            assert not can_connect(lab, STRANGER, "web", address, PORT), host.name
             # The rules that ufw comes with let through all pings, behind Docker's: no matter of dockmesh's.
             assert (ttl(lab, STRANGER, address) is None) is (SETUPS[host.name] is not IFUPDOWN)
 
 
 def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) -> None:
-    said(lab, "host1", "sh", "-c", FORGET)
+    output_of(lab, "host1", "sh", "-c", FORGET)
     broken = three.dockmesh("explain", "host2", "host1", "--json")
     assert (broken.status, broken.document["code"]) == (3, "firewalld-refuses"), broken
-    said(lab, "host1", "sh", "-c", broken.document["remedy"].removeprefix("on host1: "))
+    output_of(lab, "host1", "sh", "-c", broken.document["remedy"].removeprefix("on host1: "))
     assert three.dockmesh("explain", "host2", "host1", "--json").status == 0
-    ((_, remedy),) = let_through(three, lab)
+    ((_, remedy),) = open_firewalld(three, lab)
     others = [str(lab.topology.host(name).prefix) in remedy for name in ("host2", "host3")]
     assert others == [False, True], "host2 is let through again"
 
 
 def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_whole(three: Mesh, lab: Lab) -> None:
-    assert is_whole(three)
+    assert is_fully_reached(three)
     before = on_all(lab, dict.fromkeys(SETUPS, OWN))
     stopped = "systemctl stop dockmesh.timer"
     on_all(lab, dict.fromkeys(SETUPS, stopped))
@@ -171,7 +171,7 @@ def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_
             lab, {host: " && ".join(f"{{ {each}; }} >&2" for each in commands) for host, commands in HARMLESS.items()}
         )
         assert on_all(lab, dict.fromkeys(SETUPS, OWN)) == before
-        assert poll(lambda: is_whole(three), SETTLES_WITHIN_S), three.dockmesh("status")
+        assert poll(lambda: is_fully_reached(three), SETTLES_WITHIN_S), three.dockmesh("status")
     finally:
         on_all(lab, dict.fromkeys(SETUPS, "systemctl start dockmesh.timer"))
 
@@ -181,29 +181,31 @@ def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab
     on_all(lab, {host: f"{{ {command}; }} >&2" for host, command in HARMFUL.items()})
     assert all(rest.startswith("0\n") for rest in on_all(lab, dict.fromkeys(SETUPS, OWN)).values())
     assert poll(lambda: on_all(lab, dict.fromkeys(SETUPS, OWN)) == before, MENDED_WITHIN_S)
-    assert is_whole(three)
+    assert is_fully_reached(three)
 
 
 def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_outlasts_a_reboot(
     three: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
-    by_second = mesh.write(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
-    assert let_through(by_second, lab), "peers come from other addresses"
+    by_second = mesh.write_inventory(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
+    assert open_firewalld(by_second, lab), "peers come from other addresses"
     applied = by_second.dockmesh("apply", "--yes", "--serial", "100%")
     assert applied.status == 0, applied
     for host in SETUPS:
         reboot(lab, host)
-    assert poll(lambda: is_whole(by_second), MENDED_WITHIN_S), by_second.dockmesh("status")
+    assert poll(lambda: is_fully_reached(by_second), MENDED_WITHIN_S), by_second.dockmesh("status")
     ways = {f"via {second(lab, host)} dev eth1" for host in SETUPS}
     for host in SETUPS:
-        assert f"via {CONTROLLER.ip} dev eth0" in said(lab, host, "ip", "route", "show", "default")
-        routes = said(lab, host, "sh", "-c", "ip route show proto 201").splitlines()
+        assert f"via {CONTROLLER.ip} dev eth0" in output_of(lab, host, "ip", "route", "show", "default")
+        routes = output_of(lab, host, "sh", "-c", "ip route show proto 201").splitlines()
         assert {" ".join(route.split()[1:5]) for route in routes} == ways - {f"via {second(lab, host)} dev eth1"}
     assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
 
 
-def test_destroy_leaves_all_of_theirs_as_it_was(three: Mesh, lab: Lab, found: Mapping[str, host_view.Sight]) -> None:
-    said(lab, "host1", "sh", "-c", FORGET)
+def test_destroy_leaves_all_of_theirs_as_it_was(
+    three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
+) -> None:
+    output_of(lab, "host1", "sh", "-c", FORGET)
     assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0, "though peers are refused again"
-    poll(lambda: looks(lab) == found, SETTLES_WITHIN_S)
-    assert difference(found, looks(lab)) == ""
+    poll(lambda: stable_views(lab) == views_before, SETTLES_WITHIN_S)
+    assert difference(views_before, stable_views(lab)) == ""

@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import host_view
-from accidents import container_stopped, docker_stopped, done, eventually, is_idle, partitioned, paused, said
+from accidents import (
+    container_stopped,
+    docker_stopped,
+    eventually,
+    is_idle,
+    output_of,
+    partitioned,
+    paused,
+    temporarily,
+)
 from lab_state import difference
 from mesh import Mesh
 
@@ -24,13 +33,13 @@ BOUND_S = 130
 SOON_S = 5
 
 
-def reached(document: dict[str, Any], source: str, target: str) -> set[bool]:
+def reached_values(document: dict[str, Any], source: str, target: str) -> set[bool]:
     probes = document["probes"]
     return {each["reached"] for each in probes if each["source"] == source and each["target"] == target}
 
 
 @contextmanager
-def held_up(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
+def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     """A status that has made its namespace on host2 and waits for another host; both dead when the block ends."""
     controller = subprocess.Popen(
         mesh.argv("status"),
@@ -53,7 +62,7 @@ def held_up(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_where_no_container_runs_a_namespace_is_probed_instead_and_gone_afterwards(joined: Mesh, lab: Lab) -> None:
     with container_stopped(lab, "host2"), container_stopped(lab, "host3"):
-        before = host_view.look_at(lab, HOSTS)
+        before = host_view.read_hosts(lab, HOSTS)
         answer = joined.dockmesh("status", "--json")
         assert answer.status == 0
         assert answer.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
@@ -62,11 +71,11 @@ def test_where_no_container_runs_a_namespace_is_probed_instead_and_gone_afterwar
         for host in ("host2", "host3"):
             assert eventually(lab, host, LEGS, "0")
             assert is_idle(lab, host)
-        assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+        assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
 def test_a_namespace_is_gone_soon_after_the_controllers_sudden_death(joined: Mesh, lab: Lab) -> None:
-    with container_stopped(lab, "host2"), paused(lab, "host3"), held_up(joined, lab) as controller:
+    with container_stopped(lab, "host2"), paused(lab, "host3"), waiting_status(joined, lab) as controller:
         controller.kill()
         for left in (f"{HOLDERS} | wc -l", f"{SLEEPERS} | wc -l", LEGS):
             assert eventually(lab, "host2", left, "0")
@@ -80,15 +89,15 @@ def test_a_host_cut_off_from_a_controller_that_dies_ends_its_namespace_by_itself
     with (
         container_stopped(lab, "host2"),
         paused(lab, "host3"),
-        held_up(joined, lab) as controller,
+        waiting_status(joined, lab) as controller,
         partitioned(lab, "host2"),
     ):
         controller.kill()
         for waiting in (HOLDERS, SLEEPERS):
-            (bound,) = said(lab, "host2", "sh", "-c", f"ps -o args= -p $({waiting})").split()[1:2]
+            (bound,) = output_of(lab, "host2", "sh", "-c", f"ps -o args= -p $({waiting})").split()[1:2]
             assert 10 <= int(bound) <= BOUND_S
-        assert said(lab, "host2", "sh", "-c", LEGS) == "1"
-        said(lab, "host2", "sh", "-c", f"kill $({HOLDERS})")
+        assert output_of(lab, "host2", "sh", "-c", LEGS) == "1"
+        output_of(lab, "host2", "sh", "-c", f"kill $({HOLDERS})")
         assert eventually(lab, "host2", LEGS, "0")
     assert joined.dockmesh("status").status == 0
 
@@ -101,9 +110,9 @@ def test_a_partitioned_host_fails_with_its_reason_and_the_rows_of_the_others_are
     codes = {host["host"]: host["code"] for host in document["hosts"]}
     assert (codes["host1"], codes["host3"]) == (None, None)
     assert codes["host2"] in {"connect-timeout", "unreachable"}
-    assert reached(document, "host1", "host3") == reached(document, "host3", "host1") == {True}
-    assert reached(document, "host1", "host1") == {True}
-    assert reached(document, "host1", "host2") == reached(document, "host2", "host1") == {False}
+    assert reached_values(document, "host1", "host3") == reached_values(document, "host3", "host1") == {True}
+    assert reached_values(document, "host1", "host1") == {True}
+    assert reached_values(document, "host1", "host2") == reached_values(document, "host2", "host1") == {False}
     codes = {(each["source"], each["target"], each["kind"]): each["code"] for each in document["probes"]}
     assert codes["host1", "host2", "host-bridge"] == "no-reply"
     assert codes["host1", "host2", "host-container"] == codes["host2", "host1", "host-bridge"] == "not-asked"
@@ -132,7 +141,7 @@ def test_a_host_that_is_frozen_holds_status_up_no_longer_than_the_timeout(joined
         "host2": False,
         "host3": True,
     }
-    assert reached(answer.document, "host1", "host2") == {True}
+    assert reached_values(answer.document, "host1", "host2") == {True}
 
 
 def test_where_docker_is_stopped_status_says_so_in_one_line(joined: Mesh, lab: Lab) -> None:
@@ -149,7 +158,7 @@ def test_where_docker_is_stopped_status_says_so_in_one_line(joined: Mesh, lab: L
 
 def test_a_lost_route_fails_its_probes_alone_and_names_who_lacks_it(joined: Mesh, lab: Lab) -> None:
     route = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
-    with done(
+    with temporarily(
         lab,
         "host1",
         do=["systemctl stop dockmesh.timer", f"ip route del {route}"],
@@ -158,15 +167,17 @@ def test_a_lost_route_fails_its_probes_alone_and_names_who_lacks_it(joined: Mesh
         answer = joined.dockmesh("status", "--json")
         assert joined.dockmesh("plan").status == 2
     assert answer.status == 3
-    assert reached(answer.document, "host1", "host3") == {False}
-    assert reached(answer.document, "host1", "host2") == reached(answer.document, "host3", "host2") == {True}
+    assert reached_values(answer.document, "host1", "host3") == {False}
+    assert (
+        reached_values(answer.document, "host1", "host2") == reached_values(answer.document, "host3", "host2") == {True}
+    )
     ((code, reason),) = {(each["code"], each["reason"]) for each in answer.document["probes"] if not each["reached"]}
     assert code == "route-missing"
     assert re.fullmatch(r"host1 .*host3 .*: dockmesh apply --limit host1", reason)
 
 
 def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, lab: Lab) -> None:
-    with container_stopped(lab, "host2"), paused(lab, "host3"), held_up(joined, lab) as controller:
+    with container_stopped(lab, "host2"), paused(lab, "host3"), waiting_status(joined, lab) as controller:
         controller.send_signal(signal.SIGINT)
         assert poll(lambda: controller.poll() is not None, SOON_S)
         assert controller.returncode == 130

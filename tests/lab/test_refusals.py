@@ -13,12 +13,12 @@ from accidents import (
     container_address,
     docker_drop_in,
     docker_stopped,
-    done,
-    file_in_place,
     partitioned,
+    temporarily,
+    temporary_file,
     ttl,
 )
-from lab_state import Stand, difference
+from lab_state import SharedHosts, difference
 from mesh import Mesh
 
 from dockmesh.lab.running import Lab
@@ -28,32 +28,32 @@ HOSTS = ("host1", "host2", "host3")
 APPLY = ("apply", "--yes", "--serial", "100%")
 
 
-def seen(lab: Lab) -> dict[str, host_view.Sight]:
+def read_views(lab: Lab) -> dict[str, host_view.HostView]:
     """All of the hosts that a test may compare."""
-    return host_view.look_at(lab, HOSTS)
+    return host_view.read_hosts(lab, HOSTS)
 
 
-def refused(answer: mesh.Done, host: str) -> str:
+def refusal_text(answer: mesh.CommandResult, host: str) -> str:
     """Why the plan leaves that host alone: its error and its conflicts."""
     assert answer.status == 3, answer
     row = row_of(answer, host)
     return " ".join([row["error"] or "", *(f"{each['key']} {each['message']}" for each in row["conflicts"])])
 
 
-def code_of(answer: mesh.Done, host: str) -> str | None:
+def code_of(answer: mesh.CommandResult, host: str) -> str | None:
     """The kind of the error with which the plan leaves that host alone."""
     assert answer.status == 3, answer
     code: str | None = next(row["code"] for row in answer.document["hosts"] if row["host"] == host)
     return code
 
 
-def row_of(answer: mesh.Done, host: str) -> dict[str, Any]:
+def row_of(answer: mesh.CommandResult, host: str) -> dict[str, Any]:
     """What a plan has of a host."""
     row: dict[str, Any] = next(row for row in answer.document["hosts"] if row["host"] == host)
     return row
 
 
-def conflict_of(answer: mesh.Done, host: str) -> dict[str, str]:
+def conflict_of(answer: mesh.CommandResult, host: str) -> dict[str, str]:
     """The one conflict for which the plan leaves that host alone."""
     assert answer.status == 3, answer
     conflict: dict[str, str]
@@ -61,31 +61,31 @@ def conflict_of(answer: mesh.Done, host: str) -> dict[str, str]:
     return conflict
 
 
-def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, stand: Stand, lab: Lab) -> None:
+def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, shared_hosts: SharedHosts, lab: Lab) -> None:
     assert joined.dockmesh("destroy", "--yes").status == 0
-    assert {host: host_view.lasting(each) for host, each in seen(lab).items()} == {
-        host: stand.found[host] for host in HOSTS
+    assert {host: host_view.stable_view(each) for host, each in read_views(lab).items()} == {
+        host: shared_hosts.found[host] for host in HOSTS
     }
     assert joined.dockmesh("destroy", "--yes").words.startswith("Nothing to do")
 
 
 def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(
-    fresh: Mesh, stand: Stand, lab: Lab, tmp_path: Path
+    fresh: Mesh, shared_hosts: SharedHosts, lab: Lab, tmp_path: Path
 ) -> None:
     assert fresh.hosts == HOSTS
-    two = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    two = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
     assert two.dockmesh(*APPLY).status == 0
     for _ in range(2):
         assert two.dockmesh("rollback", "--yes").status == 0
-        assert {host: host_view.lasting(each) for host, each in seen(lab).items()} == {
-            host: stand.found[host] for host in HOSTS
+        assert {host: host_view.stable_view(each) for host, each in read_views(lab).items()} == {
+            host: shared_hosts.found[host] for host in HOSTS
         }
 
 
 def test_without_a_host_whose_docker_is_stopped_and_one_that_is_cut_off_the_others_go_on(
     fresh: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
-    four = mesh.write(lab, tmp_path, {host: {} for host in (*fresh.hosts, "host4")})
+    four = mesh.write_inventory(lab, tmp_path, {host: {} for host in (*fresh.hosts, "host4")})
     with docker_stopped(lab, "host1"), partitioned(lab, "host2"):
         answer = four.dockmesh(*APPLY, "--timeout", "3")
     assert answer.status == 3
@@ -117,7 +117,7 @@ def test_all_conflicts_of_a_host_are_told_at_once_with_a_remedy_each_and_after_t
         "docker network rm app",
         "ip link del lan0",
     ]
-    with done(lab, "host1", do=do, undo=undo), file_in_place(lab, "host1", DAEMON_JSON, '{"debug": tru}'):
+    with temporarily(lab, "host1", do=do, undo=undo), temporary_file(lab, "host1", DAEMON_JSON, '{"debug": tru}'):
         document = fresh.dockmesh("plan", "--json").document
         answer = fresh.dockmesh("plan")
     assert answer.status == 3
@@ -163,9 +163,9 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
 ) -> None:
     text, named = UNFIT[code]
     assert fresh.hosts == HOSTS
-    one = mesh.write(lab, tmp_path, {"host1": {}})
-    with file_in_place(lab, "host1", DAEMON_JSON, text):
-        before = {"host1": host_view.look(lab, "host1")}
+    one = mesh.write_inventory(lab, tmp_path, {"host1": {}})
+    with temporary_file(lab, "host1", DAEMON_JSON, text):
+        before = {"host1": host_view.read_host(lab, "host1")}
         applied = one.dockmesh("apply", "--yes", "--json")
         assert applied.status == 3
         (outcome,) = applied.document["outcomes"]
@@ -174,18 +174,18 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
         assert (conflict["code"], conflict["key"]) == (code, DAEMON_JSON)
         assert all(part in conflict["message"] for part in named), conflict
         assert all(conflict[part] in outcome["error"] for part in ("key", "message", "remedy")), outcome
-        assert difference(before, {"host1": host_view.look(lab, "host1")}) == ""
+        assert difference(before, {"host1": host_view.read_host(lab, "host1")}) == ""
 
 
 def test_a_foreign_route_that_loses_is_no_conflict(fresh: Mesh, lab: Lab) -> None:
     route = "10.128.16.0/20 via 192.168.18.130 metric 9000"
-    with done(lab, "host1", do=[f"ip route add {route}"], undo=[f"ip route del {route}"]):
+    with temporarily(lab, "host1", do=[f"ip route add {route}"], undo=[f"ip route del {route}"]):
         assert fresh.dockmesh("plan").status == 2
 
 
 def test_an_underlay_that_is_not_the_hosts_own_is_a_conflict(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
-    wrong = mesh.write(lab, tmp_path, {"host1": {}, "host2": {"underlay": "192.168.18.200"}})
+    wrong = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"underlay": "192.168.18.200"}})
     conflict = conflict_of(wrong.dockmesh("plan", "--json"), "host2")
     assert (conflict["code"], conflict["key"]) == ("underlay-missing", "192.168.18.200")
 
@@ -198,11 +198,11 @@ def test_a_login_that_fails_says_why_and_what_to_do(fresh: Mesh, lab: Lab, tmp_p
         "host3": ({"port": 2222}, "connection-refused", ["192.168.18.130:2222"]),
         "host4": ({"user": "admin"}, "not-root", ["become: sudo"]),
     }
-    fleet = mesh.write(lab, tmp_path, {host: keys for host, (keys, _code, _words) in wrong.items()})
+    fleet = mesh.write_inventory(lab, tmp_path, {host: keys for host, (keys, _code, _words) in wrong.items()})
     answer = fleet.dockmesh("plan", "--json")
     for host, (_keys, code, words) in wrong.items():
         assert code_of(answer, host) == code
-        assert all(word in refused(answer, host) for word in words), refused(answer, host)
+        assert all(word in refusal_text(answer, host) for word in words), refusal_text(answer, host)
 
 
 def test_a_host_that_openrc_runs_is_told_that_it_cannot_take_part(fresh: Mesh, lab: Lab) -> None:
@@ -211,15 +211,15 @@ def test_a_host_that_openrc_runs_is_told_that_it_cannot_take_part(fresh: Mesh, l
     alpine = f"ForceCommand unshare --mount sh -c '{inside}'"
     busybox = "mkdir /opt/busybox && busybox --install -s /opt/busybox"
     config, again = "/etc/ssh/sshd_config.d/alpine.conf", "systemctl reload ssh"
-    with done(lab, "host1", do=[busybox], undo=["rm -r /opt/busybox"]):
+    with temporarily(lab, "host1", do=[busybox], undo=["rm -r /opt/busybox"]):
         try:
-            with file_in_place(lab, "host1", config, alpine):
+            with temporary_file(lab, "host1", config, alpine):
                 lab.run("host1", ("sh", "-c", again), check=True)
                 answer = fresh.dockmesh("plan", "--json")
         finally:
             lab.run("host1", ("sh", "-c", again), check=True)
     assert code_of(answer, "host1") == "no-systemd"
-    assert "OpenRC" in refused(answer, "host1")
+    assert "OpenRC" in refusal_text(answer, "host1")
 
 
 def test_a_changed_host_key_is_never_accepted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_changed_host_key_is_never_accepted(fresh: Mesh, lab: Lab, tmp_path: P
     swapped = tmp_path / "known_hosts"
     swapped.write_text(f"192.168.18.128 {' '.join(lines[1].split()[-2:])}\n")
     for policy in ("strict", "accept-new"):
-        wrong = mesh.write(
+        wrong = mesh.write_inventory(
             lab, tmp_path, {"host1": {"known_hosts": str(swapped), "host_key_policy": policy}, "host2": {}}
         )
         assert code_of(wrong.dockmesh("plan", "--json"), "host1") == "host-key-changed"
@@ -236,10 +236,10 @@ def test_a_changed_host_key_is_never_accepted(fresh: Mesh, lab: Lab, tmp_path: P
 
 def test_a_saved_plan_is_carried_out_only_while_everything_is_as_it_was(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
-    two = mesh.write(lab, tmp_path, {"host1": {}, "host2": {}})
+    two = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
     plan = os.fspath(tmp_path / "plan.json")
     assert two.dockmesh("plan", "--out", plan).status == 2
-    with done(
+    with temporarily(
         lab,
         "host1",
         do=["ip route add 10.128.16.0/20 via 192.168.18.129 proto 201 metric 4201"],
@@ -257,18 +257,18 @@ def test_a_table_that_iptables_does_not_tell_of_is_named_and_its_chains_are_not_
     joined: Mesh, lab: Lab, host: str
 ) -> None:
     do = ["nft add chain ip filter odd", "nft add rule ip filter odd fib saddr type local counter"]
-    with done(lab, host, do=do, undo=["nft flush chain ip filter odd; nft delete chain ip filter odd"]):
+    with temporarily(lab, host, do=do, undo=["nft flush chain ip filter odd; nft delete chain ip filter odd"]):
         answer = joined.dockmesh("plan", "--json")
         assert code_of(answer, host) == "firewall-incompatible"
-        assert "nft list ruleset" in refused(answer, host)
+        assert "nft list ruleset" in refusal_text(answer, host)
         assert f"{host} refused" in joined.dockmesh("destroy", "--yes", "--limit", host).words
     assert joined.dockmesh("plan").status == 0, "what it has is as it was"
 
 
 def test_a_unit_that_is_masked_is_refused_and_the_device_it_leads_to_stays_one(fresh: Mesh, lab: Lab) -> None:
     unit = "/etc/systemd/system/dockmesh.timer"
-    with done(lab, "host1", do=[f"ln -s /dev/null {unit}"], undo=[f"rm {unit}"]):
+    with temporarily(lab, "host1", do=[f"ln -s /dev/null {unit}"], undo=[f"rm {unit}"]):
         answer = fresh.dockmesh("plan", "--json")
-        assert (code_of(answer, "host1"), unit in refused(answer, "host1")) == ("file-unreadable", True)
+        assert (code_of(answer, "host1"), unit in refusal_text(answer, "host1")) == ("file-unreadable", True)
         assert fresh.dockmesh("apply", "--yes", "--limit", "host1").status == 3
         lab.run("host1", ("test", "-c", "/dev/null"), check=True)

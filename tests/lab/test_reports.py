@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from accidents import partitioned
-from formats import Page, cases, gauges, junit, shown, values
-from mesh import Done, Mesh
+from formats import Page, cases, gauges, junit, values, visible_text
+from mesh import CommandResult, Mesh
 from printed import Line, figures, line
 
 from dockmesh.lab.running import Lab
@@ -12,7 +12,7 @@ from dockmesh.lab.running import Lab
 FILES = {"--junit": "mesh.xml", "--markdown": "mesh.md", "--prometheus": "mesh.prom", "--html": "mesh.html"}
 
 
-def status(mesh: Mesh, folder: Path, result: str) -> Done:
+def status(mesh: Mesh, folder: Path, result: str) -> CommandResult:
     """A status that writes all reports, its document kept under a name of its own."""
     words = (word for option, name in FILES.items() for word in (option, str(folder / name)))
     done = mesh.dockmesh("status", "--json", "--timeout", "5", *words)
@@ -30,7 +30,7 @@ def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Me
     found = junit(xml)
     assert len(cases(found)) == 3 * 3 + 3
     assert not [*found.iter("failure"), *found.iter("error")]
-    heading = shown(markdown).splitlines()[0]
+    heading = visible_text(markdown).splitlines()[0]
     assert heading.startswith("✅ ")
     assert figures(heading) == ["21"]
     metrics = gauges(prometheus)
@@ -59,7 +59,7 @@ def test_of_a_host_that_is_cut_off_every_report_tells_why_and_diff_what_was_lost
     assert set(failing) == {"host3 can be asked", *to_it, *from_it}
     assert failing["host3 can be asked"].attrib["message"] == error
     assert all(error in (failing[name].text or "") for name in (*to_it, *from_it))
-    (point,) = (each for each in shown(markdown).splitlines() if each.startswith("host3") and error in each)
+    (point,) = (each for each in visible_text(markdown).splitlines() if each.startswith("host3") and error in each)
     assert figures(point.replace(error, "")) == ["11"]
     assert values(gauges(prometheus)["dockmesh_host_up"], "host")["host3",] == 0
     assert {"host": "host3", "reason": error} in Page(html).data["causes"]

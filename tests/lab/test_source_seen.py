@@ -10,9 +10,9 @@ from pathlib import Path
 import host_view
 import mesh
 import pytest
-from accidents import container_address, done, eventually, paused, said
+from accidents import container_address, eventually, output_of, paused, temporarily
 from lab_state import difference
-from mesh import Done, Mesh
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
@@ -25,22 +25,24 @@ SOON_S = 5
 
 
 @contextmanager
-def unattended(lab: Lab) -> Iterator[None]:
+def repair_paused(lab: Lab) -> Iterator[None]:
     """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
     with ExitStack() as stack:
         for host in HOSTS:
             undo = ["systemctl start dockmesh.service dockmesh.timer"]
-            stack.enter_context(done(lab, host, do=["systemctl stop dockmesh.timer dockmesh.service"], undo=undo))
+            stack.enter_context(
+                temporarily(lab, host, do=["systemctl stop dockmesh.timer dockmesh.service"], undo=undo)
+            )
         yield
 
 
-def sources(status: Done, kind: str) -> dict[tuple[str, str], str | None]:
+def sources(status: CommandResult, kind: str) -> dict[tuple[str, str], str | None]:
     """What was seen, by source and target."""
     probes = status.document["probes"]
     return {(each["source"], each["target"]): each["source_seen"] for each in probes if each["kind"] == kind}
 
 
-def codes(status: Done) -> dict[tuple[str, str], str]:
+def codes(status: CommandResult) -> dict[tuple[str, str], str]:
     """Why probes fail, by their hosts."""
     return {(each["source"], each["target"]): each["code"] for each in status.document["probes"] if each["code"]}
 
@@ -50,22 +52,22 @@ def pairs(seen: dict[str, str]) -> dict[tuple[str, str], str | None]:
     return {(source, target): seen[source] for source in HOSTS for target in HOSTS if source != target}
 
 
-def failing(shown: Done) -> list[str]:
+def failing(shown: CommandResult) -> list[str]:
     return [line.removeprefix("✗ ") for line in shown.stdout.splitlines() if line.startswith("✗ ")]
 
 
 def nothing_left(lab: Lab) -> bool:
-    return all(said(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
+    return all(output_of(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
 
 
 def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(joined: Mesh, lab: Lab) -> None:
     containers = {host: container_address(lab, host) for host in HOSTS}
-    before = host_view.look_at(lab, HOSTS)
+    before = host_view.read_hosts(lab, HOSTS)
     status = joined.dockmesh("status", "--json")
     assert status.status == 0
     assert sources(status, "container-container") == pairs(containers)
     assert sources(status, "host-bridge") == pairs(UNDERLAY)
-    own = {(host, host): said(lab, host, "sh", "-c", "ip -4 -o addr show docker0").split()[3] for host in HOSTS}
+    own = {(host, host): output_of(lab, host, "sh", "-c", "ip -4 -o addr show docker0").split()[3] for host in HOSTS}
     assert sources(status, "host-container") == pairs(UNDERLAY) | {
         pair: address.partition("/")[0] for pair, address in own.items()
     }
@@ -73,14 +75,14 @@ def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(jo
         assert 0 < each["rtt_min_ms"] <= each["rtt_ms"] <= each["rtt_max_ms"]
         assert each["loss"] == 0
     assert nothing_left(lab)
-    assert difference(before, host_view.look_at(lab, HOSTS)) == ""
+    assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
 def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
     containers = {host: container_address(lab, host) for host in HOSTS}
-    with unattended(lab):
+    with repair_paused(lab):
         for host in HOSTS:
-            said(lab, host, "nft", "delete", "table", "ip", "dockmesh")
+            output_of(lab, host, "nft", "delete", "table", "ip", "dockmesh")
         status, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
         assert status.status == shown.status == 3
         assert sources(status, "container-container") == pairs(UNDERLAY)
@@ -97,7 +99,7 @@ def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joi
 def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a_failure(
     joined: Mesh, lab: Lab, tmp_path: Path
 ) -> None:
-    masked = mesh.write(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
+    masked = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     shown_by = [
         f"iptables -t nat -I POSTROUTING -s {prefix} -j ACCEPT" for prefix in ("10.128.0.0/20", "10.128.32.0/20")
     ]
@@ -105,7 +107,7 @@ def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a
         assert masked.dockmesh("apply", "--yes").status == 0
         status = masked.dockmesh("status", "--json")
         hiding = [
-            done(lab, host, do=[rule], undo=[rule.replace("-I", "-D")])
+            temporarily(lab, host, do=[rule], undo=[rule.replace("-I", "-D")])
             for host, rule in zip(("host1", "host3"), shown_by, strict=True)
         ]
         with hiding[0], hiding[1]:
@@ -123,7 +125,7 @@ def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a
 
 def test_an_address_put_in_at_the_far_end_is_told_with_where_to_look(joined: Mesh, lab: Lab) -> None:
     rule = "iptables -t nat -I POSTROUTING -o docker0 -s 10.128.0.0/20 -j MASQUERADE"
-    with done(lab, "host2", do=[rule], undo=[rule.replace("-I", "-D")]):
+    with temporarily(lab, "host2", do=[rule], undo=[rule.replace("-I", "-D")]):
         status, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
     assert status.status == shown.status == 3
     assert codes(status) == {("host1", "host2"): "source"}
@@ -135,8 +137,8 @@ def test_an_address_put_in_at_the_far_end_is_told_with_where_to_look(joined: Mes
 
 
 def test_of_a_host_without_nft_nothing_is_said_and_nothing_fails(joined: Mesh, lab: Lab) -> None:
-    path = said(lab, "host3", "sh", "-c", "command -v nft")
-    with unattended(lab), done(lab, "host3", do=[f"mv {path} /root/nft"], undo=[f"mv /root/nft {path}"]):
+    path = output_of(lab, "host3", "sh", "-c", "command -v nft")
+    with repair_paused(lab), temporarily(lab, "host3", do=[f"mv {path} /root/nft"], undo=[f"mv /root/nft {path}"]):
         status = joined.dockmesh("status", "--json")
     assert status.status == 0
     seen = sources(status, "container-container")
@@ -145,7 +147,7 @@ def test_of_a_host_without_nft_nothing_is_said_and_nothing_fails(joined: Mesh, l
 
 
 def test_the_table_of_a_script_that_was_killed_is_cleared_away_by_the_next(joined: Mesh, lab: Lab) -> None:
-    said(lab, "host1", "nft", "add", "table", "inet", "dockmesh-status-99999999")
+    output_of(lab, "host1", "nft", "add", "table", "inet", "dockmesh-status-99999999")
     assert joined.dockmesh("status").status == 0
     assert nothing_left(lab)
 
@@ -153,7 +155,7 @@ def test_the_table_of_a_script_that_was_killed_is_cleared_away_by_the_next(joine
 def test_where_sshd_takes_one_channel_per_connection_status_uses_two(joined: Mesh, lab: Lab) -> None:
     again = "systemctl reload ssh"
     limited = "/etc/ssh/sshd_config.d/limited.conf"
-    with done(lab, "host2", do=[f"echo MaxSessions 1 >{limited}; {again}"], undo=[f"rm {limited}; {again}"]):
+    with temporarily(lab, "host2", do=[f"echo MaxSessions 1 >{limited}; {again}"], undo=[f"rm {limited}; {again}"]):
         status = joined.dockmesh("status", "--json")
     assert status.status == 0
     assert all(sources(status, "container-container").values())
@@ -163,7 +165,7 @@ def test_where_sshd_takes_one_channel_per_connection_status_uses_two(joined: Mes
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_a_status_that_is_ended_leaves_nothing_on_the_hosts(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
     logins = {"host1": {}, "host2": {}, "host3": {"user": "admin", "become": "sudo"}}
-    fleet = mesh.write(lab, tmp_path, logins)
+    fleet = mesh.write_inventory(lab, tmp_path, logins)
     with paused(lab, "host2"):
         controller = subprocess.Popen(
             fleet.argv("status"),
@@ -182,5 +184,5 @@ def test_a_status_that_is_ended_leaves_nothing_on_the_hosts(lab: Lab, tmp_path: 
             controller.kill()
             controller.wait()
         for host in ("host1", "host3"):
-            assert poll(lambda host=host: said(lab, host, "sh", "-c", LEFT) == "", SOON_S)
+            assert poll(lambda host=host: output_of(lab, host, "sh", "-c", LEFT) == "", SOON_S)
     assert poll(lambda: nothing_left(lab), SOON_S)

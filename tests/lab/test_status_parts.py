@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from accidents import done, said
+from accidents import output_of, temporarily
 from mesh import Mesh
 
 from dockmesh.lab.process import poll
@@ -64,13 +64,13 @@ class Screen:
 
 
 def nothing_left(lab: Lab) -> bool:
-    return all(said(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
+    return all(output_of(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
 
 
 def test_named_pairs_are_asked_both_ways_and_other_hosts_are_left_in_peace(joined: Mesh, lab: Lab) -> None:
-    before = said(lab, "host2", "sh", "-c", ACCEPTED)
+    before = output_of(lab, "host2", "sh", "-c", ACCEPTED)
     status = joined.dockmesh("status", "--json", "--pairs", "host1:host3")
-    assert said(lab, "host2", "sh", "-c", ACCEPTED) == before
+    assert output_of(lab, "host2", "sh", "-c", ACCEPTED) == before
     assert status.status == 0
     probes = status.document["probes"]
     assert {(each["source"], each["target"]) for each in probes} == {("host1", "host3"), ("host3", "host1")}
@@ -89,7 +89,7 @@ def test_a_sample_asks_every_host_for_one_other(joined: Mesh) -> None:
 def test_watching_without_a_terminal_writes_block_below_block_as_things_break_and_mend(joined: Mesh, lab: Lab) -> None:
     with watching(joined, terminal=False) as (process, screen):
         assert screen.shows("All 21 probes reached")
-        with done(
+        with temporarily(
             lab,
             "host1",
             do=["systemctl stop dockmesh.timer", f"ip route del {ROUTE}"],

@@ -13,9 +13,9 @@ from typing import Any
 import host_view
 import mesh
 import pytest
-from accidents import container_address, container_stopped, done, said
-from lab_state import Stand, difference
-from mesh import Done, Mesh
+from accidents import container_address, container_stopped, output_of, temporarily
+from lab_state import SharedHosts, difference
+from mesh import CommandResult, Mesh
 
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
@@ -37,11 +37,11 @@ UNITS = "systemctl list-units --all --no-legend 'dockmesh-trace*'"
 Seen = set[tuple[str, str, str, int]]
 
 
-def whereabouts(hops: list[dict[str, Any]]) -> list[tuple[str, str, str, int]]:
+def hop_tuples(hops: list[dict[str, Any]]) -> list[tuple[str, str, str, int]]:
     return [(hop["host"], hop["place"], hop["interface"], hop["ttl"]) for hop in hops]
 
 
-def left(lab: Lab, host: str) -> str:
+def leftovers(lab: Lab, host: str) -> str:
     return lab.run(host, ("sh", "-c", f"{{ {LEFT}{UNITS}; }} 2>/dev/null")).stdout
 
 
@@ -49,41 +49,41 @@ def left(lab: Lab, host: str) -> str:
 def nothing_left(lab: Lab) -> Iterator[None]:
     """No test may leave a capture, a folder, a unit or a namespace on the hosts."""
     hosts = ("host1", "host2", "host3")
-    before = {host: left(lab, host) for host in hosts}
+    before = {host: leftovers(lab, host) for host in hosts}
     yield
-    poll(lambda: {host: left(lab, host) for host in hosts} == before, _AT_ONCE_S)
-    assert {host: left(lab, host) for host in hosts} == before
+    poll(lambda: {host: leftovers(lab, host) for host in hosts} == before, _AT_ONCE_S)
+    assert {host: leftovers(lab, host) for host in hosts} == before
 
 
 @contextmanager
-def listening(lab: Lab, host: str, interface: str, container: str | None = None) -> Iterator[Seen]:
+def independent_capture(lab: Lab, host: str, interface: str, container: str | None = None) -> Iterator[Seen]:
     """What an independent tcpdump on the host sees of pings: kind, source, destination and TTL."""
     seen: Seen = set()
     inside = ""
     if container:
-        pid = said(lab, host, "docker", "inspect", "--format", "{{.State.Pid}}", container)
+        pid = output_of(lab, host, "docker", "inspect", "--format", "{{.State.Pid}}", container)
         inside = f"nsenter --target {pid} --net "
     file = f"/root/{interface}-{container or 'host'}"
     begin = f"setsid {inside}tcpdump --immediate-mode -l -n -v -i {interface} icmp >{file} 2>{file}.said & echo $!"
-    pid = said(lab, host, "sh", "-c", begin)
+    pid = output_of(lab, host, "sh", "-c", begin)
     try:
-        assert poll(lambda: "listening" in said(lab, host, "cat", f"{file}.said"), 5)
+        assert poll(lambda: "listening" in output_of(lab, host, "cat", f"{file}.said"), 5)
         yield seen
-        poll(lambda: "echo reply" in said(lab, host, "cat", file), 1)
-        text = said(lab, host, "cat", file)
+        poll(lambda: "echo reply" in output_of(lab, host, "cat", file), 1)
+        text = output_of(lab, host, "cat", file)
         seen |= {(kind, source, destination, int(ttl)) for ttl, source, destination, kind in _LINE.findall(text)}
     finally:
         lab.run(host, ("sh", "-c", f"kill {pid}; rm -f {file} {file}.said"))
 
 
-def traced_beside_tcpdump(lab: Lab, asked: Mesh) -> tuple[Done, Mapping[tuple[str, str], Seen]]:
+def trace_with_tcpdump(lab: Lab, asked: Mesh) -> tuple[CommandResult, Mapping[tuple[str, str], Seen]]:
     with (
-        listening(lab, "host1", "eth0", "web") as inside1,
-        listening(lab, "host1", "docker0") as bridge1,
-        listening(lab, "host1", "eth0") as uplink1,
-        listening(lab, "host3", "eth0") as uplink3,
-        listening(lab, "host3", "docker0") as bridge3,
-        listening(lab, "host3", "eth0", "web") as inside3,
+        independent_capture(lab, "host1", "eth0", "web") as inside1,
+        independent_capture(lab, "host1", "docker0") as bridge1,
+        independent_capture(lab, "host1", "eth0") as uplink1,
+        independent_capture(lab, "host3", "eth0") as uplink3,
+        independent_capture(lab, "host3", "docker0") as bridge3,
+        independent_capture(lab, "host3", "eth0", "web") as inside3,
     ):
         ended = asked.dockmesh("trace", "host1:web", "host3:web", "--json")
     seen = (inside1, bridge1, uplink1, uplink3, bridge3, inside3)
@@ -101,25 +101,27 @@ def hops_by_place(document: Mapping[str, Any]) -> dict[tuple[str, str], Seen]:
 
 
 def test_every_hop_is_as_an_independent_tcpdump_sees_it(joined: Mesh, lab: Lab) -> None:
-    ended, seen = traced_beside_tcpdump(lab, joined)
+    ended, seen = trace_with_tcpdump(lab, joined)
     assert ended.status == 0, ended
     assert hops_by_place(ended.document) == seen
-    assert whereabouts(ended.document["request"]) == THERE
-    assert whereabouts(ended.document["reply"]) == BACK
+    assert hop_tuples(ended.document["request"]) == THERE
+    assert hop_tuples(ended.document["reply"]) == BACK
     assert not any(hop["translated"] for kind in ("request", "reply") for hop in ended.document[kind])
 
 
 def test_with_source_nat_the_translation_is_where_an_independent_tcpdump_sees_it(
-    stand: Stand, lab: Lab, tmp_path: Path
+    shared_hosts: SharedHosts, lab: Lab, tmp_path: Path
 ) -> None:
-    stand.as_joined()
-    hiding = mesh.write(lab, tmp_path, {host: {} for host in stand.mesh.hosts}, mesh={"source_nat": True})
+    shared_hosts.ensure_joined()
+    hiding = mesh.write_inventory(
+        lab, tmp_path, {host: {} for host in shared_hosts.mesh.hosts}, mesh={"source_nat": True}
+    )
     try:
         assert hiding.dockmesh("apply", "--yes").status == 0
-        ended, seen = traced_beside_tcpdump(lab, hiding)
+        ended, seen = trace_with_tcpdump(lab, hiding)
     finally:
-        assert stand.mesh.dockmesh("apply", "--yes").status == 0
-    stand.check()
+        assert shared_hosts.mesh.dockmesh("apply", "--yes").status == 0
+    shared_hosts.check()
     assert ended.status == 0, ended
     assert hops_by_place(ended.document) == seen
     own, host1 = container_address(lab, "host1"), "192.168.18.128"
@@ -192,11 +194,11 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, fault: Fault) -> None:
-    with done(lab, fault.host, do=[fault.do], undo=[fault.undo]):
+    with temporarily(lab, fault.host, do=[fault.do], undo=[fault.undo]):
         ended = joined.dockmesh("trace", "host1", "host3", "--json")
     assert ended.status == 3, ended
-    assert whereabouts(ended.document["request"]) == THERE[: fault.there]
-    assert whereabouts(ended.document["reply"]) == BACK[: fault.back]
+    assert hop_tuples(ended.document["request"]) == THERE[: fault.there]
+    assert hop_tuples(ended.document["reply"]) == BACK[: fault.back]
     assert ended.document["reached"] is False
     assert ended.document["code"] == fault.code, ended.document
     # Hops show where the packet is lost; the verdict names that host as well, and who rejected it.
@@ -206,17 +208,17 @@ def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, 
 
 def test_a_trace_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
     hosts = ("host1", "host2", "host3")
-    before = host_view.look_at(lab, hosts)
+    before = host_view.read_hosts(lab, hosts)
     assert joined.dockmesh("trace", "host2", "host3").status == 0
-    assert difference(before, host_view.look_at(lab, hosts)) == ""
+    assert difference(before, host_view.read_hosts(lab, hosts)) == ""
 
 
 def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
     with container_stopped(lab, "host1"):
         ended = joined.dockmesh("trace", "host1", "host3", "--json")
-        assert poll(lambda: left(lab, "host1") == "", _AT_ONCE_S), left(lab, "host1")
+        assert poll(lambda: leftovers(lab, "host1") == "", _AT_ONCE_S), leftovers(lab, "host1")
     assert ended.status == 0, ended
-    assert whereabouts(ended.document["request"]) == THERE
+    assert hop_tuples(ended.document["request"]) == THERE
 
 
 def test_admin_traces_by_sudo_to_a_container_of_another_network_and_to_a_host_without_docker(
@@ -225,10 +227,10 @@ def test_admin_traces_by_sudo_to_a_container_of_another_network_and_to_a_host_wi
     begin = "docker network create app && docker run --detach --init --name api --network app busybox sleep infinity"
     keys = {"docker": False, "prefix": None}
     hosts: dict[str, Mapping[str, Any]] = {host: {} for host in joined.hosts}
-    sudo = mesh.write(lab, tmp_path, hosts | {"host4": keys}, connection={"user": "admin", "become": "sudo"})
-    with done(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
+    sudo = mesh.write_inventory(lab, tmp_path, hosts | {"host4": keys}, connection={"user": "admin", "become": "sudo"})
+    with temporarily(lab, "host2", do=[begin], undo=["docker rm --force api; docker network rm app"]):
         to_api = sudo.dockmesh("trace", "host1:web", "host2:api", "--json")
-        bridge = said(lab, "host2", "docker", "network", "inspect", "app", "--format", "br-{{slice .Id 0 12}}")
+        bridge = output_of(lab, "host2", "docker", "network", "inspect", "app", "--format", "br-{{slice .Id 0 12}}")
     assert to_api.status == 0, to_api
     assert [(hop["interface"], hop["ttl"]) for hop in to_api.document["request"][3:]] == [
         ("eth0", 63),
@@ -255,15 +257,17 @@ def test_captures_that_are_kept_are_readable_by_tcpdump_and_hold_the_pings_alone
         packets = _LINE.findall(read.stdout)
         assert [kind for *_rest, kind in packets] == ["request", "reply"] * 3
         assert packets[0][:3] == (str(ttl), container_address(lab, "host1"), container_address(lab, "host3"))
-    assert said(lab, "host1", "sh", "-c", "find / -xdev -name '*.pcap'") == ""
+    assert output_of(lab, "host1", "sh", "-c", "find / -xdev -name '*.pcap'") == ""
 
 
 def test_a_host_with_neither_tcpdump_nor_tshark_is_told(joined: Mesh, lab: Lab) -> None:
-    with done(lab, "host3", do=["mv /usr/bin/tcpdump /usr/bin/aside"], undo=["mv /usr/bin/aside /usr/bin/tcpdump"]):
+    with temporarily(
+        lab, "host3", do=["mv /usr/bin/tcpdump /usr/bin/aside"], undo=["mv /usr/bin/aside /usr/bin/tcpdump"]
+    ):
         ended = joined.dockmesh("trace", "host1", "host3", "--json")
         assert (ended.status, ended.document["code"]) == (3, "not-captured")
         assert re.search("host3: .*tcpdump.*tshark", ended.document["verdict"])
-        assert left(lab, "host1") == ""
+        assert leftovers(lab, "host1") == ""
 
 
 def test_a_container_that_is_none_is_told_and_ends_on_one_host_are_refused(joined: Mesh) -> None:
@@ -277,11 +281,11 @@ def test_a_container_that_is_none_is_told_and_ends_on_one_host_are_refused(joine
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_running_when_the_controller_is_killed(joined: Mesh, lab: Lab, how: signal.Signals) -> None:
     def capturing(host: str) -> bool:
-        return "tcpdump" in left(lab, host)
+        return "tcpdump" in leftovers(lab, host)
 
     with (
         container_stopped(lab, "host1"),
-        done(
+        temporarily(
             lab,
             "host3",
             do=["iptables -I DOCKER-USER -p icmp -j DROP"],
@@ -298,5 +302,7 @@ def test_nothing_is_left_running_when_the_controller_is_killed(joined: Mesh, lab
             process.send_signal(how)
         # Killed, nobody is there to end it, and the hosts do so by themselves.
         within_s = _WITHIN_S if how is signal.SIGKILL else _AT_ONCE_S
-        assert poll(lambda: (left(lab, "host1"), left(lab, "host3")) == ("", ""), within_s), left(lab, "host1")
-        assert said(lab, "host1", "sh", "-c", "systemctl list-units --state=failed --no-legend 'dockmesh*'") == ""
+        assert poll(lambda: (leftovers(lab, "host1"), leftovers(lab, "host3")) == ("", ""), within_s), leftovers(
+            lab, "host1"
+        )
+        assert output_of(lab, "host1", "sh", "-c", "systemctl list-units --state=failed --no-legend 'dockmesh*'") == ""

@@ -4,7 +4,7 @@ from threading import Event, Thread
 
 import pytest
 import yaml
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.lab import inventory, state
 from dockmesh.lab.bootstrap import UnknownReleaseError, is_unknown
@@ -83,4 +83,4 @@ def test_a_release_that_the_mirror_lacks_is_told_apart_from_a_mirror_that_fails(
     assert not is_unknown("trixie", missing)
     assert not is_unknown("trixy", "E: Couldn't download packages: busybox-static\n")
     error = UnknownReleaseError("trixy", "http://m")
-    assert (error.code, lacking(str(error), "http://m 'trixy' bookworm trixie forky")) == ("unknown-release", [])
+    assert (error.code, missing_facts(str(error), "http://m 'trixy' bookworm trixie forky")) == ("unknown-release", [])

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.errors import LabError
 from dockmesh.lab.inventory import inventory
@@ -87,7 +87,7 @@ def test_a_size_beyond_the_pool_is_refused(size: int) -> None:
     with pytest.raises(LabError) as caught:
         topology("demo", size)
     assert caught.value.code == "bad-host-count"
-    assert lacking(str(caught.value), f"1 {MOST_HOSTS} {size}") == []
+    assert missing_facts(str(caught.value), f"1 {MOST_HOSTS} {size}") == []
 
 
 @pytest.mark.parametrize("releases", [(), ("",), ("book/worm",), ("--help",)])
@@ -102,4 +102,4 @@ def test_an_unknown_host_is_answered_with_the_known_ones() -> None:
     with pytest.raises(LabError) as caught:
         topology("demo", 2, RELEASES).host("host3")
     assert caught.value.code == "unknown-host"
-    assert lacking(str(caught.value), "demo 'host3' host1 host2") == []
+    assert missing_facts(str(caught.value), "demo 'host3' host1 host2") == []

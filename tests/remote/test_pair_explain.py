@@ -51,14 +51,14 @@ class OneHost:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         last = script.splitlines()[-2]
-        step = "probe" if "full_size" in last else "look" if last.startswith("look ") else "find"
+        step = "probe" if "full_size" in last else "snapshot" if last.startswith("read_snapshot ") else "prepared"
         self.both.asked.append((self.name, step))
         if (self.name, step) in self.both.lost:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         return (DATA / f"{self.name}-{step}.txt").read_text(encoding="utf-8")
 
 
-def seen(hosts: TwoHosts) -> Evidence:
+def gather_evidence(hosts: TwoHosts) -> Evidence:
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
@@ -73,23 +73,23 @@ def seen(hosts: TwoHosts) -> Evidence:
 
 def test_the_probe_goes_once_between_two_looks_at_both_hosts() -> None:
     hosts = TwoHosts()
-    assert explain(seen(hosts)).reached
-    assert sorted(hosts.asked[:2]) == [("host1", "find"), ("host3", "find")]
+    assert explain(gather_evidence(hosts)).reached
+    assert sorted(hosts.asked[:2]) == [("host1", "prepared"), ("host3", "prepared")]
     assert hosts.asked[2] == ("host1", "probe")
-    assert sorted(hosts.asked[3:]) == [("host1", "look"), ("host3", "look")]
+    assert sorted(hosts.asked[3:]) == [("host1", "snapshot"), ("host3", "snapshot")]
 
 
 @pytest.mark.parametrize(
     ("lost", "asked"),
     [
-        (("host3", "find"), ["host1 find", "host1 look", "host1 probe", "host3 find"]),
-        (("host1", "find"), ["host1 find", "host3 find", "host3 look"]),
-        (("host1", "probe"), ["host1 find", "host1 probe", "host3 find", "host3 look"]),
+        (("host3", "prepared"), ["host1 prepared", "host1 probe", "host1 snapshot", "host3 prepared"]),
+        (("host1", "prepared"), ["host1 prepared", "host3 prepared", "host3 snapshot"]),
+        (("host1", "probe"), ["host1 prepared", "host1 probe", "host3 prepared", "host3 snapshot"]),
     ],
 )
 def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple[str, str], asked: list[str]) -> None:
     hosts = TwoHosts(frozenset({lost}))
-    found = explain(seen(hosts))
+    found = explain(gather_evidence(hosts))
     assert sorted(" ".join(each) for each in hosts.asked) == asked
     assert found.fault is not None
     assert found.fault.code == FaultCode.NO_LOGIN
@@ -98,7 +98,7 @@ def test_a_host_that_is_lost_is_not_asked_again_and_the_other_one_is(lost: tuple
 
 
 def test_a_probe_that_came_home_counts_though_a_host_was_lost_afterwards() -> None:
-    found = explain(seen(TwoHosts(frozenset({("host3", "look")}))))
+    found = explain(gather_evidence(TwoHosts(frozenset({("host3", "snapshot")}))))
     assert (found.reached, found.fault) == (True, None)
     (login,) = (step for step in found.steps if step.host == "host3" and step.check == "login")
     assert login.ok is None

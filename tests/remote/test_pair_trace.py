@@ -58,7 +58,7 @@ class OneHost:
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
         line = script.splitlines()[-2]
-        step = next(step for step in ("container", "points", "ping", "collect") if f"{step} " in line)
+        step = next(step for step in ("container", "points", "ping", "collect_captures") if f"{step} " in line)
         if (self.name, step) in self.both.fails:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
         with self.both.lock:
@@ -79,7 +79,7 @@ class OneHost:
                 yield from ((f"capture.{number}", b64encode(b"x").decode()) for number in (1, 2))
 
 
-def captured(hosts: TwoHosts) -> CaptureSet:
+def run_trace(hosts: TwoHosts) -> CaptureSet:
     """What the trace returns; its events must agree with it."""
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
@@ -99,7 +99,7 @@ def codes(found: CaptureSet) -> dict[str, str]:
 
 def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None:
     hosts = TwoHosts()
-    found = captured(hosts)
+    found = run_trace(hosts)
     assert hosts.pinged_among == [{"host1", "host3"}]
     assert hosts.ended == {"host1", "host3"}
     order = [(each.point.host, each.point.place) for each in found.captures]
@@ -111,15 +111,15 @@ def test_the_ping_goes_once_when_both_hosts_capture_and_both_are_ended() -> None
 @pytest.mark.parametrize("step", ["container", "points"])
 def test_a_host_that_cannot_capture_is_told_nobody_pings_and_all_that_was_begun_ends(host: str, step: str) -> None:
     hosts = TwoHosts(frozenset({(host, step)}))
-    found = captured(hosts)
+    found = run_trace(hosts)
     assert hosts.pinged_among == []
     assert hosts.capturing <= hosts.ended
     assert codes(found) == {host: "session-lost"}
 
 
-@pytest.mark.parametrize("step", ["ping", "collect"])
+@pytest.mark.parametrize("step", ["ping", "collect_captures"])
 def test_a_session_lost_later_is_that_hosts_error(step: str) -> None:
     hosts = TwoHosts(frozenset({("host1", step)}))
-    found = captured(hosts)
+    found = run_trace(hosts)
     assert codes(found) == {"host1": "session-lost"}
     assert "host3" in hosts.ended

@@ -12,7 +12,7 @@ import pytest
 from builders import FLEET, HOST2, HOST3, WIDE, facts, fleet, host, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
-from printed import Line, Paper, figures, kinds, line
+from printed import CapturedConsole, Line, figures, kinds, line
 from results import mesh_result
 from rich.text import Text
 
@@ -46,11 +46,11 @@ def by_host(lines: Iterable[str]) -> list[list[str]]:
     return [each.split() for each in lines if re.match(r"host\d+ +\d+/\d+ ", each)]
 
 
-def failing(paper: Paper) -> list[str]:
+def failing(paper: CapturedConsole) -> list[str]:
     return [each for each in paper.lines if each.startswith("✗ ")]
 
 
-def legend(paper: Paper) -> set[str]:
+def legend(paper: CapturedConsole) -> set[str]:
     """The marks that are explained right below a matrix."""
     lines = paper.lines
     return marks(lines[max(at for at, each in enumerate(lines) if each.startswith("└")) + 1])
@@ -77,7 +77,7 @@ def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str]
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
 def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     plan = plan_of(facts("trixie_fresh"), HOST2)
     print_plan(paper.out, Plan((plan, HostPlan("host9"))))
     assert paper.lines[0] == "host2"
@@ -96,11 +96,11 @@ def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None
 
 
 def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))))
     assert len(paper.lines) == 1
     assert paper.verdict == ({"green"}, ["2"])
-    refused = Paper()
+    refused = CapturedConsole()
     print_plan(
         refused.out,
         Plan(
@@ -128,7 +128,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
 @pytest.mark.parametrize("width", WIDTHS)
 def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int) -> None:
     add = Change(None, Route(IPv4Network("10.0.0.0/24"), FLEET.hosts[0].underlay, "eth0"), "r")
-    plans = Paper(width)
+    plans = CapturedConsole(width)
     print_plan(
         plans.out,
         Plan(
@@ -140,7 +140,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
         ),
     )
     assert [line for line in plans.lines if line in {"down", "odd", "well"}] == ["well", "down", "odd"]
-    ends = Paper(width)
+    ends = CapturedConsole(width)
     statuses = ("failed", "confirmed", "refused", "unchanged", "reverted", "unreachable")
     print_outcomes(ends.out, [Outcome(f"h{at}", status, "x", "why") for at, status in enumerate(statuses)])  # type: ignore[arg-type]
     assert [each.split() for each in (*ends.lines[:2], *ends.lines[3:])] == [
@@ -153,7 +153,7 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
 
 
 def test_hosts_with_the_same_error_have_one_row() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     lost = [Outcome(f"h{at}", "unreachable", "x", f"192.0.2.{at}:22: no answer") for at in range(1, 41)]
     print_outcomes(paper.out, [*lost, Outcome("odd", "failed", "x", "disk full")])
     assert len(paper.lines) == 3
@@ -164,7 +164,7 @@ def test_hosts_with_the_same_error_have_one_row() -> None:
 
 
 def test_an_error_is_one_line_however_long() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")])
     assert len(paper.lines) == 3
 
@@ -182,7 +182,7 @@ def test_an_error_is_one_line_however_long() -> None:
     ],
 )
 def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, width: int | None, cell: str) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     rows = [each for each in paper.lines if each.startswith("│ host")]
     assert len(rows) == count
@@ -196,7 +196,7 @@ def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, 
 
 @pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (12, 80), (100, None)])
 def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(count: int, width: int | None) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count, broken=("host7",)))
     each, pairs = (count - 1) * 3, count * (count - 1)
     found = by_kind(paper.lines)
@@ -214,7 +214,7 @@ def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(
 
 
 def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None:
-    well, verbose = Paper(80), Paper(80)
+    well, verbose = CapturedConsole(80), CapturedConsole(80)
     print_report(well.out, full_report(40))
     assert not re.search(r"host\d", well.text)
     assert len(well.lines) < 10
@@ -225,7 +225,7 @@ def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None
 
 
 def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(60)
     broken = {f"host{number}" for number in range(1, 31)}
     lost = (
@@ -240,7 +240,7 @@ def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
 
 
 def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(20)
     first, second, *others = report.probes
     slow = replace(first, received=2, rtt_min_ms=0.1, rtt_max_ms=123.4)
@@ -252,7 +252,7 @@ def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() ->
 
 
 def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     report = full_report(13)
     six = (replace(each, family=6) for each in report.probes)
     print_report(paper.out, replace(report, probes=(*report.probes, *six)))
@@ -264,12 +264,14 @@ def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
 
 
 def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
-    paper = Paper(160)
+    paper = CapturedConsole(160)
     odd = (
-        answer("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
-        answer("a", "b", "container-container", 3, 3, 62, mtu_ok=False).failed(Failure(FailureCode.MTU, "mtu")),
-        answer("b", "a", "host-bridge", 3).failed(SILENT),
-        answer("b", "a", "container-container", 3, 3, 62, 1.0).failed(Failure(FailureCode.MASQUERADED, "masked", "b")),
+        probe_result("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
+        probe_result("a", "b", "container-container", 3, 3, 62, mtu_ok=False).failed(Failure(FailureCode.MTU, "mtu")),
+        probe_result("b", "a", "host-bridge", 3).failed(SILENT),
+        probe_result("b", "a", "container-container", 3, 3, 62, 1.0).failed(
+            Failure(FailureCode.MASQUERADED, "masked", "b")
+        ),
     )
     print_report(paper.out, mesh_result(("a", "b"), odd))
     rows = [each for each in paper.lines if each.startswith("│ ")]
@@ -284,7 +286,7 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
 def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ_in_the_host_alone() -> None:
     racks = [f"rack{rack}-{number}" for rack in (1, 2, 3) for number in range(1, 5)]
     tags = {name: ["odd"] for name in racks if name[-1] in "13"}
-    answers = [answer(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
+    answers = [probe_result(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
     lost = [
         replace(each, received=0, ttl=None).failed(SILENT)
         if each.source.startswith("rack2") and each.target == "rack1-2"
@@ -293,7 +295,7 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
         else each
         for each in answers
     ]
-    paper = Paper()
+    paper = CapturedConsole()
     print_report(paper.out, mesh_result(racks, lost, tags=tags))
     masked, lost = failing(paper)
     assert masked.startswith("✗ tag:odd masquerades: dockmesh apply --limit tag:odd ")
@@ -304,8 +306,8 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
 
 def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
     hosts = ("web1", "web2", "web3", "db")
-    answers = [masqueraded(answer(host, "db", "host-bridge", 3)) for host in hosts[:3]]
-    paper = Paper()
+    answers = [masqueraded(probe_result(host, "db", "host-bridge", 3)) for host in hosts[:3]]
+    paper = CapturedConsole()
     print_report(paper.out, mesh_result(hosts, answers))
     (told,) = failing(paper)
     assert told.startswith("✗ web* masquerades: dockmesh apply --limit 'web*' ")
@@ -313,14 +315,14 @@ def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
 
 
 def test_a_part_that_is_well_is_not_taken_for_the_whole() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(4)
     print_report(paper.out, replace(report, probes=report.probes[:6], partial=True))
     assert paper.verdict == ({"green"}, ["2", "6"])
 
 
 def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_alike() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_report(paper.out, full_report(4, broken=("host1",), errors={"host9": "is down"}))
     *told, down = failing(paper)
     others = ("host2", "host3", "host4")
@@ -333,7 +335,7 @@ def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_ali
 
 
 def test_failures_do_not_flood() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
     odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.probes))
     print_report(paper.out, mesh_result(report.names, odd, {"host1": "is down"}))
@@ -347,7 +349,7 @@ def test_failures_do_not_flood() -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: int) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
     chain = Change(Chain("raw", "X", None, (EVIL,)), None)
     conflicts = (Conflict(ConflictCode.DOCKER_SWARM, EVIL, EVIL, EVIL),)
@@ -357,7 +359,7 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
         Plan((HostPlan("a", (change, chain), conflicts, notes, error=EVIL),)),
     )
     print_outcomes(paper.out, [Outcome("a", "failed", "x", EVIL)])
-    silent = replace(answer("a", "a", "host-bridge", 3), reason=EVIL)
+    silent = replace(probe_result("a", "a", "host-bridge", 3), reason=EVIL)
     print_report(paper.out, mesh_result(("a",), (silent,), {"a": EVIL}))
     flat = " ".join(paper.text.split())
     assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 12
@@ -365,7 +367,7 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
 
 def test_a_hostile_hosts_plan_is_plain() -> None:
     found = facts("hostile")
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(
         paper.out,
         Plan((plan_host(found, found.actual, WIDE, conflicts(FLEET, HOST2, found, WIDE)), plan_of(found, HOST2))),
@@ -376,7 +378,7 @@ def test_a_hostile_hosts_plan_is_plain() -> None:
 
 @given(TEXT)
 def test_whatever_an_error_says_is_plain(text: str) -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a", error=text),)))
     print_outcomes(paper.out, [Outcome("a", "failed", "x", text)])
     assert "a" in paper.text
@@ -385,12 +387,12 @@ def test_whatever_an_error_says_is_plain(text: str) -> None:
 def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
     among = fleet(host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False), HOST3)
     probe = Probe("host3", "kvm", "host-bridge")
-    paper = Paper(80)
+    paper = CapturedConsole(80)
     print_report(paper.out, mesh_result([each.name for each in among.hosts], [probe.result(3, 3, 64, 1.5)]))
     assert any(each.startswith("│ host3") and "✓64  1.5 ms" in each for each in paper.lines)
 
 
-def answer(source: str, target: str, kind: ProbeKind, *counts: Any, **result: Any) -> ProbeResult:
+def probe_result(source: str, target: str, kind: ProbeKind, *counts: Any, **result: Any) -> ProbeResult:
     return Probe(source, target, kind).result(*counts, **result)
 
 
@@ -400,16 +402,16 @@ def masqueraded(one: ProbeResult) -> ProbeResult:
 
 
 def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_failed() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     why = "host2 has not joined"
     apart = Failure(FailureCode.NOT_JOINED, why, "host2")
     stopped = Failure(FailureCode.DOCKER_STOPPED, "Docker is not running on host3")
     not_asked = Failure(FailureCode.NOT_ASKED, "host4 could not be asked for it")
     answers = (
-        answer("host1", "host2", "host-bridge", 3).failed(apart),
-        answer("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
-        answer("host1", "host3", "host-container").failed(stopped),
-        answer("host1", "host4", "host-container").failed(not_asked),
+        probe_result("host1", "host2", "host-bridge", 3).failed(apart),
+        probe_result("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
+        probe_result("host1", "host3", "host-container").failed(stopped),
+        probe_result("host1", "host4", "host-container").failed(not_asked),
     )
     hosts = ("host1", "host2", "host3", "host4")
     print_report(paper.out, mesh_result(hosts, answers, {"host4": "is down"}))
@@ -427,30 +429,30 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
 
 
 def test_what_is_told_of_a_host_elsewhere_is_not_told_twice() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_report(paper.out, full_report(2, errors={"host1": "is down"}), told=["host1"])
     assert "is down" not in paper.text
     assert paper.verdict == ({"red"}, ["1"])
 
 
 def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     report = full_report(3)
     print_report(paper.out, replace(report, probes=report.probes[:6]))
     assert paper.verdict == ({"green"}, ["6"])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1"]
-    everybody = Paper()
+    everybody = CapturedConsole()
     print_report(everybody.out, report)
     assert everybody.verdict == ({"green"}, ["18"])
     assert "host1" not in everybody.lines[-1]
-    alone = Paper()
+    alone = CapturedConsole()
     print_report(alone.out, mesh_result(("host1",), ()))
     assert alone.verdict == ({"green"}, [])
 
 
 @pytest.mark.parametrize(("count", "width"), [(2, 80), (4, 80), (7, 80)])
 def test_the_table_has_a_legend_of_the_marks_that_it_may_have(count: int, width: int) -> None:
-    paper = Paper(width)
+    paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     assert legend(paper) == {"✓", "✗", "?"}
 
@@ -492,7 +494,7 @@ def test_of_addresses_kept_only_the_peers_that_are_new_or_gone_are_shown() -> No
 
 
 def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), verbose=True)
     first, of_first, second, of_second, _summary = paper.lines
     assert (first, second) == ("a", "b")
@@ -501,7 +503,7 @@ def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> No
 
 
 def test_a_summary_counts_what_was_read_apart_from_what_was_not() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b", error="is down", unreachable=True))))
     assert [figures(each) for each in paper.lines[-2:]] == [["2", "1"], ["1"]]
     assert paper.colours[-1] == {"red"}
@@ -521,14 +523,14 @@ def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_o
         "  a cause and its remedy, which take",
         "    more room than one line has",
     ]
-    paper = Paper()
+    paper = CapturedConsole()
     print_line(paper.out, Text("word " * 100), 2)
     assert len(paper.lines) == 1
 
 
 @given(TEXT, st.integers(0, 4))
 def test_what_is_written_without_rich_is_what_rich_would_have_written(text: str, indent: int) -> None:
-    fast, rich = Paper(), Paper()
+    fast, rich = CapturedConsole(), CapturedConsole()
     print_line(fast.out, Text.assemble("said: ", (text, "bold")), indent)
     rich.out.print(Text(" " * indent).append_text(Text.assemble("said: ", (text, "bold"))))
     assert fast.text == rich.text

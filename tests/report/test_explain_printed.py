@@ -4,18 +4,18 @@ import json
 import re
 from io import StringIO
 
-from explanations import explained
-from printed import Paper
+from explanations import explanation
+from printed import CapturedConsole
 
 from dockmesh.core.explain.model import Explanation
 from dockmesh.report.console.explain import print_explanation
 from dockmesh.report.console.terminal import console
 from dockmesh.report.json.explain import explain_document
 
-STOPPED = {"host3-look": {"docker": "stopped"}}
+STOPPED = {"host3-snapshot": {"docker_state": "stopped"}}
 
 
-def shown(found: Explanation, *, width: int = 160, verbose: bool = False) -> list[str]:
+def printed_lines(found: Explanation, *, width: int = 160, verbose: bool = False) -> list[str]:
     stream = StringIO()
     out = console(stream)
     out.width = width
@@ -25,7 +25,7 @@ def shown(found: Explanation, *, width: int = 160, verbose: bool = False) -> lis
 
 
 def test_the_document_is_the_contracts_and_more() -> None:
-    found = explained(STOPPED)
+    found = explanation(STOPPED)
     document = json.loads(json.dumps(explain_document(found)))
     assert list(document) == ["format", "source", "target", "reached", "steps", "errors", "code", "cause", "remedy"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/explain/1", "host1", "host3")
@@ -47,24 +47,24 @@ def test_the_document_is_the_contracts_and_more() -> None:
 
 
 def test_the_document_has_the_errors_of_hosts_that_were_not_looked_at() -> None:
-    document = explain_document(explained(errors={"host3": "is down"}))
+    document = explain_document(explanation(errors={"host3": "is down"}))
     assert document["errors"] == [{"host": "host3", "code": "unreachable", "error": "is down"}]
 
 
 def test_where_all_is_well_there_is_no_cause() -> None:
-    document = explain_document(explained(lost=False))
+    document = explain_document(explanation(lost=False))
     assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
-    paper = Paper()
-    print_explanation(paper.out, explained(lost=False))
+    paper = CapturedConsole()
+    print_explanation(paper.out, explanation(lost=False))
     assert paper.verdict == ({"green"}, [])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1", "host3"]
     assert not re.search("[✗?]", paper.text)
 
 
 def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
-    found = explained(STOPPED)
+    found = explanation(STOPPED)
     assert found.fault is not None
-    paper = Paper(160)
+    paper = CapturedConsole(160)
     print_explanation(paper.out, found)
     broken, verdict, cause, remedy = paper.lines[-4:]
     assert broken.split()[:3] == ["✗", "host3", "docker"]
@@ -76,8 +76,8 @@ def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
     assert remedy.endswith(f" {found.fault.remedy}")
     marks = [each[0] for each in paper.lines[:-3] if each[0] in "✓✗?"]
     assert marks.count("✗") == 1, "nothing behind the break is judged"
-    assert len(shown(found, verbose=True)) > len(paper.lines)
+    assert len(printed_lines(found, verbose=True)) > len(paper.lines)
 
 
 def test_on_80_columns_long_details_go_on_below() -> None:
-    assert max(map(len, shown(explained(STOPPED), width=80))) <= 80
+    assert max(map(len, printed_lines(explanation(STOPPED), width=80))) <= 80

@@ -1,6 +1,6 @@
 """What is foreseen, for people: what is lost first, in few lines."""
 
-from printed import Line, Paper, figures, line
+from printed import CapturedConsole, Line, figures, line
 from rich.text import Text
 
 from dockmesh.core.forecast.impact import Impact, ImpactRow
@@ -9,16 +9,16 @@ from dockmesh.report.console.forecast import print_forecast
 from dockmesh.report.json.forecast import forecast_document
 
 
-def printed(*shifts: ImpactRow) -> Paper:
+def print_impact(*shifts: ImpactRow) -> CapturedConsole:
     """On a terminal that folds nothing, for the sake of the colours."""
-    paper = Paper(1000, terminal=True)
+    paper = CapturedConsole(1000, terminal=True)
     after = {"reached": 7, "failing": 2, "unknown": 1}
     print_forecast(paper.out, Impact({**after, "reached": 3}, after, shifts))
     return paper
 
 
 def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_lost_comes_first() -> None:
-    paper = printed(
+    paper = print_impact(
         ImpactRow("a", "host-bridge", ("b", "c"), "failing", "reached"),
         ImpactRow("a", "host-container", ("b", "c"), "failing", "reached"),
         ImpactRow(
@@ -64,7 +64,7 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
 
 
 def test_many_lines_are_counted() -> None:
-    lines = printed(*(ImpactRow(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
+    lines = print_impact(*(ImpactRow(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
     assert len(lines) == 14
     assert [line(each).sources for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
     assert lines[-1].startswith("  + ")
@@ -73,7 +73,7 @@ def test_many_lines_are_counted() -> None:
 
 
 def test_where_nothing_is_foreseen_nothing_is_said() -> None:
-    paper = Paper()
+    paper = CapturedConsole()
     paper.out.print(Text("-"))
     print_forecast(paper.out, None)
     assert paper.lines == ["-"]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import results
-from formats import shown, tokens
+from formats import tokens, visible_text
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it.token import Token
@@ -49,7 +49,7 @@ def points(markdown: str) -> list[str]:
 def test_a_small_mesh_is_a_heading_and_a_table_of_pairs() -> None:
     markdown = render(results.result(3))
     assert heading(markdown) == ("✅", "lab", {"14"})
-    assert "2026-01-02 03:04:05" in shown(markdown).splitlines()[1]
+    assert "2026-01-02 03:04:05" in visible_text(markdown).splitlines()[1]
     assert points(markdown) == []
     rows = table(markdown)
     assert rows[0][1:] == ["host1", "host2", "host3"]
@@ -114,7 +114,7 @@ def test_many_causes_do_not_flood() -> None:
 def test_nothing_to_probe_is_no_failure() -> None:
     markdown = render(MeshResult((), ()))
     assert heading(markdown) == ("✅", "mesh", set())
-    assert len(shown(markdown).splitlines()) == 1
+    assert len(visible_text(markdown).splitlines()) == 1
 
 
 def test_nothing_a_host_says_is_markup() -> None:
@@ -122,7 +122,7 @@ def test_nothing_a_host_says_is_markup() -> None:
     found = {token.type for token in inline(markdown)}
     assert found <= {"text", "text_special", "strong_open", "strong_close"}
     assert [token.type for token in tokens(markdown)].count("list_item_open") == 2
-    assert "<script>alert(1)</script><img src=x onerror=alert(1)> ]]> --> &amp;" in shown(markdown)
+    assert "<script>alert(1)</script><img src=x onerror=alert(1)> ]]> --> &amp;" in visible_text(markdown)
     assert len(table(markdown)) == 3
 
 

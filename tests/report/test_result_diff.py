@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import results
-from printed import Line, Paper, figures, line, mark
+from printed import CapturedConsole, Line, figures, line, mark
 
 from dockmesh.core.results.compare import compare
 from dockmesh.core.results.model import MeshResult
@@ -16,20 +16,20 @@ from dockmesh.report.json.diff import diff_document
 KINDS = ("host-bridge", "host-container", "container-container")
 
 
-def printed(before: MeshResult, after: MeshResult) -> Paper:
-    paper = Paper()
+def print_diff(before: MeshResult, after: MeshResult) -> CapturedConsole:
+    paper = CapturedConsole()
     print_comparison(paper.out, compare(before, after), before, after)
     return paper
 
 
 def coloured(before: MeshResult, after: MeshResult) -> list[tuple[str, set[str]]]:
     """The lines on a wide terminal, and the colours of each."""
-    paper = Paper(1000, terminal=True)
+    paper = CapturedConsole(1000, terminal=True)
     print_comparison(paper.out, compare(before, after), before, after)
     return list(zip(paper.lines, paper.colours, strict=True))
 
 
-def later(result: MeshResult) -> MeshResult:
+def one_hour_later(result: MeshResult) -> MeshResult:
     """An hour later, and each round trip a millisecond slower."""
     rows = tuple(replace(row, rtt_ms=None if row.rtt_ms is None else row.rtt_ms + 1) for row in result.probes)
     return replace(result, probes=rows, time=results.AT + timedelta(hours=1))
@@ -40,8 +40,8 @@ def round_trips(text: str) -> list[str]:
 
 
 def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
-    before, after = results.result(4), later(results.result(4, cut=["host2"], cause="host2 has not joined"))
-    paper = printed(before, after)
+    before, after = results.result(4), one_hour_later(results.result(4, cut=["host2"], cause="host2 has not joined"))
+    paper = print_diff(before, after)
     lines = paper.lines
     sides = lines[0].split(" → ")
     assert [re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", side) for side in sides] == [
@@ -54,7 +54,7 @@ def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
     assert paper.text.count("host2 has not joined") == len(lines) - 2
     assert round_trips(lines[-1]) == ["0.4", "1.4"]
     assert paper.verdict == ({"red"}, ["0.4", "1.4", "15"])
-    back = printed(after, before)
+    back = print_diff(after, before)
     assert line(back.lines[1]) == replace(line(lines[1]), mark="✓")
     assert "host2 has not joined" not in back.text
     assert round_trips(back.lines[-1]) == ["1.4", "0.4"]
@@ -62,7 +62,7 @@ def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
 
 
 def test_hosts_are_told_before_their_probes() -> None:
-    lines = printed(results.result(3), results.result(3, silent={"host3": "no login"})).lines
+    lines = print_diff(results.result(3), results.result(3, silent={"host3": "no login"})).lines
     assert len(lines) == 4
     assert lines[1].startswith("✗ host3 ")
     assert "no login" in lines[1]
@@ -85,11 +85,11 @@ def test_a_new_host_is_named_apart_from_the_probes_that_fail_with_it() -> None:
 
 
 def test_nothing_that_differs_is_said_in_a_word() -> None:
-    same = printed(results.result(2), results.result(2))
+    same = print_diff(results.result(2), results.result(2))
     assert len(same.lines) == 2
     assert same.verdict == ({"green"}, ["0.4", "0.4"])
     cut = results.result(2, cut=["host1"])
-    still = printed(cut, cut)
+    still = print_diff(cut, cut)
     assert [line(text) for text in still.lines[1:-1]] == [
         Line("✗", ("host1",), ("host2",), KINDS, ()),
         Line("✗", ("host2",), ("host1",), KINDS, ()),
@@ -101,7 +101,7 @@ def test_nothing_that_differs_is_said_in_a_word() -> None:
 
 def test_a_flood_of_differences_ends() -> None:
     silent = {f"host{number}": f"down {number}" for number in range(1, 91)}
-    lines = printed(results.result(100), results.result(100, silent=silent)).lines
+    lines = print_diff(results.result(100), results.result(100, silent=silent)).lines
     assert len(lines) == 43
     assert [text.split()[1] for text in lines[1:41]] == [f"host{number}" for number in range(1, 41)]
     assert figures(lines[-2]) == ["51"]

@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from printed import Paper, figures
-from traces import POINTS, captured, without
+from printed import CapturedConsole, figures
+from traces import POINTS, capture_set, with_failed_point
 
 from dockmesh.core.trace.model import CaptureSet
 from dockmesh.core.trace.reconstruct import reconstruct
@@ -15,8 +15,8 @@ from dockmesh.report.console.trace import print_trace
 from dockmesh.report.json.trace import trace_document
 
 
-def printed(found: CaptureSet, width: int | None = None) -> Paper:
-    paper = Paper(width)
+def print_captures(found: CaptureSet, width: int | None = None) -> CapturedConsole:
+    paper = CapturedConsole(width)
     print_trace(paper.out, reconstruct(found))
     return paper
 
@@ -33,7 +33,7 @@ def hops(lines: list[str]) -> list[tuple[str, ...]]:
 
 
 def test_the_document_is_the_contracts() -> None:
-    document = json.loads(json.dumps(trace_document(reconstruct(captured("translated")))))
+    document = json.loads(json.dumps(trace_document(reconstruct(capture_set("translated")))))
     assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "code", "verdict"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
     assert (document["reached"], document["code"]) == (True, "source-rewritten")
@@ -50,7 +50,7 @@ def test_the_document_is_the_contracts() -> None:
 
 
 def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_why() -> None:
-    failed = replace(captured("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
+    failed = replace(capture_set("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
     document = trace_document(reconstruct(failed))
     assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
     assert document["errors"] == [{"host": "host3", "code": "capture-failed", "error": "no tcpdump"}]
@@ -60,14 +60,14 @@ def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_wh
 
 @pytest.mark.parametrize("width", [80, 160, None])
 def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int | None) -> None:
-    paper = printed(captured("translated"), width)
+    paper = print_captures(capture_set("translated"), width)
     assert titles(paper.lines) == [("host1", "host3"), ("host3", "host1")]
     found = hops(paper.lines)
     assert [cells[:5] for cells in found if cells[5]] == [
         ("host1", "eth0", "192.168.18.128", "10.128.32.2", "63"),
         ("host1", "docker0", "10.128.32.2", "10.128.0.2", "62"),
     ]
-    document = trace_document(reconstruct(captured("translated")))
+    document = trace_document(reconstruct(capture_set("translated")))
     assert [cells[:5] for cells in found] == [
         (hop["host"], hop["interface"], hop["source"], hop["destination"], str(hop["ttl"]))
         for hop in (*document["request"], *document["reply"])
@@ -77,25 +77,25 @@ def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int
 
 @pytest.mark.parametrize("width", [80, 160, None])
 def test_people_see_where_the_packet_was_not_seen_any_more(width: int | None) -> None:
-    paper = printed(captured("refused"), width)
+    paper = print_captures(capture_set("refused"), width)
     lines = paper.lines
     missed = [line for line in lines if "✗" in line]
     assert [line.split()[:3] for line in missed] == [["host3", "docker0", "✗"]]
     assert titles(lines) == [("host1", "host3")], "there is no reply"
-    verdict = trace_document(reconstruct(captured("refused")))["verdict"]
+    verdict = trace_document(reconstruct(capture_set("refused")))["verdict"]
     assert " ".join(lines).endswith(f" {verdict}")
     assert re.findall(r"host\d", verdict.partition(";")[0]) == ["host3"], "it is lost there"
     assert paper.colours[-1] == {"red"}
 
 
 def test_a_packet_that_circles_is_shown_in_part() -> None:
-    lines = printed(captured("circling")).lines
+    lines = print_captures(capture_set("circling")).lines
     assert len(lines) < 40
     (rest,) = (line for line in lines if line.startswith("…"))
-    assert figures(rest) == [str(len(reconstruct(captured("circling")).request.hops) - len(hops(lines)))]
+    assert figures(rest) == [str(len(reconstruct(capture_set("circling")).request.hops) - len(hops(lines)))]
 
 
 def test_what_hosts_say_cannot_steer_the_terminal() -> None:
     evil = "[red]x[/red] \x1b[31m \x07"
-    lines = printed(without(captured("refused"), POINTS[4], evil)).lines
+    lines = print_captures(with_failed_point(capture_set("refused"), POINTS[4], evil)).lines
     assert "[red]x[/red]" in lines[-1]

@@ -128,7 +128,7 @@ def daemon_json_keys(host: Host, facts: HostFacts, pools: Sequence[Pool], texts:
     rendered = _template(texts.daemon_json).render(
         bridge=host.bridge,
         bridge6=host.ipv6.bridge if host.ipv6 else None,
-        bip6=facts.docker is not None and facts.docker.major >= daemon_json.BIP6_SINCE,
+        supports_bip6=facts.docker is not None and facts.docker.major >= daemon_json.BIP6_SINCE,
         pools=pools,
     )
     keys: dict[str, Any] = json.loads(rendered)
@@ -152,10 +152,10 @@ def _persistence(host: Host, fades: HostState, texts: Templates) -> tuple[Resour
 
 @cache
 def _units(texts: Templates, *, docker: bool) -> tuple[Unit, ...]:
-    service = _template(texts.service).render(script=REASSERT_SCRIPT, docker=docker)
+    service = _template(texts.service).render(reassert_script=REASSERT_SCRIPT, runs_docker=docker)
     return (
         Unit("dockmesh.service", service),
-        Unit("dockmesh.timer", _template(texts.timer).render(every_s=_REASSERT_S)),
+        Unit("dockmesh.timer", _template(texts.timer).render(interval_s=_REASSERT_S)),
     )
 
 

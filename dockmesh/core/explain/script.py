@@ -46,10 +46,10 @@ class PreparedEnd:
 def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     """The script that finds the container of an end, or makes what status probes, and counts the rules."""
     if end.container is not None:
-        lines = [f"section container {join(('container_addresses', end.container))}"]
+        lines = [f"run_section container {join(('container_addresses', end.container))}"]
     else:
         lines = list(targets.target_lines(end.host, offset=offset, hold_s=HOLD_S))
-    return _script(texts, *lines, "count before")
+    return _script(texts, *lines, "read_counters before")
 
 
 def parse_prepared(end: Endpoint, sections: Sections) -> PreparedEnd:
@@ -67,14 +67,14 @@ def fallback_address(host: Host) -> IPv4Address:
 
 def probe_script(here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
     """The script that pings; with large packets, if small ones are answered."""
-    small = join(("ping_far", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
-    large = join(("full_size", *map(str, (here.pid, here.address, far))))
-    return _script(texts, f"section ping {small}", f"section full {large}")
+    small = join(("ping_from", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
+    large = join(("full_size_ping", *map(str, (here.pid, here.address, far))))
+    return _script(texts, f"run_section ping {small}", f"run_section full_size_ping {large}")
 
 
 def parse_ping(sections: Sections) -> PingResult:
     """Read the answer of `probe_script`."""
-    small, large = sections["ping"].text, sections["full"].text
+    small, large = sections["ping"].text, sections["full_size_ping"].text
     size = _SIZE.search(large)
     received = next((received for _sent, received in parse_counts(small)), 0)
     return PingResult(received, parse_ttl(small), parse_full_size(int(size[1]), large) if received and size else None)
@@ -83,10 +83,10 @@ def parse_ping(sections: Sections) -> PingResult:
 def snapshot_script(host: Host, peer: Host, here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
     """The script that counts again, looks at everything else, and releases what was made for the probe."""
     words = (here.pid, here.address, host.underlay, peer.underlay, far)
-    release = [f"section release release {here.pid}"] if here.held else []
-    return _script(texts, join(("look", *map(str, words))), *release)
+    release = [f"run_section release release_namespace {here.pid}"] if here.held else []
+    return _script(texts, join(("read_snapshot", *map(str, words))), *release)
 
 
 def _script(texts: Templates, *lines: str) -> str:
-    own = (texts.sections, texts.kernel, texts.probe, texts.trace, texts.explain)
-    return "\n".join((*own, *lines, "section end true", ""))
+    own = (texts.output, texts.kernel_settings, texts.probe, texts.trace, texts.explain)
+    return "\n".join((*own, *lines, "run_section end true", ""))

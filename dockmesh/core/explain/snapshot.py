@@ -1,4 +1,4 @@
-"""What a host shows of the way, as `look` of `templates/explain.sh` tells it, parsed strictly."""
+"""What a host shows of the way, as `read_snapshot` of `templates/explain.sh` prints it, parsed strictly."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,11 +55,12 @@ class ContainerLink:
 
 @dataclass(frozen=True, slots=True)
 class HostSnapshot:
-    """A host. `way_out` and `way_in` are the kernel's decisions, or its words where it refuses.
+    """A host. `route_out` and `route_in` are the kernel's decisions, or its messages where it refuses.
 
-    `docker` is a version, `stopped` or `absent`; `policy` the routing rules that are not in every Linux; `lan` whether
-    the peer's host answers on the LAN; `rules` are those of iptables, and dockmesh's marks as the accepts that these
-    stand for; `filtered` how many packets rp_filter refused during the probe.
+    `docker` is a version, `stopped` or `absent`. `ip_rules` are the routing rules that not every Linux host has.
+    `peer_replied`: the peer's host replied to a ping of its underlay address. `rules` are those of iptables, and
+    dockmesh's marks as the accepts that they cause. `rp_filter_drops`: the packets that rp_filter dropped during the
+    probe.
     """
 
     docker: str
@@ -67,9 +68,9 @@ class HostSnapshot:
     links: Mapping[str, Link]
     neighbours: Mapping[IPv4Address, Neighbour]
     routes: tuple[ListedRoute, ...]
-    policy: tuple[str, ...]
+    ip_rules: tuple[str, ...]
     sysctls: Mapping[str, InterfaceSysctls]
-    lan: bool
+    peer_replied: bool
     route_out: PeerRoute | str
     route_in: PeerRoute | str
     container_link: ContainerLink | None
@@ -89,29 +90,30 @@ class HostSnapshot:
 
 
 def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
-    """Read the answer of `look`; `before` has the rules as they were before the probe.
+    """Read the answer of `read_snapshot`; `before` has the rules as they were before the probe.
 
     Raises:
         HostError: it is not what the script writes.
     """
     with parsing("what the host shows"):
-        rulesets = before["before.ruleset"], sections["after.ruleset"]
+        rulesets = before["before.nft_ruleset"], sections["after.nft_ruleset"]
         return HostSnapshot(
-            docker=sanitize(sections["docker"].text),
+            docker=sanitize(sections["docker_state"].text),
             addresses=tuple(map(parse_address_line, sections["addresses"].lines())),
             links=parse_links(sections["links"].lines()),
             neighbours=dict(_neighbours(sections["neighbours"])),
             routes=tuple(ListedRoute(parse_kernel_route(line), _words(line)) for line in sections["routes"].lines()),
-            policy=tuple(map(sanitize, sections["policy"].lines())),
-            sysctls=dict(map(parse_sysctls, sections["switches"].lines())),
-            lan=sections["lan"].status == 0,
-            route_out=_decided(sections["way_out"]),
-            route_in=_decided(sections["way_in"]),
-            container_link=_leg(sections) if "leg" in sections else None,
-            rules=(*counted(before["before.rules"], sections["after.rules"]), *mark_rules(*rulesets)),
-            source_nat=next(parse_nft_table(sections["source_nat"]), None),
+            ip_rules=tuple(map(sanitize, sections["ip_rules"].lines())),
+            sysctls=dict(map(parse_sysctls, sections["sysctls"].lines())),
+            peer_replied=sections["peer_ping"].status == 0,
+            route_out=_decided(sections["route_out"]),
+            route_in=_decided(sections["route_in"]),
+            container_link=_container_link(sections) if "container_link" in sections else None,
+            rules=(*counted(before["before.iptables_rules"], sections["after.iptables_rules"]), *mark_rules(*rulesets)),
+            source_nat=next(parse_nft_table(sections["own_nft"]), None),
             rulesets=rulesets,
-            rp_filter_drops=_number_in(sections["after.filtered"]) - _number_in(before["before.filtered"]),
+            rp_filter_drops=_number_in(sections["after.rp_filter_drops"])
+            - _number_in(before["before.rp_filter_drops"]),
         )
 
 
@@ -144,8 +146,8 @@ def _decided(section: Section) -> PeerRoute | str:
     return parse_peer_route(lines[0].split("\\", 1)[0])[1]
 
 
-def _leg(sections: Sections) -> ContainerLink | None:
-    name, bridge = sections["leg"].text.split()
+def _container_link(sections: Sections) -> ContainerLink | None:
+    name, bridge = sections["container_link"].text.split()
     link = parse_links(sections["container.links"].lines()).get(name)
     if link is None:
         return None

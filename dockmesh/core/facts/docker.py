@@ -106,8 +106,8 @@ def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
         HostError: that is unreadable.
     """
     with parsing("docker info"):
-        info = _info(sections["info"])
-        unit = dict(line.split("=", 1) for line in sections["unit"].lines())
+        info = _info(sections["docker_info"])
+        unit = dict(line.split("=", 1) for line in sections["docker_unit"].lines())
         backend = info.get("FirewallBackend") or {}
         return DockerFacts(
             version=str(info["ServerVersion"]),
@@ -117,8 +117,8 @@ def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
             swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
             fragment=unit["FragmentPath"],
             arguments=tuple(sections["daemon_arguments"].lines()[1:]),
-            networks=tuple(_docker_network(json.loads(line)) for line in sections["networks"].lines()),
-            containers=tuple(_container(json.loads(line)) for line in sections["containers"].lines()),
+            networks=tuple(_docker_network(json.loads(line)) for line in sections["docker_networks"].lines()),
+            containers=tuple(_container(json.loads(line)) for line in sections["docker_containers"].lines()),
         )
 
 

@@ -23,7 +23,7 @@ from dockmesh.core.state.resources import File, HostState
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, NoDockerError
 
-# How `tables` of facts.sh ends where there is no iptables, and where it does not tell all.
+# The exit statuses of `iptables_rules` in facts.sh for a missing command and for a table that it cannot list.
 _NO_IPTABLES, _INCOMPATIBLE = 127, 3
 
 
@@ -31,7 +31,7 @@ _NO_IPTABLES, _INCOMPATIBLE = 127, 3
 class HostFacts:
     """A host as one exec found it.
 
-    `ways` lacks the peers the kernel knows no way to. `docker_user`: the families of which Docker's chain for rules of
+    `peer_routes` lacks the peers without a route. `docker_user`: the families of which Docker's chain for rules of
     others is there. `takes_ra`: the interfaces that take router advertisements only while the host does not forward.
     `forward_drops`: iptables drops what is forwarded and no rule of its own accepts. `kernel` is no part of what a plan
     is made from; it is for foreseeing what becomes of packets.
@@ -98,8 +98,10 @@ def parse_facts(host: Host, output: str) -> HostFacts:
         routes = [
             parse_kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)
         ]
-    with parsing("ways to the peers"):
-        ways = PeerRoutes(*(map(parse_peer_route, sections.lines_of("ways", family)) for family in FAMILIES))
+    with parsing("routes to the peers"):
+        peer_routes = PeerRoutes(
+            *(map(parse_peer_route, sections.lines_of("peer_routes", family)) for family in FAMILIES)
+        )
     with parsing("interfaces"):
         interfaces = parse_links(sections["links"].lines())
     docker = parse_docker(sections) if host.docker else None
@@ -111,7 +113,7 @@ def parse_facts(host: Host, output: str) -> HostFacts:
         ip_forward=ip_forward,
         addresses=addresses,
         foreign_routes=tuple(route for route in routes if not route.owned),
-        peer_routes=ways,
+        peer_routes=peer_routes,
         links=interfaces,
         docker=docker,
         previous=file_text(sections, "previous.json"),
@@ -130,9 +132,9 @@ def _lines(sections: Sections, name: str) -> Iterator[str]:
 
 
 def _refuse_unsupported(host: Host, sections: Sections) -> None:
-    if sections["user"].text != "0":
+    if sections["uid"].text != "0":
         raise HostError(
-            f"not root there (uid {sanitize(sections['user'].text)}): log in as root or set become: sudo",
+            f"not root there (uid {sanitize(sections['uid'].text)}): log in as root or set become: sudo",
             code=HostErrorCode.NOT_ROOT,
         )
     if sections["systemd"].status != 0:
@@ -142,7 +144,7 @@ def _refuse_unsupported(host: Host, sections: Sections) -> None:
             "OpenRC are not supported: leave it out of the inventory",
             code=HostErrorCode.NO_SYSTEMD,
         )
-    version = sections["version"].text if "version" in sections else None
+    version = sections["ip_version"].text if "ip_version" in sections else None
     if version is not None and "iproute2" not in version:
         raise HostError(
             f"ip is not iproute2's ({sanitize(version)}): install the package iproute2 on the host",
@@ -176,8 +178,8 @@ def _refuse_unreadable(tables: Section, *, needed: bool) -> None:
 
 
 def _refuse_without_docker(sections: Sections) -> None:
-    info = sections.get("info", ABSENT)
-    unit = sections["unit"].text
+    info = sections.get("docker_info", ABSENT)
+    unit = sections["docker_unit"].text
     if "snap.docker" in unit or any(line.startswith("/snap/") for line in sections["tools"].lines()):
         raise HostError(
             "Docker is the snap, which keeps its daemon.json elsewhere: install the package docker-ce",

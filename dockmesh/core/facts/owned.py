@@ -92,7 +92,7 @@ def _own(sections: Sections) -> Iterator[Resource]:
     yield from _forwarding(sections)
     yield from _chains(sections)
     for family in FAMILIES:
-        yield from parse_nft_table(sections[f"nft{SUFFIX[family]}"], family)
+        yield from parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family)
 
 
 def _routes(sections: Sections, family: Family) -> Iterator[Route]:
@@ -101,7 +101,7 @@ def _routes(sections: Sections, family: Family) -> Iterator[Route]:
 
 def _forwarding(sections: Sections) -> Iterator[Forwarding]:
     """Of IPv6 alone: that of IPv4 Docker needs anyway. None where the kernel has no IPv6."""
-    if value := sections["forwarding6"].text:
+    if value := sections["ipv6_forwarding"].text:
         yield Forwarding(IPV6, value != "0", chain_policy(sections, IPV6, "FORWARD"))
 
 
@@ -133,9 +133,9 @@ def _docker_resources(
     text = next((file.text for file in files if file.path == DAEMON_JSON), None)
     # A broken file is a conflict, and no change is made that would have to be undone.
     with suppress(daemon_json.DaemonJsonError):
-        bridge = replace(bridge, pools=parse_pools(sections["info"], text))
+        bridge = replace(bridge, pools=parse_pools(sections["docker_info"], text))
         filed = daemon_json.nft_admission(text, nftables=docker.uses_nftables)
-        admission = _admission(sections["admission"], filed) if docker.uses_nftables and filed else filed
+        admission = _admission(sections["nft_admission"], filed) if docker.uses_nftables and filed else filed
         return *files, replace(bridge, startup_json=daemon_json.startup_json(text, bridge), admission=admission)
     return *files, bridge
 
@@ -172,7 +172,7 @@ def _decoded(path: str, content: bytes) -> str:
 
 def _units(sections: Sections) -> tuple[Unit, ...]:
     """Of a unit that is not there, systemctl says nothing but that it is inactive."""
-    states = sections["enabled"].lines()
+    states = sections["unit_states"].lines()
     active = sorted(states) == ["active", "enabled", "enabled"]
     texts = ((name, file_text(sections, name)) for name in UNITS)
     return tuple(Unit(name, text, active) for name, text in texts if text is not None)

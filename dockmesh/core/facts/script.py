@@ -10,7 +10,7 @@ from dockmesh.core.templates import Templates, shell_script
 
 def facts_script(texts: Templates, peers: Iterable[Address]) -> str:
     """The script that reads a host, for stdin of its shell."""
-    return shell_script(texts.sections, texts.kernel, texts.facts, peer_variables(peers), call="read_facts")
+    return shell_script(texts.output, texts.kernel_settings, texts.facts, peer_variables(peers), call="read_facts")
 
 
 def peer_variables(peers: Iterable[Address]) -> str:

@@ -38,11 +38,13 @@ class PacketSettings:
 
 def parse_settings(sections: Sections) -> PacketSettings:
     """Read it out of the answer of `templates/facts.sh`."""
-    with parsing("switches"):
-        switches = dict(map(parse_sysctls, sections["switches"].lines()))
-    tables = sections["tables"].lines()
+    with parsing("sysctls"):
+        sysctls = dict(map(parse_sysctls, sections["sysctls"].lines()))
+    tables = sections["foreign_nft"].lines()
     others = tuple(line for line in firewalld_lines(tables, others=True) if _DECIDES.search(line))
-    return PacketSettings(switches, tuple(sections["rules"].lines()), others, _unclear(sections), parse_ruleset(tables))
+    return PacketSettings(
+        sysctls, tuple(sections["iptables_rules"].lines()), others, _unclear(sections), parse_ruleset(tables)
+    )
 
 
 def parse_sysctls(line: str) -> tuple[str, InterfaceSysctls]:
@@ -52,7 +54,7 @@ def parse_sysctls(line: str) -> tuple[str, InterfaceSysctls]:
 
 
 def _unclear(sections: Sections) -> str | None:
-    if rule := sections["policy"].text:
+    if rule := sections["ip_rules"].text:
         return f"it has a routing rule: {sanitize(rule)}"
-    more = any(_MORE in sections[name].lines() for name in ("rules", "tables"))
+    more = any(_MORE in sections[name].lines() for name in ("iptables_rules", "foreign_nft"))
     return "it has more rules than are read" if more else None

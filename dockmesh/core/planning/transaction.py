@@ -23,10 +23,10 @@ from dockmesh.core.templates import Templates, shell_script
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-_REVERSAL = """said=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
-case "$said" in
-  *@outcome*) printf '%s\\n' "$said" ;;
-  *) [ -e /etc/dockmesh/pending/run ] || section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;
+_REVERT = """output=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+case "$output" in
+  *@outcome*) printf '%s\\n' "$output" ;;
+  *) [ -e /etc/dockmesh/pending/run ] || run_section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;
 esac"""
 _CODE = re.compile(r"(?:[a-z][a-z0-9-]{0,39})?")
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
@@ -58,12 +58,13 @@ def transaction_script(
     `run` tells others who holds the lock, and must be given again to confirm; `before` is what rollback comes back to.
     """
     back = _back(ordered(SharedSequence.of(plan.changes).mapped("inverse", Change.inverse)))
-    revert = shell_script(texts.sections, texts.verbs, texts.transaction, back, call="revert")
+    revert = shell_script(texts.output, texts.network_steps, texts.host_steps, texts.transaction, back, call="revert")
     return shell_script(
-        texts.sections,
-        texts.kernel,
+        texts.output,
+        texts.kernel_settings,
         texts.facts,
-        texts.verbs,
+        texts.network_steps,
+        texts.host_steps,
         texts.transaction,
         peer_variables(peers),
         f"RUN={quote(run)} BASIS={quote(plan.basis)} CONFIRM_S={confirm_within_s}",
@@ -78,19 +79,19 @@ def transaction_script(
 
 def confirm_script(texts: Templates, *, run: str, remember: bool) -> str:
     """The script that lets the change of `run` stay. `remember`: as what rollback comes back to, take its before."""
-    keep = f"RUN={quote(run)} REMEMBER={'yes' if remember else 'no'}"
-    return shell_script(texts.sections, texts.verbs, texts.transaction, keep, call="confirm")
+    keep = f"RUN={quote(run)} SAVE_PREVIOUS={'yes' if remember else 'no'}"
+    return shell_script(texts.output, texts.host_steps, texts.transaction, keep, call="confirm")
 
 
 def revert_script(texts: Templates) -> str:
     """The script that takes an unconfirmed change back at once, unless the host is just through with that itself."""
-    return shell_script(texts.sections, _REVERSAL, call="true")
+    return shell_script(texts.output, _REVERT, call="true")
 
 
 def _pending(revert: str, before: str) -> str:
     steps = (
-        with_input("keep revert.sh", base64_lines(revert)),
-        with_input("keep previous.json", base64_lines(before)),
+        with_input("save_pending revert.sh", base64_lines(revert)),
+        with_input("save_pending previous.json", base64_lines(before)),
     )
     return "\n".join(("write_pending() {", " &&\n".join(steps), "}"))
 
@@ -116,10 +117,10 @@ def parse_outcome(section: Section) -> TransactionOutcome:
 
 def _forward(changes: Sequence[Change]) -> str:
     """Stops at the first step that fails."""
-    return "\n".join(("go_forward() {", *(f"{step} &&" for step in shell_steps(changes)), "true", "}"))
+    return "\n".join(("apply_steps() {", *(f"{step} &&" for step in shell_steps(changes)), "true", "}"))
 
 
 def _back(changes: Sequence[Change]) -> str:
     """Takes every step, whichever fails."""
-    steps = (f"{step} || problem=1" for step in shell_steps(changes))
-    return "\n".join(("go_back() {", "problem=", *steps, '[ -z "$problem" ]', "}"))
+    steps = (f"{step} || any_step_failed=1" for step in shell_steps(changes))
+    return "\n".join(("revert_steps() {", "any_step_failed=", *steps, '[ -z "$any_step_failed" ]', "}"))

@@ -42,14 +42,14 @@ def batch_script(
         for question in questions
         if (address := _asked(question, targets))
     )
-    row = f"row {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
+    call = f"run_probes {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
     return "\n".join(
         (
-            texts.sections,
+            texts.output,
             texts.probe,
-            f"probes() {{ {row} <<'END'\n{asked}END\n}}",
-            "section probes probes",
-            "section end true",
+            f"probes() {{ {call} <<'END'\n{asked}END\n}}",
+            "run_section probes probes",
+            "run_section end true",
             "",
         )
     )

@@ -12,7 +12,7 @@ from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC
 
 # What of the script that looks for targets says how far the host has joined, and where it is.
-SCRIPT = f"whereabouts {ROUTE_METRIC}"
+SCRIPT = f"host_addresses {ROUTE_METRIC}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class JoinState:
 
 
 def parse_join_state(sections: Mapping[str, Section]) -> JoinState:
-    """Read the sections `addresses`, `addresses6` and `mesh`. What is unreadable in them is passed over."""
+    """Read the sections `addresses`, `addresses6` and `mesh_routes`. What is unreadable in them is passed over."""
     addresses = readable_addresses((*sections["addresses"].lines(), *sections["addresses6"].lines()))
     docker0 = frozenset(address for device, address in addresses if device == DOCKER_BRIDGE)
-    return JoinState(docker0, frozenset(_prefixes(sections["mesh"])))
+    return JoinState(docker0, frozenset(_prefixes(sections["mesh_routes"])))
 
 
 def not_joined_reason(host: Host, found: JoinState, family: Family = IPV4) -> str | None:

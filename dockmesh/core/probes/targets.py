@@ -27,7 +27,7 @@ def target_script(host: Host, texts: Templates, *, offset: int, hold_s: int) -> 
     `offset` spreads concurrent runs' choices.
     """
     lines = target_lines(host, offset=offset, hold_s=hold_s)
-    return "\n".join((texts.sections, texts.probe, *lines, "section end true", ""))
+    return "\n".join((texts.output, texts.probe, *lines, "run_section end true", ""))
 
 
 def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int, observe: bool) -> str:
@@ -35,17 +35,17 @@ def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int
 
     It runs whole or not at all, and to its end also where nobody listens any more.
     """
-    made = "$text" if host.bridge else ""
+    made = "$section_text" if host.bridge else ""
     lines = (*target_lines(host, offset=offset, hold_s=hold_s), f"hold {hold_s} {made}")
     if observe and host.prefix:
         prefix6 = host.ipv6.prefix if host.ipv6 else None
-        lines = (f"observe {host.prefix} {prefix6 or _NONE} &", *lines[:-1], "wait $!", lines[-1])
-    offer = ("offer() {", "trap '' PIPE", "trap : HUP INT TERM", *lines, "}", "offer", "")
-    return "\n".join((texts.sections, texts.probe, texts.observe, *offer))
+        lines = (f"start_observation {host.prefix} {prefix6 or _NONE} &", *lines[:-1], "wait $!", lines[-1])
+    function = ("hold_target() {", "trap '' PIPE", "trap : HUP INT TERM", *lines, "}", "hold_target", "")
+    return "\n".join((texts.output, texts.probe, texts.observe, *function))
 
 
 def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
-    """What of `target_script` stands behind sections.sh and probe.sh."""
+    """What of `target_script` follows output.sh and probe.sh."""
     yield SCRIPT
     if host.bridge:
         bridge6 = host.ipv6.bridge if host.ipv6 else None
@@ -53,7 +53,7 @@ def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:
         free6 = map(str, _candidates(bridge6, offset)) if bridge6 else repeat(_NONE)
         candidates = (f"{address}/{address6}" for address, address6 in zip(free, free6, strict=False))
         words = (str(hold_s), str(host.bridge), str(bridge6 or _NONE), *candidates)
-        yield f"section target container_target {' '.join(words)}"
+        yield f"run_section target container_target {' '.join(words)}"
 
 
 def _candidates(bridge: Interface, offset: int) -> Iterator[Address]:

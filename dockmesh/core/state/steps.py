@@ -1,4 +1,4 @@
-"""Changes as the calls of the shell functions in templates/verbs.sh and transaction.sh that make them.
+"""Changes as the calls of the shell functions in templates/network_steps.sh and host_steps.sh that make them.
 
 Every word is quoted; a resource's content is the input of its call, as a here-document.
 """
@@ -30,7 +30,7 @@ from dockmesh.core.state.resources import (
 from dockmesh.core.templates import Templates
 
 # The brace comes first, as it is rare: where nothing of IPv6 is to be found, all of a long text is searched.
-_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nat ip6|change_routes 6) ")
+_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|change_routes 6) ")
 _END = "END_OF_INPUT"
 
 
@@ -39,13 +39,15 @@ def reassert_script(state: HostState, texts: Templates) -> str:
 
     Forwarding of IPv6 is Docker's to switch on, at each of its starts.
     """
-    switches = (each for each in state.of(Forwarding) if each.family == IPV4)
+    forwarding = (each for each in state.of(Forwarding) if each.family == IPV4)
     wanted: SharedSequence[Resource] = SharedSequence.of(
-        switches, state.of(Chain), state.of(SourceNat), state.of(Route)
+        forwarding, state.of(Chain), state.of(SourceNat), state.of(Route)
     )
-    calls = (f"{step} || failed=1" for step in shell_steps(as_additions(wanted)))
+    calls = (f"{step} || any_step_failed=1" for step in shell_steps(as_additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
-    return "\n".join((texts.sections, texts.verbs, lock, "failed=0", *calls, 'exit "$failed"', ""))
+    return "\n".join(
+        (texts.output, texts.network_steps, lock, "any_step_failed=0", *calls, 'exit "$any_step_failed"', "")
+    )
 
 
 def restores_ipv6(reassertion: str) -> bool:
@@ -61,7 +63,7 @@ def shell_steps(changes: Sequence[Change]) -> Iterator[str]:
             continue
         yield from map(_step, group)
         if what is Unit:
-            yield " ".join(("settle_units", *_timers(group)))
+            yield " ".join(("activate_units", *_timers(group)))
 
 
 def _batch(change: Change) -> Family | type[Unit] | None:
@@ -90,7 +92,9 @@ def _step(change: Change) -> str:
             return _chain(change, chain)
         case SourceNat() as nat:
             ip = nft_family_name(nat.family)
-            return f"remove_nat {ip}" if change.after is None else with_input(f"put_nat {ip}", nft_table(nat))
+            return (
+                f"remove_nft_table {ip}" if change.after is None else with_input(f"put_nft_table {ip}", nft_table(nat))
+            )
         case DockerNetworking() as bridge:
             return _bridge(change, bridge)
         case Unit() as unit:
@@ -113,11 +117,11 @@ def _bridge(change: Change, bridge: DockerNetworking) -> str:
     state = " ".join(quote(str(each or "")) for each in (*own, *_admission(change)))
     if bridge.startup_json is None:
         return f"restart_docker {state}"
-    return with_input(f"restart_docker_by {state}", base64_lines(bridge.startup_json))
+    return with_input(f"restart_docker_with {state}", base64_lines(bridge.startup_json))
 
 
 def _admission(change: Change) -> Iterator[str]:
-    """What Docker shall let in, in the words of `docker_admits`, if that changes. With iptables, none can be told."""
+    """What Docker shall let in, in the words of `nft_admission`, if that changes. With iptables, none can be told."""
     before, after = (
         side.admission if isinstance(side, DockerNetworking) else None for side in (change.before, change.after)
     )

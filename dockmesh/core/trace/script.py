@@ -36,7 +36,7 @@ def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
     """The script that finds the container of an end, or makes what status probes."""
     if end.container is None:
         return targets.target_script(end.host, texts, offset=offset, hold_s=CAPTURE_S)
-    return _script(texts, f"section container {join(('container_addresses', end.container))}")
+    return _script(texts, f"run_section container {join(('container_addresses', end.container))}")
 
 
 def parse_endpoint_address(end: Endpoint, sections: Sections) -> EndpointAddress:
@@ -62,7 +62,7 @@ def begin_script(question: TraceQuery, found: Mapping[str, EndpointAddress], hos
     here, far = found[host.name], found[there.name]
     words = (question.run, str(CAPTURE_S), str(_PACKETS), packet_filter(question.size), str(here.pid))
     addresses = (str(here.address), str(there.underlay), str(far.address))
-    return _script(texts, f"section points {join(('begin', *words, *addresses))}")
+    return _script(texts, f"run_section points {join(('start_captures', *words, *addresses))}")
 
 
 def parse_points(host: Host, sections: Sections) -> tuple[Point, ...]:
@@ -79,13 +79,13 @@ def ping_script(question: TraceQuery, found: Mapping[str, EndpointAddress], text
     """The script that sends the pings, from the host of the source."""
     here, far = (found[end.host.name] for end in question.ends)
     words = map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, question.size, here.address, far.address))
-    return _script(texts, f"section ping ping_far {join(words)}")
+    return _script(texts, f"run_section ping ping_from {join(words)}")
 
 
 def collect_script(question: TraceQuery, found: EndpointAddress, texts: Templates) -> str:
     """The script that hands the captures of a host over, ends them, and releases what was made for them."""
-    release = f"section release release {found.pid}\n" if found.held else ""
-    return _script(texts, f"{release}collect {question.run}")
+    release = f"run_section release release_namespace {found.pid}\n" if found.held else ""
+    return _script(texts, f"{release}collect_captures {question.run}")
 
 
 def parse_captures(points: Sequence[Point], sections: Sections) -> Iterator[Capture]:
@@ -117,7 +117,7 @@ def packet_filter(size: int) -> str:
 
 
 def _script(texts: Templates, line: str) -> str:
-    return f"{texts.sections}\n{texts.probe}\n{texts.trace}\n{line}\nsection end true\n"
+    return f"{texts.output}\n{texts.probe}\n{texts.trace}\n{line}\nrun_section end true\n"
 
 
 def _done(section: Section, what: str, code: HostErrorCode) -> Section:

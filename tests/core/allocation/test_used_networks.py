@@ -5,8 +5,8 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from builders import Said, facts, fleet, host, said_in
-from refusals import lacking
+from builders import SectionOutput, facts, fleet, host, section_text
+from refusals import missing_facts
 
 from dockmesh.core.allocation.used_networks import used_networks
 from dockmesh.core.model import Settings
@@ -14,7 +14,7 @@ from dockmesh.core.model import Settings
 ANY = "10.0.0.0/8"
 
 
-def networks(pool: str, changes: Mapping[str, Said] | None = None, *, docker: bool = True) -> dict[str, str]:
+def networks(pool: str, changes: Mapping[str, SectionOutput] | None = None, *, docker: bool = True) -> dict[str, str]:
     one = host("host2", "192.168.18.129", docker=docker)
     mesh = replace(fleet(one), settings=Settings(pool=IPv4Network(pool)))
     return {
@@ -23,8 +23,8 @@ def networks(pool: str, changes: Mapping[str, Said] | None = None, *, docker: bo
     }
 
 
-def with_route(line: str) -> Mapping[str, Said]:
-    return {"routes": f"{said_in('trixie_fresh', 'routes')}\n{line}"}
+def with_route(line: str) -> Mapping[str, SectionOutput]:
+    return {"routes": f"{section_text('trixie_fresh', 'routes')}\n{line}"}
 
 
 def test_lans_are() -> None:
@@ -41,10 +41,10 @@ def test_but_without_docker_nobody_moves_it() -> None:
 
 def test_networks_of_compose_are_and_their_names_are_told() -> None:
     shop = '["shop_default","bridge",{},[{"Subnet":"10.128.0.0/24"}],"0123456789abcdef"]'
-    changes = {"networks": f"{said_in('trixie_fresh', 'networks')}\n{shop}"}
+    changes = {"docker_networks": f"{section_text('trixie_fresh', 'docker_networks')}\n{shop}"}
     ((prefix, what),) = networks(ANY, changes).items()
     assert prefix == "10.128.0.0/24"
-    assert lacking(what, "10.128.0.0/24 shop_default host2") == []
+    assert missing_facts(what, "10.128.0.0/24 shop_default host2") == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, HOST1, HOST3, WIDE, Said, facts, fleet, listed, plan_of, said_in
+from builders import FLEET, HOST1, HOST3, WIDE, SectionOutput, facts, fleet, nft_listing, plan_of, section_text
 
 from dockmesh.core import fwmark
 from dockmesh.core.desired import firewall
@@ -40,8 +40,8 @@ from dockmesh.pipeline import TEMPLATES
 OWN = FirewallMark(0x1000, 0x1000)
 OPEN = NftAdmission(OWN, direct_routing=True)
 FOUND = '{"firewall-backend": "nftables", "ip-forward": false}'
-IPTABLES = {"info": said_in("forky_joined", "info")}
-NFTABLES = {"info": said_in("nftables_joined", "info"), "admission": "none no"}
+IPTABLES = {"docker_info": section_text("forky_joined", "docker_info")}
+NFTABLES = {"docker_info": section_text("nftables_joined", "docker_info"), "nft_admission": "none no"}
 MARKED = (
     "ip daddr != 10.128.32.0/20 accept",
     'iifname "eth0" ip saddr 192.168.18.128 counter meta mark set meta mark | 0x00001000 accept',
@@ -52,20 +52,20 @@ MARKED = (
 )
 
 
-def file(text: str) -> Said:
+def file(text: str) -> SectionOutput:
     return f"644\n{b64encode(text.encode()).decode()}"
 
 
-def fresh(text: str = FOUND, **changes: Said) -> HostFacts:
+def fresh(text: str = FOUND, **changes: SectionOutput) -> HostFacts:
     return facts("nftables_fresh", {"daemon.json": file(text)} | changes)
 
 
-def joined(found: HostFacts, among: Fleet = FLEET) -> HostState:
+def desired_state(found: HostFacts, among: Fleet = FLEET) -> HostState:
     return desired(among, HOST3, found, WIDE, TEMPLATES)
 
 
-def as_joined(found: HostFacts) -> HostFacts:
-    return replace(found, actual=joined(found), ip_forward=True)
+def after_join(found: HostFacts) -> HostFacts:
+    return replace(found, actual=desired_state(found), ip_forward=True)
 
 
 def keys_of(state: HostState) -> dict[str, object]:
@@ -95,7 +95,7 @@ def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward
         ("add", "unit", "dockmesh.service"),
         ("add", "unit", "dockmesh.timer"),
     ]
-    wanted = joined(fresh())
+    wanted = desired_state(fresh())
     assert table_of(wanted).marks == MARKED
     assert keys_of(wanted) == json.loads(FOUND) | {
         "bip": "10.128.32.1/24",
@@ -111,12 +111,12 @@ def test_peers_are_let_in_by_a_mark_instead_of_chains_and_the_host_is_to_forward
 def test_a_joined_host_differs_from_what_it_shall_be_in_rendered_texts_at_most() -> None:
     found = facts("nftables_joined")
     rendered = {("file", REASSERT_SCRIPT), ("unit", "dockmesh.service"), ("unit", "dockmesh.timer")}
-    assert {key_of(change.resource) for change in difference(found.actual, joined(found))} <= rendered
+    assert {key_of(change.resource) for change in difference(found.actual, desired_state(found))} <= rendered
 
 
 def test_with_docker_masquerading_the_table_only_marks() -> None:
     masked = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))
-    assert table_of(joined(fresh(), masked)) == SourceNat(marks=MARKED)
+    assert table_of(desired_state(fresh(), masked)) == SourceNat(marks=MARKED)
 
 
 def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> None:
@@ -145,7 +145,7 @@ def test_what_is_narrowed_is_marked_by_the_rules_that_iptables_would_have() -> N
     ],
 )
 def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: SourceNat) -> None:
-    for text in (nft_table(table), listed(table)):
+    for text in (nft_table(table), nft_listing(table)):
         assert list(parse_nft_table(Section(0, text))) == [table]
 
 
@@ -161,7 +161,7 @@ def test_the_table_is_read_back_as_it_was_written_and_as_nft_lists_it(table: Sou
     ],
 )
 def test_a_table_with_marks_that_is_altered_is_put_anew(old: str, new: str) -> None:
-    text = listed(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),), marks=MARKED))
+    text = nft_listing(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),), marks=MARKED))
     altered = text.replace(old, new) if old in text else f"{text[:-1]}{new[1:]}"
     assert altered != text
     assert list(parse_nft_table(Section(0, altered))) == [SourceNat()]
@@ -206,7 +206,7 @@ def test_what_no_packet_bears_or_every_one_is_no_mark(text: str) -> None:
 def test_what_docker_lets_in_is_told_by_its_rules_and_what_these_do_not_tell_by_its_file(
     said: str, filed: str, running: NftAdmission
 ) -> None:
-    bridge = fresh(filed, admission=said).actual.docker
+    bridge = fresh(filed, nft_admission=said).actual.docker
     assert bridge is not None
     assert bridge.admission == running
 
@@ -227,7 +227,7 @@ def test_the_plan_says_why_each_thing_changes() -> None:
 
 
 def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
-    plan = plan_of(facts("nftables_joined", {"admission": "0x00001000/0x00001000 no"}), HOST3)
+    plan = plan_of(facts("nftables_joined", {"nft_admission": "0x00001000/0x00001000 no"}), HOST3)
     (restart,) = (change for change in plan.changes if change.action == "restart")
     assert "Docker" in restart.reason
     assert "docker0" not in restart.reason, "of which nothing changes"
@@ -236,31 +236,31 @@ def test_a_docker_that_has_not_read_its_keys_is_restarted() -> None:
 @pytest.mark.parametrize("before", [FOUND, "{}", '{"firewall-backend": "nftables", "allow-direct-routing": true}'])
 @pytest.mark.parametrize("forwards", ["0", "1"])
 def test_what_a_host_was_found_with_is_what_destroy_gives_back(before: str, forwards: str) -> None:
-    found = fresh(before, ip_forward=forwards, admission=f"none {'?' if 'direct' in before else 'no'}")
-    assert original_state(as_joined(found)).by_key() == found.actual.by_key()
+    found = fresh(before, ip_forward=forwards, nft_admission=f"none {'?' if 'direct' in before else 'no'}")
+    assert original_state(after_join(found)).by_key() == found.actual.by_key()
     assert original_state(found).by_key() == found.actual.by_key(), "nothing was there to take off"
     assert (
-        rollback_state(replace(as_joined(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
+        rollback_state(replace(after_join(found), previous=dump_state(found.actual))).by_key() == found.actual.by_key()
     )
 
 
 def test_a_mark_that_an_admin_has_chosen_serves_and_stays() -> None:
-    found = fresh('{"bridge-accept-fwmark": "2/0xff"}', admission="0x00000002/0x000000ff no")
-    wanted = joined(found)
+    found = fresh('{"bridge-accept-fwmark": "2/0xff"}', nft_admission="0x00000002/0x000000ff no")
+    wanted = desired_state(found)
     assert keys_of(wanted)["bridge-accept-fwmark"] == "2/0xff"
     assert "meta mark set meta mark & 0xffffff02 | 0x00000002 accept" in table_of(wanted).marks[1]
-    assert keys_of(original_state(as_joined(found))) == {"bridge-accept-fwmark": "2/0xff"}
+    assert keys_of(original_state(after_join(found))) == {"bridge-accept-fwmark": "2/0xff"}
 
 
 def test_what_an_admin_has_opened_to_everybody_stays_open() -> None:
-    found = fresh('{"allow-direct-routing": true}', admission="none ?")
-    assert table_of(joined(found)).marks == MARKED[:-1]
-    assert table_of(joined(as_joined(found))).marks == MARKED[:-1]
-    assert keys_of(original_state(as_joined(found))) == {"allow-direct-routing": True}
+    found = fresh('{"allow-direct-routing": true}', nft_admission="none ?")
+    assert table_of(desired_state(found)).marks == MARKED[:-1]
+    assert table_of(desired_state(after_join(found))).marks == MARKED[:-1]
+    assert keys_of(original_state(after_join(found))) == {"allow-direct-routing": True}
 
 
 def test_keys_that_others_set_since_outlive_destroy() -> None:
-    found = as_joined(fresh())
+    found = after_join(fresh())
     text = json.dumps(keys_of(found.actual) | {"debug": True})
     others = (each for each in found.actual.resources if key_of(each) != ("file", DAEMON_JSON))
     edited = replace(found, actual=HostState((*others, File(DAEMON_JSON, text, "644"))))
@@ -268,7 +268,7 @@ def test_keys_that_others_set_since_outlive_destroy() -> None:
 
 
 def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains() -> None:
-    found = facts("forky_joined", NFTABLES | {"ip_forward": "1", "filter": said_in("forky_joined", "filter")})
+    found = facts("forky_joined", NFTABLES | {"ip_forward": "1", "filter": section_text("forky_joined", "filter")})
     changes = [each for each in kinds(plan_of(found, HOST3)) if each[1] not in {"unit", "route"}]
     assert changes == [
         ("change", "file", ORIGINAL_JSON),
@@ -279,7 +279,7 @@ def test_a_joined_host_whose_docker_comes_to_nftables_gets_marks_for_its_chains(
         ("remove", "firewall", "raw/DOCKMESH-RAW"),
         ("change", "nat", "ip dockmesh"),
     ]
-    moved = as_joined(found)
+    moved = after_join(found)
     assert plan_of(moved, HOST3).changes == ()
     original = original_state(facts("forky_joined"))
     assert original_state(moved).file(DAEMON_JSON) == original.file(DAEMON_JSON)
@@ -299,7 +299,7 @@ def test_and_one_whose_docker_goes_back_to_iptables_gets_its_chains_again() -> N
         ("add", "firewall", "raw/DOCKMESH-RAW"),
         ("change", "nat", "ip dockmesh"),
     ]
-    moved = as_joined(found)
+    moved = after_join(found)
     assert {"bridge-accept-fwmark", "allow-direct-routing"}.isdisjoint(keys_of(moved.actual))
     assert plan_of(moved, HOST3).changes == ()
     assert keys_of(original_state(moved)) == json.loads(FOUND)
@@ -317,13 +317,13 @@ def test_rollback_over_a_change_of_backend_leaves_out_what_has_no_place_any_more
     assert back.docker == DockerNetworking(IPv4Interface("10.128.32.1/24"), back.docker.pools if back.docker else ())
 
 
-def against(found: HostFacts) -> list[Conflict]:
+def found_conflicts(found: HostFacts) -> list[Conflict]:
     return list(conflicts(FLEET, HOST3, found, WIDE))
 
 
 @pytest.mark.parametrize("name", ["nftables_fresh", "nftables_joined"])
 def test_nothing_speaks_against_a_docker_that_uses_nftables(name: str) -> None:
-    assert against(facts(name)) == []
+    assert found_conflicts(facts(name)) == []
     assert list(notes(HOST3, facts(name), WIDE)) == []
 
 
@@ -362,9 +362,9 @@ def test_nothing_speaks_against_a_docker_that_uses_nftables(name: str) -> None:
     ],
 )
 def test_a_conflict_on_such_a_host_names_the_remedy(
-    changes: dict[str, Said], code: str, key: str, named: list[str], remedy: str
+    changes: dict[str, SectionOutput], code: str, key: str, named: list[str], remedy: str
 ) -> None:
-    (found,) = against(facts("nftables_fresh", changes))
+    (found,) = found_conflicts(facts("nftables_fresh", changes))
     assert (found.code, found.key) == (code, key)
     assert [part for part in named if part not in found.message] == []
     assert remedy in found.remedy
@@ -372,14 +372,14 @@ def test_a_conflict_on_such_a_host_names_the_remedy(
 
 def test_a_network_that_direct_routing_would_open_is_a_conflict_until_it_is_open_anyway() -> None:
     row = json.dumps(["app", "bridge", {}, [{"Subnet": "172.19.0.0/16"}], "abcdef0123456789"])
-    said: dict[str, Said] = {"networks": f"{said_in('nftables_fresh', 'networks')}\n{row}"}
-    (found,) = against(fresh(**said))
+    said: dict[str, SectionOutput] = {"docker_networks": f"{section_text('nftables_fresh', 'docker_networks')}\n{row}"}
+    (found,) = found_conflicts(fresh(**said))
     assert (found.code, found.key) == ("network-exposed", "network app")
     assert [
         part for part in ("172.19.0.0/16", "10.128.32.0/20", "allow-direct-routing") if part not in found.message
     ] == []
     assert "dockmesh apply" in found.remedy
-    assert against(fresh('{"allow-direct-routing": true}', **said)) == []
+    assert found_conflicts(fresh('{"allow-direct-routing": true}', **said)) == []
 
 
 def test_a_policy_that_iptables_was_left_with_is_told_with_its_remedy() -> None:

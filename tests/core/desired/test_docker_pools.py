@@ -20,7 +20,7 @@ TUTORIAL = fleet(
 FRESH = facts("trixie_fresh")
 
 
-def having(*present: Pool) -> DockerNetworking:
+def networking_with(*present: Pool) -> DockerNetworking:
     return DockerNetworking(IPv4Interface("172.17.0.1/16"), present)
 
 
@@ -63,14 +63,14 @@ def test_without_room_they_are_dockers_own_without_what_the_mesh_and_the_lan_hav
 def test_without_room_pools_that_hurt_nobody_stay_and_others_go() -> None:
     clear, hurting = pool("10.200.0.0/16", 24), pool("172.16.0.0/12", 24)
     me = TUTORIAL.hosts[0]
-    assert pools(TUTORIAL, me, replace(FRESH, actual=HostState((having(clear),)))) == (clear,)
-    assert hurting not in pools(TUTORIAL, me, replace(FRESH, actual=HostState((having(clear, hurting),))))
+    assert pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear),)))) == (clear,)
+    assert hurting not in pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear, hurting),))))
 
 
 @pytest.mark.parametrize("among", [FLEET, TUTORIAL])
 def test_pools_for_ipv6_stay(among: Fleet) -> None:
     six = pool("fd00:1::/48", 64)
-    assert pools(among, among.hosts[0], replace(FRESH, actual=HostState((having(six),))))[-1] == six
+    assert pools(among, among.hosts[0], replace(FRESH, actual=HostState((networking_with(six),))))[-1] == six
 
 
 def test_the_pools_of_a_host_that_has_joined_are_those_it_has() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from builders import FLEET, HOST1, HOST2, HOST3, facts, fleet, host, listed
+from builders import FLEET, HOST1, HOST2, HOST3, facts, fleet, host, nft_listing
 
 from dockmesh.core.desired.firewall import chains, source_nat
 from dockmesh.core.model import Allow, Host
@@ -121,6 +121,8 @@ def test_without_nft_a_chain_in_nat_does_it_and_without_either_nothing() -> None
 )
 def test_a_table_that_is_not_as_dockmesh_writes_it_is_put_anew(damage: tuple[str, str]) -> None:
     nat = SourceNat(HOST1.prefix, (IPv4Network("10.128.16.0/20"), IPv4Network("192.168.18.129/32")))
-    read = facts("bookworm_fresh", {"nft": listed(nat)}).actual.by_key()["nat", "ip dockmesh"]
-    damaged = facts("bookworm_fresh", {"nft": listed(nat).replace(*damage)}).actual.by_key()["nat", "ip dockmesh"]
+    read = facts("bookworm_fresh", {"own_nft": nft_listing(nat)}).actual.by_key()["nat", "ip dockmesh"]
+    damaged = facts("bookworm_fresh", {"own_nft": nft_listing(nat).replace(*damage)}).actual.by_key()[
+        "nat", "ip dockmesh"
+    ]
     assert (read, damaged) == (nat, SourceNat())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, WIDE, Said, dual, facts, fleet, host, plan_of
+from builders import FLEET, GENERATIONS, HOST2, WIDE, SectionOutput, facts, fleet, host, plan_of, with_ipv6
 
 from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.desired.firewall import chains, source_nat
@@ -23,7 +23,7 @@ from dockmesh.pipeline import TEMPLATES
 DOCKER0 = IPv4Interface("172.17.0.1/16")
 
 
-def file(text: str, mode: str = "644") -> Said:
+def file(text: str, mode: str = "644") -> SectionOutput:
     return f"{mode}\n{b64encode(text.encode()).decode()}"
 
 
@@ -152,7 +152,7 @@ def test_own_keys_are_docker0s_address_and_the_pools() -> None:
         "bip": "10.128.16.1/24",
         "default-address-pools": [{"base": "10.128.17.0/24", "size": 24}, {"base": "10.128.18.0/23", "size": 26}],
     }
-    dual_stack = dual(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
+    dual_stack = with_ipv6(HOST2, "fd00::129", "fd00:2::/56", "fd00:2::1/64")
     assert daemon_json_keys(dual_stack, facts("trixie_fresh"), (), TEMPLATES) == {
         "bip": "10.128.16.1/24",
         "ipv6": True,

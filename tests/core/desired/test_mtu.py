@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders import FLEET, HOST1, HOST2, HOST3, WIDE, Said, facts, plan_of, said_in
+from builders import FLEET, HOST1, HOST2, HOST3, WIDE, SectionOutput, facts, plan_of, section_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,16 +29,18 @@ KNOWS, KNOWS_NOT = "trixie_fresh", "bookworm_fresh"
 ETH0 = "2: eth0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu {} qdisc noqueue state UP"
 
 
-def networked(mtu: int) -> dict[str, Any]:
+def network_options(mtu: int) -> dict[str, Any]:
     return {"bridge": {MTU: str(mtu)}}
 
 
-SMALL = networked(1300)
+SMALL = network_options(1300)
 
 
-def having(name: str, keys: Mapping[str, Any] | None = None, *, running: int = 1500, flags: str = "") -> HostFacts:
+def facts_with(name: str, keys: Mapping[str, Any] | None = None, *, running: int = 1500, flags: str = "") -> HostFacts:
     """A host with these keys in its daemon.json, and docker0 with an MTU."""
-    said: dict[str, Said] = {"networks": said_in(name, "networks").replace('"1500"', f'"{running}"')}
+    said: dict[str, SectionOutput] = {
+        "docker_networks": section_text(name, "docker_networks").replace('"1500"', f'"{running}"')
+    }
     if keys is not None:
         said["daemon.json"] = f"644\n{b64encode(json.dumps(keys).encode()).decode()}"
     if flags:
@@ -66,7 +68,7 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[\w.]+", text))
 
 
-def edited(found: HostFacts, keys: Mapping[str, Any]) -> HostFacts:
+def with_daemon_json(found: HostFacts, keys: Mapping[str, Any]) -> HostFacts:
     """The host after its admin has changed keys of daemon.json, and restarted Docker."""
     file, bridge = found.file(DAEMON_JSON), found.actual.docker
     assert file
@@ -92,7 +94,7 @@ def test_the_narrowest_uplink_is_that_of_all_hosts_that_were_read() -> None:
 @pytest.mark.parametrize("name", [KNOWS, KNOWS_NOT, "forky_fresh"])
 @pytest.mark.parametrize("mtu", [1500, 9000])
 def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int) -> None:
-    there = joined(having(name), replace(WIDE, mtu=mtu))
+    there = joined(facts_with(name), replace(WIDE, mtu=mtu))
     assert keys_of(there) == {}
     assert docker0(there) == 1500
 
@@ -100,12 +102,12 @@ def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int
 @pytest.mark.parametrize(
     ("name", "keys", "running", "wanted", "size"),
     [
-        (KNOWS, None, 1500, {"mtu": 1400, "default-network-opts": networked(1400)}, 1400),
-        ("forky_fresh", None, 1500, {"mtu": 1400, "default-network-opts": networked(1400)}, 1400),
+        (KNOWS, None, 1500, {"mtu": 1400, "default-network-opts": network_options(1400)}, 1400),
+        ("forky_fresh", None, 1500, {"mtu": 1400, "default-network-opts": network_options(1400)}, 1400),
         (KNOWS_NOT, None, 1500, {"mtu": 1400}, 1400),
         # Smaller is the admin's choice, and 0 is none.
         (KNOWS_NOT, {"mtu": 1280}, 1280, {"mtu": 1280}, 1280),
-        (KNOWS, {"mtu": 1280}, 1280, {"mtu": 1280, "default-network-opts": networked(1400)}, 1280),
+        (KNOWS, {"mtu": 1280}, 1280, {"mtu": 1280, "default-network-opts": network_options(1400)}, 1280),
         (KNOWS, {"default-network-opts": SMALL}, 1500, {"mtu": 1400, "default-network-opts": SMALL}, 1400),
         (KNOWS_NOT, {"mtu": 0}, 1500, {"mtu": 1400}, 1400),
         # The admin's other keys stay inside.
@@ -121,7 +123,7 @@ def test_where_uplinks_take_what_docker_sends_nothing_is_set(name: str, mtu: int
 def test_what_is_too_large_is_lowered_and_what_is_small_enough_is_left(
     name: str, keys: dict[str, Any] | None, running: int, wanted: dict[str, Any], size: int
 ) -> None:
-    found = having(name, keys, running=running)
+    found = facts_with(name, keys, running=running)
     there = joined(found, NARROW)
     assert keys_of(there) == wanted
     assert docker0(there) == size
@@ -130,18 +132,21 @@ def test_what_is_too_large_is_lowered_and_what_is_small_enough_is_left(
 
 
 def test_a_limited_run_or_a_host_that_does_not_answer_raises_nothing_and_lowers_all_the_same() -> None:
-    there = joined(having(KNOWS), NARROW)
+    there = joined(facts_with(KNOWS), NARROW)
     part = replace(WIDE, complete=False)
     assert joined(there, part).actual == there.actual
     (note,) = notes(HOST2, there, part)
     assert (note.code, note.key) == ("mtu-kept", "mtu")
     assert "1400" in note.message
-    assert keys_of(joined(there, replace(part, mtu=1300))) == {"mtu": 1300, "default-network-opts": networked(1300)}
+    assert keys_of(joined(there, replace(part, mtu=1300))) == {
+        "mtu": 1300,
+        "default-network-opts": network_options(1300),
+    }
 
 
 @pytest.mark.parametrize("keys", [None, {"mtu": 9000}, {"mtu": 1450, "default-network-opts": {"bridge": {"a": "b"}}}])
 def test_when_all_hosts_were_read_and_take_more_the_admins_own_is_back(keys: dict[str, Any] | None) -> None:
-    found = having(KNOWS, keys, running=(keys or {}).get("mtu", 1500))
+    found = facts_with(KNOWS, keys, running=(keys or {}).get("mtu", 1500))
     back = joined(joined(found, NARROW), replace(WIDE, mtu=9000))
     assert keys_of(back) == (keys or {})
     assert docker0(back) == docker0(found)
@@ -152,7 +157,7 @@ def test_when_all_hosts_were_read_and_take_more_the_admins_own_is_back(keys: dic
 
 @pytest.mark.parametrize("smaller", [1280, 1399])
 def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outlives_destroy(smaller: int) -> None:
-    theirs = edited(joined(having(KNOWS_NOT), NARROW), {"mtu": smaller})
+    theirs = with_daemon_json(joined(facts_with(KNOWS_NOT), NARROW), {"mtu": smaller})
     for narrow in (NARROW, WIDE):
         assert keys_of(joined(theirs, narrow)) == {"mtu": smaller}
     after = original_state(theirs).by_key()
@@ -163,13 +168,13 @@ def test_what_an_admin_made_smaller_after_the_host_joined_is_not_raised_and_outl
 
 
 def test_an_mtu_that_dockmesh_did_not_give_is_no_affair_of_destroy() -> None:
-    theirs = edited(joined(having(KNOWS), WIDE), {"mtu": 1400})
+    theirs = with_daemon_json(joined(facts_with(KNOWS), WIDE), {"mtu": 1400})
     assert keys_of(replace(theirs, actual=original_state(theirs))) == {"mtu": 1400}
 
 
 def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> None:
-    there = joined(having(KNOWS), WIDE)
-    waiting = edited(there, {"mtu": 1450})
+    there = joined(facts_with(KNOWS), WIDE)
+    waiting = with_daemon_json(there, {"mtu": 1450})
     bridge = replace(waiting.actual.docker or DockerNetworking(None), mtu=1500)
     others = tuple(each for each in waiting.actual.resources if not isinstance(each, DockerNetworking))
     waiting = replace(waiting, actual=HostState((*others, bridge)))
@@ -178,7 +183,7 @@ def test_when_a_smaller_mtu_of_the_admins_takes_effect_is_theirs_to_say() -> Non
 
 
 def test_before_docker_restarts_anyway_the_file_says_which_mtu_comes_of_it() -> None:
-    assert docker0(joined(having(KNOWS, {"mtu": 1450}), WIDE)) == 1450
+    assert docker0(joined(facts_with(KNOWS, {"mtu": 1450}), WIDE)) == 1450
 
 
 @pytest.mark.parametrize(
@@ -197,7 +202,7 @@ def test_before_docker_restarts_anyway_the_file_says_which_mtu_comes_of_it() -> 
 def test_a_flag_in_the_way_is_a_conflict_where_an_mtu_must_be_set(
     flags: str, narrow: SmallestUplink, against: list[str]
 ) -> None:
-    found = list(conflicts(FLEET, HOST2, having(KNOWS, flags=flags), narrow))
+    found = list(conflicts(FLEET, HOST2, facts_with(KNOWS, flags=flags), narrow))
     assert len(found) == len(against)
     for conflict, start in zip(found, against, strict=True):
         assert (conflict.code, conflict.key) == ("docker-mtu-flag", "docker")
@@ -207,7 +212,7 @@ def test_a_flag_in_the_way_is_a_conflict_where_an_mtu_must_be_set(
 
 
 def test_docker0_with_the_mtu_of_a_flag_keeps_it() -> None:
-    found = having(KNOWS, running=9000, flags="--mtu=9000")
+    found = facts_with(KNOWS, running=9000, flags="--mtu=9000")
     there = joined(found, replace(WIDE, mtu=9000))
     assert (keys_of(there), docker0(there)) == ({}, 9000)
     assert original_state(there).by_key() == found.actual.by_key()
@@ -227,8 +232,8 @@ def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy
         ["small", "bridge", {MTU: "1400"}, [], "c" * 64],
         ["other", "macvlan", {}, [], "d" * 64],
     ]
-    networks = "\n".join((said_in(name, "networks"), *map(json.dumps, rows)))
-    found = facts(name, {"networks": networks})
+    networks = "\n".join((section_text(name, "docker_networks"), *map(json.dumps, rows)))
+    found = facts(name, {"docker_networks": networks})
     told = [note for note in notes(FLEET.host(found.host), found, NARROW) if note.code == "network-mtu-too-large"]
     assert [note.key for note in told] == ["network app", "network unsaid"]
     for note in told:
@@ -241,7 +246,7 @@ def test_networks_that_are_too_large_are_named_with_the_remedy(name: str, remedy
 
 @pytest.mark.parametrize(("of", "name"), [(HOST1, KNOWS_NOT), (HOST2, KNOWS), (HOST3, "forky_fresh")])
 def test_the_plan_says_whose_uplink_is_to_blame(of: Host, name: str) -> None:
-    there = joined(having(name), WIDE)
+    there = joined(facts_with(name), WIDE)
     plan = plan_of(there, of, narrow=NARROW)
     reasons = {key_of(change.resource)[1]: change.reason for change in plan.changes}
     assert set(reasons) == {ORIGINAL_JSON, DAEMON_JSON, "docker"}
@@ -254,7 +259,9 @@ KEYS = st.fixed_dictionaries(
     optional={
         "mtu": st.sampled_from([0, 1200, 1400, 1450, 1500, 9000]),
         # Tables that are empty are not told from none.
-        "default-network-opts": st.sampled_from([{"overlay": {"a": "b"}}, networked(1300), networked(9000)]),
+        "default-network-opts": st.sampled_from(
+            [{"overlay": {"a": "b"}}, network_options(1300), network_options(9000)]
+        ),
         "debug": st.booleans(),
     },
 )
@@ -267,7 +274,7 @@ LIMITS = st.builds(
 def test_whatever_uplinks_come_and_go_the_admins_mtu_is_never_passed_and_comes_back(
     keys: dict[str, Any], limits: list[SmallestUplink], name: str
 ) -> None:
-    found = having(name, keys, running=keys.get("mtu") or 1500)
+    found = facts_with(name, keys, running=keys.get("mtu") or 1500)
     there = found
     for narrow in limits:
         before = docker0(there)

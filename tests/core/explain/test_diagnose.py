@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from builders import FLEET
-from explanations import Changes, evidence, explained, swapped, text
+from explanations import Changes, evidence, explanation, recorded_text, with_replacement
 
 from dockmesh.core.explain.diagnose import explain
 from dockmesh.core.explain.faults import FaultCode
@@ -27,7 +27,7 @@ CHECKS = [
 
 
 def test_where_all_is_well_every_step_says_so() -> None:
-    good = explained(lost=False)
+    good = explanation(lost=False)
     assert [(step.host, step.direction, step.check) for step in good.steps] == [
         (host, way, check) for host, way, checks in CHECKS for check in checks
     ]
@@ -35,7 +35,7 @@ def test_where_all_is_well_every_step_says_so() -> None:
     assert (good.reached, good.fault) == (True, None)
 
 
-HOST1_ROUTES = text("host1-look", "routes")
+HOST1_ROUTES = recorded_text("host1-snapshot", "routes")
 OWN = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
 WITHOUT_OWN = HOST1_ROUTES.replace(f"{OWN} \n", "")
 TO_GATEWAY = "10.128.32.2 from 10.128.0.2 via 192.168.16.1 dev eth0 \\    cache iif docker0"
@@ -43,67 +43,75 @@ REFUSED = (2, "RTNETLINK answers: No route to host")
 
 
 def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
-    return {"host1-look": {name.replace("__", "."): value for name, value in changes.items()}}
+    return {"host1-snapshot": {name.replace("__", "."): value for name, value in changes.items()}}
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "remedy"),
     [
         (
-            host1(routes=WITHOUT_OWN, way_out=REFUSED),
+            host1(routes=WITHOUT_OWN, route_out=REFUSED),
             FaultCode.ROUTE_MISSING,
             "dockmesh apply --limit host1",
         ),
         (
-            host1(routes=HOST1_ROUTES.replace(OWN, OWN.replace(".130", ".129")), way_out=TO_GATEWAY),
+            host1(routes=HOST1_ROUTES.replace(OWN, OWN.replace(".130", ".129")), route_out=TO_GATEWAY),
             FaultCode.WRONG_NEXT_HOP,
             "dockmesh apply --limit host1",
         ),
         (
-            host1(routes=f"{HOST1_ROUTES}\n10.128.32.0/24 dev x;$(x) scope link linkdown", way_out=TO_GATEWAY),
+            host1(routes=f"{HOST1_ROUTES}\n10.128.32.0/24 dev x;$(x) scope link linkdown", route_out=TO_GATEWAY),
             FaultCode.FOREIGN_ROUTE_WINS,
             "on host1: ip route del 10.128.32.0/24 dev 'x;$(x)' scope link",
         ),
         (
-            host1(policy="90:\tfrom all lookup 7", way_out=TO_GATEWAY),
+            host1(ip_rules="90:\tfrom all lookup 7", route_out=TO_GATEWAY),
             FaultCode.ROUTING_RULE,
             "on host1: ip rule del pref 90",
         ),
-        (host1(way_out=REFUSED), FaultCode.NO_ROUTE, "on host1: ip route get 10.128.32.2"),
-        (host1(docker="stopped"), FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker"),
-        (host1(docker="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
+        (host1(route_out=REFUSED), FaultCode.NO_ROUTE, "on host1: ip route get 10.128.32.2"),
+        (host1(docker_state="stopped"), FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker"),
+        (host1(docker_state="absent"), FaultCode.NO_DOCKER, "docker: false*host1*"),
         (
-            {"host1-look": swapped("host1-look", "switches", "all 0 1", "all 0 0")},
+            {"host1-snapshot": with_replacement("host1-snapshot", "sysctls", "all 0 1", "all 0 0")},
             FaultCode.IP_FORWARD_OFF,
             "on host1: sysctl -w net.ipv4.ip_forward=1",
         ),
         (
-            {"host3-look": swapped("host3-look", "switches", "eth0 0 1", "eth0 0 0")},
+            {"host3-snapshot": with_replacement("host3-snapshot", "sysctls", "eth0 0 1", "eth0 0 0")},
             FaultCode.IP_FORWARD_OFF,
             "on host3: sysctl -w net.ipv4.conf.eth0.forwarding=1",
         ),
         (
-            {"host1-look": swapped("host1-look", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")},
+            {
+                "host1-snapshot": with_replacement(
+                    "host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07"
+                )
+            },
             FaultCode.STALE_NEIGHBOUR,
             "on host1: ip neigh del 192.168.18.130 dev eth0",
         ),
         (
-            {"host3-look": swapped("host3-look", "addresses", "192.168.18.130/20", "192.168.18.99/20")},
+            {
+                "host3-snapshot": with_replacement(
+                    "host3-snapshot", "addresses", "192.168.18.130/20", "192.168.18.99/20"
+                )
+            },
             FaultCode.UNDERLAY_MISSING,
             "*underlay*host3*",
         ),
         (
-            {"host3-look": {"container.routes": "10.128.32.0/24 dev eth0 proto kernel scope link"}},
+            {"host3-snapshot": {"container.routes": "10.128.32.0/24 dev eth0 proto kernel scope link"}},
             FaultCode.CONTAINER_WITHOUT_DEFAULT_ROUTE,
             "on host3: nsenter --target * --net ip route replace default via 10.128.32.1",
         ),
-        ({"host3-look": {"docker": "stopped"}}, FaultCode.DOCKER_STOPPED, "on host3: systemctl start docker"),
+        ({"host3-snapshot": {"docker_state": "stopped"}}, FaultCode.DOCKER_STOPPED, "on host3: systemctl start docker"),
     ],
 )
 def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
     changes: dict[str, Changes], code: FaultCode, remedy: str
 ) -> None:
-    found = explained(changes)
+    found = explanation(changes)
     assert found.fault is not None
     assert found.fault.code == code, found.fault
     assert re.fullmatch(re.escape(remedy).replace(r"\*", ".*"), found.fault.remedy), found.fault
@@ -112,20 +120,20 @@ def test_what_is_another_than_it_should_be_is_named_with_its_remedy(
 def test_rules_count_against_a_packet_by_what_they_took_during_the_probe() -> None:
     rule = "-A FORWARD -s 10.128.0.0/20 -o docker0 -j DROP"
     jump = "[82:12552] -A FORWARD -j DOCKER-USER"
-    changes = swapped("host3-look", "after.rules", jump, f"[7:588] {rule}\n{jump}")
-    found = explained({"host3-look": changes})
+    changes = with_replacement("host3-snapshot", "after.iptables_rules", jump, f"[7:588] {rule}\n{jump}")
+    found = explanation({"host3-snapshot": changes})
     assert found.fault is not None
     assert found.fault.code == FaultCode.HOST_FIREWALL_DROP
     assert found.fault.remedy == f"on host3: iptables {rule.replace('-A', '-D')}"
     # What it took before the probe is not the probe's.
-    before = swapped("host3-find", "before.rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
-    quiet = explained({"host3-look": changes, "host3-find": before})
+    before = with_replacement("host3-prepared", "before.iptables_rules", "*nat", f"*filter\n[7:588] {rule}\n*nat")
+    quiet = explanation({"host3-snapshot": changes, "host3-prepared": before})
     assert quiet.fault is not None
     assert quiet.fault.code == FaultCode.NO_ANSWER
 
 
 def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well() -> None:
-    found = explained({"host3-look": {"docker": "stopped"}, **host1(docker="stopped")})
+    found = explanation({"host3-snapshot": {"docker_state": "stopped"}, **host1(docker_state="stopped")})
     assert found.fault is not None
     assert (found.fault.code, found.fault.remedy) == (FaultCode.DOCKER_STOPPED, "on host1: systemctl start docker")
     stopped = [step.host for step in found.steps if step.fault and step.fault.code == FaultCode.DOCKER_STOPPED]
@@ -133,8 +141,10 @@ def test_the_first_fault_on_the_way_is_the_cause_and_the_others_are_told_as_well
 
 
 def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
-    stale = {"host1-look": swapped("host1-look", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")}
-    found = explained(stale, lost=False)
+    stale = {
+        "host1-snapshot": with_replacement("host1-snapshot", "neighbours", "02:00:c0:a8:12:82", "02:00:00:00:00:07")
+    }
+    found = explanation(stale, lost=False)
     assert (found.reached, found.fault) == (True, None)
     (step,) = (step for step in found.steps if step.host == "host1" and step.check == "neighbour")
     assert (step.ok, step.fault) == (None, None)
@@ -142,19 +152,19 @@ def test_what_let_the_probe_pass_did_not_break_the_way() -> None:
 
 
 def test_a_nearer_machine_with_that_address_is_not_the_one_that_was_meant() -> None:
-    nearer = swapped("host1-probe", "ping", "ttl=62", "ttl=64")
+    nearer = with_replacement("host1-probe", "ping", "ttl=62", "ttl=64")
     assert not explain(evidence({"host1-probe": nearer})).reached
 
 
 def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -> None:
     errors = {"host3": "192.168.18.130 does not answer"}
-    frozen = explained(errors=errors)
+    frozen = explanation(errors=errors)
     assert frozen.fault is not None
     assert frozen.fault.code == FaultCode.NO_LOGIN
-    gone = explained(host1(lan=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
+    gone = explanation(host1(peer_ping=(1, ""), neighbours="192.168.18.130 dev eth0 FAILED"), errors=errors)
     assert gone.fault is not None
     assert gone.fault.code == FaultCode.LINK_DOWN
-    both = explained(errors=errors | {"host1": "no key"})
+    both = explanation(errors=errors | {"host1": "no key"})
     assert both.fault is not None
     assert both.fault.code == FaultCode.NO_LOGIN
     assert both.fault.cause.startswith("host1 ")
@@ -162,39 +172,41 @@ def test_a_host_that_is_lost_is_told_apart_by_what_the_other_one_hears_of_it() -
 
 
 def test_masquerading_is_a_fault_unless_the_inventory_wants_it() -> None:
-    hidden = swapped("host3-look", "after.rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0")
-    hidden["after.rules"] = str(hidden["after.rules"]).replace(
+    hidden = with_replacement(
+        "host3-snapshot", "after.iptables_rules", "-s 10.128.0.0/20 -i eth0", "-s 10.99.0.0/20 -i eth0"
+    )
+    hidden["after.iptables_rules"] = str(hidden["after.iptables_rules"]).replace(
         "[6:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32", "[99:504] -A DOCKMESH-FORWARD -s 192.168.18.128/32"
     )
-    found = explained({"host3-look": hidden}, lost=False)
+    found = explanation({"host3-snapshot": hidden}, lost=False)
     assert found.fault is not None
     assert (found.reached, found.fault.code) == (True, FaultCode.MASQUERADED)
     wanted = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))
-    assert explain(evidence({"host3-look": hidden}, fleet=wanted)).fault is None
+    assert explain(evidence({"host3-snapshot": hidden}, fleet=wanted)).fault is None
 
 
 def test_large_packets_that_are_lost_are_told_and_those_never_sent_are_not() -> None:
     none = "2 packets transmitted, 0 received"
     refused = f"size 1500\nFrom 10.128.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1400)\n{none}"
-    found = explain(evidence({"host1-probe": {"full": (1, refused)}}))
+    found = explain(evidence({"host1-probe": {"full_size_ping": (1, refused)}}))
     assert found.fault is not None
     assert (found.fault.code, found.reached) == (FaultCode.MTU_TOO_SMALL, True)
     assert all(size in found.fault.cause for size in ("1500", "1400"))
     local = f"size 1500\nping: local error: message too long, mtu=1400\n{none}"
-    assert explain(evidence({"host1-probe": {"full": (1, local)}})).fault is None
+    assert explain(evidence({"host1-probe": {"full_size_ping": (1, local)}})).fault is None
 
 
 @pytest.mark.parametrize(
     ("name", "section"),
     [
-        ("host1-look", "links"),
-        ("host1-look", "routes"),
-        ("host1-look", "switches"),
-        ("host1-look", "addresses"),
-        ("host1-look", "neighbours"),
-        ("host1-look", "way_out"),
-        ("host1-look", "leg"),
-        ("host1-look", "container.routes"),
+        ("host1-snapshot", "links"),
+        ("host1-snapshot", "routes"),
+        ("host1-snapshot", "sysctls"),
+        ("host1-snapshot", "addresses"),
+        ("host1-snapshot", "neighbours"),
+        ("host1-snapshot", "route_out"),
+        ("host1-snapshot", "container_link"),
+        ("host1-snapshot", "container.routes"),
     ],
 )
 @pytest.mark.parametrize("said", ["x", "10.0.0.0/8 via \x1b[31m", "1: \u202e: <> mtu x", "a b c d e f"])

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from builders import FLEET
-from explanations import DATA, Changes, explained
+from explanations import DATA, Changes, explanation
 
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Explanation
@@ -26,17 +26,17 @@ OWN = RULESET[RULESET.index("table ip dockmesh") :]
 NO_RULES = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [9:756]\n:OUTPUT ACCEPT [0:0]\nCOMMIT"
 
 
-def seen(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explanation:
+def explain_ruleset(after: str, *, lost: bool = True, rules: str = NO_RULES, fleet: Fleet = FLEET) -> Explanation:
     before = RULESET.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
     changes: dict[str, Changes] = {
-        "host3-find": {"before.rules": rules.replace("[9:756]", "[0:0]"), "before.ruleset": before},
-        "host3-look": {"after.rules": rules, "after.ruleset": after},
+        "host3-prepared": {"before.iptables_rules": rules.replace("[9:756]", "[0:0]"), "before.nft_ruleset": before},
+        "host3-snapshot": {"after.iptables_rules": rules, "after.nft_ruleset": after},
     }
-    return explained(changes, lost=lost, fleet=fleet)
+    return explanation(changes, lost=lost, fleet=fleet)
 
 
 def test_where_all_is_well_the_table_is_named_that_lets_in_and_no_chain_is_missed() -> None:
-    good = seen(RULESET, lost=False)
+    good = explain_ruleset(RULESET, lost=False)
     assert good.fault is None
     assert all(step.ok for step in good.steps)
     details = {(step.host, step.direction, step.check): step.detail for step in good.steps}
@@ -78,7 +78,7 @@ def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
     after: str, code: FaultCode, names: tuple[str, ...]
 ) -> None:
     assert after != RULESET
-    fault = seen(after).fault
+    fault = explain_ruleset(after).fault
     assert fault is not None
     assert fault.code == code, fault
     assert all(name in fault.cause for name in names)
@@ -88,10 +88,10 @@ def test_what_does_not_let_the_probe_in_is_named_and_mended_by_apply(
 def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
     dropped = RULESET.replace(UNPUBLISHED.format(0), UNPUBLISHED.format(3))
     before = dropped.replace(FROM_HOST1.format(20), FROM_HOST1.format(14))
-    found = explained(
+    found = explanation(
         {
-            "host3-find": {"before.rules": NO_RULES, "before.ruleset": before},
-            "host3-look": {"after.rules": NO_RULES, "after.ruleset": dropped},
+            "host3-prepared": {"before.iptables_rules": NO_RULES, "before.nft_ruleset": before},
+            "host3-snapshot": {"after.iptables_rules": NO_RULES, "after.nft_ruleset": dropped},
         }
     )
     assert found.fault is not None
@@ -99,7 +99,7 @@ def test_what_dockers_rules_took_before_the_probe_is_not_the_probes() -> None:
 
 
 def test_a_policy_that_iptables_was_left_with_is_not_dockers_any_more() -> None:
-    fault = seen(RULESET, rules=NO_RULES.replace("FORWARD ACCEPT", "FORWARD DROP")).fault
+    fault = explain_ruleset(RULESET, rules=NO_RULES.replace("FORWARD ACCEPT", "FORWARD DROP")).fault
     assert fault is not None
     assert fault.code == FaultCode.HOST_FIREWALL_DROP
     assert re.search(r"iptables -P FORWARD DROP\b.*\b9\b", fault.cause)
@@ -108,7 +108,7 @@ def test_a_policy_that_iptables_was_left_with_is_not_dockers_any_more() -> None:
 def test_a_rule_in_a_table_of_others_is_still_blamed_and_dockers_own_never() -> None:
     theirs = "table inet fw {\n\tchain gate {\n\t\ttype filter hook forward priority 10; policy accept;\n"
     rule = f"{theirs}\t\tip saddr 10.128.0.0/20 counter packets 3 bytes 252 drop # handle 7\n\t}}\n}}"
-    fault = seen(f"{RULESET}\n{rule}").fault
+    fault = explain_ruleset(f"{RULESET}\n{rule}").fault
     assert fault is not None
     assert fault.remedy == "on host3: nft delete rule inet fw gate handle 7"
 

@@ -4,7 +4,7 @@ import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, HOST3, WIDE, Said, facts, host, recorded, said_in
+from builders import FLEET, GENERATIONS, HOST2, HOST3, WIDE, SectionOutput, facts, host, recording, section_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,7 +173,7 @@ DEAF = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is t
 )
 def test_an_active_docker_that_does_not_answer_is_refused(info: tuple[int, str]) -> None:
     with pytest.raises(HostError) as raised:
-        facts("trixie_fresh", {"info": info})
+        facts("trixie_fresh", {"docker_info": info})
     assert raised.value.code == "docker-stopped"
     assert DEAF in str(raised.value)
 
@@ -274,7 +274,7 @@ def test_a_missing_or_doubled_jump_is_no_hook(hooks: str, hook: str | None) -> N
         ((1, "daemon.json leads to /dev/null"), "file-unreadable", "/dev/null"),
     ],
 )
-def test_a_daemon_json_that_is_no_text_is_refused(said: Said, code: str, told: str) -> None:
+def test_a_daemon_json_that_is_no_text_is_refused(said: SectionOutput, code: str, told: str) -> None:
     with pytest.raises(HostError) as raised:
         facts("trixie_fresh", {"daemon.json": said})
     assert raised.value.code == code
@@ -293,24 +293,24 @@ def test_what_has_a_line_for_every_peer_may_be_larger_than_other_files() -> None
     assert "8 MiB" in str(raised.value)
 
 
-NAMES = [line.split()[0][1:] for line in recorded("trixie_joined").split("\n") if line.startswith("@")]
+NAMES = [line.split()[0][1:] for line in recording("trixie_joined").split("\n") if line.startswith("@")]
 WORDS = st.sampled_from(
     ["via", "dev", "metric", "proto", "default", "10.0.0.0/8", "x", "9" * 5000, "[" * 3000, "{}", "-"]
 )
 
 
-@given(st.text() | st.lists(st.sampled_from(recorded("trixie_joined").split("\n"))).map("\n".join))
+@given(st.text() | st.lists(st.sampled_from(recording("trixie_joined").split("\n"))).map("\n".join))
 def test_any_answer_is_facts_or_a_failure_of_the_host(output: str) -> None:
-    told(output)
+    parse_or_refuse(output)
 
 
 @given(st.sampled_from(NAMES), st.integers(0, 255), st.text() | st.lists(WORDS).map(" ".join))
 def test_any_section_gone_wrong_is_facts_or_a_failure_of_the_host(name: str, status: int, text: str) -> None:
-    told(recorded("trixie_joined", {name: (status, text)}))
-    told(recorded("trixie_joined", {name: None}))
+    parse_or_refuse(recording("trixie_joined", {name: (status, text)}))
+    parse_or_refuse(recording("trixie_joined", {name: None}))
 
 
-def told(output: str) -> None:
+def parse_or_refuse(output: str) -> None:
     try:
         parse_facts(HOST2, output)
     except HostError as error:
@@ -318,6 +318,6 @@ def told(output: str) -> None:
 
 
 def test_after_a_reload_docker_28_has_forgotten_its_pools_and_its_file_tells_them() -> None:
-    info = json.loads(said_in("forky_joined", "info"))
+    info = json.loads(section_text("forky_joined", "docker_info"))
     info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
-    assert facts("forky_joined", {"info": json.dumps(info)}).actual == facts("forky_joined").actual
+    assert facts("forky_joined", {"docker_info": json.dumps(info)}).actual == facts("forky_joined").actual

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from builders import DATA, GENERATIONS, recorded, shell
+from builders import DATA, GENERATIONS, recording, run_shell
 
 from dockmesh.core.facts.script import facts_script
 from dockmesh.pipeline import TEMPLATES
@@ -54,11 +54,11 @@ def _install(program: Path, body: str) -> None:
     program.chmod(0o755)
 
 
-def written(programs: Path, docker: str | None, facts: str = TEMPLATES.facts) -> list[str]:
+def emitted_sections(programs: Path, docker: str | None, facts: str = TEMPLATES.facts) -> list[str]:
     """The sections that the script writes where docker.service is in that state, in order."""
     _install(programs / "systemctl", f"printf 'LoadState=loaded\\nActiveState={docker}\\n\\n'")
     script = facts_script(TEMPLATES, ()).replace(TEMPLATES.facts, facts)
-    return sections(shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
+    return sections(run_shell(f"{NO_DOCKER * (docker is None)}\n{script}", path=f"{programs}:/usr/bin:/bin"))
 
 
 def sections(answer: str) -> list[str]:
@@ -72,14 +72,14 @@ def text(name: str) -> str:
 @pytest.mark.parametrize(("name", "docker"), RECORDINGS.items())
 def test_a_recording_has_every_section_and_no_other(name: str, docker: str, programs: Path) -> None:
     assert text(name).startswith("@"), "a recording is not edited"
-    assert sections(text(name)) == written(programs, docker), RECORD_ANEW
+    assert sections(text(name)) == emitted_sections(programs, docker), RECORD_ANEW
 
 
 @pytest.mark.parametrize(("name", "docker"), CRAFTED.items())
 def test_a_crafted_answer_has_every_section_and_no_other(name: str, docker: str | None, programs: Path) -> None:
-    asked = {"version"} if name == "busybox_ip" else set()
+    asked = {"ip_version"} if name == "busybox_ip" else set()
     assert re.match(rf"# crafted over ({'|'.join(RECORDINGS)}): ", text(name))
-    assert set(sections(recorded(name))) == {*written(programs, docker), *asked}
+    assert set(sections(recording(name))) == {*emitted_sections(programs, docker), *asked}
 
 
 def test_every_answer_is_recorded_or_crafted() -> None:
@@ -89,11 +89,13 @@ def test_every_answer_is_recorded_or_crafted() -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("  section end true\n", "  section news true\n  section end true\n"),
-        ("  section ip_forward switch /proc/sys/net/ipv4/ip_forward\n", ""),
-        ('sections("links policy rules")', 'sections("links rules")'),
+        ("  run_section end true\n", "  run_section news true\n  run_section end true\n"),
+        ("  run_section ip_forward read_sysctl /proc/sys/net/ipv4/ip_forward\n", ""),
+        ('print_sections("links ip_rules iptables_rules")', 'print_sections("links iptables_rules")'),
     ],
 )
 def test_a_changed_script_is_noticed(old: str, new: str, programs: Path) -> None:
     assert TEMPLATES.facts.count(old) == 1
-    assert written(programs, "active", TEMPLATES.facts.replace(old, new)) != written(programs, "active")
+    assert emitted_sections(programs, "active", TEMPLATES.facts.replace(old, new)) != emitted_sections(
+        programs, "active"
+    )

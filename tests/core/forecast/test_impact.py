@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from builders import FLEET, HOST1, WIDE, plan_of
-from host_models import read, swapped
+from host_models import read_hosts, with_replacement
 from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
@@ -25,7 +25,7 @@ INTO3 = {
     for source in ("host1", "host2")
     for kind in ("host-bridge", "host-container", "container-container")
 }
-FRESH = read("fresh")
+FRESH = read_hosts("fresh")
 NO_REPLY = FailureCode.NO_REPLY
 
 
@@ -34,7 +34,7 @@ def plans(**others: HostPlan) -> dict[str, HostPlan]:
     return {host.name: plan_of(FRESH[host.name], host) for host in FLEET.hosts} | others
 
 
-def turns(found: Impact) -> dict[str, int]:
+def effect_counts(found: Impact) -> dict[str, int]:
     counts: dict[str, int] = {}
     for each in found.rows:
         counts[each.effect] = counts.get(each.effect, 0) + len(each.targets)
@@ -43,20 +43,20 @@ def turns(found: Impact) -> dict[str, int]:
 
 def test_a_plan_that_joins_all_gains_all_but_what_each_has_already() -> None:
     found = predict_impact(FLEET, FLEET.hosts, FRESH, plans())
-    assert turns(found) == {"gained": 18}
+    assert effect_counts(found) == {"gained": 18}
     assert (found.before["reached"], found.after["reached"]) == (3, 21)
     assert all(each.why is None for each in found.rows)
 
 
 def test_a_plan_without_changes_gains_and_loses_nothing() -> None:
-    assert predict_impact(FLEET, FLEET.hosts, read("joined"), STILL).rows == ()
+    assert predict_impact(FLEET, FLEET.hosts, read_hosts("joined"), STILL).rows == ()
 
 
 def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
-    joined = read("joined")
+    joined = read_hosts("joined")
     leaving = plan_host(joined["host3"], original_state(joined["host3"]), WIDE)
     found = predict_impact(FLEET, FLEET.hosts, joined, STILL | {"host3": leaving})
-    assert turns(found) == {"lost": 12}
+    assert effect_counts(found) == {"lost": 12}
     (shift,) = (each for each in found.rows if (each.source, each.kind) == ("host3", "host-bridge"))
     assert shift.why is not None
     assert shift == ImpactRow("host3", "host-bridge", ("host1", "host2"), "reached", "failing", shift.why)
@@ -66,12 +66,12 @@ def test_a_plan_that_takes_a_host_out_loses_its_probes_and_says_why() -> None:
 
 def test_hosts_with_conflicts_stay_as_they_are() -> None:
     stuck = replace(plans()["host3"], conflicts=(Conflict(ConflictCode.DOCKER_SWARM, "x", "y", "z"),))
-    assert turns(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
+    assert effect_counts(predict_impact(FLEET, FLEET.hosts, FRESH, plans(host3=stuck))) == {"gained": 6, "failing": 12}
 
 
 def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway() -> None:
     found = predict_impact(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
-    assert turns(found) == {"unknown": 6}
+    assert effect_counts(found) == {"unknown": 6}
     reasons = {each.why for each in found.rows if each.why}
     assert all(each.why for each in found.rows)
     assert {(each.code, each.text.partition(":")[0]) for each in reasons} == {
@@ -83,16 +83,19 @@ def test_of_hosts_that_were_not_read_nothing_is_foreseen_but_what_fails_anyway()
 
 
 def test_what_may_be_lost_is_not_said_to_be_kept() -> None:
-    doubtful = swapped(
-        "forky_joined", "rules", "-A FORWARD -j DOCKER-U", "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U"
+    doubtful = with_replacement(
+        "forky_joined",
+        "iptables_rules",
+        "-A FORWARD -j DOCKER-U",
+        "-A FORWARD -m u32 --u32 x -j DROP\n-A FORWARD -j DOCKER-U",
     )
-    found = predict_impact(FLEET, FLEET.hosts, read("joined", host3=doubtful), STILL)
+    found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined", host3=doubtful), STILL)
     assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
     assert {each.why and each.why.code for each in found.rows} == {ReasonCode.FIREWALL_DROP}
     assert all(each.why and "u32" in each.why.text for each in found.rows)
 
 
-def measured(**failing: FailureCode) -> MeshResult:
+def probe_report(**failing: FailureCode) -> MeshResult:
     """Everything reached as it should be, but for the targets named, which fail with the code given."""
     answers = [
         each.result(3).failed(Failure(failing[each.target], "as measured"))
@@ -103,7 +106,7 @@ def measured(**failing: FailureCode) -> MeshResult:
     return mesh_result(("host1", "host2", "host3"), answers)
 
 
-def differing(
+def found_mispredictions(
     report: MeshResult, *others: Outcome, made: Mapping[str, HostPlan] | None = None
 ) -> dict[Question, tuple[str, str | None]]:
     """What was foreseen of a probe, and the code of the reason."""
@@ -113,35 +116,35 @@ def differing(
 
 
 def test_where_it_came_as_foreseen_there_is_no_difference() -> None:
-    assert differing(measured()) == {}
+    assert found_mispredictions(probe_report()) == {}
 
 
 def test_what_was_to_be_reached_and_was_not_is_a_difference() -> None:
-    assert differing(measured(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
+    assert found_mispredictions(probe_report(host3=NO_REPLY)) == dict.fromkeys(INTO3, ("reached", NO_REPLY))
 
 
 def test_what_was_taken_back_is_foreseen_as_it_was_before() -> None:
-    found = differing(measured(), Outcome("host3", "reverted", "probes-failed", "no"))
+    found = found_mispredictions(probe_report(), Outcome("host3", "reverted", "probes-failed", "no"))
     assert found.keys() == INTO3 | {(target, source, kind) for source, target, kind in INTO3}
     assert found["host1", "host3", "host-bridge"] == ("failing", ReasonCode.BRIDGE_ADDRESS_WRONG)
 
 
 @pytest.mark.parametrize("status", ["failed", "unreachable"])
 def test_of_a_host_whose_end_is_not_known_nothing_is_foreseen(status: Literal["failed", "unreachable"]) -> None:
-    assert differing(measured(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
+    assert found_mispredictions(probe_report(host3=NO_REPLY), Outcome("host3", status, "timeout", "no")) == {}
 
 
 def test_a_probe_that_could_not_be_made_tells_nothing() -> None:
     unmade = Probe("host1", "host3", "host-container").result().failed(Failure(FailureCode.NOT_ASKED, "no"))
-    assert differing(replace(measured(), probes=(unmade,))) == {}
+    assert found_mispredictions(replace(probe_report(), probes=(unmade,))) == {}
 
 
 def test_a_reply_from_elsewhere_is_no_reply_of_the_host() -> None:
     elsewhere = (
         Probe("host1", "host3", "host-container").result(3, 3, 64, 0.1).failed(Failure(FailureCode.TTL, "64, not 63"))
     )
-    assert len(differing(replace(measured(), probes=(elsewhere,)))) == 1
-    assert differing(replace(measured(), probes=(elsewhere,)), made={}) == {}
+    assert len(found_mispredictions(replace(probe_report(), probes=(elsewhere,)))) == 1
+    assert found_mispredictions(replace(probe_report(), probes=(elsewhere,)), made={}) == {}
 
 
 def test_large_packets_and_ipv6_are_another_matter() -> None:
@@ -151,4 +154,4 @@ def test_large_packets_and_ipv6_are_another_matter() -> None:
         .failed(Failure(FailureCode.MTU, "large packets are lost"))
     )
     six = Probe("host1", "host3", "host-container", 6).result(3).failed(Failure(NO_REPLY, "no reply"))
-    assert differing(replace(measured(), probes=(odd, six))) == {}
+    assert found_mispredictions(replace(probe_report(), probes=(odd, six))) == {}

@@ -48,7 +48,7 @@ def inventories(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(["", "\ufeff"])) + text.replace("\n", draw(st.sampled_from(["\n", "\r\n", "\r"])))
 
 
-def allocated(text: str) -> str:
+def allocate_prefixes(text: str) -> str:
     document = yaml_reader.read(text, file="mesh.yml")
     fleet = fleet_of(document, prefixes_required=False)
     return with_allocations([text], [document], fleet, allocate(fleet, fleet.hosts, file="mesh.yml"))[0]
@@ -58,7 +58,7 @@ def allocated(text: str) -> str:
 @given(inventories())
 def test_the_text_means_the_same_fleet_with_prefixes_and_is_the_old_one_without_them(text: str) -> None:
     fleet = parse(text, file="mesh.yml", prefixes_required=False)
-    drawn, after = allocate(fleet, fleet.hosts, file="mesh.yml"), allocated(text)
+    drawn, after = allocate(fleet, fleet.hosts, file="mesh.yml"), allocate_prefixes(text)
     assert parse(after, file="mesh.yml") == with_prefixes(fleet, drawn)
     for each in drawn:
         after, count = _without(f"prefix: {each.prefix}", after)
@@ -68,7 +68,7 @@ def test_the_text_means_the_same_fleet_with_prefixes_and_is_the_old_one_without_
 
 @given(inventories())
 def test_what_has_all_its_prefixes_stays_as_it_is(text: str) -> None:
-    assert allocated(after := allocated(text)) == after
+    assert allocate_prefixes(after := allocate_prefixes(text)) == after
 
 
 def _without(entry: str, text: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.inventory import default_bridge, parse
 from dockmesh.core.inventory.schema import ConnectionKeys, HostKeys, MeshKeys, json_schema
@@ -101,8 +101,8 @@ def test_only_allocate_takes_hosts_that_lack_a_prefix() -> None:
     assert (found.prefix, found.bridge, found.docker) == (None, None, True)
     with pytest.raises(InventoryError) as caught:
         host("address: 10.0.0.1")
-    assert places(caught.value.problems) == ["1:9 missing-key"]
-    assert lacking(str(caught.value), "a prefix allocate docker") == []
+    assert locations(caught.value.problems) == ["1:9 missing-key"]
+    assert missing_facts(str(caught.value), "a prefix allocate docker") == []
 
 
 def test_a_host_overrides_every_key_of_the_connection() -> None:

@@ -1,7 +1,7 @@
 """What is said about a host that is wrong by itself."""
 
 import pytest
-from refusals import MARK, lacking, marked, places
+from refusals import MARK, locations, missing_facts, split_mark
 
 from dockmesh.core.inventory import parse
 from dockmesh.errors import InventoryError, Problem
@@ -80,14 +80,14 @@ def problems(text: str) -> tuple[Problem, ...]:
 )
 def test_what_is_wrong_with_a_host_has_a_code_and_a_place(keys: str, code: str, facts: str) -> None:
     host = "«a" if MARK not in keys else "a"
-    text, place = marked(f"hosts: {{{host}: {{{BEFORE.get(keys.partition(':')[0], '')}{keys}}}}}")
+    text, place = split_mark(f"hosts: {{{host}: {{{BEFORE.get(keys.partition(':')[0], '')}{keys}}}}}")
     found = problems(text)
-    assert places(found) == [f"{place} {code}"]
-    assert lacking(found[0].message, facts) == []
+    assert locations(found) == [f"{place} {code}"]
+    assert missing_facts(found[0].message, facts) == []
 
 
 def test_a_bridge_needs_a_prefix() -> None:
     found = problems("hosts: {a: {address: 10.0.0.1, bridge: 10.9.0.1/24}}")
-    assert places(found) == ["1:9 missing-key", "1:40 missing-key"]
-    assert lacking(found[0].message, "a prefix") == []
-    assert lacking(found[1].message, "a bridge prefix 10.9.0.0/24") == []
+    assert locations(found) == ["1:9 missing-key", "1:40 missing-key"]
+    assert missing_facts(found[0].message, "a prefix") == []
+    assert missing_facts(found[1].message, "a bridge prefix 10.9.0.0/24") == []

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking, marked, places
+from refusals import locations, missing_facts, split_mark
 
 from dockmesh.core.inventory import parse
 from dockmesh.core.model import Host
@@ -83,10 +83,10 @@ def test_a_host_without_docker_needs_no_prefix_to_get_the_routes() -> None:
     ],
 )
 def test_what_is_wrong_has_a_code_and_a_place(keys: str, code: str, facts: str) -> None:
-    line, place = marked(f"hosts:\n  a: {{ {V4}, {keys} }}")
+    line, place = split_mark(f"hosts:\n  a: {{ {V4}, {keys} }}")
     found = problems(line.splitlines()[1].strip())
-    assert places(found) == [f"{place} {code}"]
-    assert lacking(found[0].message, facts) == []
+    assert locations(found) == [f"{place} {code}"]
+    assert missing_facts(found[0].message, facts) == []
 
 
 def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anothers() -> None:
@@ -95,7 +95,7 @@ def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anot
         "b: { address: 192.168.0.2, prefix: 10.2.0.0/24, underlay6: fd00::1, prefix6: fd00:1::/64 }",
         "c: { address: 192.168.0.3, prefix: 10.3.0.0/24, underlay6: 'fd00:1::9', prefix6: fd00:3::/64 }",
     )
-    assert places(found) == [
+    assert locations(found) == [
         "2:80 covers-underlay",
         "3:62 duplicate",
         "3:80 overlap",
@@ -111,7 +111,7 @@ def test_no_two_hosts_share_an_address_or_a_prefix_of_ipv6_and_none_lies_in_anot
         ],
         strict=True,
     ):
-        assert lacking(each.message, facts) == []
+        assert missing_facts(each.message, facts) == []
 
 
 @given(st.text(alphabet="0123456789abcdef:/%.", max_size=24))

@@ -45,7 +45,7 @@ WORDS = st.none() | st.from_regex(r"[a-zA-Z0-9~/$;_.][a-zA-Z0-9~/$;'\"_.-]{0,9}"
 TAGS = st.frozensets(st.from_regex("[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True), max_size=3)
 
 
-def told(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
+def problems_of(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
     try:
         parse(text, file="mesh.yml", prefixes_required=prefixes_required)
     except InventoryError as error:
@@ -55,7 +55,7 @@ def told(text: str, *, prefixes_required: bool) -> tuple[Problem, ...]:
 
 @given(st.text() | DOCUMENTS, st.booleans())
 def test_any_text_is_a_fleet_or_problems_with_places_in_order(text: str, prefixes_required: bool) -> None:
-    problems = told(text, prefixes_required=prefixes_required)
+    problems = problems_of(text, prefixes_required=prefixes_required)
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     places = [(found.line, found.column) for found in problems]
     assert places == sorted(places)
@@ -102,7 +102,7 @@ def fleets(draw: st.DrawFn) -> Fleet:
     return Fleet(Settings("lab", pool, *numbers), tuple(hosts))
 
 
-def written(fleet: Fleet) -> str:
+def inventory_text(fleet: Fleet) -> str:
     """The inventory of a fleet; JSON is YAML."""
     settings = fleet.settings
     mesh = {key: getattr(settings, key) for key in ("name", "prefix_length", "pool_size", "source_nat")}
@@ -129,4 +129,4 @@ def allowed(allow: Allow) -> str:
 
 @given(fleets())
 def test_a_fleet_written_down_is_read_as_the_same_fleet(fleet: Fleet) -> None:
-    assert parse(written(fleet), file="mesh.yml") == fleet
+    assert parse(inventory_text(fleet), file="mesh.yml") == fleet

@@ -1,7 +1,7 @@
 """What is said about an inventory that is wrong as a whole."""
 
 import pytest
-from refusals import lacking, marked, places
+from refusals import locations, missing_facts, split_mark
 
 from dockmesh.core.inventory import parse
 from dockmesh.errors import InventoryError, Problem
@@ -26,7 +26,7 @@ hosts:
   D:
 hots: {}
 """
-    assert places(problems(text)) == [
+    assert locations(problems(text)) == [
         "1:23 out-of-range",
         "1:27 unknown-key",
         "3:3 missing-key",
@@ -48,7 +48,7 @@ def test_a_problem_is_shown_with_its_file_line_and_column() -> None:
 
 def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
     text = "hosts:\n a: &a {address: 10.0.0.1, docker: no, port: x}\n b: {<<: *a, address: 10.0.0.2}\n"
-    assert places(problems(text)) == ["2:46 not-a-number"]
+    assert locations(problems(text)) == ["2:46 not-a-number"]
 
 
 @pytest.mark.parametrize(
@@ -98,10 +98,10 @@ def test_what_many_hosts_take_over_from_one_anchor_is_told_once() -> None:
     ],
 )
 def test_what_is_wrong_has_a_code_and_a_place(text: str, code: str, facts: str) -> None:
-    text, place = marked(text)
+    text, place = split_mark(text)
     found = problems(text)
-    assert places(found) == [f"{place} {code}"]
-    assert lacking(found[0].message, facts) == []
+    assert locations(found) == [f"{place} {code}"]
+    assert missing_facts(found[0].message, facts) == []
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_what_is_wrong_has_a_code_and_a_place(text: str, code: str, facts: str) 
     ],
 )
 def test_no_two_hosts_share_what_each_needs_for_itself(first: str, second: str, code: str, facts: str) -> None:
-    text, place = marked(f"hosts:\n  a: {{docker: no, address: {first}}}\n  b: {{docker: no, address: {second}}}\n")
+    text, place = split_mark(f"hosts:\n  a: {{docker: no, address: {first}}}\n  b: {{docker: no, address: {second}}}\n")
     found = problems(text)
-    assert places(found) == [f"{place} {code}"]
-    assert lacking(found[0].message, facts) == []
+    assert locations(found) == [f"{place} {code}"]
+    assert missing_facts(found[0].message, facts) == []
 
 
 def test_a_prefix_over_many_underlays_is_one_problem() -> None:
     hosts = "".join(f"  h{i}: {{address: 10.0.0.{i}, docker: no}}\n" for i in range(1, 9))
     found = problems(f"hosts:\n  a: {{address: 10.1.0.1, prefix: 10.0.0.0/24}}\n{hosts}")
-    assert places(found) == ["2:34 covers-underlay"]
-    assert lacking(found[0].message, "a 10.0.0.1 h1 10.0.0.2 h2 10.0.0.3 h3 5") == []
+    assert locations(found) == ["2:34 covers-underlay"]
+    assert missing_facts(found[0].message, "a 10.0.0.1 h1 10.0.0.2 h2 10.0.0.3 h3 5") == []

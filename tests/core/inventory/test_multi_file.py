@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.allocation.prefixes import allocate, with_allocations
 from dockmesh.core.inventory import fleet_of, yaml_reader
@@ -20,14 +20,14 @@ def fleet(**texts: str) -> Fleet:
     return fleet_of(*documents)
 
 
-def refused(**texts: str) -> tuple[Problem, ...]:
+def problems_of(**texts: str) -> tuple[Problem, ...]:
     with pytest.raises(InventoryError) as caught:
         fleet(**texts)
     return caught.value.problems
 
 
 def located(errors: Sequence[Problem]) -> list[str]:
-    return [f"{each.file}:{place}" for each, place in zip(errors, places(errors), strict=True)]
+    return [f"{each.file}:{place}" for each, place in zip(errors, locations(errors), strict=True)]
 
 
 def test_hosts_of_all_files_are_one_fleet_with_the_settings_of_the_one_that_has_them() -> None:
@@ -43,20 +43,20 @@ def test_settings_may_stand_in_several_files_as_long_as_they_are_the_same() -> N
 
 
 def test_settings_that_differ_are_named_with_both_places() -> None:
-    found = refused(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
+    found = problems_of(a=MESH + WEB, b="# ours\n" + MESH.replace("deploy", "root").replace("20", "21") + DB)
     assert located(found) == ["b.yml:2:1 contradiction", "b.yml:3:1 contradiction"]
-    assert lacking(found[0].message, "mesh a.yml:1:1") == []
-    assert lacking(found[1].message, "connection a.yml:2:1") == []
+    assert missing_facts(found[0].message, "mesh a.yml:1:1") == []
+    assert missing_facts(found[1].message, "connection a.yml:2:1") == []
 
 
 def test_a_host_in_two_files_is_named_with_both_places() -> None:
-    found = refused(a=WEB, b=DB.replace("db1", "web1"))
+    found = problems_of(a=WEB, b=DB.replace("db1", "web1"))
     assert located(found) == ["b.yml:3:3 duplicate"]
-    assert lacking(found[0].message, "web1 a.yml:2:3") == []
+    assert missing_facts(found[0].message, "web1 a.yml:2:3") == []
 
 
 def test_each_problem_stands_at_its_place_in_its_file_and_comes_in_the_order_of_the_files() -> None:
-    found = refused(
+    found = problems_of(
         b=WEB.replace("10.0.1.0/24", "10.0.1.1/24") + "  web2: {address: web2, prefix: 10.0.3.0/24}\n",
         a="mesh: {prefix_length: 7}\n" + DB.replace("192.0.2.2", "192.0.2.1").replace("10.0.2.0/24", "10.0.3.0/25"),
     )
@@ -67,8 +67,8 @@ def test_each_problem_stands_at_its_place_in_its_file_and_comes_in_the_order_of_
         "a.yml:4:18 duplicate",
         "a.yml:4:37 overlap",
     ]
-    assert lacking(found[3].message, "192.0.2.1 db1 web1 b.yml:2:19") == []
-    assert lacking(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
+    assert missing_facts(found[3].message, "192.0.2.1 db1 web1 b.yml:2:19") == []
+    assert missing_facts(found[4].message, "10.0.3.0/25 db1 10.0.3.0/24 web2 b.yml:3:33") == []
 
 
 def test_a_prefix_is_written_into_the_file_its_host_stands_in() -> None:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.inventory import parse
 from dockmesh.errors import InventoryError, Problem
@@ -68,7 +68,7 @@ def test_shell_metacharacters_are_kept_as_the_text_they_are(key: str, text: str)
 def test_shell_metacharacters_are_refused_where_they_mean_nothing(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
     assert found.code in REFUSING[key]
-    assert lacking(found.message, key) == []
+    assert missing_facts(found.message, key) == []
     assert repr(text[:2])[:-1] in found.message
 
 
@@ -89,4 +89,4 @@ def test_shell_metacharacters_are_refused_in_names_and_tags(text: str) -> None:
 def test_what_could_become_an_option_or_several_words_is_refused(key: str, text: str) -> None:
     found = problem(inventory(**{key: text}))
     assert found.code in ({"bad-netns"} if key == "netns" else _NO_WORD)
-    assert lacking(found.message, key) == []
+    assert missing_facts(found.message, key) == []

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.inventory.selection import select
 from dockmesh.core.model import Fleet, Host, Login, Settings
@@ -64,7 +64,7 @@ def test_a_term_that_matches_nothing_is_named(pattern: str, code: str, facts: st
     with pytest.raises(UsageError) as caught:
         select(FLEET, pattern)
     assert caught.value.code == code
-    assert lacking(str(caught.value), f"--limit {facts}") == []
+    assert missing_facts(str(caught.value), f"--limit {facts}") == []
 
 
 @given(st.lists(st.sampled_from(["web1", "web*", "db1", "!db1", "!web2", "tag:rack1", "!tag:rack2"]), min_size=1))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.inventory import yaml_reader
 from dockmesh.core.inventory.yaml_document import Document
@@ -65,8 +65,8 @@ def test_messages_stay_on_one_line_and_carry_no_control_codes() -> None:
 
 def test_duplicate_keys_are_problems_and_the_first_one_counts() -> None:
     document = read("a: 1\nb: 2\na: 3\n")
-    assert places(document.problems) == ["3:1 duplicate-key"]
-    assert lacking(document.problems[0].message, "a 1") == []
+    assert locations(document.problems) == ["3:1 duplicate-key"]
+    assert missing_facts(document.problems[0].message, "a 1") == []
     assert document.root == {"a": "1", "b": "2"}
 
 
@@ -88,7 +88,7 @@ def test_what_is_merged_stands_where_it_was_written() -> None:
 def test_tags_of_the_core_schema_are_taken_and_others_named() -> None:
     assert read("{a: !!str no, b: !!int '5', c: !!map {}, d: !!seq [], e: ! x}").problems == ()
     found = read("{a: !vault x, b: !!python/name:os.system y, c: !!set {}}").problems
-    assert places(found) == ["1:5 unknown-yaml-tag", "1:18 unknown-yaml-tag", "1:48 unknown-yaml-tag"]
+    assert locations(found) == ["1:5 unknown-yaml-tag", "1:18 unknown-yaml-tag", "1:48 unknown-yaml-tag"]
     tags = ("!vault", "!!python/name:os.system", "!!set")
     assert [repr(tag) in each.message for tag, each in zip(tags, found, strict=True)] == [True] * 3
 
@@ -120,7 +120,7 @@ def test_tags_of_the_core_schema_are_taken_and_others_named() -> None:
     ],
 )
 def test_what_is_no_inventory_is_told_with_its_place(text: str, problem: str) -> None:
-    assert places(problems(text)) == [problem]
+    assert locations(problems(text)) == [problem]
 
 
 def test_characters_and_bytes_that_do_not_show_are_named_by_their_numbers() -> None:
@@ -130,7 +130,7 @@ def test_characters_and_bytes_that_do_not_show_are_named_by_their_numbers() -> N
         ("# \u2028", "U+2028"),
         ("\udcff", "0xff"),
     ):
-        assert lacking(problems(text)[0].message, number) == []
+        assert missing_facts(problems(text)[0].message, number) == []
 
 
 def test_a_byte_order_mark_is_no_character() -> None:
@@ -138,7 +138,7 @@ def test_a_byte_order_mark_is_no_character() -> None:
 
 
 def test_all_that_came_before_a_syntax_error_is_told_too() -> None:
-    assert places(problems("a: 1\na: 2\nb: [\n")) == ["2:1 duplicate-key", "4:1 syntax"]
+    assert locations(problems("a: 1\na: 2\nb: [\n")) == ["2:1 duplicate-key", "4:1 syntax"]
 
 
 @given(st.text(alphabet="ab:,-[]{}&*!|>'\"#?%@`<~ \n\r\t\\\ufeff\x85\u2028é\0", max_size=60))

@@ -13,7 +13,7 @@ FORWARDED = Packet(IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2"), "eth0"
 OWN = Packet(IPv4Address("10.128.0.2"), IPv4Address("192.168.18.131"), "eth0", None)
 
 
-def refused(rule: str, packet: Packet = FORWARDED, *, table: str = "filter") -> bool:
+def is_dropped(rule: str, packet: Packet = FORWARDED, *, table: str = "filter") -> bool:
     found = counted(Section(0, ""), Section(0, f"*{table}\n[3:252] {rule}\nCOMMIT"))
     return bool(list(refusing(found, packet)))
 
@@ -36,7 +36,7 @@ def refused(rule: str, packet: Packet = FORWARDED, *, table: str = "filter") -> 
     ],
 )
 def test_a_rule_is_about_a_packet_by_addresses_interfaces_and_protocol(rule: str, is_it: bool) -> None:
-    assert refused(rule) is is_it
+    assert is_dropped(rule) is is_it
 
 
 def test_a_policy_counts_in_the_chain_that_the_packet_passes() -> None:
@@ -78,7 +78,9 @@ table ip filter {{ # handle 5
 """
 
 
-def found(rule: str, *, hook: str = "forward", policy: str = "accept", before: str | None = None) -> list[int | None]:
+def drop_handles(
+    rule: str, *, hook: str = "forward", policy: str = "accept", before: str | None = None
+) -> list[int | None]:
     texts = (RULESET.format(hook=hook, policy=policy, rule=each) for each in (before or rule, rule))
     return [each.handle for each in foreign_drops(*(Section(0, text) for text in texts), FORWARDED)]
 
@@ -99,14 +101,14 @@ def found(rule: str, *, hook: str = "forward", policy: str = "accept", before: s
 def test_tables_of_others_may_refuse_where_they_are_hooked_in_and_about_the_packet(
     rule: str, hook: str, handles: list[int]
 ) -> None:
-    assert found(rule, hook=hook) == handles
+    assert drop_handles(rule, hook=hook) == handles
 
 
 def test_a_rule_with_a_counter_refused_something_or_nothing() -> None:
     rule = "counter packets {} bytes 84 drop"
-    assert found(rule.format(5), before=rule.format(5)) == []
-    assert found(rule.format(5), before=rule.format(2)) == [7]
+    assert drop_handles(rule.format(5), before=rule.format(5)) == []
+    assert drop_handles(rule.format(5), before=rule.format(2)) == [7]
 
 
 def test_a_policy_that_drops_may_be_it_as_well() -> None:
-    assert found("accept", policy="drop") == [None]
+    assert drop_handles("accept", policy="drop") == [None]

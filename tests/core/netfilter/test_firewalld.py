@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from builders import FLEET, GENERATIONS, WIDE, facts
-from explanations import explained
-from host_models import Changes, between, grounds, kept, missed
+from explanations import explanation
+from host_models import Changes, build_models, failing_probes, fails_with, probes_between
 
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.netfilter.firewalld import Hook, firewalld_lines, parse_ruleset, rejections
@@ -28,15 +28,17 @@ POLICY = "--policy dockmesh --add-egress-zone docker"
 SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
 
 
-def met(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
+def rejecting_chains(
+    text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False
+) -> list[str]:
     """The chains that refuse a ping from a peer; those that may, behind a `?`."""
     flow = Flow(AddressBits({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
     found = rejections(parse_ruleset(text.splitlines()), hook, flow, 1)
     return [f"{'' if each.sure else '?'}{each.chain}" for each in found]
 
 
-def refused(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> str:
-    return " ".join(met(TABLES[table], hook, came_in, goes_out, reply=reply)[:1])
+def first_rejection(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> str:
+    return " ".join(rejecting_chains(TABLES[table], hook, came_in, goes_out, reply=reply)[:1])
 
 
 @pytest.mark.parametrize(
@@ -50,14 +52,18 @@ def refused(table: str, hook: Hook, came_in: str | None, goes_out: str | None, *
     ],
 )
 def test_what_is_for_containers_gets_through_where_a_policy_says_so(table: str, into: str, out: str) -> None:
-    assert (refused(table, "FORWARD", *INTO), refused(table, "FORWARD", *OUT)) == (into, out)
-    assert refused(table, "FORWARD", *INTO, reply=True) == refused(table, "FORWARD", *OUT, reply=True) == ""
+    assert (first_rejection(table, "FORWARD", *INTO), first_rejection(table, "FORWARD", *OUT)) == (into, out)
+    assert (
+        first_rejection(table, "FORWARD", *INTO, reply=True)
+        == first_rejection(table, "FORWARD", *OUT, reply=True)
+        == ""
+    )
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_host_itself_is_pinged_and_pings(table: str) -> None:
-    assert refused(table, "INPUT", "eth0", None) == refused(table, "OUTPUT", None, "eth0") == ""
-    assert refused(table, "PREROUTING", "eth0", None) == "", "its rule there is about IPv6"
+    assert first_rejection(table, "INPUT", "eth0", None) == first_rejection(table, "OUTPUT", None, "eth0") == ""
+    assert first_rejection(table, "PREROUTING", "eth0", None) == "", "its rule there is about IPv6"
 
 
 TABLE = """\
@@ -131,20 +137,22 @@ table inet firewalld {{ # progname firewalld # handle 3
     ],
 )
 def test_a_rule_takes_a_ping_leaves_it_or_may_do_either(rule: str, chain: str | None) -> None:
-    found = met(TABLE.format(rule=rule), "FORWARD", "eth0", "docker0")
+    found = rejecting_chains(TABLE.format(rule=rule), "FORWARD", "eth0", "docker0")
     assert found == ([] if chain is None else [chain])
 
 
 def test_a_loop_ends_and_a_hook_that_its_table_does_not_have_refuses_nothing() -> None:
     text = TABLE.format(rule="ip saddr 10.128.16.0/20 accept")
-    assert met(text, "FORWARD", "eth1", "docker0") == ["back"]
-    assert met(text, "INPUT", "eth1", None) == []
+    assert rejecting_chains(text, "FORWARD", "eth1", "docker0") == ["back"]
+    assert rejecting_chains(text, "INPUT", "eth1", None) == []
 
 
 def test_of_chains_that_call_each_other_without_end_nobody_can_say_and_soon() -> None:
     chains = "\n".join(f"chain c{n} {{\njump c{n + 1}\njump c{n + 1}\n}}" for n in range(40))
     hook = "chain hook {\ntype filter hook forward priority 10; policy accept;\njump c0\ndrop\n}"
-    assert met(f"table inet firewalld {{\n{hook}\n{chains}\n}}", "FORWARD", "eth0", "docker0")[0].startswith("?")
+    assert rejecting_chains(f"table inet firewalld {{\n{hook}\n{chains}\n}}", "FORWARD", "eth0", "docker0")[
+        0
+    ].startswith("?")
 
 
 def test_the_tables_of_others_are_told_from_its_own() -> None:
@@ -159,7 +167,7 @@ def test_the_tables_of_others_are_told_from_its_own() -> None:
 
 
 def firewalld(table: str) -> Changes:
-    return {"tables": TABLES[table]}
+    return {"foreign_nft": TABLES[table]}
 
 
 @pytest.mark.parametrize(
@@ -182,34 +190,34 @@ def test_a_policy_for_peers_lets_those_through_that_it_names_and_the_remedy_is_f
     (conflict,) = conflicts(FLEET, me, facts("trixie_joined", firewalld("docker26-peers")), WIDE)
     entries = re.findall(r"--add-entry (\S+?);? ", conflict.remedy)
     assert entries == [str(host1.underlay), str(host1.prefix)]
-    found = missed(grounds("joined", host2=firewalld("docker26-peers")))
-    assert found.keys() == between([("host1", "host2")], "cx")
+    found = failing_probes(build_models("joined", host2=firewalld("docker26-peers")))
+    assert found.keys() == probes_between([("host1", "host2")], "cx")
 
 
 def test_its_refusals_are_foreseen_and_what_it_lets_through_is_no_doubt() -> None:
     into = [("host1", "host2"), ("host3", "host2")]
-    assert missed(grounds("joined", host2=firewalld("docker26-open"))) == {}
-    found = missed(grounds("joined", host2=firewalld("docker26")))
-    assert found.keys() == between(into, "cx")
+    assert failing_probes(build_models("joined", host2=firewalld("docker26-open"))) == {}
+    found = failing_probes(build_models("joined", host2=firewalld("docker26")))
+    assert found.keys() == probes_between(into, "cx")
     (what,) = set(found.values())
     rule = 'iifname "eth0" oifname "docker0" reject with icmpx admin-prohibited'
-    assert kept(what, "firewalld-refuses", "host2", rule)
+    assert fails_with(what, "firewalld-refuses", "host2", rule)
 
 
 def test_it_is_named_where_it_refuses_with_what_mends_it() -> None:
-    ruled = {"after.ruleset": TABLES["docker26"]}
-    found = explained({"host3-look": ruled})
+    ruled = {"after.nft_ruleset": TABLES["docker26"]}
+    found = explanation({"host3-snapshot": ruled})
     assert found.fault
     assert (found.fault.code, POLICY in found.fault.remedy) == (FaultCode.FIREWALLD_REFUSES, True)
     assert all(name in found.fault.cause for name in ("host3", "inet firewalld filter_FORWARD_POLICIES"))
     # On the host that sends, it lets pass what leaves, and what is answered.
-    assert explained({"host1-look": ruled}, lost=False).fault is None
-    first = explained({"host3-look": {"after.ruleset": TABLES["docker-first"]}})
+    assert explanation({"host1-snapshot": ruled}, lost=False).fault is None
+    first = explanation({"host3-snapshot": {"after.nft_ruleset": TABLES["docker-first"]}})
     assert first.fault
     assert first.fault.remedy == "on host3: systemctl restart docker"
 
 
 def test_where_it_blocks_pings_only_those_of_the_host_itself_are_lost() -> None:
     blocking = TABLES["docker28"].replace("meta l4proto { icmp, ipv6-icmp } accept", "icmp type echo-request drop")
-    found = missed(grounds("joined", host3={"tables": blocking}))
-    assert found.keys() == between([("host1", "host3"), ("host2", "host3")], "b")
+    found = failing_probes(build_models("joined", host3={"foreign_nft": blocking}))
+    assert found.keys() == probes_between([("host1", "host3"), ("host2", "host3")], "b")

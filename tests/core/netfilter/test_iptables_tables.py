@@ -79,14 +79,14 @@ def test_a_rule_is_about_packets_not_about_them_or_perhaps(text: str, flow: Flow
     assert "".join(mark if taken >> host & 1 else "-" for host in ADDRESSES) == what
 
 
-def walked(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> PacketVerdicts:
+def verdicts_of(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> PacketVerdicts:
     wall = IptablesRuleset({("filter", name): rules for name, rules in chains.items()}, {("filter", "FORWARD"): policy})
     sieve = PacketVerdicts(flow.far.all)
     filter_packets(wall, "FORWARD", flow, sieve, "host1")
     return sieve
 
 
-def fates(found: PacketVerdicts) -> dict[int, str]:
+def verdict_texts(found: PacketVerdicts) -> dict[int, str]:
     """By host: the rule that stops it, `?` before one that may."""
     assert {why.code for _hosts, why in (*found.blocks, *found.uncertainties)} <= {ReasonCode.FIREWALL_DROP}
     sure = {host: rule(why) for hosts, why in found.blocks for host in ADDRESSES if hosts >> host & 1}
@@ -130,19 +130,19 @@ POLICIES = st.sampled_from(["ACCEPT", "DROP"])
 def test_many_packets_at_once_fare_as_each_alone(drawn: Chains, policy: str) -> None:
     alone: dict[int, str] = {}
     for place, address in ADDRESSES.items():
-        alone |= fates(walked(drawn, policy, replace(INWARD, far=AddressBits({place: address}))))
-    assert fates(walked(drawn, policy)) == alone
+        alone |= verdict_texts(verdicts_of(drawn, policy, replace(INWARD, far=AddressBits({place: address}))))
+    assert verdict_texts(verdicts_of(drawn, policy)) == alone
 
 
 @given(chains(doubts=False), POLICIES)
 def test_where_every_rule_is_understood_there_is_no_doubt(drawn: Chains, policy: str) -> None:
-    assert not walked(drawn, policy).uncertainties
+    assert not verdicts_of(drawn, policy).uncertainties
 
 
 @given(chains(doubts=True).filter(lambda drawn: "NFQUEUE" not in str(drawn)), POLICIES)
 def test_what_is_said_for_sure_is_so_whatever_the_doubtful_rules_mean(drawn: Chains, policy: str) -> None:
     doubtful = [(name, at) for name, lines in drawn.items() for at, line in enumerate(lines) if DOUBT in line]
-    said = fates(walked(drawn, policy))
+    said = verdict_texts(verdicts_of(drawn, policy))
     sure = {host for host, what in said.items() if not what.startswith("?")}
     for meaning in list(product((True, False), repeat=len(doubtful)))[:32]:
         about = dict(zip(doubtful, meaning, strict=True))
@@ -150,28 +150,28 @@ def test_what_is_said_for_sure_is_so_whatever_the_doubtful_rules_mean(drawn: Cha
             name: tuple(line.replace(DOUBT, "") for at, line in enumerate(lines) if about.get((name, at), True))
             for name, lines in drawn.items()
         }
-        assert sure <= fates(walked(meant, policy)).keys() <= said.keys()
+        assert sure <= verdict_texts(verdicts_of(meant, policy)).keys() <= said.keys()
 
 
 def test_a_rule_that_may_send_back_leaves_what_follows_in_doubt() -> None:
-    found = walked({"FORWARD": ("-j A", "-j ACCEPT"), "A": (f"{DOUBT}-j RETURN", "-s 10.128.0.0/20 -j DROP")})
-    assert fates(found) == {0: "?-A A -s 10.128.0.0/20 -j DROP"}
+    found = verdicts_of({"FORWARD": ("-j A", "-j ACCEPT"), "A": (f"{DOUBT}-j RETURN", "-s 10.128.0.0/20 -j DROP")})
+    assert verdict_texts(found) == {0: "?-A A -s 10.128.0.0/20 -j DROP"}
 
 
 def test_a_doubtful_rule_is_no_matter_where_both_its_meanings_come_to_the_same() -> None:
-    assert fates(walked({"FORWARD": (f"{DOUBT}-j ACCEPT", "-j ACCEPT")}, "DROP")) == {}
-    assert walked({"FORWARD": (f"{DOUBT}-j DROP", "-j DROP")}).blocked == INWARD.far.all
+    assert verdict_texts(verdicts_of({"FORWARD": (f"{DOUBT}-j ACCEPT", "-j ACCEPT")}, "DROP")) == {}
+    assert verdicts_of({"FORWARD": (f"{DOUBT}-j DROP", "-j DROP")}).blocked == INWARD.far.all
 
 
 def test_the_policy_takes_what_the_rules_leave() -> None:
-    found = walked({"FORWARD": ("-s 10.128.0.0/20 -j ACCEPT",)}, "DROP")
+    found = verdicts_of({"FORWARD": ("-s 10.128.0.0/20 -j ACCEPT",)}, "DROP")
     ((hosts, why),) = found.blocks
     assert (hosts, why.code, rule(why)) == (0b1110, ReasonCode.FIREWALL_DROP, "-P FORWARD DROP")
     assert why.text.startswith("host1 ")
 
 
 def test_chains_that_lead_to_each_other_end_in_doubt_and_not_in_a_loop() -> None:
-    assert walked({"FORWARD": ("-j A",), "A": ("-j B",), "B": ("-j A",)}).uncertainties
+    assert verdicts_of({"FORWARD": ("-j A",), "A": ("-j B",), "B": ("-j A",)}).uncertainties
 
 
 def test_the_first_rule_of_nat_translates() -> None:

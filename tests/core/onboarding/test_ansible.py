@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking, places
+from refusals import locations, missing_facts
 
 from dockmesh.core.onboarding import ansible
 from dockmesh.core.onboarding.candidates import Candidate
@@ -61,7 +61,7 @@ all:
 """
 
 
-def shown(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
+def candidate_keys(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
     return {
         each.name: (each.address, each.keys.get("user"), each.keys["port"], each.keys.get("become"), *each.tags)
         for each in candidates
@@ -71,7 +71,7 @@ def shown(candidates: list[Candidate]) -> dict[str, tuple[object, ...]]:
 @pytest.mark.parametrize(("text", "file"), [(INI, "hosts"), (INI, "hosts.ini"), (YAML, "hosts.yml"), (YAML, "hosts")])
 def test_both_formats_say_the_same_of_hosts_groups_and_variables(text: str, file: str) -> None:
     found = ansible.parse_ansible(text, file=file)
-    assert shown(found) == {
+    assert candidate_keys(found) == {
         "gate": ("192.0.2.9", None, 2200, None),
         "web01.example.com": ("web01.example.com", "deploy", 2200, "sudo", "prod", "web"),
         "web02.example.com": ("web02.example.com", "deploy", 2200, "sudo", "prod", "web"),
@@ -89,18 +89,18 @@ def problems(text: str, file: str = "hosts") -> list[tuple[str, str]]:
         ansible.parse_ansible(text, file=file)
     found = refused.value.problems
     assert {each.file for each in found} == {file}
-    return list(zip(places(found), (each.message for each in found), strict=True))
+    return list(zip(locations(found), (each.message for each in found), strict=True))
 
 
-def assert_told(found: list[tuple[str, str]], *expected: tuple[str, str]) -> None:
+def assert_problems(found: list[tuple[str, str]], *expected: tuple[str, str]) -> None:
     """The places and codes are those expected, and the messages name the facts beside them."""
     assert [place for place, _message in found] == [place for place, _facts in expected]
-    wanting = [lacking(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
+    wanting = [missing_facts(message, facts) for (_place, message), (_, facts) in zip(found, expected, strict=True)]
     assert wanting == [[]] * len(expected)
 
 
 def test_every_mistake_of_an_ini_file_is_named_with_line_and_column() -> None:
-    assert_told(
+    assert_problems(
         problems("[web:childen]\n[web]\n  a b\nc[1:\nd x='\n[foo:vars]\nx=1\ny\n[w b]\n[g:children]\nweb x\n"),
         ("1:1 unknown-section", "childen children"),
         ("3:3 bad-variable", "'b' NAME=VALUE"),
@@ -124,7 +124,7 @@ def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
         "g/h\n"
         "[_ü]\ni\n"
     )
-    assert_told(
+    assert_problems(
         problems(text),
         ("1:1 out-of-range", "port 99999 1 65535"),
         ("2:1 templated-value", "ansible_user"),
@@ -139,7 +139,7 @@ def test_every_value_that_dockmesh_cannot_use_is_named_with_its_place() -> None:
 
 def test_who_is_not_reached_by_ssh_is_no_mistake_and_no_host_of_a_mesh() -> None:
     local, web = ansible.parse_ansible("localhost ansible_connection=local\nweb ansible_connection=ssh\n", file="hosts")
-    assert lacking(local.excluded or "", "'local' SSH") == []
+    assert missing_facts(local.excluded or "", "'local' SSH") == []
     assert web.excluded is None
 
 
@@ -148,7 +148,7 @@ def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
         "all:\n  host: {a: }\n  hosts: [a, b]\nweb:\n  hosts:\n    w[1:0]: {ansible_port: 22}\n    w: 7\n"
         "  children: db\nweb: {}\n"
     )
-    assert_told(
+    assert_problems(
         problems(text, "hosts.yml"),
         ("2:3 unknown-key", "'host' hosts children vars"),
         ("3:3 wrong-type", "hosts"),
@@ -160,7 +160,7 @@ def test_every_mistake_of_a_yaml_file_is_named_with_line_and_column() -> None:
 
 
 def test_groups_that_are_missing_or_would_be_in_themselves_are_told() -> None:
-    assert_told(
+    assert_problems(
         problems("[a:children]\nb\n[b:children]\na\nwbe\n[web]\nx\n"),
         ("1:1 cycle", "'a'"),
         ("3:1 cycle", "'b'"),
@@ -182,7 +182,7 @@ def test_what_is_no_inventory_has_a_code(text: str, code: str, facts: str) -> No
         ansible.parse_ansible(text, file="hosts")
     error = caught.value
     assert [each.code for each in error.problems] == [code] if isinstance(error, InventoryError) else error.code == code
-    assert lacking(str(error), facts) == []
+    assert missing_facts(str(error), facts) == []
 
 
 _WORDS = st.text(alphabet="ab[]:=#;'\" \t\\1é,{}-", max_size=12)

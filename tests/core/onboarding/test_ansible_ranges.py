@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.onboarding.ansible_ranges import MOST, expand
 from dockmesh.errors import InvalidValueError
@@ -49,7 +49,7 @@ def test_what_is_no_range_has_a_code(pattern: str, code: str, facts: str) -> Non
     with pytest.raises(InvalidValueError) as refused:
         expand(pattern)
     assert refused.value.code == code
-    assert lacking(str(refused.value), f"'{pattern}' {facts}") == []
+    assert missing_facts(str(refused.value), f"'{pattern}' {facts}") == []
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 7), st.integers(1, 4))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 
 import pytest
-from builders import FLEET, GENERATIONS, WIDE, Said, dual, facts, fleet, host, plan_of, said_in
+from builders import FLEET, GENERATIONS, WIDE, SectionOutput, facts, fleet, host, plan_of, section_text, with_ipv6
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.desired.firewall import chains, source_nat
@@ -39,7 +39,7 @@ from dockmesh.pipeline import TEMPLATES
 
 DUAL = fleet(
     *(
-        dual(
+        with_ipv6(
             each, f"fd00:18::c0a8:{0x1280 + at:x}", f"fd00:10:128:{at * 256:x}::/56", f"fd00:10:128:{at * 256:x}::1/64"
         )
         for at, each in enumerate(FLEET.hosts)
@@ -49,12 +49,12 @@ HOST1, HOST2, HOST3 = DUAL.hosts
 BEFORE_27 = ("bookworm", "trixie")
 
 
-def joined(generation: str, changes: Mapping[str, Said] | None = None) -> HostFacts:
+def joined(generation: str, changes: Mapping[str, SectionOutput] | None = None) -> HostFacts:
     return facts(f"{generation}_dual", changes, of=DUAL.host(GENERATIONS[generation]))
 
 
-def adding(name: str, section: str, *lines: str) -> dict[str, Said]:
-    return {section: "\n".join((said_in(name, section), *lines))}
+def with_lines(name: str, section: str, *lines: str) -> dict[str, SectionOutput]:
+    return {section: "\n".join((section_text(name, section), *lines))}
 
 
 def file(text: str) -> str:
@@ -66,19 +66,21 @@ def keys(state: HostState) -> dict[str, object]:
     return daemon_json.load(found.text) if isinstance(found, File) else {}
 
 
-def against(changes: Mapping[str, Said], *, generation: str = "forky", of: Host | None = None) -> list[Conflict]:
+def found_conflicts(
+    changes: Mapping[str, SectionOutput], *, generation: str = "forky", of: Host | None = None
+) -> list[Conflict]:
     me = of or DUAL.host(GENERATIONS[generation])
     found = facts(f"{generation}_fresh", _lan(generation) | dict(changes), of=me)
     return list(conflicts(DUAL, me, found, WIDE))
 
 
-def _lan(generation: str) -> dict[str, Said]:
+def _lan(generation: str) -> dict[str, SectionOutput]:
     """Addresses of the LAN, which the fresh hosts were recorded without."""
     me = DUAL.host(GENERATIONS[generation])
     assert me.ipv6
     ways = "\n".join(f"{each} from :: dev eth0 proto kernel src {me.ipv6.underlay} metric 256" for each in _others(me))
-    tools = said_in(f"{generation}_dual", "tools")
-    return {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "ways6": ways, "tools": tools}
+    tools = section_text(f"{generation}_dual", "tools")
+    return {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "peer_routes6": ways, "tools": tools}
 
 
 def _others(me: Host) -> list[Address]:
@@ -184,7 +186,7 @@ def test_destroy_and_rollback_switch_forwarding_off_with_the_policy_that_was(gen
 
 
 def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
-    found = facts("trixie_joined", {"forwarding6": "1"})
+    found = facts("trixie_joined", {"ipv6_forwarding": "1"})
     assert original_state(found).of(Forwarding) == (Forwarding(6, on=True),)
     assert rollback_state(found).of(Forwarding) == (Forwarding(6, on=True),)
 
@@ -192,14 +194,14 @@ def test_forwarding_that_was_not_switched_on_for_the_mesh_stays() -> None:
 def test_ipv6_of_an_admins_own_stays_where_the_inventory_says_nothing_of_it() -> None:
     pools = [{"base": "fd00:78::/48", "size": 64}]
     text = json.dumps({"ipv6": True, "fixed-cidr-v6": "fd00:77::/64", "default-address-pools": pools})
-    networks = json.loads(said_in("trixie_fresh", "networks").split("\n")[0])
+    networks = json.loads(section_text("trixie_fresh", "docker_networks").split("\n")[0])
     networks[3].append({"Subnet": "fd00:77::/64"})
-    own: dict[str, Said] = {
+    own: dict[str, SectionOutput] = {
         "daemon.json": file(text),
         "addresses6": "7: docker0    inet6 fd00:77::1/64",
-        "networks": json.dumps(networks),
-        "info": json.dumps(
-            json.loads(said_in("trixie_fresh", "info").split("\n")[-1])
+        "docker_networks": json.dumps(networks),
+        "docker_info": json.dumps(
+            json.loads(section_text("trixie_fresh", "docker_info").split("\n")[-1])
             | {"DefaultAddressPools": [{"Base": "fd00:78::/48", "Size": 64}]}
         ),
     }
@@ -224,7 +226,7 @@ def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_docke
     six = [pool for pool in bridge.pools if isinstance(pool.base, IPv6Network)]
     assert [str(pool.base) for pool in six][:2] == ["fd00:10:128:201::/64", "fd00:10:128:202::/63"]
     assert {pool.size for pool in six} == {64}
-    wide = dual(FLEET.hosts[2], "fd00:18::3", "fd00::/32", "fd00::1/64")
+    wide = with_ipv6(FLEET.hosts[2], "fd00:18::3", "fd00::/32", "fd00::1/64")
     found = desired(fleet(wide), wide, joined("forky"), WIDE, TEMPLATES).docker
     assert found
     assert all(pool.base.prefixlen >= 48 for pool in found.pools if isinstance(pool.base, IPv6Network))
@@ -232,17 +234,17 @@ def test_pools_of_ipv6_are_what_is_left_of_the_prefix_and_no_more_than_old_docke
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
-    assert against({}, generation=generation) == []
+    assert found_conflicts({}, generation=generation) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "key", "named", "remedy"),
     [
-        ({"forwarding6": ""}, "ipv6-missing", "ipv6", [], ["underlay6", "prefix6"]),
+        ({"ipv6_forwarding": ""}, "ipv6-missing", "ipv6", [], ["underlay6", "prefix6"]),
         ({"addresses6": ""}, "underlay-missing", "fd00:18::c0a8:1282", [], ["underlay6"]),
-        ({"ways6": ""}, "no-path-to-peer", "fd00:18::c0a8:1280", ["host1"], []),
+        ({"peer_routes6": ""}, "no-path-to-peer", "fd00:18::c0a8:1280", ["host1"], []),
         (
-            {"ways6": "fd00:18::c0a8:1280 from :: via fd00:18::1 dev eth0 src fd00:18::c0a8:1282 metric 1024"},
+            {"peer_routes6": "fd00:18::c0a8:1280 from :: via fd00:18::1 dev eth0 src fd00:18::c0a8:1282 metric 1024"},
             "next-hop-off-link",
             "fd00:18::c0a8:1280",
             ["host1", "fd00:18::1", "eth0"],
@@ -286,9 +288,9 @@ def test_nothing_speaks_against_ipv6_on_a_fresh_host(generation: str) -> None:
     ],
 )
 def test_what_speaks_against_ipv6_is_named_with_its_remedy(
-    changes: Mapping[str, Said], code: str, key: str, named: list[str], remedy: list[str]
+    changes: Mapping[str, SectionOutput], code: str, key: str, named: list[str], remedy: list[str]
 ) -> None:
-    found = against(changes)
+    found = found_conflicts(changes)
     assert any(
         (each.code, each.key) == (code, key)
         and all(part in each.message for part in named)
@@ -300,7 +302,7 @@ def test_what_speaks_against_ipv6_is_named_with_its_remedy(
 @pytest.mark.parametrize("value", ["eth0 2", "eth0 0", "eth1 1", ""])
 def test_a_default_route_that_stays_when_docker_forwards_is_no_conflict(value: str) -> None:
     default = "default via fe80::1 dev eth0 proto ra metric 1024 pref medium"
-    assert against({"routes6": default, "accept_ra": value}) == []
+    assert found_conflicts({"routes6": default, "accept_ra": value}) == []
 
 
 def test_another_address_of_docker0_takes_docker_28() -> None:
@@ -309,15 +311,15 @@ def test_another_address_of_docker0_takes_docker_28() -> None:
         assert me.ipv6
         return replace(me, ipv6=replace(me.ipv6, bridge=IPv6Interface(f"fd00:10:128:{number * 256:x}::7/64")))
 
-    assert against({}, of=odd(2)) == []
-    (told,) = against({}, generation="trixie", of=odd(1))
+    assert found_conflicts({}, of=odd(2)) == []
+    (told,) = found_conflicts({}, generation="trixie", of=odd(1))
     assert (told.code, told.key) == ("bridge6-not-first", "fd00:10:128:100::7/64")
     assert "28" in told.message
     assert "bridge6 to fd00:10:128:100::1/64" in told.remedy
 
 
 def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
-    kvm = dual(host("kvm", "192.168.18.129", docker=False), "fd00:18::c0a8:1281", "fd00:9::/64")
+    kvm = with_ipv6(host("kvm", "192.168.18.129", docker=False), "fd00:18::c0a8:1281", "fd00:9::/64")
     found = facts("no_docker", {"addresses6": "2: eth0    inet6 fd00:18::c0a8:1281/64"}, of=kvm)
     (told,) = conflicts(fleet(kvm), kvm, found, WIDE)
     assert (told.code, told.key) == ("ipv6-forwarding-off", "net.ipv6.conf.all.forwarding")
@@ -329,7 +331,10 @@ def test_a_host_without_docker_must_forward_what_it_is_routed() -> None:
 def test_nftables_forwarding_of_ipv4_does_not_hide_a_missing_ipv6(forwarding6: str, missing: bool) -> None:
     me = DUAL.host("host3")
     assert me.ipv6
-    said: dict[str, Said] = {"addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64", "forwarding6": forwarding6}
+    said: dict[str, SectionOutput] = {
+        "addresses6": f"2: eth0    inet6 {me.ipv6.underlay}/64",
+        "ipv6_forwarding": forwarding6,
+    }
     found = facts("nftables_fresh", said, of=me)
     assert found.actual.forwarding(4)
     told = {(each.code, each.key) for each in conflicts(DUAL, me, found, WIDE)}

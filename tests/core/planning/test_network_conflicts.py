@@ -6,7 +6,7 @@ from base64 import b64encode
 from ipaddress import IPv4Address
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, Said, facts, fleet, host, recorded
+from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, SectionOutput, facts, fleet, host, recording
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
@@ -23,26 +23,26 @@ FRESH = "trixie_fresh"
 LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
 
 
-def against(changes: dict[str, Said], *, me: Host = HOST2, among: Fleet = FLEET) -> list[Conflict]:
+def found_conflicts(changes: dict[str, SectionOutput], *, me: Host = HOST2, among: Fleet = FLEET) -> list[Conflict]:
     return list(conflicts(among, me, facts(FRESH, changes, of=me), WIDE))
 
 
-def body(name: str) -> str:
+def fresh_text(name: str) -> str:
     """What the fresh host said in a section, to put more behind it."""
-    text = recorded(FRESH).split(f"\n@{name} 0\n")[1].split("\n@")[0]
+    text = recording(FRESH).split(f"\n@{name} 0\n")[1].split("\n@")[0]
     return "\n".join(line[1:] for line in text.split("\n"))
 
 
-def adding(name: str, *lines: str) -> dict[str, Said]:
-    return {name: "\n".join((body(name), *lines))}
+def with_lines(name: str, *lines: str) -> dict[str, SectionOutput]:
+    return {name: "\n".join((fresh_text(name), *lines))}
 
 
-def daemon_json(text: str) -> dict[str, Said]:
+def daemon_json(text: str) -> dict[str, SectionOutput]:
     return {"daemon.json": f"644\n{b64encode(text.encode()).decode()}"}
 
 
-def network(name: str, subnet: str) -> dict[str, Said]:
-    return adding("networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
+def network(name: str, subnet: str) -> dict[str, SectionOutput]:
+    return with_lines("docker_networks", json.dumps([name, "bridge", {}, [{"Subnet": subnet}], "abcdef0123456789"]))
 
 
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
@@ -93,7 +93,7 @@ def _lan(me: Host) -> object:
 
 
 # What was done to the host, the code and the key, and what the message and the remedy name besides.
-CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
+CONFLICTS: dict[str, tuple[dict[str, SectionOutput], str, str, list[str], list[str]]] = {
     "underlay on no interface": (
         {"addresses": "2: eth0    inet 192.168.18.29/20 scope global eth0"},
         "underlay-missing",
@@ -102,35 +102,35 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
         ["underlay "],
     ),
     "no path to a peer": (
-        {"ways": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
+        {"peer_routes": "192.168.18.130 dev eth0 src 192.168.18.129 uid 0"},
         "no-path-to-peer",
         "192.168.18.128",
         ["host1"],
         [],
     ),
     "own address as a peer's underlay": (
-        adding("ways", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
+        with_lines("peer_routes", "local 192.168.18.128 dev lo src 192.168.18.128 uid 0"),
         "underlay-is-own-address",
         "192.168.18.128",
         ["host1"],
         ["host1"],
     ),
     "off-link next hop": (
-        adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
+        with_lines("peer_routes", "192.168.18.128 via 192.168.16.1 dev eth0 src 192.168.18.129 uid 0"),
         "next-hop-off-link",
         "192.168.18.128",
         ["host1", "192.168.16.1", "eth0"],
         ["10.128.0.0/20", "192.168.16.1"],
     ),
     "another LAN inside a peer's prefix": (
-        adding("addresses", "3: eth1    inet 10.128.3.7/24 scope global eth1"),
+        with_lines("addresses", "3: eth1    inet 10.128.3.7/24 scope global eth1"),
         "prefix-overlap",
         "10.128.0.0/20",
         ["host1", "10.128.3.0/24", "eth1"],
         [],
     ),
     "a VPN around a peer's prefix, by address": (
-        adding("addresses", "5: wg0    inet 10.128.40.9/19 scope global wg0"),
+        with_lines("addresses", "5: wg0    inet 10.128.40.9/19 scope global wg0"),
         "prefix-overlap",
         "10.128.32.0/20",
         ["host3", "10.128.32.0/19", "wg0"],
@@ -151,28 +151,28 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
         [],
     ),
     "a LAN inside the own prefix": (
-        adding("addresses", "3: eth1    inet 10.128.17.7/24 scope global eth1"),
+        with_lines("addresses", "3: eth1    inet 10.128.17.7/24 scope global eth1"),
         "own-prefix-overlap",
         "10.128.16.0/20",
         ["10.128.17.0/24", "eth1"],
         [],
     ),
     "a foreign route as specific, with a metric that wins": (
-        adding("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
+        with_lines("routes", "10.128.0.0/20 via 192.168.16.9 dev eth0 proto static metric 100 "),
         "foreign-route-wins",
         "10.128.0.0/20",
         ["10.128.0.0/20 via 192.168.16.9 dev eth0, proto static, metric 100", "host1"],
         ["ip route del 10.128.0.0/20 metric 100"],
     ),
     "a more specific foreign route, whatever its metric": (
-        adding("routes", "10.128.1.0/24 dev tun0 metric 9999 "),
+        with_lines("routes", "10.128.1.0/24 dev tun0 metric 9999 "),
         "foreign-route-wins",
         "10.128.0.0/20",
         ["10.128.1.0/24 dev tun0, proto boot, metric 9999", "host1"],
         ["ip route del 10.128.1.0/24 metric 9999"],
     ),
     "a discarding route inside a peer's prefix": (
-        adding("routes", "blackhole 10.128.1.0/24 "),
+        with_lines("routes", "blackhole 10.128.1.0/24 "),
         "foreign-route-wins",
         "10.128.0.0/20",
         ["10.128.1.0/24, proto boot, metric 0", "host1"],
@@ -180,9 +180,11 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
     ),
     "a backend of another day": (
         {
-            "info": (
+            "docker_info": (
                 0,
-                body("info").replace('"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'),
+                fresh_text("docker_info").replace(
+                    '"SecurityOptions"', '"FirewallBackend":{"Driver":"ebpf"},"SecurityOptions"'
+                ),
             )
         },
         "firewall-backend-unknown",
@@ -191,49 +193,54 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
         ["firewall-backend"],
     ),
     "a swarm": (
-        {"info": (0, body("info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'))},
+        {
+            "docker_info": (
+                0,
+                fresh_text("docker_info").replace('"LocalNodeState":"inactive"', '"LocalNodeState":"active"'),
+            )
+        },
         "docker-swarm",
         "docker",
         [],
         ["docker swarm leave", "docker: false"],
     ),
     "rootless": (
-        {"info": (0, body("info").replace("name=cgroupns", "name=rootless"))},
+        {"docker_info": (0, fresh_text("docker_info").replace("name=cgroupns", "name=rootless"))},
         "docker-rootless",
         "docker",
         [],
         [],
     ),
     "bip as a flag": (
-        adding("daemon_arguments", "--bip=10.1.0.1/24"),
+        with_lines("daemon_arguments", "--bip=10.1.0.1/24"),
         "docker-flag",
         "docker",
         ["--bip=10.1.0.1/24", "daemon.json"],
         ["docker.service"],
     ),
     "bip as a flag in two words": (
-        adding("daemon_arguments", "--bip", "10.1.0.1/24"),
+        with_lines("daemon_arguments", "--bip", "10.1.0.1/24"),
         "docker-flag",
         "docker",
         ["--bip"],
         ["docker.service"],
     ),
     "bridge as a flag": (
-        adding("daemon_arguments", "-b", "br0"),
+        with_lines("daemon_arguments", "-b", "br0"),
         "docker-flag",
         "docker",
         [" -b,"],
         ["docker.service"],
     ),
     "iptables off as a flag": (
-        adding("daemon_arguments", "--iptables=false"),
+        with_lines("daemon_arguments", "--iptables=false"),
         "docker-flag",
         "docker",
         ["--iptables=false"],
         ["docker.service"],
     ),
     "another configuration file": (
-        adding("daemon_arguments", "--config-file", "/etc/d.json"),
+        with_lines("daemon_arguments", "--config-file", "/etc/d.json"),
         "docker-config-file",
         "docker",
         ["/etc/d.json"],
@@ -266,7 +273,7 @@ CONFLICTS: dict[str, tuple[dict[str, Said], str, str, list[str], list[str]]] = {
 @pytest.mark.parametrize("kind", CONFLICTS)
 def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
     changes, code, key, named, remedies = CONFLICTS[kind]
-    (found,) = against(changes)
+    (found,) = found_conflicts(changes)
     assert (found.code, found.key) == (code, key)
     assert [part for part in named if part not in found.message] == []
     assert [part for part in remedies if part not in found.remedy] == []
@@ -278,7 +285,7 @@ def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
     "route", ["10.0.0.0/8 dev tun0 scope link", "10.128.0.0/16 dev wg0 proto static scope link metric 50"]
 )
 def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(route: str) -> None:
-    found = against(adding("routes", route))
+    found = found_conflicts(with_lines("routes", route))
     assert [(each.code, each.key) for each in found] == [
         ("inside-foreign-network", "10.128.0.0/20"),
         ("inside-foreign-network", "10.128.32.0/20"),
@@ -304,7 +311,7 @@ def test_a_network_of_others_around_a_prefix_is_a_conflict_for_each_peer_in_it(r
     ],
 )
 def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None:
-    assert against(adding("routes", route)) == []
+    assert found_conflicts(with_lines("routes", route)) == []
 
 
 @pytest.mark.parametrize(
@@ -312,22 +319,22 @@ def test_a_route_that_loses_and_serves_others_is_no_conflict(route: str) -> None
     [
         network("app", "10.128.20.0/24"),
         network("six", "fd00::/64"),
-        adding("daemon_arguments", "--iptables=true", "--config-file=/etc/docker/daemon.json"),
+        with_lines("daemon_arguments", "--iptables=true", "--config-file=/etc/docker/daemon.json"),
         daemon_json('{"bip": "10.200.0.1/24", "iptables": true}'),
-        adding("addresses", "5: tun0    inet 10.200.0.1/32 scope global tun0"),
+        with_lines("addresses", "5: tun0    inet 10.200.0.1/32 scope global tun0"),
     ],
 )
-def test_what_stands_in_nobodys_way_is_no_conflict(changes: dict[str, Said]) -> None:
-    assert against(changes) == []
+def test_what_stands_in_nobodys_way_is_no_conflict(changes: dict[str, SectionOutput]) -> None:
+    assert found_conflicts(changes) == []
 
 
 def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> None:
     changes = (
-        adding("routes", "10.128.1.0/24 dev tun0", "10.128.2.0/24 dev tun0")
+        with_lines("routes", "10.128.1.0/24 dev tun0", "10.128.2.0/24 dev tun0")
         | network("app", "10.128.0.0/12")
         | daemon_json('{"bridge": "br0", "iptables": false}')
     )
-    found = against(changes)
+    found = found_conflicts(changes)
     assert [(each.code, each.key) for each in found] == [
         ("docker-network-overlap", "10.128.0.0/20"),
         ("docker-network-overlap", "10.128.32.0/20"),
@@ -337,7 +344,7 @@ def test_every_conflict_is_told_in_a_stable_order_and_not_the_first_alone() -> N
         ("daemon-json-bridge", "/etc/docker/daemon.json"),
         ("daemon-json-iptables", "/etc/docker/daemon.json"),
     ]
-    assert found == against(changes)
+    assert found == found_conflicts(changes)
 
 
 def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> None:
@@ -372,13 +379,13 @@ def test_a_change_that_waits_for_its_confirmation_speaks_against_any_other() -> 
         ),
         (
             None,
-            {"ways": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
+            {"peer_routes": "192.168.18.128 via 192.168.16.1 dev eth0\n192.168.18.130 dev eth0"},
             ("next-hop-off-link", "192.168.18.128"),
         ),
     ],
 )
 def test_a_host_without_docker_has_the_conflicts_of_its_networks(
-    prefix: str | None, changes: dict[str, Said], expected: tuple[str, str] | None
+    prefix: str | None, changes: dict[str, SectionOutput], expected: tuple[str, str] | None
 ) -> None:
     me = host("host2", "192.168.18.129", prefix, docker=False)
     found = conflicts(fleet(HOST1, me, HOST3), me, facts("no_docker", changes, of=me), WIDE)
@@ -394,21 +401,21 @@ def test_where_forwarding_is_off_the_remedy_switches_it_on() -> None:
 
 def test_a_peer_nothing_is_routed_to_may_be_off_link() -> None:
     bare = host("db", "192.168.18.128", docker=False)
-    found = facts(FRESH, adding("ways", "192.168.18.128 via 192.168.16.1 dev eth0"))
+    found = facts(FRESH, with_lines("peer_routes", "192.168.18.128 via 192.168.16.1 dev eth0"))
     assert found.peer_routes[bare.underlay].next_hop == IPv4Address("192.168.16.1")
     assert list(conflicts(fleet(bare, HOST2, HOST3), HOST2, found, WIDE)) == []
 
 
 def test_a_pool_given_as_a_flag_excludes_the_key() -> None:
     said = {"daemon_arguments": "/usr/sbin/dockerd\n--default-address-pool=base=10.0.0.0/8,size=24"}
-    (conflict,) = against(said)
+    (conflict,) = found_conflicts(said)
     assert (conflict.code, conflict.key) == ("docker-flag", "docker")
     assert "--default-address-pool=base=10.0.0.0/8,size=24" in conflict.message
     assert "docker.service" in conflict.remedy
 
 
 def test_where_dockers_rules_were_flushed_docker_must_put_them_back_first() -> None:
-    (conflict,) = against({"filter": ":FORWARD ACCEPT [0:0]"})
+    (conflict,) = found_conflicts({"filter": ":FORWARD ACCEPT [0:0]"})
     assert (conflict.code, conflict.key, conflict.remedy) == (
         "docker-user-missing",
         "DOCKER-USER",

@@ -26,7 +26,7 @@ from dockmesh.core.state.resources import (
 )
 
 
-def applied(changes: tuple[Change, ...], state: HostState) -> HostState:
+def apply_changes(changes: tuple[Change, ...], state: HostState) -> HostState:
     """The host as it would be with `changes` made to `state`."""
     resources: dict[tuple[str, str], Resource] = state.by_key()
     for change in changes:
@@ -44,11 +44,11 @@ def test_a_state_does_not_differ_from_itself(state: HostState) -> None:
 @given(STATES, STATES)
 def test_the_difference_applied_gives_the_wanted_state_and_undone_the_old_one(a: HostState, b: HostState) -> None:
     changes = difference(a, b)
-    there = applied(changes, a)
+    there = apply_changes(changes, a)
     assert there.by_key() == b.by_key()
     assert not_applied(changes, there) == []
     assert not_applied(changes, a) == list(changes)
-    back = applied(tuple(change.inverse() for change in changes), there)
+    back = apply_changes(tuple(change.inverse() for change in changes), there)
     assert back.by_key() == a.by_key()
 
 

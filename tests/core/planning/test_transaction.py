@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 import pytest
-from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, shell
+from builders import FLEET, GENERATIONS, Call, calls, facts, plan_of, run_shell
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import ADMISSIONS, POOLS
@@ -100,7 +100,7 @@ def script_of(plan: HostPlan, before: HostState = HostState(), run: str = "me") 
     return transaction.transaction_script(plan, before, TEMPLATES, PEERS, run=run, confirm_within_s=60)
 
 
-def meant(change: Change) -> Call:
+def expected_call(change: Change) -> Call:
     """The verb, its words and its input that a change stands for."""
     gone = change.after is None
     match change.resource:
@@ -114,9 +114,9 @@ def meant(change: Change) -> Call:
             return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
         case SourceNat() as nat:
             ip = "ip" if nat.family == 4 else "ip6"
-            return (("remove_nat", ip), "") if gone else (("put_nat", ip), nft_table(nat))
+            return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), nft_table(nat))
         case DockerNetworking() | Forwarding():
-            return dockers(change)
+            return docker_call(change)
         case Chain(table, name, hook, rules, family):
             which = "iptables" if family == 4 else "ip6tables", table, name
             back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
@@ -124,7 +124,7 @@ def meant(change: Change) -> Call:
             return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
 
 
-def dockers(change: Change) -> Call:
+def docker_call(change: Change) -> Call:
     if isinstance(change.resource, Forwarding):
         family, on = change.resource.family, change.resource.on and change.after is not None
         words = ("iptables", "net.ipv4.ip_forward") if family == 4 else ("ip6tables", "net.ipv6.conf.all.forwarding")
@@ -134,15 +134,15 @@ def dockers(change: Change) -> Call:
     bridge = change.resource
     pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
     own = str(bridge.address or ""), str(bridge.address6 or ""), pools, str(bridge.mtu)
-    words = *own, *admitted(change.before, change.after)
+    words = *own, *admission_words(change.before, change.after)
     return (
         (("restart_docker", *words), "")
         if bridge.startup_json is None
-        else (("restart_docker_by", *words), bridge.startup_json)
+        else (("restart_docker_with", *words), bridge.startup_json)
     )
 
 
-def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
+def admission_words(before: Resource | None, after: Resource | None) -> tuple[str, ...]:
     """The word that says what Docker is to let in, where that is another thing than before."""
     was, becomes = (side.admission if isinstance(side, DockerNetworking) else None for side in (before, after))
     if was == becomes:
@@ -153,9 +153,9 @@ def admitted(before: Resource | None, after: Resource | None) -> tuple[str, ...]
     return (f"{borne} {'yes' if becomes.direct_routing else 'no'}",)
 
 
-def done(found: list[Call]) -> list[Call]:
+def decoded(found: list[Call]) -> list[Call]:
     """The calls with their input decoded."""
-    coded = {"keep", "put_file", "put_unit", "restart_docker_by"}
+    coded = {"save_pending", "put_file", "put_unit", "restart_docker_with"}
     return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
 
 
@@ -163,15 +163,15 @@ def _is_unit(call: Call) -> bool:
     return call[0][0] in {"put_unit", "remove_unit"}
 
 
-def settled(units: bool, group: list[Call]) -> list[Call]:
+def with_activation(units: bool, group: list[Call]) -> list[Call]:
     timers = (words[1] for words, _given in group if words[0] == "put_unit" and words[1].endswith(".timer"))
-    return [*group, (("settle_units", *timers), "")] if units else group
+    return [*group, (("activate_units", *timers), "")] if units else group
 
 
-def joined(wanted: list[Call]) -> list[Call]:
+def batched(wanted: list[Call]) -> list[Call]:
     """Routes next to each other go in one batch; units next to each other are settled at once."""
     result: list[Call] = []
-    wanted = [call for units, group in groupby(wanted, _is_unit) for call in settled(units, list(group))]
+    wanted = [call for units, group in groupby(wanted, _is_unit) for call in with_activation(units, list(group))]
     for words, fed in wanted:
         if words[0] == "change_routes" and result and result[-1][0] == words:
             result[-1] = (words, result[-1][1] + fed)
@@ -185,9 +185,9 @@ def joined(wanted: list[Call]) -> list[Call]:
 def test_the_shell_makes_the_changes_that_were_planned_and_their_inverse(before: HostState, after: HostState) -> None:
     changes = difference(before, after)
     text = script_of(HostPlan("h", changes))
-    assert done(calls(text, "go_forward")) == joined([meant(change) for change in changes])
+    assert decoded(calls(text, "apply_steps")) == batched([expected_call(change) for change in changes])
     back = ordered(change.inverse() for change in changes)
-    assert done(calls(text, "go_back")) == joined([meant(change) for change in back])
+    assert decoded(calls(text, "revert_steps")) == batched([expected_call(change) for change in back])
 
 
 @settings(max_examples=15)
@@ -196,10 +196,10 @@ def test_who_changes_what_and_from_where_reach_the_shell_as_they_are(state: Host
     text = script_of(HostPlan("h", basis=basis), state, run)
     (told,) = calls(text, 'put_file "$RUN" "$BASIS" "$PEERS" "$CONFIRM_S" </dev/null')
     assert told == (("put_file", run, basis, "192.168.0.7 192.168.0.8", "60"), "")
-    (revert, previous) = done(calls(text, "write_pending"))
-    assert revert[0] == ("keep", "revert.sh")
-    shell(revert[1], "-n")
-    assert previous == (("keep", "previous.json"), codec.dump_state(state))
+    (revert, previous) = decoded(calls(text, "write_pending"))
+    assert revert[0] == ("save_pending", "revert.sh")
+    run_shell(revert[1], "-n")
+    assert previous == (("save_pending", "previous.json"), codec.dump_state(state))
 
 
 @settings(max_examples=15)
@@ -213,7 +213,7 @@ def test_every_generated_script_is_one_the_strictest_shell_can_read(state: HostS
         facts_script(TEMPLATES, PEERS),
     )
     for text in texts:
-        shell(text, "-n")
+        run_shell(text, "-n")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -221,24 +221,24 @@ def test_a_real_hosts_way_back_undoes_its_way_forward(generation: str) -> None:
     found = facts(f"{generation}_fresh")
     plan = plan_of(found, FLEET.host(found.host))
     text = script_of(plan, found.actual)
-    forward, back = calls(text, "go_forward"), calls(text, "go_back")
+    forward, back = calls(text, "apply_steps"), calls(text, "revert_steps")
     assert [words[0] for words, _given in forward] == [
         *["put_file"] * 3,
         "restart_docker",
         *["put_chain"] * 2,
-        "put_nat",
+        "put_nft_table",
         "change_routes",
         *["put_unit"] * 2,
-        "settle_units",
+        "activate_units",
     ]
-    assert forward[-1] == (("settle_units", "dockmesh.timer"), "")
+    assert forward[-1] == (("activate_units", "dockmesh.timer"), "")
     assert [words[0] for words, _given in back] == [
         *["remove_unit"] * 2,
-        "settle_units",
+        "activate_units",
         *["remove_file"] * 2,
-        "restart_docker_by",
+        "restart_docker_with",
         *["remove_chain"] * 2,
-        "remove_nat",
+        "remove_nft_table",
         "change_routes",
         "remove_file",
     ]
@@ -252,21 +252,30 @@ def test_forward_stops_at_the_first_failure_and_back_goes_through_to_the_end() -
     text = script_of(HostPlan("h", changes)).replace("transact </dev/null", "")
     failing = "put_file() { echo put_file >&3; return 1; }\nremove_file() { echo remove_file >&3; return 1; }\n"
     others = "".join(
-        f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit", "settle_units")
+        f"{verb}() {{ echo {verb} >&3; }}\n" for verb in ("restart_docker", "put_unit", "remove_unit", "activate_units")
     )
     body = text.split("CONFIRM_S=60\n")[1].split("write_pending()")[0]
     stubs = f"{failing}{others}exec 3>&1\n{body}"
-    assert shell(f"{stubs}go_forward; echo $?") == "put_file\n1\n"
-    assert shell(f"{stubs}go_back; echo $?") == "remove_unit\nsettle_units\nremove_file\nrestart_docker\n1\n"
+    assert run_shell(f"{stubs}apply_steps; echo $?") == "put_file\n1\n"
+    assert run_shell(f"{stubs}revert_steps; echo $?") == "remove_unit\nactivate_units\nremove_file\nrestart_docker\n1\n"
+
+
+def test_no_step_sets_the_variable_that_collects_failures() -> None:
+    flag = "any_step_failed"
+    state = HostState((File(DAEMON_JSON, "{}"), Unit("dockmesh.timer", ""), DockerNetworking(None)))
+    assert f"|| {flag}=1" in script_of(HostPlan("h", difference(HostState(), state)))
+    assert f"|| {flag}=1" in steps.reassert_script(facts("forky_joined").actual, TEMPLATES)
+    texts = (TEMPLATES.output, TEMPLATES.facts, TEMPLATES.network_steps, TEMPLATES.host_steps, TEMPLATES.transaction)
+    assert [text for text in texts if flag in text] == []
 
 
 def test_the_reassertion_puts_back_chains_and_routes_and_nothing_else() -> None:
     found = facts("forky_joined")
     text = steps.reassert_script(found.actual, TEMPLATES)
-    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$failed"', "")
+    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace('exit "$any_step_failed"', "")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
-    assert calls(own, ":") == joined(
-        [meant(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
+    assert calls(own, ":") == batched(
+        [expected_call(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
     )
     assert steps.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
 
@@ -331,13 +340,13 @@ def test_an_outcome_the_transaction_does_not_write_is_a_failure_of_the_host(said
 )
 def test_the_transaction_gives_what_failed_a_code(status: int, text: str, code: str) -> None:
     assert outcome_of(
-        f'outcome reverted "$(code_of {status} {quote(text)})" {quote(text)}'
+        f'emit_outcome reverted "$(error_code {status} {quote(text)})" {quote(text)}'
     ) == transaction.TransactionOutcome("reverted", code, text or None)
 
 
-STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 awake=
-look() { :; }; read_basis() { :; }; fingerprint() { echo b; }
-arm() { :; }; disarm() { :; }; systemctl() { :; }; start_timer() { :; }"""
+STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 docker_running=
+read_all() { :; }; read_basis() { :; }; fingerprint() { echo b; }
+arm_revert() { :; }; disarm_revert() { :; }; systemctl() { :; }; start_revert_timer() { :; }"""
 
 
 @pytest.mark.parametrize(
@@ -357,32 +366,32 @@ arm() { :; }; disarm() { :; }; systemctl() { :; }; start_timer() { :; }"""
 def test_a_change_ends_with_the_code_of_the_step_that_failed(
     forward: str, back: str, answer: transaction.TransactionOutcome
 ) -> None:
-    found = outcome_of(f"{STUBS}\ngo_forward() {{ {forward}; }}\ngo_back() {{ {back}; }}\nchange")
+    found = outcome_of(f"{STUBS}\napply_steps() {{ {forward}; }}\nrevert_steps() {{ {back}; }}\napply_change")
     assert (found.status, found.code) == (answer.status, answer.code)
     assert answer.error in {None, found.error}
 
 
 def test_a_host_that_is_not_as_the_plan_found_it_refuses_the_change() -> None:
-    found = outcome_of(f"{STUBS}\nBASIS=other\nchange")
+    found = outcome_of(f"{STUBS}\nBASIS=other\napply_change")
     assert (found.status, found.code) == ("refused", "stale-plan")
 
 
 def test_a_lock_that_another_holds_is_told_from_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     state = f"STATE={quote(str(tmp_path))}"
     (tmp_path / "lock").write_text("ann@desk since noon\n")
-    assert outcome_of(f"{state}; unlocked refused") == transaction.TransactionOutcome(
+    assert outcome_of(f"{state}; lock_error refused") == transaction.TransactionOutcome(
         "refused", "locked", "locked by ann@desk since noon"
     )
     (tmp_path / "lock").unlink()
     tmp_path.rmdir()
-    found = outcome_of(f"{state}; unlocked failed")
+    found = outcome_of(f"{state}; lock_error failed")
     assert (found.status, found.code) == ("failed", "step-failed")
     assert str(tmp_path) in (found.error or "")
 
 
 def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> None:
     fixed = re.findall(
-        r"\b(?:outcome (?:reverted|refused|failed)|take_back) ([a-z-]+) |\boutcome \"\$1\" ([a-z-]+) ",
+        r"\b(?:emit_outcome (?:reverted|refused|failed)|revert_change) ([a-z-]+) |\bemit_outcome \"\$1\" ([a-z-]+) ",
         TEMPLATES.transaction,
     )
     told = {code for each in fixed for code in each if code} | set(re.findall(r"echo ([a-z-]+)(?: ;;|;)", CODE_OF))
@@ -390,13 +399,13 @@ def test_the_codes_that_the_transaction_writes_are_those_that_are_promised() -> 
     assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed"}
 
 
-CODE_OF = TEMPLATES.transaction.partition("code_of() {")[2].partition("\n}\n")[0]
+CODE_OF = TEMPLATES.transaction.partition("error_code() {")[2].partition("\n}\n")[0]
 
 
 def outcome_of(call: str) -> transaction.TransactionOutcome:
     """What a call of the transaction's comes to, in a shell."""
-    texts = (TEMPLATES.sections, TEMPLATES.verbs, TEMPLATES.transaction, call, "section end true")
-    return transaction.parse_outcome(split(shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
+    texts = (TEMPLATES.output, TEMPLATES.host_steps, TEMPLATES.transaction, call, "run_section end true")
+    return transaction.parse_outcome(split(run_shell("\n".join(texts), path="/usr/bin:/bin"))["outcome"])
 
 
 @given(STATES)
@@ -417,6 +426,6 @@ def test_a_real_hosts_state_is_read_back_as_it_was(name: str) -> None:
 
 def test_the_scripts_sections_are_those_split_reads() -> None:
     said = "printf 'a\\n@end 0\\n\\nb'; exit 3"
-    text = f'{TEMPLATES.sections}\nsay() {{ sh -c "{said}"; }}\nsection said say\nsection end true\n'
-    output = shell(text, path="/usr/bin:/bin")
+    text = f'{TEMPLATES.output}\nsay() {{ sh -c "{said}"; }}\nrun_section said say\nrun_section end true\n'
+    output = run_shell(text, path="/usr/bin:/bin")
     assert split(output)["said"] == Section(3, "a\n@end 0\nb"), "empty lines go"

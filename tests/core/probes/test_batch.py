@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, ip_address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, shell
+from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, run_shell
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
@@ -38,7 +38,7 @@ LOST = (
 SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
 
 
-def asked(source: Host, to: Host, kind: ProbeKind, said: str) -> ProbeResult:
+def probe_result(source: Host, to: Host, kind: ProbeKind, said: str) -> ProbeResult:
     targets = {to.name: ProbeTarget(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: ProbeTarget(pid=7)}
     (answer,) = parse_batch([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
     return answer
@@ -86,12 +86,12 @@ def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> No
 @pytest.mark.parametrize("kind", EXPECTED_TTL)
 def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind) -> None:
     ttl = EXPECTED_TTL[kind]
-    good = asked(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
+    good = probe_result(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
     assert (good.ok, good.reached, good.sent, good.received, good.ttl, good.rtt_ms) == (True, True, 3, 3, ttl, 0.087)
-    detour = asked(HOST1, HOST2, kind, PING.format(ttl=ttl - 1, received=3))
+    detour = probe_result(HOST1, HOST2, kind, PING.format(ttl=ttl - 1, received=3))
     assert detour.reached
     assert (detour.code, detour.failure, detour.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl - 1)
-    nearer = asked(HOST1, HOST2, kind, PING.format(ttl=ttl + 1, received=3))
+    nearer = probe_result(HOST1, HOST2, kind, PING.format(ttl=ttl + 1, received=3))
     assert (nearer.code, nearer.failure, nearer.ttl) == (FailureCode.TTL, FailureKind.TTL, ttl + 1)
     assert good.code is good.reason is good.failure is None
 
@@ -113,7 +113,7 @@ def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind)
 def test_what_ping_says_has_a_code_and_is_quoted(
     said: str, code: FailureCode | None, quoted: str, sent: int, received: int
 ) -> None:
-    answer = asked(HOST1, HOST2, "host-bridge", said)
+    answer = probe_result(HOST1, HOST2, "host-bridge", said)
     assert (answer.sent, answer.received, answer.code) == (sent, received, code)
     assert quoted in (answer.reason or "")
     assert answer.failure == (FailureKind.REPLY if code else None)
@@ -131,7 +131,7 @@ PIECES = st.sampled_from(
 
 @given(st.text() | st.lists(PIECES | st.text(max_size=3)).map(" ".join))
 def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
-    answer = asked(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
+    answer = probe_result(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
     assert answer.ok or (answer.reason or "").isprintable()
     assert (answer.code is None) == (answer.reason is None) == (answer.failure is None)
 
@@ -152,7 +152,7 @@ def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
 def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
     question = Probe("host1", "host2", "container-container")
     targets = {
-        "host1": said_of(HOST1, "docker.service is not active", 1),
+        "host1": target_of(HOST1, "docker.service is not active", 1),
         "host2": ProbeTarget(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
     assert "container-container 10" not in batch_script([question], targets, TEMPLATES, pid=None, number=0)
@@ -170,9 +170,9 @@ def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -
     assert (container.code, container.made) == (FailureCode.NOT_ASKED, False)
 
 
-def said_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
+def target_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
     said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
-    return parse_target(one, Sections(said | {"mesh": Section(1, ""), "links": Section(0, links)}))
+    return parse_target(one, Sections(said | {"mesh_routes": Section(1, ""), "links": Section(0, links)}))
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def said_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarg
     ],
 )
 def test_what_a_docker_host_offers_is_read(text: str, found: ProbeTarget) -> None:
-    assert said_of(HOST1, text) == found
+    assert target_of(HOST1, text) == found
 
 
 def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
-    found = said_of(HOST1, "no free \x1b[31maddress", 1)
+    found = target_of(HOST1, "no free \x1b[31maddress", 1)
     assert (found.bridge, found.container) == (IPv4Address("10.128.0.1"), None)
     assert found.error is not None
     assert found.error.code == FailureCode.NO_CONTAINER
@@ -215,14 +215,14 @@ def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
 )
 def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
     with pytest.raises(HostError):
-        said_of(HOST1, text)
+        target_of(HOST1, text)
 
 
 def test_a_host_without_docker_offers_the_address_it_has_in_its_prefix() -> None:
     lines = "1: lo    inet 127.0.0.1/8 scope host lo\nodd\n3: virbr0    inet 10.9.0.254/24 scope global virbr0"
-    assert said_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
-    assert said_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
-    assert said_of(BARE, lines).bridge is None
+    assert target_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
+    assert target_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
+    assert target_of(BARE, lines).bridge is None
 
 
 CARD = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
@@ -233,9 +233,9 @@ CARD = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
 )
 def test_a_host_tells_of_its_uplink_and_what_is_unreadable_is_passed_over(links: str, mtu: int | None) -> None:
     lines = "odd\n2: eth0    inet 192.168.18.141/20 brd 192.168.31.255 scope global eth0"
-    found = said_of(BARE, lines, links=links).uplink
+    found = target_of(BARE, lines, links=links).uplink
     assert (found and found.mtu) == mtu
-    assert said_of(KVM, lines, links=links).uplink is None, "that is another host's address"
+    assert target_of(KVM, lines, links=links).uplink is None, "that is another host's address"
 
 
 @given(st.integers(0, 63), st.integers(22, 30), st.integers(1, 1022))
@@ -246,7 +246,7 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     line = next(
         line
         for line in target_script(me, TEMPLATES, offset=offset, hold_s=9).split("\n")
-        if line.startswith("section target")
+        if line.startswith("run_section target")
     )
     candidates = [IPv4Address(word.removesuffix("/-")) for word in line.split()[6:]]
     assert len(set(candidates)) == len(candidates) == min(16, size - 3)
@@ -259,10 +259,10 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
 def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
     targets = {each.name: ProbeTarget(each.underlay, each.underlay, 7) for each in FLEET.hosts}
     questions = list(plan_probes(FLEET, FLEET.hosts))
-    shell(batch_script(questions, targets, TEMPLATES, pid=7, number=0), "-n")
+    run_shell(batch_script(questions, targets, TEMPLATES, pid=7, number=0), "-n")
     for each in (HOST1, KVM):
-        shell(target_script(each, TEMPLATES, offset=3, hold_s=9), "-n")
-        shell(held_target_script(each, TEMPLATES, offset=3, hold_s=9, observe=True), "-n")
+        run_shell(target_script(each, TEMPLATES, offset=3, hold_s=9), "-n")
+        run_shell(held_target_script(each, TEMPLATES, offset=3, hold_s=9, observe=True), "-n")
 
 
 def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
@@ -310,7 +310,7 @@ def test_a_dead_next_hop_has_one_code_whichever_address_reports_it(said: str, co
 
 
 def test_round_trips_and_loss_are_those_of_ping() -> None:
-    good = asked(HOST1, HOST2, "host-bridge", PING.format(ttl=64, received=2))
+    good = probe_result(HOST1, HOST2, "host-bridge", PING.format(ttl=64, received=2))
     assert (good.rtt_min_ms, good.rtt_ms, good.rtt_max_ms) == (0.061, 0.087, 0.131)
     assert good.loss == pytest.approx(1 / 3)
-    assert asked(HOST1, HOST2, "host-bridge", "").loss is None
+    assert probe_result(HOST1, HOST2, "host-bridge", "").loss is None

@@ -22,19 +22,19 @@ ROUTES = (
 )
 
 
-def joined(one: Host, *, without: str = "") -> JoinState:
+def joined_state(one: Host, *, without: str = "") -> JoinState:
     peers = (each.prefix for each in FLEET.hosts if each.name not in {one.name, without})
     return JoinState(frozenset(filter(None, [one.bridge])), frozenset(prefix for prefix in peers if prefix))
 
 
-Told = tuple[str | None, str]
+CodeAndReason = tuple[str | None, str]
 SILENT = Failure(FailureCode.NO_REPLY, "no reply")
 UNMADE = Failure(FailureCode.NO_CONTAINER, "no container")
 
 
-def failing(
+def diagnoses(
     standings: Mapping[str, JoinState | None], fleet: Fleet = FLEET, *, sent: int = 3, failure: Failure = SILENT
-) -> dict[str, Told]:
+) -> dict[str, CodeAndReason]:
     """The code and the reason of each pair, where all its probes got no reply."""
     answers = tuple(
         Probe(a.name, b.name, kind).result(sent).failed(failure)
@@ -52,14 +52,14 @@ def failing(
     return {f"{each.source} {each.target}": (each.code, each.reason or "") for each in told.probes}
 
 
-def named(reason: str) -> set[str]:
+def named_hosts(reason: str) -> set[str]:
     """The hosts that a reason names."""
     return set(re.findall(r"\bhost\d\b", reason))
 
 
 def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
     addresses = Section(0, ADDRESSES.format("172.17.0.1/16"))
-    found = parse_join_state(Sections(addresses=addresses, addresses6=Section(0, ""), mesh=Section(0, ROUTES)))
+    found = parse_join_state(Sections(addresses=addresses, addresses6=Section(0, ""), mesh_routes=Section(0, ROUTES)))
     routes = {IPv4Network("10.128.16.0/20"), IPv4Network("10.128.32.0/20")}
     assert found == JoinState(frozenset([IPv4Interface("172.17.0.1/16")]), frozenset(routes))
 
@@ -69,26 +69,26 @@ def test_docker0_and_the_routes_of_dockmesh_are_read() -> None:
 )
 def test_where_docker0_has_no_readable_address_it_has_none(text: str) -> None:
     assert (
-        parse_join_state(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh=Section(1, "")))
+        parse_join_state(Sections(addresses=Section(0, text), addresses6=Section(0, ""), mesh_routes=Section(1, "")))
         == JoinState()
     )
 
 
 def test_a_host_whose_docker0_is_elsewhere_has_not_joined_and_one_without_docker_needs_none() -> None:
-    assert not_joined_reason(HOST1, joined(HOST1)) is None
+    assert not_joined_reason(HOST1, joined_state(HOST1)) is None
     assert not_joined_reason(host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False), JoinState()) is None
     reason = not_joined_reason(HOST1, JoinState())
     assert reason is not None
-    assert named(reason) == {"host1"}
+    assert named_hosts(reason) == {"host1"}
     assert str(HOST1.bridge) in reason
 
 
 def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
-    causes = failing({each.name: default for each in FLEET.hosts})
+    causes = diagnoses({each.name: default for each in FLEET.hosts})
     code, reason = causes["host1 host2"]
     assert causes["host3 host2"] == (code, reason)
-    assert (code, named(reason)) == (FailureCode.NOT_JOINED, {"host2"})
+    assert (code, named_hosts(reason)) == (FailureCode.NOT_JOINED, {"host2"})
     assert {"172.17.0.1/16", "10.128.16.1/24"} <= set(re.findall(r"[\d.]+/\d+", reason))
     assert len(set(causes.values())) == 3
     assert {code for code, _reason in causes.values()} == {FailureCode.NOT_JOINED}
@@ -97,18 +97,18 @@ def test_before_the_first_apply_each_pair_fails_because_a_host_has_not_joined() 
 def test_many_that_have_not_joined_are_one_cause() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
     ((code, reason),) = set(
-        failing({each.name: JoinState() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
+        diagnoses({each.name: JoinState() for each in many}, Fleet(FLEET.settings, tuple(many))).values()
     )
     assert code == FailureCode.NOT_JOINED
     assert {"h*", "9"} <= set(re.findall(r"[\w*]+", reason))
 
 
 def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_them() -> None:
-    standings = {each.name: joined(each, without="host3") for each in FLEET.hosts}
-    causes = failing(standings)
+    standings = {each.name: joined_state(each, without="host3") for each in FLEET.hosts}
+    causes = diagnoses(standings)
     told = causes["host1 host3"]
     assert told[0] == FailureCode.ROUTE_MISSING
-    assert named(told[1]) == {"host1", "host2", "host3"}
+    assert named_hosts(told[1]) == {"host1", "host2", "host3"}
     assert told[1].endswith("dockmesh apply --limit host1,host2")
     assert {pair for pair, each in causes.items() if each == told} == {
         *("host1 host3", "host2 host3", "host3 host1", "host3 host2")
@@ -118,22 +118,24 @@ def test_hosts_that_do_not_know_a_new_one_yet_are_named_with_the_command_for_the
 
 def test_where_many_do_not_know_a_host_they_are_counted() -> None:
     many = [host(f"h{at}", f"192.168.18.{at}", f"10.128.{at}.0/24", f"10.128.{at}.1/24") for at in range(1, 10)]
-    code, reason = failing({each.name: joined(each) for each in many}, Fleet(FLEET.settings, tuple(many)))["h1 h2"]
+    code, reason = diagnoses({each.name: joined_state(each) for each in many}, Fleet(FLEET.settings, tuple(many)))[
+        "h1 h2"
+    ]
     assert code == FailureCode.ROUTE_MISSING
     assert re.findall(r"\b(?:h\d+|\d+)\b", reason) == ["8", "h2"]
 
 
 def test_what_was_not_probed_and_what_nothing_is_known_of_keep_their_reason() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
-    assert set(failing({each.name: default for each in FLEET.hosts}, sent=0, failure=UNMADE).values()) == {UNMADE[:2]}
-    assert set(failing({each.name: None for each in FLEET.hosts}).values()) == {SILENT[:2]}
-    assert set(failing({each.name: joined(each) for each in FLEET.hosts}).values()) == {SILENT[:2]}
+    assert set(diagnoses({each.name: default for each in FLEET.hosts}, sent=0, failure=UNMADE).values()) == {UNMADE[:2]}
+    assert set(diagnoses({each.name: None for each in FLEET.hosts}).values()) == {SILENT[:2]}
+    assert set(diagnoses({each.name: joined_state(each) for each in FLEET.hosts}).values()) == {SILENT[:2]}
 
 
 def test_what_ping_could_not_send_has_the_cause_that_a_host_lacks() -> None:
     default = JoinState(frozenset([IPv4Interface("172.17.0.1/16")]))
     unsent = Failure(FailureCode.PING_FAILED, "connect: Network is unreachable")
-    found = failing({each.name: default for each in FLEET.hosts}, sent=0, failure=unsent)
+    found = diagnoses({each.name: default for each in FLEET.hosts}, sent=0, failure=unsent)
     assert {code for code, _reason in found.values()} == {FailureCode.NOT_JOINED}
 
 

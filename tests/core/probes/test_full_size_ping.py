@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, dual, fleet, host
+from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
 from results import mesh_result
@@ -48,7 +48,7 @@ def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -
     return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
 
 
-def answered(small: str, large: str, targets: dict[str, ProbeTarget] | None = None) -> ProbeResult:
+def probe_result(small: str, large: str, targets: dict[str, ProbeTarget] | None = None) -> ProbeResult:
     targets = targets or {each.name: target(each) for each in FLEET.hosts}
     said = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
     (answer,) = parse_batch([Probe("host1", "host2", "container-container")], targets, Section(0, said))
@@ -71,7 +71,7 @@ def test_each_pair_is_asked_once_with_a_packet_as_large_as_both_ends_take() -> N
 
 
 def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
-    six = dual(HOST1, "fd00::1"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
+    six = with_ipv6(HOST1, "fd00::1"), with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
     script = batch_script(
         list(plan_probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEMPLATES, pid=7, number=3
@@ -107,7 +107,7 @@ def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
 def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
     large: str, found: FullSizePing | None, ok: bool | None
 ) -> None:
-    answer = answered(SMALL, large)
+    answer = probe_result(SMALL, large)
     assert parse_full_size(1500, large) == found
     assert answer.mtu_ok is ok
     assert answer.reply_ok
@@ -120,28 +120,28 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
 
 def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
-    answer = answered(SMALL, LOCAL, targets)
+    answer = probe_result(SMALL, LOCAL, targets)
     assert (answer.mtu_ok, answer.ok, answer.code) == (False, False, FailureCode.UPLINK_TOO_SMALL)
 
 
 def test_where_nothing_arrives_size_is_no_question() -> None:
-    answer = answered("3 packets transmitted, 0 received|", DROPPED)
+    answer = probe_result("3 packets transmitted, 0 received|", DROPPED)
     assert (answer.mtu_ok, answer.code, answer.reply_ok) == (None, FailureCode.NO_REPLY, False)
 
 
 def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
-    told = answered(SMALL, DROPPED, targets)
+    told = probe_result(SMALL, DROPPED, targets)
     assert (told.about, told.code, told.failure) == ("host1", FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
     assert all(each in (told.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
     assert "host2" not in (told.reason or "")
-    between = answered(SMALL, DROPPED)
+    between = probe_result(SMALL, DROPPED)
     assert (between.about, between.code) == (None, FailureCode.MTU), "it is lost between the hosts"
 
 
 def test_large_packets_that_are_lost_take_no_change_back() -> None:
     lost = Probe("host2", "host1", "host-bridge").result(3).failed(Failure(FailureCode.NO_REPLY, "no reply"))
-    small = answered(SMALL, DROPPED)
+    small = probe_result(SMALL, DROPPED)
     assert hosts_to_revert(mesh_result(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
     assert hosts_to_revert(mesh_result(("host1", "host2"), (small, lost)), ["host2"]) == {"host2"}
 

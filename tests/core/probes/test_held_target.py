@@ -27,8 +27,8 @@ GONE = 1 << 30
 @contextmanager
 def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> Iterator[subprocess.Popen[str]]:
     """The script on its way, as far as it got there; dead when the block ends."""
-    head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("offer\n", 1)
-    script = f"{head}{NFT}offer\n{call}"[:cut]
+    head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("hold_target\n", 1)
+    script = f"{head}{NFT}hold_target\n{call}"[:cut]
     with subprocess.Popen(
         ("/bin/dash", "-s"),
         stdin=subprocess.PIPE,
@@ -46,7 +46,7 @@ def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> 
             process.kill()
 
 
-def answer(process: subprocess.Popen[str]) -> str:
+def first_output(process: subprocess.Popen[str]) -> str:
     """Its first part."""
     assert process.stdout
     lines = ""
@@ -57,7 +57,7 @@ def answer(process: subprocess.Popen[str]) -> str:
     raise AssertionError(lines)
 
 
-def told(folder: Path, process: subprocess.Popen[str]) -> list[str]:
+def nft_deletions(folder: Path, process: subprocess.Popen[str]) -> list[str]:
     """What nft was told besides the table, its name with the script's process left out."""
     lines = (folder / "log").read_text().splitlines()
     assert f"table inet dockmesh-status-{process.pid} {{" in lines
@@ -71,12 +71,12 @@ ENDED = "delete table inet dockmesh-status-PID"
 
 def test_it_answers_stays_and_when_it_is_let_go_it_tells_and_clears_away(tmp_path: Path) -> None:
     with running(tmp_path) as process:
-        assert split(answer(process)).keys() > {"addresses", "held"}
+        assert split(first_output(process)).keys() > {"addresses", "held"}
         assert process.poll() is None
         rest, _ = process.communicate(timeout=WITHIN_S)
-        assert told(tmp_path, process) == [SWEPT, ENDED]
+        assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
     sections = split(rest)
-    assert (sections["seen"].status, sections["seen"].text) == (0, "noted")
+    assert (sections["observed_pings"].status, sections["observed_pings"].text) == (0, "noted")
 
 
 def test_it_clears_away_also_where_nobody_listens_any_more(tmp_path: Path) -> None:
@@ -86,16 +86,16 @@ def test_it_clears_away_also_where_nobody_listens_any_more(tmp_path: Path) -> No
         process.stdin.close()
         process.stdout.close()
         process.wait(WITHIN_S)
-        assert told(tmp_path, process) == [SWEPT, ENDED]
+        assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
 
 
 def test_where_stdin_never_ends_its_time_does(tmp_path: Path) -> None:
     with running(tmp_path, hold_s=1) as process:
         process.wait(WITHIN_S)
-        assert told(tmp_path, process) == [SWEPT, ENDED]
+        assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
 
 
 def test_a_script_that_was_cut_off_on_its_way_makes_nothing(tmp_path: Path) -> None:
-    with running(tmp_path, cut=-len("offer\n")) as process:
+    with running(tmp_path, cut=-len("hold_target\n")) as process:
         process.communicate(timeout=WITHIN_S)
     assert not (tmp_path / "log").exists()

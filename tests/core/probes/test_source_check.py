@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, dual, fleet, host
+from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
 from results import mesh_result
@@ -55,7 +55,7 @@ def target(one: Host) -> ProbeTarget:
     )
 
 
-def asked(
+def checked_result(
     saw: dict[str, list[str]] | None,
     kind: ProbeKind = "container-container",
     *,
@@ -82,7 +82,7 @@ def asked(
     return found
 
 
-def masking(*hosts: Host) -> Fleet:
+def with_source_nat(*hosts: Host) -> Fleet:
     among = fleet(*hosts)
     return replace(among, settings=replace(among.settings, source_nat=True))
 
@@ -125,17 +125,17 @@ def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int
     ],
 )
 def test_the_right_source_is_told_and_all_is_well(kind: ProbeKind, source: str) -> None:
-    found = asked({"host1": [source]}, kind)
+    found = checked_result({"host1": [source]}, kind)
     assert (str(found.source_seen), found.ok) == (source, True)
 
 
 def test_where_a_host_did_not_look_or_saw_nothing_of_it_nothing_is_said() -> None:
     for saw in (None, {}, {"host3": ["10.128.32.2"]}):
-        assert (asked(saw).source_seen, asked(saw).ok) == (None, True)
+        assert (checked_result(saw).source_seen, checked_result(saw).ok) == (None, True)
 
 
 def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() -> None:
-    found = asked({"host1": ["192.168.18.128"]})
+    found = checked_result({"host1": ["192.168.18.128"]})
     assert str(found.source_seen) == "192.168.18.128"
     assert found.reply_ok, "no change is taken back for it"
     assert found.about == "host1"
@@ -144,19 +144,22 @@ def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() ->
 
 
 def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is_not() -> None:
-    among = masking(*FLEET.hosts)
-    assert asked({"host1": ["192.168.18.128"]}, among=among).ok
-    shown = asked({"host1": ["10.128.0.2"]}, among=among)
+    among = with_source_nat(*FLEET.hosts)
+    assert checked_result({"host1": ["192.168.18.128"]}, among=among).ok
+    shown = checked_result({"host1": ["10.128.0.2"]}, among=among)
     assert (shown.code, shown.failure) == (FailureCode.NOT_MASQUERADED, FailureKind.SOURCE)
     assert (shown.reason or "").endswith("dockmesh apply --limit host1")
 
 
 def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
-    six = dual(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"), dual(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
-    among = masking(*six)
+    six = (
+        with_ipv6(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"),
+        with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64"),
+    )
+    among = with_source_nat(*six)
     for source in ("fd00::1", "fd00:1::2"):
-        assert asked({"host1": [source]}, family=IPV6, among=among).ok
-    assert not asked({"host1": ["fd00::1"]}, family=IPV6, among=fleet(*six)).ok
+        assert checked_result({"host1": [source]}, family=IPV6, among=among).ok
+    assert not checked_result({"host1": ["fd00::1"]}, family=IPV6, among=fleet(*six)).ok
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
     [("10.128.16.1", 3), ("203.0.113.9", 2)],
 )
 def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source: str, naming: int) -> None:
-    found = asked({"host1": [source]})
+    found = checked_result({"host1": [source]})
     assert found.about is None
     assert (found.code, found.failure, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
     reason = found.reason or ""
@@ -196,10 +199,10 @@ def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
     probe = Probe("host1", "host2", "container-container")
     longer = Failure(FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
     detour = probe.result(3, 3, 61, 0.1).failed(longer)
-    found = asked({"host1": ["192.168.18.128"]}, answer=detour)
+    found = checked_result({"host1": ["192.168.18.128"]}, answer=detour)
     assert (found.code, found.reason, str(found.source_seen)) == (FailureCode.TTL, detour.reason, "192.168.18.128")
     silent = Failure(FailureCode.NO_REPLY, "no reply")
-    lost = asked({"host1": ["10.128.0.2"]}, answer=probe.result(3).failed(silent))
+    lost = checked_result({"host1": ["10.128.0.2"]}, answer=probe.result(3).failed(silent))
     assert lost.source_seen is None, "a reply that is lost says nothing of who asked"
 
 

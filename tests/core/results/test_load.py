@@ -8,7 +8,7 @@ import pytest
 import results
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import lacking
+from refusals import missing_facts
 
 from dockmesh.core.planning.plan import Plan
 from dockmesh.core.results.load import load_result
@@ -25,7 +25,7 @@ JSON = st.recursive(
 )
 
 
-def altered(**keys: Any) -> str:
+def changed_document(**keys: Any) -> str:
     """The document of two hosts, its first probe or host with other keys."""
     document = results.document(2)
     for key, value in keys.items():
@@ -82,23 +82,23 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         ('{"format": "\\u001b[31mother"}', "format"),
         ('{"format": "dockmesh/status/1"}', "probes"),
         ('{"format": "dockmesh/apply/1", "status": null}', "status"),
-        (altered(probes_sent="3"), "probes[0].sent"),
-        (altered(probes_sent=-1), "probes[0].sent"),
-        (altered(probes_rtt_ms=float("nan")), "probes[0].rtt_ms"),
-        (altered(probes_kind="<b>"), "probes[0].kind"),
-        (altered(probes_ttl=256), "probes[0].ttl"),
-        (altered(probes_code="No Reply"), "probes[0].code"),
-        (altered(probes_code="x" * 41), "probes[0].code"),
-        (altered(probes_code=""), "probes[0].code"),
-        (altered(probes_about="<b>"), "probes[0].about"),
-        (altered(probes_source_seen="host1"), "probes[0].source_seen"),
-        (altered(probes_source_seen="fe80::1%\x1b[31m"), "probes[0].source_seen"),
-        (altered(partial=1), "partial"),
-        (altered(hosts_host="a\n"), "hosts[0].host"),
-        (altered(hosts_underlay="1.2.3"), "hosts[0].underlay"),
-        (altered(time="yesterday"), "time"),
-        (altered(probes_target="host9"), "probes host9"),
-        (altered(hosts_host="host2"), "host2 2"),
+        (changed_document(probes_sent="3"), "probes[0].sent"),
+        (changed_document(probes_sent=-1), "probes[0].sent"),
+        (changed_document(probes_rtt_ms=float("nan")), "probes[0].rtt_ms"),
+        (changed_document(probes_kind="<b>"), "probes[0].kind"),
+        (changed_document(probes_ttl=256), "probes[0].ttl"),
+        (changed_document(probes_code="No Reply"), "probes[0].code"),
+        (changed_document(probes_code="x" * 41), "probes[0].code"),
+        (changed_document(probes_code=""), "probes[0].code"),
+        (changed_document(probes_about="<b>"), "probes[0].about"),
+        (changed_document(probes_source_seen="host1"), "probes[0].source_seen"),
+        (changed_document(probes_source_seen="fe80::1%\x1b[31m"), "probes[0].source_seen"),
+        (changed_document(partial=1), "partial"),
+        (changed_document(hosts_host="a\n"), "hosts[0].host"),
+        (changed_document(hosts_underlay="1.2.3"), "hosts[0].underlay"),
+        (changed_document(time="yesterday"), "time"),
+        (changed_document(probes_target="host9"), "probes host9"),
+        (changed_document(hosts_host="host2"), "host2 2"),
     ],
 )
 def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str, place: str) -> None:
@@ -106,7 +106,7 @@ def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str,
         load_result(text, file="some.json")
     assert caught.value.code == "not-a-result"
     message = str(caught.value)
-    assert lacking(message, f"some.json {place}") == []
+    assert missing_facts(message, f"some.json {place}") == []
     assert message.isprintable()
     assert len(message) < 500
 
@@ -191,6 +191,6 @@ def test_a_saved_result_is_read_in_any_encoding_of_json(encoding: str) -> None:
 
 
 def test_half_characters_of_a_host_do_not_make_a_result_unreadable() -> None:
-    result = load_result(altered(hosts_error="\ud800 is down"), file="a")
+    result = load_result(changed_document(hosts_error="\ud800 is down"), file="a")
     assert str(result.errors["host1"]).endswith(" is down")
     assert str(result.errors["host1"]).isprintable()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address
 
 import pytest
-from traces import HOST1, POINTS, QUESTION, WEB1, WEB3, captured, pcap, without
+from traces import HOST1, POINTS, QUESTION, WEB1, WEB3, capture_set, pcap, with_failed_point
 
 from dockmesh.core.trace.model import CaptureSet
 from dockmesh.core.trace.reconstruct import OneWay, TraceResult, reconstruct
@@ -20,14 +20,14 @@ def hops(leg: OneWay) -> list[tuple[str, IPv4Address, IPv4Address, int]]:
     return [(f"{hop.point.host} {hop.point.place}", hop.source, hop.destination, hop.ttl) for hop in leg.hops]
 
 
-def seconds_only(file: bytes) -> bytes:
+def without_first_ping(file: bytes) -> bytes:
     """A capture without its first ping: what its record holds is cut out."""
     length = struct.unpack_from("<I", file, 24 + 8)[0]
     return file[:24] + file[24 + 16 + length :]
 
 
 def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
-    traced = reconstruct(captured("joined"))
+    traced = reconstruct(capture_set("joined"))
     ttls = (64, 64, 63, 63, 62, 62)
     assert hops(traced.request) == [(place, WEB1, WEB3, ttl) for place, ttl in zip(PLACES, ttls, strict=True)]
     assert hops(traced.reply) == [(place, WEB3, WEB1, ttl) for place, ttl in zip(PLACES[::-1], ttls, strict=True)]
@@ -43,7 +43,7 @@ def test_the_ping_passes_every_point_there_and_back_with_ttl_64_63_62() -> None:
 
 
 def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_back() -> None:
-    traced = reconstruct(captured("translated"))
+    traced = reconstruct(capture_set("translated"))
     assert [hop.source for hop in traced.request.hops] == [WEB1, WEB1, HOST1, HOST1, HOST1, HOST1]
     assert [hop.destination for hop in traced.reply.hops] == [HOST1, HOST1, HOST1, HOST1, WEB1, WEB1]
     assert [hop.translated for hop in traced.request.hops] == [False, False, True, False, False, False]
@@ -79,7 +79,7 @@ def test_a_translated_source_is_marked_where_it_changes_and_where_it_changes_bac
 def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
     name: str, there: int, back: int, code: VerdictCode, names: tuple[str, ...]
 ) -> None:
-    traced = reconstruct(captured(name))
+    traced = reconstruct(capture_set(name))
     assert [place for place, *_rest in hops(traced.request)] == PLACES[:there]
     assert [place for place, *_rest in hops(traced.reply)] == PLACES[::-1][:back]
     lost = traced.reply if there == 6 else traced.request
@@ -91,12 +91,12 @@ def test_a_lost_packet_is_followed_to_where_it_was_last_seen(
 
 
 def test_a_frame_for_another_machine_that_the_switch_sends_to_all_did_not_come_in() -> None:
-    flooded = captured("wrong_next_hop", {POINTS[3]: pcap("wrong_next_hop", POINTS[2])})
-    assert reconstruct(flooded).request == reconstruct(captured("wrong_next_hop")).request
+    flooded = capture_set("wrong_next_hop", {POINTS[3]: pcap("wrong_next_hop", POINTS[2])})
+    assert reconstruct(flooded).request == reconstruct(capture_set("wrong_next_hop")).request
 
 
 def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
-    traced = reconstruct(captured("circling"))
+    traced = reconstruct(capture_set("circling"))
     assert traced.request.loops
     ttls = [hop.ttl for hop in traced.request.hops]
     assert ttls == sorted(ttls, reverse=True)
@@ -108,7 +108,7 @@ def test_a_packet_that_two_hosts_pass_to_each_other_circles() -> None:
 
 def test_a_frame_that_left_for_the_right_machine_and_did_not_come_in_was_lost_between() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
-    cut = captured("refused", dict.fromkeys(POINTS[3:], empty))
+    cut = capture_set("refused", dict.fromkeys(POINTS[3:], empty))
     code, text = verdict(reconstruct(cut))
     assert code == VerdictCode.LOST_BETWEEN
     assert re.fullmatch(".*request.*host1.*eth0.*eth0.*host3.*", text)
@@ -116,14 +116,17 @@ def test_a_frame_that_left_for_the_right_machine_and_did_not_come_in_was_lost_be
 
 def test_an_answer_from_a_nearer_machine_is_none_of_the_targets() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
-    traced = reconstruct(captured("joined", dict.fromkeys(POINTS[2:], empty)))
+    traced = reconstruct(capture_set("joined", dict.fromkeys(POINTS[2:], empty)))
     assert not traced.reached
     assert verdict(traced).code == VerdictCode.OTHER_ANSWERS
 
 
 def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
-    spoilt = {POINTS[5]: seconds_only(pcap("joined", POINTS[5])), POINTS[4]: seconds_only(pcap("joined", POINTS[4]))}
-    traced = reconstruct(captured("joined", spoilt))
+    spoilt = {
+        POINTS[5]: without_first_ping(pcap("joined", POINTS[5])),
+        POINTS[4]: without_first_ping(pcap("joined", POINTS[4])),
+    }
+    traced = reconstruct(capture_set("joined", spoilt))
     assert traced.reached
     assert len(traced.request.hops) == 6
     assert (verdict(traced).code, traced.lost) == (VerdictCode.REACHED, 1)
@@ -131,14 +134,14 @@ def test_the_ping_that_came_home_is_shown_and_the_loss_of_others_told() -> None:
 
 
 def test_where_nothing_can_be_captured_the_packet_is_followed_past_it() -> None:
-    traced = reconstruct(without(captured("joined"), POINTS[4], "tcpdump: no"))
+    traced = reconstruct(with_failed_point(capture_set("joined"), POINTS[4], "tcpdump: no"))
     assert [place for place, *_rest in hops(traced.request)] == [*PLACES[:4], PLACES[5]]
     assert traced.reached
 
 
 def test_a_packet_lost_where_nothing_can_be_captured_is_told_with_the_reason() -> None:
     down = "tcpdump: docker0: That device is not up"
-    traced = reconstruct(without(captured("refused"), POINTS[4], down))
+    traced = reconstruct(with_failed_point(capture_set("refused"), POINTS[4], down))
     assert verdict(traced).code == VerdictCode.LOST_UNSEEN
     assert re.fullmatch(f".*request.*host3.*eth0.*{re.escape(down)}", verdict(traced).text)
 
@@ -146,7 +149,7 @@ def test_a_packet_lost_where_nothing_can_be_captured_is_told_with_the_reason() -
 def test_a_ping_that_never_left_is_told_in_pings_own_words() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
     said = "PING 10.128.32.2\nping: connect: Network is unreachable\n"
-    traced = reconstruct(captured("joined", dict.fromkeys(POINTS, empty), said=said))
+    traced = reconstruct(capture_set("joined", dict.fromkeys(POINTS, empty), said=said))
     assert verdict(traced).code == VerdictCode.NOT_SENT
     assert re.fullmatch(".*host1; ping: connect: Network is unreachable", verdict(traced).text)
 
@@ -160,22 +163,22 @@ def test_the_errors_of_both_hosts_are_the_verdict_where_there_are_any() -> None:
 
 
 def test_a_ping_of_the_same_size_with_another_identifier_is_somebody_elses() -> None:
-    other = changed(pcap("joined", POINTS[3]), {22: 50, 38: 0xFE, 39: 0xED})
-    traced = reconstruct(captured("joined", {POINTS[3]: pcap("joined", POINTS[3]) + other[24:]}))
-    assert traced.request == reconstruct(captured("joined")).request
-    assert traced.reply == reconstruct(captured("joined")).reply
+    other = with_octets(pcap("joined", POINTS[3]), {22: 50, 38: 0xFE, 39: 0xED})
+    traced = reconstruct(capture_set("joined", {POINTS[3]: pcap("joined", POINTS[3]) + other[24:]}))
+    assert traced.request == reconstruct(capture_set("joined")).request
+    assert traced.reply == reconstruct(capture_set("joined")).reply
 
 
 def test_a_packet_lost_between_a_bridge_and_its_container_is_lost_at_the_bridge() -> None:
     empty = pcap("wrong_next_hop", POINTS[3])
-    traced = reconstruct(captured("mute", {POINTS[5]: empty}))
+    traced = reconstruct(capture_set("mute", {POINTS[5]: empty}))
     assert (len(traced.request.hops), traced.request.missed) == (5, (POINTS[5],))
     assert verdict(traced).code == VerdictCode.LOST_AT_BRIDGE
 
 
 def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
-    files = {point: changed(pcap("joined", point), {33: 9}, kind=8) for point in POINTS[:2]}
-    traced = reconstruct(captured("joined", files))
+    files = {point: with_octets(pcap("joined", point), {33: 9}, kind=8) for point in POINTS[:2]}
+    traced = reconstruct(capture_set("joined", files))
     assert traced.reached
     assert [hop.was_destination for hop in traced.request.hops if hop.translated] == [IPv4Address("10.128.32.9")]
     assert verdict(traced).code == VerdictCode.DESTINATION_REWRITTEN
@@ -183,13 +186,13 @@ def test_a_destination_that_changes_on_the_way_is_rewritten() -> None:
 
 def test_a_router_between_the_hosts_shows_in_the_ttl() -> None:
     routed = {POINTS[3]: 62, POINTS[4]: 61, POINTS[5]: 61}
-    files = {point: changed(pcap("joined", point), {22: ttl}, kind=8) for point, ttl in routed.items()}
-    traced = reconstruct(captured("joined", files))
+    files = {point: with_octets(pcap("joined", point), {22: ttl}, kind=8) for point, ttl in routed.items()}
+    traced = reconstruct(capture_set("joined", files))
     assert verdict(traced).code == VerdictCode.REACHED
     assert re.search(r"; .*request.*\b63\b.*\b62\b", verdict(traced).text)
 
 
-def changed(file: bytes, octets: Mapping[int, int], *, kind: int | None = None) -> bytes:
+def with_octets(file: bytes, octets: Mapping[int, int], *, kind: int | None = None) -> bytes:
     """A capture in which these octets of each frame, or of each of one ICMP type, are others."""
     out, at = bytearray(file), 24
     while at < len(file):

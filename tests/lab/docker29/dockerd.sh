@@ -1,7 +1,7 @@
 #!/bin/sh
-# Stands in for the dockerd of Docker 29, which no Debian release has: Docker 28.5, given what it knows of daemon.json. With
-# "firewall-backend": "nftables" it is kept from the firewall and from ip_forward, and beside it is the ruleset that
-# Docker 29 writes then. As the real one it refuses a mark that is none, and does not start where nothing is forwarded.
+# Replaces the dockerd of Docker 29, which no Debian release has, by Docker 28.5 with the keys of daemon.json that it knows.
+# With "firewall-backend": "nftables" that Docker leaves the firewall and ip_forward alone, and ruleset.sh writes the rules of
+# Docker 29. Like the real one, this dockerd rejects an invalid mark, and does not start on a host that does not forward.
 set -u
 REAL=/usr/sbin/dockerd
 FILE=/etc/docker/daemon.json
@@ -9,8 +9,8 @@ LIB=/usr/local/lib/docker29
 RUN=/run/docker29
 mkdir -p "$RUN"
 
-# known FILE OUT: what Docker 28.5 knows of the file, to OUT; what of it is to be acted on here, to $RUN/keys.
-known() {
+# convert FILE OUT: writes the keys that Docker 28.5 knows to OUT, and the keys that these scripts use to $RUN/keys.
+convert() {
   [ -e "$1" ] || { echo '{}' >"$2" && : >"$RUN/keys" && return; }
   perl "$LIB/keys.pl" "$1" "$2" >"$RUN/keys" || return 1
   mark=$(sed -n 's/^bridge-accept-fwmark //p' "$RUN/keys")
@@ -22,26 +22,26 @@ case " $* " in
 *' --help '*) exec "$REAL" "$@" ;;
 *' --validate '*)
   for word; do case "$word" in --config-file=*) file=${word#*=} ;; esac done
-  known "$file" "$RUN/validate.json" || exit 1
+  convert "$file" "$RUN/validate.json" || exit 1
   exec "$REAL" --validate --config-file="$RUN/validate.json"
   ;;
 esac
 
-# What runs is what the file says now: none of these keys is read again.
-known "$FILE" "$RUN/daemon.json" && cp "$RUN/keys" "$RUN/running" || exit 1
-runs() { grep -qx "$1" "$RUN/running"; }
+# Docker reads none of these keys again, so a copy keeps the values of the running daemon.
+convert "$FILE" "$RUN/daemon.json" && cp "$RUN/keys" "$RUN/running" || exit 1
+has_key() { grep -qx "$1" "$RUN/running"; }
 set -- "$@" --config-file="$RUN/daemon.json"
-if runs 'firewall-backend nftables'; then
-  if ! runs 'ip-forward false' && [ "$(cat /proc/sys/net/ipv4/ip_forward)" != 1 ]; then
+if has_key 'firewall-backend nftables'; then
+  if ! has_key 'ip-forward false' && [ "$(cat /proc/sys/net/ipv4/ip_forward)" != 1 ]; then
     echo 'Error initializing network controller: IPv4 forwarding is disabled: set sysctl net.ipv4.ip_forward=1' >&2
     exit 1
   fi
   set -- "$@" --iptables=false --ip6tables=false --ip-forward=false
-elif runs 'ip-forward false'; then
+elif has_key 'ip-forward false'; then
   set -- "$@" --ip-forward=false
 fi
 
-# A client that asks while Docker stops would have the socket start it again.
+# A client that connects while Docker stops would make docker.socket start it again.
 # shellcheck disable=SC2329
 stop() {
   : >"$RUN/stopping"
@@ -49,13 +49,13 @@ stop() {
   flock "$RUN/lock" kill "$docker"
 }
 
-# The socket is handed to the process whose id is in LISTEN_PID; that Docker is ready, we say ourselves.
+# systemd passes the socket to the process in LISTEN_PID. This script itself reports that Docker is ready.
 # shellcheck disable=SC2016
 NOTIFY_SOCKET='' sh -c 'export LISTEN_PID=$$; exec "$@"' sh "$REAL" "$@" &
 docker=$!
 events=
 trap stop TERM INT
-trap 'known "$FILE" "$RUN/daemon.json" && kill -HUP "$docker"' HUP
+trap 'convert "$FILE" "$RUN/daemon.json" && kill -HUP "$docker"' HUP
 
 until timeout 5 /usr/bin/docker version >/dev/null 2>&1; do
   kill -0 "$docker" 2>/dev/null || exit 1

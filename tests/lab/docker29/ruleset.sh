@@ -1,11 +1,11 @@
 #!/bin/sh
-# The table `ip docker-bridges` as Docker 29 writes it for the networks and containers there are (moby,
-# daemon/libnetwork/drivers/bridge/internal/nftabler). Not of it: internal and routed networks, networks that do not
-# masquerade, legacy links, a Docker without its userland proxy, and `ip6 docker-bridges`.
+# Writes the table `ip docker-bridges` for the present networks and containers as Docker 29 does (moby,
+# daemon/libnetwork/drivers/bridge/internal/nftabler). It lacks internal and routed networks, networks without masquerade,
+# legacy links, a Docker without userland proxy, and `ip6 docker-bridges`.
 set -eu
 RUN=/run/docker29
 
-# A line a network: its bridge, its id, its subnet.
+# Prints "BRIDGE ID SUBNET" for each network.
 networks() {
   ids=$(timeout 15 /usr/bin/docker network ls --quiet --filter driver=bridge)
   # shellcheck disable=SC2086
@@ -13,8 +13,8 @@ networks() {
     '{{or (index .Options "com.docker.network.bridge.name") (printf "br-%.12s" .Id)}} {{.Id}} {{(index .IPAM.Config 0).Subnet}}' $ids
 }
 
-# "at", a network's id and an address: a line for each of a container's. "port", the container's port and protocol, and
-# where on the host it is published: behind the address that it is of.
+# Prints "at NETWORK ADDRESS" for each address of a container, and then "port PORT/PROTOCOL HOST_ADDRESS HOST_PORT" for each
+# of its published ports.
 containers() {
   ids=$(timeout 15 /usr/bin/docker ps --quiet)
   [ -n "$ids" ] || return 0
@@ -24,23 +24,24 @@ containers() {
 {{end}}{{end}}' $ids | grep -v -e '::' -e '^$'
 }
 
-# addresses ID: of the containers in a network.
+# addresses ID: the addresses of the containers in a network.
 addresses() { echo "$containers" | sed -n "s/^at $1 \(.\)/\1/p"; }
 
-# ports ID: address, port, protocol, and where it is published, of the containers in a network.
+# ports ID: "ADDRESS PORT PROTOCOL HOST_ADDRESS HOST_PORT" for each published port of the containers in a network.
 ports() {
-  echo "$containers" | while read -r what first second third; do
-    case "$what" in
+  echo "$containers" | while read -r kind first second third; do
+    case "$kind" in
     at) if [ "$first" = "$1" ]; then address=$second; else address=; fi ;;
     port) [ -z "$address" ] || echo "$address ${first%/*} ${first#*/} $second $third" ;;
     esac
   done
 }
 
-running() { sed -n "s/^$1 //p" "$RUN/running"; }
+# running_key KEY: its value in the daemon.json of the running daemon.
+running_key() { sed -n "s/^$1 //p" "$RUN/running"; }
 
-accepted_mark() {
-  mark=$(running bridge-accept-fwmark)
+accept_mark() {
+  mark=$(running_key bridge-accept-fwmark)
   case "$mark" in
   '') ;;
   */*) echo "meta mark and $((${mark#*/})) == $((${mark%/*})) counter accept comment \"ALLOW FW MARK\"" ;;
@@ -48,39 +49,43 @@ accepted_mark() {
   esac
 }
 
-published() {
-  ports "$2" | while read -r address port protocol at on; do
-    [ "$at" = 0.0.0.0 ] && to='' || to="ip daddr $at"
-    echo "iifname != $1 $to $protocol dport $on counter dnat to $address:$port comment \"DNAT\""
+# dnat_published BRIDGE ID
+dnat_published() {
+  ports "$2" | while read -r address port protocol host_address host_port; do
+    [ "$host_address" = 0.0.0.0 ] && match='' || match="ip daddr $host_address"
+    echo "iifname != $1 $match $protocol dport $host_port counter dnat to $address:$port comment \"DNAT\""
   done
 }
 
-remote_loopback() {
-  ports "$1" | while read -r _ _ protocol at on; do
-    case "$at" in
-    127.*) echo "iifname != lo ip daddr $at $protocol dport $on counter drop comment \"DROP REMOTE LOOPBACK\"" ;;
+# drop_remote_loopback ID
+drop_remote_loopback() {
+  ports "$1" | while read -r _ _ protocol host_address host_port; do
+    case "$host_address" in
+    127.*) echo "iifname != lo ip daddr $host_address $protocol dport $host_port counter drop comment \"DROP REMOTE LOOPBACK\"" ;;
     esac
   done
 }
 
-accepted_ports() {
+# accept_ports ID
+accept_ports() {
   ports "$1" | sort -u -k 1,3 | sed 's/^\([^ ]*\) \([^ ]*\) \([^ ]*\) .*/ip daddr \1 \3 dport \2 counter accept/'
 }
 
-direct_access() {
-  [ "$(running allow-direct-routing)" = true ] ||
+# drop_direct_access BRIDGE ID
+drop_direct_access() {
+  [ "$(running_key allow-direct-routing)" = true ] ||
     addresses "$2" | sed "s/.*/ip daddr & iifname != { $1, } counter drop comment \"DROP DIRECT ACCESS\"/"
 }
 
-# bridge NAME ID SUBNET: the chains of one, and where they are jumped to.
-bridge() {
+# bridge_rules NAME ID SUBNET: the chains of a bridge, and the map elements that jump to them.
+bridge_rules() {
   cat <<END
 table ip docker-bridges {
   chain filter-forward-in__$1 {
     ct state established,related counter accept
-    $(accepted_mark)
+    $(accept_mark)
     iifname == $1 counter accept comment "ICC"
-    $(accepted_ports "$2")
+    $(accept_ports "$2")
     counter drop comment "UNPUBLISHED PORT DROP"
   }
   chain filter-forward-out__$1 {
@@ -96,17 +101,17 @@ table ip docker-bridges {
   map nat-postrouting-in-jumps { type ifname : verdict; elements = { $1 : jump nat-postrouting-in__$1 } }
   map nat-postrouting-out-jumps { type ifname : verdict; elements = { $1 : jump nat-postrouting-out__$1 } }
   chain nat-prerouting-and-output {
-    $(published "$1" "$2")
+    $(dnat_published "$1" "$2")
   }
   chain raw-PREROUTING {
-    $(direct_access "$1" "$2")
-    $(remote_loopback "$2")
+    $(drop_direct_access "$1" "$2")
+    $(drop_remote_loopback "$2")
   }
 }
 END
 }
 
-base() {
+base_table() {
   cat <<END
 table ip docker-bridges {
   map filter-forward-in-jumps { type ifname : verdict; }
@@ -139,13 +144,13 @@ END
 
 exec 9>"$RUN/lock"
 flock 9
-[ "$(running firewall-backend)" = nftables ] && [ ! -e "$RUN/stopping" ] || exit 0
+[ "$(running_key firewall-backend)" = nftables ] && [ ! -e "$RUN/stopping" ] || exit 0
 containers=$(containers || true)
 ruleset=$(
-  base
-  networks | while read -r name id subnet; do bridge "$name" "$id" "$subnet"; done
+  base_table
+  networks | while read -r name id subnet; do bridge_rules "$name" "$id" "$subnet"; done
 )
-# Docker changes what differs, so that the counters of the rest go on.
+# Like Docker, replaces nothing that is unchanged, so that its counters stay.
 if [ "$ruleset" != "$(cat "$RUN/ruleset" 2>/dev/null)" ] || ! nft list table ip docker-bridges >/dev/null 2>&1; then
   printf 'table ip docker-bridges {\n}\ndelete table ip docker-bridges\n%s\n' "$ruleset" | nft -f -
   printf '%s\n' "$ruleset" >"$RUN/ruleset"

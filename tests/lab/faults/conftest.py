@@ -12,12 +12,12 @@ from dockmesh.lab.running import Lab
 @pytest.fixture(scope="session")
 def faults() -> Iterator[Lab]:
     """Four hosts, with all generations of Docker, for the modules that break them."""
-    with labs.standing("faults", 4) as standing:
+    with labs.running_lab("faults", 4) as standing:
         yield standing
 
 
 @pytest.fixture(scope="session")
-def standing(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
+def joined_mesh(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
     """Hosts 1 to 3, one per generation, joined."""
     mesh = Mesh(faults, ("host1", "host2", "host3"), tmp_path_factory.mktemp("standing"))
     mesh.join()
@@ -27,11 +27,11 @@ def standing(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 
 @pytest.fixture
-def mesh(standing: Mesh) -> Iterator[Mesh]:
+def mesh(joined_mesh: Mesh) -> Iterator[Mesh]:
     """Hosts 1 to 3 joined; the test must leave them as it finds them, and the next finds them joined in any case."""
-    yield standing
-    standing.settle(CONFIRM_WITHIN_S + GRACE_S)
-    after = standing.states()
-    if after != standing.found:
-        standing.join()
-    assert_same(after, standing.found)
+    yield joined_mesh
+    joined_mesh.settle(CONFIRM_WITHIN_S + GRACE_S)
+    after = joined_mesh.states()
+    if after != joined_mesh.found:
+        joined_mesh.join()
+    assert_same(after, joined_mesh.found)

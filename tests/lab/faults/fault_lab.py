@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from host_view import Sight, lasting, look_at
+from host_view import HostView, read_hosts, stable_view
 
 from dockmesh.lab.inventory import inventory
 from dockmesh.lab.process import poll
@@ -41,7 +41,7 @@ class Mesh:
     hosts: tuple[str, ...]
     folder: Path
     # How the joined hosts look: what tests begin with, and must leave.
-    found: dict[str, Sight] = field(default_factory=dict)
+    found: dict[str, HostView] = field(default_factory=dict)
 
     def inventory(
         self,
@@ -80,9 +80,9 @@ class Mesh:
         """What a shell on the host says, past SSH and network."""
         return self.lab.run(host, ("sh", "-c", script), check=check).stdout.strip()
 
-    def states(self) -> dict[str, Sight]:
+    def states(self) -> dict[str, HostView]:
         """Of every host all that dockmesh could change, or Docker because of it."""
-        return {host: _state(sight) for host, sight in look_at(self.lab, self.hosts).items()}
+        return {host: _state(sight) for host, sight in read_hosts(self.lab, self.hosts).items()}
 
     def settle(self, within_s: float, hosts: Sequence[str] | None = None) -> None:
         """Return when nothing of a run is left on the hosts: no script, no lock, nothing armed."""
@@ -97,13 +97,13 @@ class Mesh:
                 time.sleep(0.2)
 
 
-def _state(sight: Sight) -> Sight:
-    kept = lasting(sight)
+def _state(sight: HostView) -> HostView:
+    kept = stable_view(sight)
     lines = kept["etc"].splitlines()
     return {**kept, "etc": "\n".join(line for line in lines if not re.search(_MEMORY, line))}
 
 
-def differing(state: Sight, wanted: Sight) -> dict[str, tuple[set[str], set[str]]]:
+def state_difference(state: HostView, wanted: HostView) -> dict[str, tuple[set[str], set[str]]]:
     """What sets two states apart: per section, the lines only the one and only the other has."""
     found = {}
     for name, text in state.items():
@@ -113,14 +113,14 @@ def differing(state: Sight, wanted: Sight) -> dict[str, tuple[set[str], set[str]
     return found
 
 
-def assert_same(states: dict[str, Sight], wanted: dict[str, Sight]) -> None:
+def assert_same(states: dict[str, HostView], wanted: dict[str, HostView]) -> None:
     """Every host is in that state, in all of it."""
-    found = {host: differing(state, wanted[host]) for host, state in states.items()}
+    found = {host: state_difference(state, wanted[host]) for host, state in states.items()}
     assert not any(found.values()), found
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RunResult:
     """What a run of dockmesh came to."""
 
     status: int
@@ -155,7 +155,7 @@ class Said:
         """Code and host of each reason why a saved plan is stale."""
         return [(each["code"], each["host"]) for each in self.document["problems"]]
 
-    def expect(self, status: int) -> "Said":
+    def expect(self, status: int) -> "RunResult":
         """Itself, where the exit status is that."""
         assert self.status == status, f"exit {self.status}, not {status}\n{self.out[-4000:]}\n{self.err[-4000:]}"
         # What becomes of a mesh that stands is as its plan foresaw.
@@ -169,18 +169,18 @@ def command(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "dockmesh", verb, *options, *yes, "-i", str(inventory))
 
 
-def dockmesh(verb: str, inventory: Path, *options: str, within_s: float = 120) -> Said:
+def dockmesh(verb: str, inventory: Path, *options: str, within_s: float = 120) -> RunResult:
     """A verb, run as users run it, to its end."""
     begun = time.monotonic()
     done = subprocess.run(
         command(verb, inventory, *options), capture_output=True, check=False, timeout=within_s, stdin=subprocess.DEVNULL
     )
     # Strict: whatever hosts print, dockmesh itself writes UTF-8.
-    return Said(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - begun)
+    return RunResult(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - begun)
 
 
 @contextmanager
-def started(verb: str, inventory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def running_command(verb: str, inventory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A verb under way; at the end of the block it is waited for, or killed."""
     argv = command(verb, inventory, *options)
     with subprocess.Popen(
@@ -210,6 +210,6 @@ def eventually(true: Callable[[], bool], within_s: float, what: str) -> float:
     return time.monotonic() - begun
 
 
-def write(mesh: Mesh, host: str, path: str, text: str) -> None:
+def write_file(mesh: Mesh, host: str, path: str, text: str) -> None:
     """Put a file on the host."""
     mesh.lab.run(host, ("sh", "-c", f"mkdir -p $(dirname {quote(path)}) && cat >{quote(path)}"), text=text, check=True)

@@ -8,7 +8,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, dockmesh, eventually, started, until_line, write
+from fault_lab import (
+    CONFIRM_WITHIN_S,
+    GRACE_S,
+    Mesh,
+    assert_same,
+    dockmesh,
+    eventually,
+    running_command,
+    until_line,
+    write_file,
+)
 
 from dockmesh.lab import lifecycle
 
@@ -20,7 +30,7 @@ DROP_IN = "/etc/systemd/system/docker.service.d/fault.conf"
 @contextmanager
 def docker_drop_in(mesh: Mesh, host: str, line: str) -> Iterator[None]:
     """A line in docker.service, in force from its next start on."""
-    write(mesh, host, DROP_IN, f"[Service]\n{line}\n")
+    write_file(mesh, host, DROP_IN, f"[Service]\n{line}\n")
     mesh.on(host, "systemctl daemon-reload")
     try:
         yield
@@ -50,7 +60,7 @@ def has_new_bridge(mesh: Mesh, host: str) -> bool:
 
 def test_a_host_cut_off_after_its_change_takes_it_back_by_itself_in_time_and_the_others_keep_theirs(mesh: Mesh) -> None:
     before = mesh.found
-    with started("apply", mesh.rules(), "--timeout", "5", *ALL_AT_ONCE) as run:
+    with running_command("apply", mesh.rules(), "--timeout", "5", *ALL_AT_ONCE) as run:
         until_line(run, "changing")
         mesh.lab.partition("host1")
         cut = time.monotonic()
@@ -72,7 +82,7 @@ def test_a_host_cut_off_after_its_change_takes_it_back_by_itself_in_time_and_the
 
 def test_a_host_cut_off_while_docker_restarts_is_given_up_after_the_timeout_and_told_of(mesh: Mesh) -> None:
     before = mesh.found
-    with started("apply", mesh.bridges("host1"), "--timeout", "6", "--limit", "host1", "--json") as run:
+    with running_command("apply", mesh.bridges("host1"), "--timeout", "6", "--limit", "host1", "--json") as run:
         eventually(lambda: is_pending(mesh, "host1"), 20, "host1 is changing")
         mesh.lab.partition("host1")
         cut = time.monotonic()
@@ -142,7 +152,7 @@ def test_a_key_docker_would_not_start_with_is_found_before_docker_is_stopped(mes
 
 def test_a_reboot_with_an_armed_revert_comes_up_in_the_old_state(mesh: Mesh) -> None:
     before = mesh.found
-    with started("apply", mesh.bridges("host2", confirm_within=600), "--limit", "host2", "--json") as run:
+    with running_command("apply", mesh.bridges("host2", confirm_within=600), "--limit", "host2", "--json") as run:
         until_line(run, "changing")
     assert is_pending(mesh, "host2")
     lifecycle.reboot(mesh.lab.topology.name, "host2")
@@ -152,7 +162,7 @@ def test_a_reboot_with_an_armed_revert_comes_up_in_the_old_state(mesh: Mesh) -> 
 
 
 def test_a_confirmation_that_comes_during_the_hosts_own_revert_hears_of_it(mesh: Mesh) -> None:
-    with started("apply", mesh.bridges("host1"), "--limit", "host1", "--json") as run:
+    with running_command("apply", mesh.bridges("host1"), "--limit", "host1", "--json") as run:
         until_line(run, "changing")
         # The timer's own doing, before its time; the probes that come before the confirmation take a moment.
         mesh.on("host1", "systemctl start --no-block dockmesh-revert.service")
@@ -199,7 +209,7 @@ def test_no_confirm_lets_a_change_stay_that_breaks_the_mesh(mesh: Mesh) -> None:
 
 
 def test_of_two_controllers_one_wins_and_the_other_is_told_who_holds_the_host(mesh: Mesh) -> None:
-    with started("apply", mesh.bridges("host1", confirm_within=60), "--limit", "host1", "--json") as run:
+    with running_command("apply", mesh.bridges("host1", confirm_within=60), "--limit", "host1", "--json") as run:
         eventually(lambda: is_pending(mesh, "host1"), 20, "the first controller's change")
         run.send_signal(signal.SIGSTOP)
         second = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json").expect(3)
@@ -216,8 +226,8 @@ def test_of_two_controllers_one_wins_and_the_other_is_told_who_holds_the_host(me
 
 def test_of_two_controllers_that_start_at_the_same_moment_one_wins(mesh: Mesh) -> None:
     with (
-        started("apply", mesh.bridges("host2"), "--limit", "host2", "--json") as one,
-        started("apply", mesh.rules(), "--limit", "host2", "--json") as two,
+        running_command("apply", mesh.bridges("host2"), "--limit", "host2", "--json") as one,
+        running_command("apply", mesh.rules(), "--limit", "host2", "--json") as two,
     ):
         said = [json.loads(run.communicate(timeout=90)[0])["outcomes"][0] for run in (one, two)]
     assert sorted(row["status"] for row in said) == ["confirmed", "refused"]
@@ -228,7 +238,9 @@ def test_of_two_controllers_that_start_at_the_same_moment_one_wins(mesh: Mesh) -
 def test_a_host_that_changed_after_it_was_planned_is_refused(mesh: Mesh) -> None:
     """host1 restarts Docker first; meanwhile somebody changes host2."""
     before = mesh.found
-    with started("apply", mesh.bridges("host1", "host2"), "--limit", "host1,host2", "--json", "--max-fail", "1") as run:
+    with running_command(
+        "apply", mesh.bridges("host1", "host2"), "--limit", "host1,host2", "--json", "--max-fail", "1"
+    ) as run:
         until_line(run, "reading")
         mesh.on("host2", "ip route add 198.51.100.0/24 via 192.168.18.128 metric 9 proto static")
         out, _err = run.communicate(timeout=90)

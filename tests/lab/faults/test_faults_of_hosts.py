@@ -6,7 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, RULES, Mesh, Said, assert_same, dockmesh, eventually, started, write
+from fault_lab import (
+    CONFIRM_WITHIN_S,
+    GRACE_S,
+    RULES,
+    Mesh,
+    RunResult,
+    assert_same,
+    dockmesh,
+    eventually,
+    running_command,
+    write_file,
+)
 
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"
@@ -19,7 +30,7 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
     """What root's shell does before it runs what it is told; bash reads this for sshd, too."""
     mesh.on(host, f"mv {BASHRC} /root/kept; true")
-    write(mesh, host, BASHRC, script)
+    write_file(mesh, host, BASHRC, script)
     try:
         yield
     finally:
@@ -37,7 +48,7 @@ def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
 
 
 @contextmanager
-def filled(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
+def full_file_system(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
     """The folder on a file system of its own that is full but for so much."""
     mesh.on(host, f"cp -a {folder} /root/full && mount -t tmpfs -o size=512k,mode=755 full {folder}")
     mesh.on(host, f"cp -a /root/full/. {folder} && head -c 2M /dev/zero >{folder}/ballast", check=False)
@@ -48,14 +59,14 @@ def filled(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
         mesh.on(host, f"umount {folder}; rm -r /root/full")
 
 
-def changed(mesh: Mesh, host: str) -> bool:
+def rules_changed(mesh: Mesh, host: str) -> bool:
     return " -p udp " in mesh.on(host, "iptables -S DOCKMESH-FORWARD")
 
 
 @pytest.mark.parametrize("free_kib", [0, 12, 20, 28])
 def test_a_full_disk_leaves_the_host_as_it_was(mesh: Mesh, free_kib: int) -> None:
     """Wherever the room runs out: when the revert is armed, when files are written, or not at all."""
-    with filled(mesh, "host1", "/etc/dockmesh", free_kib):
+    with full_file_system(mesh, "host1", "/etc/dockmesh", free_kib):
         full = mesh.states()
         done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json")
         if done.status == 0:
@@ -68,7 +79,7 @@ def test_a_full_disk_leaves_the_host_as_it_was(mesh: Mesh, free_kib: int) -> Non
 
 
 def test_a_full_disk_under_dockers_file_leaves_docker_running_as_it_was(mesh: Mesh) -> None:
-    with filled(mesh, "host2", "/etc/docker", 0):
+    with full_file_system(mesh, "host2", "/etc/docker", 0):
         done = dockmesh("apply", mesh.bridges("host2"), "--limit", "host2", "--json").expect(3)
         assert done.outcomes == {"host2": "reverted"}
         assert done.codes["host2"] == "no-space", done.errors
@@ -98,8 +109,8 @@ def test_where_sudo_is_refused_the_host_is_left_alone_and_says_why(mesh: Mesh) -
     finally:
         mesh.on("host1", f"rm {sudoers}")
     assert done.codes == {"host1": "sudo-password", "host2": None, "host3": None}
-    assert not changed(mesh, "host1")
-    assert (changed(mesh, "host2"), changed(mesh, "host3")) == (True, True)
+    assert not rules_changed(mesh, "host1")
+    assert (rules_changed(mesh, "host2"), rules_changed(mesh, "host3")) == (True, True)
     mesh.join()
 
 
@@ -127,7 +138,7 @@ def test_a_host_that_hangs_mid_command_is_bounded_and_the_others_finish(mesh: Me
 
 def test_a_host_frozen_in_the_middle_of_its_change_takes_it_back_when_it_thaws(mesh: Mesh) -> None:
     before = mesh.found
-    with started("apply", mesh.rules(), "--timeout", "4", *ALL_AT_ONCE) as run:
+    with running_command("apply", mesh.rules(), "--timeout", "4", *ALL_AT_ONCE) as run:
         eventually(lambda: mesh.on("host3", "ls /etc/dockmesh/pending", check=False) != "", 30, "host3's change")
         mesh.lab.pause("host3")
         try:
@@ -138,7 +149,7 @@ def test_a_host_frozen_in_the_middle_of_its_change_takes_it_back_when_it_thaws(m
     mesh.settle(CONFIRM_WITHIN_S + GRACE_S, ["host3"])
     after = mesh.states()
     assert_same({"host3": after["host3"]}, before)
-    assert (changed(mesh, "host1"), changed(mesh, "host2")) == (True, True)
+    assert (rules_changed(mesh, "host1"), rules_changed(mesh, "host2")) == (True, True)
     mesh.join()
 
 
@@ -152,7 +163,7 @@ def test_a_changed_host_key_stops_at_the_door_of_that_host_alone(mesh: Mesh, tmp
     done = dockmesh("apply", inventory, *ALL_AT_ONCE).expect(3)
     assert done.codes["host1"] == "host-key-changed"
     assert done.outcomes == {"host1": "unreachable", "host2": "confirmed", "host3": "confirmed"}
-    assert not changed(mesh, "host1")
+    assert not rules_changed(mesh, "host1")
     mesh.join()
 
 
@@ -202,7 +213,7 @@ FAKES = {
 
 @pytest.mark.parametrize("tool", ["ip", "docker"])
 def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(mesh: Mesh, tool: str) -> None:
-    write(
+    write_file(
         mesh, "host2", f"/opt/fake/{tool}", "#!/bin/sh\nprintf '\\033[2J\\033]0;owned\\007[red]oops[/red]\\n'; exit 1\n"
     )
     mesh.on("host2", f"chmod +x /opt/fake/{tool}")
@@ -218,7 +229,7 @@ def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(me
 def test_a_docker_that_comes_up_while_its_host_is_read_is_told_as_one_that_does_not_answer(mesh: Mesh) -> None:
     coming = "sed '1,/^ActiveState=/s/^ActiveState=active/ActiveState=activating/'"
     fake = f'#!/bin/sh\n[ "$1" = show ] || exec /bin/systemctl "$@"\n/bin/systemctl "$@" | {coming}\n'
-    write(mesh, "host2", "/opt/fake/systemctl", fake)
+    write_file(mesh, "host2", "/opt/fake/systemctl", fake)
     mesh.on("host2", "chmod +x /opt/fake/systemctl")
     try:
         with at_login(mesh, "host2", "PATH=/opt/fake:$PATH\n"):
@@ -240,7 +251,7 @@ SHAPES = {
 NOT_JSON = ("broken", "not an object")
 
 
-def conflicts_of(done: Said, host: str) -> list[tuple[str, str]]:
+def conflicts_of(done: RunResult, host: str) -> list[tuple[str, str]]:
     """Code and key of each conflict of a host in the plan of an apply."""
     (row,) = (row for row in done.document["plan"]["hosts"] if row["host"] == host)
     return [(each["code"], each["key"]) for each in row["conflicts"]]

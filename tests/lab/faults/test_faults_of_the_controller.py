@@ -15,7 +15,7 @@ from threading import Event
 
 import labs
 import pytest
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, differing, dockmesh
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, dockmesh, state_difference
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming")
@@ -106,7 +106,7 @@ def trials(fleet: Mesh, seed: str, stop: Event) -> Iterator[Trial]:
 def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
     """Per host: whether it is in its new state; it must be in its old one otherwise."""
     for host, state in left.items():
-        to_old, to_new = differing(state, old[host]), differing(state, new[host])
+        to_old, to_new = state_difference(state, old[host]), state_difference(state, new[host])
         assert not to_old or not to_new, f"{host} is in between after {where}: {to_old} from old, {to_new} from new"
         yield not to_new
 
@@ -128,7 +128,7 @@ def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_n
             stop.set()
             raise
 
-    with labs.standing("fleets", sum(map(len, FLEETS))) as lab, ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
+    with labs.running_lab("fleets", sum(map(len, FLEETS))) as lab, ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
         ended = [trial for fleet in pool.map(run, FLEETS) for trial in fleet]
     sys.stdout.write("\n".join((f"seed {SEED}", *map(str, ended), "")))
     assert len(ended) >= 40

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from fault_lab import MENDED_WITHIN_S, Mesh, assert_same, dockmesh, eventually, write
+from fault_lab import MENDED_WITHIN_S, Mesh, assert_same, dockmesh, eventually, write_file
 
 from dockmesh.lab import lifecycle
 
 NETWORK = "/etc/systemd/network/eth0.network"
 
 
-def mended(mesh: Mesh, before: dict, what: str) -> float:
+def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
     """Wait for the hosts to be as before; the seconds it took."""
     took_s = eventually(lambda: mesh.states() == before, MENDED_WITHIN_S, what)
     mesh.settle(5)
@@ -47,7 +47,7 @@ def test_damage_to_routes_jumps_chains_and_tables_and_a_link_flap_are_mended_by_
     # Docker 28's own drops are in the table as well, and only Docker brings those back.
     mesh.on("host3", "iptables -t raw -D PREROUTING -j DOCKMESH-RAW; iptables -t raw -F DOCKMESH-RAW")
     mesh.on("host3", "iptables -t raw -X DOCKMESH-RAW; ip route del 10.128.0.0/20 metric 4201 proto 201")
-    mended(mesh, before, "hand-made damage")
+    wait_for_repair(mesh, before, "hand-made damage")
     dockmesh("plan", mesh.inventory()).expect(0)
 
 
@@ -86,7 +86,7 @@ def test_flushed_filters_are_mended_and_a_peer_off_link_does_not_keep_the_rest_f
             mesh.on(host, "systemctl restart docker && docker start web")
         # Docker sets this policy only when it is the one to switch forwarding on, so at boot.
         mesh.on("host2", f"iptables {policy}")
-    mended(mesh, before, "after Docker restarted")
+    wait_for_repair(mesh, before, "after Docker restarted")
     dockmesh("status", mesh.inventory()).expect(0)
 
 
@@ -94,7 +94,7 @@ def test_a_restart_of_docker_leaves_the_mesh_whole(mesh: Mesh) -> None:
     before = mesh.found
     for host in mesh.hosts:
         mesh.on(host, "systemctl restart docker && docker start web")
-    mended(mesh, before, "after Docker restarted")
+    wait_for_repair(mesh, before, "after Docker restarted")
     dockmesh("status", mesh.inventory()).expect(0)
 
 
@@ -102,7 +102,7 @@ def test_a_rebooted_host_is_in_the_mesh_again_by_itself(mesh: Mesh) -> None:
     before = mesh.found
     lifecycle.reboot(mesh.lab.topology.name, "host1")
     mesh.on("host1", "docker start web")
-    mended(mesh, before, "after the reboot")
+    wait_for_repair(mesh, before, "after the reboot")
     dockmesh("status", mesh.inventory()).expect(0)
 
 
@@ -110,7 +110,7 @@ def test_a_rebooted_host_is_in_the_mesh_again_by_itself(mesh: Mesh) -> None:
 def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh: Mesh, host: str) -> None:
     before = mesh.found
     address, six = mesh.lab.topology.host(host).underlay, mesh.lab.topology.host(host).underlay6
-    write(mesh, host, NETWORK, f"[Match]\nName=eth0\n[Network]\nAddress={address}\nAddress={six}\n")
+    write_file(mesh, host, NETWORK, f"[Match]\nName=eth0\n[Network]\nAddress={address}\nAddress={six}\n")
     try:
         mesh.on(host, "systemctl start systemd-networkd")
         eventually(
@@ -124,7 +124,7 @@ def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh
     finally:
         mesh.on(host, f"systemctl stop systemd-networkd.socket systemd-networkd; rm -f {NETWORK}", check=False)
         mesh.on(host, f"ip address replace {address} dev eth0; ip address replace {six} dev eth0 nodad")
-    mended(mesh, before, "after networkd")
+    wait_for_repair(mesh, before, "after networkd")
 
 
 def test_with_live_restore_a_new_bridge_is_set_and_its_running_containers_come_back(mesh: Mesh) -> None:

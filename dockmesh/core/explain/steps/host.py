@@ -16,7 +16,7 @@ def login(at: HostEvidence, other: HostEvidence, way: Direction) -> Iterator[Ste
         yield passed(at, way, Check.LOGIN, "answers")
         return
     error = at.error or "it does not answer"
-    if other.snapshot is None or other.snapshot.lan:
+    if other.snapshot is None or other.snapshot.peer_replied:
         remedy = f"ssh {at.host.login.address}"
         yield failed(at, way, Check.LOGIN, Fault(FaultCode.NO_LOGIN, f"{at.name} cannot be looked at: {error}", remedy))
         return

@@ -79,10 +79,10 @@ def _route_fault(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> F
     if best is not None and best not in own and best.route.prefix.prefixlen > 0:
         cause = f"a route of somebody else's takes what {at.name} sends to {other.name}: {best.words}"
         return Fault(FaultCode.FOREIGN_ROUTE_WINS, cause, on_host(at, f"ip route del {best.words}"))
-    if seen.policy:
-        cause = f"a routing rule of {at.name} sends what is for {other.name} past the main table: {seen.policy[0]}"
+    if seen.ip_rules:
+        cause = f"a routing rule of {at.name} sends what is for {other.name} past the main table: {seen.ip_rules[0]}"
         return Fault(
-            FaultCode.ROUTING_RULE, cause, on_host(at, f"ip rule del pref {quote(seen.policy[0].split(':', 1)[0])}")
+            FaultCode.ROUTING_RULE, cause, on_host(at, f"ip rule del pref {quote(seen.ip_rules[0].split(':', 1)[0])}")
         )
     said = seen.route_out if isinstance(seen.route_out, str) else f"dev {seen.route_out.device}"
     return Fault(
@@ -121,7 +121,7 @@ def neighbour(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, way: Di
     its = other.snapshot.links.get(other.uplink or "") if other.snapshot else None
     if found is not None and found.mac and its is not None and its.mac and found.mac != its.mac:
         yield failed(at, way, Check.NEIGHBOUR, _stale(at, other, found.state, (found.device, found.mac, its.mac)))
-    elif seen.lan or (found is not None and found.mac):
+    elif seen.peer_replied or (found is not None and found.mac):
         yield passed(at, way, Check.NEIGHBOUR, f"{address} is {found.mac if found and found.mac else 'there'}")
     elif other.snapshot is None or its is None or not its.up:
         yield unknown(at, way, Check.NEIGHBOUR, f"{address} does not answer")

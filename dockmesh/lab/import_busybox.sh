@@ -1,6 +1,6 @@
 #!/bin/sh
-# Imports the container image `busybox` of the distribution's static busybox: no registry is needed. Runs once per
-# release on a booted host; its /var/lib/docker is what every host of that release starts with.
+# Imports the container image `busybox` from the static busybox of the distribution, so that no registry is needed. It runs
+# once per release on a booted host, whose /var/lib/docker becomes the initial one of every host of that release.
 set -eu
 root=$(mktemp -d)
 mkdir "$root/bin" "$root/etc" "$root/tmp" "$root/var" "$root/www"
@@ -11,5 +11,5 @@ chmod 1777 "$root/tmp"
 tar -C "$root" -c . | docker import --change 'CMD ["sh"]' - busybox:latest >/dev/null
 rm -r "$root"
 systemctl stop docker.service docker.socket containerd.service
-# The engine's identity is each host's own.
+# Each host generates its own engine id.
 rm -f /var/lib/docker/engine-id

@@ -1,0 +1,184 @@
+# Steps that change files, systemd units and Docker. Every step may run again, and changes only what differs.
+# Needs output.sh, and RUNNING_CONTAINERS and DEPENDENTS to restart Docker.
+# shellcheck shell=dash disable=SC2154
+
+DAEMON_JSON=/etc/docker/daemon.json
+PENDING=/etc/dockmesh/pending
+UNITS=/etc/systemd/system
+# The exit status of a step that failed because of Docker. No program that the steps call uses it.
+DOCKER_FAILED=77
+reload_needed=
+
+# put_file PATH MODE, with the content in base64 on stdin: writes a file next to the target and renames it, so that no
+# process reads half a file. A file that has the content already needs no space, so a revert works on a full disk.
+put_file() {
+  if [ ! -L "$1" ] && [ ! -e "$1" ]; then
+    replace_file "$@"
+    return
+  fi
+  content=$(cat)
+  target=$(readlink -f "$1") || return 1
+  # A masked unit is a link to /dev/null, which is no regular file.
+  [ ! -e "$target" ] || [ -f "$target" ] || { echo "$1 leads to $target, which is no file"; return 1; }
+  if [ -e "$target" ] && [ "$(base64 <"$target")" = "$content" ]; then
+    chmod "$2" "$target"
+  else
+    printf '%s\n' "$content" | replace_file "$target" "$2"
+  fi
+}
+
+# replace_file PATH MODE, with the content in base64 on stdin.
+replace_file() {
+  [ -d "${1%/*}" ] || mkdir -p "${1%/*}" || return 1
+  # mktemp creates it with the mode 600.
+  temporary=$(mktemp "$1.XXXXXX") || return 1
+  if base64 -d >"$temporary" && { [ "$2" = 600 ] || chmod "$2" "$temporary"; } &&
+    { [ ! -e "$1" ] || chown --reference="$1" "$temporary"; } && sync "$temporary" && mv -f "$temporary" "$1"; then
+    return 0
+  fi
+  rm -f "$temporary"
+  return 1
+}
+
+remove_file() { rm -f "$1"; }
+
+# put_unit NAME, with its text in base64 on stdin: writes the unit and enables it. `systemctl enable` would make systemd
+# reload all units for each of them, so activate_units does that once.
+put_unit() {
+  put_file "$UNITS/$1" 644 || return 1
+  unit_path=$UNITS/$1
+  while read -r line || [ -n "$line" ]; do
+    case "$line" in WantedBy=*) ;; *) continue ;; esac
+    # The value of WantedBy is a list of units.
+    for wanting in ${line#*=}; do
+      [ "$UNITS/$wanting.wants/$1" -ef "$UNITS/$1" ] || add_want "$wanting" "$1" || return 1
+    done
+  done <"$unit_path"
+}
+
+# add_want WANTING NAME: makes the unit WANTING want the unit NAME. A running unit needs a reload to learn that. The two
+# targets need none, because they matter at boot only.
+add_want() {
+  case "$1" in multi-user.target | timers.target) ;; *) reload_needed=yes ;; esac
+  { [ -d "$UNITS/$1.wants" ] || mkdir -p "$UNITS/$1.wants"; } && ln -sf "$UNITS/$2" "$UNITS/$1.wants/$2"
+}
+
+remove_unit() {
+  case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
+  [ ! -L "$UNITS/docker.service.wants/$1" ] || reload_needed=yes
+  rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1"
+  [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
+  systemctl reset-failed "$1" 2>/dev/null
+  return 0
+}
+
+# activate_units TIMER...: makes systemd use the new units, and starts the timers. systemd reads a unit that it has not
+# loaded when it needs it. A reload takes twenty times as long as the check whether one is needed.
+activate_units() {
+  if [ -n "$reload_needed" ] || [ -n "$(systemctl list-units --all --plain --no-legend 'dockmesh.*' 2>&1)" ]; then
+    systemctl daemon-reload || return 1
+  fi
+  reload_needed=
+  [ "$#" = 0 ] || systemctl restart "$@"
+}
+
+bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
+
+bridge_addresses6() { ip -o -6 addr show dev docker0 scope global 2>/dev/null | sed -n 's/.* inet6 \([^ ]*\) .*/\1/p'; }
+
+# set_bridge_address6 ADDRESS: leaves docker0 no other IPv6 address. When Docker starts it adds the previous one and its
+# link-local address again, even after IPv6 was switched off.
+set_bridge_address6() {
+  for other in $(bridge_addresses6); do
+    [ "$other" = "$1" ] || ip -6 addr del "$other" dev docker0 || return 1
+  done
+  [ -n "$1" ] || ip -6 addr del fe80::1/64 dev docker0 2>/dev/null
+  return 0
+}
+
+# The address pools of the running Docker, each as "BASE SIZE;". After a reload Docker 28.5 prints "invalid Prefix" for
+# every base.
+docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
+
+# The MTU of the containers on docker0. docker0 itself has another MTU while it has no containers.
+bridge_mtu() {
+  docker network inspect bridge --format '{{with index .Options "com.docker.network.driver.mtu"}}{{.}}{{else}}1500{{end}}'
+}
+
+# docker_matches ADDRESS ADDRESS6 POOLS MTU
+docker_matches() {
+  docker_active && [ "$(bridge_address)" = "$1" ] && [ "$(bridge_addresses6)" = "$2" ] &&
+    [ "$(docker_pools)" = "$3" ] && [ "$(bridge_mtu)" = "$4" ]
+}
+
+# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts the containers
+# that ran before. ADMISSION is given if what Docker accepts must change, as nft_admission prints it.
+restart_docker() {
+  if ! { docker_matches "$@" && { [ -z "$5" ] || [ "$(nft_admission)" = "$5" ]; }; }; then
+    recreate_bridge && set_bridge_address6 "$2" || return "$DOCKER_FAILED"
+    docker_matches "$@" || {
+      echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)'," \
+        "pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
+      return "$DOCKER_FAILED"
+    }
+  fi
+  # systemd stops these units with Docker, but does not start them with it.
+  # shellcheck disable=SC2086
+  [ -z "$DEPENDENTS" ] || systemctl start $DEPENDENTS || return "$DOCKER_FAILED"
+  restart_containers || return "$DOCKER_FAILED"
+}
+
+# The active units that systemd stops when Docker stops.
+active_dependents() {
+  for unit in $(systemctl show docker.service docker.socket -p RequiredBy -p BoundBy -p ConsistsOf --value); do
+    case "$unit" in docker.service | docker.socket) continue ;; esac
+    ! systemctl is-active --quiet "$unit" || echo "$unit"
+  done | sort -u
+}
+
+# restart_docker_with ADDRESS ADDRESS6 POOLS MTU [ADMISSION], with a daemon.json in base64 on stdin: restarts Docker with
+# that file, which makes it use these addresses, and restores the previous file afterwards.
+restart_docker_with() {
+  backup=$(mktemp -d "$PENDING/XXXXXX") || return 1
+  [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$backup/file" || return 1
+  put_file "$DAEMON_JSON" 644 && restart_docker "$@"
+  status=$?
+  if [ -e "$backup/file" ]; then
+    mv -f "$backup/file" "$(readlink -f "$DAEMON_JSON")"
+  else
+    rm -f "$DAEMON_JSON"
+  fi || status=1
+  rmdir "$backup"
+  # A Docker that rejects such a file may remember the address without it.
+  [ "$status" = 0 ] || { restart_docker "$@"; status=$?; }
+  return "$status"
+}
+
+# dockerd has --validate since 23.0. Validation keeps the running Docker up if the file is invalid.
+validate_daemon_json() {
+  [ ! -e "$DAEMON_JSON" ] || ! dockerd --help 2>/dev/null | grep -q -e --validate ||
+    dockerd --validate --config-file="$DAEMON_JSON"
+}
+
+recreate_bridge() {
+  validation=$(validate_daemon_json 2>&1) || { echo "$validation"; return 1; }
+  socket=$(systemctl is-active docker.socket)
+  # With live-restore a running container keeps the bridge, and Docker ignores bip without a message (moby#43562).
+  # shellcheck disable=SC2086
+  [ -z "$RUNNING_CONTAINERS" ] || [ "$(docker info --format '{{.LiveRestoreEnabled}}')" != true ] ||
+    docker stop $RUNNING_CONTAINERS >/dev/null
+  systemctl stop docker.socket docker.service 2>/dev/null || systemctl stop docker.service || return 1
+  ip link delete docker0 2>/dev/null
+  # systemd allows docker.service three starts a minute.
+  systemctl reset-failed docker.service docker.socket 2>/dev/null
+  [ "$socket" != active ] || systemctl start docker.socket || return 1
+  systemctl start docker.service 2>/dev/null || { journalctl -q -n 3 -o cat -u docker.service; return 1; }
+}
+
+# Starts them twice, because a container may need the network of another one. Docker has removed those with --rm.
+restart_containers() {
+  existing=$(docker ps -aq --no-trunc)
+  ids=$(for id in $RUNNING_CONTAINERS; do echo "$existing" | grep -Fx "$id"; done)
+  # shellcheck disable=SC2086
+  [ -z "$ids" ] || docker start $ids >/dev/null 2>&1 || docker start $ids
+}
