@@ -88,9 +88,7 @@ def _scripts(job: str) -> Iterator[tuple[str, str]]:
             yield step["name"], step["run"]
 
 
-def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_merge_request_gets_the_plan_and_the_main_branch_applies_it(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     check = run("check", repository)
     assert check.steps == {"Log in": 0, "Validate": 0, "Plan": 0}, check
@@ -108,7 +106,7 @@ def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
     assert run("check", repository).steps["Plan"] == 0, "nothing to change is well, too"
 
 
-def test_an_inventory_that_is_wrong_fails_the_check(lab: Lab, tmp_path: Path) -> None:
+def test_an_invalid_inventory_fails_the_check(lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     repository.file.write_text(repository.file.read_text().replace("prefix:", "prefx:", 1))
     check = run("check", repository)
@@ -116,9 +114,7 @@ def test_an_inventory_that_is_wrong_fails_the_check(lab: Lab, tmp_path: Path) ->
     assert "prefx" in check.said
 
 
-def test_a_host_that_is_cut_off_fails_both_jobs_and_the_summary_tells_of_it(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_host_that_is_cut_off_fails_both_jobs_and_is_in_the_summary(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     with partitioned(lab, "host3"):
         check = run("check", repository, DOCKMESH_PLAN_TIMEOUT="5")

@@ -89,7 +89,7 @@ def lost_pairs(status: CommandResult) -> set[tuple[str, str]]:
     return {pair for pair, passes in full_size_results(status).items() if not passes}
 
 
-def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_a_complete_mesh_passes_full_size_packets_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     found = full_size_results(joined.dockmesh("status", "--json"))
     assert found == {(a, b): True for a in HOSTS for b in HOSTS if a != b}
     # A host without Docker asks as well, for what there is.
@@ -105,9 +105,7 @@ def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh,
     assert {each["kind"] for each in probes if each["mtu_ok"] is None} == {"host-bridge"}
 
 
-def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_raised_again(
-    joined: Mesh, lab: Lab
-) -> None:
+def test_docker_follows_a_smaller_uplink_down_and_up_again(joined: Mesh, lab: Lab) -> None:
     with small_mtu(lab, "host1"), networks(lab, "before") as before:
         broken, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
         assert broken.status == shown.status == 3
@@ -152,7 +150,7 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
     assert mtu_keys(lab, "host2") == mtu_keys(lab, "host1") == {}
 
 
-def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs_stays_all_the_time(
+def test_destroy_restores_foreign_mtus_and_a_smaller_one_stays(
     fresh: Mesh, lab: Lab, shared_hosts: SharedHosts
 ) -> None:
     binding = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
@@ -177,7 +175,7 @@ def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs
     assert not shared_hosts.joined
 
 
-def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(fresh: Mesh, lab: Lab) -> None:
+def test_loss_between_the_hosts_is_reported_and_reverts_no_change(fresh: Mesh, lab: Lab) -> None:
     with narrow_between(lab, "host2"):
         applied = fresh.dockmesh("apply", "--yes", "--serial", "100%", "--json")
         status = fresh.dockmesh("status", "--json")
@@ -189,7 +187,7 @@ def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(f
     assert fresh.dockmesh("status").status == 0
 
 
-def test_a_namespace_in_the_place_of_a_container_has_the_mtu_of_one(joined: Mesh, lab: Lab) -> None:
+def test_a_temporary_namespace_has_the_mtu_of_a_container(joined: Mesh, lab: Lab) -> None:
     """Else it would ask with packets that no container sends."""
     with small_mtu(lab, "host2"):
         run_on_all(joined, "apply")

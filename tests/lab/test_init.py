@@ -48,7 +48,7 @@ def prefixes(mesh: Mesh) -> list[tuple[str, str | None]]:
     return [(host["prefix"], host.get("bridge")) for host in hosts.values()]
 
 
-def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docker0_that_is_apart_stays(
+def test_init_from_an_ssh_configuration_joins_and_keeps_docker0(
     mesh_without_inventory: Mesh,
 ) -> None:
     lab = mesh_without_inventory.lab
@@ -72,7 +72,7 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
     assert mesh_without_inventory.dockmesh("plan").status == 0
 
 
-def test_a_host_that_cannot_be_read_stands_in_the_file_as_a_comment(mesh_without_inventory: Mesh) -> None:
+def test_init_writes_an_unreadable_host_as_a_comment(mesh_without_inventory: Mesh) -> None:
     first, second, _ = (host.underlay.ip for host in mesh_without_inventory.lab.topology.hosts)
     (mesh_without_inventory.file.parent / "hosts.ini").write_text(
         f"[web]\none ansible_host={first}\ntwo ansible_host={second}\n[gone]\nthree ansible_host=192.168.18.250\n"

@@ -93,9 +93,7 @@ def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, s
         }, target
 
 
-def test_both_families_are_green_and_networks_made_later_reached_also_after_restarts_and_reboots(
-    dual: Mesh, lab: Lab
-) -> None:
+def test_both_families_work_also_after_restarts_and_reboots(dual: Mesh, lab: Lab) -> None:
     status = dual.dockmesh("status", "--json")
     assert status.status == 0
     probes = status.document["probes"]
@@ -135,7 +133,7 @@ def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
             assert run_in_container(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
 
 
-def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab: Lab) -> None:
+def test_hosts_repair_damage_to_ipv6_and_plan_shows_it(dual: Mesh, lab: Lab) -> None:
     for host in HOSTS:
         output_of(lab, host, "systemctl", "stop", "dockmesh.timer")
     try:
@@ -159,7 +157,7 @@ def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab
     assert dual.dockmesh("status").status == 0
 
 
-def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_hosts_leave_only_the_ipv6_mesh_and_rollback_restores_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
     four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS})
     assert four.dockmesh("apply", "--yes", "--serial", "100%").status == 0
     assert four.dockmesh("plan").status == 0
@@ -173,9 +171,7 @@ def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_
     assert dual.dockmesh("status").status == 0
 
 
-def test_peers_are_seen_by_the_hosts_address_where_docker_hides_its_containers(
-    dual: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_with_source_nat_ipv6_peers_see_the_address_of_the_host(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
     """Docker before 27 hides nobody in IPv6; later ones do, as in IPv4."""
     hosts = {name: keys(lab.topology.host(name)) for name in HOSTS}
     masked = mesh.write_inventory(lab, tmp_path, hosts, mesh={"source_nat": True})

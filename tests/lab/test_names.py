@@ -11,7 +11,7 @@ from dockmesh.lab.running import Lab
 ADDRESSES = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
 
 
-def test_hosts_may_be_given_by_names_that_a_resolver_knows(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_addresses_may_be_names_of_a_resolver(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
     named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))
     with name_server(lab, ADDRESSES):
@@ -22,9 +22,7 @@ def test_hosts_may_be_given_by_names_that_a_resolver_knows(joined: Mesh, lab: La
     assert joined.dockmesh("plan").status == 0
 
 
-def test_a_name_that_nobody_has_and_a_resolver_that_is_away_are_told_apart(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_errors_distinguish_unknown_names_from_a_dead_resolver(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
     hosts["host3"]["address"] = "host33.example"
     named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))

@@ -121,7 +121,7 @@ def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
         return dict(zip(commands, done, strict=True))
 
 
-def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
+def test_the_remedy_of_the_plan_makes_firewalld_accept_peers(
     three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
 ) -> None:
     assert views_before.keys() == SETUPS.keys()
@@ -133,7 +133,7 @@ def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_th
     assert "Foreseen: 21 of 21 probes reached after this" in plan.words
 
 
-def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: Mesh, lab: Lab) -> None:
+def test_hosts_join_and_their_firewalls_stay_closed_to_strangers(three: Mesh, lab: Lab) -> None:
     applied = three.dockmesh("apply", "--yes", "--serial", "100%", "--json")
     assert applied.status == 0, applied
     assert three.dockmesh("plan").status == 0
@@ -150,7 +150,7 @@ def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: 
             assert (ttl(lab, STRANGER, address) is None) is (SETUPS[host.name] is not IFUPDOWN)
 
 
-def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) -> None:
+def test_explain_names_firewalld_and_its_remedy_repairs_the_path(three: Mesh, lab: Lab) -> None:
     output_of(lab, "host1", "sh", "-c", FORGET)
     broken = three.dockmesh("explain", "host2", "host1", "--json")
     assert (broken.status, broken.document["code"]) == (3, "firewalld-refuses"), broken
@@ -161,7 +161,7 @@ def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) 
     assert others == [False, True], "host2 is let through again"
 
 
-def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_whole(three: Mesh, lab: Lab) -> None:
+def test_reloads_of_network_managers_and_firewalls_keep_the_mesh(three: Mesh, lab: Lab) -> None:
     assert is_fully_reached(three)
     before = on_all(lab, dict.fromkeys(SETUPS, OWN))
     stopped = "systemctl stop dockmesh.timer"
@@ -176,7 +176,7 @@ def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_
         on_all(lab, dict.fromkeys(SETUPS, "systemctl start dockmesh.timer"))
 
 
-def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab) -> None:
+def test_hosts_repair_their_routes_after_the_uplink_was_down(three: Mesh, lab: Lab) -> None:
     before = on_all(lab, dict.fromkeys(SETUPS, OWN))
     on_all(lab, {host: f"{{ {command}; }} >&2" for host, command in HARMFUL.items()})
     assert all(rest.startswith("0\n") for rest in on_all(lab, dict.fromkeys(SETUPS, OWN)).values())
@@ -184,9 +184,7 @@ def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab
     assert is_fully_reached(three)
 
 
-def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_outlasts_a_reboot(
-    three: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_the_mesh_may_use_another_uplink_than_ssh_and_the_default_route(three: Mesh, lab: Lab, tmp_path: Path) -> None:
     by_second = mesh.write_inventory(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
     assert open_firewalld(by_second, lab), "peers come from other addresses"
     applied = by_second.dockmesh("apply", "--yes", "--serial", "100%")
@@ -202,7 +200,7 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
     assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
 
 
-def test_destroy_leaves_all_of_theirs_as_it_was(
+def test_destroy_leaves_the_foreign_state_unchanged(
     three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
 ) -> None:
     output_of(lab, "host1", "sh", "-c", FORGET)

@@ -67,7 +67,7 @@ def nothing_left(lab: Lab) -> bool:
     return all(output_of(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
 
 
-def test_named_pairs_are_asked_both_ways_and_other_hosts_are_left_in_peace(joined: Mesh, lab: Lab) -> None:
+def test_named_pairs_are_probed_both_ways_and_no_other_host_is(joined: Mesh, lab: Lab) -> None:
     before = output_of(lab, "host2", "sh", "-c", ACCEPTED)
     status = joined.dockmesh("status", "--json", "--pairs", "host1:host3")
     assert output_of(lab, "host2", "sh", "-c", ACCEPTED) == before
@@ -78,7 +78,7 @@ def test_named_pairs_are_asked_both_ways_and_other_hosts_are_left_in_peace(joine
     assert all(each["source_seen"] for each in probes)
 
 
-def test_a_sample_asks_every_host_for_one_other(joined: Mesh) -> None:
+def test_a_sample_probes_one_peer_from_every_host(joined: Mesh) -> None:
     status = joined.dockmesh("status", "--json", "--sample", "1")
     assert status.status == 0
     pairs = {(each["source"], each["target"]) for each in status.document["probes"]}
@@ -86,7 +86,7 @@ def test_a_sample_asks_every_host_for_one_other(joined: Mesh) -> None:
     assert sorted(source for source, target in pairs if source != target) == list(HOSTS)
 
 
-def test_watching_without_a_terminal_writes_block_below_block_as_things_break_and_mend(joined: Mesh, lab: Lab) -> None:
+def test_watch_without_a_terminal_prints_a_block_per_round(joined: Mesh, lab: Lab) -> None:
     with watching(joined, terminal=False) as (process, screen):
         assert screen.shows("All 21 probes reached")
         with temporarily(
@@ -105,9 +105,7 @@ def test_watching_without_a_terminal_writes_block_below_block_as_things_break_an
     assert poll(lambda: nothing_left(lab), SOON_S)
 
 
-def test_watching_on_a_terminal_refreshes_in_place_and_ctrl_c_leaves_nothing_on_the_hosts(
-    joined: Mesh, lab: Lab
-) -> None:
+def test_watch_on_a_terminal_refreshes_and_ctrl_c_cleans_the_hosts(joined: Mesh, lab: Lab) -> None:
     with watching(joined, terminal=True) as (process, screen):
         assert screen.shows("All 21 probes reached")
         assert screen.shows("All 21 probes reached")

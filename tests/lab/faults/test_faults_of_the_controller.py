@@ -112,7 +112,7 @@ def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
 
 
 @pytest.mark.timeout(1200)
-def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_next_run_converges(
+def test_a_killed_controller_leaves_each_host_old_or_new(
     tmp_path: Path,
 ) -> None:
     stop = Event()
