@@ -23,7 +23,7 @@ _VPN = "ip route add 10.160.64.0/22 via 192.168.18.1"
 
 @pytest.fixture
 def mesh_with_pool(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
-    """Three hosts, of which the first has a prefix; there is a network of one of them in each of four other blocks."""
+    """Three hosts, the first with a prefix. Each of four other blocks of the pool has a network of one host."""
     nothing: dict[str, Any] = {"prefix": None, "bridge": None}
     hosts = {"host1": {"prefix": "10.160.0.0/20", "bridge": None}, "host2": nothing, "host3": nothing}
     pool = {"pool": "10.160.0.0/12", "prefix_length": 20}

@@ -1,4 +1,4 @@
-"""What plan, apply and destroy do to hosts that have not met dockmesh: all of what they say, and no more."""
+"""plan, apply and destroy on original hosts do exactly what they print."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
 EVERY_HOST = (*HOSTS, "host4")
-# Docker's unit then fails to start with a file that has any bip, whatever the generation.
+# Docker's unit then fails to start with any bip in the file, in every generation.
 NO_BIP = "[Service]\nExecStartPre=/bin/sh -c 'if grep -q bip /etc/docker/daemon.json; then exit 3; fi'\n"
 CONTROL_CODES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 ACCEPTED = "sed -n 's/^Tcp: [0-9]* [0-9]* [0-9]* -*[0-9]* [0-9]* \\([0-9]*\\).*/\\1/p' /proc/net/snmp"
@@ -179,7 +179,7 @@ def mixed_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
     away = ["ip netns delete guest", "ip link delete guest0", "ip link delete kvm0", "rmdir /run/netns"]
     with ExitStack() as stack:
         stack.enter_context(docker_stopped(lab, "host4"))
-        # ip mounts /run/netns on itself once; that is gone with the folder.
+        # ip mounts /run/netns on itself once. The mount disappears with the folder.
         stack.enter_context(temporarily(lab, "host4", do=guest, undo=[*away[:3], "umount /run/netns", away[3]]))
         yield mesh.write_inventory(
             lab,
@@ -247,7 +247,7 @@ def test_hosts_without_docker_join_and_leave_the_mesh(mixed_mesh: Mesh, lab: Lab
 
 
 def test_a_host_reverts_if_docker_fails_and_converges_after_repair(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
-    """The old address cannot be asked for either: Docker must come back to it by itself."""
+    """The new daemon.json never works, so Docker must return to the old address by itself."""
     del fresh
     one = mesh.write_inventory(lab, tmp_path, {"host2": {}})
     containers = containers_of(lab, "host2")

@@ -51,7 +51,7 @@ def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 @pytest.fixture(scope="module")
 def before_mesh(lab: Lab) -> Sights:
-    """The hosts before any of them has met dockmesh."""
+    """The hosts in their original state."""
     return stable_views(lab)
 
 
@@ -66,7 +66,7 @@ def fresh(three: Mesh, before_mesh: Sights) -> Mesh:
 
 @pytest.fixture
 def joined(three: Mesh, before_mesh: Sights) -> Mesh:
-    """The mesh, joined; where a test has failed amid a change, once the host has taken that back by itself."""
+    """The joined mesh. After a test that failed during a change, waits until the host has reverted it."""
     assert before_mesh
     docker29_host.start_container(three.lab, HOST)
     assert poll(lambda: three.dockmesh(*APPLY).status == 0, TAKEN_BACK_WITHIN_S)
@@ -82,7 +82,7 @@ def stable_views(lab: Lab) -> Sights:
 
 
 def wait_until_equal(lab: Lab, wanted: Sights) -> None:
-    """Wait for the hosts to be as wanted: what is lost comes back by itself."""
+    """Wait until the hosts have repaired themselves."""
     if not poll(lambda: stable_views(lab) == wanted, MENDED_WITHIN_S):
         raise AssertionError(difference(wanted, stable_views(lab)))
 
@@ -119,7 +119,7 @@ def server(lab: Lab, host: str = HOST) -> Iterator[str]:
 
 @contextmanager
 def routed_stranger(lab: Lab) -> Iterator[None]:
-    """A machine of the LAN that is no peer, with a route to the host's prefix: the controller."""
+    """The controller, as a machine on the LAN that is no peer but has a route to the host's prefix."""
     lab.run_controller(("ip", "route", "add", PREFIX, "via", UNDERLAY), check=True)
     try:
         yield
@@ -137,7 +137,7 @@ def test_hosts_of_every_generation_and_its_networks_reach_each_other(joined: Mes
     status = joined.dockmesh("status", "--json")
     assert status.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
     assert joined.dockmesh("plan").status == 0
-    assert output_of(lab, HOST, "iptables-save") == "", "not a rule by iptables, whoever's"
+    assert output_of(lab, HOST, "iptables-save") == "", "no iptables rule of any owner"
     with temporarily(
         lab,
         HOST,
@@ -168,7 +168,7 @@ def test_a_stranger_on_the_lan_reaches_only_published_ports(joined: Mesh, lab: L
             assert lab.run("host1", ("ping", "-c", "1", "-W", "1", "-I", STRANGER, address)).returncode == 1
         every = {"published", *(name for name in ports if name.startswith("port "))}
         assert reachable_ports(lab, "host1", ports) == every
-        # Masqueraded as everybody's, what containers ask of others is answered as ever.
+        # Requests of containers to other hosts are masqueraded, so replies still arrive.
         inside = ("docker", "exec", "server", "ping", "-c", "1", "-W", "1", "192.168.16.1")
         assert lab.run(HOST, inside).returncode == 0
 
@@ -221,7 +221,7 @@ def test_a_key_that_docker_has_not_read_needs_a_restart(joined: Mesh, lab: Lab) 
     (change,) = joined.dockmesh("plan", "--json").document["hosts"][-1]["changes"]
     assert (change["action"], change["key"]) == ("restart", "docker")
     assert "Docker" in change["reason"]
-    assert "docker0" not in change["reason"], "of which nothing changes"
+    assert "docker0" not in change["reason"], "unchanged"
     assert joined.dockmesh(*APPLY).status == 0
     assert joined.dockmesh("plan").status == 0
 
@@ -251,7 +251,7 @@ def test_counters_of_the_table_survive_the_timer(joined: Mesh, lab: Lab) -> None
     assert joined.dockmesh("status", "--limit", "host1").status == 0
     before = handle()
     output_of(lab, HOST, "systemctl", "start", "dockmesh.service")
-    assert handle() == before, "the table is another one"
+    assert handle() == before, "the table was created again"
 
 
 def test_restarts_of_docker_and_the_host_keep_the_mesh_complete(joined: Mesh, lab: Lab) -> None:
@@ -316,8 +316,8 @@ def test_a_foreign_mark_and_direct_routing_are_used_and_stay(fresh: Mesh, lab: L
     wait_until_equal(lab, before_mesh)
 
 
-def test_temporary_forwarding_is_permanent_after_a_reboot(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
-    """As many do it by hand: Docker does not start where nothing is forwarded, so somebody has made it so once."""
+def test_forwarding_that_was_temporary_works_after_a_reboot(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+    """Docker does not start without forwarding, so an administrator enabled it by hand, until the next boot."""
     try:
         lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text='{"firewall-backend": "nftables"}', check=True)
         assert lab.run(HOST, ("systemctl", "restart", "docker")).returncode != 0
@@ -330,7 +330,7 @@ def test_temporary_forwarding_is_permanent_after_a_reboot(fresh: Mesh, lab: Lab,
         wait_until_equal(lab, joined)
         assert fresh.dockmesh("status").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
-        assert forwards(lab) == "1", "as it was found"
+        assert forwards(lab) == "1", "the original value"
     finally:
         docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
     wait_until_equal(lab, before_mesh)

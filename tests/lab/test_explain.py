@@ -1,4 +1,4 @@
-"""`explain` on hosts that are broken one by one: it names that very fault, and its remedy mends it."""
+"""`explain` on hosts with one fault at a time: it names the fault, and its remedy repairs it."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ RULES = "/root/rules-before"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to a host, and what `explain A B` says of it.
+    """A fault on a host, and the output of `explain A B` for it.
 
     `names`: the hosts, addresses, interfaces and rules in the cause. `remedy` is exact but for
     `*`, which stands for what differs from run to run.
@@ -313,7 +313,7 @@ FAULTS = {
 
 @contextmanager
 def repair_paused(lab: Lab) -> Iterator[None]:
-    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    """Stop the repair timer of the hosts for the block, and repair them at its end."""
     stop, start = ("systemctl stop dockmesh.timer",), ("systemctl start dockmesh.service dockmesh.timer",)
     with (
         temporarily(lab, "host1", do=stop, undo=start),
@@ -328,7 +328,7 @@ def explain_fault(asked: Mesh, fault: Fault) -> CommandResult:
 
 
 def run_remedy(lab: Lab, asked: Mesh, remedy: str) -> None:
-    """Do as the remedy says."""
+    """Run the commands of the remedy."""
     if there := re.fullmatch(r"on (host\d): (.*)", remedy):
         output_of(lab, there[1], "sh", "-c", there[2])
     else:
@@ -378,7 +378,7 @@ def test_a_peer_missing_from_the_applied_inventory_is_named(joined: Mesh, lab: L
         broken = explain_fault(joined, fault)
         assert broken.status == 3, broken
         assert_expected(fault, broken.document)
-        # Seen from the other side it is the way back that is missing.
+        # From the other side, the return path is missing.
         back = explain_fault(joined, replace(fault, ends=("host3", "host1")))
         assert back.status == 3, back
         assert_expected(fault, back.document)
@@ -389,7 +389,7 @@ def test_a_peer_missing_from_the_applied_inventory_is_named(joined: Mesh, lab: L
 
 @contextmanager
 def two_homed(lab: Lab) -> Iterator[None]:
-    """host2 with a second card in the same LAN, by which it answers host1, as it may be where that one comes first."""
+    """host2 with a second interface in the same LAN, through which it replies to host1."""
     own, fabric = lab.topology.host("host2").handle, lab.topology.fabric
     second = "ip addr add 192.168.19.129/20 dev eth1; ip link set eth1 up"
     by_it = f"ip route replace 10.128.0.0/20 via 192.168.18.128 dev eth1 {_OWN}"
@@ -418,7 +418,7 @@ def test_strict_rp_filter_is_named_and_its_remedy_repairs_it(joined: Mesh, lab: 
         assert broken.status == 3, broken
         assert_expected(fault, broken.document)
         run_remedy(lab, joined, broken.document["remedy"])
-        # The card that answers has another MAC than the one that is asked, which is no fault where the probe passes.
+        # The reply comes from another MAC address, which is no fault if the probe passes.
         mended = explain_fault(joined, fault)
         assert (mended.status, mended.document["code"]) == (0, None), mended
 
@@ -511,7 +511,7 @@ def test_with_source_nat_masquerade_is_not_a_fault(joined: Mesh, lab: Lab, tmp_p
 def test_hosts_without_docker_can_be_ends(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts: dict[str, Mapping[str, Any]] = {host: {} for host in HOSTS}
     four = mesh.write_inventory(lab, tmp_path, hosts | {"host4": {"docker": False, "prefix": None, "bridge": None}})
-    # As long as host1 does not know host4, it masquerades towards it, and needs no way back.
+    # host1 masquerades towards an unknown host4, which then needs no return route.
     masked = four.dockmesh("explain", "host1", "host4", "--json")
     assert (masked.status, masked.document["code"]) == (0, "peer-not-in-inventory"), masked
     try:

@@ -1,4 +1,4 @@
-"""Prediction equals measurement: hosts of three Docker generations, broken one by one, and changed by plans."""
+"""The forecast matches the probes on hosts of three Docker generations, with faults and plans."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ KEEP = "iptables-save >/root/rules-before"
 RESTORE = "iptables-restore </root/rules-before; rm /root/rules-before"
 NFT = "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority 10; }'"
 
-# By host: what is done to it, and what takes it back; how many of 21 probes fail of it, and of how many nobody says.
+# By host: the fault, its undo, how many of 21 probes fail, and how many have no forecast.
 BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], int, int]] = {
     "DOCKER-USER flushed on all": (
         dict.fromkeys(HOSTS, ((KEEP, "iptables -F DOCKER-USER"), (RESTORE,))),
@@ -173,7 +173,7 @@ def test_the_forecast_covers_the_namespace_without_a_container(joined: Mesh, lab
     bare = "iptables -t raw -D PREROUTING -j DOCKMESH-RAW"
     with container_stopped(lab, "host3"), repair_paused(lab):
         assert failing_as_predicted(joined) == set()
-        # Docker 28 drops what is for its containers, and knows nothing of a namespace.
+        # Docker 28 drops packets for its containers, but not for a namespace.
         with temporarily(lab, "host3", do=(bare,), undo=()):
             assert failing_as_predicted(joined) == set()
 
@@ -185,7 +185,7 @@ def test_the_forecast_leaves_out_a_host_with_a_stopped_docker(joined: Mesh, lab:
     assert len(found) == 7
 
 
-# Of what the host itself sends, nothing is foreseen: it bears the address of the other card.
+# Probes of the host itself have no forecast, because they have the address of the other interface.
 @pytest.mark.parametrize(("rp_filter", "failing"), [(0, 1), (1, 3), (2, 1)])
 def test_the_forecast_of_a_host_with_two_interfaces_matches(
     joined: Mesh, lab: Lab, rp_filter: int, failing: int
@@ -207,7 +207,7 @@ def test_the_forecast_has_the_pairs_lost_and_gained_by_a_host(
     probed = joined.dockmesh("status", "--json", "--limit", "host3").document
     document = left.document["plan"]["forecast"]
     assert list(mismatches(document, "after", probed)) == []
-    # What it reached before was not known, for the others were not read.
+    # Its earlier reachability is unknown, because the other hosts were not read.
     assert sum(len(row["targets"]) for row in document["unknown"]) == 6
     assert len(failing_as_predicted(joined)) == 12
     back = joined.dockmesh("apply", "--yes", "--json")

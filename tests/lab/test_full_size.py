@@ -1,4 +1,4 @@
-"""Packets of full size: status finds those that are lost, apply lowers docker0 to the smallest uplink, and back."""
+"""Full-size packets: status detects their loss, and apply sets docker0 to the smallest uplink."""
 
 import json
 import re
@@ -23,14 +23,14 @@ MTU = "com.docker.network.driver.mtu"
 
 @contextmanager
 def small_mtu(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
-    """A host whose network card takes less than the others'."""
+    """A host whose interface has a smaller MTU than the others."""
     with temporarily(lab, host, do=[f"ip link set eth0 mtu {mtu}"], undo=["ip link set eth0 mtu 1500"]):
         yield
 
 
 @contextmanager
 def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
-    """A switch that drops larger packets at the port of a host, of which no host knows."""
+    """A switch that drops larger packets at the port of a host, which no host can detect locally."""
     port = ("ip", "-n", lab.topology.fabric, "link", "set", host, "mtu")
     run((*port, str(mtu)))
     try:
@@ -41,7 +41,7 @@ def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
 
 @contextmanager
 def networks(lab: Lab, name: str) -> Iterator[dict[str, int]]:
-    """A network on each host, made by Docker as it likes; and the MTU it got."""
+    """Create a network on each host. Returns its MTU."""
     with (
         temporarily(lab, "host1", **network_commands(name)),
         temporarily(lab, "host2", **network_commands(name)),
@@ -64,7 +64,7 @@ def container_mtus(lab: Lab) -> dict[str, int]:
 
 
 def mtu_keys(lab: Lab, host: str) -> dict[str, Any]:
-    """What the host's daemon.json says of MTUs."""
+    """The MTU settings in the host's daemon.json."""
     document = json.loads(output_of(lab, host, "cat", DAEMON_JSON))
     return {key: document[key] for key in ("mtu", "default-network-opts") if key in document}
 
@@ -75,7 +75,7 @@ def run_on_all(asked: Mesh, verb: str) -> None:
 
 
 def full_size_results(status: CommandResult) -> dict[tuple[str, str], bool]:
-    """Whether packets of full size get from container to container, by the hosts of these."""
+    """Whether full-size packets arrive between containers, by their hosts."""
     probes = [each for each in status.document["probes"] if each["kind"] == "container-container"]
     return {(each["source"], each["target"]): each["mtu_ok"] for each in probes}
 
@@ -92,7 +92,7 @@ def lost_pairs(status: CommandResult) -> set[tuple[str, str]]:
 def test_a_complete_mesh_passes_full_size_packets_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     found = full_size_results(joined.dockmesh("status", "--json"))
     assert found == {(a, b): True for a in HOSTS for b in HOSTS if a != b}
-    # A host without Docker asks as well, for what there is.
+    # A host without Docker probes the others as well.
     without = {"host4": {"docker": False, "prefix": None, "bridge": None}}
     four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS} | without)
     try:
@@ -141,7 +141,7 @@ def test_docker_follows_a_smaller_uplink_down_and_up_again(joined: Mesh, lab: La
             assert after == {"host1": 1500} | dict.fromkeys(KNOWING, 1400)
             assert joined.dockmesh("plan", "--limit", "host1").words.count(f"--opt {MTU}=1400") == 2
 
-    # Whoever is left out might be the one with the small uplink.
+    # An excluded host may have the small uplink.
     assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
     raised = joined.dockmesh("plan")
     assert raised.words.count("docker0 sends up to 1500 bytes again") == 3
@@ -188,7 +188,7 @@ def test_loss_between_the_hosts_is_reported_and_reverts_no_change(fresh: Mesh, l
 
 
 def test_a_temporary_namespace_has_the_mtu_of_a_container(joined: Mesh, lab: Lab) -> None:
-    """Else it would ask with packets that no container sends."""
+    """Otherwise it would probe with packets that no container sends."""
     with small_mtu(lab, "host2"):
         run_on_all(joined, "apply")
         with temporarily(lab, "host3", do=["docker stop web"], undo=["docker start web"]):

@@ -1,4 +1,4 @@
-"""`init` on hosts that ~/.ssh/config and an Ansible inventory know, of which one has a docker0 of its own taste."""
+"""`init` on hosts of ~/.ssh/config and of an Ansible inventory. One has a changed docker0."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ _DOCKER0 = ("ip", "-o", "-4", "addr", "show", "docker0")
 
 @pytest.fixture(scope="module")
 def custom_docker0_lab() -> Iterator[Lab]:
-    """Three hosts; docker0 of the second is where its admin wanted it, that of the others where Docker has it."""
+    """Three hosts. docker0 of the second has a changed address, the others have the default."""
     with labs.running_lab("own", 3) as standing:
         standing.run("host2", ("sh", "-c", f"{_ODD_JSON} && systemctl restart docker"), check=True)
         yield standing
@@ -65,7 +65,7 @@ def test_init_from_an_ssh_configuration_joins_and_keeps_docker0(
     assert mesh_without_inventory.dockmesh("status").status == 0
     assert _ODD in lab.run("host2", _DOCKER0, check=True).stdout
 
-    # Hosts that are joined begin anew as what they are.
+    # Joined hosts keep their prefixes in a new inventory.
     again = run_init(mesh_without_inventory, "--ssh-config", "host*", "--force")
     assert [each["keeps_docker0"] for each in again.document["hosts"]] == [True, True, True]
     assert prefixes(mesh_without_inventory) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]

@@ -1,4 +1,4 @@
-"""The lab keeps what it promises: fresh Docker hosts of three generations, faults, reboots, no traces."""
+"""The lab: fresh Docker hosts of three generations, faults, reboots and a clean end."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 
 @pytest.fixture(scope="module")
 def own_lab() -> Iterator[Lab]:
-    """A lab that no other module has touched, up beside the session's."""
+    """A lab of this module alone, beside the lab of the session."""
     with labs.running_lab("own", 3) as standing:
         yield standing
 
@@ -46,7 +46,7 @@ def can_ping(lab: Lab, source: str, target: str) -> bool:
 
 
 def leftovers(name: str) -> list[str]:
-    """Whatever this machine still has of the lab."""
+    """Everything of the lab that is left on this machine."""
     folder = f"/dockmesh/lab/{name}/"
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if folder in line]
     found = [group for group in (*cgroup.names(), *network.names()) if group.startswith(f"dockmesh-{name}")]
@@ -67,7 +67,7 @@ def commands(text: str) -> list[str]:
 
 
 def start_and_kill(name: str, at: str) -> None:
-    """Start a lab in another process and kill that as soon as it tells of `at`."""
+    """Start a lab in another process, and kill the process as soon as it prints `at`."""
     script = f"from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress=lambda *t: print(*t, flush=True))"
     with subprocess.Popen((sys.executable, "-c", script), stdout=subprocess.PIPE, text=True) as starting:
         assert starting.stdout

@@ -1,4 +1,4 @@
-"""Logins as they are in the field: keys that are not admitted, hosts seen for the first time, sudo, silence."""
+"""Logins: rejected keys, new host keys, sudo and silent hosts."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ PENDING, PENALTY_S = 2, 60
 
 
 def error_of(answer: CommandResult, host: str) -> tuple[str, str]:
-    """Why a plan could not be made for the host, its code first; all others were read."""
+    """The code and the error of the host's plan. All other hosts were read."""
     errors = {each["host"]: (each["code"], each["error"]) for each in answer.document["hosts"]}
     code, error = errors.pop(host)
     assert set(errors.values()) <= {(None, None)}
@@ -159,5 +159,5 @@ def test_a_host_with_extra_output_at_login_is_read(fresh: Mesh, lab: Lab) -> Non
         temporary_file(lab, "host2", "/root/.bashrc", noise),
         temporary_file(lab, "host2", "/etc/ssh/sshrc", "echo hello from sshrc >&2\n"),
     ):
-        # From 9.8 on, sshd turns away for a while who failed to log in before, as the tests above do.
+        # sshd 9.8 and later rejects clients for a while after failed logins, as in the tests above.
         assert poll(lambda: fresh.dockmesh("plan").status == PENDING, PENALTY_S)

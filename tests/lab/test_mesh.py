@@ -1,4 +1,4 @@
-"""The by-hand way, step by step, after one `apply`; then what a mesh that stands does when it is asked again."""
+"""Each manual step after one `apply`, then further commands on the complete mesh."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def summary_of(words: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def without_host3(lab: Lab, shared_hosts: SharedHosts, tmp_path: Path) -> Mesh:
-    """The inventory that host3 has left."""
+    """The inventory without host3."""
     shared_hosts.ensure_joined()
     return mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}}, name="without-host3.yml")
 
@@ -240,7 +240,7 @@ def test_sudo_makes_the_same_changes_as_root(joined: Mesh, lab: Lab, tmp_path: P
     sudo = mesh.write_inventory(
         lab, tmp_path, {host: {} for host in joined.hosts}, connection={"user": "admin", "become": "sudo"}
     )
-    # Else the host might put the route back by itself.
+    # Otherwise the host may restore the route by itself.
     with temporarily(lab, "host1", do=["systemctl stop dockmesh.timer"], undo=["systemctl start dockmesh.timer"]):
         output_of(lab, "host1", "ip", "route", "del", *route_to("host3").split())
         applied = sudo.dockmesh("apply", "--yes", "--json")

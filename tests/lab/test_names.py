@@ -1,4 +1,4 @@
-"""Hosts that the inventory knows by name: a resolver tells where SSH goes, `underlay` where packets go."""
+"""Hosts with names as addresses: a resolver has the SSH address, `underlay` is the next hop."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_addresses_may_be_names_of_a_resolver(joined: Mesh, lab: Lab, tmp_path: 
         status, plan = named.dockmesh("status"), named.dockmesh("plan")
     assert status.status == 0, status
     assert "All 21 probes reached" in status.words
-    assert plan.status == 0, "the way there is no matter of what stands on the hosts"
+    assert plan.status == 0, "the route does not depend on the names on the hosts"
     assert joined.dockmesh("plan").status == 0
 
 

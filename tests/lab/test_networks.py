@@ -1,4 +1,4 @@
-"""Compose-like networks: inside the host's prefix, reached by every peer with true sources, and by nobody else."""
+"""Networks as of Compose: inside the host's prefix, and only peers reach them, with their own addresses."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ PREFIXES = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.12
 UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130", "host4": "192.168.18.131"}
 PORT, INNER_PORT, PUBLISHED = 7000, 7001, 8080
 MENDED_WITHIN_S = 30
-# A container that was started again a moment ago.
+# The container was restarted a moment ago.
 SETTLES_WITHIN_S = 5
 HEARD = "icmp[icmptype] = icmp-echo or (tcp[tcpflags] & (tcp-syn|tcp-ack)) = tcp-syn"
 _NETWORK = r"\d+(?:\.\d+){3}/\d+"
@@ -31,7 +31,7 @@ _SERVES = f"until echo | docker exec -i app nc -w 1 127.0.0.1 {INNER_PORT}; do s
 
 
 def network_note(mesh: Mesh, network: str, host: str) -> str:
-    """What the plan of a host notes about a network."""
+    """The notes in the plan of a host about a network."""
     (plan,) = (each for each in mesh.dockmesh("plan", "--json").document["hosts"] if each["host"] == host)
     (note,) = (each for each in plan["notes"] if each["key"] == f"network {network}")
     return str(note["message"])
@@ -93,7 +93,7 @@ def test_networks_created_after_apply_are_in_the_prefix_and_reachable(joined: Me
     with app(lab, *HOSTS) as addresses:
         assert all(IPv4Address(addresses[host]) in IPv4Network(PREFIXES[host]) for host in HOSTS)
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
-        assert joined.dockmesh("plan").status == 0, "a network of its own prefix is nothing to plan"
+        assert joined.dockmesh("plan").status == 0, "a network in its own prefix needs no change"
 
 
 def test_networks_survive_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) -> None:
@@ -108,7 +108,7 @@ def test_networks_survive_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab)
 
 
 def test_a_host_outside_the_mesh_reaches_only_published_ports(joined: Mesh, lab: Lab) -> None:
-    """It is on the same LAN and has routes like a peer's; the answer would find its way."""
+    """It is on the same LAN and has the routes of a peer, so replies could reach it."""
     hosts = [host for host in HOSTS if host in joined.hosts]
     routes = [f"ip route add {PREFIXES[host]} via {UNDERLAY[host]}" for host in hosts]
     with (
@@ -151,7 +151,7 @@ def test_with_source_nat_peers_see_the_address_of_the_host(joined: Mesh, lab: La
 
 
 def test_without_nft_an_iptables_chain_preserves_the_sources(joined: Mesh, lab: Lab) -> None:
-    """Docker puts a new network's masquerade first; the host puts its jump before that again."""
+    """Docker inserts the masquerade of a new network first. The host then moves its jump before it."""
     nft = output_of(lab, "host1", "sh", "-c", "command -v nft")
     assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
     with temporarily(lab, "host1", do=[f"mv {nft} /root/nft"], undo=[f"mv /root/nft {nft}"]):
@@ -173,7 +173,7 @@ def test_prefixes_can_grow_shrink_and_move(joined: Mesh, lab: Lab, tmp_path: Pat
     with app(lab, *HOSTS) as addresses:
         assert other.dockmesh("plan").status == 2
         left, prefix = re.findall(_NETWORK, network_note(other, "app", "host1"))
-        assert IPv4Address(addresses["host1"]) in IPv4Network(left), "what the prefix has moved away from is named"
+        assert IPv4Address(addresses["host1"]) in IPv4Network(left), "the plan names networks outside the new prefix"
         assert prefix == prefixes["host1"]
         assert other.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert other.dockmesh("plan").status == 0
@@ -182,7 +182,7 @@ def test_prefixes_can_grow_shrink_and_move(joined: Mesh, lab: Lab, tmp_path: Pat
         # Where in the prefix of before Docker has put host2's own network is chance; docker0 is in both.
         assert poll(lambda: can_ping(lab, "host2", "web", addresses["host3"]), SETTLES_WITHIN_S)
         assert poll(lambda: can_ping(lab, "host3", "app", container_address(lab, "host2")), SETTLES_WITHIN_S)
-        assert not can_ping(lab, "host2", "web", addresses["host1"]), "nobody routes the prefix of before"
+        assert not can_ping(lab, "host2", "web", addresses["host1"]), "no host routes the old prefix"
         assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
 
@@ -232,7 +232,7 @@ def test_networks_without_room_in_the_prefix_are_not_in_the_mesh(fresh: Mesh, la
 def test_destroy_restores_foreign_address_pools(
     fresh: Mesh, lab: Lab, shared_hosts: SharedHosts, keys: dict[str, object]
 ) -> None:
-    """With them in force: Docker has read them again. docker0 itself comes out of them, and Docker remembers that."""
+    """Docker has read them again. Its docker0 is from these pools, and Docker remembers that."""
     text = str(keys).replace("'", '"')
     restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
     with temporarily(

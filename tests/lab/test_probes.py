@@ -1,4 +1,4 @@
-"""What status says of a mesh that does not stand in all places, and what it leaves behind: nothing."""
+"""`status` of an incomplete mesh, and that it leaves nothing on the hosts."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ HOSTS = ("host1", "host2", "host3")
 HOLDERS = "pgrep --full --exact 'timeout [0-9]+ cat'"
 SLEEPERS = "pgrep --full --exact 'sleep [0-9]+'"
 LEGS = "ip -o link show | grep -c dmp"
-# The longest a namespace may outlive the run that made it.
+# The maximum seconds that a namespace may exist after its run.
 BOUND_S = 130
 SOON_S = 5
 
@@ -40,7 +40,7 @@ def reached_values(document: dict[str, Any], source: str, target: str) -> set[bo
 
 @contextmanager
 def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
-    """A status that has made its namespace on host2 and waits for another host; both dead when the block ends."""
+    """A status with a namespace on host2 that waits for another host. Both end with the block."""
     controller = subprocess.Popen(
         mesh.argv("status"),
         stdin=subprocess.DEVNULL,
@@ -51,7 +51,7 @@ def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         assert eventually(lab, "host2", LEGS, "1")
-        # The script that made it has told of it.
+        # The script reported the namespace that it created.
         assert eventually(lab, "host2", f"{HOLDERS} | wc -l", "1")
         yield controller
     finally:
@@ -83,7 +83,7 @@ def test_a_namespace_disappears_soon_after_the_controller_is_killed(joined: Mesh
 
 
 def test_a_host_cut_off_ends_its_namespace_within_two_minutes(joined: Mesh, lab: Lab) -> None:
-    """The bounds stand on the command lines; what their ends take along is seen by bringing one about early."""
+    """The limits are on the command lines. One of them is ended early to see its effect."""
     with (
         container_stopped(lab, "host2"),
         paused(lab, "host3"),

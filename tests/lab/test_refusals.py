@@ -1,4 +1,4 @@
-"""What is refused and why, before anything is touched; and the ways back to hosts as they were found."""
+"""Refusals before any change with their reasons, and the restored original state."""
 
 import os
 import re
@@ -24,37 +24,37 @@ from mesh import Mesh
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
-# No story to be told of it, so all may restart their Docker at once.
+# The order does not matter here, so all hosts may restart Docker in parallel.
 APPLY = ("apply", "--yes", "--serial", "100%")
 
 
 def read_views(lab: Lab) -> dict[str, host_view.HostView]:
-    """All of the hosts that a test may compare."""
+    """The state of the hosts that a test may compare."""
     return host_view.read_hosts(lab, HOSTS)
 
 
 def refusal_text(answer: mesh.CommandResult, host: str) -> str:
-    """Why the plan leaves that host alone: its error and its conflicts."""
+    """The error and the conflicts of the host in the plan."""
     assert answer.status == 3, answer
     row = row_of(answer, host)
     return " ".join([row["error"] or "", *(f"{each['key']} {each['message']}" for each in row["conflicts"])])
 
 
 def code_of(answer: mesh.CommandResult, host: str) -> str | None:
-    """The kind of the error with which the plan leaves that host alone."""
+    """The code of the host's error in the plan."""
     assert answer.status == 3, answer
     code: str | None = next(row["code"] for row in answer.document["hosts"] if row["host"] == host)
     return code
 
 
 def row_of(answer: mesh.CommandResult, host: str) -> dict[str, Any]:
-    """What a plan has of a host."""
+    """The part of a host in a plan."""
     row: dict[str, Any] = next(row for row in answer.document["hosts"] if row["host"] == host)
     return row
 
 
 def conflict_of(answer: mesh.CommandResult, host: str) -> dict[str, str]:
-    """The one conflict for which the plan leaves that host alone."""
+    """The only conflict of the host in the plan."""
     assert answer.status == 3, answer
     conflict: dict[str, str]
     (conflict,) = row_of(answer, host)["conflicts"]
@@ -200,7 +200,7 @@ def test_a_failed_login_has_a_cause_and_a_remedy(fresh: Mesh, lab: Lab, tmp_path
 
 
 def test_a_host_with_openrc_is_refused(fresh: Mesh, lab: Lab) -> None:
-    """As on Alpine: no systemd in sight, and of BusyBox the shell, ip and all the rest that a login finds."""
+    """A host as with Alpine: without systemd, and with the shell, ip and other tools of BusyBox."""
     inside = "mount -t tmpfs none /run && mkdir /run/openrc && PATH=/opt/busybox:/usr/sbin:/sbin exec sh -s"
     alpine = f"ForceCommand unshare --mount sh -c '{inside}'"
     busybox = "mkdir /opt/busybox && busybox --install -s /opt/busybox"
@@ -254,7 +254,7 @@ def test_a_table_that_iptables_cannot_list_is_named(joined: Mesh, lab: Lab, host
         assert code_of(answer, host) == "firewall-incompatible"
         assert "nft list ruleset" in refusal_text(answer, host)
         assert f"{host} refused" in joined.dockmesh("destroy", "--yes", "--limit", host).words
-    assert joined.dockmesh("plan").status == 0, "what it has is as it was"
+    assert joined.dockmesh("plan").status == 0, "its state is unchanged"
 
 
 def test_a_masked_unit_is_refused_and_its_link_is_unchanged(fresh: Mesh, lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""What status writes of real hosts, whole and with one cut off, and what tells the two apart."""
+"""Reports of `status` on a complete mesh and with one host cut off, and their difference."""
 
 from pathlib import Path
 

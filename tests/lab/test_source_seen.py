@@ -1,4 +1,4 @@
-"""Where probes come from, as their targets see it: observed on real hosts, and nothing left there of that."""
+"""Source addresses of probes, observed by their targets without traces on the hosts."""
 
 import shlex
 import signal
@@ -26,7 +26,7 @@ SOON_S = 5
 
 @contextmanager
 def repair_paused(lab: Lab) -> Iterator[None]:
-    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    """Stop the repair timer of the hosts for the block, and repair them at its end."""
     with ExitStack() as stack:
         for host in HOSTS:
             undo = ["systemctl start dockmesh.service dockmesh.timer"]
@@ -37,7 +37,7 @@ def repair_paused(lab: Lab) -> Iterator[None]:
 
 
 def sources(status: CommandResult, kind: str) -> dict[tuple[str, str], str | None]:
-    """What was seen, by source and target."""
+    """The observed source addresses by source and target."""
     probes = status.document["probes"]
     return {(each["source"], each["target"]): each["source_seen"] for each in probes if each["kind"] == kind}
 
@@ -48,7 +48,7 @@ def codes(status: CommandResult) -> dict[tuple[str, str], str]:
 
 
 def pairs(seen: dict[str, str]) -> dict[tuple[str, str], str | None]:
-    """Every pair of hosts, with what all targets should see of its source."""
+    """Every pair of hosts with the source address that the targets should see."""
     return {(source, target): seen[source] for source in HOSTS for target in HOSTS if source != target}
 
 

@@ -1,4 +1,4 @@
-"""`status` of a part of the mesh, and again and again, on real hosts."""
+"""`status` of a part of the mesh, and `status --watch`."""
 
 import os
 import pty
@@ -26,7 +26,7 @@ ROUTE = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
 
 @contextmanager
 def watching(mesh: Mesh, *, terminal: bool) -> Iterator[tuple[subprocess.Popen[bytes], "Screen"]]:
-    """`status --watch 1` that has begun, and what it shows; dead when the block ends."""
+    """A running `status --watch 1` with its output. It ends with the block."""
     ours, its = pty.openpty() if terminal else os.pipe()
     process = subprocess.Popen(
         mesh.argv("status", "--watch", "1"),
@@ -47,14 +47,14 @@ def watching(mesh: Mesh, *, terminal: bool) -> Iterator[tuple[subprocess.Popen[b
 
 
 class Screen:
-    """All that came to it so far."""
+    """All output so far."""
 
     def __init__(self, source: int) -> None:
         self._source = source
         self.text = ""
 
     def shows(self, pattern: str) -> bool:
-        """Wait for more that matches; whether it came."""
+        """Wait for further matching output. False after the timeout."""
         end = time.monotonic() + WITHIN_S
         begun = len(self.text)
         while time.monotonic() < end and not re.search(pattern, self.text[begun:]):
@@ -112,5 +112,5 @@ def test_watch_on_a_terminal_refreshes_and_ctrl_c_cleans_the_hosts(joined: Mesh,
         process.send_signal(signal.SIGINT)
         assert poll(lambda: process.poll() is not None, SOON_S)
     assert process.returncode == 130
-    assert "\x1b[1A" in screen.text, "up again over what was shown before"
+    assert "\x1b[1A" in screen.text, "the cursor moves up to the previous output"
     assert poll(lambda: nothing_left(lab), SOON_S)

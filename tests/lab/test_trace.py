@@ -1,4 +1,4 @@
-"""`trace` beside captures of the tests' own, on hosts whose path works and on hosts whose path is broken."""
+"""`trace` compared with independent captures, on working and on broken paths."""
 
 import base64
 import re
@@ -57,7 +57,7 @@ def nothing_left(lab: Lab) -> Iterator[None]:
 
 @contextmanager
 def independent_capture(lab: Lab, host: str, interface: str, container: str | None = None) -> Iterator[Seen]:
-    """What an independent tcpdump on the host sees of pings: kind, source, destination and TTL."""
+    """The pings in an independent tcpdump on the host: kind, source, destination and TTL."""
     seen: Seen = set()
     inside = ""
     if container:
@@ -135,7 +135,7 @@ def test_the_hop_of_source_nat_matches_an_independent_tcpdump(
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that loses packets: where it is, how many hops are left there and back, and its code."""
+    """A fault that drops packets: its host, the captured hops of request and reply, and its code."""
 
     host: str
     do: str
@@ -201,7 +201,7 @@ def test_a_trace_ends_where_the_packet_is_lost(joined: Mesh, lab: Lab, fault: Fa
     assert hop_tuples(ended.document["reply"]) == BACK[: fault.back]
     assert ended.document["reached"] is False
     assert ended.document["code"] == fault.code, ended.document
-    # Hops show where the packet is lost; the verdict names that host as well, and who rejected it.
+    # The hops show where the packet is lost. The verdict names that host and the rejecting one.
     assert re.search(rf"\b{fault.host}\b", ended.document["verdict"]), ended.document
     assert ("host unreachable" in ended.document["verdict"]) == (fault.code == "rejected"), ended.document
 
@@ -235,7 +235,7 @@ def test_trace_with_sudo_to_another_network_and_without_docker(joined: Mesh, lab
         (bridge, 62),
         ("eth0", 62),
     ]
-    # host4 has not joined, and so knows no way back to the container.
+    # host4 has not joined, so it has no return route to the container.
     to_host4 = sudo.dockmesh("trace", "host1", "host4", "--json").document["request"]
     assert [(hop["host"], hop["place"], hop["ttl"]) for hop in to_host4][-1] == ("host4", "uplink", 63)
 
@@ -247,7 +247,7 @@ def test_saved_captures_contain_only_the_pings_and_tcpdump_reads_them(joined: Me
     assert {file.name for file in folder.iterdir()} == names
     for host, place, interface, ttl in THERE:
         file = folder / f"{host}-{place}-{interface}.pcap"
-        # The hosts have tcpdump; this machine need not.
+        # The hosts have tcpdump, which this machine may lack.
         capture = base64.b64encode(file.read_bytes()).decode()
         read = lab.run("host2", ("sh", "-c", "base64 -d | tcpdump -n -v -r -"), text=capture, check=True)
         packets = _LINE.findall(read.stdout)
@@ -296,7 +296,7 @@ def test_a_killed_controller_leaves_no_capture_running(joined: Mesh, lab: Lab, h
         ) as process:
             assert poll(lambda: capturing("host1") and capturing("host3"), 10)
             process.send_signal(how)
-        # Killed, nobody is there to end it, and the hosts do so by themselves.
+        # A killed controller cannot end it, so the hosts end it by themselves.
         within_s = _WITHIN_S if how is signal.SIGKILL else _AT_ONCE_S
         assert poll(lambda: (leftovers(lab, "host1"), leftovers(lab, "host3")) == ("", ""), within_s), leftovers(
             lab, "host1"

@@ -1,4 +1,4 @@
-"""A change stays only where the mesh stands over new connections; else the host takes it back, by itself if need be."""
+"""A host keeps a change only if the mesh works over new connections. Otherwise it reverts, by itself if necessary."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ def docker_drop_in(mesh: Mesh, host: str, line: str) -> Iterator[None]:
 
 @contextmanager
 def reassertion_off(mesh: Mesh, *hosts: str) -> Iterator[None]:
-    """Hosts that mend nothing by themselves for as long as the block lasts."""
+    """Stop the repair timer of the hosts for the block."""
     for host in hosts:
         mesh.on(host, "systemctl stop dockmesh.timer")
     try:
@@ -97,7 +97,7 @@ def test_a_host_cut_off_during_a_restart_ends_with_the_timeout(mesh: Mesh) -> No
     assert outcome["code"] in {"session-lost", "timeout"}
     assert f"{CONFIRM_WITHIN_S} s" in outcome["error"]
     assert "--limit host1" in outcome["error"]
-    assert given_up_s < 20, "and not after the 180 s that a Docker may take to restart"
+    assert given_up_s < 20, "before the 180 s that a restart of Docker may take"
     assert_same({"host1": mesh.states()["host1"]}, before)
     mesh.join()
 
@@ -110,14 +110,14 @@ CUTS = {
 
 @pytest.mark.parametrize(("host", "what"), [("host1", "new connections"), ("host3", "every connection")])
 def test_a_change_that_cuts_ssh_is_reverted(mesh: Mesh, host: str, what: str) -> None:
-    """By the controller over the connection it still has, else by the host itself."""
+    """The controller reverts over its open connection, or the host reverts by itself."""
     rule = f"INPUT -p tcp --dport 22 {CUTS[what]}-j DROP"
     cut = f"ip -o addr show docker0 | grep -q {NEW_BRIDGE[host]} && iptables -I {rule} || iptables -D {rule}; true"
     before = mesh.found
     with docker_drop_in(mesh, host, f"ExecStartPost=/bin/sh -c '{cut}'"):
         done = dockmesh("apply", mesh.bridges(host), "--limit", host, "--timeout", "5", "--json").expect(3)
         mesh.settle(CONFIRM_WITHIN_S + GRACE_S + 15, [host])
-    # Cut off whole, the controller hears of the host's own revert where its connection comes to life again.
+    # The controller learns of the host's own revert if its connection recovers.
     assert done.outcomes[host] == "reverted" or (what == "every connection" and done.outcomes[host] == "unreachable")
     assert done.took_s < 60
     assert_same(mesh.states(), before)
@@ -136,7 +136,7 @@ def test_if_docker_does_not_start_the_old_state_is_restored(mesh: Mesh) -> None:
 
 
 def test_dockerd_validate_rejects_a_bad_key_before_the_restart(mesh: Mesh) -> None:
-    """host2 and host3 have `dockerd --validate`; the key was there before, and the running Docker has not met it."""
+    """host2 and host3 have `dockerd --validate`. The key was in the file, but the running Docker has not read it."""
     starts = {host: mesh.on(host, "systemctl show docker -p ExecMainStartTimestampMonotonic") for host in mesh.hosts}
     hosts = ("host2", "host3")
     for host in hosts:
@@ -164,7 +164,7 @@ def test_a_reboot_with_an_armed_revert_restores_the_old_state(mesh: Mesh) -> Non
 def test_a_confirmation_during_a_revert_is_rejected(mesh: Mesh) -> None:
     with running_command("apply", mesh.bridges("host1"), "--limit", "host1", "--json") as run:
         until_line(run, "changing")
-        # The timer's own doing, before its time; the probes that come before the confirmation take a moment.
+        # Start the unit of the timer early. The probes before the confirmation take a moment.
         mesh.on("host1", "systemctl start --no-block dockmesh-revert.service")
         out, _err = run.communicate(timeout=90)
     assert run.returncode == 3
@@ -175,7 +175,7 @@ def test_a_confirmation_during_a_revert_is_rejected(mesh: Mesh) -> None:
 
 
 def test_a_host_can_change_again_after_a_failed_revert(mesh: Mesh) -> None:
-    """Systemd remembers a failed unit as it was, its file gone; a change must be armed all the same."""
+    """Systemd remembers a failed unit without its file. A change must be armed nevertheless."""
     unit = "/etc/systemd/system/dockmesh-revert.service"
     mesh.on("host2", f"printf '[Service]\\nType=oneshot\\nExecStart=/bin/false\\n' >{unit}")
     mesh.on("host2", f"systemctl start dockmesh-revert.service; rm {unit}", check=False)
@@ -236,7 +236,7 @@ def test_one_of_two_simultaneous_controllers_wins(mesh: Mesh) -> None:
 
 
 def test_a_host_that_changed_after_its_plan_is_refused(mesh: Mesh) -> None:
-    """host1 restarts Docker first; meanwhile somebody changes host2."""
+    """host1 restarts Docker first. Meanwhile host2 changes."""
     before = mesh.found
     with running_command(
         "apply", mesh.bridges("host1", "host2"), "--limit", "host1,host2", "--json", "--max-fail", "1"

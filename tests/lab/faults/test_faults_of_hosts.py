@@ -1,4 +1,4 @@
-"""Hosts that are full, hung, hostile or not what they were: each bounded and told, and the others finish."""
+"""Hosts that are full, hung, hostile or changed: the error is limited and reported, and the other hosts finish."""
 
 import re
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from fault_lab import (
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"
 DAEMON_JSON = "/etc/docker/daemon.json"
-# What a terminal or a log reader could be told to do: everything but the newline.
+# Control characters that a terminal or log reader could obey, except the newline.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
 def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
-    """What root's shell does before it runs what it is told; bash reads this for sshd, too."""
+    """Commands that the shell of root runs first. bash reads the file for sshd as well."""
     mesh.on(host, f"mv {BASHRC} /root/kept; true")
     write_file(mesh, host, BASHRC, script)
     try:
@@ -39,7 +39,7 @@ def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
 
 @contextmanager
 def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
-    """The host's daemon.json changed by a shell script, and then as it was."""
+    """Change daemon.json of the host with a shell script, and restore it at the end."""
     mesh.on(host, f"cp -P --preserve=all {DAEMON_JSON} /root/daemon.json; {script}")
     try:
         yield
@@ -49,7 +49,7 @@ def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
 
 @contextmanager
 def full_file_system(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
-    """The folder on a file system of its own that is full but for so much."""
+    """Put the folder on a separate file system with only so much free space."""
     mesh.on(host, f"cp -a {folder} /root/full && mount -t tmpfs -o size=512k,mode=755 full {folder}")
     mesh.on(host, f"cp -a /root/full/. {folder} && head -c 2M /dev/zero >{folder}/ballast", check=False)
     mesh.on(host, f"truncate -s -{free_kib}K {folder}/ballast")
@@ -65,7 +65,7 @@ def rules_changed(mesh: Mesh, host: str) -> bool:
 
 @pytest.mark.parametrize("free_kib", [0, 12, 20, 28])
 def test_a_full_disk_leaves_the_host_unchanged(mesh: Mesh, free_kib: int) -> None:
-    """Wherever the room runs out: when the revert is armed, when files are written, or not at all."""
+    """The space ends when the revert is armed, when files are written, or not at all."""
     with full_file_system(mesh, "host1", "/etc/dockmesh", free_kib):
         full = mesh.states()
         done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json")
@@ -167,7 +167,7 @@ def test_a_changed_host_key_stops_only_that_host(mesh: Mesh, tmp_path: Path) -> 
     mesh.join()
 
 
-# What a login does, the code of the error, and what of it is quoted or told in figures.
+# The effect of a login, the code of the error, and the quoted text or figures.
 HOSTILE = {
     "200 MB": ("head -c 200M /dev/zero | tr '\\0' x; exit\n", "answer-too-large", "16 MiB"),
     "200 MB of short lines": ("yes | head -c 200M; exit\n", "answer-too-large", "16 MiB"),
@@ -247,7 +247,7 @@ SHAPES = {
 }
 
 
-# Text, and not too much of it; else the host cannot be read at all.
+# Only short text, because the host could not be read otherwise.
 NOT_JSON = ("broken", "not an object")
 
 
@@ -297,7 +297,7 @@ def test_the_format_of_a_daemon_json_is_preserved(mesh: Mesh, what: str) -> None
 
 
 def test_destroy_restores_an_empty_daemon_json(mesh: Mesh) -> None:
-    """On every generation: each must start with the empty file it is given back."""
+    """Every generation of Docker must start with the restored empty file."""
     dockmesh("destroy", mesh.inventory()).expect(0)
     for host in mesh.hosts:
         mesh.on(host, f"mkdir -p /etc/docker; : >{DAEMON_JSON}")

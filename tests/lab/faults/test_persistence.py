@@ -1,4 +1,4 @@
-"""What was set survives what hosts go through: mended by the host itself, within half a minute."""
+"""Persistence: hosts repair their routes and rules by themselves within half a minute."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NETWORK = "/etc/systemd/network/eth0.network"
 
 
 def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
-    """Wait for the hosts to be as before; the seconds it took."""
+    """Wait for the hosts to return to their earlier state. Returns the seconds."""
     took_s = eventually(lambda: mesh.states() == before, MENDED_WITHIN_S, what)
     mesh.settle(5)
     return took_s
@@ -21,7 +21,7 @@ def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
 
 @contextmanager
 def pinging(mesh: Mesh, *pairs: tuple[str, str]) -> Iterator[list[tuple[int, int]]]:
-    """From container to container through the mesh, fifty a second; at the end, how many were sent and came back."""
+    """Send 50 pings a second between containers of the mesh. Returns the numbers sent and received at the end."""
     counts: list[tuple[int, int]] = []
     pids = {}
     for source, target in pairs:
@@ -44,7 +44,7 @@ def test_a_host_repairs_routes_rules_and_tables_by_itself(mesh: Mesh) -> None:
     mesh.lab.inject("link-flap", "host2")
     mesh.on("host2", "iptables -D DOCKER-USER -j DOCKMESH-FORWARD; iptables -F DOCKMESH-FORWARD")
     mesh.on("host2", "iptables -X DOCKMESH-FORWARD")
-    # Docker 28's own drops are in the table as well, and only Docker brings those back.
+    # The table also has drops of Docker 28, which only Docker restores.
     mesh.on("host3", "iptables -t raw -D PREROUTING -j DOCKMESH-RAW; iptables -t raw -F DOCKMESH-RAW")
     mesh.on("host3", "iptables -t raw -X DOCKMESH-RAW; ip route del 10.128.0.0/20 metric 4201 proto 201")
     wait_for_repair(mesh, before, "hand-made damage")
@@ -64,12 +64,12 @@ def test_a_deleted_unit_is_in_the_plan_and_the_timer_still_repairs(mesh: Mesh) -
 
 
 def test_flushed_filters_are_repaired_even_with_a_peer_off_link(mesh: Mesh) -> None:
-    """`iptables -F` and `nft flush ruleset` take Docker's rules as well, and those only Docker brings back."""
+    """`iptables -F` and `nft flush ruleset` also remove Docker's rules, which only Docker restores."""
     before = mesh.found
     policy = mesh.on("host2", "iptables -S FORWARD | head -n 1")
     mesh.on("host1", "iptables -F")
     mesh.on("host2", "nft flush ruleset")
-    # With its address come off the LAN's network, host3 has host2 on-link and host1 no more.
+    # host3 now has host2 on-link, but no longer host1.
     here, link = "192.168.18.130", "192.168.18.129/32 dev eth0"
     lost = "for peer in 0 16; do ip route del 10.128.$peer.0/20 proto 201 metric 4201; done"
     mesh.on(
@@ -84,7 +84,7 @@ def test_flushed_filters_are_repaired_even_with_a_peer_off_link(mesh: Mesh) -> N
         mesh.on("host3", f"ip addr add {here}/20 dev eth0; ip addr del {here}/32 dev eth0; ip route del {link}")
         for host in ("host1", "host2"):
             mesh.on(host, "systemctl restart docker && docker start web")
-        # Docker sets this policy only when it is the one to switch forwarding on, so at boot.
+        # Docker sets this policy only when it enables forwarding itself, at boot.
         mesh.on("host2", f"iptables {policy}")
     wait_for_repair(mesh, before, "after Docker restarted")
     dockmesh("status", mesh.inventory()).expect(0)
