@@ -14,6 +14,7 @@ from dockmesh.cli.options import Options, common, has_terminal
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
+from dockmesh.core.model import Fleet
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.results.model import MeshResult
@@ -23,9 +24,10 @@ from dockmesh.errors import HostError, StalePlanError, UsageError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
 from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
+from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
-from dockmesh.report.console.terminal import console, print_outcomes
+from dockmesh.report.console.terminal import console
 from dockmesh.report.goal_text import GoalText
 from dockmesh.report.json.apply import apply_document
 from dockmesh.report.json.plan import plan_document
@@ -141,8 +143,10 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
             _refuse_stale(f"{run.file}", kept, now)
         # Who is asked sees what about.
         if not options.json and not (options.quiet and run.yes):
-            print_plan(console(color=options.color), planned, run.words, verbose=options.verbose > 0)
-            print_forecast(console(color=options.color), forecast)
+            print_plan(console(color=options.color), planned, pipeline.fleet, run.words, verbose=options.verbose > 0)
+            print_forecast(
+                console(color=options.color), forecast, pipeline.fleet, losses_intended=not run.goal.joins_mesh
+            )
         if planned.applicable and not run.yes and not confirm_apply(planned, run.rollout):
             click.echo("nothing was changed", err=True)
             return _INTERRUPTED
@@ -152,7 +156,7 @@ def _carried_out(options: Options, run: _Run, kept: dict[str, Any] | None) -> in
     if options.json:
         print_json(apply_document(planned, outcomes, result, forecast, mispredictions))
     else:
-        _show(options, run.words, outcomes, result, mispredictions)
+        _show(options, run.words, outcomes, result, mispredictions, fleet=pipeline.fleet)
     unsaved = report_problems(run.views.write(result)) if result else 0
     well = all(outcome.ok for outcome in outcomes) and (result is None or result.ok)
     return unsaved if well else HostError.exit_status
@@ -197,10 +201,12 @@ def _show(
     outcomes: tuple[Outcome, ...],
     result: MeshResult | None,
     mispredictions: tuple[Misprediction, ...],
+    *,
+    fleet: Fleet,
 ) -> None:
     out = console(sys.stdout, color=options.color)
     if result:
         told = [each.host for each in outcomes if each.status == "unreachable"]
         print_report(out, result, told=told, brief=options.quiet)
     print_mispredictions(out, mispredictions)
-    print_outcomes(out, outcomes, words, brief=options.quiet)
+    print_outcomes(out, outcomes, fleet, words, brief=options.quiet)

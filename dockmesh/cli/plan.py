@@ -43,8 +43,9 @@ def plan(options: Options, out: Path | None) -> int:
     if options.json:
         print_json(plan_document(planned, forecast))
     else:
-        print_plan(console(color=options.color), planned, verbose=options.verbose > 0, brief=options.quiet)
-        print_forecast(console(color=options.color), forecast)
+        terminal = console(color=options.color)
+        print_plan(terminal, planned, pipeline.fleet, verbose=options.verbose > 0, brief=options.quiet)
+        print_forecast(terminal, forecast, pipeline.fleet)
     if not planned.clean:
         return HostError.exit_status
     return 0 if planned.empty else ExitStatus.CHANGES_PENDING

@@ -5,6 +5,10 @@ from itertools import pairwise
 
 # Two are named as quickly.
 _LEAST = 3
+# Exceptions that are named.
+_FEW = 2
+# So few names are read faster than a pattern.
+_PLAIN = 4
 
 
 def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) -> list[str]:
@@ -22,6 +26,17 @@ def compact_names(names: Collection[str], fleet: Mapping[str, Collection[str]]) 
         words |= dict.fromkeys(members, word)
         groups = {other: rest for other, found in groups.items() if (rest := found - members)}
     return list(dict.fromkeys(words[name] for name in left))
+
+
+def describe_names(names: Collection[str], fleet: Mapping[str, Collection[str]], *, most: int) -> str:
+    """The hosts in a few words: all of the fleet, all but one or two, or the first `most` of the compact names."""
+    rest = [name for name in fleet if name not in names]
+    if len(names) > most and len(rest) <= _FEW:
+        return f"all except {' and '.join(rest)}" if rest else "all hosts"
+    plain = len(names) <= _PLAIN or not set(names) <= set(fleet)
+    compact = list(names) if plain else compact_names(names, fleet)
+    more = f" and {len(compact) - most} more" if len(compact) > most else ""
+    return ", ".join(compact[:most]) + more
 
 
 def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:

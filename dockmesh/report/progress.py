@@ -29,7 +29,7 @@ _Busy = dict[str, tuple[float, str, Spinner]]
 
 _NAMED = 4
 # The first line of a slow phase comes after this time. Each further line takes twice as long as the one before.
-_SLOW_S = 5.0
+_SLOW_S = 10.0
 _BUSY_SHOWN = 8
 _WIDEST, _NARROWEST, _BESIDE = 40, 8, 54
 
@@ -134,7 +134,8 @@ class ProgressDisplay:
         if event.position == event.total:
             self._progress.stop()
             self._stop_ticker()
-            self._print(self._hosts())
+            finished = f"{self._name} {self._count()}, {self._hosts()}"
+            self._err.print(Text(f"{finished}: {time.monotonic() - self._start_time:.1f} s"))
 
     def _tick(self) -> None:
         """Print the state of a phase without a terminal, until it ends."""
@@ -142,7 +143,10 @@ class ProgressDisplay:
         while not self._ended.wait(interval_s):
             interval_s *= 2
             busy = [host for host, _ in sorted(self._busy.copy().items(), key=lambda each: each[1][0])]
-            self._print(f"waiting for {listed(busy, _NAMED)}" if busy else "waiting")
+            waiting = f"waiting for {listed(busy, _NAMED)}" if busy else "waiting"
+            took_s = time.monotonic() - self._start_time
+            # A line that starts with the phase means its end.
+            self._err.print(Text(f"still {self._name} after {took_s:.1f} s, {self._count()} finished, {waiting}"))
 
     def _stop_ticker(self) -> None:
         self._ended.set()
@@ -150,9 +154,8 @@ class ProgressDisplay:
             self._ticker.join()
         self._ticker = None
 
-    def _print(self, hosts: str) -> None:
-        count = f"{len(self._failed)} of {self._total} hosts"
-        self._err.print(Text(f"{self._name} {count}: {hosts}, {time.monotonic() - self._start_time:.1f} s"))
+    def _count(self) -> str:
+        return f"{len(self._failed)} of {pluralize(self._total, 'host')}"
 
     def _hosts(self) -> str:
         names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]

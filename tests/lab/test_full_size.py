@@ -143,8 +143,9 @@ def test_docker_follows_a_smaller_uplink_down_and_up_again(joined: Mesh, lab: La
 
     # An excluded host may have the small uplink.
     assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
-    raised = joined.dockmesh("plan")
-    assert raised.words.count("docker0 sends up to 1500 bytes again") == 3
+    raised = joined.dockmesh("plan", "--json")
+    changes = [change for row in raised.document["hosts"] for change in row["changes"] if change["action"] == "restart"]
+    assert ["1500" in change["reason"] for change in changes] == [True] * 3
     run_on_all(joined, "apply")
     assert set(container_mtus(lab).values()) == {1500}
     assert mtu_keys(lab, "host2") == mtu_keys(lab, "host1") == {}

@@ -50,7 +50,9 @@ def docker_starts(lab: Lab) -> dict[str, str]:
 
 
 def summary_of(words: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"^(host\d)\s+(\w+)", words, re.MULTILINE))
+    """Host and status of each outcome that is printed; hosts with the same outcome share a line."""
+    lines = re.findall(r"^((?:host\d(?:, )?)+)(?: \(\d+ hosts\))?  ([a-z]+)", words, re.MULTILINE)
+    return tuple((host, status) for names, status in lines for host in names.split(", "))
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_prefixes_can_grow_shrink_and_move(joined: Mesh, lab: Lab, tmp_path: Pat
 def test_allow_limits_the_ports_for_peers_and_the_plan_shows_it(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
     narrow = mesh.write_inventory(lab, tmp_path, hosts)
-    plan = narrow.dockmesh("plan")
+    plan = narrow.dockmesh("plan", "-v")
     assert f"-p tcp -m tcp --dport {PORT} -j ACCEPT" in plan.words
     assert narrow.dockmesh("apply", "--yes").status == 0
     assert narrow.dockmesh("plan").status == 0

@@ -1,5 +1,6 @@
 """What is foreseen, for people: what is lost first, in few lines."""
 
+from builders import FLEET
 from printed import CapturedConsole, Line, figures, line
 from rich.text import Text
 
@@ -13,7 +14,7 @@ def print_impact(*shifts: ImpactRow) -> CapturedConsole:
     """On a terminal that folds nothing, for the sake of the colours."""
     paper = CapturedConsole(1000, terminal=True)
     after = {"reached": 7, "failing": 2, "unknown": 1}
-    print_forecast(paper.out, Impact({**after, "reached": 3}, after, shifts))
+    print_forecast(paper.out, Impact({**after, "reached": 3}, after, shifts), FLEET)
     return paper
 
 
@@ -64,16 +65,43 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
 
 
 def test_many_lines_are_counted() -> None:
-    lines = print_impact(*(ImpactRow(f"h{n}", "host-bridge", ("a",), "failing", "reached") for n in range(20))).lines
+    lines = print_impact(*(ImpactRow("a", "host-bridge", (f"h{n}",), "failing", "reached") for n in range(20))).lines
     assert len(lines) == 14
-    assert [line(each).sources for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
+    assert [line(each).targets for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
     assert lines[-1].startswith("  + ")
     assert figures(lines[-1]) == ["8"]
     assert "--json" in lines[-1]
 
 
+def test_sources_with_the_same_cause_share_a_line() -> None:
+    names = [host.name for host in FLEET.hosts]
+    rows = (
+        ImpactRow(
+            name,
+            "host-bridge",
+            tuple(other for other in names if other != name),
+            "reached",
+            "failing",
+            Reason(ReasonCode.NO_ROUTE, f"{name} has no route"),
+        )
+        for name in names
+    )
+    _gist, only = print_impact(*rows).lines
+    assert (line(only).mark, line(only).sources) == ("✗", tuple(names))
+    assert only.endswith(" has no route")
+
+
+def test_intended_losses_are_not_alarming() -> None:
+    paper = CapturedConsole(1000, terminal=True)
+    lost = ImpactRow("a", "host-bridge", ("b",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "a has no route"))
+    counts = {"reached": 1, "failing": 0, "unknown": 0}
+    print_forecast(paper.out, Impact(counts, counts, (lost,)), FLEET, losses_intended=True)
+    assert line(paper.lines[1]) == Line("-", ("a",), ("b",), ("host-bridge",), ())
+    assert "red" not in paper.colours[1]
+
+
 def test_where_nothing_is_foreseen_nothing_is_said() -> None:
     paper = CapturedConsole()
     paper.out.print(Text("-"))
-    print_forecast(paper.out, None)
+    print_forecast(paper.out, None, FLEET)
     assert paper.lines == ["-"]

@@ -58,7 +58,7 @@ def test_a_slow_phase_prints_its_count_and_its_busy_hosts_meanwhile() -> None:
         for position, host in enumerate(("h1", "h3"), 1):
             display(HostFinished("read", host, position, 4))
         lines = wait_for_lines(stream, 2)
-        assert [figures(line)[:2] for line in lines] == [["2", "4"]] * 2
+        assert [figures(line)[1:3] for line in lines] == [["2", "4"]] * 2
         assert [hosts(line) for line in lines] == [[("h2", False), ("h4", False)]] * 2
         for position, host in enumerate(("h2", "h4"), 3):
             display(HostFinished("read", host, position, 4))

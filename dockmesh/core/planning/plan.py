@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -15,10 +15,18 @@ from dockmesh.core.state.resources import HostState
 
 
 @dataclass(frozen=True, slots=True)
+class StoppedContainers:
+    """The running containers that a restart of Docker stops, by name: those it starts again, and those it removes."""
+
+    restarted: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """What apply would do to one host. With conflicts, or an error that kept it from being read, nothing.
 
-    `code` is the kind of the error, a HostErrorCode.
+    `code` is the kind of the error, a HostErrorCode. `stopped` is empty unless Docker restarts.
     """
 
     host: str
@@ -29,6 +37,7 @@ class HostPlan:
     error: str | None = None
     unreachable: bool = False
     code: str | None = None
+    stopped: StoppedContainers = StoppedContainers()
 
     @property
     def applicable(self) -> bool:
@@ -43,15 +52,15 @@ class Plan:
     hosts: tuple[HostPlan, ...]
 
     @property
-    def empty(self) -> bool:
-        """Whether nothing is to be changed anywhere."""
-        return not any(host.changes for host in self.hosts)
-
-    @property
     def counts(self) -> Mapping[Action, int]:
         """How many changes of each action there are, also where there are none."""
         found = Counter(change.action for host in self.hosts for change in host.changes)
         return {action: found[action] for action in ACTIONS}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be changed anywhere."""
+        return not any(host.changes for host in self.hosts)
 
     @property
     def clean(self) -> bool:
@@ -113,4 +122,13 @@ def plan_host(
 ) -> HostPlan:
     """The plan of one host that could be read."""
     changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, narrow))
-    return HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
+    plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
+    return replace(plan, stopped=_stopped(facts)) if restarts_docker(plan) else plan
+
+
+def _stopped(facts: HostFacts) -> StoppedContainers:
+    running = facts.docker.containers if facts.docker else ()
+    return StoppedContainers(
+        tuple(each.name for each in running if not each.auto_remove),
+        tuple(each.name for each in running if each.auto_remove),
+    )

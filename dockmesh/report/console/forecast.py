@@ -1,55 +1,92 @@
 """A forecast, and where measurement differs from it, for people."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.core.forecast.impact import Impact, ImpactRow, Misprediction
+from dockmesh.core.compact import describe_names
+from dockmesh.core.forecast.impact import Effect, Impact, ImpactRow, Misprediction
+from dockmesh.core.forecast.predict import PROBE_ENDS
+from dockmesh.core.model import Fleet
 from dockmesh.report.console.terminal import pluralize, print_line
 
 _NAMED, _LINES = 6, 12
-_SIGNS = {
+_SIGNS: Mapping[Effect, tuple[str, str]] = {
     "lost": ("✗ lost", "bold red"),
     "unknown": ("? unknown", "yellow"),
-    "failing": ("✗ as before", "bold"),
+    "failing": ("✗ fails before and after", "bold"),
     "gained": ("+ gained", "green"),
 }
+_INTENDED = "- lost, as intended", "dim"
 
 
-def print_forecast(out: Console, seen: Impact | None) -> None:
-    """How many probes are reached before and after, and below what is lost, unknown, or failing, with its cause."""
-    if seen is None:
+def print_forecast(out: Console, impact: Impact | None, fleet: Fleet, *, losses_intended: bool = False) -> None:
+    """Print how many probes reach their target before and after, then the rows by effect with their causes.
+
+    `losses_intended`: the goal takes hosts out of the mesh, so lost probes are not alarming.
+    """
+    if impact is None:
         return
-    probes = pluralize(sum(seen.after.values()), "probe")
-    gist = f"Foreseen: {seen.after['reached']} of {probes} reached after this, {seen.before['reached']} now."
-    out.print(Text(gist, style="bold"))
-    for turn, (sign, style) in _SIGNS.items():
-        lines = list(_lines([shift for shift in seen.rows if shift.effect == turn]))
+    probes = pluralize(sum(impact.after.values()), "probe")
+    now, then = impact.before["reached"], impact.after["reached"]
+    out.print(Text(f"Forecast: {then} of {probes} reach their target after this, {now} now.", style="bold"))
+    for effect, sign_and_style in _SIGNS.items():
+        sign, style = _INTENDED if effect == "lost" and losses_intended else sign_and_style
+        lines = list(_lines([row for row in impact.rows if row.effect == effect], fleet))
         for line in lines[:_LINES]:
             print_line(out, Text.assemble((f"{sign} ", style), line), 2)
         if len(lines) > _LINES:
-            print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines, which --json has", style=style), 2)
+            print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines; --json has them all", style=style), 2)
 
 
 def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) -> None:
-    """Where measurement differs from the forecast."""
+    """Print each probe with another result than predicted."""
     for each in mispredictions:
         probe = each.probe
-        what = f"{probe.source} → {probe.target}, {_kind(probe.kind)}: foreseen {each.predicted}, found {each.measured}"
-        print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f' ({each.why})' if each.why else ''}"))
+        what = f"{probe.source} → {probe.target} ({probe.kind}): predicted {each.predicted}, measured {each.measured}"
+        print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f': {each.why}' if each.why else ''}"))
 
 
-def _lines(shifts: Iterable[ImpactRow]) -> Iterator[str]:
-    """Hosts from which the same is foreseen of the same kinds to the same hosts share a line."""
-    kinds: dict[tuple[str, tuple[str, ...], str | None], list[str]] = {}
-    for shift in shifts:
-        why = shift.why.text if shift.why else None
-        kinds.setdefault((shift.source, shift.targets, why), []).append(_kind(shift.kind))
-    for (source, targets, why), named in kinds.items():
-        more = f" and {len(targets) - _NAMED} more" if len(targets) > _NAMED else ""
-        yield f"{source} → {', '.join(targets[:_NAMED])}{more}, {', '.join(named)}{f': {why}' if why else ''}"
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What rows of several sources have in common. `targets` is None for all other hosts of the fleet."""
+
+    kinds: tuple[str, ...]
+    targets: tuple[str, ...] | None
+    why: str
 
 
-def _kind(kind: str) -> str:
-    return kind.replace("-", " → ")
+def _lines(rows: Iterable[ImpactRow], fleet: Fleet) -> Iterator[str]:
+    """A line for all sources whose probes of the same kinds to the same targets have the same cause."""
+    groups: dict[_Alike, list[tuple[str, str]]] = {}
+    for (source, targets, why), kinds in _kinds(rows).items():
+        others = {host.name for host in fleet.hosts} - {source}
+        everyone = len(others) > 1 and others <= set(targets)
+        neutral = _without_names(why, source, targets)
+        groups.setdefault(_Alike(kinds, None if everyone else targets, neutral), []).append((source, why))
+    tags = {host.name: host.tags for host in fleet.hosts}
+    for alike, found in groups.items():
+        sources = describe_names([source for source, _why in found], tags, most=_NAMED)
+        targets_text = describe_names(alike.targets, tags, most=_NAMED) if alike.targets else "all others"
+        why = alike.why if len(found) > 1 else found[0][1]
+        kinds_text = "" if len(alike.kinds) == len(PROBE_ENDS) else f" ({', '.join(alike.kinds)})"
+        yield f"{sources} → {targets_text}{kinds_text}{f': {why}' if why else ''}"
+
+
+def _kinds(rows: Iterable[ImpactRow]) -> Mapping[tuple[str, tuple[str, ...], str], tuple[str, ...]]:
+    found: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
+    for row in rows:
+        key = (row.source, row.targets, row.why.text if row.why else "")
+        found[key] = (*found.get(key, ()), row.kind)
+    return found
+
+
+def _without_names(why: str, source: str, targets: Sequence[str]) -> str:
+    """The cause in words that hold for every source."""
+    why = re.sub(rf"(?<![\w.-]){re.escape(source)}(?![\w-])", "each source", why)
+    if len(targets) == 1:
+        why = re.sub(rf"(?<![\w.-]){re.escape(targets[0])}(?![\w-])", "each target", why)
+    return why

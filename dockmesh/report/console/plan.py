@@ -1,103 +1,241 @@
-"""A plan for people: host by host what would change, and why."""
+"""A plan for people: a short block for each host, or for all hosts that change alike; with -v every line."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
 
-from dockmesh.core.names import DAEMON_JSON
+from dockmesh.core.addresses import is_inside
+from dockmesh.core.compact import describe_names
+from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Plan
-from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import File, Resource, Unit, key_of
+from dockmesh.core.planning.summary import Changed, HostSummary, PeerNames, summarize
+from dockmesh.core.state.diff import Action, Change
+from dockmesh.core.state.resources import FORWARDING, DockerNetworking, key_of
+from dockmesh.core.text import listed
+from dockmesh.report.console.own_values import without_own_values
 from dockmesh.report.console.resource_diff import diff_lines, has_lines
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
 from dockmesh.report.redaction import redact
 
-_SIGNS = {
+_SIGNS: Mapping[Action, tuple[str, str]] = {
     "add": ("+", "green"),
     "change": ("~", "yellow"),
     "remove": ("-", "red"),
     "restart": ("!", "magenta"),
 }
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
-_DIFF_LINES = 24
 _INDENT = 2
+_LABEL = 12
+_NAMED = 6
+# Longer lists of containers do not fit a line; -v prints all.
+_CONTAINERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The lines of one host, and the key that hosts with equal lines share."""
+
+    host: str
+    lines: tuple[Text, ...]
+    key: str
 
 
 def print_plan(
-    out: Console, plan: Plan, words: GoalText = JOINED, *, verbose: bool = False, brief: bool = False
+    out: Console, plan: Plan, fleet: Fleet, text: GoalText = JOINED, *, verbose: bool = False, brief: bool = False
 ) -> None:
-    """What would change, host by host, and why; the hosts that cannot be changed last.
+    """Print the changes of each host, equal hosts once, then conflicts and errors, then the counts.
 
-    Long texts, and the hosts of which there is nothing to say, only if `verbose`; if `brief`, none but the latter.
+    With `verbose`, every line of every host; with `brief`, only the hosts that cannot be changed.
     """
-    for host in sorted(plan.hosts, key=_is_left_alone):
-        if brief and not _is_left_alone(host):
-            continue
-        lines = list(_host_lines(host, verbose=verbose))
-        if not lines and verbose:
-            lines = [Text(words.unchanged, style="dim")]
-        if lines:
-            out.print(Text(host.host, style="bold"))
-        for line in lines:
-            print_line(out, line, _INDENT)
+    lines_of = _every_line(text) if verbose else _summary_lines(fleet)
+    blocked = [host for host in plan.hosts if _is_blocked(host)]
+    changed = [] if brief else [host for host in plan.hosts if not _is_blocked(host)]
+    for hosts in (changed, blocked):
+        for block, members in _folded(map(_block(fleet, lines_of), hosts), fold=not verbose):
+            out.print(_heading(block, members, fleet))
+            for line in block.lines:
+                print_line(out, line, _INDENT)
+    _print_counts(out, plan, text)
+
+
+def _print_counts(out: Console, plan: Plan, text: GoalText) -> None:
     if plan.empty and plan.clean:
-        out.print(Text(f"Nothing to do: {pluralize(len(plan.hosts), 'host')} {words.unchanged}.", style="green"))
+        out.print(Text(f"Nothing to do: {pluralize(len(plan.hosts), 'host')} {text.unchanged}.", style="green"))
         return
-    if counts := list(_counts(plan, words)):
+    if counts := list(_counts(plan, text)):
         out.print(Text(f"{pluralize(len(plan.hosts), 'host')}: {', '.join(counts)}", style="bold"))
     if not plan.clean:
-        out.print(Text(f"Left alone: {', '.join(_left_alone(plan.hosts))}.", style="bold red"))
+        out.print(Text(f"Not changed: {', '.join(_blocked_counts(plan.hosts))}.", style="bold red"))
 
 
-def _is_left_alone(host: HostPlan) -> bool:
+def _is_blocked(host: HostPlan) -> bool:
     return bool(host.conflicts) or host.error is not None
 
 
-def _counts(plan: Plan, words: GoalText) -> Iterator[str]:
+def _counts(plan: Plan, text: GoalText) -> Iterator[str]:
     yield from (f"{count} to {action}" for action, count in plan.counts.items() if count)
-    done = sum(not host.changes and not _is_left_alone(host) for host in plan.hosts)
+    done = sum(not host.changes and not _is_blocked(host) for host in plan.hosts)
     if done and plan.empty:
-        yield f"{done} {words.unchanged}"
+        yield f"{done} {text.unchanged}"
 
 
-def _left_alone(hosts: Iterable[HostPlan]) -> Iterator[str]:
+def _blocked_counts(hosts: Iterable[HostPlan]) -> Iterator[str]:
     found = [len(host.conflicts) for host in hosts if host.conflicts]
     if found:
         yield f"{pluralize(len(found), 'host')} with {pluralize(sum(found), 'conflict')}"
-    lost = sum(host.unreachable for host in hosts)
-    if lost:
-        yield f"{pluralize(lost, 'host')} that could not be reached"
-    if odd := sum(host.error is not None for host in hosts) - lost:
-        yield f"{pluralize(odd, 'host')} that cannot be worked with"
+    unreachable = sum(host.unreachable for host in hosts)
+    if unreachable:
+        yield f"{pluralize(unreachable, 'unreachable host')}"
+    if others := sum(host.error is not None for host in hosts) - unreachable:
+        yield f"{pluralize(others, 'host')} with an error"
 
 
-def _host_lines(plan: HostPlan, *, verbose: bool) -> Iterator[Text]:
-    for change in plan.changes:
-        yield from _change_lines(change, verbose=verbose)
+# --- blocks and folding -----------------------------------------------------------------------------------------------
+
+
+def _block(fleet: Fleet, lines_of: Callable[[HostPlan], Iterable[Text]]) -> Callable[[HostPlan], _Block]:
+    def block(plan: HostPlan) -> _Block:
+        lines = (*lines_of(plan), *_finding_lines(plan))
+        own = fleet.host(plan.host) if plan.host in fleet.positions else None
+        return _Block(plan.host, lines, without_own_values("\n".join(line.plain for line in lines), own))
+
+    return block
+
+
+def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, Sequence[str]]]:
+    """Each block once, with the hosts that share it; a host without lines is left out."""
+    groups: dict[str, list[_Block]] = {}
+    for block in blocks:
+        if block.lines:
+            groups.setdefault(block.key if fold else block.host, []).append(block)
+    return ((group[0], [each.host for each in group]) for group in groups.values())
+
+
+def _heading(block: _Block, members: Sequence[str], fleet: Fleet) -> Text:
+    if len(members) == 1:
+        return Text(block.host, style="bold")
+    names = describe_names(members, {host.name: host.tags for host in fleet.hosts}, most=_NAMED)
+    hint = f"  {len(members)} hosts alike; {block.host} is shown, the others have their own addresses"
+    return Text.assemble((names, "bold"), (hint, "dim"))
+
+
+# --- the short block --------------------------------------------------------------------------------------------------
+
+
+def _summary_lines(fleet: Fleet) -> Callable[[HostPlan], Iterable[Text]]:
+    names = PeerNames(fleet)
+
+    def lines_of(plan: HostPlan) -> Iterable[Text]:
+        return _changes(summarize(plan, names), _Peers(fleet, plan.host)) if plan.changes else ()
+
+    return lines_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """The peers of a host, and how a line names some of them."""
+
+    fleet: Fleet
+    own: str
+
+    def text(self, names: Sequence[str]) -> str:
+        tags = {host.name: host.tags for host in self.fleet.hosts if host.name != self.own}
+        if len(names) > 1 and set(tags) <= set(names):
+            return f"all {len(names)} peers"
+        count = f"{len(names)} peers: " if len(names) > _NAMED else ""
+        return count + describe_names(names, tags, most=_NAMED)
+
+
+def _changes(found: HostSummary, peers: _Peers) -> Iterator[Text]:
+    if found.docker:
+        yield from _docker_lines(*found.docker, peers.fleet.host(peers.own))
+        yield _line("Docker", "restart", f"restarts; {_containers(found)}")
+    yield from _changed("routes", found.routes, peers.text)
+    yield from _changed("accept", found.accepted, peers.text)
+    if found.source_nat:
+        yield _line("source", found.source_nat, _SOURCE_NAT[found.source_nat])
+    yield from (_line("forward", "change", f"{FORWARDING[each.family]} = {int(each.on)}") for each in found.forwarding)
+    yield from _changed("daemon.json", found.keys, ", ".join)
+    yield from _changed("files", found.files, ", ".join)
+    yield from _changed("units", found.units, ", ".join)
+
+
+_SOURCE_NAT: Mapping[Action, str] = {
+    "add": "peers see the containers' own addresses",
+    "change": "peers see the containers' own addresses: the list of peers changes",
+    "remove": "Docker masquerades towards the peers again",
+}
+
+
+def _docker_lines(before: DockerNetworking, after: DockerNetworking, host: Host) -> Iterator[Text]:
+    for old, new in ((before.address, after.address), (before.address6, after.address6)):
+        if old != new:
+            yield _line("docker0", "change", f"{old or 'no address'} → {new or 'no address'}")
+    if before.mtu != after.mtu:
+        yield _line("docker0", "change", f"MTU {before.mtu} → {after.mtu}")
+    if before.pools != after.pools:
+        yield _line("pools", "change", f"new networks from {_ranges(after, host)}")
+    if before.admission != after.admission:
+        yield _line("docker0", "change", "accepts packets with the mark of dockmesh")
+
+
+def _ranges(docker: DockerNetworking, host: Host) -> str:
+    """Where new networks of Docker get their addresses."""
+    inside = [host.prefix is not None and is_inside(pool.base, host.prefix) for pool in docker.pools]
+    if docker.pools and all(inside):
+        return f"the prefix {host.prefix}"
+    return listed([str(pool.base) for pool in docker.pools], _NAMED) or "Docker's built-in ranges"
+
+
+def _containers(found: HostSummary) -> str:
+    kept, removed = found.stopped.restarted, found.stopped.removed
+    parts = [f"stops and starts {pluralize(len(kept), 'container')}: {listed(kept, _CONTAINERS)}"] if kept else []
+    parts += (
+        [f"removes {pluralize(len(removed), 'container')} (--rm): {listed(removed, _CONTAINERS)}"] if removed else []
+    )
+    return "; ".join(parts) or "no container is running"
+
+
+def _changed(label: str, changed: Changed, text: Callable[[tuple[str, ...]], str]) -> Iterator[Text]:
+    for at, (action, names) in enumerate(changed.by_action()):
+        yield _line("" if at else label, action, text(names))
+
+
+def _line(label: str, action: Action, text: str) -> Text:
+    sign, style = _SIGNS[action]
+    return Text.assemble((f"{label:<{_LABEL}}", "dim"), (f"{sign} {text}", style))
+
+
+# --- every line -------------------------------------------------------------------------------------------------------
+
+
+def _every_line(text: GoalText) -> Callable[[HostPlan], Iterable[Text]]:
+    def lines_of(plan: HostPlan) -> Iterator[Text]:
+        for change in plan.changes:
+            yield from _change_lines(change)
+        if not (plan.changes or plan.notes or _is_blocked(plan)):
+            yield Text(text.unchanged, style="dim")
+
+    return lines_of
+
+
+def _change_lines(change: Change) -> Iterator[Text]:
+    sign, style = _SIGNS[change.action]
+    kind, key = key_of(change.resource)
+    lines = list(diff_lines(change))
+    gist = "" if has_lines(change) else f" {' '.join(lines)}"
+    yield Text.assemble((f"{sign} {kind} {key}{gist}", style), "  ", (f"({change.reason})", "dim"))
+    if not gist:
+        yield from (Text(f"    {redact(line)}", style=_STYLES.get(line[:1], "dim")) for line in lines)
+
+
+def _finding_lines(plan: HostPlan) -> Iterator[Text]:
     for conflict in plan.conflicts:
         yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f": {conflict.advice}")
     for note in plan.notes:
         yield Text.assemble(("· ", "yellow"), (note.key, "bold"), f": {note.advice}")
     if plan.error is not None:
         yield Text.assemble(("✗ ", "bold red"), plan.error)
-
-
-def _change_lines(change: Change, *, verbose: bool) -> Iterator[Text]:
-    sign, style = _SIGNS[change.action]
-    kind, key = key_of(change.resource)
-    lines = list(diff_lines(change))
-    gist = "" if has_lines(change) else f" {' '.join(lines)}"
-    yield Text.assemble((f"{sign} {kind} {key}{gist}", style), "  ", (f"({change.reason})", "dim"))
-    if gist or (_our_own(change.resource) and not verbose):
-        return
-    shown = lines if verbose or len(lines) <= _DIFF_LINES else lines[:_DIFF_LINES]
-    yield from (Text(f"    {redact(line)}", style=_STYLES.get(line[:1], "dim")) for line in shown)
-    if len(shown) < len(lines):
-        yield Text(f"    … and {len(lines) - len(shown)} more lines; -v shows them", style="dim")
-
-
-def _our_own(resource: Resource) -> bool:
-    """Whether the text is dockmesh's own affair, which says nothing new about what a host will let in or send where."""
-    return isinstance(resource, Unit) or (isinstance(resource, File) and resource.path != DAEMON_JSON)

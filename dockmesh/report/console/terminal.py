@@ -3,24 +3,14 @@
 import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.planning.plan import Outcome
-from dockmesh.core.results.host_errors import group_host_errors
-from dockmesh.core.text import listed
-from dockmesh.report.goal_text import JOINED, GoalText
-
-_OUTCOMES = {"confirmed": "green", "unchanged": "dim"}
 _HANGING = 2
-_NAMED = 4
 _NARROWEST = 20
 PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
 # Control codes, what turns the direction of writing, and half characters no stream can encode.
@@ -111,52 +101,6 @@ def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
     for at, part in enumerate(text.wrap(out, max(_NARROWEST, out.width - indent - _HANGING))):
         part.rstrip()
         yield Text(" " * (indent + _HANGING * bool(at))).append_text(part)
-
-
-def print_outcomes(out: Console, outcomes: Sequence[Outcome], words: GoalText = JOINED, *, brief: bool = False) -> None:
-    """What came of each host: those that went well unless `brief`, how many in all, and last the failed with cause."""
-    well, failed = ([each for each in outcomes if each.ok is ok] for ok in (True, False))
-    widths = [
-        max(map(len, cells), default=0) for cells in zip(*(_cells(each, words) for each in outcomes), strict=True)
-    ]
-    if well and not brief:
-        out.print(_rows(well, words, widths))
-    if outcomes:
-        counts = Counter(_ending(each, words) for each in (*well, *failed))
-        told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
-        out.print(Text(f"{pluralize(len(outcomes), 'host')}: {told}.", style="bold red" if failed else "bold green"))
-    if failed:
-        out.print(_rows(_grouped(failed), words, widths))
-
-
-def _grouped(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
-    """One outcome for all hosts with the same status and error; its host has their names."""
-    by_status: dict[str, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_status.setdefault(outcome.status, []).append(outcome)
-    for same_status in by_status.values():
-        for group in group_host_errors((each.host, each.error or "") for each in same_status):
-            first = next(each for each in same_status if each.host == group.hosts[0])
-            yield replace(first, host=listed(group.hosts, _NAMED), error=str(group))
-
-
-def _rows(outcomes: Iterable[Outcome], words: GoalText, widths: Iterable[int]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for width in widths:
-        table.add_column(min_width=width)
-    for outcome in outcomes:
-        host, ending = _cells(outcome, words)
-        style = _OUTCOMES.get(outcome.status, "bold red")
-        table.add_row(Text(host), Text(ending, style=style), Text(outcome.error or ""))
-    return table
-
-
-def _cells(outcome: Outcome, words: GoalText) -> tuple[str, str]:
-    return outcome.host, _ending(outcome, words)
-
-
-def _ending(outcome: Outcome, words: GoalText) -> str:
-    return words.done if outcome.status == "confirmed" else outcome.status
 
 
 def pluralize(count: int, what: str) -> str:
