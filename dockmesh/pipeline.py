@@ -1,4 +1,4 @@
-"""The way of the data: inventory -> facts -> desired -> plan -> apply -> verify."""
+"""The pipeline: inventory -> facts -> desired -> plan -> apply -> verify."""
 
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -54,8 +54,9 @@ TEMPLATES = Templates(
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The state that a run wants. `joins_mesh`: conflicts with the mesh count, and probes of the mesh decide.
+    """The state that a run establishes.
 
+    `joins_mesh`: the plan lists conflicts with the mesh, and probes of the mesh decide whether a host confirms.
     `save_previous`: rollback restores the state before the run.
     """
 
@@ -65,17 +66,21 @@ class Goal:
 
 
 JOIN = Goal(
-    lambda fleet, host, facts, narrow: desired(fleet, host, facts, narrow, TEMPLATES),
+    lambda fleet, host, facts, smallest: desired(fleet, host, facts, smallest, TEMPLATES),
     joins_mesh=True,
     save_previous=True,
 )
-DESTROY = Goal(lambda _fleet, _host, facts, _narrow: original_state(facts), joins_mesh=False, save_previous=True)
-ROLLBACK = Goal(lambda _fleet, _host, facts, _narrow: rollback_state(facts), joins_mesh=False, save_previous=False)
+DESTROY = Goal(lambda _fleet, _host, facts, _smallest: original_state(facts), joins_mesh=False, save_previous=True)
+ROLLBACK = Goal(lambda _fleet, _host, facts, _smallest: rollback_state(facts), joins_mesh=False, save_previous=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a run is about. `run` names it to others who find a host locked; `offset` sets its probes apart."""
+    """The parameters of a run.
+
+    `run`: its name, which a locked host reports to other runs. `offset`: separates its probes from those of other runs.
+    `forks`: the number of hosts to work on in parallel. `timeout_s`: the time limit of one login or one script.
+    """
 
     fleet: Fleet
     hosts: tuple[Host, ...]
@@ -88,7 +93,7 @@ class RunRequest:
 
 
 class Pipeline:
-    """One run over the fleet. A context manager: leaving it ends every session, also those still busy."""
+    """One run on the fleet. A context manager that closes every session at its end, including busy ones."""
 
     def __init__(self, request: RunRequest, transport: Callable[[], Transport], emit: EventSink) -> None:
         self._request = request
@@ -117,25 +122,25 @@ class Pipeline:
 
     @property
     def fleet(self) -> Fleet:
-        """All hosts of the inventory, those that --limit leaves out as well."""
+        """All hosts of the inventory, including those that --limit excludes."""
         return self._request.fleet
 
     def facts(self) -> dict[str, HostFacts | HostError]:
-        """What each host is, by name; it is read, and nothing else."""
+        """Read the facts of the hosts, by host name."""
         return self._fan_out.each("read", self._request.hosts, self._gather)
 
     def plan(self) -> Plan:
-        """What there is to change. A host's plan is made when all are read: what the mesh takes decides for each."""
+        """Read the hosts, and plan the changes of each. The smallest uplink of all hosts is part of each plan."""
         read = self.facts()
         self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
-        narrow = smallest_uplink(self._request.fleet, self._facts)
+        smallest = smallest_uplink(self._request.fleet, self._facts)
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
-        return Plan(tuple(self._planned(host, read[host.name], narrow) for host in self._request.hosts))
+        return Plan(tuple(self._plan_or_error(host, read[host.name], smallest) for host in self._request.hosts))
 
     def forecast(self, plan: Plan) -> Impact | None:
-        """Who reaches whom now and after `plan`, without asking anybody again.
+        """Predict reachability now and after `plan`, from the facts of the plan.
 
-        None where it changes nothing, or the fleet is too large for that to be quick.
+        None for an empty plan, and for fleets of more than MAX_HOSTS hosts, which would take too long.
         """
         fleet = self._request.fleet
         if plan.empty or len(fleet.hosts) > MAX_HOSTS:
@@ -143,20 +148,20 @@ class Pipeline:
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
     def mispredictions(self, plan: Plan, outcomes: Iterable[Outcome], report: MeshResult) -> tuple[Misprediction, ...]:
-        """Where `report`, made after `plan` was carried out, is not as foreseen for what came of the hosts."""
+        """The probes of `report` that contradict the forecast for `outcomes`, the result of applying `plan`."""
         plans = {each.host: each for each in plan.hosts}
         if len(self._request.fleet.hosts) > MAX_HOSTS:
             return ()
         return tuple(mispredictions(self._request.fleet, self._facts, plans, outcomes, report))
 
     def apply(self, plan: Plan) -> tuple[Outcome, ...]:
-        """Carry `plan` out where it may be, batch by batch; the outcomes of all its hosts, in its order."""
+        """Apply `plan` to its applicable hosts, batch by batch. Returns the outcomes of all hosts, in its order."""
         request, committer = self._request, self._committer()
-        outcomes = {each.host: _untouched(each) for each in plan.hosts if not each.applicable}
+        outcomes = {each.host: _unchanged_outcome(each) for each in plan.hosts if not each.applicable}
         failed, report = 0, None
         for batch in batches(plan.applicable, request.rollout):
             if failed > request.rollout.max_fail:
-                outcomes |= {each.host: _not_begun(each, failed) for each in batch}
+                outcomes |= {each.host: _not_started(each, failed) for each in batch}
                 continue
             trusted = {name for name, outcome in outcomes.items() if outcome.ok}
             result = committer.commit({each.host: each for each in batch}, self._facts, trusted)
@@ -200,23 +205,25 @@ class Pipeline:
         """Send one probe, and read the state of its two hosts before and after it."""
         return explain_pair(self._prober, query)
 
-    def _planned(self, host: Host, read: HostFacts | HostError, narrow: SmallestUplink) -> HostPlan:
+    def _plan_or_error(self, host: Host, read: HostFacts | HostError, smallest: SmallestUplink) -> HostPlan:
         if isinstance(read, HostError):
-            return _unplanned(host, read)
+            return _failed_plan(host, read)
         try:
-            return self._plan(host, read, narrow)
+            return self._plan(host, read, smallest)
         except HostError as error:
-            return _unplanned(host, error)
+            return _failed_plan(host, error)
 
-    def _plan(self, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
+    def _plan(self, host: Host, facts: HostFacts, smallest: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        against = (*pending_change(facts), *(conflicts(fleet, host, facts, narrow) if goal.joins_mesh else ()))
+        mesh_conflicts = conflicts(fleet, host, facts, smallest) if goal.joins_mesh else ()
+        host_conflicts = (*pending_change(facts), *mesh_conflicts)
         try:
-            outside = notes(host, facts, narrow) if goal.joins_mesh else ()
-            return plan_host(facts, goal.desired(fleet, host, facts, narrow), narrow, against, outside)
+            host_notes = notes(host, facts, smallest) if goal.joins_mesh else ()
+            wanted = goal.desired(fleet, host, facts, smallest)
+            return plan_host(facts, wanted, smallest, host_conflicts, host_notes)
         except daemon_json.DaemonJsonError as error:
-            found = dict.fromkeys((*against, invalid_daemon_json(error)))
-            return HostPlan(host.name, conflicts=tuple(found), basis=facts.basis)
+            distinct = dict.fromkeys((*host_conflicts, invalid_daemon_json(error)))
+            return HostPlan(host.name, conflicts=tuple(distinct), basis=facts.basis)
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
@@ -234,12 +241,12 @@ class Pipeline:
         )
 
 
-def _unplanned(host: Host, error: HostError) -> HostPlan:
+def _failed_plan(host: Host, error: HostError) -> HostPlan:
     unreachable = isinstance(error, UnreachableError)
     return HostPlan(host.name, error=str(error), unreachable=unreachable, code=error.code)
 
 
-def _untouched(plan: HostPlan) -> Outcome:
+def _unchanged_outcome(plan: HostPlan) -> Outcome:
     if plan.error is not None:
         return Outcome(plan.host, "unreachable" if plan.unreachable else "refused", plan.code, plan.error)
     if plan.conflicts:
@@ -247,6 +254,9 @@ def _untouched(plan: HostPlan) -> Outcome:
     return Outcome(plan.host, "unchanged")
 
 
-def _not_begun(plan: HostPlan, failed: int) -> Outcome:
-    message = f"not begun, since {failed} failed before it: see --max-fail"
+def _not_started(plan: HostPlan, failed: int) -> Outcome:
+    message = (
+        f"{plan.host}: not changed, because {failed} {'host' if failed == 1 else 'hosts'} failed before it. "
+        "Fix: correct the failures and apply again, or raise --max-fail"
+    )
     return Outcome(plan.host, "refused", OutcomeCode.NOT_BEGUN, message)

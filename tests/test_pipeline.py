@@ -1,4 +1,4 @@
-"""The whole way of the data over hosts in memory: what they are afterwards, not what was called."""
+"""The complete pipeline on simulated hosts. The tests assert on the state of the hosts, not on calls."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -27,7 +27,7 @@ from dockmesh.remote.observed import ObservedTransport
 
 
 def ignore(_event: Event) -> None:
-    """A sink for tests that assert on the hosts alone."""
+    """An event sink for tests without assertions on events."""
 
 
 Resources = dict[str, dict[tuple[str, str], Resource]]
@@ -74,7 +74,7 @@ def test_a_plan_changes_nothing(lan: FakeLan) -> None:
 
 
 @pytest.mark.parametrize("serial", [1, 2, 3])
-def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: FakeLan, serial: int) -> None:
+def test_apply_leaves_an_empty_plan_and_all_hosts_reach_each_other(lan: FakeLan, serial: int) -> None:
     assert not probe_mesh(lan).ok
     assert statuses(run(lan, rollout=Rollout(serial=serial))) == ["confirmed"] * 3
     assert make_plan(lan).empty
@@ -87,7 +87,7 @@ def test_after_an_apply_the_plan_is_empty_and_everyone_reaches_everyone(lan: Fak
 
 
 @pytest.mark.parametrize("serial", [2, 3])
-def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_end(lan: FakeLan, serial: int) -> None:
+def test_status_repeats_the_probes_only_after_several_batches(lan: FakeLan, serial: int) -> None:
     events: list[Event] = []
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=serial)), lambda: lan, events.append) as pipeline:
         pipeline.apply(pipeline.plan())
@@ -98,7 +98,7 @@ def test_hosts_that_changed_all_at_once_are_probed_once_and_others_again_at_the_
     assert len(report.probes) == 21
 
 
-def test_a_second_apply_leaves_everyone_alone(lan: FakeLan) -> None:
+def test_a_second_apply_changes_nothing(lan: FakeLan) -> None:
     run(lan)
     before = host_resources(lan)
     assert statuses(run(lan)) == ["unchanged"] * 3
@@ -117,7 +117,7 @@ def test_destroy_returns_to_the_start(lan: FakeLan, text: str | None) -> None:
     assert statuses(run(lan, DESTROY)) == ["unchanged"] * 3
 
 
-def test_rollback_returns_to_what_stood_before_the_last_apply(lan: FakeLan) -> None:
+def test_rollback_returns_to_the_state_before_the_last_apply(lan: FakeLan) -> None:
     run(lan)
     joined = host_resources(lan)
     lan.hosts["host1"].resources.pop(("route", "10.128.16.0/20"))
@@ -128,7 +128,7 @@ def test_rollback_returns_to_what_stood_before_the_last_apply(lan: FakeLan) -> N
     assert host_resources(lan)["host1"] == drifted["host1"]
 
 
-def test_drift_is_planned_and_mended(lan: FakeLan) -> None:
+def test_drift_is_planned_and_repaired(lan: FakeLan) -> None:
     run(lan)
     joined = host_resources(lan)
     odd = lan.hosts["host3"]
@@ -141,7 +141,7 @@ def test_drift_is_planned_and_mended(lan: FakeLan) -> None:
     assert host_resources(lan) == joined
 
 
-def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
+def test_an_unreachable_host_does_not_stop_the_others(lan: FakeLan) -> None:
     lan.hosts["host2"].down = True
     before = host_resources(lan)["host2"]
     outcomes = run(lan)
@@ -157,9 +157,7 @@ def test_an_unreachable_host_stops_nobody_else(lan: FakeLan) -> None:
     assert probe_mesh(lan).ok
 
 
-def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
-    lan: FakeLan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_status_does_not_contact_lost_hosts_again(lan: FakeLan, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[str] = []
     connect = FakeLan.connect
     monkeypatch.setattr(FakeLan, "connect", lambda self, host: (tried.append(host.name), connect(self, host))[1])
@@ -174,10 +172,10 @@ def test_a_host_that_could_not_be_reached_is_not_gone_back_to_for_the_table(
     assert errors == {"host2": "connect-timeout", "host3": "session-lost"}
     assert {answer.target for answer in report.probes if answer.ok} == {"host1"}
     bridges = {answer.target for answer in report.failed if answer.made}
-    assert bridges == {"host2", "host3"}, "their bridges are asked for from elsewhere"
+    assert bridges == {"host2", "host3"}, "other hosts still probe their bridges"
 
 
-def test_a_host_with_a_conflict_is_left_alone_and_the_others_are_joined(lan: FakeLan) -> None:
+def test_a_host_with_a_conflict_is_unchanged_and_the_others_join(lan: FakeLan) -> None:
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"bridge": "br0"}', "644"))
     before = host_resources(lan)["host1"]
     outcomes = run(lan)
@@ -188,7 +186,7 @@ def test_a_host_with_a_conflict_is_left_alone_and_the_others_are_joined(lan: Fak
 
 
 @pytest.mark.parametrize("goal", [JOIN, DESTROY], ids=["join", "destroy"])
-def test_a_broken_daemon_json_is_a_conflict_without_changes_wherever_the_run_leads(lan: FakeLan, goal: Goal) -> None:
+def test_an_invalid_daemon_json_is_a_conflict_for_every_goal(lan: FakeLan, goal: Goal) -> None:
     run(lan)
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"bip": ', "644"))
     before = host_resources(lan)["host1"]
@@ -200,17 +198,17 @@ def test_a_broken_daemon_json_is_a_conflict_without_changes_wherever_the_run_lea
     assert host_resources(lan)["host1"] == before
 
 
-def test_a_host_whose_docker_does_not_come_up_is_as_before_and_the_others_stay(lan: FakeLan) -> None:
+def test_a_host_reverts_if_docker_does_not_start(lan: FakeLan) -> None:
     lan.hosts["host2"].docker_fails = True
     before = host_resources(lan)["host2"]
     outcomes = run(lan)
     assert statuses(outcomes) == ["confirmed", "reverted", "confirmed"]
     assert codes(outcomes) == [None, "docker-failed", None]
-    assert outcomes["host2"].error == "docker.service: start request repeated too quickly", "as the host has it"
+    assert outcomes["host2"].error == "docker.service: start request repeated too quickly", "the message of the host"
     assert host_resources(lan)["host2"] == before
 
 
-def test_a_host_that_breaks_the_mesh_is_taken_back_and_the_others_stay(lan: FakeLan) -> None:
+def test_a_host_reverts_if_its_probes_fail_and_the_others_confirm(lan: FakeLan) -> None:
     lan.hosts["host2"].drops_peers = True
     before = host_resources(lan)["host2"]
     outcomes = run(lan)
@@ -221,7 +219,7 @@ def test_a_host_that_breaks_the_mesh_is_taken_back_and_the_others_stay(lan: Fake
     assert lan.hosts["host2"].pending is None
 
 
-def test_after_too_many_failures_the_rest_is_not_begun(lan: FakeLan) -> None:
+def test_max_fail_stops_the_remaining_batches(lan: FakeLan) -> None:
     lan.hosts["host1"].docker_fails = True
     before = host_resources(lan)
     outcomes = run(lan, rollout=Rollout(serial=1, max_fail=0))
@@ -230,7 +228,7 @@ def test_after_too_many_failures_the_rest_is_not_begun(lan: FakeLan) -> None:
     assert host_resources(lan) == before
 
 
-def test_a_host_changed_since_the_plan_is_refused(lan: FakeLan) -> None:
+def test_a_host_that_changed_after_the_plan_is_refused(lan: FakeLan) -> None:
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host3"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
@@ -241,7 +239,7 @@ def test_a_host_changed_since_the_plan_is_refused(lan: FakeLan) -> None:
     assert host_resources(lan)["host3"] == changed
 
 
-def test_a_change_of_somebody_else_that_waits_is_not_touched(lan: FakeLan) -> None:
+def test_a_pending_change_of_another_run_is_not_touched(lan: FakeLan) -> None:
     lan.hosts["host1"].pending = Pending("ann@desk", (), "")
     before = host_resources(lan)["host1"]
     outcomes = run(lan)
@@ -251,7 +249,7 @@ def test_a_change_of_somebody_else_that_waits_is_not_touched(lan: FakeLan) -> No
     assert host_resources(lan)["host1"] == before
 
 
-def test_a_host_lost_before_its_confirmation_keeps_the_change_pending_for_itself_to_take_back(lan: FakeLan) -> None:
+def test_a_host_lost_before_its_confirmation_reverts_by_itself(lan: FakeLan) -> None:
     lan.hosts["host3"].session_lost_in = "confirm"
     before = host_resources(lan)["host3"]
     outcomes = run(lan)
@@ -266,7 +264,7 @@ def test_a_host_lost_before_its_confirmation_keeps_the_change_pending_for_itself
     assert host_resources(lan)["host3"] == before
 
 
-def test_what_a_host_was_found_with_is_recorded_once(lan: FakeLan) -> None:
+def test_the_original_state_of_a_host_is_recorded_once(lan: FakeLan) -> None:
     lan.hosts["host1"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
     run(lan)
     first = lan.hosts["host1"].resources["file", ORIGINAL_JSON]
@@ -275,7 +273,7 @@ def test_what_a_host_was_found_with_is_recorded_once(lan: FakeLan) -> None:
     assert lan.hosts["host1"].resources["file", ORIGINAL_JSON] == first
 
 
-def test_limited_to_one_host_the_others_are_its_peers_and_stay_as_they_are(lan: FakeLan) -> None:
+def test_a_limited_host_gets_all_peers_which_remain_unchanged(lan: FakeLan) -> None:
     before = host_resources(lan)
     with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, ignore) as pipeline:
         (outcome,) = pipeline.apply(pipeline.plan())
@@ -289,7 +287,7 @@ def mtus(lan: FakeLan) -> list[int]:
     return [host.bridge.mtu for host in lan.hosts.values()]
 
 
-def test_docker_everywhere_is_lowered_to_the_smallest_uplink_and_destroy_raises_it_again(lan: FakeLan) -> None:
+def test_the_mtu_of_docker_follows_the_smallest_uplink(lan: FakeLan) -> None:
     start = host_resources(lan)
     lan.hosts["host1"].uplink = 1400
     assert statuses(run(lan)) == ["confirmed"] * 3
@@ -308,7 +306,7 @@ def test_docker_everywhere_is_lowered_to_the_smallest_uplink_and_destroy_raises_
     assert host_resources(lan) == start
 
 
-def test_the_mtu_is_not_raised_while_the_host_that_needs_it_cannot_be_read(lan: FakeLan) -> None:
+def test_the_mtu_is_not_raised_while_the_smallest_uplink_is_unread(lan: FakeLan) -> None:
     lan.hosts["host1"].uplink = 1400
     run(lan)
     lan.hosts["host1"].down = True
@@ -316,7 +314,7 @@ def test_the_mtu_is_not_raised_while_the_host_that_needs_it_cannot_be_read(lan: 
     assert make_plan(lan, replace(REQUEST, hosts=FLEET.hosts[1:])).empty
 
 
-def test_a_host_whose_record_is_unreadable_is_left_alone_and_the_others_are_planned(lan: FakeLan) -> None:
+def test_a_host_with_an_unreadable_record_is_unchanged(lan: FakeLan) -> None:
     run(lan)
     lan.hosts["host2"].put(File(ORIGINAL_JSON, "{", "600"))
     lan.hosts["host3"].resources.pop(("route", "10.128.0.0/20"))
@@ -328,7 +326,7 @@ def test_a_host_whose_record_is_unreadable_is_left_alone_and_the_others_are_plan
     assert [change.action for change in third.changes] == ["add"]
 
 
-def test_a_change_that_comes_while_the_host_is_asked_to_change_is_refused(lan: FakeLan) -> None:
+def test_a_host_rejects_a_change_while_another_is_pending(lan: FakeLan) -> None:
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host1"].pending = Pending("ann@desk", (), "")
@@ -336,7 +334,7 @@ def test_a_change_that_comes_while_the_host_is_asked_to_change_is_refused(lan: F
     assert codes(outcomes) == ["change-pending", None, None]
 
 
-def test_every_host_that_is_not_as_wanted_has_a_code_and_no_other(lan: FakeLan) -> None:
+def test_exactly_the_failed_hosts_have_a_code(lan: FakeLan) -> None:
     lan.hosts["host1"].docker_fails = True
     lan.hosts["host2"].down = True
     for outcome in run(lan).values():
@@ -344,7 +342,7 @@ def test_every_host_that_is_not_as_wanted_has_a_code_and_no_other(lan: FakeLan) 
 
 
 def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]:
-    """The phases of a run, each with the hosts that finished in it."""
+    """The phases of a run with the hosts that finished each."""
     found: list[tuple[PhaseStarted, list[HostFinished]]] = []
     for event in events:
         if isinstance(event, PhaseStarted):
@@ -355,7 +353,7 @@ def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]
 
 
 @pytest.mark.parametrize("session_lost_in", ["", "host_addresses", "run_section", "confirm", "transact"])
-def test_each_host_finishes_each_phase_once_in_counted_positions(lan: FakeLan, session_lost_in: str) -> None:
+def test_each_host_finishes_each_phase_once_at_its_position(lan: FakeLan, session_lost_in: str) -> None:
     lan.hosts["host3"].session_lost_in = session_lost_in
     events: list[Event] = []
     request = replace(REQUEST, rollout=Rollout(serial=3, max_fail=3))
@@ -371,7 +369,7 @@ def test_each_host_finishes_each_phase_once_in_counted_positions(lan: FakeLan, s
     assert reported == [OutcomeReported(each.host, each.status, each.code, each.error) for each in outcomes]
 
 
-def test_limited_probes_finish_each_target_as_well(lan: FakeLan) -> None:
+def test_limited_probes_finish_each_target_too(lan: FakeLan) -> None:
     events: list[Event] = []
     with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, events.append) as pipeline:
         pipeline.status()
@@ -381,7 +379,7 @@ def test_limited_probes_finish_each_target_as_well(lan: FakeLan) -> None:
     assert finished[-1].host == "host1", "the source finishes after its probes"
 
 
-def test_hosts_are_in_progress_from_their_change_until_they_report_its_end(lan: FakeLan) -> None:
+def test_hosts_are_in_progress_until_they_report_the_end(lan: FakeLan) -> None:
     lan.hosts["host2"].docker_fails = True
     lan.hosts["host3"].session_lost_in = "confirm"
     events: list[Event] = []

@@ -22,7 +22,8 @@ from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.onboarding.candidates import Candidate, SourceLocation, Value
 from dockmesh.core.onboarding.propose import ProposedHost, propose, propose_unread
 from dockmesh.core.onboarding.render import SCHEMA, render_inventory
-from dockmesh.core.text import indented
+from dockmesh.core.results.host_errors import group_host_errors
+from dockmesh.core.text import indented, listed
 from dockmesh.error_codes import HostErrorCode, UsageCode
 from dockmesh.errors import HostError, InvalidValueError, InventoryError, NoDockerError, UsageError
 from dockmesh.report.console.proposal import print_proposed
@@ -32,6 +33,7 @@ from dockmesh.report.json.init import init_document
 _PREFIX_LENGTH = 20
 # A pool that is smaller than usual still holds 2^4 hosts.
 _MIN_HOST_BITS = 4
+_NAMED = 4
 # In place of the underlay address, which is not known before the host was read.
 _NO_ADDRESS = IPv4Address(0)
 
@@ -93,7 +95,8 @@ def init(
     proposed = _propose(options, chosen, keys, settings, probe=probe)
     missing = [each for each in proposed if each.why and not each.intentional]
     if not any(each.host for each in proposed):
-        reasons = indented(f"{each.name}: {each.why}" for each in proposed)
+        groups = group_host_errors((each.name, each.why or "") for each in proposed)
+        reasons = indented(f"{listed(group.hosts, _NAMED)}: {group}" for group in groups)
         raise HostError(f"no host can be read, so nothing was written:{reasons}", code=HostErrorCode.NO_HOST_LEFT)
     text = render_inventory(chosen, proposed, settings, keys)
     parse(text, file=str(out))

@@ -23,9 +23,9 @@ from dockmesh.remote.sessions import Sessions
 
 
 class ChangesInProgress:
-    """An event sink that knows which hosts received a change and have not reported its end. Lost hosts stay in it.
+    """An event sink with the names of the hosts that received a change and have not reported its end.
 
-    Safe for threads.
+    Hosts that were lost remain in it. Safe for threads.
     """
 
     def __init__(self) -> None:
@@ -64,9 +64,9 @@ class CommitResult:
 
 @dataclass(frozen=True, slots=True)
 class Committer:
-    """Changes hosts over `sessions`. The prober has other sessions, which are opened after the change.
+    """Changes hosts over `sessions`. The prober has separate sessions, opened after the change.
 
-    `probed`: probes of the mesh decide which hosts keep their change. `save_previous`: rollback restores the state
+    `probed`: probes of the mesh decide which hosts confirm their change. `save_previous`: rollback restores the state
     before this change.
     """
 
@@ -80,7 +80,10 @@ class Committer:
     def commit(
         self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
     ) -> CommitResult:
-        """Change the hosts of `plans` at once, and confirm or revert each; `trusted` hosts are in their final state."""
+        """Change the hosts of `plans` in parallel, and confirm or revert each.
+
+        `trusted`: hosts in their final state, which the changed hosts probe as well.
+        """
         hosts = [host for host in self.fleet.hosts if host.name in plans]
         within_s = self.fleet.settings.confirm_within_s
         fan_out = self.prober.fan_out
@@ -89,8 +92,8 @@ class Committer:
             return self._change(host, plans[host.name], facts[host.name])
 
         if not self.probed:
-            ends = fan_out.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
-            return CommitResult({host.name: _outcome(host, ends[host.name], within_s) for host in hosts})
+            results = fan_out.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
+            return CommitResult({host.name: _outcome(host, results[host.name], within_s) for host in hosts})
         outcomes: dict[str, Outcome] = {}
         report = None
         # A changed host must be confirmed in time, even if other hosts are slow.
@@ -110,28 +113,31 @@ class Committer:
         changed = [host for host in hosts if wave[host.name] is None]
         report = self._probe(changed, joined) if changed else None
         failures = _failures(report, changed) if report else {}
-        ends = self.prober.fan_out.each(
+        results = self.prober.fan_out.each(
             "confirm", changed, lambda host: self._finish(host, plans[host.name], failures.get(host.name))
         )
-        outcomes = {host.name: _outcome(host, ends.get(host.name, wave[host.name]), within_s) for host in hosts}
+        outcomes = {host.name: _outcome(host, results.get(host.name, wave[host.name]), within_s) for host in hosts}
         return CommitResult(outcomes, report if len(changed) == len(self.fleet.hosts) else None)
 
     def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
-        """Change the host. None where it changed and waits for its confirmation."""
+        """Change the host. None if it changed and waits for its confirmation."""
         session = self.sessions.open(host)
         self.prober.fan_out.emit(ChangeStarted(host.name))
         transaction, after = self.transaction.change(session, host, plan, before)
         if transaction.status != "changed":
-            return self._finished(Outcome(host.name, transaction.status, transaction.code, transaction.error))
-        if left := not_applied(plan.changes, after.actual):
-            message = f"read back, the host was not as planned in: {_resource_name(left[0])}"
+            return self._report_end(Outcome(host.name, transaction.status, transaction.code, transaction.error))
+        if missing := not_applied(plan.changes, after.actual):
+            message = (
+                f"{host.name}: the change of {_resource_name(missing[0])} had no effect. "
+                f"Fix: see which program manages it on the host, then plan again with --limit {host.name}"
+            )
             return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
 
     def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
-        """Probe the pairs of changed hosts and of hosts that joined before.
+        """Probe all pairs of a changed host with another changed host or a host that joined before.
 
-        A host that was down before is not probed, because it is no reason to revert the others.
+        Other hosts are not probed, because a host that was down before is no reason to revert a change.
         """
         names = {host.name for host in changed}
         members = tuple(host for host in self.fleet.hosts if host.name in names or host.name in joined)
@@ -139,33 +145,33 @@ class Committer:
         return probe_mesh(self.prober, part, members, about=names, observe=True)
 
     def _finish(self, host: Host, plan: HostPlan, failure: HostFailure | None = None) -> Outcome:
-        """Confirm over a session opened after the change; revert over the one that made it, as no other may work."""
+        """Confirm over a new session. Revert over the session of the change, because new sessions may be impossible."""
         if failure is not None:
             reverted = self.transaction.revert(self.sessions.open(host), plan)
-            return self._finished(_reverted(host, reverted, failure))
+            return self._report_end(_reverted(host, reverted, failure))
         confirmed = self.transaction.confirm(self.prober.sessions.open(host), save_previous=self.save_previous)
         status = "failed" if confirmed.status == "changed" else confirmed.status
-        return self._finished(Outcome(host.name, status, confirmed.code, confirmed.error))
+        return self._report_end(Outcome(host.name, status, confirmed.code, confirmed.error))
 
-    def _finished(self, outcome: Outcome) -> Outcome:
+    def _report_end(self, outcome: Outcome) -> Outcome:
         self.prober.fan_out.emit(ChangeFinished(outcome.host, outcome.status))
         return outcome
 
 
 def _failures(report: MeshResult, changed: Sequence[Host]) -> dict[str, HostFailure]:
-    """The changed hosts that must revert, and why."""
+    """The changed hosts that must revert, with the reasons."""
     return {name: _probe_failure(name, report) for name in hosts_to_revert(report, [host.name for host in changed])}
 
 
 def _outcome(host: Host, result: Outcome | HostError | None, within_s: int) -> Outcome:
-    """The outcome of a host. A host that was lost received no confirmation, so it keeps no change."""
+    """The outcome of a host. A lost host received no confirmation, so it reverts its change."""
     if isinstance(result, HostError):
         next_step = (
-            f"the host reverts any change by itself, {within_s} s after the change. Fix: wait that long, then run this "
-            f"again with --limit {host.name}"
+            f"{host.name} reverts an unconfirmed change by itself within {within_s} s. Then repeat the command with "
+            f"--limit {host.name}"
         )
         lost = isinstance(result, UnreachableError)
-        return Outcome(host.name, "unreachable" if lost else "failed", result.code, f"{result}; {next_step}")
+        return Outcome(host.name, "unreachable" if lost else "failed", result.code, f"{result}. {next_step}")
     assert result is not None  # noqa: S101 (a changed host was confirmed or reverted)
     return result
 
@@ -174,10 +180,11 @@ def _resource_name(change: Change) -> str:
     return " ".join(key_of(change.resource))
 
 
-def _reverted(host: Host, transaction: TransactionOutcome, why: HostFailure) -> Outcome:
+def _reverted(host: Host, transaction: TransactionOutcome, reason: HostFailure) -> Outcome:
     if transaction.status == "reverted":
-        return Outcome(host.name, "reverted", why.code, why.message)
-    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, f"{why}; and the revert failed: {transaction.error}")
+        return Outcome(host.name, "reverted", reason.code, reason.message)
+    message = f"{reason}. The revert failed as well: {transaction.error}"
+    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, message)
 
 
 def _probe_failure(name: str, report: MeshResult) -> HostFailure:
@@ -187,6 +194,6 @@ def _probe_failure(name: str, report: MeshResult) -> HostFailure:
     first = failed[0]
     return HostFailure(
         OutcomeCode.PROBES_FAILED,
-        f"{len(failed)} probes failed after the change, first {first.source} -> {first.target} {first.kind}: "
-        f"{failed[0].reason}",
+        f"{len(failed)} {'probe' if len(failed) == 1 else 'probes'} failed after the change. The first is "
+        f"{first.source} -> {first.target} ({first.kind}): {first.reason}",
     )

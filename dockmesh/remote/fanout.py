@@ -1,4 +1,4 @@
-"""One job per host, a bounded number at once, results as they come. A host's failure is its result."""
+"""Fan-out: one job per host, a bounded number in parallel, and each result as soon as it is available."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, as_completed, wait
@@ -32,7 +32,7 @@ def fan_out(
 
 
 def attempt(job: Callable[[Host], T], host: Host) -> T | HostError:
-    """The result of `job` on one host, where a HostError is a result."""
+    """Run `job` on one host. A HostError is returned as its result."""
     try:
         return job(host)
     except HostError as error:
@@ -75,7 +75,7 @@ class PhaseEvents:
         return cls(emit, phase, total)
 
     def finish(self, host: str, error: str | None) -> None:
-        """The host finished the phase."""
+        """Emit that the host finished the phase."""
         self.emit(HostFinished(self.phase, host, next(self._positions), self.total, error))
 
     def watch(
@@ -99,14 +99,14 @@ class ObservedFanOut:
     emit: EventSink
 
     def each(self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T]) -> dict[str, T | HostError]:
-        """Run `job` on all hosts; the results by host name."""
+        """Run `job` on all hosts, and return the results by host name."""
         events = PhaseEvents.start(self.emit, phase, len(hosts))
         return {host.name: result for host, result in events.watch(fan_out(self.executor, hosts, job))}
 
     def waves(
         self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float
     ) -> Iterator[dict[str, T | HostError]]:
-        """As `each`, but the first results wait at most `within_s` for the others, which come in a later wave."""
+        """As `each`, but in waves: a result waits at most `within_s` seconds for further ones of its wave."""
         events = PhaseEvents.start(self.emit, phase, len(hosts))
         running = {self.executor.submit(attempt, job, host): host for host in hosts}
         try:

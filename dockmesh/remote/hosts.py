@@ -18,7 +18,7 @@ from dockmesh.core.planning.transaction import (
 from dockmesh.core.templates import Templates
 from dockmesh.remote.transport import Session
 
-# Docker gives each container that ignores SIGTERM ten seconds. A revert may need the same time again.
+# Docker waits ten seconds for each container that ignores SIGTERM. A revert may need the same time again.
 _RESTART_S = 180
 
 
@@ -34,7 +34,7 @@ def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, 
 
 @dataclass(frozen=True, slots=True)
 class HostTransaction:
-    """Changes hosts. Hosts know the run by its name `run`: only the run that made a change may confirm it."""
+    """Changes hosts. `run` is the name of the run; a host accepts a confirmation only from the run that changed it."""
 
     fleet: Fleet
     templates: Templates
@@ -44,12 +44,12 @@ class HostTransaction:
     def change(
         self, session: Session, host: Host, plan: HostPlan, before: HostFacts
     ) -> tuple[TransactionOutcome, HostFacts]:
-        """Carry out `plan`, and return the outcome of the transaction and the facts of the host after it.
+        """Apply `plan`. Returns the outcome of the transaction and the facts of the host after it.
 
-        A changed host reverts by itself unless `confirm` reaches it in time.
+        A changed host reverts by itself unless it is confirmed in time.
 
         Raises:
-            HostError: the host was lost, or its answer is unreadable. It is in its old state, or reverts soon.
+            HostError: the host was lost, or its output is unreadable. It is in its old state, or reverts to it.
         """
         script = transaction_script(
             plan,
@@ -61,14 +61,14 @@ class HostTransaction:
         )
         output = session.run(script, timeout_s=self._change_timeout_s(plan))
         outcome = parse_outcome(split(output)["outcome"])
-        # A host that rejects the change may be unreadable as well; the reason for the rejection counts.
+        # A host that rejects the change may be unreadable too. Its reason matters more than the parser's error.
         return outcome, parse_facts(host, output) if outcome.status == "changed" else before
 
     def confirm(self, session: Session, *, save_previous: bool) -> TransactionOutcome:
-        """Confirm the change. Over a new session, this proves that the host still accepts logins.
+        """Confirm the change. A new session also proves that the host still accepts logins.
 
         Raises:
-            HostError: the host was lost. It reverts the change.
+            HostError: the host was lost. It reverts by itself.
         """
         output = session.run(
             confirm_script(self.templates, run=self.run, remember=save_previous), timeout_s=self.timeout_s

@@ -12,42 +12,42 @@ from dockmesh.remote.transport import HeldScript, Session, Transport
 
 @dataclass(frozen=True, slots=True)
 class ObservedSession:
-    """A session that emits events; see `transport.Session`."""
+    """A session that emits an event for each script; see `transport.Session`."""
 
     host: str
-    carried: Session
+    inner: Session
     emit: EventSink
 
     def run(self, script: str, *, timeout_s: float) -> str:
         """See `transport.Session`."""
         with _observed(self.emit, self.host, "script", script):
-            return self.carried.run(script, timeout_s=timeout_s)
+            return self.inner.run(script, timeout_s=timeout_s)
 
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         """See `transport.Session`. The events cover the script until it is held; its release emits none."""
         with _observed(self.emit, self.host, "script", script):
-            return self.carried.hold(script, timeout_s=timeout_s)
+            return self.inner.hold(script, timeout_s=timeout_s)
 
     def alive(self) -> bool:
         """See `transport.Session`."""
-        return self.carried.alive()
+        return self.inner.alive()
 
     def close(self) -> None:
         """See `transport.Session`."""
-        self.carried.close()
+        self.inner.close()
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedTransport:
-    """A transport that emits events; see `transport.Transport`."""
+    """A transport that emits an event for each login; see `transport.Transport`."""
 
-    carried: Transport
+    inner: Transport
     emit: EventSink
 
     def connect(self, host: Host) -> Session:
         """See `transport.Transport`."""
         with _observed(self.emit, host.name, "login"):
-            return ObservedSession(host.name, self.carried.connect(host), self.emit)
+            return ObservedSession(host.name, self.inner.connect(host), self.emit)
 
 
 @contextmanager

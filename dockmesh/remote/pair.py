@@ -1,4 +1,4 @@
-"""Scripts on the two hosts of a query."""
+"""Jobs on the two hosts of a query."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class HostPair:
         return self.target.host if self.source.host == host else self.source.host
 
     def both(self, job: Callable[[Host], T], *, skip: Iterable[str] = ()) -> HostResults[T]:
-        """Run `job` on both hosts at once, except on the hosts in `skip`."""
+        """Run `job` on both hosts in parallel, except on the hosts in `skip`."""
         skipped = set(skip)
         hosts = [host for host in self.hosts if host.name not in skipped]
         return HostResults.collect(fan_out(self.prober.fan_out.executor, hosts, job))
@@ -48,7 +48,7 @@ class HostPair:
         return HostResults.collect([(host, attempt(job, host))])
 
     def run(self, host: Host, script: str, *, extra_s: float = 0) -> Sections:
-        """Run a script on one host. `extra_s`: how long it may take beyond the timeout of the run.
+        """Run a script on one host. `extra_s`: seconds that it may take beyond the timeout of the run.
 
         Raises:
             HostError: as `transport.Session.run`.

@@ -1,4 +1,4 @@
-"""One probe between two hosts, and the state of both before and after it."""
+"""Evidence for `explain`: one probe between two hosts, and the state of both before and after it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ Prepared = Mapping[str, PreparedEnd]
 
 
 def explain_pair(prober: Prober, query: ExplainQuery) -> Evidence:
-    """Probe once, between two readings of both hosts. A host that fails receives no further script.
+    """Read both hosts, probe once, and read both again.
 
-    Its error is part of the evidence.
+    A host that fails receives no further script, and its error becomes part of the evidence.
     """
     pair = HostPair(prober, query.source, query.target)
     steps = _Steps(pair)
@@ -29,9 +29,9 @@ def explain_pair(prober: Prober, query: ExplainQuery) -> Evidence:
     prepared = pair.both(steps.prepare)
     ping: HostResults[PingResult] = HostResults()
     if source.name in prepared.values:
-        # The target may have failed. The probe is sent all the same, because the reply of a router is evidence.
+        # Send the probe even if the target failed, because the reply of a router is evidence.
         ping = pair.on_source(lambda host: steps.ping(host, prepared.values))
-    # The snapshot also releases what was made for the probe, so a failed probe does not prevent it.
+    # The snapshot also removes the container of the probe, so it follows a failed probe too.
     failed = {**prepared.errors, **ping.errors}
     snapshots = pair.both(lambda host: steps.snapshot(host, prepared.values), skip=failed)
     errors = {**snapshots.errors, **failed}
@@ -50,22 +50,22 @@ class _Steps:
     pair: HostPair
 
     def prepare(self, host: Host) -> PreparedEnd:
-        """Find the container of the end on that host, or make one, and read the counters of the rules."""
+        """Find or start the container on that host, and read the counters of its rules."""
         prober, end = self.pair.prober, self.pair.end_on(host)
         sections = self.pair.run(host, script.find_script(end, prober.templates, offset=prober.offset))
         return script.parse_prepared(end, sections)
 
     def ping(self, host: Host, prepared: Prepared) -> PingResult:
         """Send the probe to the other host."""
-        far = _address(self.pair.peer_of(host), prepared)
-        text = script.probe_script(prepared[host.name].address, far, self.pair.prober.templates)
+        peer_address = _address(self.pair.peer_of(host), prepared)
+        text = script.probe_script(prepared[host.name].address, peer_address, self.pair.prober.templates)
         return script.parse_ping(self.pair.run(host, text, extra_s=script.PROBE_S))
 
     def snapshot(self, host: Host, prepared: Prepared) -> HostSnapshot:
-        """Read the counters again, and all other state."""
+        """Read the counters again, and the state of the host."""
         peer, own = self.pair.peer_of(host), prepared[host.name]
-        far = _address(peer, prepared)
-        text = script.snapshot_script(host, peer, own.address, far, self.pair.prober.templates)
+        peer_address = _address(peer, prepared)
+        text = script.snapshot_script(host, peer, own.address, peer_address, self.pair.prober.templates)
         return parse_snapshot(self.pair.run(host, text), own.before)
 
 

@@ -1,6 +1,6 @@
-"""One ping, captured on its two hosts at once.
+"""One ping, captured on its two hosts.
 
-A host answers `begin` when all its captures receive packets. The ping is sent after both hosts have answered.
+The ping is sent after both hosts report that all their captures receive packets.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,33 +13,33 @@ from dockmesh.remote.fanout import HostResults
 from dockmesh.remote.pair import HostPair
 from dockmesh.remote.probe import Prober
 
-Found = Mapping[str, EndpointAddress]
+Ends = Mapping[str, EndpointAddress]
 
 
 def trace_pair(prober: Prober, query: TraceQuery) -> CaptureSet:
-    """Capture the ping of `query`. The captures are ended on both hosts even if a step fails or is interrupted.
+    """Capture the ping of `query`. The captures end on both hosts even if a step fails or is interrupted.
 
-    The first error of a host counts.
+    The result has the first error of each host.
     """
     pair = HostPair(prober, query.source, query.target)
     steps = _Steps(pair, query)
-    found: HostResults[EndpointAddress] = HostResults()
-    begun: HostResults[tuple[Point, ...]] = HostResults()
+    ends: HostResults[EndpointAddress] = HostResults()
+    started: HostResults[tuple[Point, ...]] = HostResults()
     ping: HostResults[str] = HostResults()
     events = pair.start("capture")
     try:
-        found = pair.both(steps.find)
-        if not found.errors:
-            begun = pair.both(lambda host: steps.begin(host, found.values))
-        if not (found.errors or begun.errors):
-            ping = pair.on_source(lambda host: steps.ping(host, found.values))
+        ends = pair.both(steps.find)
+        if not ends.errors:
+            started = pair.both(lambda host: steps.begin(host, ends.values))
+        if not (ends.errors or started.errors):
+            ping = pair.on_source(lambda host: steps.ping(host, ends.values))
     finally:
-        collected = pair.both(lambda host: steps.collect(host, found.values, begun.values.get(host.name, ())))
-    errors = {**collected.errors, **ping.errors, **begun.errors, **found.errors}
+        collected = pair.both(lambda host: steps.collect(host, ends.values, started.values.get(host.name, ())))
+    errors = {**collected.errors, **ping.errors, **started.errors, **ends.errors}
     pair.finish(events, errors)
     source, target = (collected.values.get(host.name, ()) for host in pair.hosts)
     output = ping.values.get(query.source.host.name, "")
-    return CaptureSet(query, found.values, (*source, *reversed(target)), output, errors)
+    return CaptureSet(query, ends.values, (*source, *reversed(target)), output, errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +50,24 @@ class _Steps:
     query: TraceQuery
 
     def find(self, host: Host) -> EndpointAddress:
-        """Find the container of the end on that host, or make one."""
+        """Find or start the container on that host."""
         prober, end = self.pair.prober, self.pair.end_on(host)
         sections = self.pair.run(host, script.find_script(end, prober.templates, offset=prober.offset))
         return script.parse_endpoint_address(end, sections)
 
-    def begin(self, host: Host, found: Found) -> tuple[Point, ...]:
-        """Start the captures of that host, and return when they receive packets."""
-        text = script.begin_script(self.query, found, host, self.pair.prober.templates)
+    def begin(self, host: Host, ends: Ends) -> tuple[Point, ...]:
+        """Start the captures of that host. Returns as soon as they receive packets."""
+        text = script.begin_script(self.query, ends, host, self.pair.prober.templates)
         return script.parse_points(host, self.pair.run(host, text))
 
-    def ping(self, host: Host, found: Found) -> str:
+    def ping(self, host: Host, ends: Ends) -> str:
         """Send the pings, and return the output of ping."""
-        text = script.ping_script(self.query, found, self.pair.prober.templates)
+        text = script.ping_script(self.query, ends, self.pair.prober.templates)
         return self.pair.run(host, text, extra_s=script.PING_S)["ping"].text
 
-    def collect(self, host: Host, found: Found, points: Sequence[Point]) -> tuple[Capture, ...]:
-        """Return the captures of that host, and end all that was started there."""
-        if host.name not in found:
+    def collect(self, host: Host, ends: Ends, points: Sequence[Point]) -> tuple[Capture, ...]:
+        """Return the captures of that host, and end everything that the trace started there."""
+        if host.name not in ends:
             return ()
-        text = script.collect_script(self.query, found[host.name], self.pair.prober.templates)
+        text = script.collect_script(self.query, ends[host.name], self.pair.prober.templates)
         return tuple(script.parse_captures(points, self.pair.run(host, text)))

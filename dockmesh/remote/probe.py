@@ -1,4 +1,4 @@
-"""Probes of the mesh: one script per host runs all its probes, on all hosts at once."""
+"""Probes of the mesh: one script per host sends all its probes, on all hosts in parallel."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from dockmesh.remote.transport import HeldScript
 
 @dataclass(frozen=True, slots=True)
 class HeldTarget:
-    """The addresses of a host that can be probed, and the script that keeps them."""
+    """A target with the script that holds its container and its addresses."""
 
     target: ProbeTarget
     held: HeldScript
@@ -34,7 +34,7 @@ class HeldTarget:
 class Prober:
     """Probes hosts over `sessions`. `offset` separates its probes from those of other runs at the same time.
 
-    `forks`: how many hosts the fan-out's executor serves at once.
+    `forks`: the number of hosts that the executor of the fan-out serves in parallel.
     """
 
     fan_out: ObservedFanOut
@@ -45,13 +45,13 @@ class Prober:
     timeout_s: float
 
     def hold_target(self, host: Host, *, hold_s: int, observe: bool) -> HeldTarget:
-        """Prepare the host to be probed until it is released, the session ends, or `hold_s` seconds are over."""
+        """Prepare the host as a target until its release or the end of the session, at most `hold_s` seconds."""
         script = held_target_script(host, self.templates, offset=self.offset, hold_s=hold_s, observe=observe)
         held = self.sessions.open(host).hold(script, timeout_s=self.timeout_s)
         return HeldTarget(parse_target(host, split(held.output)), held)
 
     def release(self, held: HeldScript) -> frozenset[ObservedPing]:
-        """End the script of a held target, and return the pings that it observed."""
+        """End the script of a held target. Returns the pings that the target observed."""
         output = held.release(timeout_s=self.timeout_s)
         return parse_observed(split(output).get("observed_pings", ABSENT))
 
@@ -78,7 +78,7 @@ def probe_mesh(
     """Probe from every host of `sources`, which are hosts of the fleet, to every host of the fleet.
 
     `about`: probe only pairs with one of these hosts. `pairs`: probe only these pairs. `lost`: hosts that receive no
-    script, and why. `observe`: the targets report the source address of each probe.
+    script, with the reasons. `observe`: the targets report the source address of each probe.
     """
     lost = lost or {}
     probes = _probes_by_source(fleet, tuple(sources), about, pairs)
@@ -95,22 +95,21 @@ def probe_mesh(
     }
 
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
-    able = [host for host in present if host.name in probes and host.name in held.values]
+    ready = [host for host in present if host.name in probes and host.name in held.values]
     sent = fan_out(
         executor,
-        able,
+        ready,
         lambda host: prober.run_batch(host, probes[host.name], targets, number=numbers[host.name]),
     )
-    answered = HostResults.collect(events.watch(sent))
+    probed = HostResults.collect(events.watch(sent))
 
-    # A held script that cannot be released ends with its session. A host that was just lost is not waited for, because
-    # the other hosts wait for their confirmation.
-    holding = [host for host in present if host.name in held.values and host.name not in answered.errors]
+    # Lost hosts are not released, because other hosts wait for a confirmation. Their scripts end with their sessions.
+    holding = [host for host in present if host.name in held.values and host.name not in probed.errors]
     observed = HostResults.collect(
         fan_out(executor, holding, lambda host: prober.release(held.values[host.name].held))
     ).values
-    errors = {**lost, **held.errors, **answered.errors}
-    result = with_causes(batch.mesh_result(fleet, probes, answered.values, errors), fleet, targets)
+    errors = {**lost, **held.errors, **probed.errors}
+    result = with_causes(batch.mesh_result(fleet, probes, probed.values, errors), fleet, targets)
     time = datetime.now(UTC).replace(microsecond=0)
     return replace(with_sources(result, fleet, targets, observed), time=time, partial=pairs is not None)
 
@@ -125,6 +124,6 @@ def _probes_by_source(
 
 
 def _hold_s(probes: Mapping[str, Sequence[Probe]], hosts: int, forks: int) -> int:
-    """How long a target is held. Where hosts take turns, the first target must last until the last batch ends."""
+    """Seconds for which targets are held. The first target must last until the last turn of `forks` hosts ends."""
     turns = -(-hosts // forks)
     return turns * (HOLD_S + int(max(map(batch.duration_s, probes.values()), default=0)))

@@ -1,4 +1,4 @@
-"""The sessions of a run: one per host, opened at its first use and kept for the phases that follow."""
+"""The sessions of a run: one per host, opened at its first use and shared by later phases."""
 
 import threading
 from types import TracebackType
@@ -9,7 +9,7 @@ from dockmesh.remote.transport import Session, Transport
 
 
 class Sessions:
-    """Opens and keeps a session per host. A host is served by one thread at a time; different hosts by many."""
+    """Opens one session per host. Threads may use different hosts in parallel, but not the same host."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -17,14 +17,14 @@ class Sessions:
         self._open: dict[str, Session] = {}
 
     def open(self, host: Host) -> Session:
-        """The open session with `host`; logs in where there is none.
+        """Return the open session with `host`, or log in.
 
         Raises:
             UnreachableError: the login failed.
         """
         with self._lock:
             session = self._open.get(host.name)
-        # Between two phases a person may think for longer than the host keeps an idle login.
+        # A host may close an idle session while the operator reads the plan.
         if session is None or not session.alive():
             if session is not None:
                 session.close()
@@ -34,7 +34,7 @@ class Sessions:
         return session
 
     def close(self) -> None:
-        """End all sessions; a thread still busy in one gets an UnreachableError."""
+        """Close all sessions. A thread that is still busy in one receives an UnreachableError."""
         with self._lock:
             sessions = tuple(self._open.values())
             self._open.clear()

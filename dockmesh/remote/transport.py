@@ -1,4 +1,4 @@
-"""The interface between dockmesh and SSH: sessions with hosts, and scripts in them."""
+"""Interface of the transport: logins on hosts, and scripts in their sessions."""
 
 from typing import Protocol
 
@@ -6,14 +6,14 @@ from dockmesh.core.model import Host
 
 
 class HeldScript(Protocol):
-    """A script that wrote part of its output, and continues when it is released or when the session ends."""
+    """A script that waits after a part of its output. It continues at its release or at the end of the session."""
 
     @property
     def output(self) -> str:
         """The output so far."""
 
     def release(self, *, timeout_s: float) -> str:
-        """Close its stdin, and return the rest of its output. Raises as `Session.run`."""
+        """Close its stdin, and return the rest of its output. Raises the errors of `Session.run`."""
 
 
 class Session(Protocol):
@@ -24,17 +24,17 @@ class Session(Protocol):
 
         Raises:
             UnreachableError: the session was lost, or the script took longer than `timeout_s`.
-            HostError: the shell or sudo refused, or the output was too large.
+            HostError: sudo rejected the login, or the output was too large.
         """
 
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
-        """As `run`, but return when the script writes the line HELD_MARKER. Other scripts may run meanwhile."""
+        """As `run`, but return as soon as the script writes the line HELD_MARKER. Other scripts may run meanwhile."""
 
     def alive(self) -> bool:
         """Whether the session is open, as far as the controller knows."""
 
     def close(self) -> None:
-        """End the session; harmless where it has ended."""
+        """Close the session. Closing it again has no effect."""
 
 
 class Transport(Protocol):
@@ -44,5 +44,5 @@ class Transport(Protocol):
         """Log in on `host`.
 
         Raises:
-            UnreachableError: the login failed; the text names cause and remedy.
+            UnreachableError: the login failed. The message has the cause and the remedy.
         """

@@ -1,4 +1,4 @@
-"""The log of a run for machines: a JSON object per line."""
+"""The log of a run in JSON Lines."""
 
 import json
 import os
@@ -20,9 +20,9 @@ _BYTES = 64 << 20
 class EventLog:
     """An event sink that appends to `file`, with mode 0600 and at most 64 MiB a run. A context manager.
 
-    A line has time (UTC), event, host, phase, seconds, status and error, null where there is none. Events: begin,
+    A line has time (UTC), event, host, phase, seconds, status and error, or null for each. Events: begin,
     phase, login, script, done (a host finished the phase), outcome (of a host in the plan), end.
-    A full disk ends the log and not the run: `broken` has the reason. Safe for threads.
+    A full disk ends the log but not the run. `broken` then has the reason. Safe for threads.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
@@ -32,20 +32,20 @@ class EventLog:
         self.broken = ""
         self._closed = False
         self._lock = Lock()
-        self._phase, self._left = verb, _BYTES
-        self._began = self._phase_began = time.monotonic()
-        self._number = _opened(file)
+        self._phase, self._remaining = verb, _BYTES
+        self._start = self._phase_start = time.monotonic()
+        self._number = _open(file)
 
     def __call__(self, event: Event) -> None:
         """Receive an event."""
         match event:
             case PhaseStarted(phase, hosts):
-                self._phase, self._phase_began = phase, time.monotonic()
+                self._phase, self._phase_start = phase, time.monotonic()
                 self._write("phase", status=f"{hosts} to do")
             case HostFinished(host=host, error=error):
-                self._write("done", host, seconds=time.monotonic() - self._phase_began, error=error)
+                self._write("done", host, seconds=time.monotonic() - self._phase_start, error=error)
             case OutcomeReported(host, status, error=error):
-                self._write("outcome", host, seconds=time.monotonic() - self._began, status=status, error=error)
+                self._write("outcome", host, seconds=time.monotonic() - self._start, status=status, error=error)
             case WorkFinished(host, work, seconds, error):
                 self._write(work, host, seconds=seconds, error=error)
             case _:
@@ -74,9 +74,9 @@ class EventLog:
             self._append(content)
 
     def _append(self, content: bytes) -> None:
-        self._left -= len(content)
-        if self._left < 0:
-            self.broken = self.broken or f"it would be larger than {_BYTES >> 20} MiB"
+        self._remaining -= len(content)
+        if self._remaining < 0:
+            self.broken = self.broken or f"the log reached its limit of {_BYTES >> 20} MiB"
         if self.broken or self._closed:
             return
         try:
@@ -93,17 +93,17 @@ class EventLog:
     ) -> None:
         message = None if error is None else str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else None
-        self._write("end", seconds=time.monotonic() - self._began, status=status, error=message)
+        self._write("end", seconds=time.monotonic() - self._start, status=status, error=message)
         # After an interrupt, the threads of hosts may still send events.
         with self._lock:
             self._closed = True
             os.close(self._number)
 
 
-def _opened(file: Path) -> int:
+def _open(file: Path) -> int:
     number = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
     if stat.S_ISREG(os.fstat(number).st_mode):
         os.fchmod(number, 0o600)
         return number
     os.close(number)
-    raise OSError(None, "no regular file")
+    raise OSError(None, "not a regular file")

@@ -1,16 +1,16 @@
-"""What a run is for, in the words people read; documents keep the contract's."""
+"""The wording of a goal for people. JSON documents use the words of the contract."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class GoalText:
-    """`nothing` is said where nothing is to be done on some hosts, `done` of a host whose change stays."""
+    """`unchanged` follows a count of hosts without changes. `done`: the status of a host that confirmed its change."""
 
     unchanged: str
     done: str
 
 
-JOINED = GoalText("as the inventory wants", "confirmed")
-ROLLED_BACK = GoalText("with no earlier state stored than the present one", "rolled back")
+JOINED = GoalText("as in the inventory", "confirmed")
+ROLLED_BACK = GoalText("without an earlier state to restore", "rolled back")
 REMOVED = GoalText("without dockmesh", "removed")

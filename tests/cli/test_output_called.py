@@ -117,7 +117,7 @@ def test_a_full_disk_ends_the_log_but_not_the_run(
     lan: FakeLan, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
-    monkeypatch.setattr("dockmesh.report.event_log._opened", lambda _file: full)
+    monkeypatch.setattr("dockmesh.report.event_log._open", lambda _file: full)
     status, _, err = run("apply", "--yes", "--log-file", str(tmp_path / "run.log"))
     assert (status, bool(lan.hosts["host1"].routes)) == (0, True)
     assert "No space left on device" in err

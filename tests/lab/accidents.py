@@ -1,4 +1,4 @@
-"""What admins and accidents do to hosts, each undone at the end of its block."""
+"""Changes of administrators and faults on hosts, each undone at the end of its block."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ _WITHIN_S = 20.0
 
 
 def output_of(lab: Lab, host: str, *argv: str) -> str:
-    """What a command that must succeed prints on the host."""
+    """The output of a command on the host. The command must succeed."""
     return lab.run(host, argv, check=True).stdout.strip()
 
 
 @contextmanager
 def temporarily(lab: Lab, host: str, *, do: Sequence[str], undo: Sequence[str]) -> Iterator[None]:
-    """Shell commands, and those that take them back, also where one of the first failed."""
+    """Run shell commands, and undo them at the end, even after a failure."""
     try:
         for command in do:
             output_of(lab, host, "sh", "-c", command)
@@ -31,7 +31,7 @@ def temporarily(lab: Lab, host: str, *, do: Sequence[str], undo: Sequence[str]) 
 
 @contextmanager
 def temporary_file(lab: Lab, host: str, path: str, text: str) -> Iterator[None]:
-    """A file with that text, then as it was, mode and owner included."""
+    """Write a file, and restore it at the end with its mode and owner."""
     here, aside = shlex.quote(path), shlex.quote(f"/root/{path.replace('/', '_')}")
     with temporarily(
         lab,
@@ -47,7 +47,7 @@ def temporary_file(lab: Lab, host: str, path: str, text: str) -> Iterator[None]:
 
 @contextmanager
 def docker_stopped(lab: Lab, host: str) -> Iterator[None]:
-    """Docker and its socket stopped; then up again, with its container."""
+    """Stop Docker and its socket, and start them with the container at the end."""
     lab.inject("docker-stop", host)
     try:
         assert is_idle(lab, host)
@@ -59,7 +59,7 @@ def docker_stopped(lab: Lab, host: str) -> Iterator[None]:
 
 @contextmanager
 def container_stopped(lab: Lab, host: str) -> Iterator[None]:
-    """No container runs on the host; then the one it has does again."""
+    """Stop the container of the host, and start it at the end."""
     output_of(lab, host, "docker", "stop", "web")
     try:
         assert is_idle(lab, host)
@@ -70,7 +70,7 @@ def container_stopped(lab: Lab, host: str) -> Iterator[None]:
 
 @contextmanager
 def docker_drop_in(lab: Lab, host: str, text: str, *, restart: bool) -> Iterator[None]:
-    """A drop-in for docker.service, by itself or with a restart of Docker before and after."""
+    """Add a drop-in for docker.service, with or without a restart of Docker before and after."""
     renew = ["systemctl daemon-reload"]
     if restart:
         renew += ["systemctl reset-failed docker.service; systemctl restart docker.service", "docker start web"]
@@ -86,7 +86,7 @@ def docker_drop_in(lab: Lab, host: str, text: str, *, restart: bool) -> Iterator
 
 @contextmanager
 def partitioned(lab: Lab, host: str) -> Iterator[None]:
-    """The host cut off at the switch."""
+    """Cut the host off at the switch."""
     lab.partition(host)
     try:
         yield
@@ -96,7 +96,7 @@ def partitioned(lab: Lab, host: str) -> Iterator[None]:
 
 @contextmanager
 def paused(lab: Lab, host: str) -> Iterator[None]:
-    """The host frozen: it takes connections and says nothing."""
+    """Freeze the host, which then accepts connections but does not reply."""
     lab.pause(host)
     try:
         yield
@@ -105,7 +105,7 @@ def paused(lab: Lab, host: str) -> Iterator[None]:
 
 
 def ttl(lab: Lab, host: str, address: str, *, container: str | None = None) -> int | None:
-    """The TTL of the reply to one ping, from the host or from a container on it; None where no reply comes."""
+    """The TTL of the reply to one ping from the host or from a container on it. None without a reply."""
     inside = ("docker", "exec", container) if container else ()
     answer = lab.run(host, (*inside, "ping", "-c", "1", "-W", "1", address)).stdout
     return int(answer.partition("ttl=")[2].split()[0]) if "ttl=" in answer else None
@@ -119,10 +119,10 @@ def container_address(lab: Lab, host: str) -> str:
 
 
 def eventually(lab: Lab, host: str, command: str, expected: str) -> bool:
-    """Wait for a shell command on the host to print what is expected; whether it did in time."""
+    """Wait until a shell command on the host prints the expected text. False after the timeout."""
     return poll(lambda: lab.run(host, ("sh", "-c", command)).stdout.strip() == expected, _WITHIN_S)
 
 
 def is_idle(lab: Lab, host: str) -> bool:
-    """Wait for docker0 to notice that nothing is in it any more, which takes the kernel a moment."""
+    """Wait until the kernel takes the empty docker0 down."""
     return eventually(lab, host, "ip link show dev docker0 | grep -c NO-CARRIER", "1")

@@ -18,8 +18,8 @@ from dockmesh.lab.running import Lab
 _IDS = "tests/lab/"
 _BEGUN = pytest.StashKey[bool]()
 _SINCE = pytest.StashKey[float]()
-# By the seconds they take. Workers take the first module that is left, so that the last to end are short ones; of new
-# ones the worst is assumed.
+# In order of their duration. Workers take the first remaining module, so short ones end the run. New modules come
+# first.
 _LONGEST_FIRST = (
     "test_explain",
     "test_faults_of_the_controller",
@@ -55,26 +55,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _order(item: pytest.Item) -> tuple[int, str, bool]:
-    """By module; in each, those who want the hosts as they were found come last, since to move the hosts takes time."""
+    """Sort by module. In each, tests of original hosts come last, because each change of state takes time."""
     module = item.path.stem
     place = _LONGEST_FIRST.index(module) if module in _LONGEST_FIRST else -1
     return place, module, isinstance(item, pytest.Function) and "fresh" in item.fixturenames
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Without workers."""
+    """For a run without workers."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         _start_run(session.config, [item.nodeid for item in session.items])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    """With workers, in the process that has them; for this, a folder or file of here must be on its command line."""
+    """For the controlling process of workers. A path of this folder must be on its command line."""
     _start_run(node.config, ids)
 
 
 def _start_run(config: pytest.Config, ids: list[str]) -> None:
-    """Make room for this run's labs, once; and see to it that none is left when it ends, also by SIGTERM."""
+    """Remove old labs before the run and all labs after it, even after SIGTERM."""
     if config.option.collectonly or config.stash.get(_BEGUN, False) or not any(each.startswith(_IDS) for each in ids):
         return
     config.stash[_BEGUN] = True
@@ -121,14 +121,14 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def shared_hosts(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> SharedHosts:
-    """The hosts, furnished as admins furnish theirs."""
+    """The hosts, with the files and rules of an administrator."""
     three = mesh.write_inventory(lab, tmp_path_factory.mktemp("three"), {"host1": {}, "host2": {}, "host3": {}})
     return SharedHosts(lab, three)
 
 
 @pytest.fixture
 def fresh(shared_hosts: SharedHosts) -> Iterator[Mesh]:
-    """The mesh of three hosts, none of which has met dockmesh; the test must leave them so, or joined."""
+    """The mesh of three hosts in their original state. The test must leave them so, or joined."""
     shared_hosts.restore_found()
     yield shared_hosts.mesh
     shared_hosts.check()
@@ -136,7 +136,7 @@ def fresh(shared_hosts: SharedHosts) -> Iterator[Mesh]:
 
 @pytest.fixture
 def joined(shared_hosts: SharedHosts) -> Iterator[Mesh]:
-    """The mesh of three hosts, joined; the test must leave them so, or as they were found."""
+    """The mesh of three joined hosts. The test must leave them joined or in their original state."""
     shared_hosts.ensure_joined()
     yield shared_hosts.mesh
     shared_hosts.check()
@@ -144,5 +144,5 @@ def joined(shared_hosts: SharedHosts) -> Iterator[Mesh]:
 
 @pytest.fixture
 def apply_record(shared_hosts: SharedHosts) -> ApplyRecord:
-    """How the three hosts were joined. For tests that only look, and therefore are not looked after."""
+    """The record of the join of the three hosts, for tests that change nothing."""
     return shared_hosts.ensure_joined()

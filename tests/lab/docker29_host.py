@@ -1,4 +1,4 @@
-"""A lab host with Docker 28.5 made one with Docker 29: `docker29/` is what stands between its Docker and everybody."""
+"""A lab host that behaves as with Docker 29: the scripts in `docker29/` wrap its Docker 28.5."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _PLACES = {
 
 
 def install_docker29(lab: Lab, host: str) -> None:
-    """Give the host Docker 29 with nftables, as after an upgrade and a reboot: no rule of another day is left."""
+    """Give the host Docker 29 with nftables, as after an upgrade and a reboot, without earlier rules."""
     for name, path in _PLACES.items():
         put = f"mkdir -p $(dirname {path}) && cat >{path} && chmod 755 {path}"
         lab.run(host, ("sh", "-c", put), text=(_HERE / name).read_text(), check=True)
@@ -27,13 +27,13 @@ def install_docker29(lab: Lab, host: str) -> None:
 
 
 def configure(lab: Lab, host: str, daemon_json: str) -> None:
-    """Give the host another daemon.json, as its admin might, and reboot it."""
+    """Give the host another daemon.json, and reboot it."""
     lab.run(host, ("sh", "-c", f"mkdir -p /etc/docker && cat >{DAEMON_JSON}"), text=daemon_json, check=True)
     reboot(lab, host)
 
 
 def reboot(lab: Lab, host: str) -> None:
-    """Boot the host anew. Its container comes up as it would with a restart policy."""
+    """Reboot the host. Its container starts as with a restart policy."""
     lifecycle.reboot(lab.topology.name, host)
     start_container(lab, host)
 
@@ -45,5 +45,5 @@ def start_container(lab: Lab, host: str) -> None:
 
 
 def update_ruleset(lab: Lab, host: str) -> None:
-    """Docker 29 makes its rules before a container runs; what stands in for it, a moment after, or now."""
+    """Docker 29 writes its rules before a container starts; the stand-in writes them shortly afterwards, or now."""
     output_of(lab, host, "sh", _PLACES["ruleset.sh"])

@@ -1,4 +1,4 @@
-"""What the hosts themselves say of a test that failed."""
+"""The journals of the hosts, as evidence of a failed test."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,7 +10,7 @@ _WITHIN_S = 5.0
 
 
 def journals_of(fixtures: Iterable[object], since: float) -> Iterator[tuple[str, str]]:
-    """What stands last in the journals of the hosts the fixtures are or have, since then; each with a heading."""
+    """The last lines since then in the journals of the hosts of the fixtures, each with a heading."""
     having = (each if isinstance(each, Lab) else getattr(each, "lab", None) for each in fixtures)
     for lab in {each.topology.name: each for each in having if isinstance(each, Lab)}.values():
         for host in lab.topology.hosts:

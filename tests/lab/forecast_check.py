@@ -1,4 +1,4 @@
-"""What `plan` foresees held against what `status` measures at the same time, probe by probe."""
+"""Comparison of the forecast of `plan` with the probes of `status`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ Question = tuple[str, str, str]
 
 
 def predicted(document: dict[str, Any], which: str) -> dict[Question, str]:
-    """Of the probes that are not reached all along, what is foreseen of them `before` the plan, or `after` it."""
+    """The forecast `before` or `after` the plan, of the probes that are not reached throughout."""
     return {
         (row["source"], target, row["kind"]): row[which]
         for turn in ("gained", "lost", "failing", "unknown")
@@ -19,7 +19,7 @@ def predicted(document: dict[str, Any], which: str) -> dict[Question, str]:
 
 
 def measured(status: dict[str, Any]) -> dict[Question, str]:
-    """Of all probes of IPv4 whether the reply came from whom it should."""
+    """Whether each probe of IPv4 received a reply from the right host."""
     return {
         (each["source"], each["target"], each["kind"]): "reached"
         if each["reached"] and each["ttl"] == each["expected_ttl"]
@@ -30,7 +30,7 @@ def measured(status: dict[str, Any]) -> dict[Question, str]:
 
 
 def mismatches(document: dict[str, Any], which: str, status: dict[str, Any]) -> Iterator[tuple[Question, str, str]]:
-    """The probes that fare otherwise than foreseen, and those of which nobody can say."""
+    """The probes that differ from the forecast, and those without a forecast."""
     expected, found = predicted(document, which), measured(status)
     assert expected.keys() <= found.keys(), expected.keys() - found.keys()
     assert sum(document[which].values()) == len(found)
@@ -42,7 +42,7 @@ def mismatches(document: dict[str, Any], which: str, status: dict[str, Any]) -> 
 def failing_as_predicted(mesh: Mesh, unknown: int = 0) -> set[Question]:
     """The probes that fail on the hosts as they are.
 
-    Raises AssertionError where one fares otherwise than foreseen, or others than so many are not foreseen at all.
+    Raises AssertionError if a probe differs from the forecast, or for another number without a forecast.
     """
     planned = mesh.dockmesh("plan", "--json", "--timeout", "10")
     probed = mesh.dockmesh("status", "--json", "--timeout", "10").document

@@ -1,4 +1,4 @@
-"""What a host looks like to its admin: for tests that say what a run did, and above all what it did not."""
+"""The state of a host as its administrator sees it, to test the effects of a run."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -37,14 +37,14 @@ def read_host(lab: Lab, host: str) -> HostView:
 
 
 def read_hosts(lab: Lab, hosts: Iterable[str]) -> dict[str, HostView]:
-    """The hosts' sights by name, taken side by side."""
+    """The views of the hosts by name, taken in parallel."""
     names = tuple(hosts)
     with ThreadPoolExecutor(max_workers=len(names)) as pool:
         return dict(zip(names, pool.map(lambda host: read_host(lab, host), names), strict=True))
 
 
 def stable_view(sight: HostView) -> HostView:
-    """What is the same before and after a restart of Docker that gives everything back.
+    """The state without the parts that a restart of Docker replaces.
 
     That restarts containers, which gives their network cards new names, and makes docker0 anew, with another MAC. An
     empty table of iptables, which has no rule, no chain of anybody's and no policy but ACCEPT, counts as none.
@@ -72,7 +72,7 @@ def _iptables(text: str) -> str:
 
 
 def _nftables(text: str) -> str:
-    """Tables that are not iptables' own, which are in its section already."""
+    """Tables that do not belong to iptables, whose section has its own."""
     tables = re.findall(r"^table .*?^}\n", text, re.MULTILINE | re.DOTALL)
     return "".join(table for table in tables if not re.match(r"table ip6? (raw|filter|nat|mangle|security) ", table))
 
@@ -85,7 +85,7 @@ _STABLE: dict[str, Callable[[str], str]] = {
     "iptables": _iptables,
     "nftables": _nftables,
     "forwarding": str,
-    # What stood before the last of several changes depends on which that was.
+    # The saved previous state depends on the last change.
     "etc": lambda text: _without(r"^[0-9a-f]{64}  /etc/dockmesh/previous.json", text),
     "containers": lambda text: "\n".join(" ".join(line.split()[:3]) for line in text.splitlines()),
     "networks": lambda text: "\n".join(sorted(" ".join(line.split()[1:]) for line in text.splitlines())),

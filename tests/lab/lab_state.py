@@ -1,5 +1,6 @@
-"""How the lab's hosts stand between tests: as they were found, or joined. Moving them costs seconds, so that it is
-done only where the next test wants them otherwise; and no test may leave them as neither.
+"""The state of the lab's hosts between tests: original or joined.
+
+A change of state costs seconds, so it is made only if the next test needs it. No test may leave another state.
 """
 
 import time
@@ -13,7 +14,7 @@ from mesh import CommandResult, Mesh
 from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 
-# The kernel clears namespaces away one after another, other labs' too: on a busy machine that takes seconds.
+# The kernel removes namespaces one after another, which takes seconds on a busy machine.
 _SETTLES_WITHIN_S = 20.0
 # What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
 # rules in Docker's chains and beside them.
@@ -32,7 +33,7 @@ _ADMIN_CONFIG = {
 
 @dataclass(frozen=True, slots=True)
 class ApplyRecord:
-    """One `apply` from hosts as they were found: what they looked like before, what it said, what they look like."""
+    """One `apply` to original hosts: their state before, its output, and their state after."""
 
     before: Mapping[str, host_view.HostView]
     done: CommandResult
@@ -59,10 +60,10 @@ class SharedHosts:
             self.check()
 
     def ensure_joined(self) -> ApplyRecord:
-        """Join the hosts of the mesh unless they are; the story of how they came into it."""
+        """Join the hosts of the mesh unless they are joined. Returns the record of the join."""
         if self.apply_record is None or not self.joined:
             before = self._read_hosts()
-            # As most users will at first; after that, all hosts at once, which is sooner done.
+            # First with the default, as most users do; afterwards all hosts in parallel, which is faster.
             at_once = ("--serial", "100%") if self.apply_record else ()
             done = self.mesh.dockmesh("apply", "--yes", "--json", *at_once)
             assert done.status == 0, done
@@ -70,7 +71,7 @@ class SharedHosts:
         return self.apply_record
 
     def check(self) -> None:
-        """Find out how the hosts stand after a test. Raises AssertionError, with them mended, where it is neither."""
+        """Check the state of the hosts after a test. Repairs another state, and raises AssertionError for it."""
         states = [self.found, *([_stable_views(self.apply_record.after)] if self.apply_record else [])]
         now = self._wait_for_state(states)
         self.joined = now in states[1:]
@@ -96,7 +97,7 @@ class SharedHosts:
         self.found, self.joined = _stable_views(self._read_hosts()), False
 
     def _repair(self) -> None:
-        """A test that failed half-way is the common case; whatever `destroy` cannot mend goes with the lab itself."""
+        """Repair the hosts, typically after a failed test. If `destroy` cannot, replace the lab."""
         for host in self.lab.topology.hosts:
             self.lab.heal(host.name)
         self.mesh.dockmesh("destroy", "--yes", "--serial", "100%")
@@ -108,7 +109,7 @@ class SharedHosts:
 
 
 def difference(before: Mapping[str, host_view.HostView], after: Mapping[str, host_view.HostView]) -> str:
-    """What tells two sights of hosts apart, for people; empty where nothing does."""
+    """The differences of two views of hosts as text. Empty for equal views."""
     lines = [
         line
         for host, sections in before.items()

@@ -1,4 +1,4 @@
-"""The labs of a test run: named by their role and by the worker that has them, and cleared away whoever left them.
+"""The labs of a test run, named by role and worker. Every run removes labs that earlier runs left.
 
 Checkouts that test at the same time on one machine need labs of their own: $DOCKMESH_LABS sets theirs apart.
 """
@@ -31,7 +31,7 @@ def lab_name(role: str) -> str:
 
 @contextmanager
 def running_lab(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False) -> Iterator[Lab]:
-    """A lab that is fresh at the start of the block, and gone after it."""
+    """A fresh lab, removed at the end of the block."""
     name = lab_name(role)
     with _WORKERS.open("w") as workers:
         fcntl.flock(workers, fcntl.LOCK_SH)
@@ -44,9 +44,9 @@ def running_lab(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, 
 
 @contextmanager
 def labs_of_run() -> Iterator[None]:
-    """Around all tests of a run, in the process that began it: neither before nor after it are there labs of ours.
+    """Remove our labs before and after all tests of a run, in its first process.
 
-    The workers of a run that was killed clear up before they end, within seconds: they are waited for.
+    Waits for the workers of a killed run, which remove their labs within seconds.
     """
     with _RUN.open("w") as run:
         try:
@@ -63,7 +63,7 @@ def labs_of_run() -> Iterator[None]:
 
 
 def _remove_labs() -> None:
-    """End every lab that a run might have left, whichever of its workers had it."""
+    """Remove every lab that a worker of a run might have left."""
     left = {path.stem for path in FOLDER.iterdir()} if FOLDER.is_dir() else set()
     for name in sorted(filter(_OURS.fullmatch, left)):
         lifecycle.down(name)

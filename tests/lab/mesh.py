@@ -1,4 +1,4 @@
-"""dockmesh as its users call it: an inventory on disk, a process of its own, what it prints and how it ends."""
+"""dockmesh as users call it: an inventory on disk, a separate process, its output and its exit status."""
 
 import json
 import os
@@ -28,26 +28,26 @@ class CommandResult:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The one JSON document that stdout is; a ValueError where there is anything else."""
+        """The single JSON document on stdout. Raises ValueError for anything else."""
         document: dict[str, Any] = json.loads(self.stdout)
         return document
 
     @property
     def mispredictions(self) -> list[Any]:
-        """Of an apply, the probes that came otherwise than foreseen."""
+        """The probes of an apply that contradict its forecast."""
         if self.stdout.startswith("{"):
             return self.document.get("mispredictions") or []
         return [line for line in self.stdout.splitlines() if line.startswith("≠ ")]
 
     @property
     def words(self) -> str:
-        """What was printed for people, its lines and runs of blanks joined."""
+        """The output for people, with line breaks and repeated blanks as one blank."""
         return " ".join(self.stdout.split())
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Hosts of the lab in an inventory of the test's own."""
+    """Hosts of the lab in a separate inventory."""
 
     lab: Lab
     file: Path
@@ -62,7 +62,7 @@ class Mesh:
         return (sys.executable, "-m", "dockmesh", *words, "-i", str(self.file))
 
     def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> CommandResult:
-        """Call dockmesh without a terminal. Raises AssertionError where prediction is not measurement."""
+        """Call dockmesh without a terminal. Raises AssertionError if the forecast contradicts the probes."""
         done = subprocess.run(
             self.argv(*words),
             stdin=subprocess.DEVNULL,
@@ -78,11 +78,11 @@ class Mesh:
         return ended
 
     def environment(self) -> dict[str, str]:
-        """That of the tests, with a home of its own: nobody's SSH configuration and keys have a say."""
+        """The environment of the tests with a separate home, so no SSH configuration or key of a user applies."""
         return {**os.environ, "HOME": str(self.file.parent), "SSH_AUTH_SOCK": ""}
 
     def on_a_terminal(self, *words: str, answer: str, within_s: float = WITHIN_S) -> CommandResult:
-        """Call dockmesh on a terminal and answer the question it asks; stdout is all that appeared there."""
+        """Call dockmesh on a terminal and answer its question. stdout has all output of the terminal."""
         environment = self.environment() | {"TERM": "xterm", "COLUMNS": "160"}
         status, shown = conversation(
             self.argv(*words),

@@ -1,4 +1,4 @@
-"""Hosts as other people set theirs up: who gives them their addresses, and whose firewall they have.
+"""Hosts with other network managers and firewalls.
 
 What each has is installed on all hosts of a varied lab, and off. Their own files bring it up at boot, and with it the
 addresses of both their cards; the default route is by the first one.
@@ -78,7 +78,7 @@ NETWORKD = Setup(
 
 
 def install_setup(lab: Lab, host: str, setup: Setup) -> None:
-    """Make the host such a one, and boot it as that."""
+    """Set the host up so, and reboot it."""
     for path, text in setup.files(lab.topology.host(host)).items():
         written = f"printf %s {quote(text)} >{path} && chmod {setup.mode} {path}"
         output_of(lab, host, "sh", "-c", f"mkdir -p $(dirname {path}) && {written}")

@@ -87,7 +87,7 @@ def _by_release(mesh: Mesh, state: str) -> Recordings:
 
 
 def _answers(mesh: Mesh) -> dict[str, str]:
-    """The raw answers by host, read as dockmesh reads hosts, without the user's SSH configuration."""
+    """The raw output by host, read as by dockmesh but without the user's SSH configuration."""
     fleet = parse(mesh.file.read_text(encoding="utf-8"), file=str(mesh.file))
     transport = SshTransport(SshConfig(()), timeout_s=TIMEOUT_S)
     answers = {}

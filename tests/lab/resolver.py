@@ -1,4 +1,4 @@
-"""A resolver of the lab's own: a name server on the hosts' LAN, and calls of dockmesh that ask it and nobody else."""
+"""A resolver of the lab: a name server on the LAN, and calls of dockmesh that use only this server."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ _ASKING = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 @dataclass(frozen=True, slots=True)
 class ResolverMesh(Mesh):
-    """A mesh whose callers have a resolv.conf of their own, and no line for its hosts in /etc/hosts."""
+    """A mesh whose calls use a separate resolv.conf, and no lines in /etc/hosts."""
 
     resolv_conf: Path
 

@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, and somebody who answers what it asks."""
+"""A program on a separate terminal, with answers to its prompts."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ def conversation(
     environment: Mapping[str, str],
     within_s: float,
 ) -> tuple[int, str]:
-    """The exit status, and all that appeared. `answers`, in order: what is asked, as a pattern, and what is typed."""
+    """The exit status and all output. `answers`, in order: the pattern of a prompt, and the input."""
     ours, its = pty.openpty()
     # The terminal is what the program is controlled by: passwords are asked for there, whatever stdin is.
     with (
@@ -41,7 +41,7 @@ def _send_answers(screen: int, left: list[tuple[str, str]], end: float) -> str:
             continue
         try:
             chunk = os.read(screen, 1 << 16)
-        except OSError:  # Linux says EIO where the other side has closed.
+        except OSError:  # Linux returns EIO after the other side closed.
             break
         if not chunk:
             break

@@ -23,7 +23,7 @@ _VPN = "ip route add 10.160.64.0/22 via 192.168.18.1"
 
 @pytest.fixture
 def mesh_with_pool(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
-    """Three hosts, of which the first has a prefix; there is a network of one of them in each of four other blocks."""
+    """Three hosts, the first with a prefix. Each of four other blocks of the pool has a network of one host."""
     nothing: dict[str, Any] = {"prefix": None, "bridge": None}
     hosts = {"host1": {"prefix": "10.160.0.0/20", "bridge": None}, "host2": nothing, "host3": nothing}
     pool = {"pool": "10.160.0.0/12", "prefix_length": 20}
@@ -54,12 +54,12 @@ def test_drawn_prefixes_avoid_lans_docker_networks_and_routes_of_every_host(mesh
     assert [host["conflicts"] for host in planned.document["hosts"]] == [[], [], []]
 
 
-def test_for_one_host_all_are_read(mesh_with_pool: Mesh) -> None:
+def test_allocating_for_one_host_reads_all(mesh_with_pool: Mesh) -> None:
     assert mesh_with_pool.dockmesh("allocate", "--probe", "--write", "--limit", "host3").status == 0
     assert prefixes(mesh_with_pool.file) == ["10.160.0.0/20", None, "10.160.48.0/20"]
 
 
-def test_a_host_that_does_not_answer_leaves_the_inventory_as_it_is(mesh_with_pool: Mesh, lab: Lab) -> None:
+def test_an_unreachable_host_leaves_the_inventory_unchanged(mesh_with_pool: Mesh, lab: Lab) -> None:
     text = mesh_with_pool.file.read_bytes()
     with partitioned(lab, "host2"):
         ended = mesh_with_pool.dockmesh("allocate", "--probe", "--write", "--timeout", "3")

@@ -1,4 +1,4 @@
-"""What plan, apply and destroy do to hosts that have not met dockmesh: all of what they say, and no more."""
+"""plan, apply and destroy on original hosts do exactly what they print."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
 EVERY_HOST = (*HOSTS, "host4")
-# Docker's unit then fails to start with a file that has any bip, whatever the generation.
+# Docker's unit then fails to start with any bip in the file, in every generation.
 NO_BIP = "[Service]\nExecStartPre=/bin/sh -c 'if grep -q bip /etc/docker/daemon.json; then exit 3; fi'\n"
 CONTROL_CODES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 ACCEPTED = "sed -n 's/^Tcp: [0-9]* [0-9]* [0-9]* -*[0-9]* [0-9]* \\([0-9]*\\).*/\\1/p' /proc/net/snmp"
@@ -49,15 +49,13 @@ def connections_accepted(lab: Lab) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("words", [("plan",), ("plan", "--json", "--limit", "host2")])
-def test_plan_exits_2_where_there_is_something_to_do_and_changes_nothing_on_any_host(
-    fresh: Mesh, lab: Lab, words: tuple[str, ...]
-) -> None:
+def test_plan_with_changes_exits_2_and_changes_no_host(fresh: Mesh, lab: Lab, words: tuple[str, ...]) -> None:
     before = host_view.read_hosts(lab, EVERY_HOST)
     assert fresh.dockmesh(*words).status == 2
     assert difference(before, host_view.read_hosts(lab, EVERY_HOST)) == ""
 
 
-def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_change(fresh: Mesh) -> None:
+def test_the_plan_document_has_its_keys_and_a_reason_for_each_change(fresh: Mesh) -> None:
     document = fresh.dockmesh("plan", "--json").document
     assert list(document) == ["format", "hosts", "summary", "forecast"]
     assert document["format"] == "dockmesh/plan/1"
@@ -87,7 +85,7 @@ def test_the_plan_document_has_the_keys_of_the_contract_and_a_reason_for_every_c
     ]
 
 
-def test_the_plan_says_which_containers_a_restart_stops(fresh: Mesh, lab: Lab) -> None:
+def test_the_plan_names_the_containers_that_a_restart_stops(fresh: Mesh, lab: Lab) -> None:
     def reasons(*options: str) -> list[str]:
         return [
             change["reason"]
@@ -101,7 +99,7 @@ def test_the_plan_says_which_containers_a_restart_stops(fresh: Mesh, lab: Lab) -
         assert ["web" in each for each in reasons("--limit", "host1")] == [False]
 
 
-def test_before_the_first_apply_status_says_that_each_host_has_not_joined(fresh: Mesh) -> None:
+def test_before_the_first_apply_status_reports_no_host_as_joined(fresh: Mesh) -> None:
     ended = fresh.dockmesh("status", "--limit", "host1,host2")
     assert ended.status == 3
     told = [line for line in ended.stdout.splitlines() if line.startswith("✗ host1 ")]
@@ -109,9 +107,7 @@ def test_before_the_first_apply_status_says_that_each_host_has_not_joined(fresh:
     assert [line.partition(" (")[0] for line in told] == [f"✗ host1 has not joined: {remedy}"]
 
 
-def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_apply_to_a_new_host_names_peers_without_a_route_to_it(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
     old = mesh.write_inventory(lab, tmp_path, {"host1": {}}, name="old.yml")
     new = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
@@ -123,7 +119,7 @@ def test_an_apply_of_a_new_host_alone_names_the_peers_that_have_no_route_to_it(
     assert new.dockmesh("destroy", "--yes").status == 0
 
 
-def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fresh: Mesh, lab: Lab) -> None:
+def test_a_limited_apply_changes_one_host_and_gives_it_all_peers(fresh: Mesh, lab: Lab) -> None:
     others = host_view.read_hosts(lab, ("host1", "host3", "host4"))
     found = host_view.stable_view(host_view.read_host(lab, "host2"))
     applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host2")
@@ -140,7 +136,7 @@ def test_a_limited_apply_changes_that_host_only_which_still_knows_all_peers(fres
     assert difference(others, host_view.read_hosts(lab, others)) == ""
 
 
-def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_a_fleet_of_one_host_joins_and_leaves_after_yes_on_a_terminal(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
     one = mesh.write_inventory(lab, tmp_path, {"host3": {}})
     assert one.dockmesh("plan").status == 2
@@ -158,7 +154,7 @@ def test_a_fleet_of_one_joins_and_leaves_at_a_yes_on_the_terminal(fresh: Mesh, l
 
 
 @pytest.mark.parametrize("words", [("plan",), ("apply", "--yes"), ("status",), ("destroy", "--yes")])
-def test_an_empty_fleet_is_a_fleet(lab: Lab, tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_an_empty_fleet_is_valid(lab: Lab, tmp_path: Path, words: tuple[str, ...]) -> None:
     empty = mesh.write_inventory(lab, tmp_path, {})
     answer = empty.dockmesh(*words, "--json")
     assert answer.status == 0
@@ -183,7 +179,7 @@ def mixed_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
     away = ["ip netns delete guest", "ip link delete guest0", "ip link delete kvm0", "rmdir /run/netns"]
     with ExitStack() as stack:
         stack.enter_context(docker_stopped(lab, "host4"))
-        # ip mounts /run/netns on itself once; that is gone with the folder.
+        # ip mounts /run/netns on itself once. The mount disappears with the folder.
         stack.enter_context(temporarily(lab, "host4", do=guest, undo=[*away[:3], "umount /run/netns", away[3]]))
         yield mesh.write_inventory(
             lab,
@@ -196,7 +192,7 @@ def mixed_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> Iterator[Mesh]:
         )
 
 
-def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed_mesh: Mesh, lab: Lab) -> None:
+def test_hosts_without_docker_join_and_leave_the_mesh(mixed_mesh: Mesh, lab: Lab) -> None:
     assert mixed_mesh.hosts == ("host1", "host3", "host4")
     found = {host: host_view.stable_view(seen) for host, seen in host_view.read_hosts(lab, mixed_mesh.hosts).items()}
     plan = mixed_mesh.dockmesh("plan", "--json")
@@ -250,10 +246,8 @@ def test_hosts_without_docker_have_their_part_in_the_mesh_and_leave_it(mixed_mes
     assert difference(found, left) == ""
 
 
-def test_a_host_whose_docker_does_not_start_with_the_new_file_takes_it_back_and_converges_once_mended(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
-    """The old address cannot be asked for either: Docker must come back to it by itself."""
+def test_a_host_reverts_if_docker_fails_and_converges_after_repair(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+    """The new daemon.json never works, so Docker must return to the old address by itself."""
     del fresh
     one = mesh.write_inventory(lab, tmp_path, {"host2": {}})
     containers = containers_of(lab, "host2")
@@ -273,9 +267,7 @@ def test_a_host_whose_docker_does_not_start_with_the_new_file_takes_it_back_and_
     assert one.dockmesh("destroy", "--yes").status == 0
 
 
-def test_with_live_restore_docker0_moves_all_the_same_and_containers_run_again(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_with_live_restore_docker0_moves_and_containers_run_again(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
     hosts = ("host1", "host3")
     two = mesh.write_inventory(lab, tmp_path, {host: {} for host in hosts})
@@ -300,7 +292,7 @@ def test_with_live_restore_docker0_moves_all_the_same_and_containers_run_again(
             assert output_of(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
 
 
-def test_without_a_terminal_and_without_yes_nobody_is_contacted(fresh: Mesh, lab: Lab) -> None:
+def test_without_a_terminal_and_yes_no_host_is_contacted(fresh: Mesh, lab: Lab) -> None:
     before = connections_accepted(lab)
     for words in (("apply",), ("destroy", "--json"), ("rollback",)):
         ended = fresh.dockmesh(*words)
@@ -315,7 +307,7 @@ def test_without_a_terminal_and_without_yes_nobody_is_contacted(fresh: Mesh, lab
     assert connections_accepted(lab)["host1"] != before["host1"]
 
 
-def test_an_invalid_inventory_exits_4_and_nobody_is_contacted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_an_invalid_inventory_exits_4_and_no_host_is_contacted(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
     wrong = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"prefix": "10.128.0.0/24"}})
     before = connections_accepted(lab)
@@ -328,7 +320,7 @@ def test_an_invalid_inventory_exits_4_and_nobody_is_contacted(fresh: Mesh, lab: 
 
 
 @pytest.mark.parametrize("words", [("plan",), ("status", "--limit", "host1"), ("destroy", "--yes")])
-def test_without_a_terminal_nothing_printed_has_control_codes(fresh: Mesh, words: tuple[str, ...]) -> None:
+def test_without_a_terminal_the_output_has_no_control_codes(fresh: Mesh, words: tuple[str, ...]) -> None:
     ended = fresh.dockmesh(*words)
     assert ended.stdout
     assert not CONTROL_CODES.search(ended.stdout)
@@ -339,11 +331,11 @@ def test_without_a_terminal_nothing_printed_has_control_codes(fresh: Mesh, words
     ("words", "form"),
     [(("plan",), "plan"), (("status", "--limit", "host1"), "status"), (("destroy", "--yes"), "apply")],
 )
-def test_json_is_one_document_on_stdout_and_nothing_else(fresh: Mesh, words: tuple[str, ...], form: str) -> None:
+def test_json_prints_exactly_one_document_on_stdout(fresh: Mesh, words: tuple[str, ...], form: str) -> None:
     assert fresh.dockmesh(*words, "--json").document["format"] == f"dockmesh/{form}/1"
 
 
-def test_a_terminal_shows_the_question_and_an_n_changes_nothing(fresh: Mesh, lab: Lab) -> None:
+def test_the_answer_n_on_a_terminal_changes_nothing(fresh: Mesh, lab: Lab) -> None:
     before = host_view.read_hosts(lab, EVERY_HOST)
     ended = fresh.on_a_terminal("apply", answer="n")
     assert "Change 3 hosts? [y/N]: n" in ended.stdout
@@ -352,7 +344,7 @@ def test_a_terminal_shows_the_question_and_an_n_changes_nothing(fresh: Mesh, lab
     assert difference(before, host_view.read_hosts(lab, EVERY_HOST)) == ""
 
 
-def test_destroy_of_hosts_that_have_not_met_dockmesh_does_nothing(fresh: Mesh, lab: Lab) -> None:
+def test_destroy_of_hosts_without_dockmesh_changes_nothing(fresh: Mesh, lab: Lab) -> None:
     before = host_view.read_hosts(lab, HOSTS)
     destroyed = fresh.dockmesh("destroy", "--yes", "--json")
     assert destroyed.status == 0

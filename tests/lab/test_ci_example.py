@@ -1,4 +1,4 @@
-"""The job that docs/ci/github.yml has for GitHub Actions: its steps as a runner runs them, against real hosts."""
+"""The steps of docs/ci/github.yml for GitHub Actions, run against real hosts."""
 
 import os
 import re
@@ -20,13 +20,13 @@ from dockmesh.lab.running import Lab
 from docs.generate import FOLDER
 
 WORKFLOW: Mapping[str, Any] = yaml.safe_load((FOLDER / "ci" / "github.yml").read_text())
-# What the runner does itself, or by the network, which tests go without.
+# Steps of the runner itself or of the network, which the tests skip.
 _OF_THE_RUNNER = ("Install",)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How a job ended: the exit status of each step that ran, up to the first that failed, and what it left."""
+    """The end of a job: the exit status of each step up to the first failure, and its files."""
 
     folder: Path
     steps: Mapping[str, int]
@@ -35,7 +35,7 @@ class Job:
 
 
 def checkout(lab: Lab, folder: Path) -> Mesh:
-    """A repository as the workflow wants it: the inventory, which names no key, and beside it the hosts' keys."""
+    """A repository for the workflow, with an inventory without keys and the hosts' public keys."""
     given = yaml.safe_load(lab.inventory.read_text())["connection"]
     (folder / "known_hosts").write_bytes(Path(given["known_hosts"]).read_bytes())
     (folder / "secret").write_bytes(Path(given["identity_file"]).read_bytes())
@@ -88,9 +88,7 @@ def _scripts(job: str) -> Iterator[tuple[str, str]]:
             yield step["name"], step["run"]
 
 
-def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_merge_request_gets_the_plan_and_the_main_branch_applies_it(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     check = run("check", repository)
     assert check.steps == {"Log in": 0, "Validate": 0, "Plan": 0}, check
@@ -105,10 +103,10 @@ def test_a_merge_request_is_shown_the_plan_and_the_main_branch_carries_it_out(
     assert len(cases(found)) == 3 * 3 + 3
     assert not [*found.iter("failure"), *found.iter("error")]
 
-    assert run("check", repository).steps["Plan"] == 0, "nothing to change is well, too"
+    assert run("check", repository).steps["Plan"] == 0, "a plan without changes passes as well"
 
 
-def test_an_inventory_that_is_wrong_fails_the_check(lab: Lab, tmp_path: Path) -> None:
+def test_an_invalid_inventory_fails_the_check(lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     repository.file.write_text(repository.file.read_text().replace("prefix:", "prefx:", 1))
     check = run("check", repository)
@@ -116,9 +114,7 @@ def test_an_inventory_that_is_wrong_fails_the_check(lab: Lab, tmp_path: Path) ->
     assert "prefx" in check.said
 
 
-def test_a_host_that_is_cut_off_fails_both_jobs_and_the_summary_tells_of_it(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_host_that_is_cut_off_fails_both_jobs_and_is_in_the_summary(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     repository = checkout(lab, tmp_path)
     with partitioned(lab, "host3"):
         check = run("check", repository, DOCKMESH_PLAN_TIMEOUT="5")

@@ -51,7 +51,7 @@ def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 @pytest.fixture(scope="module")
 def before_mesh(lab: Lab) -> Sights:
-    """The hosts before any of them has met dockmesh."""
+    """The hosts in their original state."""
     return stable_views(lab)
 
 
@@ -66,7 +66,7 @@ def fresh(three: Mesh, before_mesh: Sights) -> Mesh:
 
 @pytest.fixture
 def joined(three: Mesh, before_mesh: Sights) -> Mesh:
-    """The mesh, joined; where a test has failed amid a change, once the host has taken that back by itself."""
+    """The joined mesh. After a test that failed during a change, waits until the host has reverted it."""
     assert before_mesh
     docker29_host.start_container(three.lab, HOST)
     assert poll(lambda: three.dockmesh(*APPLY).status == 0, TAKEN_BACK_WITHIN_S)
@@ -82,7 +82,7 @@ def stable_views(lab: Lab) -> Sights:
 
 
 def wait_until_equal(lab: Lab, wanted: Sights) -> None:
-    """Wait for the hosts to be as wanted: what is lost comes back by itself."""
+    """Wait until the hosts have repaired themselves."""
     if not poll(lambda: stable_views(lab) == wanted, MENDED_WITHIN_S):
         raise AssertionError(difference(wanted, stable_views(lab)))
 
@@ -119,7 +119,7 @@ def server(lab: Lab, host: str = HOST) -> Iterator[str]:
 
 @contextmanager
 def routed_stranger(lab: Lab) -> Iterator[None]:
-    """A machine of the LAN that is no peer, with a route to the host's prefix: the controller."""
+    """The controller, as a machine on the LAN that is no peer but has a route to the host's prefix."""
     lab.run_controller(("ip", "route", "add", PREFIX, "via", UNDERLAY), check=True)
     try:
         yield
@@ -133,11 +133,11 @@ def reachable_ports(lab: Lab, by: str | None, ports: dict[str, tuple[int, str]])
     return {name for name, where in ports.items() if run(connects(*where)).returncode == 0}
 
 
-def test_hosts_of_every_generation_reach_it_and_its_other_networks_and_it_reaches_them(joined: Mesh, lab: Lab) -> None:
+def test_hosts_of_every_generation_and_its_networks_reach_each_other(joined: Mesh, lab: Lab) -> None:
     status = joined.dockmesh("status", "--json")
     assert status.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
     assert joined.dockmesh("plan").status == 0
-    assert output_of(lab, HOST, "iptables-save") == "", "not a rule by iptables, whoever's"
+    assert output_of(lab, HOST, "iptables-save") == "", "no iptables rule of any owner"
     with temporarily(
         lab,
         HOST,
@@ -152,7 +152,7 @@ def test_hosts_of_every_generation_reach_it_and_its_other_networks_and_it_reache
             assert ttl(lab, HOST, container_address(lab, other), container="app") == 62
 
 
-def test_a_stranger_on_the_lan_reaches_published_ports_and_nothing_else(joined: Mesh, lab: Lab) -> None:
+def test_a_stranger_on_the_lan_reaches_only_published_ports(joined: Mesh, lab: Lab) -> None:
     assert joined
     with server(lab) as address, routed_stranger(lab):
         ports = {
@@ -168,14 +168,12 @@ def test_a_stranger_on_the_lan_reaches_published_ports_and_nothing_else(joined: 
             assert lab.run("host1", ("ping", "-c", "1", "-W", "1", "-I", STRANGER, address)).returncode == 1
         every = {"published", *(name for name in ports if name.startswith("port "))}
         assert reachable_ports(lab, "host1", ports) == every
-        # Masqueraded as everybody's, what containers ask of others is answered as ever.
+        # Requests of containers to other hosts are masqueraded, so replies still arrive.
         inside = ("docker", "exec", "server", "ping", "-c", "1", "-W", "1", "192.168.16.1")
         assert lab.run(HOST, inside).returncode == 0
 
 
-def test_what_is_not_allowed_is_dropped_and_published_ports_are_left_to_docker(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_ports_that_are_not_allowed_drop_and_docker_keeps_its_own(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     narrow = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}, HOST: {"allow": ["tcp/82"]}})
     assert narrow.dockmesh(*APPLY).status == 0
     assert narrow.dockmesh("plan").status == 0
@@ -191,9 +189,7 @@ def test_what_is_not_allowed_is_dropped_and_published_ports_are_left_to_docker(
     ("key", "code"),
     [("allow-direct-routing", "direct-routing-refused"), ("bridge-accept-fwmark", "mark-not-accepted")],
 )
-def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mended(
-    joined: Mesh, lab: Lab, key: str, code: str
-) -> None:
+def test_without_either_key_docker_drops_peers_until_apply(joined: Mesh, lab: Lab, key: str, code: str) -> None:
     address, text = container_address(lab, HOST), output_of(lab, HOST, "cat", DAEMON_JSON)
     keys = {name: value for name, value in json.loads(text).items() if name != key}
     lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text=json.dumps(keys), check=True)
@@ -215,7 +211,7 @@ def test_without_either_key_docker_drops_what_peers_send_which_is_named_and_mend
     assert ttl(lab, "host1", address, container="web") == 62
 
 
-def test_a_key_in_the_file_that_docker_has_not_read_yet_takes_a_restart(joined: Mesh, lab: Lab) -> None:
+def test_a_key_that_docker_has_not_read_needs_a_restart(joined: Mesh, lab: Lab) -> None:
     text = output_of(lab, HOST, "cat", DAEMON_JSON)
     without = re.sub(r',\s*"allow-direct-routing": true', "", text)
     assert without != text
@@ -225,7 +221,7 @@ def test_a_key_in_the_file_that_docker_has_not_read_yet_takes_a_restart(joined: 
     (change,) = joined.dockmesh("plan", "--json").document["hosts"][-1]["changes"]
     assert (change["action"], change["key"]) == ("restart", "docker")
     assert "Docker" in change["reason"]
-    assert "docker0" not in change["reason"], "of which nothing changes"
+    assert "docker0" not in change["reason"], "unchanged"
     assert joined.dockmesh(*APPLY).status == 0
     assert joined.dockmesh("plan").status == 0
 
@@ -239,7 +235,7 @@ def test_a_key_in_the_file_that_docker_has_not_read_yet_takes_a_restart(joined: 
         "nft delete table ip dockmesh; nft add table ip dockmesh; ip route del 10.128.0.0/20 proto 201 metric 4201",
     ],
 )
-def test_damage_is_mended_by_the_host_itself(joined: Mesh, lab: Lab, damage: str) -> None:
+def test_the_host_repairs_damage_by_itself(joined: Mesh, lab: Lab, damage: str) -> None:
     before = stable_views(lab)
     assert forwards(lab) == "1"
     output_of(lab, HOST, "sh", "-c", damage)
@@ -248,17 +244,17 @@ def test_damage_is_mended_by_the_host_itself(joined: Mesh, lab: Lab, damage: str
     assert joined.dockmesh("status", "--limit", HOST).status == 0
 
 
-def test_counters_of_the_table_outlive_what_the_host_does_twice_a_minute(joined: Mesh, lab: Lab) -> None:
+def test_counters_of_the_table_survive_the_timer(joined: Mesh, lab: Lab) -> None:
     def handle() -> str:
         return output_of(lab, HOST, "sh", "-c", "nft -a list table ip dockmesh | sed -n '1s/.*handle //p'")
 
     assert joined.dockmesh("status", "--limit", "host1").status == 0
     before = handle()
     output_of(lab, HOST, "systemctl", "start", "dockmesh.service")
-    assert handle() == before, "the table is another one"
+    assert handle() == before, "the table was created again"
 
 
-def test_restarts_of_docker_and_of_the_host_leave_the_mesh_whole(joined: Mesh, lab: Lab) -> None:
+def test_restarts_of_docker_and_the_host_keep_the_mesh_complete(joined: Mesh, lab: Lab) -> None:
     before = stable_views(lab)
     restart_docker(lab)
     wait_until_equal(lab, before)
@@ -270,7 +266,7 @@ def test_restarts_of_docker_and_of_the_host_leave_the_mesh_whole(joined: Mesh, l
     assert joined.dockmesh("plan").status == 0
 
 
-def test_destroy_and_rollback_leave_the_host_as_it_was_found(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+def test_destroy_and_rollback_restore_the_original_state(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     assert forwards(lab) == "0"
     assert output_of(lab, HOST, "cat", DAEMON_JSON) == docker29_host.NFTABLES
     for verb in ("rollback", "destroy"):
@@ -280,9 +276,7 @@ def test_destroy_and_rollback_leave_the_host_as_it_was_found(fresh: Mesh, lab: L
         wait_until_equal(lab, before_mesh)
 
 
-def test_a_change_that_docker_does_not_start_with_is_taken_back_and_forwarding_with_it(
-    fresh: Mesh, lab: Lab, before_mesh: Sights
-) -> None:
+def test_a_change_that_docker_rejects_is_reverted_with_forwarding(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     with docker_drop_in(lab, HOST, NO_BIP, restart=False):
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
         (outcome,) = applied.document["outcomes"]
@@ -291,7 +285,7 @@ def test_a_change_that_docker_does_not_start_with_is_taken_back_and_forwarding_w
     assert forwards(lab) == "0"
 
 
-def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+def test_a_file_that_docker_rejects_does_not_stop_the_running_one(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     started = ("systemctl", "show", "docker.service", "-p", "ExecMainStartTimestampMonotonic")
     refusing = docker29_host.NFTABLES.replace("}", ', "no-such-key": 1}')
     with temporary_file(lab, HOST, DAEMON_JSON, refusing):
@@ -305,7 +299,7 @@ def test_a_file_that_docker_refuses_does_not_stop_the_one_that_runs(fresh: Mesh,
     wait_until_equal(lab, before_mesh)
 
 
-def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+def test_a_foreign_mark_and_direct_routing_are_used_and_stay(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     text = docker29_host.NFTABLES.replace("}", ', "bridge-accept-fwmark": "2/0xff", "allow-direct-routing": true}')
     try:
         docker29_host.configure(lab, HOST, text)
@@ -322,10 +316,8 @@ def test_a_mark_and_an_open_door_of_an_admins_serve_and_stay(fresh: Mesh, lab: L
     wait_until_equal(lab, before_mesh)
 
 
-def test_a_host_that_forwarded_until_its_next_boot_comes_up_forwarding_and_its_docker_with_it(
-    fresh: Mesh, lab: Lab, before_mesh: Sights
-) -> None:
-    """As many do it by hand: Docker does not start where nothing is forwarded, so somebody has made it so once."""
+def test_forwarding_that_was_temporary_works_after_a_reboot(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+    """Docker does not start without forwarding, so an administrator enabled it by hand, until the next boot."""
     try:
         lab.run(HOST, ("sh", "-c", f"cat >{DAEMON_JSON}"), text='{"firewall-backend": "nftables"}', check=True)
         assert lab.run(HOST, ("systemctl", "restart", "docker")).returncode != 0
@@ -338,13 +330,13 @@ def test_a_host_that_forwarded_until_its_next_boot_comes_up_forwarding_and_its_d
         wait_until_equal(lab, joined)
         assert fresh.dockmesh("status").status == 0
         assert fresh.dockmesh(*DESTROY).status == 0
-        assert forwards(lab) == "1", "as it was found"
+        assert forwards(lab) == "1", "the original value"
     finally:
         docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
     wait_until_equal(lab, before_mesh)
 
 
-def test_a_joined_host_may_change_to_nftables_and_back(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+def test_a_joined_host_can_change_to_nftables_and_back(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
     try:
         docker29_host.configure(lab, HOST, "{}")
         assert fresh.dockmesh(*APPLY).status == 0

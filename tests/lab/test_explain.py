@@ -1,4 +1,4 @@
-"""`explain` on hosts that are broken one by one: it names that very fault, and its remedy mends it."""
+"""`explain` on hosts with one fault at a time: it names the fault, and its remedy repairs it."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ RULES = "/root/rules-before"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to a host, and what `explain A B` says of it.
+    """A fault on a host, and the output of `explain A B` for it.
 
     `names`: the hosts, addresses, interfaces and rules in the cause. `remedy` is exact but for
     `*`, which stands for what differs from run to run.
@@ -313,7 +313,7 @@ FAULTS = {
 
 @contextmanager
 def repair_paused(lab: Lab) -> Iterator[None]:
-    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    """Stop the repair timer of the hosts for the block, and repair them at its end."""
     stop, start = ("systemctl stop dockmesh.timer",), ("systemctl start dockmesh.service dockmesh.timer",)
     with (
         temporarily(lab, "host1", do=stop, undo=start),
@@ -328,7 +328,7 @@ def explain_fault(asked: Mesh, fault: Fault) -> CommandResult:
 
 
 def run_remedy(lab: Lab, asked: Mesh, remedy: str) -> None:
-    """Do as the remedy says."""
+    """Run the commands of the remedy."""
     if there := re.fullmatch(r"on (host\d): (.*)", remedy):
         output_of(lab, there[1], "sh", "-c", there[2])
     else:
@@ -347,7 +347,7 @@ def assert_expected(fault: Fault, document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_the_fault_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab, fault: Fault) -> None:
+def test_explain_names_the_fault_and_its_remedy_repairs_it(joined: Mesh, lab: Lab, fault: Fault) -> None:
     with repair_paused(lab), temporarily(lab, fault.host, do=fault.do, undo=()):
         try:
             broken = explain_fault(joined, fault)
@@ -363,9 +363,7 @@ def test_the_fault_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab, faul
                 lab.run(fault.host, ("sh", "-c", command))
 
 
-def test_a_peer_that_is_not_in_the_inventory_a_host_was_joined_with_is_named(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_peer_missing_from_the_applied_inventory_is_named(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     fault = Fault(
         "peer-not-in-inventory",
         "host1",
@@ -380,7 +378,7 @@ def test_a_peer_that_is_not_in_the_inventory_a_host_was_joined_with_is_named(
         broken = explain_fault(joined, fault)
         assert broken.status == 3, broken
         assert_expected(fault, broken.document)
-        # Seen from the other side it is the way back that is missing.
+        # From the other side, the return path is missing.
         back = explain_fault(joined, replace(fault, ends=("host3", "host1")))
         assert back.status == 3, back
         assert_expected(fault, back.document)
@@ -391,7 +389,7 @@ def test_a_peer_that_is_not_in_the_inventory_a_host_was_joined_with_is_named(
 
 @contextmanager
 def two_homed(lab: Lab) -> Iterator[None]:
-    """host2 with a second card in the same LAN, by which it answers host1, as it may be where that one comes first."""
+    """host2 with a second interface in the same LAN, through which it replies to host1."""
     own, fabric = lab.topology.host("host2").handle, lab.topology.fabric
     second = "ip addr add 192.168.19.129/20 dev eth1; ip link set eth1 up"
     by_it = f"ip route replace 10.128.0.0/20 via 192.168.18.128 dev eth1 {_OWN}"
@@ -404,7 +402,7 @@ def two_homed(lab: Lab) -> Iterator[None]:
         run(("ip", "-n", fabric, "link", "del", "second"))
 
 
-def test_strict_rp_filter_on_a_two_homed_host_is_named_and_its_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
+def test_strict_rp_filter_is_named_and_its_remedy_repairs_it(joined: Mesh, lab: Lab) -> None:
     before = output_of(lab, "host2", "sysctl", "-n", "net.ipv4.conf.eth0.rp_filter")
     fault = Fault(
         "strict-rp-filter",
@@ -420,13 +418,13 @@ def test_strict_rp_filter_on_a_two_homed_host_is_named_and_its_remedy_mends_it(j
         assert broken.status == 3, broken
         assert_expected(fault, broken.document)
         run_remedy(lab, joined, broken.document["remedy"])
-        # The card that answers has another MAC than the one that is asked, which is no fault where the probe passes.
+        # The reply comes from another MAC address, which is no fault if the probe passes.
         mended = explain_fault(joined, fault)
         assert (mended.status, mended.document["code"]) == (0, None), mended
 
 
 @pytest.mark.usefixtures("joined")
-def test_a_card_that_is_down_is_named_where_ssh_comes_in_by_another(lab: Lab, tmp_path: Path) -> None:
+def test_an_interface_that_is_down_is_named(lab: Lab, tmp_path: Path) -> None:
     by_second = mesh.write_inventory(
         lab,
         tmp_path,
@@ -447,7 +445,7 @@ def test_a_card_that_is_down_is_named_where_ssh_comes_in_by_another(lab: Lab, tm
     assert broken.document["remedy"] == "on host2: ip link set eth0 up"
 
 
-def test_a_host_cut_off_at_the_switch_and_one_that_is_frozen_are_told_apart(joined: Mesh, lab: Lab) -> None:
+def test_a_host_that_is_cut_off_differs_from_one_that_is_frozen(joined: Mesh, lab: Lab) -> None:
     with partitioned(lab, "host2"):
         cut = joined.dockmesh("explain", "host1", "host2", "--json", "--timeout", "5")
         back = joined.dockmesh("explain", "host2", "host1", "--json", "--timeout", "5")
@@ -458,13 +456,13 @@ def test_a_host_cut_off_at_the_switch_and_one_that_is_frozen_are_told_apart(join
     assert (frozen.status, frozen.document["code"]) == (3, "no-login"), frozen
 
 
-def test_hosts_that_have_not_joined_are_told_so_although_their_containers_have_one_address(fresh: Mesh) -> None:
+def test_hosts_that_have_not_joined_are_the_cause(fresh: Mesh) -> None:
     ended = fresh.dockmesh("explain", "host1", "host3", "--json")
     assert (ended.status, ended.document["code"]) == (3, "not-joined"), ended
     assert ended.document["remedy"] == apply_command("host1")
 
 
-def test_a_host_that_has_left_is_the_cause_where_the_other_one_still_has_its_route(joined: Mesh) -> None:
+def test_a_host_that_left_the_mesh_is_the_cause(joined: Mesh) -> None:
     try:
         assert joined.dockmesh("destroy", "--yes", "--limit", "host3").status == 0
         ended = joined.dockmesh("explain", "host1", "host3", "--json")
@@ -480,7 +478,7 @@ def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> 
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
-def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+def test_a_temporary_namespace_replaces_a_missing_container(joined: Mesh, lab: Lab) -> None:
     before = output_of(lab, "host1", "sh", "-c", "pgrep -c sleep || true")
     with container_stopped(lab, "host1"):
         ended = joined.dockmesh("explain", "host1", "host3", "--json")
@@ -488,7 +486,7 @@ def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(
     assert output_of(lab, "host1", "sh", "-c", "pgrep -c sleep || true") == before
 
 
-def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_reached(joined: Mesh, lab: Lab) -> None:
+def test_a_missing_container_is_reported_and_other_networks_work(joined: Mesh, lab: Lab) -> None:
     begin = "docker network create app && docker run --detach --init --name api --network app busybox sleep infinity"
     none = joined.dockmesh("explain", "host1", "host2:api", "--json")
     assert (none.status, none.document["code"]) == (3, "no-container"), none
@@ -500,7 +498,7 @@ def test_a_container_that_is_not_there_is_told_and_one_of_another_network_is_rea
     assert (back.status, back.document["code"]) == (0, None), back
 
 
-def test_with_source_nat_masquerading_is_no_fault(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_with_source_nat_masquerade_is_not_a_fault(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hiding = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     try:
         assert hiding.dockmesh("apply", "--yes").status == 0
@@ -510,10 +508,10 @@ def test_with_source_nat_masquerading_is_no_fault(joined: Mesh, lab: Lab, tmp_pa
     assert (ended.status, ended.document["code"]) == (0, None), ended
 
 
-def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_hosts_without_docker_can_be_ends(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts: dict[str, Mapping[str, Any]] = {host: {} for host in HOSTS}
     four = mesh.write_inventory(lab, tmp_path, hosts | {"host4": {"docker": False, "prefix": None, "bridge": None}})
-    # As long as host1 does not know host4, it masquerades towards it, and needs no way back.
+    # host1 masquerades towards an unknown host4, which then needs no return route.
     masked = four.dockmesh("explain", "host1", "host4", "--json")
     assert (masked.status, masked.document["code"]) == (0, "peer-not-in-inventory"), masked
     try:
@@ -535,7 +533,7 @@ def test_hosts_without_docker_are_ends_as_well(joined: Mesh, lab: Lab, tmp_path:
     assert dropped.document["remedy"] == f"on host4: {block.replace('-I', '-D')}"
 
 
-def test_people_are_told_the_steps_up_to_the_break_then_cause_and_remedy(joined: Mesh, lab: Lab) -> None:
+def test_explain_prints_the_steps_the_cause_and_the_remedy(joined: Mesh, lab: Lab) -> None:
     fault = FAULTS["ip_forward off"]
     with temporarily(lab, fault.host, do=fault.do, undo=fault.undo):
         document = explain_fault(joined, fault).document

@@ -1,4 +1,4 @@
-"""Prediction equals measurement: hosts of three Docker generations, broken one by one, and changed by plans."""
+"""The forecast matches the probes on hosts of three Docker generations, with faults and plans."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ KEEP = "iptables-save >/root/rules-before"
 RESTORE = "iptables-restore </root/rules-before; rm /root/rules-before"
 NFT = "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority 10; }'"
 
-# By host: what is done to it, and what takes it back; how many of 21 probes fail of it, and of how many nobody says.
+# By host: the fault, its undo, how many of 21 probes fail, and how many have no forecast.
 BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], int, int]] = {
     "DOCKER-USER flushed on all": (
         dict.fromkeys(HOSTS, ((KEEP, "iptables -F DOCKER-USER"), (RESTORE,))),
@@ -139,7 +139,7 @@ BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 @pytest.mark.parametrize(("broken", "failing", "unknown"), BROKEN.values(), ids=BROKEN)
-def test_of_broken_hosts_every_probe_fares_as_foreseen(
+def test_the_forecast_of_broken_hosts_matches_every_probe(
     joined: Mesh, lab: Lab, broken: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], failing: int, unknown: int
 ) -> None:
     with repair_paused(lab):
@@ -155,9 +155,7 @@ def test_of_broken_hosts_every_probe_fares_as_foreseen(
     assert len(found) == failing, found
 
 
-def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(
-    joined: Mesh, apply_record: ApplyRecord, lab: Lab
-) -> None:
+def test_the_forecast_of_a_complete_mesh_has_no_failure(joined: Mesh, apply_record: ApplyRecord, lab: Lab) -> None:
     with repair_paused(lab):
         assert failing_as_predicted(joined) == set()
     document = apply_record.done.document["plan"]["forecast"]
@@ -165,33 +163,31 @@ def test_in_a_mesh_that_stands_every_probe_is_foreseen_to_be_reached(
     assert (document["before"]["reached"], document["after"]["reached"]) == (3, 21)
 
 
-def test_of_hosts_that_have_not_joined_every_probe_fares_as_foreseen_with_containers_and_without(
-    fresh: Mesh, lab: Lab
-) -> None:
+def test_the_forecast_of_hosts_that_have_not_joined_matches(fresh: Mesh, lab: Lab) -> None:
     assert len(failing_as_predicted(fresh)) == 18
     with container_stopped(lab, "host1"), container_stopped(lab, "host3"):
         assert len(failing_as_predicted(fresh)) == 20
 
 
-def test_where_no_container_runs_the_namespace_in_its_place_is_foreseen(joined: Mesh, lab: Lab) -> None:
+def test_the_forecast_covers_the_namespace_without_a_container(joined: Mesh, lab: Lab) -> None:
     bare = "iptables -t raw -D PREROUTING -j DOCKMESH-RAW"
     with container_stopped(lab, "host3"), repair_paused(lab):
         assert failing_as_predicted(joined) == set()
-        # Docker 28 drops what is for its containers, and knows nothing of a namespace.
+        # Docker 28 drops packets for its containers, but not for a namespace.
         with temporarily(lab, "host3", do=(bare,), undo=()):
             assert failing_as_predicted(joined) == set()
 
 
-def test_of_a_host_whose_docker_is_stopped_nothing_is_foreseen_and_of_the_others_all(joined: Mesh, lab: Lab) -> None:
+def test_the_forecast_leaves_out_a_host_with_a_stopped_docker(joined: Mesh, lab: Lab) -> None:
     with docker_stopped(lab, "host2"), repair_paused(lab):
         found = failing_as_predicted(joined, 13)
     assert {kind for _, _, kind in found} == {"host-container", "container-container"}
     assert len(found) == 7
 
 
-# Of what the host itself sends, nothing is foreseen: it bears the address of the other card.
+# Probes of the host itself have no forecast, because they have the address of the other interface.
 @pytest.mark.parametrize(("rp_filter", "failing"), [(0, 1), (1, 3), (2, 1)])
-def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
+def test_the_forecast_of_a_host_with_two_interfaces_matches(
     joined: Mesh, lab: Lab, rp_filter: int, failing: int
 ) -> None:
     setting = "net.ipv4.conf.eth0.rp_filter"
@@ -203,7 +199,7 @@ def test_of_a_host_with_two_cards_every_probe_fares_as_foreseen(
         assert len(failing_as_predicted(joined, 2)) == failing
 
 
-def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gained_when_it_comes_back(
+def test_the_forecast_has_the_pairs_lost_and_gained_by_a_host(
     joined: Mesh,
 ) -> None:
     left = joined.dockmesh("destroy", "--yes", "--json", "--limit", "host3")
@@ -211,7 +207,7 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
     probed = joined.dockmesh("status", "--json", "--limit", "host3").document
     document = left.document["plan"]["forecast"]
     assert list(mismatches(document, "after", probed)) == []
-    # What it reached before was not known, for the others were not read.
+    # Its earlier reachability is unknown, because the other hosts were not read.
     assert sum(len(row["targets"]) for row in document["unknown"]) == 6
     assert len(failing_as_predicted(joined)) == 12
     back = joined.dockmesh("apply", "--yes", "--json")
@@ -219,7 +215,7 @@ def test_when_a_host_leaves_the_mesh_what_is_lost_was_foreseen_and_what_is_gaine
     assert sum(len(row["targets"]) for row in back.document["plan"]["forecast"]["gained"]) == 12
 
 
-def test_a_host_that_takes_its_change_back_is_foreseen_as_it_was(fresh: Mesh, lab: Lab) -> None:
+def test_the_forecast_of_a_reverted_host_is_that_of_its_old_state(fresh: Mesh, lab: Lab) -> None:
     block = "iptables -I INPUT -p icmp -m icmp --icmp-type 8 -m u32 --u32 '0>>22&0x3C@4&0=0' -j DROP"
     with temporarily(lab, "host3", do=(block,), undo=(block.replace("-I", "-D"),)):
         ended = fresh.dockmesh("apply", "--yes", "--json", "--serial", "100%", "--max-fail", "3")

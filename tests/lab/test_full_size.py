@@ -1,4 +1,4 @@
-"""Packets of full size: status finds those that are lost, apply lowers docker0 to the smallest uplink, and back."""
+"""Full-size packets: status detects their loss, and apply sets docker0 to the smallest uplink."""
 
 import json
 import re
@@ -23,14 +23,14 @@ MTU = "com.docker.network.driver.mtu"
 
 @contextmanager
 def small_mtu(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
-    """A host whose network card takes less than the others'."""
+    """A host whose interface has a smaller MTU than the others."""
     with temporarily(lab, host, do=[f"ip link set eth0 mtu {mtu}"], undo=["ip link set eth0 mtu 1500"]):
         yield
 
 
 @contextmanager
 def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
-    """A switch that drops larger packets at the port of a host, of which no host knows."""
+    """A switch that drops larger packets at the port of a host, which no host can detect locally."""
     port = ("ip", "-n", lab.topology.fabric, "link", "set", host, "mtu")
     run((*port, str(mtu)))
     try:
@@ -41,7 +41,7 @@ def narrow_between(lab: Lab, host: str, mtu: int = 1400) -> Iterator[None]:
 
 @contextmanager
 def networks(lab: Lab, name: str) -> Iterator[dict[str, int]]:
-    """A network on each host, made by Docker as it likes; and the MTU it got."""
+    """Create a network on each host. Returns its MTU."""
     with (
         temporarily(lab, "host1", **network_commands(name)),
         temporarily(lab, "host2", **network_commands(name)),
@@ -64,7 +64,7 @@ def container_mtus(lab: Lab) -> dict[str, int]:
 
 
 def mtu_keys(lab: Lab, host: str) -> dict[str, Any]:
-    """What the host's daemon.json says of MTUs."""
+    """The MTU settings in the host's daemon.json."""
     document = json.loads(output_of(lab, host, "cat", DAEMON_JSON))
     return {key: document[key] for key in ("mtu", "default-network-opts") if key in document}
 
@@ -75,7 +75,7 @@ def run_on_all(asked: Mesh, verb: str) -> None:
 
 
 def full_size_results(status: CommandResult) -> dict[tuple[str, str], bool]:
-    """Whether packets of full size get from container to container, by the hosts of these."""
+    """Whether full-size packets arrive between containers, by their hosts."""
     probes = [each for each in status.document["probes"] if each["kind"] == "container-container"]
     return {(each["source"], each["target"]): each["mtu_ok"] for each in probes}
 
@@ -89,10 +89,10 @@ def lost_pairs(status: CommandResult) -> set[tuple[str, str]]:
     return {pair for pair, passes in full_size_results(status).items() if not passes}
 
 
-def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_a_complete_mesh_passes_full_size_packets_both_ways(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     found = full_size_results(joined.dockmesh("status", "--json"))
     assert found == {(a, b): True for a in HOSTS for b in HOSTS if a != b}
-    # A host without Docker asks as well, for what there is.
+    # A host without Docker probes the others as well.
     without = {"host4": {"docker": False, "prefix": None, "bridge": None}}
     four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS} | without)
     try:
@@ -105,9 +105,7 @@ def test_a_mesh_that_is_well_passes_packets_of_full_size_both_ways(joined: Mesh,
     assert {each["kind"] for each in probes if each["mtu_ok"] is None} == {"host-bridge"}
 
 
-def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_raised_again(
-    joined: Mesh, lab: Lab
-) -> None:
+def test_docker_follows_a_smaller_uplink_down_and_up_again(joined: Mesh, lab: Lab) -> None:
     with small_mtu(lab, "host1"), networks(lab, "before") as before:
         broken, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
         assert broken.status == shown.status == 3
@@ -143,7 +141,7 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
             assert after == {"host1": 1500} | dict.fromkeys(KNOWING, 1400)
             assert joined.dockmesh("plan", "--limit", "host1").words.count(f"--opt {MTU}=1400") == 2
 
-    # Whoever is left out might be the one with the small uplink.
+    # An excluded host may have the small uplink.
     assert joined.dockmesh("plan", "--limit", "host2,host3").status == 0
     raised = joined.dockmesh("plan", "--json")
     changes = [change for row in raised.document["hosts"] for change in row["changes"] if change["action"] == "restart"]
@@ -153,7 +151,7 @@ def test_a_smaller_uplink_is_named_then_docker_everywhere_lowered_to_it_and_rais
     assert mtu_keys(lab, "host2") == mtu_keys(lab, "host1") == {}
 
 
-def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs_stays_all_the_time(
+def test_destroy_restores_foreign_mtus_and_a_smaller_one_stays(
     fresh: Mesh, lab: Lab, shared_hosts: SharedHosts
 ) -> None:
     binding = {"com.docker.network.bridge.host_binding_ipv4": "127.0.0.1"}
@@ -178,7 +176,7 @@ def test_destroy_brings_back_what_admins_had_of_mtus_and_a_smaller_one_of_theirs
     assert not shared_hosts.joined
 
 
-def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(fresh: Mesh, lab: Lab) -> None:
+def test_loss_between_the_hosts_is_reported_and_reverts_no_change(fresh: Mesh, lab: Lab) -> None:
     with narrow_between(lab, "host2"):
         applied = fresh.dockmesh("apply", "--yes", "--serial", "100%", "--json")
         status = fresh.dockmesh("status", "--json")
@@ -190,8 +188,8 @@ def test_what_is_lost_between_the_hosts_is_told_apart_and_takes_no_change_back(f
     assert fresh.dockmesh("status").status == 0
 
 
-def test_a_namespace_in_the_place_of_a_container_has_the_mtu_of_one(joined: Mesh, lab: Lab) -> None:
-    """Else it would ask with packets that no container sends."""
+def test_a_temporary_namespace_has_the_mtu_of_a_container(joined: Mesh, lab: Lab) -> None:
+    """Otherwise it would probe with packets that no container sends."""
     with small_mtu(lab, "host2"):
         run_on_all(joined, "apply")
         with temporarily(lab, "host3", do=["docker stop web"], undo=["docker start web"]):

@@ -1,4 +1,4 @@
-"""`init` on hosts that ~/.ssh/config and an Ansible inventory know, of which one has a docker0 of its own taste."""
+"""`init` on hosts of ~/.ssh/config and of an Ansible inventory. One has a changed docker0."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ _DOCKER0 = ("ip", "-o", "-4", "addr", "show", "docker0")
 
 @pytest.fixture(scope="module")
 def custom_docker0_lab() -> Iterator[Lab]:
-    """Three hosts; docker0 of the second is where its admin wanted it, that of the others where Docker has it."""
+    """Three hosts. docker0 of the second has a changed address, the others have the default."""
     with labs.running_lab("own", 3) as standing:
         standing.run("host2", ("sh", "-c", f"{_ODD_JSON} && systemctl restart docker"), check=True)
         yield standing
@@ -48,7 +48,7 @@ def prefixes(mesh: Mesh) -> list[tuple[str, str | None]]:
     return [(host["prefix"], host.get("bridge")) for host in hosts.values()]
 
 
-def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docker0_that_is_apart_stays(
+def test_init_from_an_ssh_configuration_joins_and_keeps_docker0(
     mesh_without_inventory: Mesh,
 ) -> None:
     lab = mesh_without_inventory.lab
@@ -65,14 +65,14 @@ def test_what_init_writes_of_an_ssh_configuration_is_valid_and_joins_and_a_docke
     assert mesh_without_inventory.dockmesh("status").status == 0
     assert _ODD in lab.run("host2", _DOCKER0, check=True).stdout
 
-    # Hosts that are joined begin anew as what they are.
+    # Joined hosts keep their prefixes in a new inventory.
     again = run_init(mesh_without_inventory, "--ssh-config", "host*", "--force")
     assert [each["keeps_docker0"] for each in again.document["hosts"]] == [True, True, True]
     assert prefixes(mesh_without_inventory) == [("10.128.0.0/20", None), odd, ("10.128.16.0/20", None)]
     assert mesh_without_inventory.dockmesh("plan").status == 0
 
 
-def test_a_host_that_cannot_be_read_stands_in_the_file_as_a_comment(mesh_without_inventory: Mesh) -> None:
+def test_init_writes_an_unreadable_host_as_a_comment(mesh_without_inventory: Mesh) -> None:
     first, second, _ = (host.underlay.ip for host in mesh_without_inventory.lab.topology.hosts)
     (mesh_without_inventory.file.parent / "hosts.ini").write_text(
         f"[web]\none ansible_host={first}\ntwo ansible_host={second}\n[gone]\nthree ansible_host=192.168.18.250\n"

@@ -1,4 +1,4 @@
-"""The lab keeps what it promises: fresh Docker hosts of three generations, faults, reboots, no traces."""
+"""The lab: fresh Docker hosts of three generations, faults, reboots and a clean end."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ KEYSCAN = ("ssh-keyscan", "-T", "1", "-t", "ed25519")
 
 @pytest.fixture(scope="module")
 def own_lab() -> Iterator[Lab]:
-    """A lab that no other module has touched, up beside the session's."""
+    """A lab of this module alone, beside the lab of the session."""
     with labs.running_lab("own", 3) as standing:
         yield standing
 
@@ -46,7 +46,7 @@ def can_ping(lab: Lab, source: str, target: str) -> bool:
 
 
 def leftovers(name: str) -> list[str]:
-    """Whatever this machine still has of the lab."""
+    """Everything of the lab that is left on this machine."""
     folder = f"/dockmesh/lab/{name}/"
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if folder in line]
     found = [group for group in (*cgroup.names(), *network.names()) if group.startswith(f"dockmesh-{name}")]
@@ -67,7 +67,7 @@ def commands(text: str) -> list[str]:
 
 
 def start_and_kill(name: str, at: str) -> None:
-    """Start a lab in another process and kill that as soon as it tells of `at`."""
+    """Start a lab in another process, and kill the process as soon as it prints `at`."""
     script = f"from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress=lambda *t: print(*t, flush=True))"
     with subprocess.Popen((sys.executable, "-c", script), stdout=subprocess.PIPE, text=True) as starting:
         assert starting.stdout
@@ -76,7 +76,7 @@ def start_and_kill(name: str, at: str) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_fresh_host_has_dockers_default_bridge_and_no_configuration(own_lab: Lab, host: str) -> None:
+def test_a_fresh_host_has_the_default_bridge_and_no_configuration(own_lab: Lab, host: str) -> None:
     assert "172.17.0.1/16" in output_of(own_lab, host, "ip", "-brief", "-4", "address", "show", "docker0")
     assert own_lab.run(host, ("test", "-e", "/etc/docker/daemon.json")).returncode == 1
     assert output_of(own_lab, host, "ip", "-4", "route", "show", "proto", "static") == ""
@@ -105,24 +105,24 @@ def test_the_hosts_have_three_generations_of_docker(own_lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_root_and_admin_log_in_with_the_labs_key_and_admin_is_root_by_sudo(own_lab: Lab, host: str) -> None:
+def test_root_and_admin_log_in_with_the_key_and_admin_has_sudo(own_lab: Lab, host: str) -> None:
     assert ssh(own_lab, "root", host, "id -un; hostname").stdout.split() == ["root", host]
     assert ssh(own_lab, "admin", host, "id -un; sudo -n id -un").stdout.split() == ["admin", "root"]
 
 
-def test_hosts_have_keys_and_machine_ids_of_their_own(own_lab: Lab) -> None:
+def test_each_host_has_a_unique_key_and_machine_id(own_lab: Lab) -> None:
     assert len({output_of(own_lab, host, "cat", "/etc/ssh/ssh_host_ed25519_key.pub") for host in HOSTS}) == 3
     assert len({output_of(own_lab, host, "cat", "/etc/machine-id") for host in HOSTS}) == 3
 
 
-def test_a_host_cannot_change_what_belongs_to_the_machine(own_lab: Lab) -> None:
+def test_a_host_cannot_change_the_machine(own_lab: Lab) -> None:
     before = Path("/proc/sys/kernel/pid_max").read_text()
     assert own_lab.run("host1", ("sysctl", "-w", "kernel.pid_max=4000000")).returncode != 0
     assert own_lab.run("host1", ("sysctl", "-w", "net.ipv4.ip_forward=1")).returncode == 0
     assert Path("/proc/sys/kernel/pid_max").read_text() == before
 
 
-def test_a_command_gets_its_input_and_gives_its_status(own_lab: Lab) -> None:
+def test_a_command_receives_its_input_and_returns_its_status(own_lab: Lab) -> None:
     done = own_lab.run("host2", ("sh", "-c", "cat; exit 7"), text="through")
     assert (done.stdout, done.returncode) == ("through", 7)
     with pytest.raises(LabError) as caught:
@@ -140,7 +140,7 @@ def test_the_command_line_passes_input_output_and_status_through(own_lab: Lab) -
     assert (done.stdout, done.stderr, done.returncode) == ("yes", "no\n", 7)
 
 
-def test_up_leaves_a_lab_that_is_up_alone(own_lab: Lab) -> None:
+def test_up_does_not_change_a_running_lab(own_lab: Lab) -> None:
     told: list[str] = []
     before = [cgroup.leader(host.handle) for host in own_lab.topology.hosts]
     again = lifecycle.up(OWN, 3, on_progress=lambda *words: told.append(" ".join(words)))
@@ -149,14 +149,14 @@ def test_up_leaves_a_lab_that_is_up_alone(own_lab: Lab) -> None:
     assert [cgroup.leader(host.handle) for host in own_lab.topology.hosts] == before
 
 
-def test_up_refuses_to_reshape_a_lab_that_is_up(own_lab: Lab) -> None:
+def test_up_refuses_to_reshape_a_running_lab(own_lab: Lab) -> None:
     with pytest.raises(LabError) as caught:
         lifecycle.up(own_lab.topology.name, 2)
     assert caught.value.code == "already-up"
     assert missing_facts(str(caught.value), f"{OWN} 3") == []
 
 
-def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own_lab: Lab) -> None:
+def test_a_reboot_clears_routes_and_rules_and_keeps_files_and_mac(own_lab: Lab) -> None:
     output_of(own_lab, "host1", "ip", "route", "add", "10.200.0.0/16", "via", "192.168.18.129")
     output_of(own_lab, "host1", "nft", "add", "table", "ip", "passing")
     output_of(own_lab, "host1", "sh", "-c", "echo kept >/root/file; sync")
@@ -171,7 +171,7 @@ def test_a_reboot_loses_routes_and_rules_and_keeps_files_and_mac(own_lab: Lab) -
     assert can_ping(own_lab, "host2", "host1")
 
 
-def test_a_link_flap_takes_the_routes_through_it(own_lab: Lab) -> None:
+def test_a_link_flap_removes_its_routes(own_lab: Lab) -> None:
     output_of(own_lab, "host2", "ip", "route", "add", "10.201.0.0/16", "via", "192.168.18.128")
     own_lab.inject("link-flap", "host2")
     assert "10.201" not in output_of(own_lab, "host2", "ip", "route")
@@ -187,7 +187,7 @@ def test_a_partitioned_host_is_cut_off_until_healed(own_lab: Lab) -> None:
     assert can_ping(own_lab, "host1", "host2")
 
 
-def test_a_paused_host_takes_connections_and_says_nothing_until_healed(own_lab: Lab) -> None:
+def test_a_paused_host_accepts_connections_silently_until_healed(own_lab: Lab) -> None:
     address = str(own_lab.topology.host("host3").underlay.ip)
     own_lab.pause("host3")
     assert own_lab.faults("host3") == ("pause",)
@@ -220,7 +220,7 @@ def test_up_boots_a_host_that_died_and_keeps_its_files(own_lab: Lab) -> None:
     assert output_of(own_lab, "host2", "docker", "ps", "--format", "{{.Names}}") == "web"
 
 
-def test_two_labs_stand_side_by_side_with_the_same_addresses(lab: Lab, own_lab: Lab) -> None:
+def test_two_labs_with_the_same_addresses_run_at_the_same_time(lab: Lab, own_lab: Lab) -> None:
     assert lab.topology.host("host1").underlay == own_lab.topology.host("host1").underlay
     output_of(own_lab, "host1", "touch", "/root/only-here")
     assert lab.run("host1", ("test", "-e", "/root/only-here")).returncode == 1
@@ -238,7 +238,7 @@ def test_down_after_a_kill_of_up_leaves_nothing(at: str) -> None:
     assert not lifecycle.down(KILLED)
 
 
-def test_up_after_a_kill_of_up_starts_anew() -> None:
+def test_up_after_a_kill_of_up_starts_again() -> None:
     start_and_kill(KILLED, "host1 waiting for sshd")
     try:
         built = lifecycle.up(KILLED, 1)
@@ -248,18 +248,18 @@ def test_up_after_a_kill_of_up_starts_anew() -> None:
     assert leftovers(KILLED) == []
 
 
-def test_a_lab_that_is_not_up_says_how_to_start_it() -> None:
+def test_commands_name_the_remedy_if_the_lab_is_not_up() -> None:
     with pytest.raises(LabError) as caught:
         lifecycle.find("nowhere")
     assert caught.value.code == "not-up"
     assert "dockmesh lab up --name nowhere" in str(caught.value)
 
 
-def test_a_large_lab_would_fit_the_pool() -> None:
+def test_a_large_lab_fits_the_pool() -> None:
     assert str(topology("large", 256).hosts[-1].prefix) == "10.143.240.0/20"
 
 
-def test_light_hosts_are_a_fleet_without_docker(tmp_path: Path) -> None:
+def test_light_hosts_form_a_fleet_without_docker(tmp_path: Path) -> None:
     lifecycle.down(KILLED)
     try:
         lab = lifecycle.up(KILLED, 3, light=True)

@@ -1,4 +1,4 @@
-"""Logins as they are in the field: keys that are not admitted, hosts seen for the first time, sudo, silence."""
+"""Logins: rejected keys, new host keys, sudo and silent hosts."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ PENDING, PENALTY_S = 2, 60
 
 
 def error_of(answer: CommandResult, host: str) -> tuple[str, str]:
-    """Why a plan could not be made for the host, its code first; all others were read."""
+    """The code and the error of the host's plan. All other hosts were read."""
     errors = {each["host"]: (each["code"], each["error"]) for each in answer.document["hosts"]}
     code, error = errors.pop(host)
     assert set(errors.values()) <= {(None, None)}
@@ -31,7 +31,7 @@ def error_of(answer: CommandResult, host: str) -> tuple[str, str]:
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, tmp_path: Path) -> None:
+def test_a_rejected_key_is_an_error_of_that_host(lab: Lab, tmp_path: Path) -> None:
     key = tmp_path / "id_other"
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)), check=True)
     fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"identity_file": str(key)}})
@@ -41,7 +41,7 @@ def test_a_key_that_the_host_does_not_admit_is_an_error_of_that_host(lab: Lab, t
 
 
 @pytest.mark.usefixtures("fresh")
-def test_accept_new_learns_a_host_key_once_and_strict_is_content_with_it(lab: Lab, tmp_path: Path) -> None:
+def test_accept_new_stores_a_host_key_once_and_strict_accepts_it(lab: Lab, tmp_path: Path) -> None:
     learnt = tmp_path / "known_hosts"
     keys = {"known_hosts": str(learnt)}
     accepting = mesh.write_inventory(lab, tmp_path, {"host1": {**keys, "host_key_policy": "accept-new"}})
@@ -55,7 +55,7 @@ def test_accept_new_learns_a_host_key_once_and_strict_is_content_with_it(lab: La
 
 
 @pytest.mark.usefixtures("fresh")
-def test_known_hosts_counts_as_openssh_reads_it_and_is_named_by_its_line(lab: Lab, tmp_path: Path) -> None:
+def test_known_hosts_is_read_as_in_openssh_and_named_by_line(lab: Lab, tmp_path: Path) -> None:
     public = " ".join(output_of(lab, "host1", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
     other = " ".join(output_of(lab, "host2", "cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
     known = tmp_path / "known_hosts"
@@ -72,7 +72,7 @@ def test_known_hosts_counts_as_openssh_reads_it_and_is_named_by_its_line(lab: La
 
 
 @pytest.mark.usefixtures("fresh")
-def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tmp_path: Path) -> None:
+def test_a_host_whose_sudo_needs_a_password_is_refused(lab: Lab, tmp_path: Path) -> None:
     fleet = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host3": {"user": "admin", "become": "sudo"}})
     assert fleet.dockmesh("plan").status == 2
     with temporary_file(lab, "host3", SUDOERS, "admin ALL=(ALL:ALL) ALL\n"):
@@ -83,7 +83,7 @@ def test_admin_whom_sudo_asks_for_a_password_is_refused_and_told_so(lab: Lab, tm
 
 
 @pytest.mark.usefixtures("fresh")
-def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried_once(
+def test_sudo_receives_the_password_once_even_if_it_is_wrong(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = mesh.write_inventory(
@@ -112,7 +112,7 @@ def test_sudo_gets_the_password_that_was_asked_for_once_and_a_wrong_one_is_tried
 
 
 @pytest.mark.usefixtures("fresh")
-def test_the_passphrase_of_a_key_is_asked_for_and_where_nobody_tells_it_ssh_add_is_named(
+def test_an_encrypted_key_needs_its_passphrase_or_ssh_add(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key, askpass = tmp_path / "id_locked", tmp_path / "askpass"
@@ -130,7 +130,7 @@ def test_the_passphrase_of_a_key_is_asked_for_and_where_nobody_tells_it_ssh_add_
 
 
 @pytest.mark.usefixtures("fresh")
-def test_a_certificate_beside_a_key_lets_in(lab: Lab, tmp_path: Path) -> None:
+def test_a_certificate_beside_a_key_is_accepted(lab: Lab, tmp_path: Path) -> None:
     for name in ("authority", "id"):
         subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)), check=True)
     subprocess.run(
@@ -142,7 +142,7 @@ def test_a_certificate_beside_a_key_lets_in(lab: Lab, tmp_path: Path) -> None:
         assert fleet.dockmesh("plan").status == PENDING
 
 
-def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fresh: Mesh, lab: Lab) -> None:
+def test_a_frozen_host_times_out_and_the_others_are_read(fresh: Mesh, lab: Lab) -> None:
     with paused(lab, "host2"):
         began = time.monotonic()
         answer = fresh.dockmesh("plan", "--json", "--timeout", "3")
@@ -153,11 +153,11 @@ def test_a_frozen_host_is_given_up_within_the_timeout_and_the_others_are_read(fr
     assert took_s < 15
 
 
-def test_a_host_that_says_more_at_login_than_it_should_is_read_all_the_same(fresh: Mesh, lab: Lab) -> None:
+def test_a_host_with_extra_output_at_login_is_read(fresh: Mesh, lab: Lab) -> None:
     noise = "echo welcome; printf '\\033[31mred\\033[0m\\n@end 0\\n'\n"
     with (
         temporary_file(lab, "host2", "/root/.bashrc", noise),
         temporary_file(lab, "host2", "/etc/ssh/sshrc", "echo hello from sshrc >&2\n"),
     ):
-        # From 9.8 on, sshd turns away for a while who failed to log in before, as the tests above do.
+        # sshd 9.8 and later rejects clients for a while after failed logins, as in the tests above.
         assert poll(lambda: fresh.dockmesh("plan").status == PENDING, PENALTY_S)

@@ -1,4 +1,4 @@
-"""The by-hand way, step by step, after one `apply`; then what a mesh that stands does when it is asked again."""
+"""Each manual step after one `apply`, then further commands on the complete mesh."""
 
 import json
 import re
@@ -57,14 +57,14 @@ def summary_of(words: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def without_host3(lab: Lab, shared_hosts: SharedHosts, tmp_path: Path) -> Mesh:
-    """The inventory that host3 has left."""
+    """The inventory without host3."""
     shared_hosts.ensure_joined()
     return mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}}, name="without-host3.yml")
 
 
 @pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize("host", HOSTS)
-def test_daemon_json_names_the_bridge_and_docker0_is_on_it(lab: Lab, host: str) -> None:
+def test_daemon_json_has_the_bridge_address_and_docker0_uses_it(lab: Lab, host: str) -> None:
     assert json.loads(output_of(lab, host, "cat", "/etc/docker/daemon.json"))["bip"] == f"{BRIDGE[host]}/24"
     assert f"inet {BRIDGE[host]}/24 " in output_of(lab, host, "ip", "-4", "address", "show", "dev", "docker0")
     assert "172.17." not in output_of(lab, host, "ip", "-4", "address")
@@ -72,12 +72,12 @@ def test_daemon_json_names_the_bridge_and_docker0_is_on_it(lab: Lab, host: str) 
 
 @pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize("host", HOSTS)
-def test_ip_route_shows_a_route_to_every_peer_by_its_underlay_address(lab: Lab, host: str) -> None:
+def test_ip_route_has_a_route_to_every_peer_through_its_underlay(lab: Lab, host: str) -> None:
     assert mesh_routes(lab, host) == {route_to(peer) for peer in HOSTS if peer != host}
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_very_containers_that_ran_before_run_again(apply_record: ApplyRecord, host: str) -> None:
+def test_the_same_containers_run_again(apply_record: ApplyRecord, host: str) -> None:
     before, after = (
         host_view.stable_view(seen[host])["containers"] for seen in (apply_record.before, apply_record.after)
     )
@@ -86,7 +86,7 @@ def test_the_very_containers_that_ran_before_run_again(apply_record: ApplyRecord
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_docker_restarted_once_and_its_socket_is_as_it_was(apply_record: ApplyRecord, host: str) -> None:
+def test_docker_restarted_once_and_its_socket_is_unchanged(apply_record: ApplyRecord, host: str) -> None:
     before, after = apply_record.before[host]["docker"], apply_record.after[host]["docker"]
     assert before != after
     assert before.count("ActiveState=active") == after.count("ActiveState=active") == 2
@@ -101,14 +101,14 @@ def test_a_host_pings_its_own_container_with_ttl_64(lab: Lab, host: str) -> None
 
 @pytest.mark.usefixtures("apply_record")
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_a_ping_crosses_hosts_with_the_ttl_of_its_way(lab: Lab, source: str, target: str) -> None:
+def test_a_ping_across_hosts_has_the_ttl_of_its_path(lab: Lab, source: str, target: str) -> None:
     remote = container_address(lab, target)
     assert ttl(lab, source, BRIDGE[target]) == 64
     assert ttl(lab, source, remote) == 63
     assert ttl(lab, source, remote, container="web") == 62
 
 
-def test_apply_and_status_report_those_ttls_for_every_ordered_pair(joined: Mesh, apply_record: ApplyRecord) -> None:
+def test_apply_and_status_report_the_ttl_of_every_ordered_pair(joined: Mesh, apply_record: ApplyRecord) -> None:
     expected = {(host, host, "host-container", 64) for host in HOSTS}
     for source, target in PAIRS:
         ttls = {"host-bridge": 64, "host-container": 63, "container-container": 62}
@@ -123,7 +123,7 @@ def test_apply_and_status_report_those_ttls_for_every_ordered_pair(joined: Mesh,
         assert [(each["host"], each["error"]) for each in document["hosts"]] == [(host, None) for host in HOSTS]
 
 
-def test_status_shows_people_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> None:
+def test_status_prints_a_table_of_all_pairs_and_exits_0(joined: Mesh) -> None:
     done = joined.dockmesh("status")
     assert done.status == 0
     assert done.stdout.count("✓64 ✓63 ✓62") == 6
@@ -142,7 +142,7 @@ def test_apply_reports_every_host_confirmed_in_one_document(apply_record: ApplyR
 
 
 @pytest.mark.usefixtures("apply_record")
-def test_the_keys_of_others_in_daemon_json_stay_as_they_were_and_where_they_were(lab: Lab) -> None:
+def test_foreign_keys_in_daemon_json_keep_their_values_and_places(lab: Lab) -> None:
     text = output_of(lab, "host2", "cat", "/etc/docker/daemon.json")
     keys = json.loads(text)
     assert list(keys) == [*json.loads(ODD_JSON), "bip", "default-address-pools"]
@@ -152,13 +152,13 @@ def test_the_keys_of_others_in_daemon_json_stay_as_they_were_and_where_they_were
     assert output_of(lab, "host2", "stat", "-c", "%a", "/etc/docker/daemon.json") == "640"
 
 
-def test_nothing_of_others_in_etc_has_changed(apply_record: ApplyRecord) -> None:
+def test_foreign_files_in_etc_are_unchanged(apply_record: ApplyRecord) -> None:
     for host in HOSTS:
         assert etc_of_others(apply_record.after[host]) == etc_of_others(apply_record.before[host])
     assert apply_record.after["host4"] == apply_record.before["host4"]
 
 
-def test_a_route_of_others_stays_as_it_was(apply_record: ApplyRecord) -> None:
+def test_a_foreign_route_is_unchanged(apply_record: ApplyRecord) -> None:
     foreign = "198.51.100.0/24 via 192.168.18.128 dev eth0 proto static metric 50"
     assert foreign in apply_record.before["host3"]["routes"]
     for host in HOSTS:
@@ -169,7 +169,7 @@ def test_a_route_of_others_stays_as_it_was(apply_record: ApplyRecord) -> None:
         assert before == after
 
 
-def test_rules_of_others_stay_as_they_were(apply_record: ApplyRecord) -> None:
+def test_foreign_rules_are_unchanged(apply_record: ApplyRecord) -> None:
     before, after = apply_record.before["host3"], apply_record.after["host3"]
     assert rules_of(after, "filter", "DOCKER-USER")[0] == "-A DOCKER-USER -j DOCKMESH-FORWARD"
     assert rules_of(after, "filter", "DOCKER-USER")[1:] == rules_of(before, "filter", "DOCKER-USER")
@@ -180,9 +180,7 @@ def test_rules_of_others_stay_as_they_were(apply_record: ApplyRecord) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(
-    apply_record: ApplyRecord, host: str
-) -> None:
+def test_only_packets_of_peers_to_the_prefix_are_accepted_on_the_uplink(apply_record: ApplyRecord, host: str) -> None:
     for table, chain in (("filter", "DOCKMESH-FORWARD"), ("raw", "DOCKMESH-RAW")):
         first, *accepts = (
             rule.removeprefix(f"-A {chain} ") for rule in rules_of(apply_record.after[host], table, chain)
@@ -192,7 +190,7 @@ def test_only_peers_are_let_in_and_only_by_the_uplink_to_the_hosts_own_prefix(
         assert accepts == [f"-s {source} -i eth0 -j ACCEPT" for source in sources]
 
 
-def test_a_second_apply_says_there_is_nothing_to_do_and_does_nothing(joined: Mesh, lab: Lab) -> None:
+def test_a_second_apply_has_nothing_to_do_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
     before = host_view.read_hosts(lab, HOSTS)
     done = joined.dockmesh("apply", "--yes")
     assert done.status == 0
@@ -202,7 +200,7 @@ def test_a_second_apply_says_there_is_nothing_to_do_and_does_nothing(joined: Mes
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
-def test_plan_on_a_mesh_that_stands_exits_0_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
+def test_plan_of_a_complete_mesh_exits_0_and_changes_nothing(joined: Mesh, lab: Lab) -> None:
     before = host_view.read_hosts(lab, HOSTS)
     done = joined.dockmesh("plan")
     assert done.status == 0
@@ -213,9 +211,7 @@ def test_plan_on_a_mesh_that_stands_exits_0_and_changes_nothing(joined: Mesh, la
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
-def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_is_back_they_have_it_again(
-    joined: Mesh, without_host3: Mesh, lab: Lab
-) -> None:
+def test_peers_drop_the_route_of_a_removed_host_and_add_it_again(joined: Mesh, without_host3: Mesh, lab: Lab) -> None:
     started, host3 = docker_starts(lab), host_view.read_host(lab, "host3")
     remote = container_address(lab, "host3")
 
@@ -242,11 +238,11 @@ def test_when_a_host_leaves_the_inventory_its_peers_drop_its_route_and_when_it_i
     assert docker_starts(lab) == started
 
 
-def test_admin_changes_hosts_by_sudo_as_root_does(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_sudo_makes_the_same_changes_as_root(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     sudo = mesh.write_inventory(
         lab, tmp_path, {host: {} for host in joined.hosts}, connection={"user": "admin", "become": "sudo"}
     )
-    # Else the host might put the route back by itself.
+    # Otherwise the host may restore the route by itself.
     with temporarily(lab, "host1", do=["systemctl stop dockmesh.timer"], undo=["systemctl start dockmesh.timer"]):
         output_of(lab, "host1", "ip", "route", "del", *route_to("host3").split())
         applied = sudo.dockmesh("apply", "--yes", "--json")

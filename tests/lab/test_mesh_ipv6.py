@@ -1,4 +1,4 @@
-"""IPv6 beside IPv4, on three generations of Docker at once: reached by all peers, with true sources, by nobody else."""
+"""IPv6 beside IPv4 on three generations of Docker: only peers reach containers, with their own addresses."""
 
 from collections.abc import Iterator
 from itertools import permutations
@@ -67,7 +67,7 @@ def run_in_container(lab: Lab, host: str, container: str, command: str) -> str:
 
 
 def reaches(lab: Lab, host: str, container: str, address: str) -> bool:
-    """Whether a container gets answers to a ping and to what it says over TCP."""
+    """Whether a container receives replies to a ping and over TCP."""
     pings = " 0% packet loss" in run_in_container(lab, host, container, f"ping -6 -c 1 -W 1 {address}")
     return pings and run_in_container(lab, host, container, f"echo hello | nc -w 1 {address} {PORT}") == "hello\n"
 
@@ -81,7 +81,7 @@ def source_addresses(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str
     text = output_of(lab, host, "sh", "-c", f"sleep 0.3; kill {pid}; cat /root/heard; rm /root/heard /root/said")
     assert all(answered), (host, act)
     lines = [line.split() for line in text.splitlines()]
-    assert {"ICMP6," in line for line in lines} == {True, False}, "both protocols were heard"
+    assert {"ICMP6," in line for line in lines} == {True, False}, "both protocols arrived"
     return {line[2] if "ICMP6," in line else line[2].rpartition(".")[0] for line in lines}
 
 
@@ -93,9 +93,7 @@ def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, s
         }, target
 
 
-def test_both_families_are_green_and_networks_made_later_reached_also_after_restarts_and_reboots(
-    dual: Mesh, lab: Lab
-) -> None:
+def test_both_families_work_also_after_restarts_and_reboots(dual: Mesh, lab: Lab) -> None:
     status = dual.dockmesh("status", "--json")
     assert status.status == 0
     probes = status.document["probes"]
@@ -121,7 +119,7 @@ def test_both_families_are_green_and_networks_made_later_reached_also_after_rest
 
 
 def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
-    """host4 is on the same LAN and has routes like a peer's; the answers would find their way."""
+    """host4 is on the same LAN and has the routes of a peer, so replies could reach it."""
     routes = [
         f"ip -6 route add {lab.topology.host(host).prefix6} via {lab.topology.host(host).underlay6.ip}"
         for host in HOSTS
@@ -135,7 +133,7 @@ def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
             assert run_in_container(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
 
 
-def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab: Lab) -> None:
+def test_hosts_repair_damage_to_ipv6_and_plan_shows_it(dual: Mesh, lab: Lab) -> None:
     for host in HOSTS:
         output_of(lab, host, "systemctl", "stop", "dockmesh.timer")
     try:
@@ -159,7 +157,7 @@ def test_what_is_damaged_of_ipv6_the_hosts_mend_and_plan_sees_it(dual: Mesh, lab
     assert dual.dockmesh("status").status == 0
 
 
-def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_hosts_leave_only_the_ipv6_mesh_and_rollback_restores_it(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
     four = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS})
     assert four.dockmesh("apply", "--yes", "--serial", "100%").status == 0
     assert four.dockmesh("plan").status == 0
@@ -173,10 +171,8 @@ def test_hosts_leave_ipv6_alone_and_roll_back_into_it(dual: Mesh, lab: Lab, tmp_
     assert dual.dockmesh("status").status == 0
 
 
-def test_peers_are_seen_by_the_hosts_address_where_docker_hides_its_containers(
-    dual: Mesh, lab: Lab, tmp_path: Path
-) -> None:
-    """Docker before 27 hides nobody in IPv6; later ones do, as in IPv4."""
+def test_source_nat_of_ipv6_depends_on_the_docker_generation(dual: Mesh, lab: Lab, tmp_path: Path) -> None:
+    """Docker before 27 does not masquerade IPv6. Later versions do, as for IPv4."""
     hosts = {name: keys(lab.topology.host(name)) for name in HOSTS}
     masked = mesh.write_inventory(lab, tmp_path, hosts, mesh={"source_nat": True})
     assert masked.dockmesh("apply", "--yes").status == 0

@@ -1,4 +1,4 @@
-"""Hosts that the inventory knows by name: a resolver tells where SSH goes, `underlay` where packets go."""
+"""Hosts with names as addresses: a resolver has the SSH address, `underlay` is the next hop."""
 
 from pathlib import Path
 
@@ -11,20 +11,18 @@ from dockmesh.lab.running import Lab
 ADDRESSES = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
 
 
-def test_hosts_may_be_given_by_names_that_a_resolver_knows(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_addresses_may_be_names_of_a_resolver(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
     named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))
     with name_server(lab, ADDRESSES):
         status, plan = named.dockmesh("status"), named.dockmesh("plan")
     assert status.status == 0, status
     assert "All 21 probes reached" in status.words
-    assert plan.status == 0, "the way there is no matter of what stands on the hosts"
+    assert plan.status == 0, "the route does not depend on the names on the hosts"
     assert joined.dockmesh("plan").status == 0
 
 
-def test_a_name_that_nobody_has_and_a_resolver_that_is_away_are_told_apart(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_errors_distinguish_unknown_names_from_a_dead_resolver(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"address": host, "underlay": address} for host, address in ADDRESSES.items()}
     hosts["host3"]["address"] = "host33.example"
     named = use_resolver(mesh.write_inventory(lab, tmp_path, hosts))

@@ -1,4 +1,4 @@
-"""Compose-like networks: inside the host's prefix, reached by every peer with true sources, and by nobody else."""
+"""Networks as of Compose: inside the host's prefix, and only peers reach them, with their own addresses."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ PREFIXES = {"host1": "10.128.0.0/20", "host2": "10.128.16.0/20", "host3": "10.12
 UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130", "host4": "192.168.18.131"}
 PORT, INNER_PORT, PUBLISHED = 7000, 7001, 8080
 MENDED_WITHIN_S = 30
-# A container that was started again a moment ago.
+# The container was restarted a moment ago.
 SETTLES_WITHIN_S = 5
 HEARD = "icmp[icmptype] = icmp-echo or (tcp[tcpflags] & (tcp-syn|tcp-ack)) = tcp-syn"
 _NETWORK = r"\d+(?:\.\d+){3}/\d+"
@@ -31,7 +31,7 @@ _SERVES = f"until echo | docker exec -i app nc -w 1 127.0.0.1 {INNER_PORT}; do s
 
 
 def network_note(mesh: Mesh, network: str, host: str) -> str:
-    """What the plan of a host notes about a network."""
+    """The notes in the plan of a host about a network."""
     (plan,) = (each for each in mesh.dockmesh("plan", "--json").document["hosts"] if each["host"] == host)
     (note,) = (each for each in plan["notes"] if each["key"] == f"network {network}")
     return str(note["message"])
@@ -89,16 +89,14 @@ def assert_all_reach_all_by_their_own_addresses(lab: Lab, addresses: dict[str, s
         assert heard == {(what, addresses[source]) for source in sources for what in ("icmp", "tcp")}, target
 
 
-def test_networks_made_after_apply_lie_in_the_prefix_and_all_reach_all_by_their_own_addresses(
-    joined: Mesh, lab: Lab
-) -> None:
+def test_networks_created_after_apply_are_in_the_prefix_and_reachable(joined: Mesh, lab: Lab) -> None:
     with app(lab, *HOSTS) as addresses:
         assert all(IPv4Address(addresses[host]) in IPv4Network(PREFIXES[host]) for host in HOSTS)
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
-        assert joined.dockmesh("plan").status == 0, "a network of its own prefix is nothing to plan"
+        assert joined.dockmesh("plan").status == 0, "a network in its own prefix needs no change"
 
 
-def test_that_outlasts_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) -> None:
+def test_networks_survive_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) -> None:
     with app(lab, *HOSTS) as addresses:
         for host in ("host1", "host3"):
             output_of(lab, host, "sh", "-c", f"systemctl restart docker && docker start web app && {_SERVES}")
@@ -109,8 +107,8 @@ def test_that_outlasts_restarts_of_docker_and_reboots(joined: Mesh, lab: Lab) ->
         assert joined.dockmesh("status").status == 0
 
 
-def test_a_host_that_is_no_peer_reaches_nothing_but_published_ports(joined: Mesh, lab: Lab) -> None:
-    """It is on the same LAN and has routes like a peer's; the answer would find its way."""
+def test_a_host_outside_the_mesh_reaches_only_published_ports(joined: Mesh, lab: Lab) -> None:
+    """It is on the same LAN and has the routes of a peer, so replies could reach it."""
     hosts = [host for host in HOSTS if host in joined.hosts]
     routes = [f"ip route add {PREFIXES[host]} via {UNDERLAY[host]}" for host in hosts]
     with (
@@ -125,7 +123,7 @@ def test_a_host_that_is_no_peer_reaches_nothing_but_published_ports(joined: Mesh
                 assert not can_connect(lab, "host4", "web", address, INNER_PORT), address
 
 
-def test_networks_of_one_host_stay_apart_and_published_ports_work_from_peers(joined: Mesh, lab: Lab) -> None:
+def test_networks_of_a_host_stay_isolated_and_ports_stay_published(joined: Mesh, lab: Lab) -> None:
     assert joined.hosts == HOSTS
     with app(lab, *HOSTS) as addresses:
         for source, target in permutations(HOSTS, 2):
@@ -134,7 +132,7 @@ def test_networks_of_one_host_stay_apart_and_published_ports_work_from_peers(joi
             assert can_connect(lab, source, "web", UNDERLAY[target], PUBLISHED)
 
 
-def test_towards_the_rest_of_the_world_containers_hide_behind_their_host(joined: Mesh, lab: Lab) -> None:
+def test_traffic_to_hosts_outside_the_mesh_is_masqueraded(joined: Mesh, lab: Lab) -> None:
     assert joined.hosts == HOSTS
     with app(lab, "host4"), captured_sources(lab, "host4") as heard:
         for host in HOSTS:
@@ -142,7 +140,7 @@ def test_towards_the_rest_of_the_world_containers_hide_behind_their_host(joined:
     assert heard == {("tcp", UNDERLAY[host]) for host in HOSTS}
 
 
-def test_with_source_nat_peers_see_the_host(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_with_source_nat_peers_see_the_address_of_the_host(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     masked = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     assert masked.dockmesh("apply", "--yes").status == 0
     with app(lab, *HOSTS) as addresses, captured_sources(lab, "host3") as heard:
@@ -152,10 +150,8 @@ def test_with_source_nat_peers_see_the_host(joined: Mesh, lab: Lab, tmp_path: Pa
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
-def test_without_nft_a_chain_keeps_the_sources_also_after_docker_has_put_rules_before_it(
-    joined: Mesh, lab: Lab
-) -> None:
-    """Docker puts a new network's masquerade first; the host puts its jump before that again."""
+def test_without_nft_an_iptables_chain_preserves_the_sources(joined: Mesh, lab: Lab) -> None:
+    """Docker inserts the masquerade of a new network first. The host then moves its jump before it."""
     nft = output_of(lab, "host1", "sh", "-c", "command -v nft")
     assert joined.dockmesh("destroy", "--yes", "--limit", "host1").status == 0
     with temporarily(lab, "host1", do=[f"mv {nft} /root/nft"], undo=[f"mv /root/nft {nft}"]):
@@ -171,13 +167,13 @@ def test_without_nft_a_chain_keeps_the_sources_also_after_docker_has_put_rules_b
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
-def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_prefixes_can_grow_shrink_and_move(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     prefixes = {"host1": "10.140.0.0/20", "host2": "10.128.16.0/22", "host3": "10.128.32.0/19"}
     other = mesh.write_inventory(lab, tmp_path, {host: {"prefix": prefix} for host, prefix in prefixes.items()})
     with app(lab, *HOSTS) as addresses:
         assert other.dockmesh("plan").status == 2
         left, prefix = re.findall(_NETWORK, network_note(other, "app", "host1"))
-        assert IPv4Address(addresses["host1"]) in IPv4Network(left), "what the prefix has moved away from is named"
+        assert IPv4Address(addresses["host1"]) in IPv4Network(left), "the plan names networks outside the new prefix"
         assert prefix == prefixes["host1"]
         assert other.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert other.dockmesh("plan").status == 0
@@ -186,12 +182,12 @@ def test_prefixes_grow_shrink_and_move_like_anything_else(joined: Mesh, lab: Lab
         # Where in the prefix of before Docker has put host2's own network is chance; docker0 is in both.
         assert poll(lambda: can_ping(lab, "host2", "web", addresses["host3"]), SETTLES_WITHIN_S)
         assert poll(lambda: can_ping(lab, "host3", "app", container_address(lab, "host2")), SETTLES_WITHIN_S)
-        assert not can_ping(lab, "host2", "web", addresses["host1"]), "nobody routes the prefix of before"
+        assert not can_ping(lab, "host2", "web", addresses["host1"]), "no host routes the old prefix"
         assert joined.dockmesh("apply", "--yes", "--serial", "100%").status == 0
         assert_all_reach_all_by_their_own_addresses(lab, addresses)
 
 
-def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_allow_limits_the_ports_for_peers_and_the_plan_shows_it(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     hosts = {host: {"allow": [f"tcp/{PORT}"]} for host in HOSTS}
     narrow = mesh.write_inventory(lab, tmp_path, hosts)
     plan = narrow.dockmesh("plan", "-v")
@@ -207,7 +203,7 @@ def test_allow_narrows_what_peers_reach_and_the_plan_says_so(joined: Mesh, lab: 
     assert joined.dockmesh("apply", "--yes").status == 0
 
 
-def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_networks_without_room_in_the_prefix_are_not_in_the_mesh(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     """The tutorial's own prefixes, of which Docker used to take the peer's for its next network."""
     hosts = {
         "host1": {"prefix": "172.18.0.0/16", "bridge": "172.18.0.1/16"},
@@ -233,10 +229,10 @@ def test_where_the_prefix_has_no_room_new_networks_stay_out_of_the_mesh(fresh: M
 
 
 @pytest.mark.parametrize("keys", [{"default-address-pools": [{"base": "10.77.0.0/16", "size": 26}]}])
-def test_pools_of_the_admins_own_are_back_after_destroy(
+def test_destroy_restores_foreign_address_pools(
     fresh: Mesh, lab: Lab, shared_hosts: SharedHosts, keys: dict[str, object]
 ) -> None:
-    """With them in force: Docker has read them again. docker0 itself comes out of them, and Docker remembers that."""
+    """Docker has read them again. Its docker0 is from these pools, and Docker remembers that."""
     text = str(keys).replace("'", '"')
     restart = "systemctl reset-failed docker; systemctl restart docker && docker start web"
     with temporarily(

@@ -29,14 +29,14 @@ WITHIN_S = 180.0
 
 @dataclass(frozen=True)
 class Newcomer:
-    """Somebody with a home of their own, where the hosts' LAN is, and with what they have installed."""
+    """A new user with a separate home, on the LAN of the hosts, with an installed dockmesh."""
 
     lab: Lab
     home: Path
     program: Path
 
     def types(self, *words: str, answers: tuple[tuple[str, str], ...]) -> tuple[int, str]:
-        """Call dockmesh on a terminal and answer what it asks, in that order; its exit status and all that was seen."""
+        """Call dockmesh on a terminal and answer its prompts in order. Returns the exit status and all output."""
         argv = network.inside(self.lab.topology.fabric, str(self.program), *words)
         environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "120"}
         return conversation(argv, answers, folder=self.home, environment=environment, within_s=WITHIN_S)
@@ -44,7 +44,7 @@ class Newcomer:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """dockmesh as `pip install` leaves it, out of the wheel, in an environment with nothing else."""
+    """dockmesh installed from the wheel in an empty environment."""
     folder = tmp_path_factory.mktemp("installed")
     build = (
         "-m",
@@ -115,7 +115,7 @@ def test_from_the_wheel_to_a_green_table_and_back(newcomer: Newcomer) -> None:
     logins = logins_on(newcomer.lab, BASTION)
     status, seen = newcomer.types("status", "-K", answers=password)
     assert status == 0, seen
-    assert logins_on(newcomer.lab, BASTION) == logins + 1, "all hosts are behind one login"
+    assert logins_on(newcomer.lab, BASTION) == logins + 1, "all hosts share one login on the bastion"
     status, seen = newcomer.types("destroy", "-K", "--serial", "100%", answers=(*password, question))
     assert status == 0, seen
     assert PASSWORD not in seen

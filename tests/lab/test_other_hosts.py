@@ -25,17 +25,17 @@ from dockmesh.lab.topology import CONTROLLER
 SETUPS = {"host1": NETWORK_MANAGER, "host2": IFUPDOWN, "host3": NETWORKD}
 STRANGER, PORT = "host4", 7000
 OF_ITS_OWN = 64
-# Takes away what the remedies for firewalld have made.
+# Removes the changes of the remedies for firewalld.
 FORGET = (
     "firewall-cmd --permanent --delete-policy dockmesh; firewall-cmd --permanent --delete-ipset dockmesh; "
     "firewall-cmd --reload"
 )
-# What a host puts back by itself: every 25 seconds, and what that takes.
+# A host repairs itself every 25 seconds, which takes some more.
 MENDED_WITHIN_S = 30.0
-# Docker notices a reload of firewalld's and sets its own rules anew.
+# Docker detects a reload of firewalld and writes its rules again.
 SETTLES_WITHIN_S = 5.0
 OWN = "ip route show proto 201 | wc -l; iptables-save | grep -c DOCKMESH; nft list tables | grep -c dockmesh"
-# What leaves every route and rule of dockmesh's alone.
+# Does not affect any route or rule of dockmesh.
 HARMLESS = {
     "host1": (
         "systemctl reload NetworkManager",
@@ -47,7 +47,7 @@ HARMLESS = {
     "host2": ("ufw reload", "ufw disable", "ufw --force enable", "ifdown eth1; ifup eth1"),
     "host3": ("networkctl reload", "firewall-cmd --complete-reload", "systemctl restart firewalld"),
 }
-# What takes its routes away, as an uplink that goes down does.
+# Removes its routes, as an uplink that goes down does.
 HARMFUL = {
     "host1": "nmcli connection down eth0; nmcli connection up eth0",
     "host2": "systemctl restart networking",
@@ -57,7 +57,7 @@ HARMFUL = {
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """Three hosts, each set up as its owner likes it, and a stranger in their LAN."""
+    """Three hosts with different network managers and firewalls, and a stranger on their LAN."""
     with labs.running_lab("other", 4, ("trixie", "trixie", "forky", "trixie"), varied=True) as standing:
         for host, setup in SETUPS.items():
             install_setup(standing, host, setup)
@@ -72,12 +72,12 @@ def three(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 @pytest.fixture(scope="module")
 def views_before(lab: Lab) -> Mapping[str, host_view.HostView]:
-    """How they looked before anything was done to them."""
+    """Their original state."""
     return stable_views(lab)
 
 
 def open_firewalld(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
-    """Do as the plan says where firewalld refuses peers: on which hosts, and the commands."""
+    """Run the remedies of the plan for firewalld. Returns the hosts and the commands."""
     plan = asked.dockmesh("plan", "--json").document
     told = [(row["host"], each) for row in plan["hosts"] for each in row["conflicts"]]
     assert {(each["code"], each["key"]) for _, each in told} <= {("firewalld-rejects", "firewalld")}, told
@@ -111,7 +111,7 @@ def second(lab: Lab, host: str) -> str:
 
 
 def is_fully_reached(asked: Mesh) -> bool:
-    """Whether all of the mesh is reached, by everybody's own address."""
+    """Whether all pairs are reached, with the own address of each source."""
     return asked.dockmesh("status", "--json").status == 0
 
 
@@ -121,7 +121,7 @@ def on_all(lab: Lab, commands: Mapping[str, str]) -> dict[str, str]:
         return dict(zip(commands, done, strict=True))
 
 
-def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_through(
+def test_the_remedy_of_the_plan_makes_firewalld_accept_peers(
     three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
 ) -> None:
     assert views_before.keys() == SETUPS.keys()
@@ -133,7 +133,7 @@ def test_where_firewalld_refuses_peers_the_remedy_of_the_plan_has_it_let_them_th
     assert plan.document["forecast"]["after"] == {"reached": 21, "failing": 0, "unknown": 0}
 
 
-def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: Mesh, lab: Lab) -> None:
+def test_hosts_join_and_their_firewalls_stay_closed_to_strangers(three: Mesh, lab: Lab) -> None:
     applied = three.dockmesh("apply", "--yes", "--serial", "100%", "--json")
     assert applied.status == 0, applied
     assert three.dockmesh("plan").status == 0
@@ -146,11 +146,11 @@ def test_they_are_joined_and_no_firewall_of_theirs_stands_open_to_others(three: 
             assert poll(partial(can_connect, lab, peer.name, "web", address, PORT), SETTLES_WITHIN_S), host.name
             assert ttl(lab, STRANGER, str(host.underlay.ip)) == OF_ITS_OWN
             assert not can_connect(lab, STRANGER, "web", address, PORT), host.name
-            # The rules that ufw comes with let through all pings, behind Docker's: no matter of dockmesh's.
+            # The default rules of ufw accept all pings after Docker's rules, independent of dockmesh.
             assert (ttl(lab, STRANGER, address) is None) is (SETUPS[host.name] is not IFUPDOWN)
 
 
-def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) -> None:
+def test_explain_names_firewalld_and_its_remedy_repairs_the_path(three: Mesh, lab: Lab) -> None:
     output_of(lab, "host1", "sh", "-c", FORGET)
     broken = three.dockmesh("explain", "host2", "host1", "--json")
     assert (broken.status, broken.document["code"]) == (3, "firewalld-refuses"), broken
@@ -158,10 +158,10 @@ def test_explain_names_firewalld_and_its_remedy_mends_it(three: Mesh, lab: Lab) 
     assert three.dockmesh("explain", "host2", "host1", "--json").status == 0
     ((_, remedy),) = open_firewalld(three, lab)
     others = [str(lab.topology.host(name).prefix) in remedy for name in ("host2", "host3")]
-    assert others == [False, True], "host2 is let through again"
+    assert others == [False, True], "host2 is accepted again"
 
 
-def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_whole(three: Mesh, lab: Lab) -> None:
+def test_reloads_of_network_managers_and_firewalls_keep_the_mesh(three: Mesh, lab: Lab) -> None:
     assert is_fully_reached(three)
     before = on_all(lab, dict.fromkeys(SETUPS, OWN))
     stopped = "systemctl stop dockmesh.timer"
@@ -176,7 +176,7 @@ def test_what_their_network_managers_and_firewalls_do_every_day_leaves_the_mesh_
         on_all(lab, dict.fromkeys(SETUPS, "systemctl start dockmesh.timer"))
 
 
-def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab) -> None:
+def test_hosts_repair_their_routes_after_the_uplink_was_down(three: Mesh, lab: Lab) -> None:
     before = on_all(lab, dict.fromkeys(SETUPS, OWN))
     on_all(lab, {host: f"{{ {command}; }} >&2" for host, command in HARMFUL.items()})
     assert all(rest.startswith("0\n") for rest in on_all(lab, dict.fromkeys(SETUPS, OWN)).values())
@@ -184,9 +184,7 @@ def test_what_takes_the_uplink_down_is_mended_by_the_hosts(three: Mesh, lab: Lab
     assert is_fully_reached(three)
 
 
-def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_outlasts_a_reboot(
-    three: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_the_mesh_may_use_another_uplink_than_ssh_and_the_default_route(three: Mesh, lab: Lab, tmp_path: Path) -> None:
     by_second = mesh.write_inventory(lab, tmp_path, {host: {"underlay": second(lab, host)} for host in SETUPS})
     assert open_firewalld(by_second, lab), "peers come from other addresses"
     applied = by_second.dockmesh("apply", "--yes", "--serial", "100%")
@@ -202,10 +200,10 @@ def test_the_mesh_may_be_on_another_uplink_than_ssh_and_the_default_route_and_ou
     assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
 
 
-def test_destroy_leaves_all_of_theirs_as_it_was(
+def test_destroy_leaves_the_foreign_state_unchanged(
     three: Mesh, lab: Lab, views_before: Mapping[str, host_view.HostView]
 ) -> None:
     output_of(lab, "host1", "sh", "-c", FORGET)
-    assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0, "though peers are refused again"
+    assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0, "although peers are rejected again"
     poll(lambda: stable_views(lab) == views_before, SETTLES_WITHIN_S)
     assert difference(views_before, stable_views(lab)) == ""

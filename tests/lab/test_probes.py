@@ -1,4 +1,4 @@
-"""What status says of a mesh that does not stand in all places, and what it leaves behind: nothing."""
+"""`status` of an incomplete mesh, and that it leaves nothing on the hosts."""
 
 import re
 import signal
@@ -28,7 +28,7 @@ HOSTS = ("host1", "host2", "host3")
 HOLDERS = "pgrep --full --exact 'timeout [0-9]+ cat'"
 SLEEPERS = "pgrep --full --exact 'sleep [0-9]+'"
 LEGS = "ip -o link show | grep -c dmp"
-# The longest a namespace may outlive the run that made it.
+# The maximum seconds that a namespace may exist after its run.
 BOUND_S = 130
 SOON_S = 5
 
@@ -40,7 +40,7 @@ def reached_values(document: dict[str, Any], source: str, target: str) -> set[bo
 
 @contextmanager
 def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
-    """A status that has made its namespace on host2 and waits for another host; both dead when the block ends."""
+    """A status with a namespace on host2 that waits for another host. Both end with the block."""
     controller = subprocess.Popen(
         mesh.argv("status"),
         stdin=subprocess.DEVNULL,
@@ -51,7 +51,7 @@ def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         assert eventually(lab, "host2", LEGS, "1")
-        # The script that made it has told of it.
+        # The script reported the namespace that it created.
         assert eventually(lab, "host2", f"{HOLDERS} | wc -l", "1")
         yield controller
     finally:
@@ -60,7 +60,7 @@ def waiting_status(mesh: Mesh, lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
         lab.run("host2", ("sh", "-c", f"kill $({HOLDERS}) $({SLEEPERS})"))
 
 
-def test_where_no_container_runs_a_namespace_is_probed_instead_and_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+def test_without_a_container_a_temporary_namespace_is_probed(joined: Mesh, lab: Lab) -> None:
     with container_stopped(lab, "host2"), container_stopped(lab, "host3"):
         before = host_view.read_hosts(lab, HOSTS)
         answer = joined.dockmesh("status", "--json")
@@ -74,7 +74,7 @@ def test_where_no_container_runs_a_namespace_is_probed_instead_and_gone_afterwar
         assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
-def test_a_namespace_is_gone_soon_after_the_controllers_sudden_death(joined: Mesh, lab: Lab) -> None:
+def test_a_namespace_disappears_soon_after_the_controller_is_killed(joined: Mesh, lab: Lab) -> None:
     with container_stopped(lab, "host2"), paused(lab, "host3"), waiting_status(joined, lab) as controller:
         controller.kill()
         for left in (f"{HOLDERS} | wc -l", f"{SLEEPERS} | wc -l", LEGS):
@@ -82,10 +82,8 @@ def test_a_namespace_is_gone_soon_after_the_controllers_sudden_death(joined: Mes
     assert joined.dockmesh("status").status == 0
 
 
-def test_a_host_cut_off_from_a_controller_that_dies_ends_its_namespace_by_itself_within_two_minutes(
-    joined: Mesh, lab: Lab
-) -> None:
-    """The bounds stand on the command lines; what their ends take along is seen by bringing one about early."""
+def test_a_host_cut_off_ends_its_namespace_within_two_minutes(joined: Mesh, lab: Lab) -> None:
+    """The limits are on the command lines. One of them is ended early to see its effect."""
     with (
         container_stopped(lab, "host2"),
         paused(lab, "host3"),
@@ -102,7 +100,7 @@ def test_a_host_cut_off_from_a_controller_that_dies_ends_its_namespace_by_itself
     assert joined.dockmesh("status").status == 0
 
 
-def test_a_partitioned_host_fails_with_its_reason_and_the_rows_of_the_others_are_there(joined: Mesh, lab: Lab) -> None:
+def test_a_partitioned_host_fails_and_the_other_rows_are_complete(joined: Mesh, lab: Lab) -> None:
     with partitioned(lab, "host2"):
         answer = joined.dockmesh("status", "--json", "--timeout", "2")
     assert answer.status == 3
@@ -121,7 +119,7 @@ def test_a_partitioned_host_fails_with_its_reason_and_the_rows_of_the_others_are
     assert document["summary"] == {"probes": 21, "reached": 21 - failed, "failed": failed}
 
 
-def test_people_read_of_the_failed_host_last(joined: Mesh, lab: Lab) -> None:
+def test_the_failed_host_is_printed_last(joined: Mesh, lab: Lab) -> None:
     with partitioned(lab, "host1"):
         answer = joined.dockmesh("status", "--timeout", "2")
     assert answer.status == 3
@@ -132,7 +130,7 @@ def test_people_read_of_the_failed_host_last(joined: Mesh, lab: Lab) -> None:
     assert answer.stdout.count("✓64 ✓63 ✓62") == 2
 
 
-def test_a_host_that_is_frozen_holds_status_up_no_longer_than_the_timeout(joined: Mesh, lab: Lab) -> None:
+def test_a_frozen_host_delays_status_by_at_most_the_timeout(joined: Mesh, lab: Lab) -> None:
     with paused(lab, "host3"):
         answer = joined.dockmesh("status", "--json", "--timeout", "2", within_s=20)
     assert answer.status == 3
@@ -144,7 +142,7 @@ def test_a_host_that_is_frozen_holds_status_up_no_longer_than_the_timeout(joined
     assert reached_values(answer.document, "host1", "host2") == {True}
 
 
-def test_where_docker_is_stopped_status_says_so_in_one_line(joined: Mesh, lab: Lab) -> None:
+def test_status_reports_a_stopped_docker_in_one_line(joined: Mesh, lab: Lab) -> None:
     with docker_stopped(lab, "host2"):
         answer, document = joined.dockmesh("status"), joined.dockmesh("status", "--json").document
     assert answer.status == 3
@@ -156,7 +154,7 @@ def test_where_docker_is_stopped_status_says_so_in_one_line(joined: Mesh, lab: L
     assert [each["code"] for each in document["probes"] if each["code"]] == ["docker-stopped"] * 7
 
 
-def test_a_lost_route_fails_its_probes_alone_and_names_who_lacks_it(joined: Mesh, lab: Lab) -> None:
+def test_a_lost_route_fails_only_its_probes_and_names_the_host(joined: Mesh, lab: Lab) -> None:
     route = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
     with temporarily(
         lab,
@@ -184,7 +182,7 @@ def test_an_interrupted_status_ends_soon_and_leaves_no_namespace(joined: Mesh, l
         assert eventually(lab, "host2", LEGS, "0")
 
 
-def test_a_limited_status_asks_only_from_the_hosts_named_but_of_all(joined: Mesh) -> None:
+def test_a_limited_status_probes_all_hosts_from_the_named_ones(joined: Mesh) -> None:
     answer = joined.dockmesh("status", "--json", "--limit", "tag:bookworm")
     assert answer.status == 0
     assert {each["source"] for each in answer.document["probes"]} == {"host1"}

@@ -1,4 +1,4 @@
-"""What is refused and why, before anything is touched; and the ways back to hosts as they were found."""
+"""Refusals before any change with their reasons, and the restored original state."""
 
 import os
 import re
@@ -24,44 +24,44 @@ from mesh import Mesh
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
-# No story to be told of it, so all may restart their Docker at once.
+# The order does not matter here, so all hosts may restart Docker in parallel.
 APPLY = ("apply", "--yes", "--serial", "100%")
 
 
 def read_views(lab: Lab) -> dict[str, host_view.HostView]:
-    """All of the hosts that a test may compare."""
+    """The state of the hosts that a test may compare."""
     return host_view.read_hosts(lab, HOSTS)
 
 
 def refusal_text(answer: mesh.CommandResult, host: str) -> str:
-    """Why the plan leaves that host alone: its error and its conflicts."""
+    """The error and the conflicts of the host in the plan."""
     assert answer.status == 3, answer
     row = row_of(answer, host)
     return " ".join([row["error"] or "", *(f"{each['key']} {each['message']}" for each in row["conflicts"])])
 
 
 def code_of(answer: mesh.CommandResult, host: str) -> str | None:
-    """The kind of the error with which the plan leaves that host alone."""
+    """The code of the host's error in the plan."""
     assert answer.status == 3, answer
     code: str | None = next(row["code"] for row in answer.document["hosts"] if row["host"] == host)
     return code
 
 
 def row_of(answer: mesh.CommandResult, host: str) -> dict[str, Any]:
-    """What a plan has of a host."""
+    """The part of a host in a plan."""
     row: dict[str, Any] = next(row for row in answer.document["hosts"] if row["host"] == host)
     return row
 
 
 def conflict_of(answer: mesh.CommandResult, host: str) -> dict[str, str]:
-    """The one conflict for which the plan leaves that host alone."""
+    """The only conflict of the host in the plan."""
     assert answer.status == 3, answer
     conflict: dict[str, str]
     (conflict,) = row_of(answer, host)["conflicts"]
     return conflict
 
 
-def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, shared_hosts: SharedHosts, lab: Lab) -> None:
+def test_destroy_restores_the_original_state_of_the_hosts(joined: Mesh, shared_hosts: SharedHosts, lab: Lab) -> None:
     assert joined.dockmesh("destroy", "--yes").status == 0
     assert {host: host_view.stable_view(each) for host, each in read_views(lab).items()} == {
         host: shared_hosts.found[host] for host in HOSTS
@@ -69,7 +69,7 @@ def test_destroy_leaves_the_hosts_as_they_were_found(joined: Mesh, shared_hosts:
     assert joined.dockmesh("destroy", "--yes").words.startswith("Nothing to do")
 
 
-def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(
+def test_rollback_restores_the_previous_state_twice_in_a_row(
     fresh: Mesh, shared_hosts: SharedHosts, lab: Lab, tmp_path: Path
 ) -> None:
     assert fresh.hosts == HOSTS
@@ -82,9 +82,7 @@ def test_rollback_puts_back_what_stood_before_also_twice_in_a_row(
         }
 
 
-def test_without_a_host_whose_docker_is_stopped_and_one_that_is_cut_off_the_others_go_on(
-    fresh: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_a_stopped_docker_and_a_cut_off_host_do_not_stop_the_others(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     four = mesh.write_inventory(lab, tmp_path, {host: {} for host in (*fresh.hosts, "host4")})
     with docker_stopped(lab, "host1"), partitioned(lab, "host2"):
         answer = four.dockmesh(*APPLY, "--timeout", "3")
@@ -101,9 +99,7 @@ def test_without_a_host_whose_docker_is_stopped_and_one_that_is_cut_off_the_othe
     assert four.dockmesh("destroy", "--yes").status == 0
 
 
-def test_all_conflicts_of_a_host_are_told_at_once_with_a_remedy_each_and_after_the_hosts_that_are_well(
-    fresh: Mesh, lab: Lab
-) -> None:
+def test_all_conflicts_of_a_host_are_printed_last_with_remedies(fresh: Mesh, lab: Lab) -> None:
     do = [
         "ip link add lan0 type bridge && ip addr add 10.128.17.5/24 dev lan0",
         "docker network create --subnet 10.128.33.0/24 app",
@@ -140,7 +136,7 @@ def test_all_conflicts_of_a_host_are_told_at_once_with_a_remedy_each_and_after_t
     assert [line for line in answer.stdout.splitlines() if line in HOSTS] == ["host2", "host3", "host1"]
 
 
-def test_a_bip_given_as_a_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, lab: Lab) -> None:
+def test_a_bip_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, lab: Lab) -> None:
     text = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --bip=172.17.0.1/16\n"
     with docker_drop_in(lab, "host1", text, restart=True):
         conflict = conflict_of(fresh.dockmesh("plan", "--json"), "host1")
@@ -157,9 +153,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("code", UNFIT)
-def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
-    fresh: Mesh, lab: Lab, tmp_path: Path, code: str
-) -> None:
+def test_a_daemon_json_that_cannot_hold_bip_is_a_conflict(fresh: Mesh, lab: Lab, tmp_path: Path, code: str) -> None:
     text, named = UNFIT[code]
     assert fresh.hosts == HOSTS
     one = mesh.write_inventory(lab, tmp_path, {"host1": {}})
@@ -176,20 +170,20 @@ def test_a_daemon_json_that_bip_cannot_go_into_is_a_conflict_and_stays_as_it_is(
         assert difference(before, {"host1": host_view.read_host(lab, "host1")}) == ""
 
 
-def test_a_foreign_route_that_loses_is_no_conflict(fresh: Mesh, lab: Lab) -> None:
+def test_a_foreign_route_without_precedence_is_not_a_conflict(fresh: Mesh, lab: Lab) -> None:
     route = "10.128.16.0/20 via 192.168.18.130 metric 9000"
     with temporarily(lab, "host1", do=[f"ip route add {route}"], undo=[f"ip route del {route}"]):
         assert fresh.dockmesh("plan").status == 2
 
 
-def test_an_underlay_that_is_not_the_hosts_own_is_a_conflict(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_an_underlay_that_the_host_does_not_have_is_a_conflict(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
     wrong = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {"underlay": "192.168.18.200"}})
     conflict = conflict_of(wrong.dockmesh("plan", "--json"), "host2")
     assert (conflict["code"], conflict["key"]) == ("underlay-missing", "192.168.18.200")
 
 
-def test_a_login_that_fails_says_why_and_what_to_do(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_a_failed_login_has_a_cause_and_a_remedy(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
     wrong = {
         "host1": ({"known_hosts": "/dev/null"}, "host-key-unknown", ["192.168.18.128", "ssh-keyscan"]),
@@ -204,8 +198,8 @@ def test_a_login_that_fails_says_why_and_what_to_do(fresh: Mesh, lab: Lab, tmp_p
         assert all(word in refusal_text(answer, host) for word in words), refusal_text(answer, host)
 
 
-def test_a_host_that_openrc_runs_is_told_that_it_cannot_take_part(fresh: Mesh, lab: Lab) -> None:
-    """As on Alpine: no systemd in sight, and of BusyBox the shell, ip and all the rest that a login finds."""
+def test_a_host_with_openrc_is_refused(fresh: Mesh, lab: Lab) -> None:
+    """A host as with Alpine: without systemd, and with the shell, ip and other tools of BusyBox."""
     inside = "mount -t tmpfs none /run && mkdir /run/openrc && PATH=/opt/busybox:/usr/sbin:/sbin exec sh -s"
     alpine = f"ForceCommand unshare --mount sh -c '{inside}'"
     busybox = "mkdir /opt/busybox && busybox --install -s /opt/busybox"
@@ -233,7 +227,7 @@ def test_a_changed_host_key_is_never_accepted(fresh: Mesh, lab: Lab, tmp_path: P
         assert code_of(wrong.dockmesh("plan", "--json"), "host1") == "host-key-changed"
 
 
-def test_a_saved_plan_is_carried_out_only_while_everything_is_as_it_was(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+def test_a_saved_plan_is_refused_after_any_change(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert fresh.hosts == HOSTS
     two = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": {}})
     plan = os.fspath(tmp_path / "plan.json")
@@ -252,9 +246,7 @@ def test_a_saved_plan_is_carried_out_only_while_everything_is_as_it_was(fresh: M
 
 
 @pytest.mark.parametrize("host", ["host1", "host3"])
-def test_a_table_that_iptables_does_not_tell_of_is_named_and_its_chains_are_not_left_behind(
-    joined: Mesh, lab: Lab, host: str
-) -> None:
+def test_a_table_that_iptables_cannot_list_is_named(joined: Mesh, lab: Lab, host: str) -> None:
     do = ["nft add chain ip filter odd", "nft add rule ip filter odd fib saddr type local counter"]
     with temporarily(lab, host, do=do, undo=["nft flush chain ip filter odd; nft delete chain ip filter odd"]):
         answer = joined.dockmesh("plan", "--json")
@@ -264,7 +256,7 @@ def test_a_table_that_iptables_does_not_tell_of_is_named_and_its_chains_are_not_
     assert joined.dockmesh("plan").status == 0, "what it has is as it was"
 
 
-def test_a_unit_that_is_masked_is_refused_and_the_device_it_leads_to_stays_one(fresh: Mesh, lab: Lab) -> None:
+def test_a_masked_unit_is_refused_and_its_link_is_unchanged(fresh: Mesh, lab: Lab) -> None:
     unit = "/etc/systemd/system/dockmesh.timer"
     with temporarily(lab, "host1", do=[f"ln -s /dev/null {unit}"], undo=[f"rm {unit}"]):
         answer = fresh.dockmesh("plan", "--json")

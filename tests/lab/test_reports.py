@@ -1,4 +1,4 @@
-"""What status writes of real hosts, whole and with one cut off, and what tells the two apart."""
+"""Reports of `status` on a complete mesh and with one host cut off, and their difference."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def reports(folder: Path) -> tuple[str, ...]:
     return tuple((folder / name).read_text() for name in FILES.values())
 
 
-def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Mesh, tmp_path: Path) -> None:
+def test_the_reports_of_a_complete_mesh_are_valid_and_have_no_failure(joined: Mesh, tmp_path: Path) -> None:
     assert status(joined, tmp_path, "whole.json").status == 0
     xml, markdown, prometheus, html = reports(tmp_path)
     found = junit(xml)
@@ -45,9 +45,7 @@ def test_the_reports_of_a_whole_mesh_are_valid_and_tell_of_no_failure(joined: Me
     assert data["causes"] == []
 
 
-def test_of_a_host_that_is_cut_off_every_report_tells_why_and_diff_what_was_lost(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_reports_have_the_cause_of_a_cut_off_host_and_diff_the_loss(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     assert status(joined, tmp_path, "whole.json").status == 0
     with partitioned(lab, "host3"):
         cut = status(joined, tmp_path, "cut.json")

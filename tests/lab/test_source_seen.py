@@ -1,4 +1,4 @@
-"""Where probes come from, as their targets see it: observed on real hosts, and nothing left there of that."""
+"""Source addresses of probes, observed by their targets without traces on the hosts."""
 
 import shlex
 import signal
@@ -26,7 +26,7 @@ SOON_S = 5
 
 @contextmanager
 def repair_paused(lab: Lab) -> Iterator[None]:
-    """The hosts mend nothing by themselves meanwhile; afterwards they have done so at once."""
+    """Stop the repair timer of the hosts for the block, and repair them at its end."""
     with ExitStack() as stack:
         for host in HOSTS:
             undo = ["systemctl start dockmesh.service dockmesh.timer"]
@@ -37,7 +37,7 @@ def repair_paused(lab: Lab) -> Iterator[None]:
 
 
 def sources(status: CommandResult, kind: str) -> dict[tuple[str, str], str | None]:
-    """What was seen, by source and target."""
+    """The observed source addresses by source and target."""
     probes = status.document["probes"]
     return {(each["source"], each["target"]): each["source_seen"] for each in probes if each["kind"] == kind}
 
@@ -48,7 +48,7 @@ def codes(status: CommandResult) -> dict[tuple[str, str], str]:
 
 
 def pairs(seen: dict[str, str]) -> dict[tuple[str, str], str | None]:
-    """Every pair of hosts, with what all targets should see of its source."""
+    """Every pair of hosts with the source address that the targets should see."""
     return {(source, target): seen[source] for source in HOSTS for target in HOSTS if source != target}
 
 
@@ -60,7 +60,7 @@ def nothing_left(lab: Lab) -> bool:
     return all(output_of(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
 
 
-def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(joined: Mesh, lab: Lab) -> None:
+def test_targets_see_the_own_address_of_each_source(joined: Mesh, lab: Lab) -> None:
     containers = {host: container_address(lab, host) for host in HOSTS}
     before = host_view.read_hosts(lab, HOSTS)
     status = joined.dockmesh("status", "--json")
@@ -78,7 +78,7 @@ def test_containers_are_seen_under_their_own_addresses_and_hosts_under_theirs(jo
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
 
 
-def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joined: Mesh, lab: Lab) -> None:
+def test_masqueraded_containers_fail_and_the_remedy_repairs_them(joined: Mesh, lab: Lab) -> None:
     containers = {host: container_address(lab, host) for host in HOSTS}
     with repair_paused(lab):
         for host in HOSTS:
@@ -96,9 +96,7 @@ def test_containers_that_hide_behind_their_host_fail_and_the_remedy_mends_it(joi
     assert (mended.status, sources(mended, "container-container")) == (0, pairs(containers))
 
 
-def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a_failure(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_with_source_nat_the_target_must_see_the_address_of_the_host(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     masked = mesh.write_inventory(lab, tmp_path, {host: {} for host in HOSTS}, mesh={"source_nat": True})
     shown_by = [
         f"iptables -t nat -I POSTROUTING -s {prefix} -j ACCEPT" for prefix in ("10.128.0.0/20", "10.128.32.0/20")
@@ -123,7 +121,7 @@ def test_where_hiding_is_wanted_the_hosts_address_is_right_and_a_containers_is_a
         assert line.endswith(f": dockmesh apply --limit {host} (2 probes)")
 
 
-def test_an_address_put_in_at_the_far_end_is_told_with_where_to_look(joined: Mesh, lab: Lab) -> None:
+def test_source_nat_on_the_target_is_reported_with_its_place(joined: Mesh, lab: Lab) -> None:
     rule = "iptables -t nat -I POSTROUTING -o docker0 -s 10.128.0.0/20 -j MASQUERADE"
     with temporarily(lab, "host2", do=[rule], undo=[rule.replace("-I", "-D")]):
         status, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
@@ -136,7 +134,7 @@ def test_an_address_put_in_at_the_far_end_is_told_with_where_to_look(joined: Mes
     assert told.endswith("dockmesh trace host1 host2")
 
 
-def test_of_a_host_without_nft_nothing_is_said_and_nothing_fails(joined: Mesh, lab: Lab) -> None:
+def test_a_host_without_nft_reports_no_sources_and_does_not_fail(joined: Mesh, lab: Lab) -> None:
     path = output_of(lab, "host3", "sh", "-c", "command -v nft")
     with repair_paused(lab), temporarily(lab, "host3", do=[f"mv {path} /root/nft"], undo=[f"mv /root/nft {path}"]):
         status = joined.dockmesh("status", "--json")
@@ -146,13 +144,13 @@ def test_of_a_host_without_nft_nothing_is_said_and_nothing_fails(joined: Mesh, l
     assert nothing_left(lab)
 
 
-def test_the_table_of_a_script_that_was_killed_is_cleared_away_by_the_next(joined: Mesh, lab: Lab) -> None:
+def test_the_next_script_removes_the_table_of_a_killed_one(joined: Mesh, lab: Lab) -> None:
     output_of(lab, "host1", "nft", "add", "table", "inet", "dockmesh-status-99999999")
     assert joined.dockmesh("status").status == 0
     assert nothing_left(lab)
 
 
-def test_where_sshd_takes_one_channel_per_connection_status_uses_two(joined: Mesh, lab: Lab) -> None:
+def test_status_opens_two_connections_if_sshd_allows_one_channel(joined: Mesh, lab: Lab) -> None:
     again = "systemctl reload ssh"
     limited = "/etc/ssh/sshd_config.d/limited.conf"
     with temporarily(lab, "host2", do=[f"echo MaxSessions 1 >{limited}; {again}"], undo=[f"rm {limited}; {again}"]):
@@ -163,7 +161,7 @@ def test_where_sshd_takes_one_channel_per_connection_status_uses_two(joined: Mes
 
 @pytest.mark.usefixtures("joined")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_a_status_that_is_ended_leaves_nothing_on_the_hosts(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
+def test_an_interrupted_status_leaves_nothing_on_the_hosts(lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
     logins = {"host1": {}, "host2": {}, "host3": {"user": "admin", "become": "sudo"}}
     fleet = mesh.write_inventory(lab, tmp_path, logins)
     with paused(lab, "host2"):

@@ -1,4 +1,4 @@
-"""`status` of a part of the mesh, and again and again, on real hosts."""
+"""`status` of a part of the mesh, and `status --watch`."""
 
 import os
 import pty
@@ -26,7 +26,7 @@ ROUTE = "10.128.32.0/20 via 192.168.18.130 dev eth0 proto 201 metric 4201"
 
 @contextmanager
 def watching(mesh: Mesh, *, terminal: bool) -> Iterator[tuple[subprocess.Popen[bytes], "Screen"]]:
-    """`status --watch 1` that has begun, and what it shows; dead when the block ends."""
+    """A running `status --watch 1` with its output. It ends with the block."""
     ours, its = pty.openpty() if terminal else os.pipe()
     process = subprocess.Popen(
         mesh.argv("status", "--watch", "1"),
@@ -47,14 +47,14 @@ def watching(mesh: Mesh, *, terminal: bool) -> Iterator[tuple[subprocess.Popen[b
 
 
 class Screen:
-    """All that came to it so far."""
+    """All output so far."""
 
     def __init__(self, source: int) -> None:
         self._source = source
         self.text = ""
 
     def shows(self, pattern: str) -> bool:
-        """Wait for more that matches; whether it came."""
+        """Wait for further matching output. False after the timeout."""
         end = time.monotonic() + WITHIN_S
         begun = len(self.text)
         while time.monotonic() < end and not re.search(pattern, self.text[begun:]):
@@ -67,7 +67,7 @@ def nothing_left(lab: Lab) -> bool:
     return all(output_of(lab, host, "sh", "-c", LEFT) == "" for host in HOSTS)
 
 
-def test_named_pairs_are_asked_both_ways_and_other_hosts_are_left_in_peace(joined: Mesh, lab: Lab) -> None:
+def test_named_pairs_are_probed_both_ways_and_no_other_host_is(joined: Mesh, lab: Lab) -> None:
     before = output_of(lab, "host2", "sh", "-c", ACCEPTED)
     status = joined.dockmesh("status", "--json", "--pairs", "host1:host3")
     assert output_of(lab, "host2", "sh", "-c", ACCEPTED) == before
@@ -78,7 +78,7 @@ def test_named_pairs_are_asked_both_ways_and_other_hosts_are_left_in_peace(joine
     assert all(each["source_seen"] for each in probes)
 
 
-def test_a_sample_asks_every_host_for_one_other(joined: Mesh) -> None:
+def test_a_sample_probes_one_peer_from_every_host(joined: Mesh) -> None:
     status = joined.dockmesh("status", "--json", "--sample", "1")
     assert status.status == 0
     pairs = {(each["source"], each["target"]) for each in status.document["probes"]}
@@ -86,7 +86,7 @@ def test_a_sample_asks_every_host_for_one_other(joined: Mesh) -> None:
     assert sorted(source for source, target in pairs if source != target) == list(HOSTS)
 
 
-def test_watching_without_a_terminal_writes_block_below_block_as_things_break_and_mend(joined: Mesh, lab: Lab) -> None:
+def test_watch_without_a_terminal_prints_a_block_per_round(joined: Mesh, lab: Lab) -> None:
     with watching(joined, terminal=False) as (process, screen):
         assert screen.shows("All 21 probes reached")
         with temporarily(
@@ -105,14 +105,12 @@ def test_watching_without_a_terminal_writes_block_below_block_as_things_break_an
     assert poll(lambda: nothing_left(lab), SOON_S)
 
 
-def test_watching_on_a_terminal_refreshes_in_place_and_ctrl_c_leaves_nothing_on_the_hosts(
-    joined: Mesh, lab: Lab
-) -> None:
+def test_watch_on_a_terminal_refreshes_and_ctrl_c_cleans_the_hosts(joined: Mesh, lab: Lab) -> None:
     with watching(joined, terminal=True) as (process, screen):
         assert screen.shows("All 21 probes reached")
         assert screen.shows("All 21 probes reached")
         process.send_signal(signal.SIGINT)
         assert poll(lambda: process.poll() is not None, SOON_S)
     assert process.returncode == 130
-    assert "\x1b[1A" in screen.text, "up again over what was shown before"
+    assert "\x1b[1A" in screen.text, "the cursor moves up to the previous output"
     assert poll(lambda: nothing_left(lab), SOON_S)

@@ -1,4 +1,4 @@
-"""`trace` beside captures of the tests' own, on hosts whose path works and on hosts whose path is broken."""
+"""`trace` compared with independent captures, on working and on broken paths."""
 
 import base64
 import re
@@ -57,7 +57,7 @@ def nothing_left(lab: Lab) -> Iterator[None]:
 
 @contextmanager
 def independent_capture(lab: Lab, host: str, interface: str, container: str | None = None) -> Iterator[Seen]:
-    """What an independent tcpdump on the host sees of pings: kind, source, destination and TTL."""
+    """The pings in an independent tcpdump on the host: kind, source, destination and TTL."""
     seen: Seen = set()
     inside = ""
     if container:
@@ -100,7 +100,7 @@ def hops_by_place(document: Mapping[str, Any]) -> dict[tuple[str, str], Seen]:
     return places
 
 
-def test_every_hop_is_as_an_independent_tcpdump_sees_it(joined: Mesh, lab: Lab) -> None:
+def test_every_hop_matches_an_independent_tcpdump(joined: Mesh, lab: Lab) -> None:
     ended, seen = trace_with_tcpdump(lab, joined)
     assert ended.status == 0, ended
     assert hops_by_place(ended.document) == seen
@@ -109,7 +109,7 @@ def test_every_hop_is_as_an_independent_tcpdump_sees_it(joined: Mesh, lab: Lab) 
     assert not any(hop["translated"] for kind in ("request", "reply") for hop in ended.document[kind])
 
 
-def test_with_source_nat_the_translation_is_where_an_independent_tcpdump_sees_it(
+def test_the_hop_of_source_nat_matches_an_independent_tcpdump(
     shared_hosts: SharedHosts, lab: Lab, tmp_path: Path
 ) -> None:
     shared_hosts.ensure_joined()
@@ -135,7 +135,7 @@ def test_with_source_nat_the_translation_is_where_an_independent_tcpdump_sees_it
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that loses packets: where it is, how many hops are left there and back, and its code."""
+    """A fault that drops packets: its host, the captured hops of request and reply, and its code."""
 
     host: str
     do: str
@@ -193,7 +193,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, fault: Fault) -> None:
+def test_a_trace_ends_where_the_packet_is_lost(joined: Mesh, lab: Lab, fault: Fault) -> None:
     with temporarily(lab, fault.host, do=[fault.do], undo=[fault.undo]):
         ended = joined.dockmesh("trace", "host1", "host3", "--json")
     assert ended.status == 3, ended
@@ -201,7 +201,7 @@ def test_a_packet_that_is_lost_is_followed_to_the_place(joined: Mesh, lab: Lab, 
     assert hop_tuples(ended.document["reply"]) == BACK[: fault.back]
     assert ended.document["reached"] is False
     assert ended.document["code"] == fault.code, ended.document
-    # Hops show where the packet is lost; the verdict names that host as well, and who rejected it.
+    # The hops show where the packet is lost. The verdict names that host and the rejecting one.
     assert re.search(rf"\b{fault.host}\b", ended.document["verdict"]), ended.document
     assert ("host unreachable" in ended.document["verdict"]) == (fault.code == "rejected"), ended.document
 
@@ -213,7 +213,7 @@ def test_a_trace_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
     assert difference(before, host_view.read_hosts(lab, hosts)) == ""
 
 
-def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(joined: Mesh, lab: Lab) -> None:
+def test_a_temporary_namespace_replaces_a_missing_container(joined: Mesh, lab: Lab) -> None:
     with container_stopped(lab, "host1"):
         ended = joined.dockmesh("trace", "host1", "host3", "--json")
         assert poll(lambda: leftovers(lab, "host1") == "", _AT_ONCE_S), leftovers(lab, "host1")
@@ -221,9 +221,7 @@ def test_without_a_container_a_namespace_takes_its_place_and_is_gone_afterwards(
     assert hop_tuples(ended.document["request"]) == THERE
 
 
-def test_admin_traces_by_sudo_to_a_container_of_another_network_and_to_a_host_without_docker(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_trace_with_sudo_to_another_network_and_without_docker(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     begin = "docker network create app && docker run --detach --init --name api --network app busybox sleep infinity"
     keys = {"docker": False, "prefix": None}
     hosts: dict[str, Mapping[str, Any]] = {host: {} for host in joined.hosts}
@@ -237,21 +235,19 @@ def test_admin_traces_by_sudo_to_a_container_of_another_network_and_to_a_host_wi
         (bridge, 62),
         ("eth0", 62),
     ]
-    # host4 has not joined, and so knows no way back to the container.
+    # host4 has not joined, so it has no return route to the container.
     to_host4 = sudo.dockmesh("trace", "host1", "host4", "--json").document["request"]
     assert [(hop["host"], hop["place"], hop["ttl"]) for hop in to_host4][-1] == ("host4", "uplink", 63)
 
 
-def test_captures_that_are_kept_are_readable_by_tcpdump_and_hold_the_pings_alone(
-    joined: Mesh, lab: Lab, tmp_path: Path
-) -> None:
+def test_saved_captures_contain_only_the_pings_and_tcpdump_reads_them(joined: Mesh, lab: Lab, tmp_path: Path) -> None:
     folder = tmp_path / "kept" / "here"
     assert joined.dockmesh("trace", "host1", "host3", "--pcap", str(folder)).status == 0
     names = {f"{host}-{place}-{interface}.pcap" for host, place, interface, _ttl in THERE}
     assert {file.name for file in folder.iterdir()} == names
     for host, place, interface, ttl in THERE:
         file = folder / f"{host}-{place}-{interface}.pcap"
-        # The hosts have tcpdump; this machine need not.
+        # The hosts have tcpdump, which this machine may lack.
         capture = base64.b64encode(file.read_bytes()).decode()
         read = lab.run("host2", ("sh", "-c", "base64 -d | tcpdump -n -v -r -"), text=capture, check=True)
         packets = _LINE.findall(read.stdout)
@@ -260,7 +256,7 @@ def test_captures_that_are_kept_are_readable_by_tcpdump_and_hold_the_pings_alone
     assert output_of(lab, "host1", "sh", "-c", "find / -xdev -name '*.pcap'") == ""
 
 
-def test_a_host_with_neither_tcpdump_nor_tshark_is_told(joined: Mesh, lab: Lab) -> None:
+def test_a_host_without_tcpdump_and_tshark_is_reported(joined: Mesh, lab: Lab) -> None:
     with temporarily(
         lab, "host3", do=["mv /usr/bin/tcpdump /usr/bin/aside"], undo=["mv /usr/bin/aside /usr/bin/tcpdump"]
     ):
@@ -270,7 +266,7 @@ def test_a_host_with_neither_tcpdump_nor_tshark_is_told(joined: Mesh, lab: Lab) 
         assert leftovers(lab, "host1") == ""
 
 
-def test_a_container_that_is_none_is_told_and_ends_on_one_host_are_refused(joined: Mesh) -> None:
+def test_an_unknown_container_and_two_ends_on_one_host_are_errors(joined: Mesh) -> None:
     ended = joined.dockmesh("trace", "host1", "host3:nobody", "--json")
     assert (ended.status, ended.document["code"]) == (3, "not-captured")
     assert re.fullmatch("host3: .*nobody", ended.document["verdict"])
@@ -279,7 +275,7 @@ def test_a_container_that_is_none_is_told_and_ends_on_one_host_are_refused(joine
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_is_left_running_when_the_controller_is_killed(joined: Mesh, lab: Lab, how: signal.Signals) -> None:
+def test_a_killed_controller_leaves_no_capture_running(joined: Mesh, lab: Lab, how: signal.Signals) -> None:
     def capturing(host: str) -> bool:
         return "tcpdump" in leftovers(lab, host)
 
@@ -300,7 +296,7 @@ def test_nothing_is_left_running_when_the_controller_is_killed(joined: Mesh, lab
         ) as process:
             assert poll(lambda: capturing("host1") and capturing("host3"), 10)
             process.send_signal(how)
-        # Killed, nobody is there to end it, and the hosts do so by themselves.
+        # A killed controller cannot end it, so the hosts end it by themselves.
         within_s = _WITHIN_S if how is signal.SIGKILL else _AT_ONCE_S
         assert poll(lambda: (leftovers(lab, "host1"), leftovers(lab, "host3")) == ("", ""), within_s), leftovers(
             lab, "host1"

@@ -1,4 +1,4 @@
-"""What threads share when they make and open connections at the same time."""
+"""Connections: options, jump hosts, and state that threads share."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,15 +12,15 @@ from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import Connections
 
 
-def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_opened_alone(
+def test_a_new_connection_does_not_change_the_shared_configuration(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fabric and invoke rebuild a configuration from nothing to change it, and read it while they connect."""
+    """Fabric empties and refills a configuration to change it, while other threads read it."""
     connections = Connections(SshConfig(files=()), timeout_s=5)
     first = connections.prepare(Login(address="192.0.2.1"))
 
     def rebuilt(_self: fabric.Config) -> None:
-        pytest.fail("the configuration that all connections share was emptied and filled again")
+        pytest.fail("the shared configuration was emptied and refilled")
 
     monkeypatch.setattr(fabric.Config, "merge", rebuilt)
     second = connections.prepare(Login(address="192.0.2.2"))
@@ -29,7 +29,7 @@ def test_making_a_connection_leaves_the_configuration_of_those_that_are_being_op
 
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """How a host is called, which does not answer."""
+    """The arguments of the connection to a host that rejects it."""
     called: dict[str, Any] = {}
 
     def connect(_host: str, _port: int, **how: Any) -> None:
@@ -40,11 +40,11 @@ def far(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return called
 
 
-@pytest.mark.parametrize(("said", "timeout_s"), [("3", 3), ("60", 5), ("0", 5), ("none", 5)])
-def test_a_connection_may_take_as_long_as_the_configuration_grants_and_the_run_does(
-    tmp_path: Path, far: dict[str, Any], said: str, timeout_s: float
+@pytest.mark.parametrize(("option", "timeout_s"), [("3", 3), ("60", 5), ("0", 5), ("none", 5)])
+def test_connect_timeout_is_limited_to_the_timeout_of_the_run(
+    tmp_path: Path, far: dict[str, Any], option: str, timeout_s: float
 ) -> None:
-    (tmp_path / "config").write_text(f"ConnectTimeout {said}\n")
+    (tmp_path / "config").write_text(f"ConnectTimeout {option}\n")
     connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5)
     login = Login("192.0.2.1")
     with pytest.raises(ConnectionRefusedError):
@@ -52,7 +52,7 @@ def test_a_connection_may_take_as_long_as_the_configuration_grants_and_the_run_d
     assert far["timeout_s"] == timeout_s
 
 
-def test_keys_and_hops_are_those_of_the_configuration(tmp_path: Path) -> None:
+def test_keys_and_jump_hosts_come_from_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(
         "Host web\n ProxyJump one,ann@two:2222\n IdentityFile ~/a\n IdentityFile ~/b\n IdentitiesOnly yes\n"
     )
@@ -63,9 +63,7 @@ def test_keys_and_hops_are_those_of_the_configuration(tmp_path: Path) -> None:
     assert (last.host, last.user, last.port, last.gateway.host) == ("two", "ann", 2222, "one")
 
 
-def test_jump_hosts_open_in_order_and_once_for_all_hosts_behind_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_jump_hosts_open_in_order_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     sockets: list[str] = []
 

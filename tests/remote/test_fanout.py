@@ -1,4 +1,4 @@
-"""One job per host: bounded, as they come, and one host's failure its own."""
+"""The fan-out: its limit, the order of results, the failures of hosts and the events."""
 
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -17,7 +17,7 @@ from dockmesh.remote.fanout import HostResults, ObservedFanOut, fan_out
 HOSTS = [host(f"h{at}", f"192.168.0.{at + 1}") for at in range(40)]
 
 
-def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
+def test_the_failure_of_a_host_is_its_own_result() -> None:
     def job(one: Host) -> str:
         if one.name in {"h3", "h9"}:
             raise UnreachableError(f"{one.name} is down")
@@ -31,7 +31,7 @@ def test_a_hosts_failure_is_its_result_and_no_other_hosts() -> None:
     assert {result for result in results.values() if isinstance(result, str)} == set(results) - {"h3", "h9"}
 
 
-def test_no_more_hosts_are_worked_on_at_once_than_the_executor_allows() -> None:
+def test_the_executor_limits_the_number_of_parallel_jobs() -> None:
     lock, now, most = threading.Lock(), 0, 0
 
     def job(_one: Host) -> None:
@@ -48,7 +48,7 @@ def test_no_more_hosts_are_worked_on_at_once_than_the_executor_allows() -> None:
     assert most == 3
 
 
-def test_results_come_as_they_are_ready_and_a_slow_host_holds_up_nobody() -> None:
+def test_a_slow_host_does_not_delay_other_results() -> None:
     others = threading.Event()
     ready = count(1)
 
@@ -63,16 +63,16 @@ def test_results_come_as_they_are_ready_and_a_slow_host_holds_up_nobody() -> Non
     assert order[-1] == "h0"
 
 
-def test_a_defect_of_dockmesh_is_raised_and_what_has_not_begun_is_left() -> None:
-    begun: list[str] = []
+def test_a_defect_is_raised_and_cancels_jobs_that_have_not_started() -> None:
+    started: list[str] = []
 
     def job(one: Host) -> None:
-        begun.append(one.name)
+        started.append(one.name)
         raise LookupError(one.name)
 
     with ThreadPoolExecutor(1) as executor, pytest.raises(LookupError):
         _drain(executor, job)
-    assert len(begun) < len(HOSTS)
+    assert len(started) < len(HOSTS)
 
 
 def _drain(executor: Executor, job: object) -> None:
@@ -80,13 +80,13 @@ def _drain(executor: Executor, job: object) -> None:
         pass
 
 
-def test_a_run_left_early_does_not_begin_the_rest() -> None:
-    begun: list[str] = []
+def test_a_caller_that_stops_early_cancels_the_remaining_jobs() -> None:
+    started: list[str] = []
     hold = threading.Event()
 
     def job(one: Host) -> None:
-        begun.append(one.name)
-        if len(begun) > 1:
+        started.append(one.name)
+        if len(started) > 1:
             hold.wait(10)
 
     with ThreadPoolExecutor(1) as executor:
@@ -94,10 +94,10 @@ def test_a_run_left_early_does_not_begin_the_rest() -> None:
         next(results)
         results.close()  # type: ignore[attr-defined]
         hold.set()
-    assert len(begun) <= 2
+    assert len(started) <= 2
 
 
-def test_a_phase_emits_its_start_and_each_host_with_its_position_and_error() -> None:
+def test_a_phase_emits_its_start_and_each_finished_host() -> None:
     def job(one: Host) -> Outcome | None:
         if one is HOSTS[1]:
             raise HostError("no", code=HostErrorCode.NOT_ROOT)
@@ -115,7 +115,7 @@ def test_a_phase_emits_its_start_and_each_host_with_its_position_and_error() -> 
     assert results["h1"].code == HostErrorCode.NOT_ROOT
 
 
-def test_positions_go_on_from_wave_to_wave() -> None:
+def test_positions_continue_across_waves() -> None:
     events: list[Event] = []
     slow = threading.Event()
 
@@ -133,14 +133,14 @@ def test_positions_go_on_from_wave_to_wave() -> None:
     assert events[-1] == HostFinished("change", "h0", 3, 3)
 
 
-def test_no_hosts_are_no_work() -> None:
+def test_a_phase_without_hosts_has_no_jobs() -> None:
     events: list[Event] = []
     with ThreadPoolExecutor(1) as executor:
         assert ObservedFanOut(executor, events.append).each("read", [], str) == {}
     assert events == [PhaseStarted("read", 0)]
 
 
-def test_collected_results_have_values_and_errors_apart() -> None:
+def test_collected_results_separate_values_from_errors() -> None:
     down = UnreachableError("h1 is down")
     collected = HostResults.collect([(HOSTS[0], 7), (HOSTS[1], down)])
     assert collected == HostResults({"h0": 7}, {"h1": HostFailure(HostErrorCode.UNREACHABLE, "h1 is down")})

@@ -1,4 +1,4 @@
-"""Which host keys are trusted."""
+"""Host keys: which ones a client trusts, and which ones known_hosts gets."""
 
 import threading
 from pathlib import Path
@@ -24,11 +24,11 @@ def line(names: str, key: PKey) -> str:
 
 
 def trusted(known: KnownHosts, name: str) -> PKey | None:
-    """The key a client that was told of the host would insist on."""
+    """The key that a client requires of the host."""
     with SSHClient() as client:
         known.trust(client, name)
-        found = client.get_host_keys().lookup(name)
-        return found[ONE.get_name()] if found else None
+        keys = client.get_host_keys().lookup(name)
+        return keys[ONE.get_name()] if keys else None
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,13 @@ def trusted(known: KnownHosts, name: str) -> PKey | None:
         ("|1|x|y", NAME, False),
     ],
 )
-def test_a_client_is_told_the_key_of_its_host_and_of_no_other(
-    tmp_path: Path, names: str, name: str, known: bool
-) -> None:
+def test_a_client_trusts_the_keys_of_its_host_only(tmp_path: Path, names: str, name: str, known: bool) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"# mine\n\n{line('elsewhere', OTHER)}\n{line(names, ONE)} ann@desk\n", encoding="ascii")
     assert trusted(KnownHosts([file]), name) == (ONE if known else None)
 
 
-def test_all_files_are_read_and_one_that_is_not_there_holds_no_key(tmp_path: Path) -> None:
+def test_all_files_are_read_and_a_missing_one_has_no_key(tmp_path: Path) -> None:
     second = tmp_path / "second"
     second.write_text(line(NAME, ONE), encoding="ascii")
     assert trusted(KnownHosts([tmp_path / "none", second]), NAME) == ONE
@@ -65,13 +63,13 @@ def test_all_files_are_read_and_one_that_is_not_there_holds_no_key(tmp_path: Pat
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", f"{NAME} ssh-ed25519", f"{NAME} ssh-ed25519 !!!!", "@revoked x y z"])
-def test_a_line_that_is_no_key_is_passed_over(tmp_path: Path, text: str) -> None:
+def test_a_line_without_a_key_is_skipped(tmp_path: Path, text: str) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"{text}\n{line(NAME, ONE)}\n", encoding="ascii")
     assert trusted(KnownHosts([file]), NAME) == ONE
 
 
-def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> None:
+def test_strict_rejects_an_unknown_key_and_has_its_fingerprint() -> None:
     with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
         StrictPolicy(KnownHosts([])).missing_host_key(client, NAME, ONE)
     assert (caught.value.name, caught.value.key) == (NAME, ONE)
@@ -79,7 +77,7 @@ def test_strict_refuses_a_host_whose_key_is_not_known_and_shows_the_key() -> Non
 
 
 @pytest.mark.parametrize("before", [None, "", "# mine\n", "# no newline at the end"])
-def test_accept_new_remembers_a_key_for_this_run_and_the_next(tmp_path: Path, before: str | None) -> None:
+def test_accept_new_stores_a_key_for_this_run_and_the_next(tmp_path: Path, before: str | None) -> None:
     file = tmp_path / "deep" / "known_hosts"
     if before is not None:
         file.parent.mkdir()
@@ -93,7 +91,7 @@ def test_accept_new_remembers_a_key_for_this_run_and_the_next(tmp_path: Path, be
     assert lines == [*(before or "").splitlines(), line(NAME, ONE)]
 
 
-def test_keys_accepted_at_the_same_time_are_all_remembered(tmp_path: Path) -> None:
+def test_keys_accepted_at_the_same_time_are_all_stored(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     known = KnownHosts([file])
     threads = [threading.Thread(target=known.accept, args=(f"10.0.0.{at}", ONE)) for at in range(20)]
@@ -104,18 +102,18 @@ def test_keys_accepted_at_the_same_time_are_all_remembered(tmp_path: Path) -> No
     assert all(trusted(KnownHosts([file]), f"10.0.0.{at}") == ONE for at in range(20))
 
 
-def test_the_line_that_has_a_hosts_key_is_known(tmp_path: Path) -> None:
+def test_the_line_of_a_key_is_known(tmp_path: Path) -> None:
     first, second, absent = (tmp_path / name for name in ("first", "second", "absent"))
     first.write_text(f"# mine\n{line('web', ONE)}\n{line('web', OTHER)}\n")
     second.write_text(line(HostKeys.hash_host(NAME), ONE))
     known = KnownHosts([absent, first, second])
-    kept = [known.line_for("web"), known.line_for("web", OTHER), known.line_for(NAME)]
-    assert [(each.file, each.number) for each in kept if each] == [(first, 2), (first, 3), (second, 1)]
+    lines = [known.line_for("web"), known.line_for("web", OTHER), known.line_for(NAME)]
+    assert [(each.file, each.number) for each in lines if each] == [(first, 2), (first, 3), (second, 1)]
     assert known.line_for("db") is None
 
 
 @pytest.mark.parametrize("policy", [StrictPolicy, AcceptNewPolicy])
-def test_a_revoked_key_is_trusted_by_no_line_and_learnt_by_nobody(
+def test_a_revoked_key_is_neither_trusted_nor_stored(
     tmp_path: Path, policy: type[StrictPolicy] | type[AcceptNewPolicy]
 ) -> None:
     file = tmp_path / "known_hosts"
@@ -127,7 +125,7 @@ def test_a_revoked_key_is_trusted_by_no_line_and_learnt_by_nobody(
     assert caught.value.line.number == 2
 
 
-def test_an_authority_vouches_for_nobody_and_is_named(tmp_path: Path) -> None:
+def test_an_authority_is_named_and_not_trusted(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"@cert-authority {line('192.168.*', ONE)}\n")
     known = KnownHosts([file])
@@ -143,6 +141,12 @@ def test_a_host_is_known_by_its_alias(tmp_path: Path) -> None:
     with SSHClient() as client:
         AcceptNewPolicy(known, "web").missing_host_key(client, NAME, ONE)
         known.trust(client, NAME, "web")
-        found = client.get_host_keys().lookup(NAME)
-        assert found is not None
+        assert client.get_host_keys().lookup(NAME) is not None
     assert file.read_text() == f"{line('web', ONE)}\n"
+
+
+def test_an_unknown_key_belongs_into_the_first_file(tmp_path: Path) -> None:
+    known = KnownHosts([tmp_path / "first", tmp_path / "second"])
+    with SSHClient() as client, pytest.raises(UnknownHostKeyError) as caught:
+        StrictPolicy(known).missing_host_key(client, NAME, ONE)
+    assert caught.value.file == tmp_path / "first"

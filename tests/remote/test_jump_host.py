@@ -1,4 +1,4 @@
-"""A bastion that many hosts are behind."""
+"""Jump hosts with many hosts behind them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,13 +43,13 @@ def outcomes(gateway: JumpHost, connect: Callable[[Bastion], None]) -> list[type
 
 
 @pytest.mark.parametrize(("well", "outcome"), [(True, type(None)), (False, TimeoutError)])
-def test_twenty_hosts_log_in_to_it_once_whether_it_answers_or_not(well: bool, outcome: type) -> None:
+def test_twenty_hosts_share_one_login_or_one_failure(well: bool, outcome: type) -> None:
     tried, connect = opening(well=well)
     assert outcomes(JumpHost(Bastion()), connect) == [outcome] * 20  # type: ignore[arg-type]
     assert len(tried) == 1
 
 
-def test_one_that_was_down_is_tried_again_later() -> None:
+def test_a_failed_jump_host_is_tried_again_later() -> None:
     tried, connect = opening(well=False)
     gateway = JumpHost(Bastion())  # type: ignore[arg-type]
     for _ in range(2):
@@ -58,7 +58,7 @@ def test_one_that_was_down_is_tried_again_later() -> None:
     assert len(tried) == 2
 
 
-def test_hosts_behind_the_same_hops_share_them_and_hosts_with_another_key_do_not(tmp_path: Path) -> None:
+def test_hosts_with_equal_settings_share_their_jump_hosts(tmp_path: Path) -> None:
     connections = Connections(SshConfig([str(tmp_path / "none")]), timeout_s=5)
     one, two, other = (
         connections.prepare(Login(address=address, user=user, jump="admin@bastion", netns=netns)).gateway

@@ -25,6 +25,7 @@ from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Route, SourceNat
 from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
+from dockmesh.report.console.probe_failures import failure_lines
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.resource_diff import diff_lines
 from dockmesh.report.console.terminal import console, print_line
@@ -153,6 +154,14 @@ def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int
     assert figures(ends.lines[2]) == ["6", *"111111"]
     assert all(ends.lines[2].count(status) == 1 for status in statuses)
     assert ends.colours[-1] == {"red"}
+
+
+def test_unreachable_hosts_with_the_same_error_have_one_line() -> None:
+    silent = {f"host{at}": f"192.0.2.{at}:22: no answer" for at in range(2, 21)}
+    lines = [each.plain for each in failure_lines(mesh_result(["host1", *silent], [], silent), ())]
+    (line,) = [each for each in lines if ":22: no answer" in each]
+    assert "192.0.2.2:22: no answer" in line
+    assert "192.0.2.3" not in line
 
 
 def test_an_error_is_one_line_however_long() -> None:

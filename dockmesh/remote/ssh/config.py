@@ -1,7 +1,7 @@
-"""OpenSSH's configuration of this user and this machine.
+"""The OpenSSH client configuration of the user and the machine.
 
-paramiko reads it; what that passes over is seen to here: Include, and criteria of Match that it does not know and would
-take for fulfilled.
+paramiko parses it. This module adds Include, and skips Match blocks with criteria that paramiko does not know, because
+paramiko would apply them to every host.
 """
 
 import re
@@ -20,13 +20,13 @@ from dockmesh.errors import UsageError
 
 USER = "~/.ssh/config"
 FILES = (USER, "/etc/ssh/ssh_config")
-# OpenSSH's own limit.
-_DEEPEST = 16
+# The limit of OpenSSH.
+_MAX_DEPTH = 16
 _CRITERIA = {"host", "originalhost", "user", "localuser", "exec"}
 _FLAGS = {"all", "canonical", "final"}
-# Values of these may hold a number sign.
+# The values of these keys may contain a number sign.
 _COMMANDS = {"proxycommand", "remotecommand", "localcommand", "knownhostscommand"}
-# Without these options a login may fail that works with ssh. Every other option that is not honoured is harmless.
+# A login that works with ssh may fail without these options. dockmesh can ignore every other option safely.
 _UNSUPPORTED = {
     "proxyusefdpass": "ProxyUseFdpass",
     "revokedhostkeys": "RevokedHostKeys",
@@ -49,23 +49,23 @@ class _Tokens(SSHConfig):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: dict[str, SSHConfigDict] = {}
+        self._options: dict[str, SSHConfigDict] = {}
 
     def lookup(self, hostname: str) -> SSHConfigDict:
-        """As paramiko's, but evaluated once per host. Connections look up repeatedly, and Match exec runs programs."""
-        if hostname not in self._found:
-            self._found[hostname] = super().lookup(hostname)
-        return SSHConfigDict(self._found[hostname])
+        """As in paramiko, but evaluated once per host, because Match exec runs a program for each lookup."""
+        if hostname not in self._options:
+            self._options[hostname] = super().lookup(hostname)
+        return SSHConfigDict(self._options[hostname])
 
     @property
     def lookups(self) -> tuple[SSHConfigDict, ...]:
         """The options of each host that was looked up."""
-        return tuple(self._found.values())
+        return tuple(self._options.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredHost:
-    """A host with an entry of its own, and the place of the entry."""
+    """A host that a Host line names, with the file and line of its entry."""
 
     name: str
     file: str
@@ -73,13 +73,13 @@ class ConfiguredHost:
 
 
 class SshConfig:
-    """The configuration files, each read once. `entries`: the hosts that Host lines name."""
+    """The configuration files, each read once. `entries`: the hosts that Host lines name, by name."""
 
     def __init__(self, files: Sequence[str] = FILES) -> None:
         """Read the files.
 
         Raises:
-            UsageError: one of them cannot be read.
+            UsageError: a file cannot be read or parsed.
         """
         self._unsupported_criteria: set[str] = set()
         self.entries: dict[str, ConfiguredHost] = {}
@@ -98,13 +98,13 @@ class SshConfig:
 
     @property
     def unsupported(self) -> frozenset[str]:
-        """Criteria of the files, and options of hosts looked up so far, that dockmesh does not honour."""
-        found = (option for options in self.parsed.lookups for option in _unsupported_options(options))
-        return frozenset((*self._unsupported_criteria, *found))
+        """Criteria of Match, and options of the hosts looked up so far, that dockmesh does not honour."""
+        options = (name for lookup in self.parsed.lookups for name in _unsupported_options(lookup))
+        return frozenset((*self._unsupported_criteria, *options))
 
-    def _lines(self, file: Path, folder: Path, around: list[str], depth: int) -> Iterator[str]:
-        """The file's lines for paramiko, under the criteria `around`, with what it includes in place."""
-        block, known = around, True
+    def _lines(self, file: Path, folder: Path, outer: list[str], depth: int) -> Iterator[str]:
+        """The file's lines for paramiko, under the criteria `outer`, with included files in their place."""
+        block, known = outer, True
         for number, line in enumerate(_text(file), 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
@@ -112,13 +112,13 @@ class SshConfig:
             if key in {"host", "match"}:
                 criteria = self._criteria(key, value, f"{file}:{number}")
                 known = criteria is not None
-                self._enter(key, criteria or (), str(file), number)
-                block = [*around, *(criteria or ())]
+                self._add_entries(key, criteria or (), str(file), number)
+                block = [*outer, *(criteria or ())]
                 yield _header(block)
             elif key == "include" and known:
-                if depth == _DEEPEST:
+                if depth == _MAX_DEPTH:
                     raise UsageError(
-                        f"{file}:{number}: files include each other more than {_DEEPEST} deep",
+                        f"{file}:{number}: Include is nested more than {_MAX_DEPTH} levels deep. Fix: remove the cycle",
                         code=UsageCode.BAD_SSH_CONFIG,
                     )
                 for each in _included(value, folder, f"{file}:{number}"):
@@ -127,21 +127,21 @@ class SshConfig:
             elif known:
                 yield f"{key} {value}"
 
-    def _enter(self, key: str, criteria: Sequence[str], file: str, line: int) -> None:
-        """Remember the hosts of a Host line; a pattern is none."""
+    def _add_entries(self, key: str, criteria: Sequence[str], file: str, line: int) -> None:
+        """Add the hosts of a Host line to the entries. Patterns are not hosts."""
         for name in criteria[-1].split(",") if key == "host" and criteria else ():
             if not set("*?!") & set(name):
                 self.entries.setdefault(name, ConfiguredHost(name, file, line))
 
     def _criteria(self, key: str, value: str, where: str) -> list[str] | None:
-        """What a block is for, in words of Match; None where that cannot be known, and the block is left out."""
+        """The criteria of a block in the syntax of Match. None for unknown criteria, whose block is skipped."""
         try:
             words = shlex.split(value, comments=True)
         except ValueError as error:
             raise UsageError(f"{where}: {value}: {error}", code=UsageCode.BAD_SSH_CONFIG) from error
         if key == "host":
             return ["originalhost", ",".join(words)]
-        found: list[str] = []
+        criteria: list[str] = []
         while words:
             word = words.pop(0)
             kind = word.lower().removeprefix("!")
@@ -149,8 +149,8 @@ class SshConfig:
                 self._unsupported_criteria.add(f"Match {kind} ({where})")
                 return None
             if kind != "all":
-                found += [word.lower(), *([words.pop(0)] if kind in _CRITERIA else [])]
-        return found
+                criteria += [word.lower(), *([words.pop(0)] if kind in _CRITERIA else [])]
+        return criteria
 
 
 def _unsupported_options(options: SSHConfigDict) -> Iterator[str]:
@@ -171,12 +171,13 @@ def _text(file: Path) -> list[str]:
 
 
 def _setting(line: str, where: str) -> tuple[str, str]:
-    found = SSHConfig.SETTINGS_REGEX.match(line.strip())
-    if not found:
+    setting = SSHConfig.SETTINGS_REGEX.match(line.strip())
+    if not setting:
         raise UsageError(
-            f"{where}: {line.strip()}: neither ssh nor dockmesh can read this", code=UsageCode.BAD_SSH_CONFIG
+            f"{where}: {line.strip()}: not a setting. Fix: write KEY VALUE, or remove the line",
+            code=UsageCode.BAD_SSH_CONFIG,
         )
-    key, value = found[1].lower(), found[2]
+    key, value = setting[1].lower(), setting[2]
     return key, value if key in _COMMANDS or '"' in value else re.sub(r"\s+#.*", "", value)
 
 

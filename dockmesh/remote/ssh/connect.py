@@ -1,7 +1,7 @@
-"""Opened SSH connections, by fabric: as ~/.ssh/config and the inventory say, and with known_hosts enforced.
+"""SSH connections of fabric that honour ~/.ssh/config, the inventory and known_hosts.
 
-fabric itself accepts any host key and reads no known_hosts; every connection made here gets a policy of its own before
-it is opened, gateways included, which is why fabric is never left to build a gateway by itself.
+fabric itself accepts any host key and reads no known_hosts. Every connection, also to a jump host, gets a host key
+policy before it is opened. Therefore fabric must never build a gateway by itself.
 """
 
 import threading
@@ -27,13 +27,13 @@ _KEEPALIVES = 3
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 
-# Without this attribute of the class, fabric writes the value into the configuration that all connections share. To do
-# so, it empties and refills that configuration, which another thread may read at that moment.
+# Without this class attribute, fabric empties and refills the configuration that all connections share, and another
+# thread may read it at that moment.
 Connection.inline_ssh_env = True
 
 
 class Connections:
-    """The connections of a run. Configuration, keys and known_hosts are read once; hosts share their jump hosts."""
+    """The connections of a run. They share the configuration, keys, known_hosts and jump hosts."""
 
     def __init__(self, configuration: SshConfig, *, timeout_s: float, keys: Keys | None = None) -> None:
         self._configuration = configuration
@@ -44,7 +44,7 @@ class Connections:
         self._jump_hosts: dict[tuple[str, Login, KnownHosts], JumpHost] = {}
 
     def prepare(self, login: Login) -> Connection:
-        """The connection for `login`, not opened yet.
+        """Return the connection for `login`, which is not open yet.
 
         Raises:
             OSError, ValueError, paramiko.SSHException: a key or configuration file cannot be read.
@@ -57,7 +57,7 @@ class Connections:
         """Connect, check the host key, authenticate.
 
         Raises:
-            OSError, EOFError, paramiko.SSHException: the connection, or one of its jump hosts, failed.
+            OSError, EOFError, paramiko.SSHException: the connection or one of its jump hosts failed.
         """
         with self._lock:
             jump_hosts = self._jump_hosts_of(login)
@@ -68,7 +68,7 @@ class Connections:
     def changed_key(
         self, connection: Connection, login: Login, error: BadHostKeyException
     ) -> tuple[str, KnownHostsLine | None]:
-        """For a changed key: the name of the host in known_hosts, and the line with the expected key."""
+        """For a changed key, return the name of the host in known_hosts and the line with the expected key."""
         while isinstance(connection.gateway, Connection) and connection.host != error.hostname:
             connection = connection.gateway
         name = connection.ssh_config.get("hostkeyalias") or _known_name(connection)
@@ -83,18 +83,17 @@ class Connections:
 
     @cached_property
     def _config(self) -> Config:
-        # Lazy: fabric's own configuration files have no say here, OpenSSH's have.
+        # Lazy, because fabric's own configuration files must have no effect.
         return Config(lazy=True, ssh_config=self._configuration.parsed)
 
     def _open_one(self, connection: Connection, login: Login) -> None:
-        """Open one connection, whose jump hosts are open."""
+        """Open one connection. Its jump hosts must be open."""
         if not connection.gateway:
             connection.connect_kwargs["sock"] = sockets.connect(
                 connection.host, connection.port, netns=login.netns, timeout_s=self._connect_timeout_s(connection)
             )
         connection.open()
-        # With keepalives, data always waits for an acknowledgement, so a host that is cut off during a long answer is
-        # noticed.
+        # The host must acknowledge keepalives. This detects a host that is cut off during a long script.
         connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
 
     def _build(self, name: str, login: Login, *, gateway: Any, known: KnownHosts) -> Connection:
@@ -116,7 +115,7 @@ class Connections:
         return connection
 
     def _connect_timeout_s(self, connection: Connection) -> float:
-        """ConnectTimeout of ~/.ssh/config, but at most the timeout of the run."""
+        """ConnectTimeout of ~/.ssh/config, limited to the timeout of the run."""
         option = str(connection.ssh_config.get("connecttimeout", ""))
         configured_s = float(option) if option.isdecimal() else 0.0
         return min(self._timeout_s, configured_s or self._timeout_s)
@@ -128,6 +127,8 @@ class Connections:
         return Identity(
             keys=self._keys,
             user=connection.user,
+            host=connection.host,
+            port=connection.port,
             files=identity_files(login, configured),
             certificates=[Path(file).expanduser() for file in configured.get("certificatefile", "").split()],
             only=configured.get("identitiesonly", "no") == "yes",
@@ -141,29 +142,29 @@ class Connections:
         return self._known[files]
 
     def _gateway_of(self, login: Login) -> Connection | str | bool:
-        """The gateway argument of a fabric connection. Not None, with which fabric builds a gateway by itself."""
+        """The gateway argument of a fabric connection. With None, fabric would build a gateway by itself."""
         if jump_hosts := self._jump_hosts_of(login):
             return jump_hosts[-1].connection
         return self._configuration.options(login.address).get("proxycommand") or False
 
     def _jump_hosts_of(self, login: Login) -> tuple[JumpHost, ...]:
-        """The jump hosts of a login, in the order in which they are opened. Logins with equal settings share them."""
+        """The jump hosts of a login, first hop first. Logins with equal settings share them."""
         jump = login.jump or self._configuration.options(login.address).get("proxyjump")
         if not jump or jump == "none":
             return ()
         known = self._known_hosts(login)
-        # Settings of the host itself have no effect on its jump hosts.
+        # Jump hosts do not depend on these settings, so logins that differ only in them share jump hosts.
         settings = replace(login, address="", user=None, port=None, become="none")
-        found: list[JumpHost] = []
+        jump_hosts: list[JumpHost] = []
         path = ""
         for hop in jump.split(","):
             path = f"{path},{hop}"
             key = (path, settings, known)
             if key not in self._jump_hosts:
-                gateway = found[-1].connection if found else False
+                gateway = jump_hosts[-1].connection if jump_hosts else False
                 self._jump_hosts[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
-            found.append(self._jump_hosts[key])
-        return tuple(found)
+            jump_hosts.append(self._jump_hosts[key])
+        return tuple(jump_hosts)
 
 
 def _known_name(connection: Connection) -> str:
@@ -172,6 +173,6 @@ def _known_name(connection: Connection) -> str:
 
 
 def identity_files(login: Login, configured: Mapping[str, Any]) -> list[Path]:
-    """The keys that are named for a host: by the inventory, or else by what ~/.ssh/config has for it."""
+    """The key files of a host, from the inventory or else from ~/.ssh/config."""
     named = [login.identity_file] if login.identity_file else configured.get("identityfile", [])
     return [Path(file).expanduser() for file in named]

@@ -1,4 +1,7 @@
-"""Which host keys are trusted: known_hosts, strictly. Nothing here ever accepts a changed key."""
+"""Host keys: the lines of known_hosts, and the policies for a key without a line.
+
+No policy accepts a changed key.
+"""
 
 import re
 import threading
@@ -19,23 +22,30 @@ _HASHED = "|1|"
 
 
 class UnknownHostKeyError(SSHException):
-    """The host showed a key that known_hosts has no line for. `scanned`: where it was, if `name` is but its alias.
+    """known_hosts has no line for the key of the host.
 
-    `authority`: the line that trusts an authority to vouch for it, which nothing here can verify.
+    `scanned`: the name under which the host was contacted, where `name` is an alias. `authority`: the line that trusts
+    a certificate authority for the host; dockmesh cannot verify certificates. `file`: the file for new lines.
     """
 
     def __init__(
-        self, name: str, key: PKey, scanned: str | None = None, authority: "KnownHostsLine | None" = None
+        self,
+        name: str,
+        key: PKey,
+        scanned: str | None = None,
+        authority: "KnownHostsLine | None" = None,
+        file: Path | None = None,
     ) -> None:
         self.name = name
         self.key = key
         self.scanned = scanned or name
         self.authority = authority
+        self.file = file
         super().__init__(f"unknown host key {key.fingerprint}")
 
 
 class RevokedHostKeyError(SSHException):
-    """The host showed a key that known_hosts revokes."""
+    """known_hosts revokes the key of the host."""
 
     def __init__(self, name: str, key: PKey, line: "KnownHostsLine") -> None:
         self.name = name
@@ -46,7 +56,7 @@ class RevokedHostKeyError(SSHException):
 
 @dataclass(frozen=True, slots=True)
 class KnownHostsLine:
-    """A line of a known_hosts file, and its place."""
+    """A line of a known_hosts file, with its file and its line number."""
 
     file: Path
     number: int
@@ -55,14 +65,14 @@ class KnownHostsLine:
     marker: str | None = None
 
     def covers(self, name: str) -> bool:
-        """Whether the line is about `name`: by name, pattern or hash, and not by exception."""
+        """Whether a name, pattern or hash of the line matches `name`, and no exception does."""
         patterns = [each for each in self.names if not each.startswith("!")]
-        excepted = [each[1:] for each in self.names if each.startswith("!")]
-        return any(_matches(name, each) for each in patterns) and not any(_matches(name, each) for each in excepted)
+        exceptions = [each[1:] for each in self.names if each.startswith("!")]
+        return any(_matches(name, each) for each in patterns) and not any(_matches(name, each) for each in exceptions)
 
     @property
     def plain(self) -> bool:
-        """Whether the names are just that."""
+        """Whether the line has no patterns and no hashes."""
         return not any(set("*?!") & set(each) or each.startswith(_HASHED) for each in self.names)
 
 
@@ -79,11 +89,11 @@ class KnownHosts:
                 self._load(file)
 
     def trust(self, client: SSHClient, name: str, known_as: str | None = None) -> None:
-        """Give `client` the keys known for `name`, which also lead it to ask the host for one of their types.
+        """Give `client` the known keys of `name`. It then asks the host for a key of one of their types.
 
-        `known_as` is what known_hosts has the host under, where that is another name.
+        `known_as`: the name of the host in known_hosts, where it is a different one.
         """
-        lines = self._about(known_as or name)
+        lines = self._lines_of(known_as or name)
         revoked = {line.key.asbytes() for line in lines if line.marker == _REVOKED}
         for line in lines:
             kind = line.key.get_name()
@@ -92,21 +102,26 @@ class KnownHosts:
                 client.get_host_keys().add(name, kind, line.key)
 
     def line_for(self, name: str, key: PKey | None = None) -> KnownHostsLine | None:
-        """The first line that has a key for `name`: `key`, if it is given."""
-        lines = (line for line in self._about(name) if line.marker is None)
+        """The first line with a key for `name`. With `key`, the first line with that key."""
+        lines = (line for line in self._lines_of(name) if line.marker is None)
         return next((line for line in lines if key is None or line.key == key), None)
 
-    def unknown(self, name: str, key: PKey, scanned: str) -> SSHException | None:
-        """The error for a key that no line has. None where the key is new, and may be learnt."""
-        for line in self._about(name):
+    def rejection(self, name: str, key: PKey, scanned: str) -> SSHException | None:
+        """The error for a key without a line of its own. None where the key is new and a policy may accept it."""
+        for line in self._lines_of(name):
             if line.marker == _REVOKED and line.key == key:
                 return RevokedHostKeyError(name, key, line)
             if line.marker == _AUTHORITY:
-                return UnknownHostKeyError(name, key, scanned, line)
+                return UnknownHostKeyError(name, key, scanned, line, self.file)
         return None
 
+    @property
+    def file(self) -> Path | None:
+        """The file to which new keys are added. None where there are no files."""
+        return self.files[0] if self.files else None
+
     def accept(self, name: str, key: PKey) -> None:
-        """Remember a key that was not known yet, in the first of the files."""
+        """Trust a new key, and add it to the first of the files."""
         line = f"{name} {key.get_name()} {key.get_base64()}\n"
         with self._lock:
             self._by_name[name.lower()].append(KnownHostsLine(self.files[0], 0, (name,), key))
@@ -116,11 +131,11 @@ class KnownHosts:
                 content = file.read()
                 file.write(line if content.endswith("\n") or not content else f"\n{line}")
 
-    def _about(self, name: str) -> list[KnownHostsLine]:
+    def _lines_of(self, name: str) -> list[KnownHostsLine]:
         with self._lock:
-            found = [*self._by_name.get(name.lower(), ()), *(line for line in self._by_pattern if line.covers(name))]
+            lines = [*self._by_name.get(name.lower(), ()), *(line for line in self._by_pattern if line.covers(name))]
         order = {file: at for at, file in enumerate(self.files)}
-        return sorted(found, key=lambda line: (order[line.file], line.number))
+        return sorted(lines, key=lambda line: (order[line.file], line.number))
 
     def _load(self, file: Path) -> None:
         for line in _lines(file):
@@ -132,7 +147,7 @@ class KnownHosts:
 
 
 def _lines(file: Path) -> Iterator[KnownHostsLine]:
-    """The lines with keys. Other lines are skipped, as in OpenSSH; the parser of paramiko stops at some of them."""
+    """The lines with keys. Other lines are skipped, as in OpenSSH. paramiko's own parser stops at some of them."""
     for number, text in enumerate(file.read_text(encoding="utf-8", errors="surrogateescape").splitlines(), 1):
         marked = _MARKED.fullmatch(text.strip())
         marker, rest = (marked[1], marked[2]) if marked else (None, text.strip())
@@ -151,7 +166,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 class StrictPolicy(MissingHostKeyPolicy):
-    """Refuse a host whose key is not known. `known_as`: the name that known_hosts has it under, if another."""
+    """Reject unknown keys. `known_as`: the name of the host in known_hosts, where it is a different one."""
 
     def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:
         self._known = known
@@ -160,20 +175,22 @@ class StrictPolicy(MissingHostKeyPolicy):
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
         """Raise UnknownHostKeyError, or RevokedHostKeyError."""
         name = self._known_as or hostname
-        raise self._known.unknown(name, key, hostname) or UnknownHostKeyError(name, key, hostname)
+        raise self._known.rejection(name, key, hostname) or UnknownHostKeyError(
+            name, key, hostname, file=self._known.file
+        )
 
 
 class AcceptNewPolicy(MissingHostKeyPolicy):
-    """Take and remember the key of a host seen for the first time, as OpenSSH's accept-new does."""
+    """Accept the key of a host without any known key, as OpenSSH's accept-new does, and write it to known_hosts."""
 
     def __init__(self, known: KnownHosts, known_as: str | None = None) -> None:
         self._known = known
         self._known_as = known_as
 
     def missing_host_key(self, client: SSHClient, hostname: str, key: PKey) -> None:  # noqa: ARG002
-        """Write the key to known_hosts; raise RevokedHostKeyError where that revokes it."""
+        """Write the key to known_hosts. Raise RevokedHostKeyError for a revoked key."""
         name = self._known_as or hostname
-        objection = self._known.unknown(name, key, hostname)
-        if isinstance(objection, RevokedHostKeyError):
-            raise objection
+        rejection = self._known.rejection(name, key, hostname)
+        if isinstance(rejection, RevokedHostKeyError):
+            raise rejection
         self._known.accept(name, key)

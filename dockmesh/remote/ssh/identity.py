@@ -1,4 +1,4 @@
-"""The keys that are offered to a host, in the order of OpenSSH."""
+"""The keys offered to a host, in the order of OpenSSH."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,17 +9,52 @@ from paramiko import AuthenticationException, PasswordRequiredException, PKey, T
 from dockmesh.remote.ssh.keys import Keys, agent_keys, certified, public
 
 _DEFAULTS = tuple(Path("~/.ssh", name) for name in ("id_rsa", "id_ecdsa", "id_ed25519"))
+_SSH_PORT = 22
+
+
+class LoginRefusedError(AuthenticationException):
+    """The host accepted none of the keys.
+
+    `offered`: names of the keys, in the order in which they were offered. `file`: the first key file. `more`: the
+    methods that the host requires after the last key.
+    """
+
+    def __init__(
+        self, identity: "Identity", offered: Sequence[str], *, file: Path | None, more: Sequence[str] = ()
+    ) -> None:
+        self.user, self.host, self.port = identity.user, identity.host, identity.port
+        self.offered = tuple(offered)
+        self.file = file
+        self.more = tuple(more)
+        super().__init__(f"{self.host} rejected {self.user} with {len(self.offered)} keys")
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedKey:
+    """A key, with the file that it was read from. None: the agent holds it."""
+
+    key: PKey
+    file: Path | None
+
+    @property
+    def name(self) -> str:
+        """The key for messages."""
+        if self.file:
+            return f"key {self.file}" + (" with its certificate" if self.key.public_blob else "")
+        return f"key {self.key.fingerprint} of the agent"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The keys that log `user` in; an AuthStrategy of paramiko.
+    """The keys that log `user` in on `host`; an AuthStrategy of paramiko.
 
     `files`: the keys that the inventory or ~/.ssh/config name. With `only`, the agent offers no other keys.
     """
 
     keys: Keys = field(repr=False)
     user: str
+    host: str = ""
+    port: int = _SSH_PORT
     files: Sequence[Path] = ()
     certificates: Sequence[Path] = ()
     only: bool = False
@@ -28,27 +63,30 @@ class Identity:
         """Offer one key after the other.
 
         Raises:
-            paramiko.SSHException: no key was accepted; a PasswordRequiredException where a locked key was skipped.
+            paramiko.PasswordRequiredException: no key was accepted, and a locked key was not offered.
+            LoginRefusedError: no key was accepted.
+            paramiko.SSHException: the connection was lost.
         """
-        refused = AuthenticationException("no key to log in with")
-        for key in self.offered():
+        offered: list[OfferedKey] = []
+        more: Sequence[str] = ()
+        for each in self.offered():
+            offered.append(each)
             try:
-                wanted = transport.auth_publickey(self.user, key)
-            except AuthenticationException as error:
+                more = transport.auth_publickey(self.user, each.key)
+            except AuthenticationException:
                 if not transport.is_active():
                     raise
-                refused = error
                 continue
-            if not wanted:
+            if not more:
                 return
-            refused = AuthenticationException("the host wants more than the key")
             break
         if locked := [str(file) for file in self._existing() if self.keys.of(file) is None]:
-            raise PasswordRequiredException(", ".join(locked)) from refused
-        raise refused
+            raise PasswordRequiredException(", ".join(locked))
+        file = next((each.file for each in offered if each.file), None)
+        raise LoginRefusedError(self, [each.name for each in offered], file=file, more=more)
 
-    def offered(self) -> Iterator[PKey]:
-        """Keys of files, each with its certificates first, then the agent's. The agent's precede OpenSSH's defaults."""
+    def offered(self) -> Iterator[OfferedKey]:
+        """The named files, then the agent's keys. Without named files, the agent's keys precede the default files."""
         if self.files:
             yield from self._of_files()
             yield from self._of_agent()
@@ -56,18 +94,18 @@ class Identity:
             yield from self._of_agent()
             yield from self._of_files()
 
-    def _of_files(self) -> Iterator[PKey]:
+    def _of_files(self) -> Iterator[OfferedKey]:
         for file in self._existing():
             if key := self.keys.of(file):
                 beside = Path(f"{file}-cert.pub")
-                yield from filter(None, (certified(key, each) for each in (*self.certificates, beside)))
-                yield key
+                certificates = filter(None, (certified(key, each) for each in (*self.certificates, beside)))
+                yield from (OfferedKey(each, file) for each in (*certificates, key))
 
-    def _of_agent(self) -> Iterator[PKey]:
+    def _of_agent(self) -> Iterator[OfferedKey]:
         named = {public(file) for file in self._existing()} if self.only else None
         for key in agent_keys():
             if named is None or key.asbytes() in named:
-                yield key
+                yield OfferedKey(key, None)
 
     def _existing(self) -> list[Path]:
         named = self.files or _DEFAULTS

@@ -1,4 +1,4 @@
-"""A jump host: all hosts behind it share one login. If that login fails, the hosts do not each wait for it."""
+"""Jump hosts, whose login all hosts behind them share. A failed login is not repeated for each host."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from paramiko import SSHException
 
 @dataclass(eq=False, slots=True)
 class JumpHost:
-    """A connection through which others go. The first that needs it opens it. A failure counts for all of them."""
+    """A connection that carries others. The first of them opens it. A failure applies to all of them."""
 
     connection: Connection
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -19,10 +19,10 @@ class JumpHost:
     until_s: float = 0
 
     def open(self, connect: Callable[[Connection], None], again_after_s: float) -> None:
-        """Open the connection, if it is not open.
+        """Open the connection unless it is open.
 
         Raises:
-            OSError, EOFError, paramiko.SSHException: the login failed now, or within the last `again_after_s`.
+            OSError, EOFError, paramiko.SSHException: the login failed now, or within the last `again_after_s` seconds.
         """
         with self.lock:
             if self.connection.is_connected:

@@ -1,5 +1,6 @@
-"""Private keys, each read once per run, with its certificate and, where it is known, its passphrase."""
+"""Private keys and their certificates, each read once per run."""
 
+import shlex
 import threading
 from collections.abc import Callable
 from copy import copy
@@ -12,30 +13,30 @@ from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.remote.ssh.secret import Secret
 
-# Asks for the passphrase of a key; None where there is no answer.
+# Asks for a passphrase. None without an answer.
 Ask = Callable[[str], Secret | None]
 
 
 class Keys:
-    """The keys of a run. One that is encrypted stays locked until it is unlocked, or is left to the agent."""
+    """The keys of a run. An encrypted key remains locked until `unlock`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._keys: dict[Path, PKey | None] = {}
 
     def of(self, file: Path) -> PKey | None:
-        """The key in `file`, without a certificate; None where it is locked.
+        """Return the key in `file`, without a certificate. None for a locked key.
 
         Raises:
-            OSError, ValueError, paramiko.SSHException: it cannot be read.
+            OSError, ValueError, paramiko.SSHException: the file cannot be read or parsed.
         """
         with self._lock:
             if file not in self._keys:
-                self._keys[file] = _loaded(file)
+                self._keys[file] = _load(file)
             return self._keys[file]
 
     def unlock(self, file: Path, ask: Ask) -> None:
-        """Ask for the passphrase of `file`, if it needs one and the agent does not hold the key.
+        """Ask for the passphrase of `file`, unless the key is plain or the agent holds it.
 
         Raises:
             UsageError: the passphrase is wrong.
@@ -43,20 +44,23 @@ class Keys:
         try:
             locked = self.of(file) is None
         except (OSError, ValueError, SSHException):
-            return  # an error of the hosts that want it
+            return  # The hosts that use the key report the error.
         if not locked or public(file) in {key.asbytes() for key in agent_keys()}:
             return
         if passphrase := ask(f"passphrase of {file}"):
             try:
-                key = _loaded(file, passphrase.reveal())
+                key = _load(file, passphrase.reveal())
             except ValueError as error:
-                raise UsageError(f"that is not the passphrase of {file}", code=UsageCode.WRONG_PASSPHRASE) from error
+                raise UsageError(
+                    f"{file}: wrong passphrase. Fix: try again, or load the key with: ssh-add {shlex.quote(str(file))}",
+                    code=UsageCode.WRONG_PASSPHRASE,
+                ) from error
             with self._lock:
                 self._keys[file] = key
 
 
 def certified(key: PKey, file: Path) -> PKey | None:
-    """The key with the certificate in `file`, if that is one of its kind."""
+    """The key with the certificate in `file`. None without a certificate of that type of key."""
     try:
         key = copy(key)
         key.load_certificate(str(file))
@@ -66,7 +70,7 @@ def certified(key: PKey, file: Path) -> PKey | None:
 
 
 def public(file: Path) -> bytes | None:
-    """The public half in the file next to a key."""
+    """The public key in the .pub file next to a private key. None without such a file."""
     try:
         blob: bytes = PublicBlob.from_file(f"{file}.pub").key_blob
     except (OSError, ValueError, IndexError):
@@ -75,14 +79,14 @@ def public(file: Path) -> bytes | None:
 
 
 def agent_keys() -> tuple[PKey, ...]:
-    """The keys of the agent, over a separate connection, because threads cannot share one."""
+    """The keys of the agent. Each call opens a connection, because threads cannot share one."""
     return tuple(Agent().get_keys())
 
 
-def _loaded(file: Path, passphrase: bytes | None = None) -> PKey | None:
+def _load(file: Path, passphrase: bytes | None = None) -> PKey | None:
     try:
         key: PKey = PKey.from_path(file, passphrase)  # type: ignore[arg-type]
-    except TypeError:  # cryptography's word for a key that wants a passphrase
+    except TypeError:  # cryptography raises it for a key that needs a passphrase.
         return None
     key.public_blob = None
     return key

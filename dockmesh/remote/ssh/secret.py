@@ -1,4 +1,4 @@
-"""Passwords: hidden from tracebacks, repr and logs, and read from a terminal or an askpass program."""
+"""Secrets, which tracebacks, repr and logs hide, and the prompt for them."""
 
 import getpass
 import os
@@ -12,7 +12,7 @@ _ASKPASS_S = 300
 
 
 class Secret:
-    """A text that is never shown by accident."""
+    """A text that repr and pickle never expose."""
 
     __slots__ = ("_text",)
 
@@ -23,17 +23,17 @@ class Secret:
         return "Secret(…)"
 
     def __reduce__(self) -> str:
-        raise TypeError("a secret stays in the process that asked for it")
+        raise TypeError("a secret cannot be pickled")
 
     def reveal(self) -> bytes:
-        """The text itself, for its consumer. Callers must not store it."""
+        """The text as bytes. Callers must not store it."""
         return self._text.encode(errors="surrogateescape")
 
 
 def ask(prompt: str, *programs: str, environment: Mapping[str, str] = os.environ) -> Secret | None:
-    """Ask on the terminal; without one, by the first of the askpass programs that these variables name.
+    """Ask on the terminal. Without one, run the first askpass program that the variables `programs` name.
 
-    None where there is neither terminal nor program, or no answer.
+    None without a terminal and a program, and without an answer.
     """
     if _terminal():
         return Secret(getpass.getpass(f"{prompt}: "))
@@ -42,7 +42,7 @@ def ask(prompt: str, *programs: str, environment: Mapping[str, str] = os.environ
 
 
 def _terminal() -> bool:
-    """Whether this process has a terminal, regardless of its stdin. Without one, getpass reads stdin and echoes."""
+    """Whether the process has a terminal, regardless of its stdin. Otherwise getpass would read stdin and echo it."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -56,9 +56,10 @@ def _run_askpass(program: str, prompt: str) -> Secret | None:
             (program, prompt), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_ASKPASS_S, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
-        # Not chained: the error of a program that timed out contains its output so far.
+        # Not chained, because the error of a timeout contains the output, which may be the password.
         raise UsageError(
-            f"the askpass program {program} gave no answer ({type(error).__name__})", code=UsageCode.NO_PASSWORD
+            f"{program}: the askpass program failed ({type(error).__name__}). Fix: correct SUDO_ASKPASS or SSH_ASKPASS",
+            code=UsageCode.NO_PASSWORD,
         ) from None
     answer = done.stdout.partition(b"\n")[0].removesuffix(b"\r").decode(errors="surrogateescape")
     return Secret(answer) if done.returncode == 0 and answer else None

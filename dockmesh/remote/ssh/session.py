@@ -1,6 +1,6 @@
-"""The transport over SSH: fabric connects, the work goes over paramiko's channels.
+"""The transport over SSH: connections of fabric, and scripts in channels of paramiko.
 
-fabric's own `run` feeds stdin a character per 10 ms.
+The `run` of fabric is not used, because it sends one character of stdin per 10 ms.
 """
 
 import time
@@ -22,14 +22,14 @@ from dockmesh.remote.ssh.keys import Keys
 from dockmesh.remote.ssh.secret import Secret
 from dockmesh.remote.ssh.shell import Shell
 
-_ANSWER_BYTES = 16 << 20
+_OUTPUT_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _HELD = f"{HELD_MARKER}\n".encode()
-_NO_EXIT_STATUS = -1  # paramiko: the command sent no exit status
+_NO_EXIT_STATUS = -1  # paramiko has it for a command that sent no exit status.
 
 
 class SshHeldScript:
-    """A script in a channel of its own; see `transport.HeldScript`. It ends when the object is discarded."""
+    """A script in a separate channel; see `transport.HeldScript`. It ends if the object is discarded."""
 
     def __init__(self, channel: Channel, output: str) -> None:
         self._channel = channel
@@ -44,13 +44,13 @@ class SshHeldScript:
 
 
 class SshSession:
-    """A session over one SSH connection, kept open from phase to phase. `reconnect` opens another one to the host."""
+    """A session over one SSH connection. `reconnect` opens a second session with the host."""
 
     def __init__(self, connection: Connection, shell: Shell, reconnect: "Callable[[], SshSession]") -> None:
         self._connection = connection
         self._shell = shell
         self._reconnect = reconnect
-        self._holds = False
+        self._has_held = False
         self._second: SshSession | None = None
 
     def run(self, script: str, *, timeout_s: float) -> str:
@@ -60,8 +60,8 @@ class SshSession:
             try:
                 channel = self._start(script, timeout_s)
             except ChannelException:
-                # Some hosts allow one channel per connection (MaxSessions 1 of sshd).
-                if not self._holds:
+                # Hosts with `MaxSessions 1` allow one channel per connection, and a held script occupies it.
+                if not self._has_held:
                     raise
                 self._second = self._second or self._reconnect()
                 return self._second.run(script, timeout_s=timeout_s)
@@ -74,7 +74,7 @@ class SshSession:
         deadline = time.monotonic() + timeout_s
         with _as_unreachable(timeout_s):
             channel = self._start(script, timeout_s)
-            self._holds = True
+            self._has_held = True
             return SshHeldScript(channel, self._shell.check(_read(channel, deadline, until=_HELD)))
 
     def alive(self) -> bool:
@@ -88,7 +88,7 @@ class SshSession:
             self._second.close()
 
     def _start(self, script: str, timeout_s: float) -> Channel:
-        """Start a shell, and send it the script. Its stdin stays open."""
+        """Start a shell and send it the script. Its stdin remains open."""
         channel: Channel = self._connection.transport.open_session(timeout=timeout_s)
         channel.set_combine_stderr(True)
         channel.settimeout(timeout_s)
@@ -99,7 +99,7 @@ class SshSession:
 
 
 class SshTransport:
-    """Logs in over SSH; see `transport.Transport`."""
+    """The transport over SSH; see `transport.Transport`."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class SshTransport:
         self._password = password
 
     def connect(self, host: Host) -> SshSession:
-        """See `transport.Transport`. A connection that is cut during the login is tried once more."""
+        """See `transport.Transport`. A login whose connection breaks is tried once more."""
         try:
             return self._connect(host)
         except UnreachableError as error:
@@ -152,15 +152,19 @@ def _as_unreachable(timeout_s: float) -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise UnreachableError(
-            f"no answer within {timeout_s:.0f} s: see what holds it up, or raise --timeout", code=HostErrorCode.TIMEOUT
+            f"no answer within {timeout_s:.0f} s. Fix: check the load of the host, or raise --timeout",
+            code=HostErrorCode.TIMEOUT,
         ) from error
     except (SSHException, EOFError, OSError) as error:
         cause = sanitize(str(error)) or type(error).__name__
-        raise UnreachableError(f"the SSH session was lost ({cause})", code=HostErrorCode.SESSION_LOST) from error
+        raise UnreachableError(
+            f"the SSH session was lost ({cause}). Fix: check that the host is up, and try again",
+            code=HostErrorCode.SESSION_LOST,
+        ) from error
 
 
 def _send(channel: Channel, script: str) -> None:
-    """Send the script to the shell's stdin. The output of a shell that ended before may have the reason."""
+    """Send the script to the stdin of the shell. A shell that has ended is no error; its output has the reason."""
     try:
         channel.sendall(script.encode())
     except TimeoutError:
@@ -171,24 +175,24 @@ def _send(channel: Channel, script: str) -> None:
 
 
 def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> str:
-    """Read until the channel closes, or until the output ends with `until`, in bounded time and space."""
-    answer = bytearray()
+    """Read until the channel closes or the output ends with `until`. Limits time and memory."""
+    output = bytearray()
     while True:
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
             raise TimeoutError
-        channel.settimeout(left_s)
+        channel.settimeout(remaining_s)
         chunk = channel.recv(_CHUNK_BYTES)
         if not chunk:
             if channel.exit_status == _NO_EXIT_STATUS and not channel.get_transport().is_active():
-                raise EOFError("the host no longer answers")
+                raise EOFError("the connection was closed")
             break
-        answer += chunk
-        if until and answer.endswith(until):
+        output += chunk
+        if until and output.endswith(until):
             break
-        if len(answer) > _ANSWER_BYTES:
+        if len(output) > _OUTPUT_BYTES:
             raise HostError(
-                f"answered with more than {_ANSWER_BYTES >> 20} MiB, and was cut off",
+                f"the output is larger than {_OUTPUT_BYTES >> 20} MiB, and dockmesh ended the script",
                 code=HostErrorCode.ANSWER_TOO_LARGE,
             )
-    return answer.decode(errors="replace")
+    return output.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""TCP sockets for SSH: without the stalls small messages suffer from, and in the network namespace they belong to."""
+"""TCP sockets for SSH, with low latency and in a network namespace."""
 
 import ctypes
 import os
@@ -15,11 +15,11 @@ _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class LowLatencySocket:
-    """A connected socket that never waits to send (TCP_NODELAY) nor to acknowledge (TCP_QUICKACK).
+    """A connected socket that sends and acknowledges without delay (TCP_NODELAY, TCP_QUICKACK).
 
-    The kernel falls back to delayed acknowledgements by itself, so that the latter is set before every read; each of
-    SSH's round trips of a connection costs 40 ms less for it. What the peer does not acknowledge within `timeout_s`
-    ends the connection, which otherwise takes the kernel a quarter of an hour.
+    The kernel returns to delayed acknowledgements by itself, so TCP_QUICKACK is set before every read. This saves 40 ms
+    per round trip of SSH. The connection ends if the peer does not acknowledge data within `timeout_s`; the default of
+    the kernel is 15 minutes.
     """
 
     def __init__(self, connected: socket.socket, timeout_s: float) -> None:
@@ -29,7 +29,7 @@ class LowLatencySocket:
             connected.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, int(timeout_s * 1000))
 
     def recv(self, size: int) -> bytes:
-        """Read as `socket.recv` does."""
+        """See `socket.recv`."""
         if _QUICKACK is not None:
             self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         return self._socket.recv(size)
@@ -39,10 +39,10 @@ class LowLatencySocket:
 
 
 def connect(address: str, port: int, *, netns: str | None, timeout_s: float) -> LowLatencySocket:
-    """A TCP connection to `address`, made in the network namespace `netns` (as `ip netns` names it) if one is given.
+    """Open a TCP connection to `address`, in the network namespace `netns` of `ip netns` if one is given.
 
     Raises:
-        OSError: no connection came about, or the namespace cannot be entered.
+        OSError: the connection failed, or the namespace cannot be entered.
     """
     with _inside(netns):
         return LowLatencySocket(socket.create_connection((address, port), timeout=timeout_s), timeout_s)
@@ -50,7 +50,7 @@ def connect(address: str, port: int, *, netns: str | None, timeout_s: float) -> 
 
 @contextmanager
 def _inside(netns: str | None) -> Iterator[None]:
-    """A socket belongs for good to the namespace its thread was in when it was made."""
+    """Enter the namespace. A socket remains in the namespace in which its thread created it."""
     if netns is None:
         yield
         return
@@ -70,7 +70,7 @@ def _inside(netns: str | None) -> Iterator[None]:
 
 
 def _setns(descriptor: int) -> None:
-    # os.setns is Python 3.12's.
+    # os.setns needs Python 3.12.
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, _CLONE_NEWNET) != 0:
         code = ctypes.get_errno()

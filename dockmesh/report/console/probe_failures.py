@@ -6,6 +6,7 @@ from rich.text import Text
 
 from dockmesh.core.compact import compact_names
 from dockmesh.core.results.group import FailureCause, group_by_cause, group_probes
+from dockmesh.core.results.host_errors import group_host_errors
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import pluralize
@@ -25,9 +26,10 @@ def failure_lines(result: MeshResult, told: Collection[str]) -> Iterator[Text]:
     yield from (Text.assemble(("✗ ", "bold red"), line) for line in lines[:_FAILURES_SHOWN])
     if len(lines) > _FAILURES_SHOWN:
         yield Text(f"  … and {len(lines) - _FAILURES_SHOWN} more; --json has them all", style="dim")
-    for host, error in result.errors.items():
-        if host not in told:
-            yield Text.assemble(("✗ ", "bold red"), (host, "bold"), f" {error}")
+    errors = ((host, str(error)) for host, error in result.errors.items() if host not in told)
+    for group in group_host_errors(errors):
+        names = listed(compact_names(group.hosts, result.tags), _NAMED)
+        yield Text.assemble(("✗ ", "bold red"), (names, "bold"), f" {group}")
 
 
 def _order(cause: FailureCause) -> tuple[bool, bool]:

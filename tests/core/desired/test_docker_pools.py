@@ -62,7 +62,9 @@ def test_without_room_only_pools_without_overlap_stay() -> None:
     clear, overlapping = pool("10.200.0.0/16", 24), pool("172.16.0.0/12", 24)
     me = TUTORIAL.hosts[0]
     assert pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear),)))) == (clear,)
-    assert overlapping not in pools(TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear, overlapping),))))
+    assert overlapping not in pools(
+        TUTORIAL, me, replace(FRESH, actual=HostState((networking_with(clear, overlapping),)))
+    )
 
 
 @pytest.mark.parametrize("among", [FLEET, TUTORIAL])

@@ -257,7 +257,9 @@ KEYS = st.fixed_dictionaries(
     optional={
         "mtu": st.sampled_from([0, 1200, 1400, 1450, 1500, 9000]),
         # Without empty objects, which count as absent.
-        "default-network-opts": st.sampled_from([{"overlay": {"a": "b"}}, network_options(1300), network_options(9000)]),
+        "default-network-opts": st.sampled_from(
+            [{"overlay": {"a": "b"}}, network_options(1300), network_options(9000)]
+        ),
         "debug": st.booleans(),
     },
 )

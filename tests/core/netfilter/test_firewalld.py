@@ -28,7 +28,9 @@ POLICY = "--policy dockmesh --add-egress-zone docker"
 SENDER, CONTAINER = IPv4Address("10.128.0.2"), IPv4Address("10.128.32.2")
 
 
-def rejecting_chains(text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False) -> list[str]:
+def rejecting_chains(
+    text: str, hook: Hook, came_in: str | None, goes_out: str | None, *, reply: bool = False
+) -> list[str]:
     """The chains that reject a ping from a peer; `?` marks those that may."""
     flow = Flow(AddressBits({0: int(SENDER)}), int(CONTAINER), True, came_in, goes_out, reply)
     found = rejections(parse_ruleset(text.splitlines()), hook, flow, 1)

@@ -1,4 +1,4 @@
-"""Hosts that are there to be broken: a lab of their own, so that no other test inherits what a fault left."""
+"""A separate lab for faults, so that no other test is affected."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def joined_mesh(faults: Lab, tmp_path_factory: pytest.TempPathFactory) -> Mesh:
 
 @pytest.fixture
 def mesh(joined_mesh: Mesh) -> Iterator[Mesh]:
-    """Hosts 1 to 3 joined; the test must leave them as it finds them, and the next finds them joined in any case."""
+    """Hosts 1 to 3, joined. The test must leave them unchanged, and the next test gets them joined in any case."""
     yield joined_mesh
     joined_mesh.settle(CONFIRM_WITHIN_S + GRACE_S)
     after = joined_mesh.states()

@@ -1,4 +1,4 @@
-"""The faults' own lab: a joined mesh, other states it can be brought into, the controller as users start it."""
+"""The lab of the faults: a joined mesh, its other states, and the controller as users start it."""
 
 import json
 import re
@@ -20,10 +20,10 @@ from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import Topology
 
 CONFIRM_WITHIN_S = 10
-# What a host may take beyond that, as the issue has it.
+# The additional seconds that a host may take.
 GRACE_S = 10
 MENDED_WITHIN_S = 30
-# What changes every host's rules and leaves Docker alone.
+# Changes the rules of every host, but not Docker.
 RULES = "mesh:\n  allow: [tcp, udp]\n  source_nat: true"
 _MEMORY = r"/etc/dockmesh/(previous\.json|lock)"
 _BUSY = (
@@ -35,12 +35,12 @@ _BUSY = (
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Three hosts that are joined, and the inventories that say so."""
+    """Three joined hosts with their inventories."""
 
     lab: Lab
     hosts: tuple[str, ...]
     folder: Path
-    # How the joined hosts look: what tests begin with, and must leave.
+    # The state of the joined hosts before and after each test.
     found: dict[str, HostView] = field(default_factory=dict)
 
     def inventory(
@@ -73,19 +73,19 @@ class Mesh:
         return self.inventory("bridges", edit, **options)
 
     def join(self) -> None:
-        """Bring the hosts where the inventory wants them."""
+        """Apply the inventory to the hosts."""
         dockmesh("apply", self.inventory(confirm_within=60), "--serial", "100%", "--no-confirm").expect(0)
 
     def on(self, host: str, script: str, *, check: bool = True) -> str:
-        """What a shell on the host says, past SSH and network."""
+        """The output of a shell on the host, independent of SSH and the network."""
         return self.lab.run(host, ("sh", "-c", script), check=check).stdout.strip()
 
     def states(self) -> dict[str, HostView]:
-        """Of every host all that dockmesh could change, or Docker because of it."""
+        """The state of every host that dockmesh, or Docker because of it, could change."""
         return {host: _state(sight) for host, sight in read_hosts(self.lab, self.hosts).items()}
 
     def settle(self, within_s: float, hosts: Sequence[str] | None = None) -> None:
-        """Return when nothing of a run is left on the hosts: no script, no lock, nothing armed."""
+        """Wait until no script, lock or armed revert of a run is left on the hosts."""
         waiting = list(hosts or self.hosts)
         end = time.monotonic() + within_s
         while waiting:
@@ -104,7 +104,7 @@ def _state(sight: HostView) -> HostView:
 
 
 def state_difference(state: HostView, wanted: HostView) -> dict[str, tuple[set[str], set[str]]]:
-    """What sets two states apart: per section, the lines only the one and only the other has."""
+    """The differences of two states: by section, the lines of only one of them."""
     found = {}
     for name, text in state.items():
         here, there = set(text.splitlines()), set(wanted[name].splitlines())
@@ -114,14 +114,14 @@ def state_difference(state: HostView, wanted: HostView) -> dict[str, tuple[set[s
 
 
 def assert_same(states: dict[str, HostView], wanted: dict[str, HostView]) -> None:
-    """Every host is in that state, in all of it."""
+    """Assert that every host is completely in that state."""
     found = {host: state_difference(state, wanted[host]) for host, state in states.items()}
     assert not any(found.values()), found
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run of dockmesh came to."""
+    """The result of a run of dockmesh."""
 
     status: int
     out: str
@@ -156,9 +156,9 @@ class RunResult:
         return [(each["code"], each["host"]) for each in self.document["problems"]]
 
     def expect(self, status: int) -> "RunResult":
-        """Itself, where the exit status is that."""
+        """This result. Raises AssertionError for another exit status."""
         assert self.status == status, f"exit {self.status}, not {status}\n{self.out[-4000:]}\n{self.err[-4000:]}"
-        # What becomes of a mesh that stands is as its plan foresaw.
+        # The result of a complete mesh matches its forecast.
         assert status or "≠ " not in self.out, self.out
         return self
 
@@ -170,18 +170,18 @@ def command(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:
 
 
 def dockmesh(verb: str, inventory: Path, *options: str, within_s: float = 120) -> RunResult:
-    """A verb, run as users run it, to its end."""
+    """Run a command as users do, to its end."""
     begun = time.monotonic()
     done = subprocess.run(
         command(verb, inventory, *options), capture_output=True, check=False, timeout=within_s, stdin=subprocess.DEVNULL
     )
-    # Strict: whatever hosts print, dockmesh itself writes UTF-8.
+    # Strict, because dockmesh writes UTF-8 regardless of the output of hosts.
     return RunResult(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - begun)
 
 
 @contextmanager
 def running_command(verb: str, inventory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A verb under way; at the end of the block it is waited for, or killed."""
+    """A running command. At the end of the block, wait for it or kill it."""
     argv = command(verb, inventory, *options)
     with subprocess.Popen(
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -193,7 +193,7 @@ def running_command(verb: str, inventory: Path, *options: str) -> Iterator[subpr
 
 
 def until_line(run: subprocess.Popen[str], beginning: str) -> str:
-    """Read a run's stderr up to the line that begins so; all that was read."""
+    """Read the stderr of a run up to the line with that start. Returns the text."""
     assert run.stderr
     read = ""
     for line in run.stderr:
@@ -204,7 +204,7 @@ def until_line(run: subprocess.Popen[str], beginning: str) -> str:
 
 
 def eventually(true: Callable[[], bool], within_s: float, what: str) -> float:
-    """Poll; the seconds it took to become true."""
+    """Poll until the condition is true. Returns the seconds."""
     begun = time.monotonic()
     assert poll(true, within_s), f"not within {within_s} s: {what}"
     return time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""A change stays only where the mesh stands over new connections; else the host takes it back, by itself if need be."""
+"""A host keeps a change only if the mesh works over new connections. Otherwise it reverts, by itself if necessary."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ def docker_drop_in(mesh: Mesh, host: str, line: str) -> Iterator[None]:
 
 @contextmanager
 def reassertion_off(mesh: Mesh, *hosts: str) -> Iterator[None]:
-    """Hosts that mend nothing by themselves for as long as the block lasts."""
+    """Stop the repair timer of the hosts for the block."""
     for host in hosts:
         mesh.on(host, "systemctl stop dockmesh.timer")
     try:
@@ -58,7 +58,7 @@ def has_new_bridge(mesh: Mesh, host: str) -> bool:
     return f" {NEW_BRIDGE[host]}/" in mesh.on(host, "ip -o -4 addr show docker0", check=False)
 
 
-def test_a_host_cut_off_after_its_change_takes_it_back_by_itself_in_time_and_the_others_keep_theirs(mesh: Mesh) -> None:
+def test_a_host_cut_off_after_its_change_reverts_in_time(mesh: Mesh) -> None:
     before = mesh.found
     with running_command("apply", mesh.rules(), "--timeout", "5", *ALL_AT_ONCE) as run:
         until_line(run, "changing")
@@ -80,7 +80,7 @@ def test_a_host_cut_off_after_its_change_takes_it_back_by_itself_in_time_and_the
     mesh.join()
 
 
-def test_a_host_cut_off_while_docker_restarts_is_given_up_after_the_timeout_and_told_of(mesh: Mesh) -> None:
+def test_a_host_cut_off_during_a_restart_ends_with_the_timeout(mesh: Mesh) -> None:
     before = mesh.found
     with running_command("apply", mesh.bridges("host1"), "--timeout", "6", "--limit", "host1", "--json") as run:
         eventually(lambda: is_pending(mesh, "host1"), 20, "host1 is changing")
@@ -97,7 +97,7 @@ def test_a_host_cut_off_while_docker_restarts_is_given_up_after_the_timeout_and_
     assert outcome["code"] in {"session-lost", "timeout"}
     assert f"{CONFIRM_WITHIN_S} s" in outcome["error"]
     assert "--limit host1" in outcome["error"]
-    assert given_up_s < 20, "and not after the 180 s that a Docker may take to restart"
+    assert given_up_s < 20, "before the 180 s that a restart of Docker may take"
     assert_same({"host1": mesh.states()["host1"]}, before)
     mesh.join()
 
@@ -109,22 +109,22 @@ CUTS = {
 
 
 @pytest.mark.parametrize(("host", "what"), [("host1", "new connections"), ("host3", "every connection")])
-def test_a_change_that_cuts_ssh_is_taken_back(mesh: Mesh, host: str, what: str) -> None:
-    """By the controller over the connection it still has, else by the host itself."""
+def test_a_change_that_cuts_ssh_is_reverted(mesh: Mesh, host: str, what: str) -> None:
+    """The controller reverts over its open connection, or the host reverts by itself."""
     rule = f"INPUT -p tcp --dport 22 {CUTS[what]}-j DROP"
     cut = f"ip -o addr show docker0 | grep -q {NEW_BRIDGE[host]} && iptables -I {rule} || iptables -D {rule}; true"
     before = mesh.found
     with docker_drop_in(mesh, host, f"ExecStartPost=/bin/sh -c '{cut}'"):
         done = dockmesh("apply", mesh.bridges(host), "--limit", host, "--timeout", "5", "--json").expect(3)
         mesh.settle(CONFIRM_WITHIN_S + GRACE_S + 15, [host])
-    # Cut off whole, the controller hears of the host's own revert where its connection comes to life again.
+    # The controller learns of the host's own revert if its connection recovers.
     assert done.outcomes[host] == "reverted" or (what == "every connection" and done.outcomes[host] == "unreachable")
     assert done.took_s < 60
     assert_same(mesh.states(), before)
     dockmesh("status", mesh.inventory(), "--limit", host).expect(0)
 
 
-def test_where_docker_does_not_start_with_the_new_file_old_file_docker0_and_containers_come_back(mesh: Mesh) -> None:
+def test_if_docker_does_not_start_the_old_state_is_restored(mesh: Mesh) -> None:
     with ExitStack() as drop_ins:
         for host, address in NEW_BRIDGE.items():
             refuses = f"ExecStartPre=/bin/sh -c '! grep -q {address} /etc/docker/daemon.json'"
@@ -135,8 +135,8 @@ def test_where_docker_does_not_start_with_the_new_file_old_file_docker0_and_cont
     assert all("docker.service" in error for error in done.errors.values()), done.errors
 
 
-def test_a_key_docker_would_not_start_with_is_found_before_docker_is_stopped(mesh: Mesh) -> None:
-    """host2 and host3 have `dockerd --validate`; the key was there before, and the running Docker has not met it."""
+def test_dockerd_validate_rejects_a_bad_key_before_the_restart(mesh: Mesh) -> None:
+    """host2 and host3 have `dockerd --validate`. The key was in the file, but the running Docker has not read it."""
     starts = {host: mesh.on(host, "systemctl show docker -p ExecMainStartTimestampMonotonic") for host in mesh.hosts}
     hosts = ("host2", "host3")
     for host in hosts:
@@ -150,7 +150,7 @@ def test_a_key_docker_would_not_start_with_is_found_before_docker_is_stopped(mes
         assert mesh.on(host, "systemctl show docker -p ExecMainStartTimestampMonotonic") == starts[host]
 
 
-def test_a_reboot_with_an_armed_revert_comes_up_in_the_old_state(mesh: Mesh) -> None:
+def test_a_reboot_with_an_armed_revert_restores_the_old_state(mesh: Mesh) -> None:
     before = mesh.found
     with running_command("apply", mesh.bridges("host2", confirm_within=600), "--limit", "host2", "--json") as run:
         until_line(run, "changing")
@@ -161,10 +161,10 @@ def test_a_reboot_with_an_armed_revert_comes_up_in_the_old_state(mesh: Mesh) -> 
     eventually(lambda: mesh.states() == before, 35, "the old state after the reboot")
 
 
-def test_a_confirmation_that_comes_during_the_hosts_own_revert_hears_of_it(mesh: Mesh) -> None:
+def test_a_confirmation_during_a_revert_is_rejected(mesh: Mesh) -> None:
     with running_command("apply", mesh.bridges("host1"), "--limit", "host1", "--json") as run:
         until_line(run, "changing")
-        # The timer's own doing, before its time; the probes that come before the confirmation take a moment.
+        # Start the unit of the timer early. The probes before the confirmation take a moment.
         mesh.on("host1", "systemctl start --no-block dockmesh-revert.service")
         out, _err = run.communicate(timeout=90)
     assert run.returncode == 3
@@ -174,8 +174,8 @@ def test_a_confirmation_that_comes_during_the_hosts_own_revert_hears_of_it(mesh:
     mesh.settle(30, ["host1"])
 
 
-def test_a_revert_that_once_failed_does_not_keep_the_host_from_being_changed_again(mesh: Mesh) -> None:
-    """Systemd remembers a failed unit as it was, its file gone; a change must be armed all the same."""
+def test_a_host_can_change_again_after_a_failed_revert(mesh: Mesh) -> None:
+    """Systemd remembers a failed unit without its file. A change must be armed nevertheless."""
     unit = "/etc/systemd/system/dockmesh-revert.service"
     mesh.on("host2", f"printf '[Service]\\nType=oneshot\\nExecStart=/bin/false\\n' >{unit}")
     mesh.on("host2", f"systemctl start dockmesh-revert.service; rm {unit}", check=False)
@@ -184,7 +184,7 @@ def test_a_revert_that_once_failed_does_not_keep_the_host_from_being_changed_aga
     assert mesh.on("host2", "systemctl list-units --failed --no-legend 'dockmesh*'") == ""
 
 
-def test_a_host_whose_change_breaks_the_mesh_is_taken_back_at_once_and_the_others_stay(mesh: Mesh) -> None:
+def test_a_host_that_breaks_the_mesh_reverts_and_the_others_confirm(mesh: Mesh) -> None:
     before = mesh.found
     rule = "INPUT -p icmp -s 192.168.18.128,192.168.18.130 -j DROP"
     cut = f"ip -o addr show docker0 | grep -q {NEW_BRIDGE['host2']} && iptables -I {rule} || iptables -D {rule}; true"
@@ -197,7 +197,7 @@ def test_a_host_whose_change_breaks_the_mesh_is_taken_back_at_once_and_the_other
     mesh.join()
 
 
-def test_no_confirm_lets_a_change_stay_that_breaks_the_mesh(mesh: Mesh) -> None:
+def test_no_confirm_keeps_a_change_that_breaks_the_mesh(mesh: Mesh) -> None:
     mesh.on("host3", "iptables -I INPUT -p icmp -j DROP")
     try:
         done = dockmesh("apply", mesh.rules(confirm_within=300), "--limit", "host3", "--no-confirm", "--json").expect(3)
@@ -208,7 +208,7 @@ def test_no_confirm_lets_a_change_stay_that_breaks_the_mesh(mesh: Mesh) -> None:
     dockmesh("rollback", mesh.inventory(), "--limit", "host3").expect(0)
 
 
-def test_of_two_controllers_one_wins_and_the_other_is_told_who_holds_the_host(mesh: Mesh) -> None:
+def test_the_second_controller_learns_who_holds_the_host(mesh: Mesh) -> None:
     with running_command("apply", mesh.bridges("host1", confirm_within=60), "--limit", "host1", "--json") as run:
         eventually(lambda: is_pending(mesh, "host1"), 20, "the first controller's change")
         run.send_signal(signal.SIGSTOP)
@@ -224,7 +224,7 @@ def test_of_two_controllers_one_wins_and_the_other_is_told_who_holds_the_host(me
     mesh.join()
 
 
-def test_of_two_controllers_that_start_at_the_same_moment_one_wins(mesh: Mesh) -> None:
+def test_one_of_two_simultaneous_controllers_wins(mesh: Mesh) -> None:
     with (
         running_command("apply", mesh.bridges("host2"), "--limit", "host2", "--json") as one,
         running_command("apply", mesh.rules(), "--limit", "host2", "--json") as two,
@@ -235,8 +235,8 @@ def test_of_two_controllers_that_start_at_the_same_moment_one_wins(mesh: Mesh) -
     mesh.join()
 
 
-def test_a_host_that_changed_after_it_was_planned_is_refused(mesh: Mesh) -> None:
-    """host1 restarts Docker first; meanwhile somebody changes host2."""
+def test_a_host_that_changed_after_its_plan_is_refused(mesh: Mesh) -> None:
+    """host1 restarts Docker first. Meanwhile host2 changes."""
     before = mesh.found
     with running_command(
         "apply", mesh.bridges("host1", "host2"), "--limit", "host1,host2", "--json", "--max-fail", "1"
@@ -253,7 +253,7 @@ def test_a_host_that_changed_after_it_was_planned_is_refused(mesh: Mesh) -> None
     mesh.join()
 
 
-def test_a_saved_plan_is_carried_out_only_where_nothing_moved(mesh: Mesh, tmp_path: Path) -> None:
+def test_a_saved_plan_is_applied_only_if_nothing_changed(mesh: Mesh, tmp_path: Path) -> None:
     before = mesh.found
     inventory, file = mesh.rules(), tmp_path / "plan.json"
     dockmesh("plan", inventory, "--out", str(file)).expect(2)
@@ -281,13 +281,13 @@ def test_a_saved_plan_is_carried_out_only_where_nothing_moved(mesh: Mesh, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "dockmesh/plan/1", "hosts": "rm -rf /"}'])
-def test_a_file_that_is_no_saved_plan_changes_nothing(mesh: Mesh, tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_saved_plan_changes_nothing(mesh: Mesh, tmp_path: Path, text: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(text)
     assert dockmesh("apply", mesh.rules(), str(file)).status in {3, 4}
 
 
-def test_rollback_restores_what_stood_before_the_last_apply_also_twice_and_after_a_reboot(mesh: Mesh) -> None:
+def test_rollback_restores_the_previous_state_twice_and_after_a_reboot(mesh: Mesh) -> None:
     before = mesh.found
     dockmesh("apply", mesh.rules(), *ALL_AT_ONCE).expect(0)
     lifecycle.reboot(mesh.lab.topology.name, "host3")
@@ -299,7 +299,7 @@ def test_rollback_restores_what_stood_before_the_last_apply_also_twice_and_after
     assert set(again.outcomes.values()) == {"unchanged"}
 
 
-def test_a_plan_after_apply_is_empty_and_taking_a_change_back_leaves_no_trace(mesh: Mesh) -> None:
+def test_a_plan_after_apply_is_empty_and_a_revert_leaves_no_trace(mesh: Mesh) -> None:
     """On real hosts: plan(apply(x)) is empty; revert(apply(x)) = x. By the host itself: the tests above."""
     before = mesh.found
     dockmesh("apply", mesh.bridges(), *ALL_AT_ONCE).expect(0)

@@ -1,4 +1,4 @@
-"""Hosts that are full, hung, hostile or not what they were: each bounded and told, and the others finish."""
+"""Hosts that are full, hung, hostile or changed: the error is limited and reported, and the other hosts finish."""
 
 import re
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from fault_lab import (
 ALL_AT_ONCE = ("--serial", "100%", "--json")
 BASHRC = "/root/.bashrc"
 DAEMON_JSON = "/etc/docker/daemon.json"
-# What a terminal or a log reader could be told to do: everything but the newline.
+# Control characters that a terminal or log reader could obey, except the newline.
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
 def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
-    """What root's shell does before it runs what it is told; bash reads this for sshd, too."""
+    """Commands that the shell of root runs first. bash reads the file for sshd as well."""
     mesh.on(host, f"mv {BASHRC} /root/kept; true")
     write_file(mesh, host, BASHRC, script)
     try:
@@ -39,7 +39,7 @@ def at_login(mesh: Mesh, host: str, script: str) -> Iterator[None]:
 
 @contextmanager
 def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
-    """The host's daemon.json changed by a shell script, and then as it was."""
+    """Change daemon.json of the host with a shell script, and restore it at the end."""
     mesh.on(host, f"cp -P --preserve=all {DAEMON_JSON} /root/daemon.json; {script}")
     try:
         yield
@@ -49,7 +49,7 @@ def daemon_json(mesh: Mesh, host: str, script: str) -> Iterator[None]:
 
 @contextmanager
 def full_file_system(mesh: Mesh, host: str, folder: str, free_kib: int) -> Iterator[None]:
-    """The folder on a file system of its own that is full but for so much."""
+    """Put the folder on a separate file system with only so much free space."""
     mesh.on(host, f"cp -a {folder} /root/full && mount -t tmpfs -o size=512k,mode=755 full {folder}")
     mesh.on(host, f"cp -a /root/full/. {folder} && head -c 2M /dev/zero >{folder}/ballast", check=False)
     mesh.on(host, f"truncate -s -{free_kib}K {folder}/ballast")
@@ -64,8 +64,8 @@ def rules_changed(mesh: Mesh, host: str) -> bool:
 
 
 @pytest.mark.parametrize("free_kib", [0, 12, 20, 28])
-def test_a_full_disk_leaves_the_host_as_it_was(mesh: Mesh, free_kib: int) -> None:
-    """Wherever the room runs out: when the revert is armed, when files are written, or not at all."""
+def test_a_full_disk_leaves_the_host_unchanged(mesh: Mesh, free_kib: int) -> None:
+    """The space ends when the revert is armed, when files are written, or not at all."""
     with full_file_system(mesh, "host1", "/etc/dockmesh", free_kib):
         full = mesh.states()
         done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--json")
@@ -78,14 +78,14 @@ def test_a_full_disk_leaves_the_host_as_it_was(mesh: Mesh, free_kib: int) -> Non
         mesh.settle(CONFIRM_WITHIN_S, ["host1"])
 
 
-def test_a_full_disk_under_dockers_file_leaves_docker_running_as_it_was(mesh: Mesh) -> None:
+def test_a_full_disk_under_daemon_json_leaves_docker_unchanged(mesh: Mesh) -> None:
     with full_file_system(mesh, "host2", "/etc/docker", 0):
         done = dockmesh("apply", mesh.bridges("host2"), "--limit", "host2", "--json").expect(3)
         assert done.outcomes == {"host2": "reverted"}
         assert done.codes["host2"] == "no-space", done.errors
 
 
-def test_a_read_only_etc_is_told_and_nothing_is_changed(mesh: Mesh) -> None:
+def test_a_read_only_etc_is_reported_and_nothing_changes(mesh: Mesh) -> None:
     before = mesh.found
     mesh.on("host3", "systemctl stop dockmesh.timer; mount --bind /etc /etc && mount -o remount,ro,bind /etc")
     try:
@@ -98,7 +98,7 @@ def test_a_read_only_etc_is_told_and_nothing_is_changed(mesh: Mesh) -> None:
     mesh.join()
 
 
-def test_where_sudo_is_refused_the_host_is_left_alone_and_says_why(mesh: Mesh) -> None:
+def test_a_host_whose_sudo_rejects_us_is_unchanged_with_a_reason(mesh: Mesh) -> None:
     sudoers = "/etc/sudoers.d/zz-fault"
     as_admin = (r"user: root", "user: admin\n  become: sudo")
     dockmesh("plan", mesh.inventory("admin", as_admin)).expect(0)
@@ -114,7 +114,7 @@ def test_where_sudo_is_refused_the_host_is_left_alone_and_says_why(mesh: Mesh) -
     mesh.join()
 
 
-def test_a_host_that_hangs_after_connecting_is_bounded_and_the_others_finish(mesh: Mesh) -> None:
+def test_a_host_that_hangs_at_login_does_not_stop_the_others(mesh: Mesh) -> None:
     mesh.lab.pause("host1")
     try:
         done = dockmesh("apply", mesh.rules(), "--timeout", "3", *ALL_AT_ONCE).expect(3)
@@ -125,7 +125,7 @@ def test_a_host_that_hangs_after_connecting_is_bounded_and_the_others_finish(mes
     mesh.join()
 
 
-def test_a_host_that_hangs_mid_command_is_bounded_and_the_others_finish(mesh: Mesh) -> None:
+def test_a_host_that_hangs_in_a_script_does_not_stop_the_others(mesh: Mesh) -> None:
     with at_login(mesh, "host2", "sleep 6\n"):
         done = dockmesh("apply", mesh.rules(), "--timeout", "3", *ALL_AT_ONCE).expect(3)
     assert done.outcomes == {"host1": "confirmed", "host2": "unreachable", "host3": "confirmed"}
@@ -136,7 +136,7 @@ def test_a_host_that_hangs_mid_command_is_bounded_and_the_others_finish(mesh: Me
     mesh.join()
 
 
-def test_a_host_frozen_in_the_middle_of_its_change_takes_it_back_when_it_thaws(mesh: Mesh) -> None:
+def test_a_host_frozen_during_its_change_reverts_after_it_thaws(mesh: Mesh) -> None:
     before = mesh.found
     with running_command("apply", mesh.rules(), "--timeout", "4", *ALL_AT_ONCE) as run:
         eventually(lambda: mesh.on("host3", "ls /etc/dockmesh/pending", check=False) != "", 30, "host3's change")
@@ -153,7 +153,7 @@ def test_a_host_frozen_in_the_middle_of_its_change_takes_it_back_when_it_thaws(m
     mesh.join()
 
 
-def test_a_changed_host_key_stops_at_the_door_of_that_host_alone(mesh: Mesh, tmp_path: Path) -> None:
+def test_a_changed_host_key_stops_only_that_host(mesh: Mesh, tmp_path: Path) -> None:
     text = (mesh.lab.inventory.parent / "known_hosts").read_text()
     lines = text.splitlines()
     ours, others = lines[0].split(), lines[1].split()
@@ -167,7 +167,7 @@ def test_a_changed_host_key_stops_at_the_door_of_that_host_alone(mesh: Mesh, tmp
     mesh.join()
 
 
-# What a login does, the code of the error, and what of it is quoted or told in figures.
+# The effect of a login, the code of the error, and the quoted text or figures.
 HOSTILE = {
     "200 MB": ("head -c 200M /dev/zero | tr '\\0' x; exit\n", "answer-too-large", "16 MiB"),
     "200 MB of short lines": ("yes | head -c 200M; exit\n", "answer-too-large", "16 MiB"),
@@ -188,7 +188,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_hostile_output_is_bounded_and_reaches_no_terminal_raw(mesh: Mesh, what: str) -> None:
+def test_hostile_output_is_limited_and_sanitized(mesh: Mesh, what: str) -> None:
     script, code, told = HOSTILE[what]
     with at_login(mesh, "host1", script):
         done = dockmesh("plan", mesh.rules(), "--timeout", "4").expect(3)
@@ -212,7 +212,7 @@ FAKES = {
 
 
 @pytest.mark.parametrize("tool", ["ip", "docker"])
-def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(mesh: Mesh, tool: str) -> None:
+def test_control_codes_and_markup_of_a_tool_are_quoted(mesh: Mesh, tool: str) -> None:
     write_file(
         mesh, "host2", f"/opt/fake/{tool}", "#!/bin/sh\nprintf '\\033[2J\\033]0;owned\\007[red]oops[/red]\\n'; exit 1\n"
     )
@@ -226,7 +226,7 @@ def test_a_tool_that_prints_control_codes_and_markup_is_quoted_and_not_obeyed(me
     assert not CONTROL.search(done.out + done.err)
 
 
-def test_a_docker_that_comes_up_while_its_host_is_read_is_told_as_one_that_does_not_answer(mesh: Mesh) -> None:
+def test_a_docker_that_starts_during_the_read_counts_as_stopped(mesh: Mesh) -> None:
     coming = "sed '1,/^ActiveState=/s/^ActiveState=active/ActiveState=activating/'"
     fake = f'#!/bin/sh\n[ "$1" = show ] || exec /bin/systemctl "$@"\n/bin/systemctl "$@" | {coming}\n'
     write_file(mesh, "host2", "/opt/fake/systemctl", fake)
@@ -247,7 +247,7 @@ SHAPES = {
 }
 
 
-# Text, and not too much of it; else the host cannot be read at all.
+# Only short text, because the host could not be read otherwise.
 NOT_JSON = ("broken", "not an object")
 
 
@@ -258,7 +258,7 @@ def conflicts_of(done: RunResult, host: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("what", SHAPES)
-def test_a_daemon_json_that_is_none_is_a_conflict_and_is_left_alone(mesh: Mesh, what: str) -> None:
+def test_an_invalid_daemon_json_is_a_conflict_and_unchanged(mesh: Mesh, what: str) -> None:
     script, code = SHAPES[what]
     with daemon_json(mesh, "host1", script.replace("{file}", DAEMON_JSON).replace("{{}}", "{}")):
         damaged = mesh.states()
@@ -283,7 +283,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("what", KEPT)
-def test_what_is_particular_about_a_daemon_json_is_kept(mesh: Mesh, what: str) -> None:
+def test_the_format_of_a_daemon_json_is_preserved(mesh: Mesh, what: str) -> None:
     script, look, expected = (text.replace("FILE", DAEMON_JSON) for text in KEPT[what])
     with daemon_json(mesh, "host2", script):
         particular = mesh.states()
@@ -296,8 +296,8 @@ def test_what_is_particular_about_a_daemon_json_is_kept(mesh: Mesh, what: str) -
     mesh.on("host2", "rm -f /root/real.json")
 
 
-def test_an_empty_daemon_json_is_filled_and_by_destroy_empty_again(mesh: Mesh) -> None:
-    """On every generation: each must start with the empty file it is given back."""
+def test_destroy_restores_an_empty_daemon_json(mesh: Mesh) -> None:
+    """Every generation of Docker must start with the restored empty file."""
     dockmesh("destroy", mesh.inventory()).expect(0)
     for host in mesh.hosts:
         mesh.on(host, f"mkdir -p /etc/docker; : >{DAEMON_JSON}")
@@ -310,14 +310,14 @@ def test_an_empty_daemon_json_is_filled_and_by_destroy_empty_again(mesh: Mesh) -
     mesh.join()
 
 
-def test_what_dockmesh_keeps_on_a_host_is_roots_alone(mesh: Mesh) -> None:
+def test_only_root_can_read_the_files_of_dockmesh(mesh: Mesh) -> None:
     for host in mesh.hosts:
         assert mesh.on(host, "stat -c '%a %U:%G' /etc/dockmesh") == "700 root:root"
         assert mesh.on(host, "find /etc/dockmesh -not -user root -o -perm /022") == ""
         assert mesh.lab.run(host, ("su", "admin", "-s", "/bin/sh", "-c", "ls /etc/dockmesh")).returncode != 0
 
 
-def test_a_foreign_route_that_would_win_is_a_conflict_and_stays(mesh: Mesh) -> None:
+def test_a_foreign_route_with_precedence_is_a_conflict_and_stays(mesh: Mesh) -> None:
     route = "10.128.16.0/21 via 192.168.18.129 dev eth0 metric 50"
     mesh.on("host1", f"ip route add {route} proto static")
     try:

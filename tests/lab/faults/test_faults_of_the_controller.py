@@ -1,4 +1,4 @@
-"""The controller dies at any moment: every host ends wholly in its old state or wholly in its new one."""
+"""The controller dies at any moment. Every host ends completely in its old or its new state."""
 
 import random
 import signal
@@ -19,17 +19,17 @@ from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, doc
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming")
-# Each fleet goes there and back again; the last four of its trials restart Docker.
+# Each fleet moves back and forth. The last four trials restart Docker.
 TARGETS = ("rules", "mesh") * 5 + ("bridges", "mesh") * 2
 SIGNALS = (signal.SIGKILL, signal.SIGINT)
 FLEETS = (("host1", "host2"), ("host3", "host4"), ("host5", "host6"))
-# What is left of a change when the controller dies; a restart of Docker in it takes seconds.
+# The seconds that a change may still take after the controller died, with a restart of Docker.
 CHANGE_S = 25
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run that was ended, and what came of its hosts: True for new, False for old."""
+    """A run that was killed, with the states of its hosts: True for new, False for old."""
 
     target: str
     signal: signal.Signals
@@ -41,14 +41,14 @@ class Trial:
 
 
 def phases_of(err: str) -> list[float]:
-    """How long each phase of a whole run took, from what it said."""
+    """The duration of each phase of a complete run, from its output."""
     return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
 
 
 def kill_in(
     phase: int, lasting_s: float, inventory: Path, chance: random.Random, by: signal.Signals
 ) -> tuple[int, list[str]]:
-    """Start a run and end it at a random moment of the phase; its exit status, and what it said."""
+    """Start a run and kill it at a random moment of the phase. Returns its exit status and output."""
     argv = command("apply", inventory, "--serial", "100%")
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=pipe, text=True) as run:
@@ -63,7 +63,7 @@ def kill_in(
 
 @contextmanager
 def suppress_timeout() -> Iterator[None]:
-    """The moment has come, and the run still goes on."""
+    """Ignore a timeout, which means that the run still continues."""
     try:
         yield
     except subprocess.TimeoutExpired:
@@ -71,7 +71,7 @@ def suppress_timeout() -> Iterator[None]:
 
 
 def trials(fleet: Mesh, seed: str, stop: Event) -> Iterator[Trial]:
-    """Bring the fleet to and fro, each run ended once on its way and then repeated."""
+    """Move the fleet between two states. Each run is killed once and then repeated."""
     chance = random.Random(seed)
     inventories = {"mesh": fleet.inventory(), "rules": fleet.rules(), "bridges": fleet.bridges()}
     durations = [2.0, 2.0, 1.0, 0.2]
@@ -104,7 +104,7 @@ def trials(fleet: Mesh, seed: str, stop: Event) -> Iterator[Trial]:
 
 
 def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
-    """Per host: whether it is in its new state; it must be in its old one otherwise."""
+    """Whether each host is in its new state. Otherwise it must be in its old state."""
     for host, state in left.items():
         to_old, to_new = state_difference(state, old[host]), state_difference(state, new[host])
         assert not to_old or not to_new, f"{host} is in between after {where}: {to_old} from old, {to_new} from new"
@@ -112,7 +112,7 @@ def is_new(left: dict, old: dict, new: dict, where: str) -> Iterator[bool]:
 
 
 @pytest.mark.timeout(1200)
-def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_next_run_converges(
+def test_a_killed_controller_leaves_each_host_old_or_new(
     tmp_path: Path,
 ) -> None:
     stop = Event()
@@ -139,5 +139,5 @@ def test_a_controller_ended_at_any_moment_leaves_every_host_old_or_new_and_the_n
 
 
 def before_dockmesh(trial: Trial) -> bool:
-    """Ctrl-C while Python itself was starting, which answers in its own way; nobody had been contacted."""
+    """Ctrl-C during the start of Python, before any host was contacted."""
     return trial.status in {1, -signal.SIGINT} and trial.last_words in {"", "KeyboardInterrupt"} and not any(trial.new)

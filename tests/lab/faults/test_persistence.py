@@ -1,4 +1,4 @@
-"""What was set survives what hosts go through: mended by the host itself, within half a minute."""
+"""Persistence: hosts repair their routes and rules by themselves within half a minute."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ NETWORK = "/etc/systemd/network/eth0.network"
 
 
 def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
-    """Wait for the hosts to be as before; the seconds it took."""
+    """Wait for the hosts to return to their earlier state. Returns the seconds."""
     took_s = eventually(lambda: mesh.states() == before, MENDED_WITHIN_S, what)
     mesh.settle(5)
     return took_s
@@ -21,7 +21,7 @@ def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
 
 @contextmanager
 def pinging(mesh: Mesh, *pairs: tuple[str, str]) -> Iterator[list[tuple[int, int]]]:
-    """From container to container through the mesh, fifty a second; at the end, how many were sent and came back."""
+    """Send 50 pings a second between containers of the mesh. Returns the numbers sent and received at the end."""
     counts: list[tuple[int, int]] = []
     pids = {}
     for source, target in pairs:
@@ -37,21 +37,21 @@ def pinging(mesh: Mesh, *pairs: tuple[str, str]) -> Iterator[list[tuple[int, int
         counts.append((int(found[1]), int(found[2])))
 
 
-def test_damage_to_routes_jumps_chains_and_tables_and_a_link_flap_are_mended_by_the_host(mesh: Mesh) -> None:
+def test_a_host_repairs_routes_rules_and_tables_by_itself(mesh: Mesh) -> None:
     before = mesh.found
     mesh.on("host1", "ip route del 10.128.16.0/20 metric 4201 proto 201; iptables -D DOCKER-USER -j DOCKMESH-FORWARD")
     mesh.on("host1", "nft delete table ip raw")
     mesh.lab.inject("link-flap", "host2")
     mesh.on("host2", "iptables -D DOCKER-USER -j DOCKMESH-FORWARD; iptables -F DOCKMESH-FORWARD")
     mesh.on("host2", "iptables -X DOCKMESH-FORWARD")
-    # Docker 28's own drops are in the table as well, and only Docker brings those back.
+    # The table also has drops of Docker 28, which only Docker restores.
     mesh.on("host3", "iptables -t raw -D PREROUTING -j DOCKMESH-RAW; iptables -t raw -F DOCKMESH-RAW")
     mesh.on("host3", "iptables -t raw -X DOCKMESH-RAW; ip route del 10.128.0.0/20 metric 4201 proto 201")
     wait_for_repair(mesh, before, "hand-made damage")
     dockmesh("plan", mesh.inventory()).expect(0)
 
 
-def test_a_deleted_unit_is_in_the_plan_and_what_still_runs_goes_on_mending(mesh: Mesh) -> None:
+def test_a_deleted_unit_is_in_the_plan_and_the_timer_still_repairs(mesh: Mesh) -> None:
     mesh.on("host1", "rm /etc/systemd/system/dockmesh.timer /etc/systemd/system/timers.target.wants/dockmesh.timer")
     mesh.on("host2", "rm /etc/systemd/system/dockmesh.service")
     mesh.on("host3", "systemctl disable --now dockmesh.timer")
@@ -63,13 +63,13 @@ def test_a_deleted_unit_is_in_the_plan_and_what_still_runs_goes_on_mending(mesh:
     dockmesh("apply", mesh.inventory(), "--serial", "100%").expect(0)
 
 
-def test_flushed_filters_are_mended_and_a_peer_off_link_does_not_keep_the_rest_from_being(mesh: Mesh) -> None:
-    """`iptables -F` and `nft flush ruleset` take Docker's rules as well, and those only Docker brings back."""
+def test_flushed_filters_are_repaired_even_with_a_peer_off_link(mesh: Mesh) -> None:
+    """`iptables -F` and `nft flush ruleset` also remove Docker's rules, which only Docker restores."""
     before = mesh.found
     policy = mesh.on("host2", "iptables -S FORWARD | head -n 1")
     mesh.on("host1", "iptables -F")
     mesh.on("host2", "nft flush ruleset")
-    # With its address come off the LAN's network, host3 has host2 on-link and host1 no more.
+    # host3 now has host2 on-link, but no longer host1.
     here, link = "192.168.18.130", "192.168.18.129/32 dev eth0"
     lost = "for peer in 0 16; do ip route del 10.128.$peer.0/20 proto 201 metric 4201; done"
     mesh.on(
@@ -84,13 +84,13 @@ def test_flushed_filters_are_mended_and_a_peer_off_link_does_not_keep_the_rest_f
         mesh.on("host3", f"ip addr add {here}/20 dev eth0; ip addr del {here}/32 dev eth0; ip route del {link}")
         for host in ("host1", "host2"):
             mesh.on(host, "systemctl restart docker && docker start web")
-        # Docker sets this policy only when it is the one to switch forwarding on, so at boot.
+        # Docker sets this policy only when it enables forwarding itself, at boot.
         mesh.on("host2", f"iptables {policy}")
     wait_for_repair(mesh, before, "after Docker restarted")
     dockmesh("status", mesh.inventory()).expect(0)
 
 
-def test_a_restart_of_docker_leaves_the_mesh_whole(mesh: Mesh) -> None:
+def test_a_restart_of_docker_keeps_the_mesh_complete(mesh: Mesh) -> None:
     before = mesh.found
     for host in mesh.hosts:
         mesh.on(host, "systemctl restart docker && docker start web")
@@ -98,7 +98,7 @@ def test_a_restart_of_docker_leaves_the_mesh_whole(mesh: Mesh) -> None:
     dockmesh("status", mesh.inventory()).expect(0)
 
 
-def test_a_rebooted_host_is_in_the_mesh_again_by_itself(mesh: Mesh) -> None:
+def test_a_rebooted_host_joins_the_mesh_by_itself(mesh: Mesh) -> None:
     before = mesh.found
     lifecycle.reboot(mesh.lab.topology.name, "host1")
     mesh.on("host1", "docker start web")
@@ -107,7 +107,7 @@ def test_a_rebooted_host_is_in_the_mesh_again_by_itself(mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize("host", ["host2"])
-def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh: Mesh, host: str) -> None:
+def test_routes_return_soon_after_a_restart_of_networkd(mesh: Mesh, host: str) -> None:
     before = mesh.found
     address, six = mesh.lab.topology.host(host).underlay, mesh.lab.topology.host(host).underlay6
     write_file(mesh, host, NETWORK, f"[Match]\nName=eth0\n[Network]\nAddress={address}\nAddress={six}\n")
@@ -127,7 +127,7 @@ def test_a_restart_of_networkd_on_a_host_it_manages_loses_no_route_for_long(mesh
     wait_for_repair(mesh, before, "after networkd")
 
 
-def test_with_live_restore_a_new_bridge_is_set_and_its_running_containers_come_back(mesh: Mesh) -> None:
+def test_with_live_restore_a_new_bridge_keeps_its_running_containers(mesh: Mesh) -> None:
     mesh.on("host3", "cp -p /etc/docker/daemon.json /root/kept")
     mesh.on("host3", "sed -i 's/{/{ \"live-restore\": true,/' /etc/docker/daemon.json; systemctl reload docker")
     eventually(lambda: mesh.on("host3", "docker info -f '{{.LiveRestoreEnabled}}'") == "true", 10, "live-restore")
@@ -149,7 +149,7 @@ def test_a_running_ping_loses_nothing_while_a_host_joins_and_leaves(mesh: Mesh) 
     assert all(sent == received and sent > 200 for sent, received in counts), counts
 
 
-def test_the_plan_shows_what_drifted_on_the_host_and_what_belongs_to_others(mesh: Mesh) -> None:
+def test_the_plan_shows_drift_and_foreign_changes(mesh: Mesh) -> None:
     mesh.on("host1", "systemctl stop dockmesh.timer")
     mesh.on("host1", "ip route del 10.128.16.0/20 proto 201 metric 4201")
     mesh.on("host1", "ip route add 10.128.32.0/21 via 192.168.18.130 metric 7 proto static")
