@@ -1,4 +1,4 @@
-"""The log of a run for machines: a JSON object per line."""
+"""The event log: a JSON Lines file with the events of a run."""
 
 import json
 import os
@@ -18,11 +18,11 @@ _BYTES = 64 << 20
 
 
 class EventLog:
-    """An event sink that appends to `file`, with mode 0600 and at most 64 MiB a run. A context manager.
+    """An event sink that appends to `file` (mode 0600), up to 64 MiB per run. A context manager, safe for threads.
 
-    A line has time (UTC), event, host, phase, seconds, status and error, null where there is none. Events: begin,
+    Each line has time (UTC), event, host, phase, seconds, status and error; null if not applicable. Events: begin,
     phase, login, script, done (a host finished the phase), outcome (of a host in the plan), end.
-    A full disk ends the log and not the run: `broken` has the reason. Safe for threads.
+    An error such as a full disk stops the log but not the run. `broken` has the reason.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
@@ -34,10 +34,10 @@ class EventLog:
         self._lock = Lock()
         self._phase, self._left = verb, _BYTES
         self._began = self._phase_began = time.monotonic()
-        self._number = _opened(file)
+        self._number = _open(file)
 
     def __call__(self, event: Event) -> None:
-        """Receive an event."""
+        """Write the event to the log."""
         match event:
             case PhaseStarted(phase, hosts):
                 self._phase, self._phase_began = phase, time.monotonic()
@@ -76,7 +76,7 @@ class EventLog:
     def _append(self, content: bytes) -> None:
         self._left -= len(content)
         if self._left < 0:
-            self.broken = self.broken or f"it would be larger than {_BYTES >> 20} MiB"
+            self.broken = self.broken or f"limit of {_BYTES >> 20} MiB reached"
         if self.broken or self._closed:
             return
         try:
@@ -94,16 +94,16 @@ class EventLog:
         message = None if error is None else str(error) or type(error).__name__
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else None
         self._write("end", seconds=time.monotonic() - self._began, status=status, error=message)
-        # After an interrupt, the threads of hosts may still send events.
+        # After an interrupt, threads can still send events.
         with self._lock:
             self._closed = True
             os.close(self._number)
 
 
-def _opened(file: Path) -> int:
+def _open(file: Path) -> int:
     number = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
     if stat.S_ISREG(os.fstat(number).st_mode):
         os.fchmod(number, 0o600)
         return number
     os.close(number)
-    raise OSError(None, "no regular file")
+    raise OSError(None, "not a regular file")

@@ -1,16 +1,16 @@
-"""What a run is for, in the words people read; documents keep the contract's."""
+"""Texts for the goal of a run. JSON documents use the statuses of the contract instead."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class GoalText:
-    """`nothing` is said where nothing is to be done on some hosts, `done` of a host whose change stays."""
+    """`unchanged` describes hosts without changes. `done` is the status of a host with a confirmed change."""
 
     unchanged: str
     done: str
 
 
-JOINED = GoalText("as the inventory wants", "confirmed")
-ROLLED_BACK = GoalText("with no earlier state stored than the present one", "rolled back")
+JOINED = GoalText("in the desired state", "confirmed")
+ROLLED_BACK = GoalText("without an earlier state to restore", "rolled back")
 REMOVED = GoalText("without dockmesh", "removed")

@@ -15,13 +15,13 @@ from dockmesh.core.events import Event, HostFinished, Phase, PhaseStarted, WorkF
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import pluralize, spinner
 
-_WORDS: dict[Phase, str] = {
+_VERBS: dict[Phase, str] = {
     "read": "reading",
     "change": "changing",
     "probe": "probing",
     "confirm": "confirming",
     "capture": "capturing",
-    "look": "looking at",
+    "look": "inspecting",
 }
 # By host: the start time, the work and the spinner.
 _Busy = dict[str, tuple[float, str, Spinner]]
@@ -39,7 +39,7 @@ class _Seconds(ProgressColumn):
 
 
 class _Bars(Progress):
-    """The bar, and below it a line for each busy host."""
+    """The bar, and below it a line for each busy host, the longest-running first, up to the height of the terminal."""
 
     def __init__(self, *columns: ProgressColumn, busy: _Busy, **settings: Any) -> None:
         self._busy = busy
@@ -49,7 +49,6 @@ class _Bars(Progress):
         """See `Progress`."""
         yield from super().get_renderables()
         if busy := sorted(self._busy.copy().items(), key=lambda each: each[1][0]):
-            # As many as there is room for, those that are busy for longest first.
             shown = busy[: max(1, min(_BUSY_SHOWN, self.console.height - 4))]
             yield _table(shown)
             if len(busy) > len(shown):
@@ -66,9 +65,9 @@ def _table(busy: Iterable[tuple[str, tuple[float, str, Spinner]]]) -> Table:
 
 
 class ProgressDisplay:
-    """An event sink that shows the phase and its busy hosts, and nothing between phases. A context manager.
+    """An event sink that shows the phase and its busy hosts. Between phases it shows nothing. A context manager.
 
-    Safe for threads, as WorkStarted and WorkFinished may come from many. All other events come from one thread.
+    WorkStarted and WorkFinished can come from any thread. All other events must come from one thread.
     """
 
     def __init__(self, err: Console) -> None:
@@ -91,10 +90,10 @@ class ProgressDisplay:
         self._failed: dict[str, bool] = {}
 
     def __call__(self, event: Event) -> None:
-        """Receive an event."""
+        """Update the display."""
         match event:
             case PhaseStarted(phase, hosts):
-                self._start(_WORDS[phase], hosts)
+                self._start(_VERBS[phase], hosts)
             case HostFinished():
                 self._finish(event)
             case WorkStarted(host, work):

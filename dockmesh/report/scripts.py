@@ -1,4 +1,4 @@
-"""The scripts that hosts receive, for operators who want to read them."""
+"""The display of the scripts that hosts receive."""
 
 from textwrap import indent
 from threading import Lock
@@ -11,7 +11,7 @@ from dockmesh.report.redaction import redact
 
 
 class ScriptDisplay:
-    """An event sink that prints each script once, on stderr. Later it names the host that received it first.
+    """An event sink that prints each script on stderr. For a repeated script it names the first host instead.
 
     Safe for threads.
     """
@@ -22,8 +22,8 @@ class ScriptDisplay:
         self._first: dict[int, str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Receive an event."""
-        # One lock for all lines: those of one script stay together, and its first host is printed first.
+        """Print the event."""
+        # The lock keeps the lines of a script together, and prints its first host before the others.
         with self._lock:
             match event:
                 case WorkStarted(host, work, ""):
@@ -37,7 +37,7 @@ class ScriptDisplay:
 
     def _print_script(self, host: str, script: str) -> None:
         if first := self._first.get(hash(script)):
-            self._print(f"{host}: the script that {first} was sent")
+            self._print(f"{host}: same script as {first}")
             return
         self._first[hash(script)] = host
         self._print(f"{host}: sh -s, {len(script)} characters\n{indent(redact(script).rstrip(), '  ')}")
