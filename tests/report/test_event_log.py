@@ -1,4 +1,4 @@
-"""The log for machines: bounded, and without secrets."""
+"""The event log and the redaction of secrets."""
 
 import json
 import re
@@ -18,15 +18,15 @@ from dockmesh.report.event_log import EventLog
 from dockmesh.report.redaction import redact
 
 
-def test_what_hosts_say_is_cut_and_stays_on_its_line(tmp_path: Path) -> None:
+def test_host_errors_are_truncated_to_one_line(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", "plan") as log:
         log(HostFinished("read", "h\n1", 1, 1, "x\n\x1b[31m" * 400))
-    told = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert [line["event"] for line in told] == ["begin", "done", "end"]
-    assert len(told[1]["error"]) == 500
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["begin", "done", "end"]
+    assert len(lines[1]["error"]) == 500
 
 
-def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_stops_at_its_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_log, "_BYTES", 1 << 20)
     with EventLog(tmp_path / "log", "status") as log:
         for _ in range(500):
@@ -38,21 +38,21 @@ def test_a_log_grows_no_further_than_it_may(tmp_path: Path, monkeypatch: pytest.
     assert figures(log.broken) == ["1"], "the limit, in MiB"
 
 
-def test_a_host_that_ends_after_the_run_writes_nowhere(tmp_path: Path) -> None:
+def test_events_after_the_run_are_not_written(tmp_path: Path) -> None:
     with EventLog(tmp_path / "log", "status") as log:
         pass
     log(WorkFinished("h1", "script", 1))
     assert len((tmp_path / "log").read_text().splitlines()) == 2
 
 
-def test_an_interrupted_run_says_so_at_its_end(tmp_path: Path) -> None:
+def test_interrupted_run_has_the_status_interrupted(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), EventLog(tmp_path / "log", "apply"):
         raise KeyboardInterrupt
     assert json.loads((tmp_path / "log").read_text().splitlines()[-1])["status"] == "interrupted"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "redacted"),
     [
         ("http://me:word@proxy:3128/", "http://me:***@proxy:3128/"),
         ('"splunk-token": "abc def"', '"splunk-token": "*** def"'),
@@ -60,11 +60,11 @@ def test_an_interrupted_run_says_so_at_its_end(tmp_path: Path) -> None:
         ("nothing of the kind: 10.128.0.0/20", "nothing of the kind: 10.128.0.0/20"),
     ],
 )
-def test_secrets_are_kept(text: str, told: str) -> None:
-    assert redact(text) == told
+def test_passwords_are_redacted(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
 
 
-def test_of_a_file_only_its_size_is_told() -> None:
+def test_file_contents_are_replaced_by_their_size() -> None:
     begin, line, end = redact("put_file /a 644 <<'END_OF_INPUT'\nc2VjcmV0cw==\nEND_OF_INPUT\n").splitlines()
     assert (begin, end) == ("put_file /a 644 <<'END_OF_INPUT'", "END_OF_INPUT")
     assert re.fullmatch(r"\[.+\]", line), "no base64"
@@ -73,12 +73,12 @@ def test_of_a_file_only_its_size_is_told() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 55, 56, 57, 58, 59, 113, 114, 115, 116, 1000])
-def test_files_of_every_length_are_kept(size: int) -> None:
+def test_files_of_every_length_are_redacted(size: int) -> None:
     unit = Unit("dockmesh.timer", "x" * size)
     script = transaction_script(
         HostPlan("h", (Change(None, unit, "r"),)), HostState(()), TEMPLATES, (), run="r", confirm_within_s=9
     )
-    told = redact(script)
-    (line,) = re.findall(r"put_unit dockmesh.timer <<'END_OF_INPUT'\n(\[.*\])\nEND_OF_INPUT", told)
+    redacted = redact(script)
+    (line,) = re.findall(r"put_unit dockmesh.timer <<'END_OF_INPUT'\n(\[.*\])\nEND_OF_INPUT", redacted)
     assert figures(line) == [str(size)]
-    assert not re.search(r"<<'END_OF_INPUT'\n[A-Za-z0-9+/]{2,}=*\n", told)
+    assert not re.search(r"<<'END_OF_INPUT'\n[A-Za-z0-9+/]{2,}=*\n", redacted)

@@ -1,4 +1,4 @@
-"""The progress of a run where stderr is no terminal: a line per phase with its hosts."""
+"""The progress display on a terminal and elsewhere."""
 
 import re
 import time
@@ -28,22 +28,22 @@ def progress_line(phase: Phase, *done: tuple[str, str | None]) -> str:
 
 
 def hosts(line: str) -> list[tuple[str, bool]]:
-    """The hosts in their order, and whether something is said of each: that it failed."""
-    return [(name, bool(said)) for name, said in re.findall(r"\b(h\d)\b( [^,:]+)?", line)]
+    """The hosts in their order, and whether each has the suffix of a failure."""
+    return [(name, bool(suffix)) for name, suffix in re.findall(r"\b(h\d)\b( [^,:]+)?", line)]
 
 
-def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
+def test_phase_line_names_failed_hosts_first() -> None:
     assert hosts(progress_line("change", ("h2", None), ("h1", None))) == [("h1", False), ("h2", False)]
     assert hosts(progress_line("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
 
 
-def test_each_phase_has_a_name_of_its_own() -> None:
+def test_each_phase_has_its_own_name() -> None:
     phases: tuple[Phase, ...] = get_args(Phase)
     named = {progress_line(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
     assert len(named - {""}) == len(phases) == 6
 
 
-def test_of_many_hosts_the_first_are_named_and_the_rest_counted() -> None:
+def test_phase_line_counts_hosts_above_the_limit() -> None:
     line = progress_line("probe", *((f"h{at}", None) for at in range(1, 10)))
     assert hosts(line) == [(f"h{at}", False) for at in range(1, 5)]
     assert figures(line) == ["5"]
@@ -51,7 +51,7 @@ def test_of_many_hosts_the_first_are_named_and_the_rest_counted() -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 160])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_on_a_terminal_busy_hosts_have_a_line_each_and_nothing_is_left_of_it(width: int, encoding: str) -> None:
+def test_terminal_shows_busy_hosts_and_clears_them_at_the_end(width: int, encoding: str) -> None:
     stream = Terminal(encoding)
     err = console(stream)
     err.width, err.height = width, 10
@@ -65,7 +65,7 @@ def test_on_a_terminal_busy_hosts_have_a_line_each_and_nothing_is_left_of_it(wid
             time.sleep(0.05)
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).splitlines()
     frame = lines[max(at for at, line in enumerate(lines) if "1/1000" in line) :]
-    assert re.search(r" +1/1000 +0\.\d s \D*\b1\b\D*$", frame[0]), "done, since when, and how many failed"
+    assert re.search(r" +1/1000 +0\.\d s \D*\b1\b\D*$", frame[0]), "finished hosts, elapsed time, failed hosts"
     assert [line.split()[1] for line in frame[1:7]] == [f"host{at}" for at in range(6)]
     assert [bool(line.partition(" s ")[2].strip()) for line in frame[1:7]] == [True, *[False] * 5], "host0 logs in"
     assert figures(frame[7]) == ["14"]
