@@ -34,7 +34,7 @@ class EventLog:
         self._lock = Lock()
         self._phase, self._left = verb, _BYTES
         self._began = self._phase_began = time.monotonic()
-        self._number = _open(file)
+        self._number = _opened(file)
 
     def __call__(self, event: Event) -> None:
         """Write the event to the log."""
@@ -100,7 +100,7 @@ class EventLog:
             os.close(self._number)
 
 
-def _open(file: Path) -> int:
+def _opened(file: Path) -> int:
     number = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
     if stat.S_ISREG(os.fstat(number).st_mode):
         os.fchmod(number, 0o600)
