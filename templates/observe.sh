@@ -1,5 +1,6 @@
-# Keeps what was made for the probes, and records the source addresses of pings meanwhile. Needs output.sh and probe.sh.
-# All of it lasts as long as the stdin of this script, which ends with the SSH session, even if the controller is killed.
+# Holds the probe target, and meanwhile records the source addresses of pings. Needs output.sh and probe.sh.
+# Target and recording last as long as the stdin of this script, which ends with the SSH session, even if the controller is
+# killed.
 # shellcheck shell=dash disable=SC2154
 
 # observation_table ADDRESSES ADDRESSES6: an nft table with sets that record source, destination and length of pings to
@@ -20,7 +21,7 @@ observation_table() {
 # with an nft that does not support such sets.
 start_observation() { { observation_table "$@" | nft -f -; } >/dev/null 2>&1; }
 
-# Prints what was recorded and ends the recording.
+# Prints the recorded pings and ends the recording.
 observed_pings() {
   nft list table inet "dockmesh-status-$$"
   status=$?

@@ -1,4 +1,4 @@
-"""A result for CI servers: JUnit XML, a suite per host that asked, a case per pair."""
+"""The JUnit report for CI servers: a suite per source, a case per pair."""
 
 from io import BytesIO
 from itertools import groupby
@@ -12,16 +12,16 @@ _HOSTS = "hosts"
 
 
 def render(result: MeshResult) -> str:
-    """The XML. A case that fails says why; one that could not be tried is an error."""
+    """The result as JUnit XML. A pair that could not be probed is an error instead of a failure."""
     mesh = result.mesh or "mesh"
     document = JUnitXml(f"dockmesh {mesh}")
     document.add_testsuite(_suite(result, _HOSTS, [_host(mesh, each) for each in result.hosts]))
     for source, pairs in groupby(result.pairs, key=lambda pair: pair[0]):
         cases = [_case(mesh, source, target, result) for _source, target in pairs]
         document.add_testsuite(_suite(result, f"from {source}", cases))
-    written = BytesIO()
-    document.write(written)
-    return written.getvalue().decode()
+    buffer = BytesIO()
+    document.write(buffer)
+    return buffer.getvalue().decode()
 
 
 def _suite(result: MeshResult, name: str, cases: list[TestCase]) -> TestSuite:
@@ -35,7 +35,7 @@ def _suite(result: MeshResult, name: str, cases: list[TestCase]) -> TestSuite:
 def _host(mesh: str, host: HostResult) -> TestCase:
     case = TestCase(f"{host.host} can be asked", f"{mesh}.{_HOSTS}")
     if host.error is not None:
-        case.result = [_mark(Error, host.error, "not asked", host.error)]
+        case.result = [_entry(Error, host.error, "not asked", host.error)]
     return case
 
 
@@ -45,21 +45,21 @@ def _case(mesh: str, source: str, target: str, result: MeshResult) -> TestCase:
     case = TestCase(f"{source} to {target}", f"{mesh}.{source}", None if slowest is None else slowest / 1000)
     failing = [probe for probe in probes if not probe.ok]
     if failing:
-        tried = any(probe.made for probe in failing)
+        made = any(probe.made for probe in failing)
         why = "; ".join(dict.fromkeys(probe.why for probe in failing))
-        mark = Failure if tried else Error
-        case.result = [_mark(mark, why, "not reached" if tried else "not probed", _told(probes, result))]
+        kind, text = (Failure, "not reached") if made else (Error, "not probed")
+        case.result = [_entry(kind, why, text, _details(probes, result))]
     return case
 
 
-def _mark(mark: type[FinalResult], message: str, kind: str, text: str) -> FinalResult:
-    made = mark(message, kind)
-    made.text = text
-    return made
+def _entry(kind: type[FinalResult], message: str, name: str, text: str) -> FinalResult:
+    entry = kind(message, name)
+    entry.text = text
+    return entry
 
 
-def _told(probes: tuple[ProbeResult, ...], result: MeshResult) -> str:
-    """A line per probe, and what is wrong with the hosts themselves."""
+def _details(probes: tuple[ProbeResult, ...], result: MeshResult) -> str:
+    """A line per probe, and the errors of the two hosts."""
     ends = dict.fromkeys((probes[0].source, probes[0].target))
     hosts = (f"{host}: {result.errors[host]}" for host in ends if host in result.errors)
     return "\n".join((*(f"{probe.what}: {'reached' if probe.ok else probe.why}" for probe in probes), *hosts))

@@ -1,4 +1,4 @@
-"""A result for people who read Markdown: the summary of a CI run, a comment, a wiki."""
+"""The Markdown report for CI summaries, comments and wikis."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,12 +13,12 @@ from dockmesh.report.probe_text import probes_text
 _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
 _HOSTS_SHOWN = 20
-# A backslash before these, and what hosts say is text: no markup, HTML, link, mention or formula, and no end of a cell.
+# Escaping these characters prevents markup, HTML, links, mentions, formulas and cell ends in texts of hosts.
 _SPECIAL = re.compile(r"[#$&*<@\[\\\]_`|~]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def render(result: MeshResult) -> str:
-    """A heading that says how it is, a point per cause, and a table: pairs of a small mesh, hosts of a large one."""
+    """The result as Markdown: a summary, a list of causes, and a table of pairs (small mesh) or hosts (large mesh)."""
     parts = (
         [f"## {_heading(result)}"],
         [f"{result.time:%Y-%m-%d %H:%M:%S} UTC"] if result.time else [],
@@ -28,9 +28,9 @@ def render(result: MeshResult) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
-def text(said: str) -> str:
-    """What others said, as Markdown that shows just that."""
-    return _SPECIAL.sub(r"\\\g<0>", said)
+def text(plain: str) -> str:
+    """Escape a text so that Markdown shows it unchanged."""
+    return _SPECIAL.sub(r"\\\g<0>", plain)
 
 
 def _heading(result: MeshResult) -> str:
@@ -39,17 +39,17 @@ def _heading(result: MeshResult) -> str:
     if result.ok:
         return f"✅ {mesh}: all {total} reached" if result.probes else f"✅ {mesh}: nothing to probe"
     failed, unmade = count(result.failed, "failed"), count(result.failed, "unmade")
-    counts = [f"{many} {what}" for many, what in ((failed, "failed"), (unmade, "could not be made")) if many]
-    silent = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
-    of_probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
-    return f"❌ {mesh}: {'; '.join((*of_probes, *silent))}"
+    counts = [f"{number} {state}" for number, state in ((failed, "failed"), (unmade, "could not be made")) if number]
+    hosts = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
+    probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
+    return f"❌ {mesh}: {'; '.join((*probes, *hosts))}"
 
 
 def _causes(result: MeshResult) -> Iterator[str]:
-    found = group_by_cause(result)
-    yield from map(_cause, found[:_CAUSES_SHOWN])
-    if len(found) > _CAUSES_SHOWN:
-        yield f"- … and {pluralize(len(found) - _CAUSES_SHOWN, 'more cause')}"
+    causes = group_by_cause(result)
+    yield from map(_cause, causes[:_CAUSES_SHOWN])
+    if len(causes) > _CAUSES_SHOWN:
+        yield f"- … and {pluralize(len(causes) - _CAUSES_SHOWN, 'more cause')}"
 
 
 def _cause(cause: FailureCause) -> str:
@@ -88,13 +88,13 @@ def _mark(probe: ProbeResult) -> str:
 
 
 def _hosts(result: MeshResult) -> Iterator[str]:
-    """Of a large mesh only the hosts that the failures have in common: the rest is as the heading says."""
-    found = culprits((probe.source, probe.target) for probe in result.failed)
-    if found:
-        rows = (_host(result, host) for host in found[:_HOSTS_SHOWN])
+    """A table of the hosts that the failures have in common."""
+    names = culprits((probe.source, probe.target) for probe in result.failed)
+    if names:
+        rows = (_host(result, host) for host in names[:_HOSTS_SHOWN])
         yield from _table(["host", "reached from it", "reaches it"], rows)
-    if len(found) > _HOSTS_SHOWN:
-        yield f"\n… and {pluralize(len(found) - _HOSTS_SHOWN, 'more host')}"
+    if len(names) > _HOSTS_SHOWN:
+        yield f"\n… and {pluralize(len(names) - _HOSTS_SHOWN, 'more host')}"
 
 
 def _host(result: MeshResult, host: str) -> list[str]:

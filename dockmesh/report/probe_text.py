@@ -1,4 +1,4 @@
-"""Probes that are alike, in words."""
+"""Texts for groups of similar probes."""
 
 from collections.abc import Collection
 
@@ -12,13 +12,13 @@ _MOST = 3
 
 
 def pair_text(group: ProbeGroup) -> str:
-    """The sources and the targets."""
+    """The sources and targets of a group."""
     return f"{listed(group.sources, _NAMED)} → {listed(group.targets, _NAMED)}"
 
 
 def probes_text(probes: Collection[ProbeResult]) -> str:
-    """Sources, targets and kinds of probes; where those are many groups, the hosts that they have in common."""
-    found = list(group_probes(probes))
-    if len(found) > _MOST:
+    """The sources, targets and kinds of probes; with many groups, the hosts that the probes have in common."""
+    groups = list(group_probes(probes))
+    if len(groups) > _MOST:
         return f"from or to {listed(culprits((each.source, each.target) for each in probes), _NAMED)}"
-    return "; ".join(f"{pair_text(group)} ({', '.join(group.kinds)})" for group in found)
+    return "; ".join(f"{pair_text(group)} ({', '.join(group.kinds)})" for group in groups)

@@ -1,4 +1,4 @@
-"""A result for Prometheus: gauges in its text form, as the node exporter's textfile collector reads them."""
+"""The Prometheus report: gauges in the text format for the textfile collector of the node exporter."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +13,7 @@ _MS = 1000
 
 
 def render(result: MeshResult) -> str:
-    """The text. Seconds and shares throughout; what was not measured has no line."""
+    """The result as Prometheus text, in seconds and shares from 0 to 1. Values that were not measured have no line."""
     registry = CollectorRegistry()
     registry.register(_Gauges(result))
     return generate_latest(registry).decode()
@@ -27,14 +27,12 @@ class _Gauges(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         result = self._result
         if result.time:
-            at = [((), result.time.timestamp())]
-            yield self._gauge("dockmesh_status_timestamp_seconds", "When the mesh was probed, in Unix time.", (), at)
-        well = [((), float(result.ok))]
-        yield self._gauge(
-            "dockmesh_status_ok", "Whether every host was asked and every probe is as it should be.", (), well
-        )
+            ended = [((), result.time.timestamp())]
+            yield self._gauge("dockmesh_status_timestamp_seconds", "Unix time when the probes ended.", (), ended)
+        ok = [((), float(result.ok))]
+        yield self._gauge("dockmesh_status_ok", "Whether all hosts could be asked and all probes succeeded.", (), ok)
         states = [((state,), float(count(result.probes, state))) for state in _STATES]
-        yield self._gauge("dockmesh_probes", "Probes by what came of them.", ("state",), states)
+        yield self._gauge("dockmesh_probes", "Number of probes by state.", ("state",), states)
         hosts = [((each.host,), float(each.error is None)) for each in result.hosts]
         yield self._gauge("dockmesh_host_up", "Whether the host could be asked.", ("host",), hosts)
         yield from self._probes(result.probes)
@@ -43,16 +41,16 @@ class _Gauges(Collector):
         named = [((probe.source, probe.target, probe.kind, str(probe.family)), probe) for probe in probes]
         labels = ("source", "target", "kind", "family")
         ok = [(ends, float(probe.ok)) for ends, probe in named]
-        yield self._gauge("dockmesh_probe_success", "Whether all is as it should be.", labels, ok)
+        yield self._gauge("dockmesh_probe_success", "Whether the probe succeeded.", labels, ok)
         times = [(ends, probe.rtt_ms / _MS) for ends, probe in named if probe.ok and probe.rtt_ms is not None]
-        yield self._gauge("dockmesh_probe_rtt_seconds", "Mean round trip.", labels, times)
+        yield self._gauge("dockmesh_probe_rtt_seconds", "Mean round-trip time.", labels, times)
         losses = [(ends, probe.loss) for ends, probe in named if probe.loss is not None]
-        yield self._gauge("dockmesh_probe_loss_ratio", "Share of packets not answered.", labels, losses)
+        yield self._gauge("dockmesh_probe_loss_ratio", "Share of packets without a reply.", labels, losses)
 
     def _gauge(
-        self, name: str, told: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
     ) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(name, told, labels=("mesh", *labels))
-        for given, value in values:
-            family.add_metric((self._mesh, *given), value)
+        family = GaugeMetricFamily(name, text, labels=("mesh", *labels))
+        for label_values, value in values:
+            family.add_metric((self._mesh, *label_values), value)
         return family

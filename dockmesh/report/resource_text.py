@@ -1,4 +1,4 @@
-"""A resource as text, the same in JSON and on the console."""
+"""Resources as text for JSON documents and the console."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,48 +19,48 @@ from dockmesh.core.state.resources import (
 
 
 def resource_text(resource: Resource | None) -> str | None:
-    """A resource as text: the same in the document and on the screen."""
+    """The text of a resource; None for no resource."""
     match resource:
         case Route(next_hop=next_hop, device=device):
             return f"via {next_hop} dev {device}"
         case File(text=text):
             return text
         case Chain(hook=hook, rules=rules):
-            return "\n".join((f"jump from {hook or 'nowhere, or twice'}", *rules))
+            return "\n".join((f"jump from {hook or 'no chain, or more than one'}", *rules))
         case Unit(text=text, active=active):
-            return text if active else f"# not enabled, or not running\n{text}"
+            return text if active else f"# not enabled or not running\n{text}"
         case SourceNat() | DockerNetworking() | Forwarding():
-            return _told(resource)
+            return _setting(resource)
         case None:
             return None
 
 
-def _told(resource: SourceNat | DockerNetworking | Forwarding) -> str:
+def _setting(resource: SourceNat | DockerNetworking | Forwarding) -> str:
     match resource:
         case SourceNat(prefix=prefix, peers=peers, marks=marks):
-            kept = f"{prefix or 'nobody'} keeps its addresses towards {', '.join(map(str, peers)) or 'nobody'}"
-            return "\n".join((kept, *marks))
+            rule = f"keeps source addresses from {prefix or 'no prefix'} to {', '.join(map(str, peers)) or 'no peer'}"
+            return "\n".join((rule, *marks))
         case DockerNetworking():
-            return _told_of_docker(resource)
+            return _docker_text(resource)
         case Forwarding(on=on):
             return "on" if on else "off"
 
 
-def _told_of_docker(bridge: DockerNetworking) -> str:
+def _docker_text(bridge: DockerNetworking) -> str:
     size = "" if bridge.mtu == DEFAULT_MTU else f" mtu {bridge.mtu}"
-    own = " and ".join(f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(bridge.pools))
-    networks = f", new networks from {own}" if own else ""
+    ranges = " and ".join(f"{bases[0].network_address} to {bases[-1][-1]}" for bases in _by_family(bridge.pools))
+    networks = f", new networks from {ranges}" if ranges else ""
     addresses = " and ".join(str(each) for each in (bridge.address, bridge.address6) if each)
-    return f"docker0 {addresses or 'without address'}{size}{networks}{_admitted(bridge.admission)}"
+    return f"docker0 {addresses or 'without address'}{size}{networks}{_admission_text(bridge.admission)}"
 
 
 def _by_family(pools: Sequence[Pool]) -> Iterator[list[Network]]:
-    found = ([pool.base for pool in pools if family_of(pool.base) == family] for family in FAMILIES)
-    return filter(None, found)
+    bases = ([pool.base for pool in pools if family_of(pool.base) == family] for family in FAMILIES)
+    return filter(None, bases)
 
 
-def _admitted(admission: NftAdmission | None) -> str:
+def _admission_text(admission: NftAdmission | None) -> str:
     if admission is None:
         return ""
-    dropped = "" if admission.direct_routing else ", drops what is routed to containers"
-    return f"{dropped}, lets in what bears the mark {admission.mark}" if admission.mark else dropped
+    dropped = "" if admission.direct_routing else ", drops packets routed to containers"
+    return f"{dropped}, accepts packets with the mark {admission.mark}" if admission.mark else dropped

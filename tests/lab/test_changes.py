@@ -103,7 +103,7 @@ def test_before_the_first_apply_status_reports_no_host_as_joined(fresh: Mesh) ->
     ended = fresh.dockmesh("status", "--limit", "host1,host2")
     assert ended.status == 3
     told = [line for line in ended.stdout.splitlines() if line.startswith("✗ host1 ")]
-    remedy = "its docker0 is 172.17.0.1/16, not 10.128.0.1/24 as in the inventory: dockmesh apply"
+    remedy = "its docker0 is 172.17.0.1/16, not 10.128.0.1/24 as in the inventory. Fix: dockmesh apply"
     assert [line.partition(" (")[0] for line in told] == [f"✗ host1 has not joined: {remedy}"]
 
 

@@ -1,4 +1,4 @@
-"""What people see where there is no terminal: plain lines, whatever hosts say."""
+"""The console reports without a terminal: plain lines, also for hostile host texts."""
 
 import re
 from collections import Counter
@@ -38,13 +38,13 @@ SILENT = Failure(FailureCode.NO_REPLY, "no reply")
 
 
 def by_kind(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """The rows of a large fleet's first table: the kind of probes, and the cells."""
+    """The rows of the first table for a large fleet: the kind of probes, and the cells."""
     found = (re.fullmatch(r"(\w+ ?\S ?\w+) {2,}(\d.*)", each) for each in lines)
     return [(kinds(row[1])[0], row[2].split()) for row in found if row and kinds(row[1])]
 
 
 def by_host(lines: Iterable[str]) -> list[list[str]]:
-    """The cells of its second table, which has a row for each host that is shown."""
+    """The cells of the second table for a large fleet, which has a row per listed host."""
     return [each.split() for each in lines if re.match(r"host\d+ +\d+/\d+ ", each)]
 
 
@@ -53,7 +53,7 @@ def failing(paper: CapturedConsole) -> list[str]:
 
 
 def legend(paper: CapturedConsole) -> set[str]:
-    """The marks that are explained right below a matrix."""
+    """The marks in the line below a matrix."""
     lines = paper.lines
     return marks(lines[max(at for at, each in enumerate(lines) if each.startswith("└")) + 1])
 
@@ -63,7 +63,7 @@ def marks(text: str) -> set[str]:
 
 
 def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str] | None = None) -> MeshResult:
-    """A mesh of `count` hosts in which all that touches the broken ones fails."""
+    """A mesh of `count` hosts. All probes from or to the broken hosts fail."""
     hosts = tuple(f"host{number}" for number in range(1, count + 1))
     answers = (
         Probe(a, b, kind).result(3).failed(SILENT)
@@ -78,7 +78,7 @@ def full_report(count: int, broken: tuple[str, ...] = (), errors: dict[str, str]
 
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
-def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None:
+def test_plan_lists_changes_and_reasons_per_host(width: int | None) -> None:
     paper = CapturedConsole(width)
     plan = plan_of(facts("trixie_fresh"), HOST2)
     print_plan(paper.out, Plan((plan, HostPlan("host9"))), FLEET, verbose=True)
@@ -97,7 +97,7 @@ def test_a_plan_is_told_host_by_host_with_the_reasons(width: int | None) -> None
     assert figures(paper.lines[-1]) == ["2", str(counts["add"]), "1"]
 
 
-def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -> None:
+def test_empty_plan_is_green_and_conflicts_are_red() -> None:
     paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), FLEET)
     assert len(paper.lines) == 1
@@ -129,7 +129,7 @@ def test_a_plan_that_changes_nothing_says_so_and_one_with_conflicts_does_not() -
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_hosts_that_cannot_be_changed_and_hosts_that_failed_come_last(width: int) -> None:
+def test_blocked_and_failed_hosts_come_last(width: int) -> None:
     add = Change(None, Route(IPv4Network("10.0.0.0/24"), FLEET.hosts[0].underlay, "eth0"), "r")
     plans = CapturedConsole(width)
     print_plan(
@@ -164,7 +164,7 @@ def test_unreachable_hosts_with_the_same_error_have_one_line() -> None:
     assert "192.0.2.3" not in line
 
 
-def test_an_error_is_one_line_however_long() -> None:
+def test_long_error_is_one_line() -> None:
     paper = CapturedConsole()
     print_outcomes(paper.out, [Outcome("a", "failed", "x", "word " * 500), Outcome("b", "confirmed")], FLEET)
     assert len(paper.lines) == 3
@@ -182,7 +182,7 @@ def test_an_error_is_one_line_however_long() -> None:
         (12, None, "✓64 ✓63 ✓62  0.2 ms"),
     ],
 )
-def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, width: int | None, cell: str) -> None:
+def test_matrix_of_a_small_fleet_uses_the_available_width(count: int, width: int | None, cell: str) -> None:
     paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     rows = [each for each in paper.lines if each.startswith("│ host")]
@@ -196,7 +196,7 @@ def test_a_small_fleet_is_a_matrix_as_detailed_as_there_is_room_for(count: int, 
 
 
 @pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (12, 80), (100, None)])
-def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(count: int, width: int | None) -> None:
+def test_large_fleet_is_summarized_by_kind_and_by_failing_host(count: int, width: int | None) -> None:
     paper = CapturedConsole(width)
     print_report(paper.out, full_report(count, broken=("host7",)))
     each, pairs = (count - 1) * 3, count * (count - 1)
@@ -205,16 +205,18 @@ def test_a_larger_fleet_is_told_by_kind_and_by_the_hosts_with_which_others_fail(
     assert all(cells[:2] == [str(pairs), str(2 * (count - 1))] for _kind, cells in found)
     assert all(cells[-2:] == ["0.25/0.25/0.25", "-"] for _kind, cells in found)
     rows = by_host(paper.lines)
-    assert rows == [["host7", f"0/{each}", f"0/{each}", "-"]], "the others fail with it alone"
-    told = failing(paper)
-    assert [(kinds(one), re.findall(r"host\d+", one)) for one in told] == [(KINDS, ["host7"])] * 2, "the rest unnamed"
-    assert [line(one).targets == ("host7",) for one in told] == [True, False]
-    assert [one.count("no reply") for one in told] == [1, 1]
+    assert rows == [["host7", f"0/{each}", f"0/{each}", "-"]], "other hosts fail only with host7"
+    lines = failing(paper)
+    assert [(kinds(one), re.findall(r"host\d+", one)) for one in lines] == [(KINDS, ["host7"])] * 2, (
+        "other hosts are not named"
+    )
+    assert [line(one).targets == ("host7",) for one in lines] == [True, False]
+    assert [one.count("no reply") for one in lines] == [1, 1]
     assert paper.verdict == ({"red"}, [str(2 * each), str(pairs * 3)])
     assert max(len(one) for one in paper.lines if not one.startswith("✗")) <= (width or 90)
 
 
-def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None:
+def test_large_healthy_fleet_names_hosts_only_with_verbose() -> None:
     well, verbose = CapturedConsole(80), CapturedConsole(80)
     print_report(well.out, full_report(40))
     assert not re.search(r"host\d", well.text)
@@ -225,7 +227,7 @@ def test_of_a_large_fleet_that_is_well_no_host_is_named_but_on_request() -> None
     assert all(row[1:3] == ["117/117", "117/117"] for row in rows)
 
 
-def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
+def test_number_of_listed_hosts_is_limited() -> None:
     paper = CapturedConsole(80)
     report = full_report(60)
     broken = {f"host{number}" for number in range(1, 31)}
@@ -240,7 +242,7 @@ def test_no_more_hosts_are_shown_than_can_be_looked_at() -> None:
     assert re.search(r"(?<![\w-])-v\b", rest)
 
 
-def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() -> None:
+def test_loss_and_unmade_probes_have_columns() -> None:
     paper = CapturedConsole(80)
     report = full_report(20)
     first, second, *others = report.probes
@@ -252,7 +254,7 @@ def test_the_share_of_lost_packets_and_what_could_not_be_asked_have_columns() ->
     assert rows["host-container"] == ["380", "-", "-", "-", "-", "1", "0.25/0.25/0.25", "-"]
 
 
-def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
+def test_each_family_of_a_large_fleet_has_a_table() -> None:
     paper = CapturedConsole(80)
     report = full_report(13)
     six = (replace(each, family=6) for each in report.probes)
@@ -264,7 +266,7 @@ def test_both_families_of_a_large_fleet_have_tables_of_their_own() -> None:
         assert [(kind, cells[0]) for kind, cells in by_kind(table)] == [(kind, "156") for kind in KINDS]
 
 
-def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
+def test_mark_of_a_probe_shows_its_kind_of_failure() -> None:
     paper = CapturedConsole(160)
     odd = (
         probe_result("a", "b", "host-bridge", 3, 3, 63).failed(Failure(FailureCode.TTL, "ttl")),
@@ -284,7 +286,7 @@ def test_what_of_a_probe_failed_stands_behind_its_mark() -> None:
     assert marks("".join(rows)) <= legend(paper)
 
 
-def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ_in_the_host_alone() -> None:
+def test_many_hosts_are_abbreviated_by_glob_or_tag() -> None:
     racks = [f"rack{rack}-{number}" for rack in (1, 2, 3) for number in range(1, 5)]
     tags = {name: ["odd"] for name in racks if name[-1] in "13"}
     answers = [probe_result(a, b, "host-bridge", 3, 3, 64) for a in racks for b in racks if a != b]
@@ -305,51 +307,51 @@ def test_many_hosts_are_named_by_their_stem_or_tag_and_so_are_causes_that_differ
     assert lost.endswith("no reply")
 
 
-def test_a_glob_in_a_command_is_not_for_the_shell() -> None:
+def test_glob_in_a_command_is_quoted_for_the_shell() -> None:
     hosts = ("web1", "web2", "web3", "db")
     answers = [masqueraded(probe_result(host, "db", "host-bridge", 3)) for host in hosts[:3]]
     paper = CapturedConsole()
     print_report(paper.out, mesh_result(hosts, answers))
-    (told,) = failing(paper)
-    assert told.startswith("✗ web* masquerades: dockmesh apply --limit 'web*' ")
-    assert figures(told) == ["3"]
+    (masked,) = failing(paper)
+    assert masked.startswith("✗ web* masquerades: dockmesh apply --limit 'web*' ")
+    assert figures(masked) == ["3"]
 
 
-def test_a_part_that_is_well_is_not_taken_for_the_whole() -> None:
+def test_partial_success_shows_its_coverage() -> None:
     paper = CapturedConsole()
     report = full_report(4)
     print_report(paper.out, replace(report, probes=report.probes[:6], partial=True))
     assert paper.verdict == ({"green"}, ["2", "6"])
 
 
-def test_failures_name_the_probes_and_the_reason_in_a_line_for_all_that_fail_alike() -> None:
+def test_similar_failures_share_a_line_with_the_reason() -> None:
     paper = CapturedConsole()
     print_report(paper.out, full_report(4, broken=("host1",), errors={"host9": "is down"}))
-    *told, down = failing(paper)
+    *lines, down = failing(paper)
     others = ("host2", "host3", "host4")
-    assert [line(each) for each in told] == [
+    assert [line(each) for each in lines] == [
         Line("✗", ("host1",), others, KINDS, ()),
         Line("✗", others, ("host1",), KINDS, ()),
     ]
-    assert all(each.endswith("no reply") for each in told)
+    assert all(each.endswith("no reply") for each in lines)
     assert re.fullmatch(r"✗ host9\b.* is down", down)
 
 
-def test_failures_do_not_flood() -> None:
+def test_number_of_failure_lines_is_limited() -> None:
     paper = CapturedConsole()
     report = full_report(50, broken=tuple(f"host{number}" for number in range(1, 50)))
     odd = (replace(answer, reason=f"odd {at}") for at, answer in enumerate(report.probes))
     print_report(paper.out, mesh_result(report.names, odd, {"host1": "is down"}))
-    told = failing(paper)
-    assert re.fullmatch(r"✗ host1\b.* is down", told[-1])
+    lines = failing(paper)
+    assert re.fullmatch(r"✗ host1\b.* is down", lines[-1])
     (rest,) = (each for each in paper.lines if each.startswith("  …"))
     assert figures(rest) == [str(len(report.probes) - 40)]
     assert "--json" in rest
-    assert len(told) == 41
+    assert len(lines) == 41
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: int) -> None:
+def test_host_texts_cannot_inject_markup_or_control_codes(width: int) -> None:
     paper = CapturedConsole(width)
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
     chain = Change(Chain("raw", "X", None, (EVIL,)), None)
@@ -368,7 +370,7 @@ def test_nothing_a_host_says_is_taken_for_markup_or_reaches_the_terminal(width: 
     assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 13
 
 
-def test_a_hostile_hosts_plan_is_plain() -> None:
+def test_plan_of_a_hostile_host_is_plain_text() -> None:
     found = facts("hostile")
     paper = CapturedConsole()
     print_plan(
@@ -381,14 +383,14 @@ def test_a_hostile_hosts_plan_is_plain() -> None:
 
 
 @given(TEXT)
-def test_whatever_an_error_says_is_plain(text: str) -> None:
+def test_any_error_is_plain_text(text: str) -> None:
     paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a", error=text),)), FLEET)
     print_outcomes(paper.out, [Outcome("a", "failed", "x", text)], FLEET)
     assert "a" in paper.text
 
 
-def test_a_host_without_docker_has_a_cell_for_what_it_has() -> None:
+def test_host_without_docker_has_a_cell_for_its_bridge() -> None:
     among = fleet(host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False), HOST3)
     probe = Probe("host3", "kvm", "host-bridge")
     paper = CapturedConsole(80)
@@ -405,7 +407,7 @@ def masqueraded(one: ProbeResult) -> ProbeResult:
     return one.failed(Failure(FailureCode.MASQUERADED, reason, one.source))
 
 
-def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_failed() -> None:
+def test_causes_appear_once_and_unmade_probes_separately() -> None:
     paper = CapturedConsole()
     why = "host2 has not joined"
     apart = Failure(FailureCode.NOT_JOINED, why, "host2")
@@ -429,40 +431,40 @@ def test_a_cause_is_told_once_and_what_could_not_be_probed_apart_from_what_faile
     assert paper.verdict == ({"red"}, ["2", "2", "4"])
     (row,) = [each for each in paper.lines if each.startswith("│ host1")]
     assert row.split("│")[2:6] == ["   -   ", " ✗ ✗64 ", "   ?   ", "   ?   "]
-    assert "9.5" not in paper.text, "the round trip of a reply from elsewhere"
+    assert "9.5" not in paper.text, "no round trip for a reply from another host"
 
 
-def test_what_is_told_of_a_host_elsewhere_is_not_told_twice() -> None:
+def test_host_errors_printed_elsewhere_are_not_repeated() -> None:
     paper = CapturedConsole()
     print_report(paper.out, full_report(2, errors={"host1": "is down"}), told=["host1"])
     assert "is down" not in paper.text
     assert paper.verdict == ({"red"}, ["1"])
 
 
-def test_only_who_asked_everybody_says_that_everything_is_reached() -> None:
+def test_verdict_names_the_sources_unless_all_hosts_probed() -> None:
     paper = CapturedConsole()
     report = full_report(3)
     print_report(paper.out, replace(report, probes=report.probes[:6]))
     assert paper.verdict == ({"green"}, ["6"])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1"]
-    everybody = CapturedConsole()
-    print_report(everybody.out, report)
-    assert everybody.verdict == ({"green"}, ["18"])
-    assert "host1" not in everybody.lines[-1]
+    complete = CapturedConsole()
+    print_report(complete.out, report)
+    assert complete.verdict == ({"green"}, ["18"])
+    assert "host1" not in complete.lines[-1]
     alone = CapturedConsole()
     print_report(alone.out, mesh_result(("host1",), ()))
     assert alone.verdict == ({"green"}, [])
 
 
 @pytest.mark.parametrize(("count", "width"), [(2, 80), (4, 80), (7, 80)])
-def test_the_table_has_a_legend_of_the_marks_that_it_may_have(count: int, width: int) -> None:
+def test_matrix_has_a_legend_of_its_marks(count: int, width: int) -> None:
     paper = CapturedConsole(width)
     print_report(paper.out, full_report(count))
     assert legend(paper) == {"✓", "✗", "?"}
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         (Chain("raw", "C", "P", ("-s 1", "-s 2")), Chain("raw", "C", "P", ("-s 1", "-s 3")), ["- -s 2", r"\+ -s 3"]),
         (
@@ -475,29 +477,31 @@ def test_the_table_has_a_legend_of_the_marks_that_it_may_have(count: int, width:
         (Chain("raw", "C", "P", ("-s 1",)), None, [r"- .*\bP", "- -s 1"]),
     ],
 )
-def test_of_rules_only_what_is_new_or_gone_is_shown(before: Chain | None, after: Chain | None, told: list[str]) -> None:
+def test_rule_diff_shows_only_added_and_removed_rules(
+    before: Chain | None, after: Chain | None, expected: list[str]
+) -> None:
     shown = list(diff_lines(Change(before, after)))
-    assert len(shown) == len(told)
-    assert all(re.fullmatch(form, each) for form, each in zip(told, shown, strict=True)), shown
+    assert len(shown) == len(expected)
+    assert all(re.fullmatch(form, each) for form, each in zip(expected, shown, strict=True)), shown
 
 
-def test_of_addresses_kept_only_the_peers_that_are_new_or_gone_are_shown() -> None:
+def test_source_nat_diff_shows_only_added_and_removed_peers() -> None:
     def shown(before: set[int], after: set[int]) -> str:
         sides = (SourceNat(own, tuple(IPv4Network(f"10.0.{at}.0/24") for at in side)) for side in (before, after))
-        (told,) = diff_lines(Change(*sides))
-        return told
+        (text,) = diff_lines(Change(*sides))
+        return text
 
     def third_octets(text: str) -> list[str]:
         return re.findall(r"10\.0\.(\d)\.0/24", text)
 
     own = IPv4Network("10.0.1.0/24")
-    assert third_octets(shown({2, 4}, {3, 4})) == ["1", "3", "2"], "first what is new, then what is gone"
+    assert third_octets(shown({2, 4}, {3, 4})) == ["1", "3", "2"], "added before removed"
     new, gone = shown({4}, {3, 4}), shown({3, 4}, {4})
     assert third_octets(new) == third_octets(gone) == ["1", "3"]
     assert new != gone
 
 
-def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> None:
+def test_verbose_plan_lists_unchanged_hosts() -> None:
     paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b"))), FLEET, verbose=True)
     first, of_first, second, of_second, _summary = paper.lines
@@ -506,7 +510,7 @@ def test_a_verbose_plan_names_the_hosts_of_which_there_is_nothing_to_say() -> No
     assert re.fullmatch(r"  \w.*", of_first)
 
 
-def test_a_summary_counts_what_was_read_apart_from_what_was_not() -> None:
+def test_summary_counts_unreachable_hosts_separately() -> None:
     paper = CapturedConsole()
     print_plan(paper.out, Plan((HostPlan("a"), HostPlan("b", error="is down", unreachable=True))), FLEET)
     assert [figures(each) for each in paper.lines[-2:]] == [["2", "1"], ["1"]]
@@ -518,7 +522,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_one_line() -> None:
+def test_long_line_wraps_only_on_a_terminal() -> None:
     stream = Terminal()
     out = console(stream, color=False)
     out.width = 40
@@ -533,8 +537,8 @@ def test_a_line_too_long_for_a_terminal_goes_on_further_in_and_elsewhere_it_is_o
 
 
 @given(TEXT, st.integers(0, 4))
-def test_what_is_written_without_rich_is_what_rich_would_have_written(text: str, indent: int) -> None:
+def test_fast_output_equals_the_output_of_rich(text: str, indent: int) -> None:
     fast, rich = CapturedConsole(), CapturedConsole()
-    print_line(fast.out, Text.assemble("said: ", (text, "bold")), indent)
-    rich.out.print(Text(" " * indent).append_text(Text.assemble("said: ", (text, "bold"))))
+    print_line(fast.out, Text.assemble("text: ", (text, "bold")), indent)
+    rich.out.print(Text(" " * indent).append_text(Text.assemble("text: ", (text, "bold"))))
     assert fast.text == rich.text

@@ -1,4 +1,4 @@
-"""What is written where the terminal knows no UTF-8, or no colours."""
+"""The console output for encodings other than UTF-8 and for plain locales."""
 
 from io import BytesIO, TextIOWrapper
 
@@ -38,7 +38,7 @@ def locale(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     ],
 )
 @pytest.mark.usefixtures("locale")
-def test_marks_and_borders_are_what_the_stream_can_carry_and_columns_stay_aligned(encoding: str, cells: str) -> None:
+def test_marks_and_borders_fit_the_encoding_and_stay_aligned(encoding: str, cells: str) -> None:
     text = written(encoding)
     assert cells in text.splitlines()
     assert len({len(line) for line in text.splitlines()}) == 1
@@ -48,7 +48,7 @@ def test_marks_and_borders_are_what_the_stream_can_carry_and_columns_stay_aligne
     ("names", "plain"),
     [
         ({"LANG": "C"}, True),
-        ({"LANG": "POSIX", "LC_CTYPE": "C.UTF-8"}, True),  # so Python leaves it
+        ({"LANG": "POSIX", "LC_CTYPE": "C.UTF-8"}, True),  # Python does not change this one
         ({"LC_ALL": "C", "LANG": "de_DE.UTF-8"}, True),
         ({"LC_CTYPE": "C", "LANG": "de_DE.UTF-8"}, True),
         ({"LC_CTYPE": "de_DE.UTF-8", "LANG": "C"}, False),
@@ -57,7 +57,7 @@ def test_marks_and_borders_are_what_the_stream_can_carry_and_columns_stay_aligne
         ({}, False),
     ],
 )
-def test_a_plain_locale_gets_ascii_also_where_python_would_write_utf8(
+def test_plain_locale_gets_ascii_even_if_python_writes_utf8(
     locale: pytest.MonkeyPatch, names: dict[str, str], plain: bool
 ) -> None:
     for name, value in names.items():

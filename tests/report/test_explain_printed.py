@@ -1,4 +1,4 @@
-"""An explanation as scripts and people get it."""
+"""Explanations as JSON and on the console."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def printed_lines(found: Explanation, *, width: int = 160, verbose: bool = False
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 
-def test_the_document_is_the_contracts_and_more() -> None:
+def test_document_has_the_keys_of_the_contract() -> None:
     found = explanation(STOPPED)
     document = json.loads(json.dumps(explain_document(found)))
     assert list(document) == ["format", "source", "target", "reached", "steps", "errors", "code", "cause", "remedy"]
@@ -46,12 +46,12 @@ def test_the_document_is_the_contracts_and_more() -> None:
     }
 
 
-def test_the_document_has_the_errors_of_hosts_that_were_not_looked_at() -> None:
+def test_document_has_the_errors_of_unreachable_hosts() -> None:
     document = explain_document(explanation(errors={"host3": "is down"}))
     assert document["errors"] == [{"host": "host3", "code": "unreachable", "error": "is down"}]
 
 
-def test_where_all_is_well_there_is_no_cause() -> None:
+def test_reached_target_has_no_cause() -> None:
     document = explain_document(explanation(lost=False))
     assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
     paper = CapturedConsole()
@@ -61,7 +61,7 @@ def test_where_all_is_well_there_is_no_cause() -> None:
     assert not re.search("[✗?]", paper.text)
 
 
-def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
+def test_output_shows_steps_to_the_fault_then_cause_and_remedy() -> None:
     found = explanation(STOPPED)
     assert found.fault is not None
     paper = CapturedConsole(160)
@@ -75,11 +75,11 @@ def test_people_see_the_steps_up_to_the_break_then_cause_and_remedy() -> None:
     assert cause.endswith(f": {found.fault.cause}")
     assert remedy.endswith(f" {found.fault.remedy}")
     marks = [each[0] for each in paper.lines[:-3] if each[0] in "✓✗?"]
-    assert marks.count("✗") == 1, "nothing behind the break is judged"
+    assert marks.count("✗") == 1, "steps after the fault have no failure mark"
     assert len(printed_lines(found, verbose=True)) > len(paper.lines)
 
 
-def test_on_80_columns_long_details_go_on_below() -> None:
+def test_long_details_wrap_at_80_columns() -> None:
     assert max(map(len, printed_lines(explanation(STOPPED), width=80))) <= 80
 
 

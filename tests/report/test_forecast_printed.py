@@ -1,4 +1,4 @@
-"""What is foreseen, for people: what is lost first, in few lines."""
+"""Forecasts on the console and in JSON."""
 
 from builders import FLEET
 from printed import CapturedConsole, Line, figures, line
@@ -11,14 +11,14 @@ from dockmesh.report.json.forecast import forecast_document
 
 
 def print_impact(*shifts: ImpactRow) -> CapturedConsole:
-    """On a terminal that folds nothing, for the sake of the colours."""
+    """Print on a wide terminal, which has colours and does not wrap lines."""
     paper = CapturedConsole(1000, terminal=True)
     after = {"reached": 7, "failing": 2, "unknown": 1}
     print_forecast(paper.out, Impact({**after, "reached": 3}, after, shifts), FLEET)
     return paper
 
 
-def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_lost_comes_first() -> None:
+def test_equal_forecasts_share_a_line_and_losses_come_first() -> None:
     paper = print_impact(
         ImpactRow("a", "host-bridge", ("b", "c"), "failing", "reached"),
         ImpactRow("a", "host-container", ("b", "c"), "failing", "reached"),
@@ -35,8 +35,8 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
         ),
         ImpactRow("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
     )
-    gist, *lines = paper.lines
-    assert figures(gist) == ["7", "10", "3"], "after it, of how many, and now"
+    summary, *lines = paper.lines
+    assert figures(summary) == ["7", "10", "3"], "reached after, total, reached before"
     bridge, both = ("host-bridge",), ("host-bridge", "host-container")
     assert [line(each) for each in lines] == [
         Line("✗", ("b",), tuple("cdefgh"), bridge, ("2",)),
@@ -44,14 +44,14 @@ def test_kinds_and_hosts_of_which_the_same_is_foreseen_share_a_line_and_what_is_
         Line("✗", ("c",), ("a",), bridge, ()),
         Line("+", ("a",), ("b", "c"), both, ()),
     ]
-    assert paper.colours[1:] == [{"red"}, {"yellow"}, set(), {"green"}], "what failed before is not alarming"
+    assert paper.colours[1:] == [{"red"}, {"yellow"}, set(), {"green"}], "an old failure has no colour"
     assert all(each.startswith("  ") for each in lines)
     whys = ("b has no route there", "b may drop it", "c [red]drops it")
     assert all(each.endswith(f": {why}") for each, why in zip(lines, whys, strict=False))
     assert [paper.text.count(why) for why in whys] == [1, 1, 1]
 
 
-def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
+def test_lost_rows_have_a_code_and_a_reason() -> None:
     shifts = (
         ImpactRow("a", "host-bridge", ("b",), "failing", "reached"),
         ImpactRow("b", "host-bridge", ("a",), "reached", "failing", Reason(ReasonCode.NO_ROUTE, "b has none")),
@@ -64,7 +64,7 @@ def test_what_is_not_gained_has_a_code_and_a_reason_in_the_document() -> None:
     assert [(row["code"], row["reason"]) for row in document["lost"]] == [("no-route", "b has none")]
 
 
-def test_many_lines_are_counted() -> None:
+def test_forecast_lines_above_the_limit_are_counted() -> None:
     lines = print_impact(*(ImpactRow("a", "host-bridge", (f"h{n}",), "failing", "reached") for n in range(20))).lines
     assert len(lines) == 14
     assert [line(each).targets for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
@@ -86,7 +86,7 @@ def test_sources_with_the_same_cause_share_a_line() -> None:
         )
         for name in names
     )
-    _gist, only = print_impact(*rows).lines
+    _summary, only = print_impact(*rows).lines
     assert (line(only).mark, line(only).sources) == ("✗", tuple(names))
     assert only.endswith(" has no route")
 
@@ -100,7 +100,7 @@ def test_intended_losses_are_not_alarming() -> None:
     assert "red" not in paper.colours[1]
 
 
-def test_where_nothing_is_foreseen_nothing_is_said() -> None:
+def test_missing_forecast_prints_nothing() -> None:
     paper = CapturedConsole()
     paper.out.print(Text("-"))
     print_forecast(paper.out, None, FLEET)

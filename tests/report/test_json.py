@@ -1,4 +1,4 @@
-"""The documents users script against: their keys are the contract's, all of them and no others."""
+"""The JSON documents: exactly the keys of the contract."""
 
 import json
 import re
@@ -48,7 +48,7 @@ PLANS = st.lists(
 ).map(lambda hosts: Plan(tuple(hosts)))
 
 
-def as_contracted(document: dict[str, Any]) -> dict[str, Any]:
+def checked_document(document: dict[str, Any]) -> dict[str, Any]:
     assert set(document) == PLAN_KEYS
     assert document["format"] == "dockmesh/plan/1"
     assert set(document["summary"]) == SUMMARY_KEYS
@@ -68,8 +68,8 @@ def as_contracted(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(PLANS)
-def test_any_plan_is_a_document_with_the_contracts_keys(plan: Plan) -> None:
-    document = as_contracted(plan_document(plan))
+def test_any_plan_document_has_the_keys_of_the_contract(plan: Plan) -> None:
+    document = checked_document(plan_document(plan))
     changes = [change for each in document["hosts"] for change in each["changes"]]
     assert document["summary"] == {
         "hosts": len(plan.hosts),
@@ -80,10 +80,10 @@ def test_any_plan_is_a_document_with_the_contracts_keys(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
+def test_plan_document_of_a_real_host_has_readable_values(generation: str) -> None:
     found = facts(f"{generation}_fresh")
     me = FLEET.host(found.host)
-    document = as_contracted(plan_document(Plan((plan_of(found, me),))))
+    document = checked_document(plan_document(Plan((plan_of(found, me),))))
     changes = {change["key"]: change for change in document["hosts"][0]["changes"]}
     peer = next(each for each in FLEET.hosts if each != me)
     assert changes[str(peer.prefix)]["after"] == f"via {peer.underlay} dev eth0"
@@ -98,14 +98,14 @@ def test_a_real_hosts_plan_says_what_comes_in_words(generation: str) -> None:
     assert first.startswith(f"! -d {me.prefix} ")
 
 
-def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
+def test_apply_document_has_plan_outcomes_and_status() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
     outcomes = [Outcome("a", "reverted", "locked", "no")]
     result = mesh_result(("host1",), ())
     document = apply_document(plan, outcomes, result)
     assert set(document) == {"format", "plan", "outcomes", "status", "mispredictions"}
     assert document["format"] == "dockmesh/apply/1"
-    as_contracted(document["plan"])
+    checked_document(document["plan"])
     assert document["outcomes"] == [{"host": "a", "status": "reverted", "code": "locked", "error": "no"}]
     assert document["status"] == status_document(result)
     assert document["mispredictions"] == []
@@ -113,7 +113,7 @@ def test_an_apply_is_its_plan_its_outcomes_and_the_mesh_after_it() -> None:
     assert (without["status"], without["mispredictions"]) == (None, [])
 
 
-def test_a_status_has_every_probe_and_every_host() -> None:
+def test_status_document_has_every_probe_and_every_host() -> None:
     good = Probe("host1", "host2", "host-bridge").result(3, 3, 64, 0.1)
     other = Failure(FailureCode.TTL, "the reply's TTL is 62")
     bad = Probe("host2", "host1", "host-container").result(3, 1, 62, 0.2).failed(other)

@@ -1,4 +1,4 @@
-"""Results as CI servers read them: valid by their schema, a case per pair, its failure the cause."""
+"""The JUnit report: valid by the schema, with a case per pair."""
 
 import pytest
 import results
@@ -13,7 +13,7 @@ TEXT = st.text(max_size=20).map(lambda text: "".join(c for c in text if c.isprin
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
-def test_a_mesh_that_is_whole_is_a_passed_case_per_pair_and_per_host(count: int) -> None:
+def test_healthy_mesh_has_a_passed_case_per_pair_and_host(count: int) -> None:
     result = results.result(count)
     root = junit(render(result))
     assert len(cases(root)) == len(result.pairs) + count
@@ -22,7 +22,7 @@ def test_a_mesh_that_is_whole_is_a_passed_case_per_pair_and_per_host(count: int)
     assert {suite.attrib["timestamp"] for suite in root} == {"2026-01-02T03:04:05"}
 
 
-def test_a_pair_that_fails_says_why_and_probe_by_probe() -> None:
+def test_failed_pair_has_a_reason_per_probe() -> None:
     found = cases(junit(render(results.result(3, cut=["host2"], cause="host2 has not joined: dockmesh apply"))))
     assert {name for name, case in found.items() if len(case)} == {
         *("host1 to host2", "host2 to host1", "host2 to host3", "host3 to host2"),
@@ -38,28 +38,28 @@ def test_a_pair_that_fails_says_why_and_probe_by_probe() -> None:
     assert "time" not in found["host1 to host2"].attrib
 
 
-def test_what_could_not_be_tried_is_an_error_and_names_the_hosts_own() -> None:
-    root = junit(render(results.result(3, silent={"host3": "no login: mend the key"})))
+def test_unmade_probes_are_errors_with_the_error_of_the_host() -> None:
+    root = junit(render(results.result(3, silent={"host3": "no login: fix the key"})))
     found = cases(root)
-    assert found["host3 can be asked"][0].attrib["message"] == "no login: mend the key"
+    assert found["host3 can be asked"][0].attrib["message"] == "no login: fix the key"
     assert found["host3 to host1"][0].tag == "error"
     (failure,) = found["host1 to host3"]
     assert failure.tag == "failure"
-    assert (failure.text or "").splitlines() == ["host-bridge: no reply", "host3: no login: mend the key"]
+    assert (failure.text or "").splitlines() == ["host-bridge: no reply", "host3: no login: fix the key"]
     for suite in root:
         assert int(suite.attrib["tests"]) == len(list(suite.iter("testcase")))
         assert int(suite.attrib["errors"]) == len(list(suite.iter("error")))
         assert int(suite.attrib["failures"]) == len(list(suite.iter("failure")))
 
 
-def test_nothing_a_host_says_gets_out_of_its_text() -> None:
+def test_host_texts_cannot_inject_xml() -> None:
     root = junit(render(results.result(2, silent={"host1": results.EVIL})))
     assert {element.tag for element in root.iter()} <= {"testsuites", "testsuite", "testcase", "error", "failure"}
     assert "</script><script>alert(1)</script>" in cases(root)["host1 can be asked"][0].attrib["message"]
 
 
 @given(TEXT, TEXT)
-def test_any_text_that_prints_makes_valid_xml(reason: str, error: str) -> None:
+def test_any_printable_text_makes_valid_xml(reason: str, error: str) -> None:
     row = ProbeResult("a", "a", "host-bridge", 3, 0, reason=reason)
     found = cases(junit(render(MeshResult((HostResult("a", error),), (row,)))))
     assert found["a to a"][0].attrib["message"] == row.why

@@ -1,4 +1,4 @@
-"""Results as Markdown, read back by a CommonMark parser with tables."""
+"""The Markdown report, parsed by a CommonMark parser with tables."""
 
 import re
 from collections.abc import Iterator
@@ -33,20 +33,20 @@ def table(markdown: str) -> list[list[str]]:
 
 
 def heading(markdown: str) -> tuple[str, str, set[str]]:
-    """Of the heading: its mark, the name of the mesh, and the figures."""
+    """The mark, the name of the mesh and the figures of the heading."""
     found = tokens(markdown)
     (text,) = (after.content for token, after in pairwise(found) if token.type == "heading_open")
     return (*text.replace(":", " ").split()[:2], set(figures(text)))
 
 
 def points(markdown: str) -> list[str]:
-    """What the points of its list say."""
+    """The texts of the list items."""
     found = tokens(markdown)
     starts = [at for at, token in enumerate(found) if token.type == "list_item_open"]
     return ["".join(child.content for child in found[at + 2].children or ()) for at in starts]
 
 
-def test_a_small_mesh_is_a_heading_and_a_table_of_pairs() -> None:
+def test_small_mesh_has_a_heading_and_a_table_of_pairs() -> None:
     markdown = render(results.result(3))
     assert heading(markdown) == ("✅", "lab", {"14"})
     assert "2026-01-02 03:04:05" in visible_text(markdown).splitlines()[1]
@@ -73,7 +73,7 @@ def test_each_family_has_a_table_and_failures_name_ipv6() -> None:
     assert line(of_host2) == Line("", ("host2",), ("host3",), ("host-bridge", "host-bridge (IPv6)"), ())
 
 
-def test_what_failed_is_a_point_per_cause_with_its_pairs() -> None:
+def test_each_cause_is_a_list_item_with_its_pairs() -> None:
     markdown = render(results.result(3, cut=["host2"], silent={"host3": "no login"}))
     assert heading(markdown) == ("❌", "lab", {"14", "8", "4", "1"})
     silent, lost = points(markdown)
@@ -91,7 +91,7 @@ def test_what_failed_is_a_point_per_cause_with_its_pairs() -> None:
 
 
 @pytest.mark.parametrize(("count", "cut"), [(100, ["host7"]), (40, ["host7", "host9"])])
-def test_of_a_large_mesh_only_what_the_failures_have_in_common_is_shown(count: int, cut: list[str]) -> None:
+def test_large_mesh_shows_only_the_hosts_that_failures_share(count: int, cut: list[str]) -> None:
     result = results.result(count, cut=cut)
     markdown = render(result)
     assert [row[0] for row in table(markdown)][1:] == cut
@@ -102,7 +102,7 @@ def test_of_a_large_mesh_only_what_the_failures_have_in_common_is_shown(count: i
     assert table(render(results.result(count))) == []
 
 
-def test_many_causes_do_not_flood() -> None:
+def test_number_of_causes_is_limited() -> None:
     silent = {f"host{number}": f"is down {number}" for number in range(1, 91)}
     markdown = render(results.result(100, silent=silent))
     assert len(markdown) < 20_000
@@ -111,13 +111,13 @@ def test_many_causes_do_not_flood() -> None:
     assert figures(rest) == ["51"]
 
 
-def test_nothing_to_probe_is_no_failure() -> None:
+def test_empty_mesh_is_not_a_failure() -> None:
     markdown = render(MeshResult((), ()))
     assert heading(markdown) == ("✅", "mesh", set())
     assert len(visible_text(markdown).splitlines()) == 1
 
 
-def test_nothing_a_host_says_is_markup() -> None:
+def test_host_texts_cannot_inject_markup() -> None:
     markdown = render(results.result(2, silent={"host1": results.EVIL}))
     found = {token.type for token in inline(markdown)}
     assert found <= {"text", "text_special", "strong_open", "strong_close"}
@@ -126,8 +126,8 @@ def test_nothing_a_host_says_is_markup() -> None:
     assert len(table(markdown)) == 3
 
 
-@given(st.text(max_size=60).map(lambda said: "".join(c for c in said if c.isprintable()).strip()))
-def test_any_line_that_prints_is_shown_as_it_is_and_stays_in_its_cell(said: str) -> None:
-    (paragraph,) = (token for token in tokens(f"x {text(said)}") if token.type == "inline")
-    assert "".join(child.content for child in paragraph.children or ()) == f"x {said}".rstrip()
-    assert table(f"| a | b |\n|---|---|\n| x{text(said)}x | y |\n") == [["a", "b"], [f"x{said}x", "y"]]
+@given(st.text(max_size=60).map(lambda text: "".join(c for c in text if c.isprintable()).strip()))
+def test_any_printable_line_is_shown_unchanged_in_its_cell(plain: str) -> None:
+    (paragraph,) = (token for token in tokens(f"x {text(plain)}") if token.type == "inline")
+    assert "".join(child.content for child in paragraph.children or ()) == f"x {plain}".rstrip()
+    assert table(f"| a | b |\n|---|---|\n| x{text(plain)}x | y |\n") == [["a", "b"], [f"x{plain}x", "y"]]

@@ -1,4 +1,4 @@
-"""Results as Prometheus reads them."""
+"""The Prometheus report."""
 
 import pytest
 import results
@@ -7,7 +7,7 @@ from formats import gauges, values
 from dockmesh.report.prometheus import render
 
 
-def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe() -> None:
+def test_healthy_mesh_has_success_round_trip_and_loss_per_probe() -> None:
     result = results.result(4, dual=True)
     found = gauges(render(result))
     assert {sample.labels["mesh"] for family in found.values() for sample in family.samples} == {"lab"}
@@ -23,7 +23,7 @@ def test_a_whole_mesh_is_ok_and_has_a_success_a_round_trip_and_a_loss_per_probe(
     assert seconds == {key: pytest.approx((row.rtt_ms or 0) / 1000) for key, row in probes.items()}
 
 
-def test_a_mesh_in_part_counts_what_became_of_its_probes() -> None:
+def test_broken_mesh_counts_probes_by_state() -> None:
     result = results.result(4, cut=["host2"], silent={"host3": "is down"})
     found = gauges(render(result))
     assert values(found["dockmesh_status_ok"]) == {(): 0}
@@ -35,12 +35,12 @@ def test_a_mesh_in_part_counts_what_became_of_its_probes() -> None:
     assert success["host1", "host2", "host-bridge"] == 0
     loss = values(found["dockmesh_probe_loss_ratio"], "source", "target", "kind")
     assert loss["host1", "host2", "host-bridge"] == 1
-    assert ("host3", "host1", "host-bridge") not in loss, "it was not sent"
+    assert ("host3", "host1", "host-bridge") not in loss, "no packet was sent"
     assert ("host1", "host2", "host-bridge") not in values(
         found["dockmesh_probe_rtt_seconds"], "source", "target", "kind"
     )
 
 
-def test_the_text_is_lines_that_each_name_help_type_or_a_value() -> None:
+def test_every_line_is_help_type_or_a_value() -> None:
     lines = render(results.result(2, silent={"host1": results.EVIL})).splitlines()
     assert all(line.startswith(("# HELP dockmesh_", "# TYPE dockmesh_", "dockmesh_")) for line in lines)

@@ -1,4 +1,4 @@
-"""What tells two results apart, as scripts and people get it."""
+"""The differences of two results as JSON and on the console."""
 
 import json
 import re
@@ -23,14 +23,14 @@ def print_diff(before: MeshResult, after: MeshResult) -> CapturedConsole:
 
 
 def coloured(before: MeshResult, after: MeshResult) -> list[tuple[str, set[str]]]:
-    """The lines on a wide terminal, and the colours of each."""
+    """The lines on a wide terminal, with their colours."""
     paper = CapturedConsole(1000, terminal=True)
     print_comparison(paper.out, compare(before, after), before, after)
     return list(zip(paper.lines, paper.colours, strict=True))
 
 
 def one_hour_later(result: MeshResult) -> MeshResult:
-    """An hour later, and each round trip a millisecond slower."""
+    """The result with a time one hour later and round trips one millisecond longer."""
     rows = tuple(replace(row, rtt_ms=None if row.rtt_ms is None else row.rtt_ms + 1) for row in result.probes)
     return replace(result, probes=rows, time=results.AT + timedelta(hours=1))
 
@@ -39,7 +39,7 @@ def round_trips(text: str) -> list[str]:
     return re.findall(r"(\d+\.\d) ms", text)
 
 
-def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
+def test_lost_probes_have_a_line_per_direction_with_the_cause() -> None:
     before, after = results.result(4), one_hour_later(results.result(4, cut=["host2"], cause="host2 has not joined"))
     paper = print_diff(before, after)
     lines = paper.lines
@@ -61,7 +61,7 @@ def test_what_was_lost_is_told_in_a_line_a_direction_with_its_cause() -> None:
     assert back.verdict == ({"green"}, ["0.4", "1.4", "15"])
 
 
-def test_hosts_are_told_before_their_probes() -> None:
+def test_hosts_come_before_their_probes() -> None:
     lines = print_diff(results.result(3), results.result(3, silent={"host3": "no login"})).lines
     assert len(lines) == 4
     assert lines[1].startswith("✗ host3 ")
@@ -71,7 +71,7 @@ def test_hosts_are_told_before_their_probes() -> None:
     assert "no reply" in lines[2]
 
 
-def test_a_new_host_is_named_apart_from_the_probes_that_fail_with_it() -> None:
+def test_new_host_is_listed_separately_from_its_failed_probes() -> None:
     found = coloured(results.result(3), results.result(4, cut=["host4"]))
     assert [(mark(text), shade) for text, shade in found if "host4" in text] == [
         *([("✗", {"red"})] * 2),
@@ -84,7 +84,7 @@ def test_a_new_host_is_named_apart_from_the_probes_that_fail_with_it() -> None:
     assert "→" not in new
 
 
-def test_nothing_that_differs_is_said_in_a_word() -> None:
+def test_equal_results_are_summarized_in_the_last_line() -> None:
     same = print_diff(results.result(2), results.result(2))
     assert len(same.lines) == 2
     assert same.verdict == ({"green"}, ["0.4", "0.4"])
@@ -94,12 +94,12 @@ def test_nothing_that_differs_is_said_in_a_word() -> None:
         Line("✗", ("host1",), ("host2",), KINDS, ()),
         Line("✗", ("host2",), ("host1",), KINDS, ()),
     ]
-    assert still.verdict == ({"green"}, ["0.1", "0.1"]), "it is not worse"
+    assert still.verdict == ({"green"}, ["0.1", "0.1"]), "an old failure is not worse"
     words = [paper.lines[-1].partition(".")[0] for paper in (same, still)]
-    assert words[0] != words[1], "a failure that stays is not passed over"
+    assert words[0] != words[1], "old failures change the last line"
 
 
-def test_a_flood_of_differences_ends() -> None:
+def test_number_of_differences_is_limited() -> None:
     silent = {f"host{number}": f"down {number}" for number in range(1, 91)}
     lines = print_diff(results.result(100), results.result(100, silent=silent)).lines
     assert len(lines) == 43
@@ -108,7 +108,7 @@ def test_a_flood_of_differences_ends() -> None:
     assert "--json" in lines[-2]
 
 
-def test_the_document_lists_every_probe_by_what_became_of_it() -> None:
+def test_document_lists_every_probe_by_its_difference() -> None:
     before, after = results.result(4, cut=["host1"]), results.result(4, silent={"host2": "no login"})
     found = compare(before, after)
     document = json.loads(json.dumps(diff_document(found, after)))

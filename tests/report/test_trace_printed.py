@@ -1,4 +1,4 @@
-"""A trace as scripts and people get it."""
+"""Traces as JSON and on the console."""
 
 import json
 import re
@@ -22,17 +22,17 @@ def print_captures(found: CaptureSet, width: int | None = None) -> CapturedConso
 
 
 def titles(lines: list[str]) -> list[tuple[str, str]]:
-    """The ends that each table is about, in the order of the way."""
+    """The source and target in the title of each table."""
     return [found.groups() for line in lines if (found := re.search(r"(host\d) → (host\d)$", line))]
 
 
 def hops(lines: list[str]) -> list[tuple[str, ...]]:
-    """The cells of each hop: host, interface, addresses, TTL, and what is remarkable."""
+    """The cells of each hop: host, interface, addresses, TTL and remark."""
     form = re.compile(r"(host\d) +(\S+)(?: \D+?)? +(\d+\.\S+) +(\d+\.\S+) +(\d+)(?: +(\S.*))?")
     return [found.groups("") for line in lines if (found := form.fullmatch(line))]
 
 
-def test_the_document_is_the_contracts() -> None:
+def test_document_has_the_keys_of_the_contract() -> None:
     document = json.loads(json.dumps(trace_document(reconstruct(capture_set("translated")))))
     assert list(document) == ["format", "source", "target", "reached", "request", "reply", "errors", "code", "verdict"]
     assert (document["format"], document["source"], document["target"]) == ("dockmesh/trace/1", "host1", "host3")
@@ -49,7 +49,7 @@ def test_the_document_is_the_contracts() -> None:
     }
 
 
-def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_why() -> None:
+def test_document_of_a_failed_trace_has_no_hops_and_a_reason() -> None:
     failed = replace(capture_set("joined"), captures=(), errors={"host3": HostFailure("capture-failed", "no tcpdump")})
     document = trace_document(reconstruct(failed))
     assert (document["reached"], document["request"], document["reply"]) == (False, [], [])
@@ -59,7 +59,7 @@ def test_the_document_of_a_trace_that_did_not_come_about_has_no_hops_and_says_wh
 
 
 @pytest.mark.parametrize("width", [80, 160, None])
-def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int | None) -> None:
+def test_output_has_a_line_per_hop_and_marks_translations(width: int | None) -> None:
     paper = print_captures(capture_set("translated"), width)
     assert titles(paper.lines) == [("host1", "host3"), ("host3", "host1")]
     found = hops(paper.lines)
@@ -76,26 +76,26 @@ def test_people_see_a_line_per_hop_and_where_an_address_is_translated(width: int
 
 
 @pytest.mark.parametrize("width", [80, 160, None])
-def test_people_see_where_the_packet_was_not_seen_any_more(width: int | None) -> None:
+def test_output_shows_where_the_packet_was_lost(width: int | None) -> None:
     paper = print_captures(capture_set("refused"), width)
     lines = paper.lines
-    missed = [line for line in lines if "✗" in line]
-    assert [line.split()[:3] for line in missed] == [["host3", "docker0", "✗"]]
+    lost = [line for line in lines if "✗" in line]
+    assert [line.split()[:3] for line in lost] == [["host3", "docker0", "✗"]]
     assert titles(lines) == [("host1", "host3")], "there is no reply"
     verdict = trace_document(reconstruct(capture_set("refused")))["verdict"]
     assert " ".join(lines).endswith(f" {verdict}")
-    assert re.findall(r"host\d", verdict.partition(";")[0]) == ["host3"], "it is lost there"
+    assert re.findall(r"host\d", verdict.partition(";")[0]) == ["host3"], "lost at host3"
     assert paper.colours[-1] == {"red"}
 
 
-def test_a_packet_that_circles_is_shown_in_part() -> None:
+def test_routing_loop_is_shown_in_part() -> None:
     lines = print_captures(capture_set("circling")).lines
     assert len(lines) < 40
     (rest,) = (line for line in lines if line.startswith("…"))
     assert figures(rest) == [str(len(reconstruct(capture_set("circling")).request.hops) - len(hops(lines)))]
 
 
-def test_what_hosts_say_cannot_steer_the_terminal() -> None:
+def test_host_texts_cannot_inject_control_codes() -> None:
     evil = "[red]x[/red] \x1b[31m \x07"
     lines = print_captures(with_failed_point(capture_set("refused"), POINTS[4], evil)).lines
     assert "[red]x[/red]" in lines[-1]

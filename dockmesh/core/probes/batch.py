@@ -1,4 +1,4 @@
-"""A row: all of one host's questions in one script, and what its answer says."""
+"""The batch script, which runs all probes of one source, and the parser of its output."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,32 +22,35 @@ _PARALLEL = 32
 
 _MS = r"(\d{1,8}(?:\.\d{1,6})?)"
 _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
-# As a host says it of its next hop, when nobody has answered for that one's address; in IPv4 and in IPv6.
+# The source itself reports these, for IPv4 and IPv6, if ARP or neighbour discovery for the next hop gets no reply.
 _UNREACHABLE = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
-# As shells and nsenter report a missing program.
+# The messages of shells and nsenter for a missing program.
 _MISSING = re.compile(r"\bping: (?:command )?not found\b|failed to execute ping\b")
-_COMPLAINT = re.compile(
+_ICMP_ERROR = re.compile(
     r"From (\S+).*?"
     r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
 
 
 def batch_script(
-    questions: Sequence[Probe], targets: Mapping[str, ProbeTarget], texts: Templates, *, pid: int | None, number: int
+    probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], texts: Templates, *, pid: int | None, number: int
 ) -> str:
-    """The script that asks all of one host's questions, several at once. `number` is the host's in the fleet."""
-    sizes = _sizes(questions, targets)
-    asked = "".join(
-        f"{question.kind} {address} {payload(question.kind, number)} {_large(question, sizes)}\n"
-        for question in questions
-        if (address := _asked(question, targets))
+    """The script that runs the probes of one host in parallel.
+
+    `pid`: a process in the network namespace of the source container. `number`: the host's position in the fleet.
+    """
+    sizes = _sizes(probes, targets)
+    lines = "".join(
+        f"{probe.kind} {address} {payload(probe.kind, number)} {_full_size_payload(probe, sizes)}\n"
+        for probe in probes
+        if (address := _destination(probe, targets))
     )
     call = f"run_probes {_COUNT} {_INTERVAL_S} {_WAIT_S} {_PARALLEL} {pid or 0}"
     return "\n".join(
         (
             texts.output,
             texts.probe,
-            f"probes() {{ {call} <<'END'\n{asked}END\n}}",
+            f"probes() {{ {call} <<'END'\n{lines}END\n}}",
             "run_section probes probes",
             "run_section end true",
             "",
@@ -55,53 +58,52 @@ def batch_script(
     )
 
 
-def parse_batch(
-    questions: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section
-) -> Iterator[ProbeResult]:
-    """Read the answer of `batch_script`: one ProbeResult per question, in their order."""
-    said, sizes = {}, _sizes(questions, targets)
+def parse_batch(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section) -> Iterator[ProbeResult]:
+    """Parse the output of `batch_script`. Yields one ProbeResult per probe, in the order of `probes`."""
+    outputs, sizes = {}, _sizes(probes, targets)
     for line in section.lines():
         kind, _, rest = line.partition(" ")
         address, _, text = rest.partition(" ")
-        said[kind, address] = text
-    for question in questions:
-        asked = _asked(question, targets)
-        if asked is None:
-            yield question.result().failed(_lack(question, targets))
+        outputs[kind, address] = text
+    for probe in probes:
+        destination = _destination(probe, targets)
+        if destination is None:
+            yield probe.result().failed(_no_destination(probe, targets))
         else:
-            size = sizes.get(question)
-            large = parse_full_size(size, said.get((f"{question.kind}+", str(asked)), "")) if size else None
-            uplink = _smallest_uplink(question, targets) if large else None
-            if large and large.cached_pmtu and not (uplink and uplink.mtu < large.size):
-                # The way of some minutes ago: of today's, nothing was asked.
-                large = None
-            own = targets.get(question.source, ProbeTarget()).addresses
-            yield _result(question, said.get((question.kind, str(asked)), ""), large, own, uplink)
+            size = sizes.get(probe)
+            output = outputs.get((f"{probe.kind}+", str(destination)), "")
+            full_size = parse_full_size(size, output) if size else None
+            uplink = _smallest_uplink(probe, targets) if full_size else None
+            if full_size and full_size.cached_pmtu and not (uplink and uplink.mtu < full_size.size):
+                # A cached path MTU can be minutes old. Only a small uplink confirms it.
+                full_size = None
+            own = targets.get(probe.source, ProbeTarget()).addresses
+            yield _result(probe, outputs.get((probe.kind, str(destination)), ""), full_size, own, uplink)
 
 
-def not_sent(questions: Iterable[Probe], error: str) -> Iterator[ProbeResult]:
-    """The answers of a host that could not be asked."""
+def not_sent(probes: Iterable[Probe], error: str) -> Iterator[ProbeResult]:
+    """The results of probes whose source could not be asked. `error` is their reason."""
     failure = Failure(FailureCode.NOT_ASKED, error)
-    return (question.result().failed(failure) for question in questions)
+    return (probe.result().failed(failure) for probe in probes)
 
 
-def duration_s(questions: Sequence[Probe]) -> float:
-    """How long a row may take on the host when no probe is answered, in seconds."""
-    rounds = -(-len(questions) // _PARALLEL)
+def duration_s(probes: Sequence[Probe]) -> float:
+    """The time in seconds that a row takes if no probe gets a reply."""
+    rounds = -(-len(probes) // _PARALLEL)
     return rounds * (_COUNT * max(_INTERVAL_S, _WAIT_S) + _WAIT_S)
 
 
 def mesh_result(
     fleet: Fleet,
-    questions: Mapping[str, Sequence[Probe]],
+    probes: Mapping[str, Sequence[Probe]],
     rows: Mapping[str, Sequence[ProbeResult]],
     errors: Mapping[str, HostFailure],
 ) -> MeshResult:
-    """All rows as one result, in the fleet's order; the questions of a host without a row count as failed."""
+    """All rows as one result, in the order of the fleet. The probes of a host without a row count as failed."""
     rows_of = (
-        rows[name] if name in rows else not_sent(questions[name], f"{name} could not be asked: {errors.get(name)}")
+        rows[name] if name in rows else not_sent(probes[name], f"{name} could not be asked: {errors.get(name)}")
         for name in (host.name for host in fleet.hosts)
-        if name in questions
+        if name in probes
     )
     return MeshResult(
         tuple(host_result(host, errors.get(host.name)) for host in fleet.hosts),
@@ -110,46 +112,44 @@ def mesh_result(
     )
 
 
-def _lack(question: Probe, targets: Mapping[str, ProbeTarget]) -> Failure:
-    """Why a question is not asked."""
-    ends = (question.target, question.source) if question.kind == "container-container" else (question.target,)
+def _no_destination(probe: Probe, targets: Mapping[str, ProbeTarget]) -> Failure:
+    ends = (probe.target, probe.source) if probe.kind == "container-container" else (probe.target,)
     errors = (targets[name].error for name in ends if name in targets)
-    nothing = Failure(FailureCode.NO_ADDRESS, f"{question.target} has no address to probe")
-    return next((error for error in errors if error), nothing)
+    no_address = Failure(FailureCode.NO_ADDRESS, f"{probe.target} has no address to probe")
+    return next((error for error in errors if error), no_address)
 
 
-def _asked(question: Probe, targets: Mapping[str, ProbeTarget]) -> Address | None:
-    offered = targets.get(question.target, ProbeTarget())
-    if question.kind == "container-container" and targets.get(question.source, ProbeTarget()).pid is None:
+def _destination(probe: Probe, targets: Mapping[str, ProbeTarget]) -> Address | None:
+    if probe.kind == "container-container" and targets.get(probe.source, ProbeTarget()).pid is None:
         return None
-    return offered.address(question.kind, question.family)
+    return targets.get(probe.target, ProbeTarget()).address(probe.kind, probe.family)
 
 
-def _sizes(questions: Iterable[Probe], targets: Mapping[str, ProbeTarget]) -> dict[Probe, int]:
-    """The bytes of a packet of full size, for the last question asked of each pair, which is the one that asks most."""
-    last = {(each.source, each.target, each.family): each for each in questions if _asked(each, targets)}
-    found = ((each, _size(each, targets)) for each in last.values())
-    return {each: size for each, size in found if size}
+def _sizes(probes: Iterable[Probe], targets: Mapping[str, ProbeTarget]) -> dict[Probe, int]:
+    """The length in bytes of the full-size packet of each pair, under its last probe, which covers most of the path."""
+    last = {(probe.source, probe.target, probe.family): probe for probe in probes if _destination(probe, targets)}
+    lengths = ((probe, _packet_size(probe, targets)) for probe in last.values())
+    return {probe: size for probe, size in lengths if size}
 
 
-def _large(question: Probe, sizes: Mapping[Probe, int]) -> int | str:
-    return sizes[question] - HEADERS_BYTES[question.family] if question in sizes else "-"
+def _full_size_payload(probe: Probe, sizes: Mapping[Probe, int]) -> int | str:
+    return sizes[probe] - HEADERS_BYTES[probe.family] if probe in sizes else "-"
 
 
-def _size(question: Probe, targets: Mapping[str, ProbeTarget]) -> int | None:
-    """What both ends take: they agree on no more."""
-    source, target = targets.get(question.source, ProbeTarget()), targets.get(question.target, ProbeTarget())
+def _packet_size(probe: Probe, targets: Mapping[str, ProbeTarget]) -> int | None:
+    """The smaller MTU of the two ends, because TCP negotiates that. None if one is unknown."""
+    source, target = targets.get(probe.source, ProbeTarget()), targets.get(probe.target, ProbeTarget())
     ends = (
-        source.mtu if question.kind == "container-container" else _mtu(source.uplink),
-        _mtu(target.uplink) if question.kind == "host-bridge" else target.mtu,
+        source.mtu if probe.kind == "container-container" else _mtu(source.uplink),
+        _mtu(target.uplink) if probe.kind == "host-bridge" else target.mtu,
     )
     known = [end for end in ends if end]
     return min(known) if len(known) == len(ends) else None
 
 
-def _smallest_uplink(question: Probe, targets: Mapping[str, ProbeTarget]) -> Uplink | None:
-    """Of the two hosts, as far as they are known."""
-    ends = ((name, targets.get(name, ProbeTarget()).uplink) for name in (question.source, question.target))
+def _smallest_uplink(probe: Probe, targets: Mapping[str, ProbeTarget]) -> Uplink | None:
+    """The smaller of the known uplinks of the two hosts."""
+    ends = ((name, targets.get(name, ProbeTarget()).uplink) for name in (probe.source, probe.target))
     return min((Uplink(link.mtu, name, link.name) for name, link in ends if link), default=None)
 
 
@@ -158,41 +158,43 @@ def _mtu(link: Link | None) -> int | None:
 
 
 def _result(
-    question: Probe, said: str, large: FullSizePing | None, own: Collection[Address], uplink: Uplink | None
+    probe: Probe, output: str, full_size: FullSizePing | None, own: Collection[Address], uplink: Uplink | None
 ) -> ProbeResult:
-    counts = parse_counts(said)
+    counts = parse_counts(output)
     if not counts:
-        return question.result().failed(_unsent(said))
-    (sent, received), ttl, rtt_found = counts[0], parse_ttl(said), _RTT.search(said)
-    least, average, most = map(float, rtt_found.groups()) if rtt_found else (None, None, None)
-    mtu_ok = large.received > 0 if large and received else None
-    result = question.result(sent, received, ttl, average, rtt_min_ms=least, rtt_max_ms=most, mtu_ok=mtu_ok)
-    failure = _failure(result, said, own) or (loss_failure(large, uplink) if large and mtu_ok is False else None)
+        return probe.result().failed(_send_failure(output))
+    (sent, received), ttl, rtt = counts[0], parse_ttl(output), _RTT.search(output)
+    least, average, most = map(float, rtt.groups()) if rtt else (None, None, None)
+    mtu_ok = full_size.received > 0 if full_size and received else None
+    result = probe.result(sent, received, ttl, average, rtt_min_ms=least, rtt_max_ms=most, mtu_ok=mtu_ok)
+    failure = _failure(result, output, own)
+    if failure is None and full_size and mtu_ok is False:
+        failure = loss_failure(full_size, uplink)
     return result.failed(failure) if failure else result
 
 
-def _unsent(said: str) -> Failure:
-    words = sanitize(said.replace("|", " "))
-    if not words:
-        return Failure(FailureCode.NO_PING, "the host ran no ping for it")
-    return Failure(FailureCode.NO_PING if _MISSING.search(words) else FailureCode.PING_FAILED, words)
+def _send_failure(output: str) -> Failure:
+    message = sanitize(output.replace("|", " "))
+    if not message:
+        return Failure(FailureCode.NO_PING, "the source printed no ping output")
+    return Failure(FailureCode.NO_PING if _MISSING.search(message) else FailureCode.PING_FAILED, message)
 
 
-def _complaint(result: ProbeResult, said: str, own: Collection[Address]) -> Failure:
-    complaint = _COMPLAINT.search(said)
-    if complaint is None:
+def _no_reply(result: ProbeResult, output: str, own: Collection[Address]) -> Failure:
+    error = _ICMP_ERROR.search(output)
+    if error is None:
         return Failure(FailureCode.NO_REPLY, "no reply")
-    if complaint[2] in _UNREACHABLE and complaint[1].rstrip(":") in map(str, own):
-        dead = f"next hop dead: nothing on the LAN answers for {result.target}"
-        return Failure(FailureCode.NEXT_HOP_DEAD, dead)
-    return Failure(FailureCode.ICMP_ERROR, f"{sanitize(complaint[2])}, says {sanitize(complaint[1])}")
+    if error[2] in _UNREACHABLE and error[1].rstrip(":") in map(str, own):
+        reason = f"next hop dead: no ARP or neighbour discovery reply for {result.target} on the LAN"
+        return Failure(FailureCode.NEXT_HOP_DEAD, reason)
+    return Failure(FailureCode.ICMP_ERROR, f"{sanitize(error[1])} reports: {sanitize(error[2])}")
 
 
-def _failure(result: ProbeResult, said: str, own: Collection[Address]) -> Failure | None:
+def _failure(result: ProbeResult, output: str, own: Collection[Address]) -> Failure | None:
     ttl, expected = result.ttl, result.expected_ttl
     if not result.reached:
-        return _complaint(result, said, own)
+        return _no_reply(result, output, own)
     if ttl == expected:
         return None
-    why = "a nearer machine has that address" if (ttl or 0) > (expected or 0) else "it took a longer way"
-    return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}: {why}")
+    why = "a closer machine has the target address" if (ttl or 0) > (expected or 0) else "the reply took a longer path"
+    return Failure(FailureCode.TTL, f"the reply's TTL is {ttl}, not {expected}, because {why}")

@@ -1,4 +1,4 @@
-"""Packets of full size that nobody may cut: whether they get through."""
+"""Full-size probes: pings with DF set and the MTU of both ends."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.probes.ping_output import parse_counts
 from dockmesh.core.results.model import Failure, FailureCode
 
-# That of IP and that of ICMP.
+# The IP header and the ICMP header.
 HEADERS_BYTES: Mapping[Family, int] = {IPV4: 28, IPV6: 48}
 
 _REFUSED = re.compile("Frag needed|Packet too big")
@@ -17,7 +17,7 @@ _MTU = re.compile(r"mtu ?= ?(\d{1,6})")
 
 
 class Uplink(NamedTuple):
-    """The MTU of a host's interface for its peers, the host, and the interface. The smallest MTU sorts first."""
+    """A host's interface to its peers, with its MTU in bytes. The smallest MTU sorts first."""
 
     mtu: int
     host: str
@@ -26,9 +26,10 @@ class Uplink(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FullSizePing:
-    """What came of packets of `size` bytes. `told_mtu`: how large they may be, by a host that could not hand them on.
+    """The result of pings with packets of `size` bytes; `received` is the number of replies.
 
-    `remembered`: they were not sent, as the sender had been told so some minutes ago.
+    `path_mtu`: the MTU in bytes that an ICMP error reported. `cached_pmtu`: the kernel of the source rejected the
+    packets because of a path MTU that it had cached, so no packet was sent.
     """
 
     size: int
@@ -37,24 +38,24 @@ class FullSizePing:
     cached_pmtu: bool = False
 
 
-def parse_full_size(size: int, said: str) -> FullSizePing | None:
-    """Read what ping said of them; None where it did not send any, as one that knows no `-M`."""
-    counts, told = parse_counts(said), _MTU.search(said)
+def parse_full_size(size: int, output: str) -> FullSizePing | None:
+    """Parse ping output. None if ping did not run, for example a ping without the option -M."""
+    counts, mtu = parse_counts(output), _MTU.search(output)
     if not counts:
         return None
-    remembered = "local error" in said and not _REFUSED.search(said)
-    return FullSizePing(size, sum(received for _sent, received in counts), int(told[1]) if told else None, remembered)
+    cached = "local error" in output and not _REFUSED.search(output)
+    return FullSizePing(size, sum(received for _sent, received in counts), int(mtu[1]) if mtu else None, cached)
 
 
-def loss_failure(found: FullSizePing, uplink: Uplink | None) -> Failure:
-    """Why a pair fails where small packets arrive and these do not. `uplink`: the smallest of its hosts."""
-    if uplink and uplink.mtu < found.size:
+def loss_failure(ping: FullSizePing, uplink: Uplink | None) -> Failure:
+    """The failure of a pair that loses full-size packets only. `uplink`: the smaller uplink of its two hosts."""
+    if uplink and uplink.mtu < ping.size:
         return Failure(
             FailureCode.UPLINK_TOO_SMALL,
-            f"packets of {found.size} bytes do not get to and from {uplink.host}, whose {uplink.device} takes "
-            f"{uplink.mtu}: dockmesh apply, which gives docker0 that MTU",
+            f"packets of {ping.size} bytes are lost at {uplink.host}: the MTU of {uplink.device} is {uplink.mtu}. "
+            "Fix: dockmesh apply, which sets the MTU of docker0",
             about=uplink.host,
         )
-    most = f", {found.path_mtu} at most" if found.path_mtu else ""
-    remedy = f"ask for an MTU of {found.size} on all that is between the hosts"
-    return Failure(FailureCode.MTU, f"packets of {found.size} bytes do not get there{most}: {remedy}")
+    limit = f" (the path MTU is {ping.path_mtu})" if ping.path_mtu else ""
+    remedy = f"set an MTU of at least {ping.size} on all devices between the hosts"
+    return Failure(FailureCode.MTU, f"packets of {ping.size} bytes are lost between the hosts{limit}. Fix: {remedy}")

@@ -1,4 +1,4 @@
-"""What is asked of the mesh."""
+"""Probes and their targets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from dockmesh.core.results.model import Failure, ProbeResult
 ProbeKind = Literal["host-bridge", "host-container", "container-container"]
 
 
-# What a reply's TTL is when the packet takes the way it should: 64 where the replying address is the peer host's own,
-# one less for each host that forwards the reply.
+# The TTL of a reply on the expected path: 64 from an address of the peer host itself, and one less for each host that
+# forwards the reply.
 EXPECTED_TTL: Mapping[ProbeKind, int] = {"host-bridge": 64, "host-container": 63, "container-container": 62}
 _OWN_TTL = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """What a host offers to be probed, and where probes from a container of its own start (`pid`).
+    """The addresses of a host that probes can use; None for a missing one, with the reason in `error`.
 
-    `held`: the container is a namespace made for the purpose. An address is None where there is none, and `error`
-    gives the reason. `standing` is None where the host could not be read. `mtu` is the container's, `uplink` the host's
-    interface for its peers, `own` all addresses of the host.
+    `pid`: a process in the container's network namespace. Probes from the container start there. `held`: the container
+    is a namespace that dockmesh created. `join_state`: None if the host could not be read. `mtu`: of the container, in
+    bytes. `uplink`: the interface with the underlay address. `addresses`: all addresses of the host.
     """
 
     bridge: IPv4Address | None = None
@@ -41,7 +41,7 @@ class ProbeTarget:
     addresses: frozenset[Address] = frozenset()
 
     def address(self, kind: str, family: Family) -> Address | None:
-        """The address that such a probe asks for; None where the host has none of the kind."""
+        """The destination of a probe of that kind; None if the host has no such address."""
         if kind == "host-bridge":
             return self.bridge if family == IPV4 else self.bridge6
         return self.container if family == IPV4 else self.container6
@@ -49,7 +49,7 @@ class ProbeTarget:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to the mesh."""
+    """One probe: a series of pings from a source host to a target host. The kind decides on the addresses."""
 
     source: str
     target: str
@@ -58,7 +58,7 @@ class Probe:
 
     @property
     def expected_ttl(self) -> int:
-        """The reply's TTL on the right way."""
+        """The TTL of a reply that took the expected path."""
         return _OWN_TTL if self.source == self.target else EXPECTED_TTL[self.kind]
 
     def result(
@@ -72,7 +72,7 @@ class Probe:
         rtt_max_ms: float | None = None,
         mtu_ok: bool | None = None,
     ) -> ProbeResult:
-        """The result of the probe; without packets where none were sent."""
+        """The result of the probe. The defaults describe a probe without packets."""
         return ProbeResult(
             self.source,
             self.target,

@@ -1,4 +1,4 @@
-"""The pings that a host observed: the sets of an nft table."""
+"""The pings that a target observed, from the sets of an nft table."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from dockmesh.core.addresses import IPV4, Address
 from dockmesh.core.host_output import Section, parsing
 
 _ELEMENT = re.compile(r"([\d.]{7,15}|[\da-f:]{2,39}) \. ([\d.]{7,15}|[\da-f:]{2,39}) \. (\d{1,5})\b")
-# The headers in a packet's length as its own header has it: in IPv6 that is without the header itself.
+# The length field of IPv4 includes the IP header. That of IPv6 does not.
 _HEADERS4_BYTES = 28
 _HEADERS6_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedPing:
-    """A ping that reached its end: where it seemed to come from, where it went, and the bytes it carried."""
+    """A ping that arrived: its source and destination as the target saw them, and its payload in bytes."""
 
     source: Address
     destination: Address
@@ -23,15 +23,15 @@ class ObservedPing:
 
 
 def parse_observed(section: Section) -> frozenset[ObservedPing]:
-    """Read what a host observed; nothing where it did not.
+    """Parse the observed pings; empty if the host did not observe.
 
     Raises:
-        HostError: it is not what nft lists of the table in templates/observe.sh.
+        HostError: the text is not the listing of the table in templates/observe.sh.
     """
     if section.status != 0:
         return frozenset()
     with parsing("the pings seen"):
-        return frozenset(_ping(*found) for found in _ELEMENT.findall(section.text))
+        return frozenset(_ping(*element) for element in _ELEMENT.findall(section.text))
 
 
 def _ping(source: str, destination: str, length: str) -> ObservedPing:

@@ -1,4 +1,4 @@
-"""Which pairs of hosts are probed, where it is not all of them: those that were named, or some at random."""
+"""The selection of pairs to probe: by name, or at random."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from dockmesh.core.text import quoted
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 
-# From one host to another one, or to itself.
+# Source and target, which can be the same host.
 Pair = tuple[str, str]
 
 _PAIR = re.compile(r"\s*((?:tag:)?[^:]+):((?:tag:)?[^:]+)")
@@ -18,42 +18,41 @@ _DRAW_BYTES = 8
 
 
 def pairs_matching(fleet: Fleet, text: str) -> frozenset[Pair]:
-    """The pairs of `A:B,C:D`, both ways; an end is a name, a glob or `tag:NAME`.
+    """The pairs that a text such as `A:B,C:D` selects, in both directions. Each end is a name, a glob or `tag:NAME`.
 
     Raises:
-        UsageError: a part is no pair, or an end of it is no host.
+        UsageError: a part is not a pair, or an end matches no host.
     """
-    return frozenset(pair for part in text.split(",") for pair in _named(fleet, part))
+    return frozenset(pair for part in text.split(",") for pair in _pairs_of(fleet, part))
 
 
-def _named(fleet: Fleet, part: str) -> Iterator[Pair]:
-    found = _PAIR.fullmatch(part)
-    if found is None:
+def _pairs_of(fleet: Fleet, part: str) -> Iterator[Pair]:
+    match = _PAIR.fullmatch(part)
+    if match is None:
         raise UsageError(
-            f"--pairs: {quoted(part)} is no pair of hosts: write A:B, several with commas between",
+            f"--pairs: {quoted(part)} is not a pair of hosts. Fix: --pairs A:B,C:D",
             code=UsageCode.BAD_PAIR,
         )
-    here, there = (select(fleet, end, option="--pairs") for end in found.groups())
-    for one in here:
-        for other in there:
+    first, second = (select(fleet, end, option="--pairs") for end in match.groups())
+    for one in first:
+        for other in second:
             if one != other:
                 yield one.name, other.name
                 yield other.name, one.name
 
 
 def sample_pairs(fleet: Fleet, sources: Iterable[Host], count: int, seed: int) -> frozenset[Pair]:
-    """For each source itself, and `count` others that can be probed, all equally likely; the same for the same seed."""
+    """For each source, the source itself and `count` random other hosts with a prefix. The seed makes it repeatable."""
     names = [host.name for host in fleet.hosts if host.prefix]
-    return frozenset(pair for source in sources for pair in _drawn(source.name, names, count, seed))
+    return frozenset(pair for source in sources for pair in _sample(source.name, names, count, seed))
 
 
-def _drawn(source: str, names: Iterable[str], count: int, seed: int) -> Iterator[Pair]:
+def _sample(source: str, names: Iterable[str], count: int, seed: int) -> Iterator[Pair]:
     yield source, source
     left = [name for name in names if name != source]
     draws = shake_256(f"{seed} {source}".encode()).digest(_DRAW_BYTES * min(count, len(left)))
     for at in range(0, len(draws), _DRAW_BYTES):
         drawn = int.from_bytes(draws[at : at + _DRAW_BYTES]) % len(left)
         yield source, left[drawn]
-        # The last one takes the place of the drawn one.
         left[drawn] = left[-1]
         left.pop()

@@ -1,4 +1,4 @@
-"""What ping prints, of iputils and of BusyBox."""
+"""Parsers for the output of ping from iputils and BusyBox."""
 
 import re
 
@@ -7,11 +7,11 @@ _TTL = re.compile(r"\bttl=(\d{1,3})\b")
 
 
 def parse_counts(output: str) -> list[tuple[int, int]]:
-    """The packets sent and received, of each ping in the output that came to its end."""
+    """The numbers of packets sent and received, for each completed ping in the output."""
     return [(int(sent), int(received)) for sent, received in _COUNTS.findall(output)]
 
 
 def parse_ttl(output: str) -> int | None:
     """The TTL of the first reply; None without a reply."""
-    found = _TTL.search(output)
-    return int(found[1]) if found else None
+    match = _TTL.search(output)
+    return int(match[1]) if match else None

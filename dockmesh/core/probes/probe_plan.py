@@ -1,4 +1,4 @@
-"""What to ask: every host for everything that every other one offers."""
+"""The list of probes: from every host to every address that a host offers."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -14,9 +14,9 @@ def plan_probes(
     about: Collection[str] | None = None,
     pairs: Collection[Pair] | None = None,
 ) -> Iterator[Probe]:
-    """The questions of a status: each source asks for every host that has something to be reached, itself included.
+    """The probes from each source to every host with a reachable address, including the source itself.
 
-    With `about`, only the pairs in which one of these hosts is source or target; with `pairs`, only these.
+    `about`: only pairs with one of these hosts. `pairs`: only these pairs.
     """
     for source in sources:
         for target in fleet.hosts:
@@ -25,10 +25,10 @@ def plan_probes(
             if pairs is not None and (source.name, target.name) not in pairs:
                 continue
             for family in FAMILIES:
-                yield from _of_pair(source, target, family)
+                yield from _pair_probes(source, target, family)
 
 
-def _of_pair(source: Host, target: Host, family: Family) -> Iterator[Probe]:
+def _pair_probes(source: Host, target: Host, family: Family) -> Iterator[Probe]:
     here, there = source.network(family), target.network(family)
     if here is None or there is None:
         return

@@ -1,7 +1,7 @@
-"""From where probes come, as the hosts that they reach see it.
+"""The check of source addresses: each target reports the source of the pings that it received.
 
-A probe is told from others by its size: every source has one of its own for its host's pings and one for its
-container's, so that a packet has a sender also where somebody has put another address into it.
+Each source uses one payload size for pings from the host and another for pings from its container. The size identifies
+the sender even if NAT rewrote the source address.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,13 +13,13 @@ from dockmesh.core.probes.model import ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
 
-# ping's own, and room for so many sources before two share a size.
+# The default of ping, and the number of sources until two of them share a size.
 _PAYLOAD_BYTES = 56
 _SOURCES = 128
 
 
 def payload(kind: str, number: int) -> int:
-    """The bytes that a probe of a kind carries; `number` is its source's in the fleet."""
+    """The payload of a probe in bytes. `number`: the position of the source in the fleet."""
     return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (kind == "container-container")
 
 
@@ -29,15 +29,15 @@ def with_sources(
     targets: Mapping[str, ProbeTarget],
     observed: Mapping[str, frozenset[ObservedPing]],
 ) -> MeshResult:
-    """The result, and in each probe the source that its target saw; where that is a wrong one, it fails."""
+    """The result with the source address that each target saw. A probe with a wrong source address fails."""
     numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
-    found = {name: _by_destination(pings) for name, pings in observed.items()}
+    sources = {name: _by_destination(pings) for name, pings in observed.items()}
     check = _SourceCheck(fleet, targets, _owners(targets))
     return replace(
         result,
         probes=tuple(
-            check.checked(probe, found[probe.target], payload(probe.kind, numbers[probe.source]))
-            if probe.reached and probe.target in found
+            check.checked(probe, sources[probe.target], payload(probe.kind, numbers[probe.source]))
+            if probe.reached and probe.target in sources
             else probe
             for probe in result.probes
         ),
@@ -46,34 +46,34 @@ def with_sources(
 
 @dataclass(frozen=True, slots=True)
 class _SourceCheck:
-    """What decides whether a source is the right one. `owners`: whose addresses are known, by address."""
+    """The check of one source address after another. `owners`: the host of each known address."""
 
     fleet: Fleet
     targets: Mapping[str, ProbeTarget]
     owners: Mapping[Address, str]
 
     def checked(
-        self, probe: ProbeResult, found: Mapping[tuple[Address, int], frozenset[Address]], size: int
+        self, probe: ProbeResult, observed: Mapping[tuple[Address, int], frozenset[Address]], size: int
     ) -> ProbeResult:
-        """The probe with the source that was seen, if any."""
+        """The probe with the observed source address, if there is one; failed if that is wrong."""
         destination = self.targets.get(probe.target, ProbeTarget()).address(probe.kind, probe.family)
-        sources = found.get((destination, size), frozenset()) if destination else frozenset()
-        right = self._right(probe)
-        if known := sources & right:
-            return replace(probe, source_seen=min(known, key=int))
-        # Sources that share the size are there under addresses of their own.
-        left = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
-        if not left:
+        sources = observed.get((destination, size), frozenset()) if destination else frozenset()
+        expected = self._expected(probe)
+        if correct := sources & expected:
+            return replace(probe, source_seen=min(correct, key=int))
+        # An address of a third host belongs to a source that shares the size.
+        wrong_sources = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
+        if not wrong_sources:
             return probe
-        source = min(left, key=int)
-        wrong = replace(probe, source_seen=source)
-        if not probe.ok or not right:
-            return wrong
+        source = min(wrong_sources, key=int)
+        checked = replace(probe, source_seen=source)
+        if not probe.ok or not expected:
+            return checked
         masked = probe.kind == "container-container" and self.owners.get(source) == probe.source
-        return wrong.failed(self._masked(probe) if masked else self._odd(probe, source, right))
+        return checked.failed(self._source_nat(probe) if masked else self._wrong_source(probe, source, expected))
 
-    def _right(self, probe: ProbeResult) -> frozenset[Address]:
-        """The addresses that the probe may come from."""
+    def _expected(self, probe: ProbeResult) -> frozenset[Address]:
+        """The source addresses that are correct for the probe."""
         source = self.targets.get(probe.source, ProbeTarget())
         container = source.container if probe.family == IPV4 else source.container6
         inside = frozenset([container] if container else [])
@@ -81,31 +81,31 @@ class _SourceCheck:
             return source.addresses
         if not self.fleet.settings.source_nat:
             return inside
-        # Docker before 27 hides nothing behind a host's IPv6 unless it is told to.
+        # Docker before 27 does not masquerade IPv6 by default, so both addresses are correct.
         return source.addresses | inside if probe.family == IPV6 else source.addresses
 
-    def _masked(self, probe: ProbeResult) -> Failure:
+    def _source_nat(self, probe: ProbeResult) -> Failure:
         wanted = self.fleet.settings.source_nat
         does = "does not masquerade" if wanted else "masquerades"
-        spite = f"in spite of source_nat: {str(wanted).lower()}"
+        setting = f"although source_nat is {str(wanted).lower()}"
         code = FailureCode.NOT_MASQUERADED if wanted else FailureCode.MASQUERADED
-        reason = f"{probe.source} {does} towards its peers, {spite}: dockmesh apply --limit {probe.source}"
+        reason = f"{probe.source} {does} packets to its peers {setting}. Fix: dockmesh apply --limit {probe.source}"
         return Failure(code, reason, probe.source)
 
-    def _odd(self, probe: ProbeResult, source: Address, right: Iterable[Address]) -> Failure:
+    def _wrong_source(self, probe: ProbeResult, source: Address, expected: Iterable[Address]) -> Failure:
         owner = self.owners.get(source)
         whose = f", an address of {owner}" if owner else ""
-        wanted = ", ".join(map(str, sorted(right, key=int)))
-        sees = f"{probe.target} sees {source}{whose}, not {wanted}"
-        look = f"see where it is translated by dockmesh trace {probe.source} {probe.target}"
-        return Failure(FailureCode.SOURCE, f"{sees}: {look}")
+        wanted = ", ".join(map(str, sorted(expected, key=int)))
+        sees = f"{probe.target} sees the source address {source}{whose}, not {wanted}"
+        hint = f"To find the translation, run dockmesh trace {probe.source} {probe.target}"
+        return Failure(FailureCode.SOURCE, f"{sees}. {hint}")
 
 
 def _by_destination(pings: Iterable[ObservedPing]) -> dict[tuple[Address, int], frozenset[Address]]:
-    found: dict[tuple[Address, int], set[Address]] = {}
+    sources: dict[tuple[Address, int], set[Address]] = {}
     for ping in pings:
-        found.setdefault((ping.destination, ping.payload), set()).add(ping.source)
-    return {key: frozenset(sources) for key, sources in found.items()}
+        sources.setdefault((ping.destination, ping.payload), set()).add(ping.source)
+    return {key: frozenset(addresses) for key, addresses in sources.items()}
 
 
 def _owners(targets: Mapping[str, ProbeTarget]) -> dict[Address, str]:

@@ -1,4 +1,4 @@
-"""The differences of two results: probes that were lost since the earlier one, recovered, or are new."""
+"""The comparison of two results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ from dockmesh.core.results.model import MeshResult, ProbeResult
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Probes are those of the later result, but for `gone`. Hosts are names.
+    """The differences of two results. Probes are those of the later result, except in `gone`. Hosts are names.
 
-    lost: reached in the earlier one only. broken: fails, and was not probed before. still_failing: fails in both.
-    recovered: failed before. changed: reached in both, but the source seen or the fate of large packets differs.
-    unreachable: could be asked before. recovered_hosts: could not be asked before. rtt_ms: the medians of what both
-    reached.
+    lost: failed, reached before. broken: failed, not probed before. still_failing: failed in both results.
+    recovered: reached, failed before. changed: reached in both, with another source address or full-size result, as a
+    pair (before, after). new: reached, not probed before. unreachable: hosts that could be asked before.
+    recovered_hosts: hosts that could not be asked before. rtt_ms: the median round trips (before, after) of the probes
+    that both results reached.
     """
 
     lost: tuple[ProbeResult, ...]
@@ -31,23 +32,23 @@ class Comparison:
 
     @property
     def failing(self) -> tuple[ProbeResult, ...]:
-        """What fails that did not before."""
+        """The probes that fail now and did not fail before."""
         return (*self.lost, *self.broken)
 
     @property
     def worse(self) -> bool:
-        """Whether something fails that did not fail before."""
+        """Whether a probe or a host fails that did not fail before."""
         return bool(self.failing or self.unreachable)
 
     @property
     def empty(self) -> bool:
-        """Whether both say the same, round trips aside."""
-        moved = (self.recovered, self.changed, self.new, self.gone, self.added, self.removed, self.recovered_hosts)
-        return not self.worse and not any(moved)
+        """Whether the results are equal except for round trips."""
+        changes = (self.recovered, self.changed, self.new, self.gone, self.added, self.removed, self.recovered_hosts)
+        return not self.worse and not any(changes)
 
 
 def compare(before: MeshResult, after: MeshResult) -> Comparison:
-    """What tells `after` from `before`."""
+    """Compare two results."""
     then, now = ({probe.key: probe for probe in result.probes} for result in (before, after))
     both = [(then[key], probe) for key, probe in now.items() if key in then]
     new = tuple(probe for key, probe in now.items() if key not in then)
@@ -57,7 +58,7 @@ def compare(before: MeshResult, after: MeshResult) -> Comparison:
         broken=tuple(probe for probe in new if not probe.ok),
         still_failing=tuple(b for a, b in both if not a.ok and not b.ok),
         recovered=tuple(b for a, b in both if not a.ok and b.ok),
-        changed=tuple((a, b) for a, b in both if a.ok and b.ok and _other_means(a, b)),
+        changed=tuple((a, b) for a, b in both if a.ok and b.ok and _path_changed(a, b)),
         new=tuple(probe for probe in new if probe.ok),
         gone=tuple(probe for key, probe in then.items() if key not in now),
         added=tuple(host for host in hosts_now if host not in hosts_then),
@@ -68,14 +69,14 @@ def compare(before: MeshResult, after: MeshResult) -> Comparison:
     )
 
 
-def _other_means(before: ProbeResult, after: ProbeResult) -> bool:
-    """What one of them does not tell says nothing."""
-    told = ((before.mtu_ok, after.mtu_ok), (before.source_seen, after.source_seen))
-    return any(None not in each and each[0] != each[1] for each in told)
+def _path_changed(before: ProbeResult, after: ProbeResult) -> bool:
+    # None means not measured, which is no change.
+    values = ((before.mtu_ok, after.mtu_ok), (before.source_seen, after.source_seen))
+    return any(None not in each and each[0] != each[1] for each in values)
 
 
 def _medians(pairs: Iterable[tuple[ProbeResult, ProbeResult]]) -> tuple[float, float] | None:
-    """The middle round trips of the probes that have one in both."""
+    """The median round trips of the probes that have one in both results."""
     times = [(a.rtt_ms, b.rtt_ms) for a, b in pairs if a.rtt_ms is not None and b.rtt_ms is not None]
     if not times:
         return None

@@ -1,4 +1,4 @@
-"""Failures by cause: one cause for all probes that fail alike, so that people read each once."""
+"""Groups of failed probes by cause, and groups of similar probes."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,17 +12,17 @@ from dockmesh.core.results.model import MeshResult, ProbeResult
 K = TypeVar("K")
 V = TypeVar("V")
 
-# So many causes that differ in the host alone are one; `_HOST` stands for the host in their reason.
-_ALIKE = 3
+# This many causes that differ in the host only become one. `_HOST` replaces the host in their reason.
+_SIMILAR = 3
 _HOST = "\0"
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """A reason, and the probes that fail for it, which are all `made` or all not.
+    """A reason and the probes that fail because of it. Either all of them were made, or none.
 
-    `host`: the host that could not be asked, where that is the reason. `about`: the hosts whose state is the reason;
-    empty where it is not the state of single hosts.
+    `host`: the host that could not be asked, if that is the reason. `about`: the hosts whose state is the reason; empty
+    if the reason is not the state of single hosts.
     """
 
     code: str | None
@@ -39,9 +39,9 @@ class FailureCause:
 
 @dataclass(frozen=True, slots=True)
 class ProbeGroup:
-    """Probes that are alike: from each of the sources to each of the targets, of these kinds.
+    """Similar probes: of these kinds, from each source to each target. Excludes probes of a host to itself.
 
-    A host among both is not probed from itself. `why` is empty where all is well.
+    `why`: the common reason; empty if the probes succeeded.
     """
 
     sources: tuple[str, ...]
@@ -51,7 +51,7 @@ class ProbeGroup:
 
 
 def group_by_cause(result: MeshResult) -> tuple[FailureCause, ...]:
-    """Every failing probe under one cause: first the hosts that could not be asked, then what fails most probes."""
+    """The causes of all failed probes: first the hosts that could not be asked, then the causes with most probes."""
     not_asked: dict[str, list[ProbeResult]] = {host: [] for host in result.errors}
     others: list[ProbeResult] = []
     for probe in result.failed:
@@ -63,38 +63,38 @@ def group_by_cause(result: MeshResult) -> tuple[FailureCause, ...]:
         for host, probes in not_asked.items()
     )
     grouped = _grouped(((probe.made, probe.code, probe.why), probe) for probe in others)
-    causes = (FailureCause(code, why, tuple(its), about=_about(its)) for (_made, code, why), its in grouped.items())
-    return *first, *sorted(_folded(causes, result.tags), key=lambda cause: -len(cause.probes))
+    causes = (FailureCause(code, why, tuple(own), about=_about(own)) for (_made, code, why), own in grouped.items())
+    return *first, *sorted(_merged(causes, result.tags), key=lambda cause: -len(cause.probes))
 
 
 def group_probes(probes: Iterable[ProbeResult]) -> Iterator[ProbeGroup]:
-    """The probes in as few groups as it takes, in their order."""
+    """The probes in a few groups, in their order."""
     kinds = _grouped(((each.source, each.target, "" if each.ok else each.why), each.what) for each in probes)
     sources = _grouped(((target, tuple(each), why), source) for (source, target, why), each in kinds.items())
-    targets = _grouped(((tuple(froms), each, why), target) for (target, each, why), froms in sources.items())
-    return (ProbeGroup(froms, tuple(to), each, why) for (froms, each, why), to in targets.items())
+    targets = _grouped(((tuple(names), each, why), target) for (target, each, why), names in sources.items())
+    return (ProbeGroup(names, tuple(to), each, why) for (names, each, why), to in targets.items())
 
 
 def _about(probes: Iterable[ProbeResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(probe.about for probe in probes if probe.about))
 
 
-def _folded(causes: Iterable[FailureCause], tags: Mapping[str, Collection[str]]) -> Iterator[FailureCause]:
-    """The causes; those of one code that differ in the host alone are one, where they are several."""
-    forms = _grouped(((cause.made, cause.code, _form(cause)), cause) for cause in causes)
-    for (_made, code, form), alike in forms.items():
-        if _HOST not in form or len(alike) < _ALIKE:
-            yield from alike
+def _merged(causes: Iterable[FailureCause], tags: Mapping[str, Collection[str]]) -> Iterator[FailureCause]:
+    """The causes. Several causes with one code that differ in the host only become one."""
+    patterns = _grouped(((cause.made, cause.code, _pattern(cause)), cause) for cause in causes)
+    for (_made, code, pattern), similar in patterns.items():
+        if _HOST not in pattern or len(similar) < _SIMILAR:
+            yield from similar
             continue
-        about = tuple(name for cause in alike for name in cause.about)
+        about = tuple(name for cause in similar for name in cause.about)
         names = ",".join(compact_names(about, tags))
-        # A glob is for dockmesh, not for the shell that the command is typed into.
-        reason = form.replace(f"--limit {_HOST}", f"--limit {quote(names)}").replace(_HOST, names)
-        yield FailureCause(code, reason, tuple(probe for cause in alike for probe in cause.probes), about=about)
+        # The shell must not expand a glob in the command.
+        reason = pattern.replace(f"--limit {_HOST}", f"--limit {quote(names)}").replace(_HOST, names)
+        yield FailureCause(code, reason, tuple(probe for cause in similar for probe in cause.probes), about=about)
 
 
-def _form(cause: FailureCause) -> str:
-    """The reason without the host that it is about."""
+def _pattern(cause: FailureCause) -> str:
+    """The reason with `_HOST` for its host."""
     if len(cause.about) != 1:
         return cause.reason
     return re.sub(rf"(?<![\w.-]){re.escape(cause.about[0])}(?![\w-])", _HOST, cause.reason)

@@ -1,4 +1,4 @@
-"""The strict reader of saved results: anyone may have written them. Unknown keys are ignored."""
+"""The parser of saved results. It is strict because the files are untrusted input, and ignores unknown keys."""
 
 import json
 from collections import Counter
@@ -33,52 +33,52 @@ _DOCUMENT: TypeAdapter[_Status | _Applied] = TypeAdapter(Annotated[_Status | _Ap
 
 
 def load_result(text: bytes | str, *, file: str) -> MeshResult:
-    """The result in a document of `status --json`, or in one of `apply --json`, which ends with one.
+    """The result in a document of `status --json` or `apply --json`.
 
     Raises:
-        UsageError: there is none; the message names what is wrong, and where.
+        UsageError: the text is not such a document. The message names the first wrong keys.
     """
     try:
         document = _DOCUMENT.validate_json(text, strict=True)
     except ValidationError:
         document = _lenient(text, file)
     status = document.status if isinstance(document, _Applied) else document
-    if wrong := list(_contradictions(status)):
-        raise _refusal(file, wrong)
+    if problems := list(_contradictions(status)):
+        raise _refusal(file, problems)
     return MeshResult(**{field.name: getattr(status, field.name) for field in fields(MeshResult)})
 
 
 def _lenient(text: bytes | str, file: str) -> _Status | _Applied:
-    """As `_DOCUMENT`, also from JSON that is not UTF-8 or holds half characters, which are no text for pydantic."""
+    """Parse again, with support for other encodings than UTF-8 and for lone surrogates, which pydantic rejects."""
     try:
         whole = json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace")
     except (ValueError, RecursionError) as error:
-        raise _refusal(file, [f"no JSON: {error}"]) from error
+        raise _refusal(file, [f"invalid JSON: {error}"]) from error
     try:
         return _DOCUMENT.validate_json(whole, strict=True)
     except ValidationError as error:
-        wrong = [_told(one) for one in error.errors(include_url=False, include_input=False)]
-        raise _refusal(file, wrong) from error
+        problems = [_problem(each) for each in error.errors(include_url=False, include_input=False)]
+        raise _refusal(file, problems) from error
 
 
-def _refusal(file: str, wrong: list[str]) -> UsageError:
-    more = f" (and {len(wrong) - _SHOWN} more)" if len(wrong) > _SHOWN else ""
-    told = "; ".join(wrong[:_SHOWN])
+def _refusal(file: str, problems: list[str]) -> UsageError:
+    more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
+    shown = "; ".join(problems[:_SHOWN])
     return UsageError(
-        f"{file}: no document of status --json or apply --json: {told}{more}", code=UsageCode.NOT_A_RESULT
+        f"{file}: not a document of status --json or apply --json: {shown}{more}", code=UsageCode.NOT_A_RESULT
     )
 
 
-def _told(error: ErrorDetails) -> str:
+def _problem(error: ErrorDetails) -> str:
     if error["type"].startswith("union_tag"):
         return "format is neither dockmesh/status/1 nor dockmesh/apply/1"
-    # The document's format comes first.
+    # pydantic puts the format of the document first.
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"][1:]).lstrip(".")
     return one_line(f"{where}: {error['msg']}".removeprefix(": "), _LONGEST)
 
 
 def _contradictions(result: MeshResult) -> Iterator[str]:
     hosts = Counter(result.names)
-    yield from (f"host {name} is in it {times} times" for name, times in hosts.items() if times > 1)
-    strange = {name for probe in result.probes for name in (probe.source, probe.target)} - set(hosts)
-    yield from (f"probes name {quoted(name)}, which is not among its hosts" for name in sorted(strange))
+    yield from (f"host {name} is listed {times} times" for name, times in hosts.items() if times > 1)
+    unknown = {name for probe in result.probes for name in (probe.source, probe.target)} - set(hosts)
+    yield from (f"probes name {quoted(name)}, which is not in the list of hosts" for name in sorted(unknown))

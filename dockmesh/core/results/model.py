@@ -1,4 +1,4 @@
-"""The result of probing a mesh. All reports take it, whether it comes from a run or from a file."""
+"""The result of probing a mesh, from a run or from a file. All reports are made from it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _LONGEST = 4000
 
 
 class FailureKind(StrEnum):
-    """The coarse class of a failure. `unmade`: the probe could not be made."""
+    """The broad class of a failure. `unmade`: the probe could not be made."""
 
     REPLY = "reply"
     TTL = "ttl"
@@ -29,20 +29,20 @@ class FailureKind(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """Why a probe failed, for scripts and tests. Values are stable; the sentences next to them may change."""
+    """Why a probe failed, for scripts and tests. The values are stable; the reasons in plain text may change."""
 
-    # Ping sent packets, and no reply came.
+    # Ping sent packets and received no reply.
     NO_REPLY = "no-reply"
     NEXT_HOP_DEAD = "next-hop-dead"
     ICMP_ERROR = "icmp-error"
-    # Replies came, and something about the packets is wrong.
+    # Ping received replies, but the packets have a wrong property.
     TTL = "ttl"
     MTU = "mtu"
     UPLINK_TOO_SMALL = "uplink-too-small"
     SOURCE = "source"
     MASQUERADED = "masqueraded"
     NOT_MASQUERADED = "not-masqueraded"
-    # A host lacks something, which explains all probes that fail for it.
+    # A host lacks its address or a route. That explains all of its failed probes.
     NOT_JOINED = "not-joined"
     ROUTE_MISSING = "route-missing"
     # Ping could not send.
@@ -55,17 +55,16 @@ class FailureCode(StrEnum):
     DOCKER_STOPPED = "docker-stopped"
 
 
-# Ping may fail before it sends a packet, as without a route. Those probes were made; others without packets were not.
+# Ping can fail before it sends a packet, for example without a route. Such a probe still counts as made.
 _MADE_WITHOUT_PACKETS = frozenset(
     {FailureCode.NO_PING, FailureCode.PING_FAILED, FailureCode.NOT_JOINED, FailureCode.ROUTE_MISSING}
 )
 
 
 class Failure(NamedTuple):
-    """Why a probe is not as it should be: the code for scripts, and a sentence for people.
+    """Why a probe failed: a code for scripts and a reason for people.
 
-    `about`: the host whose state is the reason, where it is the state of one host. It is the same for all probes that
-    fail for it.
+    `about`: the host whose state is the reason, if it is the state of one host.
     """
 
     code: FailureCode
@@ -74,17 +73,17 @@ class Failure(NamedTuple):
 
 
 def line(text: str) -> str:
-    """A text of a host as it may stand in a result: one line of printable characters, of bounded length."""
+    """Convert a host's text for a result: one line of printable characters, with limited length."""
     return printable(text[:_LONGEST])
 
 
 def _address(text: object) -> addresses.Address:
     if "%" in str(text):
-        raise ValueError("an address without a zone is expected")
+        raise ValueError("expected an address without a zone")
     return parse_address(str(text))
 
 
-# The types of a document's values, which are checked where one is read.
+# The types of a document's values. `load_result` checks them.
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Tag = Annotated[str, Field(pattern=f"^{TAG}$")]
 Kind = Annotated[str, Field(pattern="^[a-z0-9-]{1,40}$")]
@@ -101,11 +100,12 @@ State = Literal["reached", "failed", "unmade"]
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """One probe and its reply. `kind` is a ProbeKind, or a kind of a later version where a file has it.
+    """One probe and its result. `kind` is a ProbeKind, or an unknown kind if a later version wrote the file.
 
-    `rtt_ms` is the mean round trip. `mtu_ok`: whether packets of full size arrive as well; None where none was sent, or
-    no packet of any size arrives. `source_seen`: the source address that the target saw, None where it did not observe.
-    `code`, a FailureCode, and `reason` are None where all is well. `about`: see `Failure`.
+    `sent`, `received`: numbers of packets. `rtt_ms`: the mean round trip. `mtu_ok`: whether full-size packets arrive;
+    None if none was sent, or if small packets are lost too. `source_seen`: the source address that the target saw; None
+    if the target did not observe. `code` (a FailureCode) and `reason`: None if the probe succeeded. `about`: see
+    `Failure`.
     """
 
     source: Name
@@ -127,27 +127,27 @@ class ProbeResult:
 
     @property
     def key(self) -> tuple[str, str, str, Family]:
-        """What makes probes of two results the same question."""
+        """The identity of a probe across results."""
         return self.source, self.target, self.kind, self.family
 
     @property
     def what(self) -> str:
-        """The kind, and IPv6 where it is over that."""
+        """The kind, with a suffix for IPv6."""
         return f"{self.kind}{' (IPv6)' * (self.family == IPV6)}"
 
     @property
     def reached(self) -> bool:
-        """Whether any reply came."""
+        """Whether the source received any reply."""
         return self.received > 0
 
     @property
     def reply_ok(self) -> bool:
-        """Whether replies came, and from the host that they should come from."""
+        """Whether the source received replies with the expected TTL."""
         return self.received > 0 and self.ttl == self.expected_ttl
 
     @property
     def ok(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether the probe succeeded."""
         return self.reason is None and self.received > 0
 
     @property
@@ -162,7 +162,7 @@ class ProbeResult:
 
     @property
     def failure(self) -> FailureKind | None:
-        """The kind of failure; None where all is well."""
+        """The kind of failure; None if the probe succeeded."""
         if self.ok:
             return None
         if not self.made:
@@ -173,24 +173,24 @@ class ProbeResult:
 
     @property
     def why(self) -> str:
-        """The reason of a probe that is not ok."""
+        """The reason of a failed probe."""
         return self.reason or "no reply"
 
     @property
     def loss(self) -> float | None:
-        """The share of the packets that got no reply; None where none was sent."""
+        """The share of packets without a reply, from 0 to 1; None if no packet was sent."""
         return max(self.sent - self.received, 0) / self.sent if self.sent else None
 
     def failed(self, failure: Failure) -> "ProbeResult":
-        """The same result, failed for that reason."""
+        """A copy of the result with that failure."""
         return replace(self, code=failure.code, reason=line(failure.reason), about=failure.about)
 
 
 @dataclass(frozen=True, slots=True)
 class HostResult:
-    """One host with what the inventory knows of it, and the error that kept it from being asked, if any.
+    """One host: its values in the inventory, and the error if it could not be asked.
 
-    `code` is the kind of that error, a HostErrorCode.
+    `code`: the code of that error, a HostErrorCode.
     """
 
     host: Name
@@ -205,7 +205,7 @@ class HostResult:
 
 
 def host_result(host: Host, failure: HostFailure | None = None) -> HostResult:
-    """A host of the inventory in a result."""
+    """The result of a host of the inventory."""
     return HostResult(
         host.name,
         line(failure.message) if failure else None,
@@ -221,9 +221,9 @@ def host_result(host: Host, failure: HostFailure | None = None) -> HostResult:
 
 @dataclass(frozen=True)
 class MeshResult:
-    """Which hosts reach which, in the fleet's order. `time`, in UTC, is when the probes ended.
+    """The reachability of a mesh, in the order of the fleet. `time`: the end of the probes, in UTC.
 
-    `partial`: not all that its sources could probe was probed.
+    `partial`: only some of the pairs of its sources were probed.
     """
 
     hosts: tuple[HostResult, ...]
@@ -239,22 +239,22 @@ class MeshResult:
 
     @cached_property
     def tags(self) -> dict[str, tuple[str, ...]]:
-        """The tags of the hosts by name."""
+        """The tags of each host, by name."""
         return {each.host: each.tags for each in self.hosts}
 
     @cached_property
     def errors(self) -> dict[str, HostFailure]:
-        """Why hosts could not be asked, by name."""
+        """The errors of hosts that could not be asked, by name."""
         return {each.host: HostFailure(each.code or "", each.error) for each in self.hosts if each.error is not None}
 
     @cached_property
     def failed(self) -> tuple[ProbeResult, ...]:
-        """The probes that are not as they should be."""
+        """The failed probes."""
         return tuple(probe for probe in self.probes if not probe.ok)
 
     @property
     def lost(self) -> tuple[ProbeResult, ...]:
-        """Of the failed, those without the right reply."""
+        """The failed probes without a correct reply."""
         return tuple(probe for probe in self.failed if not probe.reply_ok)
 
     @cached_property
@@ -267,21 +267,21 @@ class MeshResult:
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
-        """Those that were probed; IPv4 where nothing was."""
+        """The families of the probes; IPv4 if there are no probes."""
         probed = {probe.family for probe in self.probes} or {IPV4}
         return tuple(family for family in FAMILIES if family in probed)
 
     @property
     def ok(self) -> bool:
-        """Whether everything that should be reached is."""
+        """Whether all hosts could be asked and all probes succeeded."""
         return not self.failed and not self.errors
 
 
 def slowest_ms(probes: Iterable[ProbeResult]) -> float | None:
-    """The slowest round trip. That of a reply from another host says nothing of a pair."""
+    """The slowest round trip in milliseconds, without replies that came from another host."""
     return max((probe.rtt_ms for probe in probes if probe.reply_ok and probe.rtt_ms is not None), default=None)
 
 
 def count(probes: Iterable[ProbeResult], state: State) -> int:
-    """How many probes are in that state."""
+    """The number of probes in that state."""
     return sum(probe.state == state for probe in probes)

@@ -1,4 +1,4 @@
-"""Proposed prefixes as a JSON document."""
+"""The JSON document of allocated prefixes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ ALLOCATE = "dockmesh/allocate/1"
 
 
 def allocate_document(allocations: Iterable[Allocation], *, written: bool) -> dict[str, Any]:
-    """The prefixes that were drawn; `written`: into the inventory."""
+    """The allocated prefixes. `written`: whether the inventory file contains them now."""
     return {
         "format": ALLOCATE,
         "written": written,

@@ -1,4 +1,4 @@
-"""A run of apply as a JSON document."""
+"""The JSON document of an apply."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -21,7 +21,7 @@ def apply_document(
     forecast: Impact | None = None,
     mispredictions: Iterable[Misprediction] = (),
 ) -> dict[str, Any]:
-    """The plan, the outcome of each host, the mesh after it, and where that is not as predicted."""
+    """The plan, the outcome of each host, the status after the change, and the probes that contradict the forecast."""
     return {
         "format": APPLY,
         "plan": plan_document(plan, forecast),

@@ -1,4 +1,4 @@
-"""The differences of two results as a JSON document."""
+"""The JSON document of the differences between two results."""
 
 from typing import Any
 
@@ -9,33 +9,33 @@ from dockmesh.report.json.problems import errors_document
 DIFF = "dockmesh/diff/1"
 
 
-def diff_document(found: Comparison, after: MeshResult) -> dict[str, Any]:
-    """Every probe and host that differs, in lists by the kind of difference."""
+def diff_document(comparison: Comparison, after: MeshResult) -> dict[str, Any]:
+    """All probes and hosts that differ, in lists by the kind of difference. `after`: the later result."""
     probes = {
-        "lost": found.lost,
-        "broken": found.broken,
-        "still_failing": found.still_failing,
-        "recovered": found.recovered,
-        "new": found.new,
-        "gone": found.gone,
+        "lost": comparison.lost,
+        "broken": comparison.broken,
+        "still_failing": comparison.still_failing,
+        "recovered": comparison.recovered,
+        "new": comparison.new,
+        "gone": comparison.gone,
     }
-    before_ms, after_ms = found.rtt_ms or (None, None)
+    before_ms, after_ms = comparison.rtt_ms or (None, None)
     return {
         "format": DIFF,
-        "worse": found.worse,
+        "worse": comparison.worse,
         **{name: [_probe(probe) for probe in each] for name, each in probes.items()},
         "changed": [
             {**_probe(probe), "before": _changeable(before), "after": _changeable(probe)}
-            for before, probe in found.changed
+            for before, probe in comparison.changed
         ],
         "hosts": {
-            "added": list(found.added),
-            "removed": list(found.removed),
-            "unreachable": errors_document({host: after.errors[host] for host in found.unreachable}),
-            "recovered": list(found.recovered_hosts),
+            "added": list(comparison.added),
+            "removed": list(comparison.removed),
+            "unreachable": errors_document({host: after.errors[host] for host in comparison.unreachable}),
+            "recovered": list(comparison.recovered_hosts),
         },
         "rtt_ms": {"before": before_ms, "after": after_ms},
-        "summary": {**{name: len(each) for name, each in probes.items()}, "changed": len(found.changed)},
+        "summary": {**{name: len(each) for name, each in probes.items()}, "changed": len(comparison.changed)},
     }
 
 

@@ -1,4 +1,4 @@
-"""An explanation as a JSON document."""
+"""The JSON document of an explanation."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ EXPLAIN = "dockmesh/explain/1"
 
 
 def explain_document(explanation: Explanation) -> dict[str, Any]:
-    """The steps, and cause and remedy where something is not as it should be. `ok` is null where it is unknown."""
+    """The steps, and the cause and remedy of a fault. `ok` of a step is null if unknown."""
     fault = explanation.fault
     return {
         "format": EXPLAIN,

@@ -1,4 +1,4 @@
-"""A forecast, and where measurement differs from it, as parts of JSON documents."""
+"""The parts of JSON documents for forecasts and mispredictions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,13 +7,13 @@ from dockmesh.core.forecast.impact import EFFECTS, Impact, ImpactRow, Mispredict
 
 
 def forecast_document(impact: Impact) -> dict[str, Any]:
-    """Counts before and after, and all probes that are not reached in both, by what the plan does to them."""
+    """The counts before and after the plan, and the rows by effect, without probes that are reached in both."""
     effects: dict[str, Any] = {effect: [_row(row) for row in impact.rows if row.effect == effect] for effect in EFFECTS}
     return {"before": dict(impact.before), "after": dict(impact.after), **effects}
 
 
 def mispredictions_document(mispredictions: Iterable[Misprediction]) -> list[dict[str, Any]]:
-    """Each probe with another result than predicted."""
+    """The probes with another result than predicted."""
     return [
         {
             "source": each.probe.source,

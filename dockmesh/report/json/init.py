@@ -1,4 +1,4 @@
-"""Proposed hosts as a JSON document."""
+"""The JSON document of proposed hosts."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ INIT = "dockmesh/init/1"
 
 
 def init_document(proposed: Iterable[ProposedHost], *, file: str) -> dict[str, Any]:
-    """The hosts of the new inventory; `error` says why a host is not in it."""
+    """The hosts of the new inventory. `error`: why the inventory lacks a host."""
     return {"format": INIT, "file": file, "hosts": [_proposed(each) for each in proposed]}
 
 

@@ -1,4 +1,4 @@
-"""A plan as a JSON document."""
+"""The JSON document of a plan."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ PLAN = "dockmesh/plan/1"
 
 
 def plan_document(plan: Plan, forecast: Impact | None = None) -> dict[str, Any]:
-    """A plan, host by host, with its summary, and what it does to reachability where there is a forecast."""
+    """The plan of each host, the summary, and the forecast; null without one."""
     return {
         "format": PLAN,
         "hosts": [_host(host) for host in plan.hosts],

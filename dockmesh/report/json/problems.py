@@ -1,4 +1,4 @@
-"""Errors as JSON: the document of a call that is wrong, and the hosts that failed in other documents."""
+"""The JSON document of a rejected call, and the part of other documents for host errors."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,16 +10,16 @@ PROBLEMS = "dockmesh/problems/1"
 
 
 def problems_document(error: DockmeshError) -> dict[str, Any]:
-    """Every problem of an inventory with its place, every difference of a stale plan, or the one other error."""
+    """All problems of an inventory with their positions, all differences of a stale plan, or a single other error."""
     if isinstance(error, StalePlanError):
         return {"format": PROBLEMS, "problems": [_stale(error.file, each) for each in error.reasons]}
-    found = error.problems if isinstance(error, InventoryError) else ()
-    elsewhere = {"file": None, "line": None, "column": None, "code": error.code, "message": str(error)}
-    return {"format": PROBLEMS, "problems": [_problem(each) for each in found] or [elsewhere]}
+    problems = error.problems if isinstance(error, InventoryError) else ()
+    other = {"file": None, "line": None, "column": None, "code": error.code, "message": str(error)}
+    return {"format": PROBLEMS, "problems": [_problem(each) for each in problems] or [other]}
 
 
 def errors_document(errors: Mapping[str, HostFailure]) -> list[dict[str, Any]]:
-    """The hosts that failed, each with the kind of its error."""
+    """The failed hosts, with the code and message of each error."""
     return [{"host": host, "code": each.code or None, "error": each.message} for host, each in errors.items()]
 
 

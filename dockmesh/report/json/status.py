@@ -1,4 +1,4 @@
-"""A result as a JSON document. `core.results.load` reads it back."""
+"""The JSON document of a result. `core.results.load` parses it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ STATUS = "dockmesh/status/1"
 
 
 def status_document(result: MeshResult) -> dict[str, Any]:
-    """Every probe, and every host with what the inventory knows of it."""
+    """All probes, and all hosts with their values in the inventory."""
     failed = len(result.failed)
     return {
         "format": STATUS,

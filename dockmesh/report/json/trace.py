@@ -1,4 +1,4 @@
-"""A trace as a JSON document."""
+"""The JSON document of a trace."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ TRACE = "dockmesh/trace/1"
 
 
 def trace_document(traced: TraceResult) -> dict[str, Any]:
-    """The hops there and back. `translated`: an address differs from the one at the hop before."""
+    """The hops of request and reply. `translated`: an address differs from the previous hop."""
     code, text = verdict(traced)
     return {
         "format": TRACE,

@@ -1,4 +1,4 @@
-"""What is asked of the mesh, and what the answers say."""
+"""Probe plans, batch scripts, targets, and the parsing of their output."""
 
 from ipaddress import IPv4Address, ip_address
 
@@ -38,13 +38,13 @@ LOST = (
 SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
 
 
-def probe_result(source: Host, to: Host, kind: ProbeKind, said: str) -> ProbeResult:
+def probe_result(source: Host, to: Host, kind: ProbeKind, output: str) -> ProbeResult:
     targets = {to.name: ProbeTarget(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: ProbeTarget(pid=7)}
-    (answer,) = parse_batch([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {said}"))
-    return answer
+    (result,) = parse_batch([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {output}"))
+    return result
 
 
-def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_every_one() -> None:
+def test_probe_plan_covers_every_bridge_and_container() -> None:
     among = fleet(HOST1, HOST2, KVM, BARE)
     found = [(probe.source, probe.target, probe.kind) for probe in plan_probes(among, among.hosts)]
     assert found == [
@@ -73,7 +73,7 @@ def test_every_host_asks_for_every_bridge_and_container_and_every_container_for_
 
 
 @given(fleets())
-def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> None:
+def test_probe_plan_has_no_duplicates_and_both_directions(drawn: Fleet) -> None:
     found = list(plan_probes(drawn, drawn.hosts))
     assert len(set(found)) == len(found)
     pairs = {(probe.source, probe.target) for probe in found}
@@ -84,7 +84,7 @@ def test_each_question_is_asked_once_and_both_directions_are(drawn: Fleet) -> No
 
 
 @pytest.mark.parametrize("kind", EXPECTED_TTL)
-def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind) -> None:
+def test_reply_needs_the_expected_ttl(kind: ProbeKind) -> None:
     ttl = EXPECTED_TTL[kind]
     good = probe_result(HOST1, HOST2, kind, PING.format(ttl=ttl, received=3))
     assert (good.ok, good.reached, good.sent, good.received, good.ttl, good.rtt_ms) == (True, True, 3, 3, ttl, 0.087)
@@ -97,7 +97,7 @@ def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind)
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "quoted", "sent", "received"),
+    ("output", "code", "quoted", "sent", "received"),
     [
         (BUSYBOX, None, "", 3, 3),
         (LOST, FailureCode.ICMP_ERROR, "192.168.18.1", 3, 0),
@@ -110,17 +110,17 @@ def test_a_reply_by_the_right_way_is_well_and_by_another_is_not(kind: ProbeKind)
         ("", FailureCode.NO_PING, "", 0, 0),
     ],
 )
-def test_what_ping_says_has_a_code_and_is_quoted(
-    said: str, code: FailureCode | None, quoted: str, sent: int, received: int
+def test_ping_output_becomes_a_code_and_a_reason(
+    output: str, code: FailureCode | None, quoted: str, sent: int, received: int
 ) -> None:
-    answer = probe_result(HOST1, HOST2, "host-bridge", said)
-    assert (answer.sent, answer.received, answer.code) == (sent, received, code)
-    assert quoted in (answer.reason or "")
-    assert answer.failure == (FailureKind.REPLY if code else None)
-    assert answer.ok == (code is None)
+    result = probe_result(HOST1, HOST2, "host-bridge", output)
+    assert (result.sent, result.received, result.code) == (sent, received, code)
+    assert quoted in (result.reason or "")
+    assert result.failure == (FailureKind.REPLY if code else None)
+    assert result.ok == (code is None)
 
 
-def test_the_own_container_answers_without_a_hop() -> None:
+def test_own_container_replies_without_a_hop() -> None:
     assert Probe("a", "a", "host-container").expected_ttl == 64
 
 
@@ -130,49 +130,49 @@ PIECES = st.sampled_from(
 
 
 @given(st.text() | st.lists(PIECES | st.text(max_size=3)).map(" ".join))
-def test_whatever_a_host_says_to_a_probe_is_an_answer(said: str) -> None:
-    answer = probe_result(HOST1, HOST2, "host-bridge", said.replace("\n", " "))
-    assert answer.ok or (answer.reason or "").isprintable()
-    assert (answer.code is None) == (answer.reason is None) == (answer.failure is None)
+def test_any_ping_output_becomes_a_result(output: str) -> None:
+    result = probe_result(HOST1, HOST2, "host-bridge", output.replace("\n", " "))
+    assert result.ok or (result.reason or "").isprintable()
+    assert (result.code is None) == (result.reason is None) == (result.failure is None)
 
 
-def test_a_target_without_address_is_not_asked_for_and_says_why() -> None:
-    questions = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
+def test_target_without_address_is_not_probed_and_gives_the_reason() -> None:
+    probes = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
     error = Failure(FailureCode.NO_CONTAINER, "no container to probe: no free address")
     targets = {"host2": ProbeTarget(error=error)}
-    assert "host-container" not in batch_script(questions, targets, TEMPLATES, pid=None, number=0).replace(
+    assert "host-container" not in batch_script(probes, targets, TEMPLATES, pid=None, number=0).replace(
         TEMPLATES.probe, ""
     )
-    first, second = parse_batch(questions, targets, Section(0, ""))
+    first, second = parse_batch(probes, targets, Section(0, ""))
     assert (first.code, first.reason) == (error.code, error.reason)
     assert second.code == FailureCode.NO_ADDRESS
     assert {(each.made, each.failure) for each in (first, second)} == {(False, FailureKind.UNMADE)}
 
 
-def test_where_no_container_is_to_ask_from_none_is_asked_from() -> None:
-    question = Probe("host1", "host2", "container-container")
+def test_no_container_probe_without_a_source_container() -> None:
+    probe = Probe("host1", "host2", "container-container")
     targets = {
         "host1": target_of(HOST1, "docker.service is not active", 1),
         "host2": ProbeTarget(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
-    assert "container-container 10" not in batch_script([question], targets, TEMPLATES, pid=None, number=0)
-    (answer,) = parse_batch([question], targets, Section(0, ""))
-    assert (answer.code, answer.made) == (FailureCode.DOCKER_STOPPED, False)
-    assert "host1" in (answer.reason or "")
+    assert "container-container 10" not in batch_script([probe], targets, TEMPLATES, pid=None, number=0)
+    (result,) = parse_batch([probe], targets, Section(0, ""))
+    assert (result.code, result.made) == (FailureCode.DOCKER_STOPPED, False)
+    assert "host1" in (result.reason or "")
 
 
-def test_of_a_host_that_could_not_be_asked_the_bridge_is_probed_all_the_same() -> None:
-    questions = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
+def test_bridge_of_an_unreachable_host_is_still_probed() -> None:
+    probes = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
     targets = {"host1": ProbeTarget(pid=7), "host2": unreachable_target(HOST2)}
-    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(questions, targets, TEMPLATES, pid=7, number=0)
-    bridge, container = parse_batch(questions, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
+    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(probes, targets, TEMPLATES, pid=7, number=0)
+    bridge, container = parse_batch(probes, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
     assert (bridge.code, bridge.made) == (FailureCode.NO_REPLY, True)
     assert (container.code, container.made) == (FailureCode.NOT_ASKED, False)
 
 
 def target_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTarget:
-    said = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
-    return parse_target(one, Sections(said | {"mesh_routes": Section(1, ""), "links": Section(0, links)}))
+    sections = {"target": Section(status, text), "addresses": Section(0, text), "addresses6": Section(0, "")}
+    return parse_target(one, Sections(sections | {"mesh_routes": Section(1, ""), "links": Section(0, links)}))
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def target_of(one: Host, text: str, status: int = 0, links: str = "") -> ProbeTa
         ),
     ],
 )
-def test_what_a_docker_host_offers_is_read(text: str, found: ProbeTarget) -> None:
+def test_target_of_a_docker_host_is_parsed(text: str, found: ProbeTarget) -> None:
     assert target_of(HOST1, text) == found
 
 
-def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
+def test_host_without_container_still_offers_its_bridge() -> None:
     found = target_of(HOST1, "no free \x1b[31maddress", 1)
     assert (found.bridge, found.container) == (IPv4Address("10.128.0.1"), None)
     assert found.error is not None
@@ -213,33 +213,33 @@ def test_a_host_that_has_no_container_still_offers_its_bridge() -> None:
         "10.128.0.2 - 1 a b c",
     ],
 )
-def test_a_target_out_of_form_is_a_failure_of_the_host(text: str) -> None:
+def test_malformed_target_is_a_host_error(text: str) -> None:
     with pytest.raises(HostError):
         target_of(HOST1, text)
 
 
-def test_a_host_without_docker_offers_the_address_it_has_in_its_prefix() -> None:
+def test_host_without_docker_offers_the_address_in_its_prefix() -> None:
     lines = "1: lo    inet 127.0.0.1/8 scope host lo\nodd\n3: virbr0    inet 10.9.0.254/24 scope global virbr0"
     assert target_of(KVM, lines).bridge == IPv4Address("10.9.0.254")
     assert target_of(KVM, "1: lo    inet 127.0.0.1/8").bridge is None
     assert target_of(BARE, lines).bridge is None
 
 
-CARD = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
+LINK = "2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu {} qdisc noqueue"
 
 
 @pytest.mark.parametrize(
-    ("links", "mtu"), [(CARD.format(1400), 1400), (f"odd\n{CARD.format(1400)}", None), ("", None), ("2: eth0: x", None)]
+    ("links", "mtu"), [(LINK.format(1400), 1400), (f"odd\n{LINK.format(1400)}", None), ("", None), ("2: eth0: x", None)]
 )
-def test_a_host_tells_of_its_uplink_and_what_is_unreadable_is_passed_over(links: str, mtu: int | None) -> None:
+def test_uplink_is_parsed_and_malformed_links_are_ignored(links: str, mtu: int | None) -> None:
     lines = "odd\n2: eth0    inet 192.168.18.141/20 brd 192.168.31.255 scope global eth0"
     found = target_of(BARE, lines, links=links).uplink
     assert (found and found.mtu) == mtu
-    assert target_of(KVM, lines, links=links).uplink is None, "that is another host's address"
+    assert target_of(KVM, lines, links=links).uplink is None, "the address of another host"
 
 
 @given(st.integers(0, 63), st.integers(22, 30), st.integers(1, 1022))
-def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: int, length: int, at: int) -> None:
+def test_namespace_candidates_are_free_addresses_of_the_bridge_network(offset: int, length: int, at: int) -> None:
     size = 2 ** (32 - length)
     bridge = IPv4Address("10.9.0.0") + 1 + at % (size - 2)
     me = host("a", "192.168.0.1", "10.9.0.0/16", f"{bridge}/{length}")
@@ -256,42 +256,42 @@ def test_addresses_for_a_namespace_are_free_ones_of_the_bridges_network(offset: 
     assert all(candidate in me.bridge.network for candidate in candidates)
 
 
-def test_the_scripts_are_ones_the_strictest_shell_can_read() -> None:
+def test_scripts_pass_the_syntax_check_of_the_shell() -> None:
     targets = {each.name: ProbeTarget(each.underlay, each.underlay, 7) for each in FLEET.hosts}
-    questions = list(plan_probes(FLEET, FLEET.hosts))
-    run_shell(batch_script(questions, targets, TEMPLATES, pid=7, number=0), "-n")
+    probes = list(plan_probes(FLEET, FLEET.hosts))
+    run_shell(batch_script(probes, targets, TEMPLATES, pid=7, number=0), "-n")
     for each in (HOST1, KVM):
         run_shell(target_script(each, TEMPLATES, offset=3, hold_s=9), "-n")
         run_shell(held_target_script(each, TEMPLATES, offset=3, hold_s=9, observe=True), "-n")
 
 
-def test_hosts_that_could_not_be_asked_count_as_failed_and_all_stand_in_the_fleets_order() -> None:
-    questions = {each.name: list(plan_probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
+def test_unreachable_hosts_count_as_failed_in_fleet_order() -> None:
+    probes = {each.name: list(plan_probes(FLEET, [each])) for each in (HOST2, HOST1, HOST3)}
     rows = {
-        "host3": [each.result(3, 3, each.expected_ttl, 0.1) for each in questions["host3"]],
-        "host1": [each.result(3, 3, each.expected_ttl, 0.1) for each in questions["host1"]],
+        "host3": [each.result(3, 3, each.expected_ttl, 0.1) for each in probes["host3"]],
+        "host1": [each.result(3, 3, each.expected_ttl, 0.1) for each in probes["host1"]],
     }
     lost = {"host2": HostFailure("timeout", "is down")}
-    found = mesh_result(FLEET, questions, rows, lost)
+    found = mesh_result(FLEET, probes, rows, lost)
     assert found.names == ("host1", "host2", "host3")
     assert found.mesh == FLEET.settings.name
     assert found.hosts == tuple(host_result(each, lost.get(each.name)) for each in FLEET.hosts)
-    assert list(dict.fromkeys(answer.source for answer in found.probes)) == ["host1", "host2", "host3"]
-    assert {answer.source for answer in found.failed} == {"host2"}
-    assert {answer.code for answer in found.failed} == {FailureCode.NOT_ASKED}
-    assert all((answer.reason or "").endswith("is down") for answer in found.failed)
+    assert list(dict.fromkeys(result.source for result in found.probes)) == ["host1", "host2", "host3"]
+    assert {result.source for result in found.failed} == {"host2"}
+    assert {result.code for result in found.failed} == {FailureCode.NOT_ASKED}
+    assert all((result.reason or "").endswith("is down") for result in found.failed)
     assert found.errors == lost
     assert not found.ok
 
 
-def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
+def test_row_duration_allows_for_no_replies() -> None:
     assert duration_s([]) == 0
     assert duration_s(list(plan_probes(FLEET, [HOST1]))) == 4
     assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "quoted"),
+    ("output", "code", "quoted"),
     [
         ("From 192.168.18.128 icmp_seq=1 Destination Host Unreachable|", FailureCode.NEXT_HOP_DEAD, "host2"),
         ("From 10.128.0.1 icmp_seq=1 Destination Host Unreachable|", FailureCode.NEXT_HOP_DEAD, "host2"),
@@ -300,16 +300,16 @@ def test_a_row_is_given_the_time_it_takes_when_nobody_answers() -> None:
         ("From 10.128.0.1 icmp_seq=1 Destination Net Unreachable|", FailureCode.ICMP_ERROR, "10.128.0.1"),
     ],
 )
-def test_a_dead_next_hop_has_one_code_whichever_address_reports_it(said: str, code: FailureCode, quoted: str) -> None:
+def test_dead_next_hop_has_one_code_for_every_reporting_address(output: str, code: FailureCode, quoted: str) -> None:
     own = frozenset(map(ip_address, ("192.168.18.128", "10.128.0.1", "fd00::1")))
     targets = {"host2": ProbeTarget(IPv4Address("10.0.0.1")), "host1": ProbeTarget(addresses=own)}
-    told = Section(0, f"host-bridge 10.0.0.1 {said}3 packets transmitted, 0 received, +3 errors|")
-    (answer,) = parse_batch([Probe("host1", "host2", "host-bridge")], targets, told)
-    assert answer.code == code
-    assert quoted in (answer.reason or "")
+    section = Section(0, f"host-bridge 10.0.0.1 {output}3 packets transmitted, 0 received, +3 errors|")
+    (result,) = parse_batch([Probe("host1", "host2", "host-bridge")], targets, section)
+    assert result.code == code
+    assert quoted in (result.reason or "")
 
 
-def test_round_trips_and_loss_are_those_of_ping() -> None:
+def test_round_trips_and_loss_match_ping_output() -> None:
     good = probe_result(HOST1, HOST2, "host-bridge", PING.format(ttl=64, received=2))
     assert (good.rtt_min_ms, good.rtt_ms, good.rtt_max_ms) == (0.061, 0.087, 0.131)
     assert good.loss == pytest.approx(1 / 3)

@@ -1,4 +1,4 @@
-"""Packets of full size: who is asked with them, how large they are, and what it means that they are lost."""
+"""Full-size probes: their sizes, and the failures if they are lost."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
@@ -22,7 +22,7 @@ from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
 SMALL = "64 bytes from 10.0.0.1: icmp_seq=1 ttl=62 time=0.1 ms|3 packets transmitted, 3 received|"
-# As iputils 20221126 and 20250605 say it.
+# The output of iputils 20221126 and 20250605.
 PASSED = "1480 bytes from 10.0.0.1: icmp_seq=1 ttl=62 time=0.1 ms||1 packets transmitted, 1 received, 0% packet loss|"
 DROPPED = "PING 10.0.0.1 (10.0.0.1) 1472(1500) bytes of data.||1 packets transmitted, 0 received, 100% packet loss|"
 REFUSED = (
@@ -42,7 +42,7 @@ def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> Pr
 
 
 def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
-    """The payload that each target is asked with, by target's address and kind."""
+    """The packet size of each full-size probe in bytes, by kind and target address."""
     script = batch_script(list(plan_probes(among, [source])), targets, TEMPLATES, pid=7, number=0)
     lines = [line.split() for line in script.partition("<<'END'\n")[2].partition("\nEND")[0].splitlines()]
     return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
@@ -50,12 +50,12 @@ def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -
 
 def probe_result(small: str, large: str, targets: dict[str, ProbeTarget] | None = None) -> ProbeResult:
     targets = targets or {each.name: target(each) for each in FLEET.hosts}
-    said = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
-    (answer,) = parse_batch([Probe("host1", "host2", "container-container")], targets, Section(0, said))
+    output = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
+    (answer,) = parse_batch([Probe("host1", "host2", "container-container")], targets, Section(0, output))
     return answer
 
 
-def test_each_pair_is_asked_once_with_a_packet_as_large_as_both_ends_take() -> None:
+def test_each_pair_gets_one_full_size_probe_with_the_smaller_mtu() -> None:
     targets = {"host1": target(HOST1, uplink=9000), "host2": target(HOST2, container=1450, uplink=1500)}
     targets |= {"kvm": target(KVM, uplink=4000)}
     among = fleet(HOST1, HOST2, KVM)
@@ -70,7 +70,7 @@ def test_each_pair_is_asked_once_with_a_packet_as_large_as_both_ends_take() -> N
     }
 
 
-def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
+def test_each_family_gets_a_full_size_probe_with_its_header_size() -> None:
     six = with_ipv6(HOST1, "fd00::1"), with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
     script = batch_script(
@@ -80,13 +80,13 @@ def test_each_family_is_asked_and_the_headers_of_ipv6_are_larger() -> None:
     assert "\nhost-container fd00:2::2 62 1452\n" in script
 
 
-def test_where_no_container_is_to_ask_from_the_host_asks() -> None:
+def test_host_sends_the_full_size_probe_without_a_source_container() -> None:
     targets = {"host1": target(HOST1, container=None), "host2": target(HOST2)}
     among = fleet(HOST1, HOST2)
     assert sizes(HOST1, targets, among) == {("host-container", "10.128.16.2"): 1500}
 
 
-def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
+def test_unknown_mtu_means_no_full_size_probe() -> None:
     targets = {"host1": target(HOST1), "host2": ProbeTarget(IPv4Address("10.128.16.1"), IPv4Address("10.128.16.2"), 7)}
     assert set(sizes(HOST1, targets)) == {("host-container", "10.128.0.2")}
 
@@ -104,9 +104,7 @@ def test_of_a_size_that_is_not_known_no_packet_is_sent() -> None:
         ("", None, None),
     ],
 )
-def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
-    large: str, found: FullSizePing | None, ok: bool | None
-) -> None:
+def test_full_size_ping_output_decides_on_mtu_ok(large: str, found: FullSizePing | None, ok: bool | None) -> None:
     answer = probe_result(SMALL, large)
     assert parse_full_size(1500, large) == found
     assert answer.mtu_ok is ok
@@ -118,28 +116,28 @@ def test_what_ping_says_of_a_large_packet_decides_whether_it_gets_through(
         assert ("1400" in (answer.reason or "")) == bool(found and found.path_mtu)
 
 
-def test_what_the_sender_remembers_of_the_way_counts_while_an_uplink_is_as_small_as_that() -> None:
+def test_cached_path_mtu_counts_if_an_uplink_confirms_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = probe_result(SMALL, LOCAL, targets)
     assert (answer.mtu_ok, answer.ok, answer.code) == (False, False, FailureCode.UPLINK_TOO_SMALL)
 
 
-def test_where_nothing_arrives_size_is_no_question() -> None:
+def test_no_reply_leaves_mtu_ok_unknown() -> None:
     answer = probe_result("3 packets transmitted, 0 received|", DROPPED)
     assert (answer.mtu_ok, answer.code, answer.reply_ok) == (None, FailureCode.NO_REPLY, False)
 
 
-def test_an_uplink_that_is_too_small_is_named_once_for_all_that_fail_for_it() -> None:
+def test_small_uplink_is_the_cause_with_its_host_and_mtu() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
-    told = probe_result(SMALL, DROPPED, targets)
-    assert (told.about, told.code, told.failure) == ("host1", FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
-    assert all(each in (told.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
-    assert "host2" not in (told.reason or "")
+    lost = probe_result(SMALL, DROPPED, targets)
+    assert (lost.about, lost.code, lost.failure) == ("host1", FailureCode.UPLINK_TOO_SMALL, FailureKind.MTU)
+    assert all(each in (lost.reason or "") for each in ("1500", "host1", "eth0", "1400", "dockmesh apply"))
+    assert "host2" not in (lost.reason or "")
     between = probe_result(SMALL, DROPPED)
-    assert (between.about, between.code) == (None, FailureCode.MTU), "it is lost between the hosts"
+    assert (between.about, between.code) == (None, FailureCode.MTU), "lost between the hosts"
 
 
-def test_large_packets_that_are_lost_take_no_change_back() -> None:
+def test_lost_full_size_packets_do_not_revert_a_change() -> None:
     lost = Probe("host2", "host1", "host-bridge").result(3).failed(Failure(FailureCode.NO_REPLY, "no reply"))
     small = probe_result(SMALL, DROPPED)
     assert hosts_to_revert(mesh_result(("host1", "host2"), (small,)), ["host1", "host2"]) == set()
@@ -149,6 +147,6 @@ def test_large_packets_that_are_lost_take_no_change_back() -> None:
 @given(
     st.integers(68, 65535), st.text() | st.lists(st.sampled_from([PASSED, REFUSED, LOCAL, "mtu=", "|"])).map("".join)
 )
-def test_whatever_is_said_of_large_packets_can_be_told(size: int, said: str) -> None:
-    found = parse_full_size(size, said)
+def test_any_full_size_output_can_be_parsed(size: int, output: str) -> None:
+    found = parse_full_size(size, output)
     assert found is None or (found.size == size and found.received >= 0)

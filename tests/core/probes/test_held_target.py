@@ -1,6 +1,6 @@
-"""What a host offers to be probed lasts as long as somebody listens: the script that holds it, in the strictest shell.
+"""The script that holds a probe target, in dash.
 
-What nft makes of it is the lab's to show; here it is one that writes down what it is told.
+A fake nft logs its input. The lab tests the real one.
 """
 
 import subprocess
@@ -20,13 +20,13 @@ NFT = """
 nft() { case $* in '-f -') cat >>"$LOG" ;; 'list tables inet') echo "table inet dockmesh-status-$GONE" ;;
   list*) echo "noted" ;; *) echo "$*" >>"$LOG" ;; esac; }
 """
-# More than the kernel gives out.
+# Above the highest PID of the kernel.
 GONE = 1 << 30
 
 
 @contextmanager
 def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The script on its way, as far as it got there; dead when the block ends."""
+    """Send the script to a shell, truncated at `cut`. Kills the shell when the block ends."""
     head, call = held_target_script(KVM, TEMPLATES, offset=0, hold_s=hold_s, observe=True).rsplit("hold_target\n", 1)
     script = f"{head}{NFT}hold_target\n{call}"[:cut]
     with subprocess.Popen(
@@ -47,7 +47,7 @@ def running(folder: Path, *, hold_s: int = WITHIN_S, cut: int | None = None) -> 
 
 
 def first_output(process: subprocess.Popen[str]) -> str:
-    """Its first part."""
+    """The output up to the marker."""
     assert process.stdout
     lines = ""
     for line in process.stdout:
@@ -58,7 +58,7 @@ def first_output(process: subprocess.Popen[str]) -> str:
 
 
 def nft_deletions(folder: Path, process: subprocess.Popen[str]) -> list[str]:
-    """What nft was told besides the table, its name with the script's process left out."""
+    """The deletions in the log of nft, with PID in place of the process of the script."""
     lines = (folder / "log").read_text().splitlines()
     assert f"table inet dockmesh-status-{process.pid} {{" in lines
     assert "ip daddr 10.9.0.0/24 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }" in lines
@@ -69,7 +69,7 @@ SWEPT = f"delete table inet dockmesh-status-{GONE}"
 ENDED = "delete table inet dockmesh-status-PID"
 
 
-def test_it_answers_stays_and_when_it_is_let_go_it_tells_and_clears_away(tmp_path: Path) -> None:
+def test_held_target_reports_and_cleans_up_at_the_end_of_stdin(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         assert split(first_output(process)).keys() > {"addresses", "held"}
         assert process.poll() is None
@@ -79,7 +79,7 @@ def test_it_answers_stays_and_when_it_is_let_go_it_tells_and_clears_away(tmp_pat
     assert (sections["observed_pings"].status, sections["observed_pings"].text) == (0, "noted")
 
 
-def test_it_clears_away_also_where_nobody_listens_any_more(tmp_path: Path) -> None:
+def test_held_target_cleans_up_after_a_lost_session(tmp_path: Path) -> None:
     with running(tmp_path) as process:
         assert process.stdin
         assert process.stdout
@@ -89,13 +89,13 @@ def test_it_clears_away_also_where_nobody_listens_any_more(tmp_path: Path) -> No
         assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
 
 
-def test_where_stdin_never_ends_its_time_does(tmp_path: Path) -> None:
+def test_held_target_ends_after_its_time_limit(tmp_path: Path) -> None:
     with running(tmp_path, hold_s=1) as process:
         process.wait(WITHIN_S)
         assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
 
 
-def test_a_script_that_was_cut_off_on_its_way_makes_nothing(tmp_path: Path) -> None:
+def test_truncated_script_creates_nothing(tmp_path: Path) -> None:
     with running(tmp_path, cut=-len("hold_target\n")) as process:
         process.communicate(timeout=WITHIN_S)
     assert not (tmp_path / "log").exists()

@@ -1,4 +1,4 @@
-"""What ping prints."""
+"""The parsers for the output of ping."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where probes come from in the eyes of their targets, and what it means that it is not where they should."""
+"""The check of the source addresses that targets observe."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ from dockmesh.core.probes.source_check import payload, with_sources
 from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult
 from dockmesh.errors import HostError
 
-# As nft 1.0.6 and 1.1.7 list such a table.
+# The listing of nft 1.0.6 and 1.1.7.
 LISTED = """table inet dockmesh-status-4711 {
 \tset v4 {
 \t\ttypeof ip saddr . ip daddr . ip length
@@ -42,7 +42,7 @@ LISTED = """table inet dockmesh-status-4711 {
 
 
 def target(one: Host) -> ProbeTarget:
-    """What a host in its place offers: a bridge and a container of both families, as far as it has them."""
+    """The target of a joined host: a bridge and a container in each of its families."""
     bridge = one.bridge.ip if one.bridge else None
     bridge6 = IPv6Address(int(one.ipv6.bridge.ip)) if one.ipv6 and one.ipv6.bridge else None
     own = (one.underlay, one.ipv6.underlay if one.ipv6 else None, bridge, bridge6)
@@ -63,7 +63,10 @@ def checked_result(
     among: Fleet = FLEET,
     answer: ProbeResult | None = None,
 ) -> ProbeResult:
-    """host1 probes host2, and host2 sees addresses send the sizes of others; None where it does not look."""
+    """The result of a probe from host1 to host2.
+
+    `saw`: the source addresses that host2 observed, by the host of the payload size; None if it did not observe.
+    """
     probe = Probe("host1", "host2", kind, family)
     targets = {one.name: target(one) for one in among.hosts}
     to = targets["host2"].address(kind, family)
@@ -87,7 +90,7 @@ def with_source_nat(*hosts: Host) -> Fleet:
     return replace(among, settings=replace(among.settings, source_nat=True))
 
 
-def test_what_nft_lists_is_read_by_the_bytes_each_ping_carried() -> None:
+def test_nft_listing_is_parsed_with_payload_sizes() -> None:
     assert parse_observed(Section(0, LISTED)) == {
         ObservedPing(ip_address("192.168.18.129"), ip_address("10.128.0.1"), 56),
         ObservedPing(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 59),
@@ -96,20 +99,20 @@ def test_what_nft_lists_is_read_by_the_bytes_each_ping_carried() -> None:
     assert parse_observed(Section(0, "table inet x {\n\tset v4 {\n\t}\n}")) == frozenset()
 
 
-def test_a_host_that_did_not_look_saw_nothing() -> None:
+def test_host_without_observation_saw_no_pings() -> None:
     assert parse_observed(Section(1, "nft: not found")) == frozenset()
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.hex()))
-def test_whatever_a_host_says_that_it_saw_is_read_or_its_failure(said: str) -> None:
+def test_any_observation_is_parsed_or_a_host_error(text: str) -> None:
     try:
-        assert all(each.source.version for each in parse_observed(Section(0, said)))
+        assert all(each.source.version for each in parse_observed(Section(0, text)))
     except HostError as error:
-        assert str(error).isprintable()  # noqa: PT017 (what is raised besides is what this looks for)
+        assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
 
 
 @given(st.integers(0, 5000))
-def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int) -> None:
+def test_payload_sizes_are_small_and_differ_by_source_and_kind(number: int) -> None:
     kinds: list[ProbeKind] = ["host-bridge", "container-container"]
     sizes = [payload(kind, each) for kind in kinds for each in (number, number + 1)]
     assert len(set(sizes)) == len(sizes)
@@ -124,26 +127,26 @@ def test_probes_stay_small_and_those_of_two_sources_and_kinds_differ(number: int
         ("container-container", "10.128.0.2"),
     ],
 )
-def test_the_right_source_is_told_and_all_is_well(kind: ProbeKind, source: str) -> None:
+def test_correct_source_address_is_recorded(kind: ProbeKind, source: str) -> None:
     found = checked_result({"host1": [source]}, kind)
     assert (str(found.source_seen), found.ok) == (source, True)
 
 
-def test_where_a_host_did_not_look_or_saw_nothing_of_it_nothing_is_said() -> None:
+def test_source_is_unknown_without_an_observation() -> None:
     for saw in (None, {}, {"host3": ["10.128.32.2"]}):
         assert (checked_result(saw).source_seen, checked_result(saw).ok) == (None, True)
 
 
-def test_a_container_that_hides_behind_its_host_fails_with_cause_and_remedy() -> None:
+def test_masqueraded_container_fails_with_cause_and_remedy() -> None:
     found = checked_result({"host1": ["192.168.18.128"]})
     assert str(found.source_seen) == "192.168.18.128"
-    assert found.reply_ok, "no change is taken back for it"
+    assert found.reply_ok, "it does not revert a change"
     assert found.about == "host1"
     assert (found.code, found.failure) == (FailureCode.MASQUERADED, FailureKind.SOURCE)
     assert (found.reason or "").endswith("dockmesh apply --limit host1")
 
 
-def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is_not() -> None:
+def test_source_nat_expects_the_address_of_the_host() -> None:
     among = with_source_nat(*FLEET.hosts)
     assert checked_result({"host1": ["192.168.18.128"]}, among=among).ok
     shown = checked_result({"host1": ["10.128.0.2"]}, among=among)
@@ -151,7 +154,7 @@ def test_where_hiding_is_wanted_the_hosts_address_is_right_and_the_containers_is
     assert (shown.reason or "").endswith("dockmesh apply --limit host1")
 
 
-def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
+def test_source_nat_accepts_both_addresses_over_ipv6() -> None:
     six = (
         with_ipv6(HOST1, "fd00::1", "fd00:1::/48", "fd00:1::1/64"),
         with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64"),
@@ -166,18 +169,18 @@ def test_over_ipv6_not_every_docker_hides_and_both_are_right() -> None:
     ("source", "naming"),
     [("10.128.16.1", 3), ("203.0.113.9", 2)],
 )
-def test_an_address_that_somebody_else_put_in_is_told_with_where_to_look(source: str, naming: int) -> None:
+def test_foreign_source_address_fails_with_the_trace_command(source: str, naming: int) -> None:
     found = checked_result({"host1": [source]})
     assert found.about is None
     assert (found.code, found.failure, str(found.source_seen)) == (FailureCode.SOURCE, FailureKind.SOURCE, source)
     reason = found.reason or ""
     assert {source, "10.128.0.2"} <= set(re.findall(r"[\d.]+\d", reason))
     assert reason.endswith("dockmesh trace host1 host2")
-    # As the target, in the command, and as the owner of the address where it is a host's.
+    # As the target, in the command, and as the owner of the address if a host owns it.
     assert reason.count("host2") == naming
 
 
-def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
+def test_sources_with_the_same_payload_size_are_not_confused() -> None:
     many = [host(f"h{at}", f"192.168.0.{at + 1}", f"10.9.{at}.0/24", f"10.9.{at}.1/24") for at in range(129)]
     among = fleet(*many)
     assert payload("container-container", 0) == payload("container-container", 128)
@@ -185,39 +188,39 @@ def test_sources_that_share_a_size_do_not_stand_for_each_other() -> None:
     probe = Probe("h0", "h1", "container-container")
     to = IPv4Address("10.9.1.2")
 
-    def told(*sources: str) -> Address | None:
+    def source_seen(*sources: str) -> Address | None:
         observed = {"h1": frozenset(ObservedPing(ip_address(each), to, 57) for each in sources)}
         report = mesh_result(("h0", "h1"), (probe.result(3, 3, 62, 0.1),))
         return with_sources(report, among, targets, observed).probes[0].source_seen
 
-    assert told("10.9.128.2") is None, "that is the other one's"
-    assert str(told("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
-    assert str(told("10.9.128.2", "192.168.0.1")) == "192.168.0.1"
+    assert source_seen("10.9.128.2") is None, "the address of the other source"
+    assert str(source_seen("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
+    assert str(source_seen("10.9.128.2", "192.168.0.1")) == "192.168.0.1"
 
 
-def test_what_fails_for_another_reason_keeps_it_and_tells_the_source() -> None:
+def test_failed_probe_keeps_its_reason_and_records_the_source() -> None:
     probe = Probe("host1", "host2", "container-container")
-    longer = Failure(FailureCode.TTL, "the reply's TTL is 61, not 62: it took a longer way")
+    longer = Failure(FailureCode.TTL, "the reply's TTL is 61, not 62: the reply took a longer path")
     detour = probe.result(3, 3, 61, 0.1).failed(longer)
     found = checked_result({"host1": ["192.168.18.128"]}, answer=detour)
     assert (found.code, found.reason, str(found.source_seen)) == (FailureCode.TTL, detour.reason, "192.168.18.128")
     silent = Failure(FailureCode.NO_REPLY, "no reply")
     lost = checked_result({"host1": ["10.128.0.2"]}, answer=probe.result(3).failed(silent))
-    assert lost.source_seen is None, "a reply that is lost says nothing of who asked"
+    assert lost.source_seen is None, "a lost reply has no source"
 
 
-def test_every_question_of_a_fleet_that_is_well_stays_well() -> None:
+def test_correct_sources_leave_a_healthy_mesh_ok() -> None:
     targets = {one.name: target(one) for one in FLEET.hosts}
     numbers = {one.name: number for number, one in enumerate(FLEET.hosts)}
-    questions = list(plan_probes(FLEET, FLEET.hosts))
+    probes = list(plan_probes(FLEET, FLEET.hosts))
     observed: dict[str, set[ObservedPing]] = {one.name: set() for one in FLEET.hosts}
-    for each in questions:
+    for each in probes:
         here, to = targets[each.source], targets[each.target].address(each.kind, each.family)
         source = here.container if each.kind == "container-container" else FLEET.host(each.source).underlay
         assert source
         assert to
         observed[each.target].add(ObservedPing(source, to, payload(each.kind, numbers[each.source])))
-    answers = (each.result(3, 3, each.expected_ttl, 0.1) for each in questions)
+    answers = (each.result(3, 3, each.expected_ttl, 0.1) for each in probes)
     report = mesh_result(("host1", "host2", "host3"), answers)
     found = with_sources(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
     assert found.ok

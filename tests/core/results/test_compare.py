@@ -1,4 +1,4 @@
-"""Two results: what is worse, what is better, what is merely other."""
+"""The comparison of two results."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -17,7 +17,7 @@ def ends(rows: tuple[ProbeResult, ...]) -> set[frozenset[str]]:
     return {frozenset((row.source, row.target)) for row in rows}
 
 
-def test_a_result_differs_in_nothing_from_itself() -> None:
+def test_result_has_no_difference_from_itself() -> None:
     for result in (results.result(3), results.result(3, cut=["host2"])):
         found = compare(result, result)
         assert found.empty
@@ -25,7 +25,7 @@ def test_a_result_differs_in_nothing_from_itself() -> None:
         assert found.still_failing == result.failed
 
 
-def test_what_was_reached_and_is_not_any_more_is_lost_and_the_way_back_is_mended() -> None:
+def test_lost_probes_are_recovered_in_the_reverse_comparison() -> None:
     whole, cut = results.result(4), results.result(4, cut=["host2"])
     found = compare(whole, cut)
     assert found.lost == cut.failed
@@ -35,34 +35,34 @@ def test_what_was_reached_and_is_not_any_more_is_lost_and_the_way_back_is_mended
     assert not back.worse
 
 
-def test_a_host_that_can_no_longer_be_asked_makes_it_worse_and_one_that_can_again_does_not() -> None:
+def test_newly_unreachable_host_is_worse_and_recovered_host_is_not() -> None:
     whole, silent = results.result(3), results.result(3, silent={"host3": "is down"})
     assert compare(whole, silent).unreachable == ("host3",)
     assert compare(silent, whole).recovered_hosts == ("host3",)
     assert compare(silent, whole).unreachable == ()
 
 
-def test_hosts_come_and_go_and_that_alone_makes_nothing_worse() -> None:
+def test_added_and_removed_hosts_alone_are_not_worse() -> None:
     three, four = results.result(3), results.result(4)
-    # In results.fleet the last host has no Docker: host3 gains probes, which is no host that came.
-    came = compare(three, four)
-    assert (came.added, came.removed) == (("host4",), ())
-    assert not came.worse
-    assert ends(came.new) >= {frozenset(("host1", "host4"))}
-    left = compare(four, three)
-    assert (left.added, left.removed) == ((), ("host4",))
-    assert {row.key for row in left.gone} == {row.key for row in came.new}
-    assert not left.worse
+    # The last host of results.fleet has no Docker. With four hosts, host3 has Docker and more probes.
+    grown = compare(three, four)
+    assert (grown.added, grown.removed) == (("host4",), ())
+    assert not grown.worse
+    assert ends(grown.new) >= {frozenset(("host1", "host4"))}
+    shrunk = compare(four, three)
+    assert (shrunk.added, shrunk.removed) == ((), ("host4",))
+    assert {row.key for row in shrunk.gone} == {row.key for row in grown.new}
+    assert not shrunk.worse
 
 
-def test_a_new_host_that_is_not_reached_makes_it_worse() -> None:
+def test_new_host_that_is_not_reached_is_worse() -> None:
     found = compare(results.result(3), results.result(4, cut=["host4"]))
     assert found.lost == ()
     assert found.worse
     assert ends(found.broken) == {frozenset((f"host{number}", "host4")) for number in (1, 2, 3)}
 
 
-def test_other_means_of_reaching_are_told_where_both_results_know_them() -> None:
+def test_path_changes_need_values_in_both_results() -> None:
     plain = results.result(2)
     seen, elsewhere = (with_rows(plain, {"source_seen": ip_address(each)}) for each in ("10.128.0.2", "192.168.18.128"))
     small = with_rows(plain, {"mtu_ok": False})
@@ -73,7 +73,7 @@ def test_other_means_of_reaching_are_told_where_both_results_know_them() -> None
     assert not compare(seen, elsewhere).worse
 
 
-def test_the_middle_round_trips_are_those_of_what_both_reached() -> None:
+def test_medians_use_only_probes_that_both_results_reached() -> None:
     slow = with_rows(results.result(3), {"rtt_ms": 5.0})
     assert compare(with_rows(results.result(3), {"rtt_ms": 1.0}), slow).rtt_ms == (1.0, 5.0)
     assert compare(results.result(2, cut=["host1", "host2"]), MeshResult((), ())).rtt_ms is None

@@ -1,4 +1,4 @@
-"""Failures by cause: each row under one, and in few words."""
+"""Groups of failed probes by cause, and groups of similar probes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -29,7 +29,7 @@ ROWS = st.lists(
 )
 
 
-def test_a_host_that_cannot_be_asked_is_the_cause_of_all_that_could_not_be_probed_for_it() -> None:
+def test_unreachable_host_is_the_cause_of_its_unmade_probes() -> None:
     first, second = group_by_cause(results.result(4, silent={"host3": "is down"}))
     assert (first.host, first.reason) == ("host3", "is down")
     assert {(row.state, row.code) for row in first.probes} == {("unmade", "not-asked")}
@@ -38,24 +38,24 @@ def test_a_host_that_cannot_be_asked_is_the_cause_of_all_that_could_not_be_probe
     assert {(row.target, row.kind, row.code) for row in second.probes} == {("host3", "host-bridge", "no-reply")}
 
 
-def test_a_host_that_cannot_be_asked_is_named_though_no_probe_failed_for_it() -> None:
+def test_unreachable_host_without_failed_probes_is_a_cause() -> None:
     (cause,) = group_by_cause(results.result(1, silent={"host1": "is down"}))
     assert cause.host == "host1"
 
 
 @given(ROWS)
-def test_spans_tell_every_row_once_and_none_that_is_not_there(rows: list[ProbeResult]) -> None:
-    told = [
-        (source, target, kind, span.why)
-        for span in group_probes(rows)
-        for source in span.sources
-        for target in span.targets
-        for kind in span.kinds
+def test_groups_contain_every_probe_exactly_once(rows: list[ProbeResult]) -> None:
+    listed = [
+        (source, target, kind, group.why)
+        for group in group_probes(rows)
+        for source in group.sources
+        for target in group.targets
+        for kind in group.kinds
     ]
-    assert sorted(told) == sorted((row.source, row.target, row.what, row.why) for row in rows)
+    assert sorted(listed) == sorted((row.source, row.target, row.what, row.why) for row in rows)
 
 
-def test_rows_that_fail_alike_are_told_in_one_span_a_direction() -> None:
+def test_similar_failures_are_one_group_per_direction() -> None:
     result = results.result(5, cut=["host2"])
     containers = [row for row in result.failed if "host5" not in (row.source, row.target)]
     (why,) = {row.why for row in containers}
@@ -65,13 +65,13 @@ def test_rows_that_fail_alike_are_told_in_one_span_a_direction() -> None:
     ]
 
 
-def test_the_hosts_that_failures_have_in_common_are_few_and_touch_them_all() -> None:
+def test_culprits_are_the_hosts_that_failures_have_in_common() -> None:
     result = results.result(20, cut=["host7", "host9"])
     assert culprits((probe.source, probe.target) for probe in result.failed) == ["host7", "host9"]
 
 
 @given(st.lists(st.sampled_from(["ab", "bc", "ca", "ad", "d", "ef", "e"]), max_size=12))
-def test_culprits_touch_every_pair_and_come_the_worst_first(pairs: list[str]) -> None:
+def test_culprits_cover_every_pair_with_the_worst_first(pairs: list[str]) -> None:
     found, left = culprits(pairs), list(pairs)
     while left:
         counts = Counter(name for pair in left for name in pair)
@@ -83,7 +83,7 @@ def test_culprits_touch_every_pair_and_come_the_worst_first(pairs: list[str]) ->
 
 
 @given(st.lists(st.sampled_from(("ab", "bc", "ca", "d")), max_size=8))
-def test_pairs_that_known_culprits_explain_name_no_others(pairs: list[str]) -> None:
+def test_pairs_of_known_culprits_add_no_others(pairs: list[str]) -> None:
     assert culprits(pairs, ["a"]) == ["a", *culprits(pair for pair in pairs if "a" not in pair)]
 
 
@@ -96,14 +96,14 @@ def masqueraded(*hosts: str) -> list[ProbeResult]:
     ]
 
 
-def test_causes_that_differ_in_the_host_alone_are_one_for_all_reports() -> None:
+def test_causes_that_differ_only_in_the_host_are_merged() -> None:
     result = results.mesh_result(["web1", "web2", "web3", "web10", "db"], masqueraded("web1", "web2", "web10"))
     (cause,) = group_by_cause(result)
     assert (cause.code, cause.about, len(cause.probes)) == ("masqueraded", ("web1", "web2", "web10"), 3)
     assert cause.reason == "web1,web2,web10 is odd: dockmesh apply --limit web1,web2,web10"
 
 
-def test_few_causes_and_causes_of_several_codes_stay_apart() -> None:
+def test_few_causes_and_different_codes_are_not_merged() -> None:
     hosts = ["web1", "web2", "web3", "db"]
     assert len(group_by_cause(results.mesh_result(hosts, masqueraded("web1", "web2")))) == 2
     odd, *others = masqueraded("web1", "web2", "web3")
@@ -115,7 +115,7 @@ def test_few_causes_and_causes_of_several_codes_stay_apart() -> None:
     ]
 
 
-def test_a_probe_that_ping_could_not_send_has_failed_and_one_that_was_not_made_has_not() -> None:
+def test_failed_sends_count_as_failed_and_unmade_probes_do_not() -> None:
     unsent = ProbeResult("a", "b", "host-bridge", 0, 0)
     codes = [FailureCode.PING_FAILED, FailureCode.ROUTE_MISSING, FailureCode.NO_CONTAINER, FailureCode.NOT_ASKED]
     probes = [unsent.failed(Failure(code, "why")) for code in codes]

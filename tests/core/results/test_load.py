@@ -1,4 +1,4 @@
-"""Saved results are read strictly, and whatever is wrong with them is said in a line."""
+"""The strict parser of saved results."""
 
 import json
 from datetime import UTC
@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 
 def changed_document(**keys: Any) -> str:
-    """The document of two hosts, its first probe or host with other keys."""
+    """The document of two hosts, with changed keys in its first probe or host."""
     document = results.document(2)
     for key, value in keys.items():
         where, _, name = key.partition("_")
@@ -34,7 +34,7 @@ def changed_document(**keys: Any) -> str:
     return json.dumps(document)
 
 
-def test_a_result_says_what_its_document_says() -> None:
+def test_loaded_result_has_the_values_of_its_document() -> None:
     result = results.result(3, cut=["host2"], silent={"host3": "is down"})
     assert (result.mesh, result.time) == ("lab", results.AT)
     assert [(each.host, each.error, each.docker) for each in result.hosts] == [
@@ -55,12 +55,12 @@ def test_a_result_says_what_its_document_says() -> None:
     assert not result.ok
 
 
-def test_the_status_in_a_document_of_apply_is_read_as_well() -> None:
+def test_status_in_an_apply_document_is_loaded() -> None:
     result = results.result(3)
     assert load_result(json.dumps(apply_document(Plan(()), (), result)), file="a") == result
 
 
-def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_over() -> None:
+def test_missing_keys_are_unknown_and_new_keys_are_ignored() -> None:
     probe = {"source": "a", "target": "a", "kind": "host-new", "reached": True, "sent": 3, "received": 2, "more": [1]}
     result = load_result(
         json.dumps({"format": "dockmesh/status/1", "probes": [probe], "hosts": [{"host": "a", "x": 1}], "y": {}}),
@@ -101,7 +101,7 @@ def test_what_older_documents_lack_is_unknown_and_what_newer_ones_add_is_passed_
         (changed_document(hosts_host="host2"), "host2 2"),
     ],
 )
-def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str, place: str) -> None:
+def test_invalid_document_is_rejected_with_the_position(text: str, place: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_result(text, file="some.json")
     assert caught.value.code == "not-a-result"
@@ -112,7 +112,7 @@ def test_what_is_no_result_is_refused_with_the_place_of_what_is_wrong(text: str,
 
 
 @given(JSON, st.sampled_from(("probes", "hosts", "mesh", "time", "format")))
-def test_whatever_a_document_holds_it_is_read_or_refused(value: Any, key: str) -> None:
+def test_any_document_is_loaded_or_rejected(value: Any, key: str) -> None:
     document = results.document(2) | {key: value}
     try:
         result = load_result(json.dumps(document), file="a")
@@ -121,10 +121,10 @@ def test_whatever_a_document_holds_it_is_read_or_refused(value: Any, key: str) -
     assert all(row.source.isprintable() for row in result.probes)
 
 
-def test_texts_of_hosts_become_one_line_that_prints_and_ends() -> None:
+def test_texts_of_hosts_become_one_printable_line_of_limited_length() -> None:
     result = results.result(2, silent={"host1": results.EVIL, "host2": "long " * 10_000})
-    told = [*map(str, result.errors.values()), *(row.why for row in result.failed)]
-    assert all(text.isprintable() and len(text) <= 4100 for text in told)
+    texts = [*map(str, result.errors.values()), *(row.why for row in result.failed)]
+    assert all(text.isprintable() and len(text) <= 4100 for text in texts)
     assert "</script><script>alert(1)</script>" in str(result.errors["host1"])
 
 
@@ -173,24 +173,24 @@ def mesh_results(draw: st.DrawFn) -> MeshResult:
 
 
 @given(mesh_results())
-def test_a_result_that_is_written_and_read_is_the_same(result: MeshResult) -> None:
+def test_written_and_loaded_result_is_equal(result: MeshResult) -> None:
     assert loaded(result) == result
 
 
-def test_a_whole_mesh_and_a_broken_one_are_read_as_they_were() -> None:
+def test_healthy_and_broken_meshes_survive_a_round_trip() -> None:
     for result in (results.result(3, dual=True), results.result(4, cut=["host2"], silent={"host3": results.EVIL})):
         assert loaded(result) == result
         assert loaded(result).failed == result.failed
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_saved_result_is_read_in_any_encoding_of_json(encoding: str) -> None:
+def test_result_is_loaded_in_every_json_encoding(encoding: str) -> None:
     result = results.result(2, cut=["host2"])
     text = json.dumps(status_document(result), ensure_ascii=False)
     assert load_result(text.encode(encoding), file="a") == result
 
 
-def test_half_characters_of_a_host_do_not_make_a_result_unreadable() -> None:
+def test_lone_surrogates_in_host_texts_can_be_loaded() -> None:
     result = load_result(changed_document(hosts_error="\ud800 is down"), file="a")
     assert str(result.errors["host1"]).endswith(" is down")
     assert str(result.errors["host1"]).isprintable()
