@@ -1,5 +1,6 @@
 """The progress of a run on stderr: a bar per phase on a terminal, a line per phase elsewhere."""
 
+import re
 import time
 from collections.abc import Iterable
 from types import TracebackType
@@ -123,8 +124,8 @@ class ProgressDisplay:
             self._err.print(Text(f"{self._name} {self._hosts()}: {time.monotonic() - self._began:.1f} s"))
 
     def _hosts(self) -> str:
-        names = [f"{host} (failed)" if failed else host for host, failed in sorted(self._failed.items())]
-        return listed(sorted(names, key=lambda name: not name.endswith(")")), _NAMED)
+        names = [f"{host} (failed)" if failed else host for host, failed in self._failed.items()]
+        return listed(sorted(names, key=lambda name: (not name.endswith(")"), _natural(name))), _NAMED)
 
     def __enter__(self) -> Self:
         return self
@@ -133,3 +134,8 @@ class ProgressDisplay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+def _natural(name: str) -> list[str | int]:
+    """Sort host2 before host10, as inventories list them. Events do not carry the position of a host."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

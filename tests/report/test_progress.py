@@ -37,6 +37,11 @@ def test_each_phase_names_its_hosts_and_first_those_that_failed() -> None:
     assert hosts(progress_line("read", ("h1", None), ("h2", "is down"))) == [("h2", True), ("h1", False)]
 
 
+def test_hosts_are_sorted_by_number() -> None:
+    line = progress_line("read", ("rack10", None), ("rack2", None), ("rack11", "is down"), ("rack3", "is down"))
+    assert re.findall(r"rack\d+", line) == ["rack3", "rack11", "rack2", "rack10"]
+
+
 def test_each_phase_has_a_name_of_its_own() -> None:
     phases: tuple[Phase, ...] = get_args(Phase)
     named = {progress_line(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
