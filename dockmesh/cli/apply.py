@@ -221,7 +221,12 @@ def _show(
 ) -> None:
     out = console(sys.stdout, color=options.color)
     if result:
-        reported = [each.host for each in outcomes if each.status == "unreachable"]
-        print_report(out, result, told=reported, brief=options.quiet)
+        reported = [
+            each.host
+            for each in outcomes
+            if each.status == "unreachable"
+            or (each.host in result.errors and each.error == result.errors[each.host].message)
+        ]
+        print_report(out, result, reported=reported, brief=options.quiet)
     print_mispredictions(out, mispredictions)
     print_outcomes(out, outcomes, fleet, words, brief=options.quiet)

@@ -13,16 +13,18 @@ from builders import FLEET, HOST2, HOST3, WIDE, facts, fleet, host, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
 from printed import CapturedConsole, Line, figures, kinds, line
-from results import mesh_result
+from results import fleet as sample_fleet
+from results import mesh_result, probed
 from rich.text import Text
 
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
-from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
+from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, File, Route, SourceNat
+from dockmesh.errors import HostFailure
 from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probe_failures import failure_lines
@@ -34,6 +36,7 @@ WIDTHS = (80, 160)
 EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"
 TEXT = st.text() | st.text(st.sampled_from("[]/red\x1b\x9b\x07\t\u202e\ud800"))
 KINDS = ("host-bridge", "host-container", "container-container")
+TTLS = tuple(EXPECTED_TTL.items())
 SILENT = Failure(FailureCode.NO_REPLY, "no reply")
 
 
@@ -41,6 +44,11 @@ def by_kind(lines: Iterable[str]) -> list[tuple[str, list[str]]]:
     """The rows of the first table for a large fleet: the kind of probes, and the cells."""
     found = (re.fullmatch(r"(\w+ ?\S ?\w+) {2,}(\d.*)", each) for each in lines)
     return [(kinds(row[1])[0], row[2].split()) for row in found if row and kinds(row[1])]
+
+
+def host_rows(lines: Iterable[str]) -> list[list[str]]:
+    """The cells of a matrix's rows, row label first."""
+    return [[cell.strip() for cell in each.strip("│").split("│")] for each in lines if each.startswith("│")]
 
 
 def by_host(lines: Iterable[str]) -> list[list[str]]:
@@ -195,7 +203,31 @@ def test_matrix_of_a_small_fleet_uses_the_available_width(count: int, width: int
     assert paper.verdict == ({"green"}, [str(count * (count - 1) * 3)])
 
 
-@pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (12, 80), (100, None)])
+@pytest.mark.parametrize(("count", "cell"), [(4, "✓64 ✓63 ✓62"), (5, "✓64 ✓63 ✓62"), (9, "✓✓✓"), (12, "✓✓✓")])
+def test_a_matrix_of_long_names_has_numbered_columns(count: int, cell: str) -> None:
+    paper = CapturedConsole(80)
+    names = [f"192.168.122.{number}" for number in range(101, 101 + count)]
+    answers = (Probe(a, b, kind).result(3, 3, ttl, 0.2) for a in names for b in names if a != b for kind, ttl in TTLS)
+    print_report(paper.out, mesh_result(names, answers))
+    (head,) = (re.findall(r"\d+", each) for each in paper.lines if each.startswith("┃"))
+    assert head == [str(number) for number in range(1, count + 1)]
+    rows = host_rows(paper.lines)
+    assert [row[0].split() for row in rows] == [[number, name] for number, name in zip(head, names, strict=True)]
+    assert all(row.count(cell) == count - 1 for row in rows)
+    assert all(row[1 + at] == "-" for at, row in enumerate(rows))
+    assert max(map(len, paper.lines)) <= 80
+
+
+def test_numbered_columns_without_a_row_are_listed() -> None:
+    paper = CapturedConsole(80)
+    names = [f"192.168.122.{number}" for number in range(101, 105)]
+    answers = (Probe(names[1], b, kind).result(3, 3, ttl, 0.2) for b in names[:1] + names[2:] for kind, ttl in TTLS)
+    print_report(paper.out, mesh_result(names, answers))
+    assert [row[0] for row in host_rows(paper.lines)] == ["2 192.168.122.102"]
+    assert re.findall(r"(\d) (192\S+\d)", paper.lines[-2]) == [("1", names[0]), ("3", names[2]), ("4", names[3])]
+
+
+@pytest.mark.parametrize(("count", "width"), [(13, 160), (13, 80), (100, 80), (100, None)])
 def test_large_fleet_is_summarized_by_kind_and_by_failing_host(count: int, width: int | None) -> None:
     paper = CapturedConsole(width)
     print_report(paper.out, full_report(count, broken=("host7",)))
@@ -317,6 +349,93 @@ def test_glob_in_a_command_is_quoted_for_the_shell() -> None:
     assert figures(masked) == ["3"]
 
 
+def test_the_verdict_names_no_container_that_was_not_probed() -> None:
+    def verdict(*probes: Probe) -> str:
+        paper = CapturedConsole(160)
+        print_report(paper.out, mesh_result(("a", "b"), [each.result(3, 3, each.expected_ttl, 0.2) for each in probes]))
+        return paper.lines[-1]
+
+    bridges = (Probe("a", "b", "host-bridge"), Probe("b", "a", "host-bridge"))
+    own = (Probe("a", "a", "host-container"), Probe("b", "b", "host-container"))
+    no_docker, some, everything = verdict(*bridges), verdict(*bridges, own[0]), verdict(*bridges, *own)
+    assert "on each" not in no_docker
+    assert some.endswith("on each except b.")
+    assert everything.endswith("on each.")
+    alone = CapturedConsole(80)
+    print_report(alone.out, mesh_result(("a",), [own[0].result(3, 3, 64, 0.2)]))
+    assert alone.lines[-1].endswith("a container on a.")
+    assert "every host" not in alone.lines[-1]
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_verdict_counts_lost_packets(count: int) -> None:
+    paper = CapturedConsole(80)
+    report = full_report(count)
+    first, *others = report.probes
+    print_report(paper.out, replace(report, probes=(replace(first, received=2), *others)))
+    total = len(report.probes)
+    assert paper.verdict == ({"green", "yellow"}, ["1", str(total), str(3 * total)])
+
+
+def test_equal_errors_of_many_hosts_are_one_line() -> None:
+    among = sample_fleet(40)
+    failure = {each.name: HostFailure("x", f"{each.underlay}: no answer") for each in among.hosts[2:]}
+    hosts = tuple(host_result(each, failure.get(each.name)) for each in among.hosts)
+    paper = CapturedConsole()
+    print_report(paper.out, MeshResult(hosts, ()))
+    (line_,) = failing(paper)
+    assert "38 hosts" in line_
+    assert "all except host1 and host2" in line_
+    assert line_.endswith(f"{among.hosts[2].underlay}: no answer (shown for host3)")
+    one = CapturedConsole()
+    print_report(one.out, MeshResult(hosts, ()), reported=[each.name for each in among.hosts[3:]])
+    assert failing(one) == [f"✗ host3: {among.hosts[2].underlay}: no answer"]
+
+
+def test_equal_outcomes_name_no_single_address() -> None:
+    among = sample_fleet(40)
+    outcomes = [Outcome(each.name, "failed", "x", f"{each.underlay} does not answer") for each in among.hosts]
+    paper = CapturedConsole()
+    print_outcomes(paper.out, outcomes, among)
+    _counts, failed = paper.lines
+    assert "(40 hosts)" in failed
+    assert not re.search(r"192\.168", failed)
+
+
+def test_hosts_are_printed_in_the_order_of_the_inventory() -> None:
+    among = sample_fleet(12)
+    by_text = sorted(among.hosts, key=lambda each: each.name)
+    outcomes = CapturedConsole()
+    failed = [Outcome(each.name, "failed", "x", f"error {at}") for at, each in enumerate(by_text)]
+    print_outcomes(outcomes.out, failed, among)
+    assert re.findall(r"^host\d+", outcomes.text, re.MULTILINE) == [each.name for each in among.hosts]
+    plans = CapturedConsole()
+    print_plan(
+        plans.out, Plan(tuple(HostPlan(each.name, error=f"error {at}") for at, each in enumerate(by_text))), among
+    )
+    assert re.findall(r"^host\d+", plans.text, re.MULTILINE) == [each.name for each in among.hosts]
+
+
+def test_hosts_with_equally_many_failures_keep_their_order() -> None:
+    report = full_report(20)
+    cut = {("host1", "host10"), ("host2", "host9"), ("host3", "host8")}
+    lost = (
+        replace(each, received=0).failed(SILENT) if (each.source, each.target) in cut else each
+        for each in report.probes
+    )
+    paper = CapturedConsole(80)
+    print_report(paper.out, replace(report, probes=tuple(lost)))
+    assert [row[0] for row in by_host(paper.lines)] == [f"host{number}" for number in (1, 2, 3, 8, 9, 10)]
+
+
+def test_hosts_that_could_not_be_read_have_an_error_line_only() -> None:
+    among = sample_fleet(20)
+    paper = CapturedConsole(80)
+    print_report(paper.out, probed(among, silent=dict.fromkeys(("host3", "host4", "host5"), "is down")))
+    assert by_host(paper.lines) == []
+    assert sum("is down" in each for each in paper.lines) == 1
+
+
 def test_partial_success_shows_its_coverage() -> None:
     paper = CapturedConsole()
     report = full_report(4)
@@ -436,7 +555,7 @@ def test_causes_appear_once_and_unmade_probes_separately() -> None:
 
 def test_host_errors_printed_elsewhere_are_not_repeated() -> None:
     paper = CapturedConsole()
-    print_report(paper.out, full_report(2, errors={"host1": "is down"}), told=["host1"])
+    print_report(paper.out, full_report(2, errors={"host1": "is down"}), reported=["host1"])
     assert "is down" not in paper.text
     assert paper.verdict == ({"red"}, ["1"])
 

@@ -64,8 +64,16 @@ def test_lost_rows_have_a_code_and_a_reason() -> None:
     assert [(row["code"], row["reason"]) for row in document["lost"]] == [("no-route", "b has none")]
 
 
+def test_targets_with_the_same_cause_share_a_line() -> None:
+    rows = (ImpactRow("a", "host-bridge", (target,), "unknown", "reached") for target in ("b", "c", "d"))
+    lines = print_impact(*rows).lines
+    assert [line(each).targets for each in lines[1:]] == [("b", "c", "d")]
+
+
 def test_forecast_lines_above_the_limit_are_counted() -> None:
-    lines = print_impact(*(ImpactRow("a", "host-bridge", (f"h{n}",), "failing", "reached") for n in range(20))).lines
+    lines = print_impact(
+        *(ImpactRow(f"g{n}", "host-bridge", (f"h{n}",), "failing", "reached") for n in range(20))
+    ).lines
     assert len(lines) == 14
     assert [line(each).targets for each in lines[1:-1]] == [(f"h{n}",) for n in range(12)]
     assert lines[-1].startswith("  + ")

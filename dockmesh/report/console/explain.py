@@ -1,4 +1,4 @@
-"""Why a host reaches another or does not, for people."""
+"""The explanation of a pair on the terminal."""
 
 from itertools import groupby
 
@@ -11,34 +11,36 @@ from dockmesh.core.explain.model import Explanation, Step
 _MARKS = {True: ("✓", "green"), False: ("✗", "bold red"), None: ("?", "yellow")}
 
 
-def print_explanation(out: Console, explained: Explanation, *, verbose: bool = False, brief: bool = False) -> None:
-    """The steps there and back unless `brief`, then cause and remedy. Steps behind the one to blame if `verbose`."""
-    source, target = explained.source, explained.target
-    steps = explained.steps if verbose or explained.reached else _until_broken(explained)
-    for way, group in groupby(() if brief else steps, key=lambda step: step.direction):
-        out.print(_table(f"{source} → {target}" if way == "there" else f"{target} → {source}", tuple(group)))
-    fault = explained.fault
-    out.print(_verdict(explained))
-    if fault:
+def print_explanation(out: Console, explanation: Explanation, *, verbose: bool = False, brief: bool = False) -> None:
+    """Print the steps of both directions unless `brief`, then the verdict, the cause and the remedy.
+
+    Steps after the fault are printed only if `verbose`.
+    """
+    source, target = explanation.source, explanation.target
+    steps = explanation.steps if verbose or explanation.reached else _until_fault(explanation)
+    for direction, group in groupby(() if brief else steps, key=lambda step: step.direction):
+        out.print(_table(f"{source} → {target}" if direction == "there" else f"{target} → {source}", tuple(group)))
+    out.print(_verdict(explanation))
+    if fault := explanation.fault:
         out.print(Text.assemble(("cause   ", "dim"), f"{fault.code}: {fault.cause}"))
         out.print(Text.assemble(("remedy  ", "dim"), (fault.remedy, "bold")))
 
 
-def _verdict(explained: Explanation) -> Text:
-    source, target = explained.source, explained.target
-    if explained.reached is None:
+def _verdict(explanation: Explanation) -> Text:
+    source, target = explanation.source, explanation.target
+    if explanation.reached is None:
         return Text(f"unknown whether {source} reaches {target}: no probe was possible", style="bold yellow")
-    if not explained.reached:
+    if not explanation.reached:
         return Text(f"{source} does not reach {target}", style="bold red")
-    return Text(f"{source} reaches {target}", style="bold yellow" if explained.fault else "bold green")
+    return Text(f"{source} reaches {target}", style="bold yellow" if explanation.fault else "bold green")
 
 
-def _until_broken(explained: Explanation) -> tuple[Step, ...]:
-    """What follows a break is not to be judged: nothing came there."""
-    for number, step in enumerate(explained.steps):
-        if step.fault is not None and step.fault == explained.fault:
-            return explained.steps[: number + 1]
-    return explained.steps
+def _until_fault(explanation: Explanation) -> tuple[Step, ...]:
+    """Steps after the fault prove nothing, since no packet arrived there."""
+    for number, step in enumerate(explanation.steps):
+        if step.fault is not None and step.fault == explanation.fault:
+            return explanation.steps[: number + 1]
+    return explanation.steps
 
 
 def _table(title: str, steps: tuple[Step, ...]) -> Table:

@@ -1,4 +1,4 @@
-"""A forecast, and where measurement differs from it, for people."""
+"""A forecast on the terminal, and the measurements that differ from it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,13 +46,13 @@ def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) 
     """Print each probe with another result than predicted."""
     for each in mispredictions:
         probe = each.probe
-        what = f"{probe.source} → {probe.target} ({probe.kind}): predicted {each.predicted}, measured {each.measured}"
-        print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{what}{f': {each.why}' if each.why else ''}"))
+        text = f"{probe.source} → {probe.target} ({probe.kind}): predicted {each.predicted}, measured {each.measured}"
+        print_line(out, Text.assemble(("≠ ", "bold yellow"), f"{text}{f': {each.why}' if each.why else ''}"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """What rows of several sources have in common. `targets` is None for all other hosts of the fleet."""
+    """The common part of rows of several sources. `targets` is None for all other hosts of the fleet."""
 
     kinds: tuple[str, ...]
     targets: tuple[str, ...] | None
@@ -60,7 +60,7 @@ class _Alike:
 
 
 def _lines(rows: Iterable[ImpactRow], fleet: Fleet) -> Iterator[str]:
-    """A line for all sources whose probes of the same kinds to the same targets have the same cause."""
+    """One line for all sources and targets whose probes of the same kinds have the same cause."""
     groups: dict[_Alike, list[tuple[str, str]]] = {}
     for (source, targets, why), kinds in _kinds(rows).items():
         others = {host.name for host in fleet.hosts} - {source}
@@ -68,24 +68,40 @@ def _lines(rows: Iterable[ImpactRow], fleet: Fleet) -> Iterator[str]:
         neutral = _without_names(why, source, targets)
         groups.setdefault(_Alike(kinds, None if everyone else targets, neutral), []).append((source, why))
     tags = {host.name: host.tags for host in fleet.hosts}
-    for alike, found in groups.items():
-        sources = describe_names([source for source, _why in found], tags, most=_NAMED)
+    for alike, members in _with_equal_sources(groups):
+        sources = describe_names([source for source, _why in members], tags, most=_NAMED)
         targets_text = describe_names(alike.targets, tags, most=_NAMED) if alike.targets else "all others"
-        why = alike.why if len(found) > 1 else found[0][1]
+        why = alike.why if len(members) > 1 or alike not in groups else members[0][1]
         kinds_text = "" if len(alike.kinds) == len(PROBE_ENDS) else f" ({', '.join(alike.kinds)})"
         yield f"{sources} → {targets_text}{kinds_text}{f': {why}' if why else ''}"
 
 
+def _with_equal_sources(
+    groups: Mapping[_Alike, list[tuple[str, str]]],
+) -> Iterator[tuple[_Alike, list[tuple[str, str]]]]:
+    """Merge groups of single targets that differ in the target only."""
+    merged: dict[tuple[object, ...], list[_Alike]] = {}
+    for alike, members in groups.items():
+        single = alike.targets is not None and len(alike.targets) == 1
+        sources = tuple(source for source, _why in members)
+        merged.setdefault((alike.kinds, alike.why, sources, None if single else alike.targets), []).append(alike)
+    for parts in merged.values():
+        first = parts[0]
+        targets = tuple(name for part in parts for name in part.targets or ()) or None
+        yield _Alike(first.kinds, targets, first.why), groups[first]
+
+
 def _kinds(rows: Iterable[ImpactRow]) -> Mapping[tuple[str, tuple[str, ...], str], tuple[str, ...]]:
-    found: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
+    """Join the kinds of rows with the same source, targets and cause."""
+    kinds: dict[tuple[str, tuple[str, ...], str], tuple[str, ...]] = {}
     for row in rows:
         key = (row.source, row.targets, row.why.text if row.why else "")
-        found[key] = (*found.get(key, ()), row.kind)
-    return found
+        kinds[key] = (*kinds.get(key, ()), row.kind)
+    return kinds
 
 
 def _without_names(why: str, source: str, targets: Sequence[str]) -> str:
-    """The cause in words that hold for every source."""
+    """Replace the names of the source and of a single target, so that the cause fits every host of a line."""
     why = re.sub(rf"(?<![\w.-]){re.escape(source)}(?![\w-])", "each source", why)
     if len(targets) == 1:
         why = re.sub(rf"(?<![\w.-]){re.escape(targets[0])}(?![\w-])", "each target", why)

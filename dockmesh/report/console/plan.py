@@ -1,4 +1,4 @@
-"""A plan for people: a short block for each host, or for all hosts that change alike; with -v every line."""
+"""A plan on the terminal: a short block per group of hosts with the same changes, or every line with -v."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,11 +48,12 @@ def print_plan(
 ) -> None:
     """Print the changes of each host, equal hosts once, then conflicts and errors, then the counts.
 
-    With `verbose`, every line of every host; with `brief`, only the hosts that cannot be changed.
+    With `verbose`, print every line of every host. With `brief`, print only the hosts that cannot be changed.
     """
     lines_of = _every_line(text) if verbose else _summary_lines(fleet)
-    blocked = [host for host in plan.hosts if _is_blocked(host)]
-    changed = [] if brief else [host for host in plan.hosts if not _is_blocked(host)]
+    ordered = sorted(plan.hosts, key=lambda each: fleet.positions.get(each.host, len(fleet.hosts)))
+    blocked = [host for host in ordered if _is_blocked(host)]
+    changed = [] if brief else [host for host in ordered if not _is_blocked(host)]
     for hosts in (changed, blocked):
         for block, members in _folded(map(_block(fleet, lines_of), hosts), fold=not verbose):
             out.print(_heading(block, members, fleet))
@@ -83,9 +84,9 @@ def _counts(plan: Plan, text: GoalText) -> Iterator[str]:
 
 
 def _blocked_counts(hosts: Iterable[HostPlan]) -> Iterator[str]:
-    found = [len(host.conflicts) for host in hosts if host.conflicts]
-    if found:
-        yield f"{pluralize(len(found), 'host')} with {pluralize(sum(found), 'conflict')}"
+    conflicts = [len(host.conflicts) for host in hosts if host.conflicts]
+    if conflicts:
+        yield f"{pluralize(len(conflicts), 'host')} with {pluralize(sum(conflicts), 'conflict')}"
     unreachable = sum(host.unreachable for host in hosts)
     if unreachable:
         yield f"{pluralize(unreachable, 'unreachable host')}"
@@ -106,7 +107,7 @@ def _block(fleet: Fleet, lines_of: Callable[[HostPlan], Iterable[Text]]) -> Call
 
 
 def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, Sequence[str]]]:
-    """Each block once, with the hosts that share it; a host without lines is left out."""
+    """Return each block with the hosts that share it. Hosts without lines are left out."""
     groups: dict[str, list[_Block]] = {}
     for block in blocks:
         if block.lines:
@@ -118,7 +119,7 @@ def _heading(block: _Block, members: Sequence[str], fleet: Fleet) -> Text:
     if len(members) == 1:
         return Text(block.host, style="bold")
     names = describe_names(members, {host.name: host.tags for host in fleet.hosts}, most=_NAMED)
-    hint = f"  {len(members)} hosts alike; {block.host} is shown, the others have their own addresses"
+    hint = f"  the same for {len(members)} hosts; the addresses are those of {block.host}"
     return Text.assemble((names, "bold"), (hint, "dim"))
 
 
@@ -136,7 +137,7 @@ def _summary_lines(fleet: Fleet) -> Callable[[HostPlan], Iterable[Text]]:
 
 @dataclass(frozen=True, slots=True)
 class _Peers:
-    """The peers of a host, and how a line names some of them."""
+    """The peers of a host, for lines that name some of them."""
 
     fleet: Fleet
     own: str
@@ -149,23 +150,25 @@ class _Peers:
         return count + describe_names(names, tags, most=_NAMED)
 
 
-def _changes(found: HostSummary, peers: _Peers) -> Iterator[Text]:
-    if found.docker:
-        yield from _docker_lines(*found.docker, peers.fleet.host(peers.own))
-        yield _line("Docker", "restart", f"restarts; {_containers(found)}")
-    yield from _changed("routes", found.routes, peers.text)
-    yield from _changed("accept", found.accepted, peers.text)
-    if found.source_nat:
-        yield _line("source", found.source_nat, _SOURCE_NAT[found.source_nat])
-    yield from (_line("forward", "change", f"{FORWARDING[each.family]} = {int(each.on)}") for each in found.forwarding)
-    yield from _changed("daemon.json", found.keys, ", ".join)
-    yield from _changed("files", found.files, ", ".join)
-    yield from _changed("units", found.units, ", ".join)
+def _changes(summary: HostSummary, peers: _Peers) -> Iterator[Text]:
+    if summary.docker:
+        yield from _docker_lines(*summary.docker, peers.fleet.host(peers.own))
+        yield _line("Docker", "restart", f"restarts; {_containers(summary)}")
+    yield from _changed("routes", summary.routes, peers.text)
+    yield from _changed("accept", summary.accepted, peers.text)
+    if summary.source_nat:
+        yield _line("source", summary.source_nat, _SOURCE_NAT[summary.source_nat])
+    yield from (
+        _line("forward", "change", f"{FORWARDING[each.family]} = {int(each.on)}") for each in summary.forwarding
+    )
+    yield from _changed("daemon.json", summary.keys, ", ".join)
+    yield from _changed("files", summary.files, ", ".join)
+    yield from _changed("units", summary.units, ", ".join)
 
 
 _SOURCE_NAT: Mapping[Action, str] = {
     "add": "peers see the containers' own addresses",
-    "change": "peers see the containers' own addresses: the list of peers changes",
+    "change": "peers see the containers' own addresses; the list of peers changes",
     "remove": "Docker masquerades towards the peers again",
 }
 
@@ -183,16 +186,20 @@ def _docker_lines(before: DockerNetworking, after: DockerNetworking, host: Host)
 
 
 def _ranges(docker: DockerNetworking, host: Host) -> str:
-    """Where new networks of Docker get their addresses."""
+    """Name the address ranges of new Docker networks."""
     inside = [host.prefix is not None and is_inside(pool.base, host.prefix) for pool in docker.pools]
     if docker.pools and all(inside):
         return f"the prefix {host.prefix}"
     return listed([str(pool.base) for pool in docker.pools], _NAMED) or "Docker's built-in ranges"
 
 
-def _containers(found: HostSummary) -> str:
-    kept, removed = found.stopped.restarted, found.stopped.removed
-    parts = [f"stops and starts {pluralize(len(kept), 'container')}: {listed(kept, _CONTAINERS)}"] if kept else []
+def _containers(summary: HostSummary) -> str:
+    restarted, removed = summary.stopped.restarted, summary.stopped.removed
+    parts = (
+        [f"stops and starts {pluralize(len(restarted), 'container')}: {listed(restarted, _CONTAINERS)}"]
+        if restarted
+        else []
+    )
     parts += (
         [f"removes {pluralize(len(removed), 'container')} (--rm): {listed(removed, _CONTAINERS)}"] if removed else []
     )
@@ -226,9 +233,9 @@ def _change_lines(change: Change) -> Iterator[Text]:
     sign, style = _SIGNS[change.action]
     kind, key = key_of(change.resource)
     lines = list(diff_lines(change))
-    gist = "" if has_lines(change) else f" {' '.join(lines)}"
-    yield Text.assemble((f"{sign} {kind} {key}{gist}", style), "  ", (f"({change.reason})", "dim"))
-    if not gist:
+    summary = "" if has_lines(change) else f" {' '.join(lines)}"
+    yield Text.assemble((f"{sign} {kind} {key}{summary}", style), "  ", (f"({change.reason})", "dim"))
+    if not summary:
         yield from (Text(f"    {redact(line)}", style=_STYLES.get(line[:1], "dim")) for line in lines)
 
 

@@ -1,10 +1,10 @@
-"""Failed probes for people: a line per cause, however many probes fail for it."""
+"""Failed probes on the terminal: one line per cause, regardless of the number of probes."""
 
 from collections.abc import Collection, Iterator, Mapping
 
 from rich.text import Text
 
-from dockmesh.core.compact import compact_names
+from dockmesh.core.compact import compact_names, describe_names
 from dockmesh.core.results.group import FailureCause, group_by_cause, group_probes
 from dockmesh.core.results.host_errors import group_host_errors
 from dockmesh.core.results.model import MeshResult
@@ -13,23 +13,29 @@ from dockmesh.report.console.terminal import pluralize
 
 _FAILURES_SHOWN = 40
 _NAMED = 6
-_BUT = 2
+_EXCEPTIONS = 2
 
 
-def failure_lines(result: MeshResult, told: Collection[str]) -> Iterator[Text]:
-    """First the failures, then the probes that could not be made, then the hosts that could not be asked.
+def failure_lines(result: MeshResult, reported: Collection[str]) -> Iterator[Text]:
+    """Return the lines of failed probes, then of probes that were not made, then of hosts that could not be read.
 
-    Hosts in `told` are reported elsewhere.
+    Errors of the hosts in `reported` are left out, since the caller prints them.
     """
     causes = [cause for cause in group_by_cause(result) if cause.host is None]
     lines = [line for cause in sorted(causes, key=_order) for line in _lines(cause, result.tags)]
     yield from (Text.assemble(("✗ ", "bold red"), line) for line in lines[:_FAILURES_SHOWN])
     if len(lines) > _FAILURES_SHOWN:
         yield Text(f"  … and {len(lines) - _FAILURES_SHOWN} more; --json has them all", style="dim")
-    errors = ((host, str(error)) for host, error in result.errors.items() if host not in told)
+    yield from _error_lines(result, reported)
+
+
+def _error_lines(result: MeshResult, reported: Collection[str]) -> Iterator[Text]:
+    """One line for all hosts with the same error, in the fleet's order."""
+    errors = ((host.host, host.error) for host in result.hosts if host.error is not None and host.host not in reported)
     for group in group_host_errors(errors):
-        names = listed(compact_names(group.hosts, result.tags), _NAMED)
-        yield Text.assemble(("✗ ", "bold red"), (names, "bold"), f" {group}")
+        names = describe_names(group.hosts, result.tags, most=_NAMED)
+        count = f" ({len(group.hosts)} hosts)" if len(group.hosts) > 1 else ""
+        yield Text.assemble(("✗ ", "bold red"), (names, "bold"), (count, "dim"), f": {group}")
 
 
 def _order(cause: FailureCause) -> tuple[bool, bool]:
@@ -45,15 +51,15 @@ def _lines(cause: FailureCause, hosts: Mapping[str, Collection[str]]) -> Iterato
         yield Text.assemble(cause.reason, (f" ({probes})", "dim"))
     else:
         for group in group_probes(cause.probes):
-            sources = _named(group.sources, group.targets, hosts)
-            targets = _named(group.targets, group.sources, hosts)
+            sources = _end(group.sources, group.targets, hosts)
+            targets = _end(group.targets, group.sources, hosts)
             yield Text.assemble((f"{sources} → {targets}", "bold"), f" {', '.join(group.kinds)}: {group.why}")
 
 
-def _named(names: Collection[str], others: Collection[str], hosts: Mapping[str, Collection[str]]) -> str:
-    """The hosts at one end of failed probes; `others` are at the other end."""
+def _end(names: Collection[str], others: Collection[str], hosts: Mapping[str, Collection[str]]) -> str:
+    """Name the hosts at one end of failed probes. `others` are the hosts at the other end."""
     rest = [host for host in hosts if host not in names and host not in others]
-    if len(names) > _NAMED and len(rest) <= _BUT:
-        beside = "all others" if set(others) - set(names) else "all"
-        return f"{beside} but {' and '.join(rest)}" if rest else beside
+    if len(names) > _NAMED and len(rest) <= _EXCEPTIONS:
+        hosts_text = "all others" if set(others) - set(names) else "all"
+        return f"{hosts_text} except {' and '.join(rest)}" if rest else hosts_text
     return listed(compact_names(names, hosts), _NAMED)

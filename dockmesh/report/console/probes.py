@@ -1,105 +1,176 @@
-"""Who reaches whom, for people."""
+"""The reachability of a mesh on the terminal: a matrix or a summary, then the failures, then the verdict."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from dockmesh.core.addresses import Family
+from dockmesh.core.compact import describe_names
 from dockmesh.core.results.model import FailureKind, MeshResult, ProbeResult, count, slowest_ms
-from dockmesh.core.text import listed
 from dockmesh.report.console.fleet_summary import fleet_summary
 from dockmesh.report.console.probe_failures import failure_lines
 from dockmesh.report.console.terminal import PLAIN_WIDTH, folded_lines, pluralize
 
 _MATRIX_HOSTS = 12
 _NAMED = 6
+_EXCEPTIONS = 2
 _MARKED = {
-    FailureKind.MTU: "✗mtu packets of full size are lost",
-    FailureKind.SOURCE: "✗src it comes from a wrong source",
+    FailureKind.MTU: "✗mtu full-size packets are lost",
+    FailureKind.SOURCE: "✗src wrong source address",
 }
 
 
 def print_report(
-    out: Console, result: MeshResult, *, told: Collection[str] = (), verbose: bool = False, brief: bool = False
+    out: Console, result: MeshResult, *, reported: Collection[str] = (), verbose: bool = False, brief: bool = False
 ) -> None:
-    """See `shown`; if `brief`, without the table."""
-    for part in _parts(out, result, told, verbose=verbose, brief=brief):
+    """Print the report of `render_report`, without the table if `brief`.
+
+    `reported`: hosts whose errors the caller prints.
+    """
+    for part in _parts(out, result, reported, verbose=verbose, brief=brief):
         out.print(part)
 
 
 def render_report(out: Console, result: MeshResult, *, verbose: bool = False) -> Group:
-    """The reachability table: a small fleet's matrix where one fits, else what fails by kind and by host; then why.
+    """Return the reachability table, the failures by cause, and the verdict.
 
-    What is wrong with the hosts in `told` is said elsewhere; with `verbose` every host has its line.
+    The table is a matrix if one fits, otherwise a summary by kind of probe and by host. With `verbose`, the summary has
+    a line for every host.
     """
     return Group(*_parts(out, result, (), verbose=verbose))
 
 
 def _parts(
-    out: Console, result: MeshResult, told: Collection[str], *, verbose: bool, brief: bool = False
+    out: Console, result: MeshResult, reported: Collection[str], *, verbose: bool, brief: bool = False
 ) -> Iterator[RenderableType]:
     if not brief:
-        yield from _fitting(out, result) or fleet_summary(result, verbose=verbose)
-    for line in failure_lines(result, told):
+        yield from _matrices(out, result) or fleet_summary(result, verbose=verbose)
+    for line in failure_lines(result, reported):
         yield from folded_lines(out, line)
-    yield _summary(result)
+    yield _verdict(result)
 
 
-def _summary(result: MeshResult) -> Text:
+def _verdict(result: MeshResult) -> Text:
     total = len(result.probes)
     failed, unmade = count(result.failed, "failed"), count(result.failed, "unmade")
     if result.ok:
-        return Text(
-            f"All {pluralize(total, 'probe')} {_whole(result)}." if total else "Nothing to probe.", "bold green"
-        )
-    counts = [f"{number} {what}" for number, what in ((failed, "failed"), (unmade, "could not be made")) if number]
+        return _success(result) if total else Text("Nothing to probe.", style="bold green")
+    counts = [f"{number} {text}" for number, text in ((failed, "failed"), (unmade, "could not be made")) if number]
     if not counts:
-        return Text(f"{pluralize(len(result.errors), 'host')} could not be asked.", style="bold red")
+        return Text(f"{pluralize(len(result.errors), 'host')} could not be read.", style="bold red")
     return Text(f"Of {pluralize(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
 
 
-def _whole(result: MeshResult) -> str:
-    """Of what it is true that all were reached."""
+def _success(result: MeshResult) -> Text:
+    total = len(result.probes)
+    probes = f"All {total} probes" if total > 1 else "1 probe"
+    verdict = Text(f"{probes} {_coverage(result)}.", style="bold green")
+    sent, received = (sum(getattr(probe, name) for probe in result.probes) for name in ("sent", "received"))
+    if sent > received:
+        loss = f" Every probe got a reply, but {sent - received} of {pluralize(sent, 'packet')} did not."
+        verdict.append(loss, style="yellow")
+    return verdict
+
+
+def _coverage(result: MeshResult) -> str:
+    """Name the sources or the targets, so that the verdict claims no more than was probed."""
     if result.partial:
-        return f"reached, of the {pluralize(len(result.pairs), 'pair')} that were asked"
-    asked = list(dict.fromkeys(source for source, _target in result.pairs))
-    if len(asked) < len(result.hosts):
-        return f"from {listed(asked, _NAMED)} reached"
-    return "reached: every host, and a container on each"
+        return f"of the {pluralize(len(result.pairs), 'selected pair')} reached"
+    sources = {source for source, _target in result.pairs}
+    if len(sources) < len(result.hosts):
+        names = [name for name in result.names if name in sources]
+        return f"from {describe_names(names, result.tags, most=_NAMED)} reached"
+    return f"reached: {_targets(result)}"
 
 
-def _fitting(out: Console, result: MeshResult) -> list[RenderableType]:
-    """A matrix for each family that was probed, as detailed as there is room for; nothing where there is none."""
+def _targets(result: MeshResult) -> str:
+    peers = {probe.target for probe in result.probes if probe.source != probe.target}
+    containers = {probe.target for probe in result.probes if probe.kind.endswith("-container")}
+    if not peers:
+        return f"a container on {describe_names(tuple(containers), result.tags, most=_NAMED)}"
+    hosts = f"every host{_except(result, peers)}"
+    if not containers:
+        return f"{hosts}; no host has a container to probe"
+    return f"{hosts}, and a container on each{_except(result, containers) if containers != peers else ''}"
+
+
+def _except(result: MeshResult, names: Collection[str]) -> str:
+    rest = [name for name in result.names if name not in names]
+    if len(rest) > _EXCEPTIONS:
+        return f" except {len(rest)} of {len(result.names)} hosts"
+    return f" except {' and '.join(rest)}" if rest else ""
+
+
+# --- the matrix -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a matrix shows hosts and cells. `numbered`: columns have numbers, which the row labels repeat."""
+
+    cell: Callable[[list[ProbeResult]], Text]
+    legend: Callable[[MeshResult], str]
+    numbered: bool = False
+    padded: bool = True
+
+
+def _matrices(out: Console, result: MeshResult) -> list[RenderableType]:
+    """Return a matrix for each probed family in the first layout that fits the console, or nothing if none does."""
     if len(result.hosts) > _MATRIX_HOSTS:
         return []
     families = result.families
     unbound = out.options.update_width(PLAIN_WIDTH)
-    for cell, legend in ((_timed, _timed_legend), (_marked, _marked_legend), (_dense, _dense_legend)):
-        matrices = [_matrix(result, family, cell) for family in families]
+    for layout in _layouts():
+        matrices = [_matrix(result, family, layout) for family in families]
         if all(out.measure(each, options=unbound).maximum <= out.width for each in matrices):
             titles = [_title(family, alone=len(families) == 1) for family in families]
             tables = [part for pair in zip(titles, matrices, strict=True) for part in pair]
-            return [*tables, Text(legend(result), style="dim")]
+            return [*tables, *(Text(line, style="dim") for line in _legend(result, layout))]
     return []
+
+
+def _layouts() -> Iterator[_Layout]:
+    """The layouts by preference: host names matter more than details of the cells, and those more than padding."""
+    cells = ((_timed, _timed_legend), (_marked, _marked_legend), (_dense, _dense_legend))
+    yield from (_Layout(cell, legend) for cell, legend in cells)
+    for cell, legend in cells:
+        yield _Layout(cell, legend, numbered=True)
+        yield _Layout(cell, legend, numbered=True, padded=False)
+
+
+def _legend(result: MeshResult, layout: _Layout) -> Iterator[str]:
+    yield layout.legend(result)
+    if layout.numbered:
+        sources = {source for source, _target in result.pairs}
+        others = [label.strip() for name, label in _labels(result).items() if name not in sources]
+        without_row = f"; hosts without a row: {', '.join(others)}" if others else ""
+        yield f"Column N is the host of row N{without_row}"
+
+
+def _labels(result: MeshResult) -> dict[str, str]:
+    width = len(str(len(result.names)))
+    return {name: f"{number:>{width}} {name}" for number, name in enumerate(result.names, start=1)}
 
 
 def _title(family: Family, *, alone: bool) -> Text:
     over = "" if alone else f" over IPv{family}"
-    return Text(f"who reaches whom{over}: host → bridge, host → container, container → container", style="italic")
+    return Text(f"Reachability{over}: host → bridge, host → container, container → container", style="italic")
 
 
-def _matrix(result: MeshResult, family: Family, cell: Callable[[list[ProbeResult]], Text]) -> Table:
-    table = Table()
+def _matrix(result: MeshResult, family: Family, layout: _Layout) -> Table:
+    labels = _labels(result) if layout.numbered else {name: name for name in result.names}
+    table = Table(padding=(0, 1) if layout.padded else 0)
     table.add_column("from \\ to", style="bold", no_wrap=True)
-    for target in result.names:
-        table.add_column(target, justify="center", no_wrap=True)
+    for number, target in enumerate(result.names, start=1):
+        table.add_column(str(number) if layout.numbered else target, justify="center", no_wrap=True)
     nothing = Text("-", style="dim")
     for source in dict.fromkeys(source for source, _target in result.pairs):
         pairs = (result.pairs.get((source, target), ()) for target in result.names)
         cells = ([probe for probe in pair if probe.family == family] for pair in pairs)
-        table.add_row(source, *(cell(probes) if probes else nothing for probes in cells))
+        table.add_row(labels[source], *(layout.cell(probes) if probes else nothing for probes in cells))
     return table
 
 
@@ -110,7 +181,7 @@ def _timed(probes: list[ProbeResult]) -> Text:
 
 
 def _marked(probes: list[ProbeResult]) -> Text:
-    return Text(" ").join(Text(_sign(probe) + _behind(probe), _style(probe)) for probe in probes)
+    return Text(" ").join(Text(_sign(probe) + _detail(probe), _style(probe)) for probe in probes)
 
 
 def _dense(probes: list[ProbeResult]) -> Text:
@@ -125,8 +196,8 @@ def _style(probe: ProbeResult) -> str:
     return "green" if probe.ok else "bold red" if probe.made else "yellow"
 
 
-def _behind(probe: ProbeResult) -> str:
-    """The TTL of the reply, right or wrong; or what else is wrong."""
+def _detail(probe: ProbeResult) -> str:
+    """Return the TTL of the reply, expected or not, or the abbreviation of another failure."""
     match probe.failure:
         case None | FailureKind.TTL:
             return str(probe.ttl)
@@ -143,9 +214,9 @@ def _timed_legend(result: MeshResult) -> str:
 
 
 def _marked_legend(result: MeshResult) -> str:
-    found = {probe.failure for probe in result.probes}
-    odd = [text for flaw, text in _MARKED.items() if flaw in found]
-    return ", ".join(("✓ with the reply's TTL, ✗ failed", *odd, "? not probed"))
+    failures = {probe.failure for probe in result.probes}
+    marks = [text for failure, text in _MARKED.items() if failure in failures]
+    return ", ".join(("✓ and TTL of the reply, ✗ failed", *marks, "? not probed"))
 
 
 def _dense_legend(_result: MeshResult) -> str:

@@ -1,4 +1,4 @@
-"""What of a resource is new, and what is gone."""
+"""The new and the removed lines of a resource."""
 
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
@@ -9,12 +9,15 @@ from dockmesh.report.resource_text import resource_text
 
 
 def has_lines(change: Change) -> bool:
-    """Whether the resource is a text of lines, and `difference` a line for each that is new or gone."""
+    """Whether `diff_lines` has a line for each new or removed line of the resource."""
     return isinstance(change.resource, File | Chain | Unit) or any(map(_marks, (change.before, change.after)))
 
 
 def diff_lines(change: Change) -> Iterator[str]:
-    """What is new behind a `+`, what is gone behind a `-`; of texts with the lines around it, else in one line."""
+    """Yield new lines with `+` and removed lines with `-`, with context for files and units.
+
+    Resources without lines of their own yield one line.
+    """
     match change.before, change.after:
         case before, after if isinstance(change.resource, Chain) or any(map(_marks, (before, after))):
             yield from _rules(before, after)
@@ -30,9 +33,9 @@ def diff_lines(change: Change) -> Iterator[str]:
 
 def _peers(before: SourceNat, after: SourceNat) -> Iterator[str]:
     new = [str(peer) for peer in after.peers if peer not in before.peers]
-    gone = [str(peer) for peer in before.peers if peer not in after.peers]
-    told = [f"also towards {', '.join(new)}"] * bool(new) + [f"no longer towards {', '.join(gone)}"] * bool(gone)
-    yield f"{after.prefix} keeps its addresses {', '.join(told)}"
+    removed = [str(peer) for peer in before.peers if peer not in after.peers]
+    parts = [f"also towards {', '.join(new)}"] * bool(new) + [f"no longer towards {', '.join(removed)}"] * bool(removed)
+    yield f"{after.prefix} keeps its addresses {', '.join(parts)}"
 
 
 def _marks(side: Resource | None) -> bool:
@@ -40,11 +43,11 @@ def _marks(side: Resource | None) -> bool:
 
 
 def _rules(before: Resource | None, after: Resource | None) -> Iterator[str]:
-    """Without the rules around: a rule says what it does by itself. A blank keeps the sign from its first option."""
-    had, has = _rule_lines(before), _rule_lines(after)
-    yield from (f"- {rule}" for rule in had if rule not in has)
-    yield from (f"+ {rule}" for rule in has if rule not in had)
-    if set(had) == set(has) and had != has:
+    """Yield rules without context, since each is complete. A space separates the sign from the rule's first option."""
+    old, new = _rule_lines(before), _rule_lines(after)
+    yield from (f"- {rule}" for rule in old if rule not in new)
+    yield from (f"+ {rule}" for rule in new if rule not in old)
+    if set(old) == set(new) and old != new:
         yield "  the same rules in another order"
 
 
@@ -55,5 +58,5 @@ def _rule_lines(rules: Resource | None) -> Sequence[str]:
 def _lines(change: Change) -> Iterator[str]:
     before, after = ((resource_text(side) or "").splitlines() for side in (change.before, change.after))
     for line in list(unified_diff(before, after, lineterm="", n=1))[2:]:
-        # Our own blank sets the sign apart; where in the file that is, says the line that has none.
+        # A space separates the sign from the text. Lines with a position have no sign.
         yield line if line.startswith("@@") else f"{line[0]} {line[1:]}"

@@ -1,4 +1,4 @@
-"""Results for people: on a terminal with colour, else plain. What hosts say is never read as markup."""
+"""The console of all printed output, with colours on a terminal and plain elsewhere. Text of hosts is never markup."""
 
 import os
 import re
@@ -12,40 +12,40 @@ from rich.text import Text
 
 _HANGING = 2
 _NARROWEST = 20
-PLAIN_WIDTH = 10_000  # wide enough that nothing is folded
-# Control codes, what turns the direction of writing, and half characters no stream can encode.
-# What a terminal that knows ASCII alone gets for our own marks: of the same width, so that columns stay where they are.
+PLAIN_WIDTH = 10_000  # wide enough to fold no line
+# ASCII replacements of the marks have the same width, so that columns stay aligned.
 _ASCII = str.maketrans("✓✗→·…", "+x>-.")
 _PLAIN_LOCALES = ("C", "POSIX")
-_COERCED = "C.UTF-8"  # what Python makes of LC_CTYPE under a plain locale
+_COERCED = "C.UTF-8"  # Python sets LC_CTYPE to this under a plain locale
+# Control codes, codes that change the writing direction, and surrogates, which no stream can encode.
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _Console(Console):
-    """Shows what hosts say and nothing it would do to a terminal, in characters that the stream can carry."""
+    """A console without control codes from hosts, limited to characters that the stream can encode."""
 
     _plain = False
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, without control codes in the text."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(self._carried(segment.text), segment.style)
+            yield segment if segment.control else Segment(self._encodable(segment.text), segment.style)
 
     @property
     def encoding(self) -> str:
-        """The stream's, but ASCII where the locale is a plain one; by this, rich draws its boxes and bars."""
+        """ASCII under a plain locale, else the stream's encoding. Rich chooses its boxes and bars by it."""
         return "ascii" if self._plain else super().encoding
 
     def print_plain(self, text: str) -> None:
-        """A line as `print` would write it where there is no terminal, in a hundredth of the time."""
-        self.file.write(f"{self._carried(text)}\n")
+        """Write a line as `print` does without a terminal. It takes a hundredth of the time."""
+        self.file.write(f"{self._encodable(text)}\n")
         self.file.flush()
 
     def keep_to_ascii(self) -> None:
-        """Write nothing else, whatever the stream could carry."""
+        """Write only ASCII, regardless of the stream's encoding."""
         self._plain = True
 
-    def _carried(self, text: str) -> str:
+    def _encodable(self, text: str) -> str:
         text = _UNSHOWN.sub("", text)
         if self.encoding.startswith("utf"):
             return text
@@ -53,18 +53,18 @@ class _Console(Console):
 
 
 def _plain_locale() -> bool:
-    """Whether the environment asks for ASCII. Python itself writes UTF-8 there, whatever the terminal makes of it."""
-    if every := os.environ.get("LC_ALL"):
-        return every in _PLAIN_LOCALES
+    """Whether the environment asks for ASCII. Python writes UTF-8 there, which the terminal may not display."""
+    if override := os.environ.get("LC_ALL"):
+        return override in _PLAIN_LOCALES
     kind = os.environ.get("LC_CTYPE", "")
     return kind in _PLAIN_LOCALES or (kind in ("", _COERCED) and os.environ.get("LANG") in _PLAIN_LOCALES)
 
 
 def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
-    """The console on `stream`, else stdout; without a terminal there it writes no control codes and no folded lines."""
+    """Return a console on `stream` or stdout. Without a terminal, it writes no control codes and folds no lines."""
     stream = stream or sys.stdout
     terminal = stream.isatty()
-    made = _Console(
+    result = _Console(
         file=stream,
         no_color=not color or "NO_COLOR" in os.environ,
         highlight=False,
@@ -75,17 +75,17 @@ def console(stream: TextIO | None = None, *, color: bool = True) -> Console:
         force_terminal=None if terminal else False,
     )
     if _plain_locale():
-        made.keep_to_ascii()
-    return made
+        result.keep_to_ascii()
+    return result
 
 
 def spinner(out: Console) -> str:
-    """The name, by rich, of a spinner that the stream can carry."""
+    """Return the name of a rich spinner that the stream can encode."""
     return "dots" if out.encoding.startswith("utf") else "line"
 
 
 def print_line(out: Console, text: Text, indent: int = 0) -> None:
-    """A line as `folded_lines` has it."""
+    """Print the lines of `folded_lines`."""
     if isinstance(out, _Console) and not out.is_terminal and "\t" not in text.plain:
         out.print_plain(" " * indent + text.plain)
         return
@@ -94,7 +94,7 @@ def print_line(out: Console, text: Text, indent: int = 0) -> None:
 
 
 def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
-    """A line at that indent; on a terminal too narrow for it, folded so that what follows stands further in."""
+    """Return the indented line, folded on a narrow terminal with a hanging indent."""
     if not out.is_terminal:
         yield Text(" " * indent).append_text(text)
         return
@@ -103,6 +103,6 @@ def folded_lines(out: Console, text: Text, indent: int = 0) -> Iterator[Text]:
         yield Text(" " * (indent + _HANGING * bool(at))).append_text(part)
 
 
-def pluralize(count: int, what: str) -> str:
-    """A count of things in words: `1 host`, `2 hosts`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 host`, `2 hosts`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

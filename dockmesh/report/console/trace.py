@@ -1,4 +1,4 @@
-"""The way of a ping, for people."""
+"""The path of a trace ping on the terminal."""
 
 from collections.abc import Iterator
 
@@ -12,16 +12,19 @@ from dockmesh.core.trace.verdict import verdict
 _HOPS_SHOWN = 24
 
 
-def print_trace(out: Console, traced: TraceResult, *, brief: bool = False) -> None:
-    """The hops there and back, translations and losses marked; if `brief`, only what it comes to."""
-    source, target = traced.query.ends
-    for name, leg, way in (
-        ("request", traced.request, f"{source} → {target}"),
-        ("reply", traced.reply, f"{target} → {source}"),
+def print_trace(out: Console, trace: TraceResult, *, brief: bool = False) -> None:
+    """Print the hops of request and reply with translations and losses, then the verdict.
+
+    With `brief`, print only the verdict.
+    """
+    source, target = trace.query.ends
+    for name, leg, ends in (
+        ("request", trace.request, f"{source} → {target}"),
+        ("reply", trace.reply, f"{target} → {source}"),
     ):
         if leg.hops and not brief:
-            out.print(_table(f"{name}: {way}", leg))
-    out.print(Text(verdict(traced).text, style="bold green" if traced.reached else "bold red"))
+            out.print(_table(f"{name}: {ends}", leg))
+    out.print(Text(verdict(trace).text, style="bold green" if trace.reached else "bold red"))
 
 
 def _table(title: str, leg: OneWay) -> Table:
@@ -46,7 +49,7 @@ def _cells(hop: Hop) -> tuple[Text, ...]:
 
 
 def _rest(leg: OneWay) -> Iterator[tuple[Text, ...]]:
-    """What is left out, and the points that the packet should have come by next."""
+    """Yield the number of hops left out, then the expected points where the packet was not seen."""
     if len(leg.hops) > _HOPS_SHOWN:
         yield Text("…"), Text(f"{len(leg.hops) - _HOPS_SHOWN} more")
     for point in leg.missed:
