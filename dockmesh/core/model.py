@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Literal
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Address, Family, Interface, Network, address_range
-from dockmesh.core.peer_tables import PeerTables
+from dockmesh.core.shared import PeerTables
 
 
 @dataclass(frozen=True, slots=True)
