@@ -35,8 +35,15 @@ def describe_names(names: Collection[str], fleet: Mapping[str, Collection[str]],
         return f"all except {' and '.join(rest)}" if rest else "all hosts"
     plain = len(names) <= _MAX_PLAIN or not set(names) <= set(fleet)
     compact = list(names) if plain else compact_names(names, fleet)
-    more = f" and {len(compact) - most} more" if len(compact) > most else ""
-    return ", ".join(compact[:most]) + more
+    shown = compact[:most]
+    hidden = sum(not _is_named(name, shown, fleet) for name in names) if len(compact) > most else 0
+    return ", ".join(shown) + (f" and {hidden} more" if hidden else "")
+
+
+def _is_named(name: str, terms: Collection[str], fleet: Mapping[str, Collection[str]]) -> bool:
+    """Whether one of the terms of `compact_names` covers the host."""
+    tags = {f"tag:{tag}" for tag in fleet.get(name, ())}
+    return name in terms or not tags.isdisjoint(terms) or any(f"{stem}*" in terms for stem in _stems(name))
 
 
 def _preferred(group: tuple[str, set[str]]) -> tuple[int, bool, int, str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.compact import compact_names
+from dockmesh.core.compact import compact_names, describe_names
 from dockmesh.core.results.culprits import culprits
 
 RACKS = {
@@ -52,6 +52,12 @@ def test_terms_match_exactly_the_given_hosts(fleet: dict[str, list[str]], data: 
     }
     assert matched == names
     assert len(terms) <= len(names)
+
+
+def test_the_number_of_more_hosts_counts_hosts_and_not_terms() -> None:
+    racks = {f"rack{rack}-{number}": () for rack in "abcdefghi" for number in range(10)} | {"db": ()}
+    names = [name for name in racks if not name.startswith("racki")]
+    assert describe_names(names, racks, most=6).endswith("and 21 more")
 
 
 def test_the_host_of_most_failing_pairs_is_the_culprit() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from io import StringIO
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from typing import Any
 
 import pytest
@@ -17,13 +17,14 @@ from results import fleet as sample_fleet
 from results import mesh_result, probed
 from rich.text import Text
 
+from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
-from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, StoppedContainers, plan_host
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, File, Route, SourceNat
+from dockmesh.core.state.resources import Chain, DockerNetworking, File, Route, SourceNat
 from dockmesh.errors import HostFailure
 from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
@@ -170,6 +171,45 @@ def test_unreachable_hosts_with_the_same_error_have_one_line() -> None:
     (line,) = [each for each in lines if ":22: no answer" in each]
     assert "192.0.2.2:22: no answer" in line
     assert "192.0.2.3" not in line
+
+
+def restarts(*stopped: StoppedContainers) -> list[str]:
+    """The lines of a plan that restarts Docker on the first hosts of the fleet, with these containers."""
+    change = Change(DockerNetworking(IPv4Interface("172.17.0.1/16")), DockerNetworking(IPv4Interface("10.0.0.1/24")))
+    hosts = (HostPlan(each.name, (change,), stopped=of) for each, of in zip(FLEET.hosts, stopped, strict=False))
+    paper = CapturedConsole()
+    print_plan(paper.out, Plan(tuple(hosts)), FLEET)
+    return paper.lines
+
+
+def test_a_change_of_the_limits_of_peers_has_a_line() -> None:
+    open_, limited = (
+        Chain("filter", FORWARD_CHAIN, "DOCKER-USER", (f"-s {HOST2.prefix} -i eth0{match} -j ACCEPT",))
+        for match in ("", " -p tcp -m tcp --dport 443")
+    )
+    found = {}
+    for before, after in ((limited, open_), (None, limited), (None, open_), (open_, None)):
+        paper = CapturedConsole()
+        print_plan(paper.out, Plan((HostPlan("host1", (Change(before, after),)),)), FLEET)
+        found[before, after] = [each.strip() for each in paper.lines if "packets" in each]
+    assert found == {
+        (limited, open_): ["~ packets from peers: tcp/443 → everything"],
+        (None, limited): ["+ packets from peers: tcp/443 only"],
+        (None, open_): [],
+        (open_, None): [],
+    }
+
+
+def test_hosts_that_stop_different_containers_do_not_fold() -> None:
+    shown = tuple(f"web{number}" for number in range(1, 9))
+    lines = restarts(StoppedContainers((*shown, "cache")), StoppedContainers((*shown, "vault")))
+    assert [each for each in lines if each in {"host1", "host2"}] == ["host1", "host2"]
+    assert any("2 hosts" in each for each in restarts(*[StoppedContainers((*shown, "cache"))] * 2))
+
+
+def test_every_container_that_is_removed_for_good_is_named() -> None:
+    removed = tuple(f"job{number}" for number in range(1, 21))
+    assert all(name in " ".join(restarts(StoppedContainers((), removed))) for name in removed)
 
 
 def test_long_error_is_one_line() -> None:

@@ -134,7 +134,7 @@ def _container(row: list[Any]) -> Container:
     address = networks.get("bridge", {}).get("IPAddress")
     return Container(
         str(identity),
-        str(name).removeprefix("/"),
+        sanitize(str(name).removeprefix("/")),
         bool(auto_remove),
         IPv4Address(address) if address else None,
     )

@@ -1,4 +1,4 @@
-"""What a plan does to a host, as the few facts that a person checks before applying it."""
+"""The few facts of a host's plan that a person checks before applying it."""
 
 import json
 import re
@@ -6,15 +6,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from dockmesh.core.addresses import FAMILIES, Network, host_network
+from dockmesh.core.addresses import FAMILIES, Network, host_network, is_inside
+from dockmesh.core.host_output import printable
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DAEMON_JSON
+from dockmesh.core.names import DAEMON_JSON, FORWARD_CHAIN
 from dockmesh.core.planning.plan import HostPlan, StoppedContainers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Action, Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, Unit
+from dockmesh.core.state.resources import (
+    Chain,
+    DockerNetworking,
+    File,
+    Forwarding,
+    Pool,
+    Resource,
+    Route,
+    SourceNat,
+    Unit,
+)
 
-_SOURCE = re.compile(r"(?:^|\s)-s (\S+)")
+# Rules of iptables and of nft that name the network of a peer.
+_SOURCE = re.compile(r"(?:^|\s)(?:-s|ip6? saddr) (\S+)")
+_PORT = re.compile(r"\b(tcp|udp)\b.*?(?:--)?dport (\S+)")
+_PROTOCOL = re.compile(r"(?:-p|ip protocol) (\w+)")
+# The start of the rules for peers that a host with `allow` has, in iptables and nft.
+_ALWAYS = re.compile(r"icmp|ctstate|ct state|ct status")
+EVERYTHING = "everything"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +59,27 @@ class Changed:
 class HostSummary:
     """The changes of one host, counted by peer where there is one for each peer.
 
-    `docker` is what Docker has before and after its restart, None where it does not restart. `routes`: peers to whose
-    prefixes routes change. `accepted`: peers whose packets the firewall accepts. `source_nat`: the change of what keeps
-    the containers' addresses. `keys` are those of daemon.json, which is among
-    the `files` only where no key changes.
+    `docker` has Docker's state before and after a restart; None without a restart. `routes`: peers to whose prefixes
+    routes change, and `new_paths`: the new next hop and device of each changed route. `accepted`: peers from which the
+    firewall accepts packets. `limits`: what it accepts from them before and after, empty without a rule for peers.
+    `source_nat`: the changes that keep the containers' addresses. `keys`: the keys of daemon.json, with the values
+    that no other line shows. daemon.json is in `files` only if no key changes.
+
+    `details`: everything else that must be equal for two hosts to have the same change.
     """
 
     docker: tuple[DockerNetworking, DockerNetworking] | None
     stopped: StoppedContainers
     routes: Changed
+    new_paths: tuple[str, ...]
     accepted: Changed
-    source_nat: Action | None
+    limits: tuple[str, str]
+    source_nat: tuple[Action, ...]
     keys: Changed
     files: Changed
     units: Changed
     forwarding: tuple[Forwarding, ...]
+    details: tuple[object, ...]
 
 
 @dataclass(frozen=True)
@@ -65,9 +88,9 @@ class PeerNames:
 
     fleet: Fleet
 
-    def of(self, networks: Iterable[str]) -> tuple[str, ...]:
-        """The names of the hosts with these networks, in the fleet's order, then the networks of no host."""
-        named = {self._by_network.get(each, each) for each in networks}
+    def of(self, networks: Iterable[str], *, own: str = "") -> tuple[str, ...]:
+        """The names of the hosts with these networks but for `own`, in the fleet's order, then networks of no host."""
+        named = {self._by_network.get(each, each) for each in networks} - {own}
         positions = self.fleet.positions
         return tuple(sorted(named, key=lambda name: (positions.get(name, len(positions)), name)))
 
@@ -84,21 +107,26 @@ def _networks(host: Host) -> Iterator[Network]:
 
 
 def summarize(plan: HostPlan, names: PeerNames) -> HostSummary:
-    """The changes of `plan` as facts."""
+    """Return the changes of `plan` as facts."""
     changes = tuple(plan.changes)
     keys = _keys(next(filter(_is_daemon_json, changes), None))
+    docker = next((_docker(each) for each in changes if isinstance(each.resource, DockerNetworking)), None)
+    before, after = map(frozenset, _sides(changes))
     return HostSummary(
-        docker=next((_docker(each) for each in changes if isinstance(each.resource, DockerNetworking)), None),
+        docker=docker,
         stopped=plan.stopped,
         routes=_routes([each for each in changes if isinstance(each.resource, Route)], names),
-        accepted=_accepted([each for each in changes if isinstance(each.resource, Chain)], names),
-        source_nat=next((each.action for each in changes if isinstance(each.resource, SourceNat)), None),
+        new_paths=tuple(_path(each.after) for each in changes if each.before and isinstance(each.after, Route)),
+        accepted=_accepted(before, after, names, plan.host),
+        limits=(_limits(before), _limits(after)),
+        source_nat=tuple(_source_actions(changes)),
         keys=keys,
         files=_paths(
             each for each in changes if isinstance(each.resource, File) and not (keys and _is_daemon_json(each))
         ),
         units=_paths(each for each in changes if isinstance(each.resource, Unit)),
         forwarding=tuple(each.after for each in changes if isinstance(each.after, Forwarding)),
+        details=(plan.stopped, _shapes(before), _shapes(after), _foreign_pools(docker, names.fleet, plan.host)),
     )
 
 
@@ -109,6 +137,16 @@ def _docker(change: Change) -> tuple[DockerNetworking, DockerNetworking]:
     return before, after
 
 
+def _foreign_pools(
+    docker: tuple[DockerNetworking, DockerNetworking] | None, fleet: Fleet, name: str
+) -> tuple[Pool, ...]:
+    """The new pools outside the host's own prefix."""
+    if docker is None:
+        return ()
+    prefix, pools = fleet.host(name).prefix, docker[1].pools
+    return tuple(pool for pool in pools if prefix is None or not is_inside(pool.base, prefix))
+
+
 def _routes(changes: list[Change], names: PeerNames) -> Changed:
     prefixes: dict[Action, list[str]] = {"add": [], "change": [], "remove": []}
     for each in changes:
@@ -117,42 +155,115 @@ def _routes(changes: list[Change], names: PeerNames) -> Changed:
     return Changed(*map(names.of, (prefixes["add"], prefixes["change"], prefixes["remove"])))
 
 
-def _accepted(changes: list[Change], names: PeerNames) -> Changed:
-    """Rules name a peer's own address and its prefix; what is on both sides has not changed."""
-    before, after = ({source for side in sides for source in _sources(side)} for sides in _sides(changes))
-    added, removed = names.of(after - before), names.of(before - after)
-    return Changed(added, (), removed) if added or removed else Changed(changed=("rules",) * bool(changes))
+def _path(route: Route) -> str:
+    return f"via {route.next_hop} dev {route.device}"
 
 
-def _sides(changes: list[Change]) -> Iterator[list[Chain]]:
-    yield [each.before for each in changes if isinstance(each.before, Chain)]
-    yield [each.after for each in changes if isinstance(each.after, Chain)]
+# A rule with the table and the chain or, for the marks of nft, the table alone.
+_Rule = tuple[str, str]
 
 
-def _sources(chain: Chain) -> Iterator[str]:
-    return (found[1] for rule in chain.rules if (found := _SOURCE.search(rule)))
+def _sides(changes: Iterable[Change]) -> tuple[Iterator[_Rule], Iterator[_Rule]]:
+    """Return the changed firewall rules that name a source, before and after."""
+    sides = [(each.before, each.after) for each in changes if isinstance(each.resource, Chain | SourceNat)]
+    return (rule for side, _ in sides for rule in _rules(side)), (rule for _, side in sides for rule in _rules(side))
+
+
+def _rules(side: Resource | None) -> Iterator[_Rule]:
+    match side:
+        case Chain(name=name, hook=hook, rules=rules):
+            yield f"{name} {hook}", ""
+            yield from ((name, rule) for rule in rules)
+        case SourceNat(marks=marks):
+            yield from (("marks", rule) for rule in marks)
+        case _:
+            return
+
+
+def _accepted(before: frozenset[_Rule], after: frozenset[_Rule], names: PeerNames, own: str) -> Changed:
+    """Compare the sources. A peer with a rule on both sides is changed if the rules differ."""
+    sources_before, sources_after = _sources(before), _sources(after)
+    added = names.of(sources_after - sources_before, own=own)
+    removed = names.of(sources_before - sources_after, own=own)
+    both = sources_before & sources_after
+    differ = (_sources(before - after) | _sources(after - before)) & both if both else frozenset()
+    changed = names.of(differ, own=own)
+    if before != after and not (added or removed or changed):
+        return Changed(changed=("rules",))
+    return Changed(added, tuple(name for name in changed if name not in {*added, *removed}), removed)
+
+
+def _sources(rules: Iterable[_Rule]) -> frozenset[str]:
+    return frozenset(found[1] for _place, rule in rules if (found := _SOURCE.search(rule)))
+
+
+def _shapes(rules: Iterable[_Rule]) -> frozenset[_Rule]:
+    """The rules without their sources: hosts with the same rules for different peers have equal shapes."""
+    return frozenset((place, _SOURCE.sub("", rule)) for place, rule in rules if _SOURCE.search(rule))
+
+
+def _limits(rules: Iterable[_Rule]) -> str:
+    """Describe the packets that the rules for peers accept. Raw rules are never limited, and say nothing."""
+    limited = {rest for place, rest in _shapes(rules) if place in {FORWARD_CHAIN, "marks"} and "DROP" not in rest}
+    if not limited:
+        return ""
+    if any(not _PROTOCOL.search(rest) and not _PORT.search(rest) and not _ALWAYS.search(rest) for rest in limited):
+        return EVERYTHING
+    texts = {f"{found[1]}/{found[2]}" for rest in limited if (found := _PORT.search(rest))}
+    texts |= {found[1] for rest in limited if not _PORT.search(rest) and (found := _PROTOCOL.search(rest))}
+    return ", ".join(sorted(texts))
+
+
+def _source_actions(changes: Iterable[Change]) -> Iterator[Action]:
+    """The action for each family, without changes of the marks alone."""
+    for each in changes:
+        if isinstance(each.resource, SourceNat):
+            before, after = (side if isinstance(side, SourceNat) else SourceNat() for side in (each.before, each.after))
+            if (before.prefix, before.peers) != (after.prefix, after.peers):
+                yield "add" if before.prefix is None else "remove" if after.prefix is None else "change"
 
 
 def _is_daemon_json(change: Change) -> bool:
     return isinstance(change.resource, File) and change.resource.path == DAEMON_JSON
 
 
-def _is_file(change: Change) -> bool:
-    return isinstance(change.resource, File)
+# Lines about docker0 and the pools show their values.
+_SHOWN_KEYS = {"bip", "bip6", "default-address-pools", "fixed-cidr", "fixed-cidr-v6"}
+_VALUE_LENGTH = 60
 
 
 def _keys(change: Change | None) -> Changed:
     if change is None:
         return Changed()
-    before, after = (
-        daemon_json.load(side.text) if isinstance(side, File) else {} for side in (change.before, change.after)
-    )
+    before, after = _document(change.before), _document(change.after)
+    if before is None or after is None:
+        return Changed()
     both = [key for key in after if key in before]
     return Changed(
-        tuple(key for key in after if key not in before),
-        tuple(key for key in both if json.dumps(before[key]) != json.dumps(after[key])),
-        tuple(key for key in before if key not in after),
+        tuple(_key(key, after[key]) for key in after if key not in before),
+        tuple(_key(key, before[key], after[key]) for key in both if json.dumps(before[key]) != json.dumps(after[key])),
+        tuple(_key(key, before[key]) for key in before if key not in after),
     )
+
+
+def _document(side: Resource | None) -> Mapping[str, object] | None:
+    """The keys of daemon.json; None if the file is invalid."""
+    try:
+        return daemon_json.load(side.text) if isinstance(side, File) else {}
+    except daemon_json.DaemonJsonError:
+        return None
+
+
+def _key(key: str, *values: object) -> str:
+    if key in _SHOWN_KEYS:
+        return key
+    return f"{printable(key)} {' → '.join(_value(each) for each in values)}"
+
+
+def _value(value: object) -> str:
+    """JSON text of one line, shortened."""
+    text = printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
 
 
 def _paths(changes: Iterable[Change]) -> Changed:

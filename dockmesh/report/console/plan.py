@@ -10,9 +10,9 @@ from dockmesh.core.addresses import is_inside
 from dockmesh.core.compact import describe_names
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Plan
-from dockmesh.core.planning.summary import Changed, HostSummary, PeerNames, summarize
+from dockmesh.core.planning.summary import EVERYTHING, Changed, HostSummary, PeerNames, summarize
 from dockmesh.core.state.diff import Action, Change
-from dockmesh.core.state.resources import FORWARDING, DockerNetworking, key_of
+from dockmesh.core.state.resources import FORWARDING, DockerNetworking, NftAdmission, key_of
 from dockmesh.core.text import listed
 from dockmesh.report.console.own_values import without_own_values
 from dockmesh.report.console.resource_diff import diff_lines, has_lines
@@ -30,7 +30,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 _INDENT = 2
 _LABEL = 12
 _NAMED = 6
-# Longer lists of containers do not fit a line; -v prints all.
+# Longer lists of containers do not fit a line; -v prints all. Those that are removed for good are all printed.
 _CONTAINERS = 8
 
 
@@ -40,7 +40,7 @@ class _Block:
 
     host: str
     lines: tuple[Text, ...]
-    key: str
+    key: tuple[str, object]
 
 
 def print_plan(
@@ -97,18 +97,23 @@ def _blocked_counts(hosts: Iterable[HostPlan]) -> Iterator[str]:
 # --- blocks and folding -----------------------------------------------------------------------------------------------
 
 
-def _block(fleet: Fleet, lines_of: Callable[[HostPlan], Iterable[Text]]) -> Callable[[HostPlan], _Block]:
+# The lines of a host, and what else must be equal for another host to have the same.
+_Lines = tuple[tuple[Text, ...], object]
+
+
+def _block(fleet: Fleet, lines_of: Callable[[HostPlan], _Lines]) -> Callable[[HostPlan], _Block]:
     def block(plan: HostPlan) -> _Block:
-        lines = (*lines_of(plan), *_finding_lines(plan))
+        shown, details = lines_of(plan)
+        lines = (*shown, *_finding_lines(plan))
         own = fleet.host(plan.host) if plan.host in fleet.positions else None
-        return _Block(plan.host, lines, without_own_values("\n".join(line.plain for line in lines), own))
+        return _Block(plan.host, lines, (without_own_values("\n".join(line.plain for line in lines), own), details))
 
     return block
 
 
 def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, Sequence[str]]]:
     """Return each block with the hosts that share it. Hosts without lines are left out."""
-    groups: dict[str, list[_Block]] = {}
+    groups: dict[object, list[_Block]] = {}
     for block in blocks:
         if block.lines:
             groups.setdefault(block.key if fold else block.host, []).append(block)
@@ -126,11 +131,14 @@ def _heading(block: _Block, members: Sequence[str], fleet: Fleet) -> Text:
 # --- the short block --------------------------------------------------------------------------------------------------
 
 
-def _summary_lines(fleet: Fleet) -> Callable[[HostPlan], Iterable[Text]]:
+def _summary_lines(fleet: Fleet) -> Callable[[HostPlan], _Lines]:
     names = PeerNames(fleet)
 
-    def lines_of(plan: HostPlan) -> Iterable[Text]:
-        return _changes(summarize(plan, names), _Peers(fleet, plan.host)) if plan.changes else ()
+    def lines_of(plan: HostPlan) -> _Lines:
+        if not plan.changes:
+            return (), None
+        summary = summarize(plan, names)
+        return tuple(_changes(summary, _Peers(fleet, plan.host))), summary.details
 
     return lines_of
 
@@ -143,11 +151,14 @@ class _Peers:
     own: str
 
     def text(self, names: Sequence[str]) -> str:
+        """Name the peers, and every network of no host, because nothing else shows it."""
         tags = {host.name: host.tags for host in self.fleet.hosts if host.name != self.own}
-        if len(names) > 1 and set(tags) <= set(names):
-            return f"all {len(names)} peers"
-        count = f"{len(names)} peers: " if len(names) > _NAMED else ""
-        return count + describe_names(names, tags, most=_NAMED)
+        peers = [name for name in names if name in tags]
+        networks = [name for name in names if name not in tags]
+        if len(peers) > 1 and len(peers) == len(tags):
+            return ", ".join([f"all {len(peers)} peers", *networks])
+        count = f"{len(peers)} peers: " if len(peers) > _NAMED else ""
+        return ", ".join([count + describe_names(peers, tags, most=_NAMED)] * bool(peers) + networks)
 
 
 def _changes(summary: HostSummary, peers: _Peers) -> Iterator[Text]:
@@ -155,15 +166,24 @@ def _changes(summary: HostSummary, peers: _Peers) -> Iterator[Text]:
         yield from _docker_lines(*summary.docker, peers.fleet.host(peers.own))
         yield _line("Docker", "restart", f"restarts; {_containers(summary)}")
     yield from _changed("routes", summary.routes, peers.text)
+    if summary.new_paths:
+        yield _line("", "change", f"now {listed(list(dict.fromkeys(summary.new_paths)), _NAMED)}")
     yield from _changed("accept", summary.accepted, peers.text)
-    if summary.source_nat:
-        yield _line("source", summary.source_nat, _SOURCE_NAT[summary.source_nat])
+    yield from _limit_lines(*summary.limits)
+    yield from (_line("source", action, _SOURCE_NAT[action]) for action in summary.source_nat)
     yield from (
         _line("forward", "change", f"{FORWARDING[each.family]} = {int(each.on)}") for each in summary.forwarding
     )
     yield from _changed("daemon.json", summary.keys, ", ".join)
     yield from _changed("files", summary.files, ", ".join)
     yield from _changed("units", summary.units, ", ".join)
+
+
+def _limit_lines(before: str, after: str) -> Iterator[Text]:
+    if before and after and before != after:
+        yield _line("", "change", f"packets from peers: {before} → {after}")
+    elif after and after not in {before, EVERYTHING}:
+        yield _line("", "add", f"packets from peers: {after} only")
 
 
 _SOURCE_NAT: Mapping[Action, str] = {
@@ -182,7 +202,13 @@ def _docker_lines(before: DockerNetworking, after: DockerNetworking, host: Host)
     if before.pools != after.pools:
         yield _line("pools", "change", f"new networks from {_ranges(after, host)}")
     if before.admission != after.admission:
-        yield _line("docker0", "change", "accepts packets with the mark of dockmesh")
+        yield _line("docker0", "change", _admission_text(after.admission))
+
+
+def _admission_text(admission: NftAdmission | None) -> str:
+    if admission is None or not admission.mark:
+        return "Docker no longer accepts packets with the mark of dockmesh"
+    return f"Docker accepts packets with the mark {admission.mark} of dockmesh"
 
 
 def _ranges(docker: DockerNetworking, host: Host) -> str:
@@ -200,9 +226,7 @@ def _containers(summary: HostSummary) -> str:
         if restarted
         else []
     )
-    parts += (
-        [f"removes {pluralize(len(removed), 'container')} (--rm): {listed(removed, _CONTAINERS)}"] if removed else []
-    )
+    parts += [f"removes {pluralize(len(removed), 'container')} (--rm): {', '.join(removed)}"] if removed else []
     return "; ".join(parts) or "no container is running"
 
 
@@ -219,14 +243,14 @@ def _line(label: str, action: Action, text: str) -> Text:
 # --- every line -------------------------------------------------------------------------------------------------------
 
 
-def _every_line(text: GoalText) -> Callable[[HostPlan], Iterable[Text]]:
+def _every_line(text: GoalText) -> Callable[[HostPlan], _Lines]:
     def lines_of(plan: HostPlan) -> Iterator[Text]:
         for change in plan.changes:
             yield from _change_lines(change)
         if not (plan.changes or plan.notes or _is_blocked(plan)):
             yield Text(text.unchanged, style="dim")
 
-    return lines_of
+    return lambda plan: (tuple(lines_of(plan)), None)
 
 
 def _change_lines(change: Change) -> Iterator[Text]:

@@ -53,7 +53,10 @@ def kill_in(
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=pipe, text=True) as run:
         assert run.stderr
-        said = [run.stderr.readline() for _ in range(phase)]
+        # Each phase ends with its time in a line. Before them comes a line with the inventory.
+        said: list[str] = []
+        while len(phases_of("\n".join(said))) < phase and (line := run.stderr.readline()):
+            said.append(line.rstrip())
         with suppress_timeout():
             run.wait(timeout=chance.uniform(0, lasting_s))
         run.send_signal(by)

@@ -203,10 +203,10 @@ def forwarding(at: HostEvidence, seen: HostSnapshot, direction: Direction, in_in
             Fault(FaultCode.IP_FORWARD_OFF, cause, on_host(at, "sysctl -w net.ipv4.ip_forward=1")),
         )
     elif sysctls is not None and not sysctls.forwarding:
-        key = f"net.ipv4.conf.{in_interface}.forwarding"
+        # With slashes, since a VLAN interface has a dot in its name.
+        key = f"net/ipv4/conf/{in_interface}/forwarding"
         cause = f"{at.name} does not forward packets from {in_interface}, because {key} is 0"
-        yield failed(
-            at, direction, Check.FORWARDING, Fault(FaultCode.IP_FORWARD_OFF, cause, on_host(at, f"sysctl -w {key}=1"))
-        )
+        remedy = on_host(at, f"sysctl -w {quote(f'{key}=1')}")
+        yield failed(at, direction, Check.FORWARDING, Fault(FaultCode.IP_FORWARD_OFF, cause, remedy))
     else:
         yield passed(at, direction, Check.FORWARDING, "ip_forward is 1")

@@ -189,5 +189,5 @@ def _rp_filter_fault(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, 
     return Fault(
         FaultCode.STRICT_RP_FILTER,
         cause,
-        on_host(at, f"sysctl -w {quote(f'net.ipv4.conf.{device}.rp_filter={_LOOSE}')}"),
+        on_host(at, f"sysctl -w {quote(f'net/ipv4/conf/{device}/rp_filter={_LOOSE}')}"),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from ipaddress import IPv6Interface
+from shlex import quote
 
 from dockmesh.core.addresses import IPV6
 from dockmesh.core.facts.docker import DockerFacts
@@ -81,5 +82,5 @@ def _router_advertisements(facts: HostFacts) -> Iterator[Conflict]:
                 key,
                 "it is 1, so the host loses its default route, which it learns from router advertisements, as soon as "
                 "Docker enables IPv6 forwarding",
-                f"sysctl -w {key}=2, and the same in /etc/sysctl.d",
+                f"sysctl -w {quote(f'{key}=2')}, and the same in /etc/sysctl.d",
             )
