@@ -89,7 +89,7 @@ def _hash(text: str) -> str:
 def _data(result: MeshResult, causes: tuple[FailureCause, ...]) -> dict[str, Any]:
     """Return the script's data.
 
-    A mesh has thousands of similar probes. `probes` is a flat list of source, target, form and time (µs, -1 if unknown).
+    `probes` is a flat list, because a mesh has thousands: source, target, form and time (in µs, -1 if unknown).
     """
     numbers = {host.host: number for number, host in enumerate(result.hosts)}
     cause_numbers = {probe.key: number for number, cause in enumerate(causes) for probe in cause.probes}

@@ -1,9 +1,9 @@
 // Commands in reasons: a monospace font and a button that copies them.
 
 // Reasons may quote a host, so only commands of this form have a button: a dockmesh command, options, and host names.
-const VALUE = String.raw`(?:'[\w.,:*@[\]!-]+'|[\w@*[][\w.,:*@[\]!-]*[\w*\]])`;
+const VALUE = String.raw`(?:'[\w.,:*@[\]!-]+'|[\w@](?:[\w.,:@-]*\w)?)`;
 const COMMAND = new RegExp(
-  String.raw`\bdockmesh (?:(?:apply|plan|status|confirm|init|forecast|diff)(?: --[a-z-]+(?: ${VALUE})?)*|(?:trace|explain) ${VALUE} ${VALUE})(?![\w;&|$(])`,
+  String.raw`\bdockmesh (?:(?:apply|plan|status|confirm|init|forecast|diff)(?: --[a-z-]+(?: ${VALUE})?)*|(?:trace|explain) ${VALUE} ${VALUE})(?![\w;&|$('-]|[.,:/]['\w]| [-$('])`,
   "g",
 );
 // Commands that the details already offer. A pair often has the same reason for every probe.

@@ -1,4 +1,4 @@
-// The tables below the pictures of a small mesh: failing probes, and the facts of each host.
+// The tables below the pictures of a small mesh: the facts of each host, and the failing probes.
 
 const tables = d3.select("#tables");
 
@@ -6,21 +6,40 @@ function drawTables() {
   if (!small) return;
   tables.selectAll("*").remove();
   tables.attr("hidden", null);
-  const failing = order.flatMap((source) =>
-    order.flatMap((target) => probesBetween(source, target).filter((probe) => probe.state !== "reached")),
-  );
-  if (failing.length) drawFailures(failing);
   drawHosts();
+  const failing = failingGroups();
+  if (failing.length) drawFailures(failing);
+}
+
+// Groups the failing probes of a pair that have the same reason.
+function failingGroups() {
+  const groups = new Map();
+  for (const source of order) {
+    for (const target of order) {
+      for (const probe of probesBetween(source, target).filter(({ state }) => state !== "reached")) {
+        const key = JSON.stringify([source, target, probe.reason]);
+        if (!groups.has(key)) groups.set(key, []);
+        groups.get(key).push(probe);
+      }
+    }
+  }
+  return [...groups.values()];
 }
 
 function drawFailures(failing) {
   tables.append("h2").text("Failing probes");
-  drawTable(tables, ["from", "to", "probe", "reason"], failing.slice(0, MAX_LISTED), (row, probe) => {
-    const { source, target, state, reason } = probe;
+  drawTable(tables, ["from", "to", "probes", "reason"], failing.slice(0, MAX_LISTED), (row, probes) => {
+    const [{ source, target, reason }] = probes;
     row.attr("data-failure", `${hosts[source].name}/${hosts[target].name}`);
     link(row.append("td"), hosts[source].name, { source, target });
     row.append("td").text(hosts[target].name);
-    row.append("td").attr("class", `nowrap ${state}`).text(`${MARKS[state]} ${probeLabel(probe)}`);
+    row
+      .append("td")
+      .selectAll("span")
+      .data(probes)
+      .join("span")
+      .attr("class", ({ state }) => `probe ${state}`)
+      .text((probe) => `${MARKS[probe.state]} ${probeLabel(probe)}`);
     writeReason(row.append("td"), reason);
   });
   if (failing.length > MAX_LISTED)
@@ -42,6 +61,6 @@ function drawHosts() {
     row.append("td").text(tags.join(", "));
     const { leaving, arriving } = probesAt(host);
     const count = failures(arriving) + failures(leaving.filter((probe) => probe.target !== host));
-    row.append("td").text(hosts[host].error ?? (failureNote(host) || count || "none"));
+    row.append("td").text(hosts[host].error ?? (failureNote(host) || (count ? `${count} probes` : "none")));
   });
 }
