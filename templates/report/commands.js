@@ -3,7 +3,7 @@
 // Reasons may quote a host, so only commands of this form have a button: a dockmesh command, options, and host names.
 const VALUE = String.raw`(?:'[\w.,:*@[\]!-]+'|[\w@](?:[\w.,:@-]*\w)?)`;
 const COMMAND = new RegExp(
-  String.raw`\bdockmesh (?:(?:apply|plan|status|confirm|init|forecast|diff)(?: --[a-z-]+(?: ${VALUE})?)*|(?:trace|explain) ${VALUE} ${VALUE})(?![\w;&|$('-]|[.,:/]['\w]| [-$('])`,
+  String.raw`\bdockmesh (?:(?:apply|plan|status|confirm|init|forecast|diff)(?: --limit ${VALUE}| --(?!limit)[a-z-]+)*|(?:trace|explain) ${VALUE} ${VALUE})(?![\w;&|$('-]|[.,:/]['\w]| [-$('])`,
   "g",
 );
 // Commands that the details already offer. A pair often has the same reason for every probe.

@@ -452,7 +452,7 @@ def test_slow_links_between_sites_share_a_scale_with_fast_ones(show: Show) -> No
     )
     page = show(replace(result, probes=far))
     steps = [float(figures(each.text)[0]) for each in page.all("#heat-key > span")[:-3]]
-    assert steps[0] <= 0.2
+    assert steps[0] <= 0.5
     assert steps[-1] == 100
     assert len({(cell.get_attribute("class") or "") for cell in page.all(f"{CELL}.reached")}) >= 3
 
