@@ -98,7 +98,12 @@ function failureNote(host) {
 function addHostCell(row, host) {
   const state = hostState(host);
   const name = row.append("td").attr("class", state === "reached" ? null : state);
-  if (state !== "reached") name.append("span").attr("aria-label", state === "failed" ? "cut off" : "some probes fail").attr("role", "img").text(`${MARKS[state]} `);
+  if (state !== "reached")
+    name
+      .append("span")
+      .attr("role", "img")
+      .attr("aria-label", state === "failed" ? "cut off" : "some probes fail")
+      .text(`${MARKS[state]} `);
   link(name, hosts[host].name, { host });
 }
 

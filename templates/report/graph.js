@@ -3,7 +3,8 @@
 
 const radius = small ? 90 + hosts.length * 20 : Math.max(220, hosts.length * 3.2);
 const MAX_BOX_NAME = 20;
-const BOX = [Math.max(132, 42 + boldWidth(hosts.map((host) => shorten(host.name, MAX_BOX_NAME)), 13)), 50];
+const boxNames = hosts.map((host) => shorten(host.name, MAX_BOX_NAME));
+const BOX = [Math.max(132, 42 + boldWidth(boxNames, 13)), 50];
 const margin = small ? [BOX[0] / 2 + 8, BOX[1] / 2 + 8] : [left + 34, left + 34];
 const tree = d3.hierarchy({
   children: grouped.map(({ name, members }) => ({ name, children: members.map((host) => ({ host })) })),
@@ -207,7 +208,8 @@ function nodeLabel(host) {
   const { leaving, arriving } = probesAt(host);
   const error = hosts[host].error === null ? "" : `no answer: ${hosts[host].error}; `;
   const note = failureNote(host);
-  return `${error}probes reached: ${reachedShare(leaving)} from this host, ${reachedShare(arriving)} to it${note ? `; ${note}` : ""}`;
+  const shares = `probes reached: ${reachedShare(leaving)} from this host, ${reachedShare(arriving)} to it`;
+  return `${error}${shares}${note ? `; ${note}` : ""}`;
 }
 
 function handleNodeKey(event, leaf) {

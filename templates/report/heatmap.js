@@ -208,7 +208,8 @@ function marksKey() {
   const names = kinds.map((kind) => KINDS[kind]);
   if (!names.length) return "";
   const lines = families.length > 1 ? " One line per address family, IPv4 first." : "";
-  return `Marks in a cell, from left to right: ${names.join(", ")}.${lines} A cell has fewer marks if the target has no Docker or is the source itself.`;
+  const fewer = "A cell has fewer marks if the target has no Docker or is the source itself.";
+  return `Marks in a cell, from left to right: ${names.join(", ")}.${lines} ${fewer}`;
 }
 
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };

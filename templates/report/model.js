@@ -83,7 +83,8 @@ function reachedShare(probes) {
 let hostStates = [];
 
 function updateHostStates() {
-  const pairs = hosts.map((_, a) => hosts.map((__, b) => (a === b ? [] : [...probesBetween(a, b), ...probesBetween(b, a)])));
+  const both = (a, b) => (a === b ? [] : [...probesBetween(a, b), ...probesBetween(b, a)]);
+  const pairs = hosts.map((_, a) => hosts.map((__, b) => both(a, b)));
   const failed = pairs.map((line) => line.map(failures));
   const suspects = new Set(hosts.flatMap((host, number) => (host.error === null ? [] : [number])));
   hostStates = hosts.map((host) => (host.error === null ? "reached" : "failed"));
@@ -117,7 +118,7 @@ function hostState(host) {
   return hostStates[host];
 }
 
-// The broken hosts that a healthy host fails with.
+// The peers with a failing probe to or from a host.
 function failingPeers(host) {
   return order.filter(
     (peer) => peer !== host && failures(probesBetween(host, peer)) + failures(probesBetween(peer, host)),
