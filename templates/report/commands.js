@@ -2,10 +2,11 @@
 
 // Reasons may quote a host, so only commands of this form have a button: a dockmesh command, options, and host names.
 const VALUE = String.raw`(?:'[\w.,:*@[\]!-]+'|[\w@](?:[\w.,:@-]*\w)?)`;
-const COMMAND = new RegExp(
-  String.raw`\bdockmesh (?:(?:apply|plan|status|confirm|init|forecast|diff)(?: --limit ${VALUE}| --(?!limit)[a-z-]+)*|(?:trace|explain) ${VALUE} ${VALUE})(?![\w;&|$('-]|[.,:/]['\w]| [-$('])`,
-  "g",
-);
+const OPTION = String.raw` --limit ${VALUE}| --(?!limit)[a-z-]+`;
+const CHANGE = `(?:apply|plan|status|confirm|init|forecast|diff)(?:${OPTION})*`;
+// A command that continues in another form is not offered in part.
+const END = String.raw`(?![\w;&|$('-]|[.,:/]['\w]| [-$('])`;
+const COMMAND = new RegExp(String.raw`\bdockmesh (?:${CHANGE}|(?:trace|explain) ${VALUE} ${VALUE})${END}`, "g");
 // Commands that the details already offer. A pair often has the same reason for every probe.
 const offered = new Set();
 

@@ -73,7 +73,11 @@ cells
   .attr("height", cell - 1)
   .attr("rx", small ? 6 : 1);
 
-const hostMarks = board.append("g").attr("class", "host-marks").attr("aria-hidden", "true").attr("font-size", letter);
+const hostMarks = board
+  .append("g")
+  .attr("class", "host-marks")
+  .attr("aria-hidden", "true")
+  .attr("font-size", letter);
 board
   .append("g")
   .attr("class", "rules")
