@@ -1,7 +1,8 @@
 // The matrix: a row per source, a column per target. Failures have a mark as well as a colour.
 
 const MAX_NAME = 32;
-const cell = small ? Math.max(64, Math.min(100, Math.round(400 / hosts.length))) : Math.max(9, Math.min(24, Math.round(960 / hosts.length)));
+const [space, least, most] = small ? [400, 64, 100] : [960, 9, 24];
+const cell = Math.max(least, Math.min(most, Math.round(space / hosts.length)));
 const letter = small ? 13 : Math.min(12, cell);
 const nameOf = (host) => shorten(hosts[host].name, MAX_NAME);
 const nameWidth = Math.max(26, boldWidth(order.map(nameOf), letter));

@@ -78,8 +78,8 @@ function reachedShare(probes) {
   return probes.length ? `${probes.length - failures(probes)}/${probes.length}` : "–";
 }
 
-// States of hosts by number: "failed", "part" or "reached". One broken host makes a probe of every peer fail, so a failure
-// counts against the host that most failures have in common. A host that fails only with broken hosts is "reached".
+// States of hosts by number: "failed", "part" or "reached". One broken host makes a probe of every peer fail, so each
+// failure counts against the host that most failures share. A host that fails only with broken hosts is "reached".
 let hostStates = [];
 
 function updateHostStates() {
