@@ -1,6 +1,6 @@
-"""A result as one page that needs nothing else: graph, heat map and details, drawn by the script within.
+"""A self-contained HTML page of a result: graph, heat map, tables and details.
 
-The page asks for nothing and runs nothing but its own script, as its policy (CSP) says; what hosts say is data there.
+The page's policy (CSP) allows its own script and style only, and no network access. Text from hosts is data.
 """
 
 from base64 import b64encode
@@ -18,30 +18,29 @@ from dockmesh.report.console.terminal import pluralize
 from dockmesh.report.probe_text import probes_text
 
 _LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")
-_PARTS = ("model", "heatmap", "graph", "details", "page")
+_PARTS = ("model", "heatmap", "graph", "commands", "details", "tables", "page")
 _FEW, _SOME = 6, 12
 _UNKNOWN = -1
 _US = 1000
-
-
 _PAGE = "report/page.html.j2"
 
 
 def render(result: MeshResult) -> str:
-    """The page.
+    """Render the page.
 
     Raises:
-        UsageError: the template, a user's own, takes something for what it is not.
+        UsageError: The user's own template has an error.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    found, script, style = group_by_cause(result), _script(), template("report/page.css")
+    causes, script, style = group_by_cause(result), _script(), template("report/page.css")
     variables = {
         "result": result,
+        "mesh_title": _mesh_title(result.mesh),
         "heading": _heading(result),
         "size_class": _size(len(result.hosts)),
-        "causes": [_shown(cause) for cause in found],
-        "data": _data(result, found),
+        "causes": [_shown(cause) for cause in causes],
+        "data": _data(result, causes),
         "script": script,
         "style": style,
         "script_hash": _hash(script),
@@ -53,17 +52,21 @@ def render(result: MeshResult) -> str:
         raise UsageError(f"{source(_PAGE)}: {error}", code=UsageCode.BAD_TEMPLATE) from error
 
 
+def _mesh_title(mesh: str | None) -> str:
+    return f"mesh {mesh}" if mesh and mesh.lower() != "mesh" else "mesh"
+
+
 def _heading(result: MeshResult) -> str:
     total = f"{len(result.probes):,} probe" + "s" * (len(result.probes) != 1)
     if result.ok:
         return f"All {total} reached" if result.probes else "Nothing to probe"
     counts = ((count(result.failed, "failed"), "failed"), (count(result.failed, "unmade"), "could not be made"))
-    of_them = " and ".join(f"{many:,} {what}" for many, what in counts if many)
-    return f"Of {total}, {of_them}" if of_them else f"{pluralize(len(result.errors), 'host')} could not be asked"
+    failures = " and ".join(f"{many:,} {text}" for many, text in counts if many)
+    return f"Of {total}, {failures}" if failures else f"{pluralize(len(result.errors), 'host')} did not answer"
 
 
 def _size(hosts: int) -> str:
-    """How much room a host has: for words side by side, for words one below the other, or for a spot of colour."""
+    """Size class of the mesh: pictures side by side, pictures stacked, or cells without text."""
     return "few" if hosts <= _FEW else "some" if hosts <= _SOME else "many"
 
 
@@ -83,19 +86,22 @@ def _hash(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _data(result: MeshResult, found: tuple[FailureCause, ...]) -> dict[str, Any]:
-    """What the script draws. Probes come by the thousand and are alike: each is source, target, form and time."""
-    names = {each.host: number for number, each in enumerate(result.hosts)}
-    causes = {probe.key: number for number, cause in enumerate(found) for probe in cause.probes}
+def _data(result: MeshResult, causes: tuple[FailureCause, ...]) -> dict[str, Any]:
+    """Return the script's data.
+
+    `probes` is a flat list, because a mesh has thousands: source, target, form and time (in µs, -1 if unknown).
+    """
+    numbers = {host.host: number for number, host in enumerate(result.hosts)}
+    cause_numbers = {probe.key: number for number, cause in enumerate(causes) for probe in cause.probes}
     forms: dict[tuple[Any, ...], int] = {}
     probes: list[int] = []
     for probe in result.probes:
-        form = forms.setdefault(_form(probe, causes.get(probe.key)), len(forms))
+        form = forms.setdefault(_form(probe, cause_numbers.get(probe.key)), len(forms))
         time_us = _UNKNOWN if probe.rtt_ms is None else round(probe.rtt_ms * _US)
-        probes += (names[probe.source], names[probe.target], form, time_us)
+        probes += (numbers[probe.source], numbers[probe.target], form, time_us)
     return {
-        "hosts": [_host(each) for each in result.hosts],
-        "causes": [{"host": cause.host, "reason": cause.reason} for cause in found],
+        "hosts": [_host(host) for host in result.hosts],
+        "causes": [{"host": cause.host, "reason": cause.reason} for cause in causes],
         "forms": [dict(zip(_FORM, form, strict=True)) for form in forms],
         "probes": probes,
     }
@@ -120,12 +126,12 @@ def _form(probe: ProbeResult, cause: int | None) -> tuple[Any, ...]:
     )
 
 
-def _host(each: HostResult) -> dict[str, Any]:
+def _host(host: HostResult) -> dict[str, Any]:
     return {
-        "name": each.host,
-        "error": each.error,
-        "underlays": [str(one) for one in (each.underlay, each.underlay6) if one],
-        "prefixes": [str(one) for one in (each.prefix, each.prefix6) if one],
-        "docker": each.docker,
-        "tags": each.tags,
+        "name": host.host,
+        "error": host.error,
+        "underlays": [str(address) for address in (host.underlay, host.underlay6) if address],
+        "prefixes": [str(prefix) for prefix in (host.prefix, host.prefix6) if prefix],
+        "docker": host.docker,
+        "tags": host.tags,
     }

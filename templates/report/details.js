@@ -3,7 +3,7 @@
 const details = d3.select("#details");
 const MAX_LISTED = 300;
 
-// Tests read the selection from `data-view` and `data-of`, which do not depend on the wording.
+// Tests read `data-view` and `data-of`, which do not depend on the wording.
 function drawDetails() {
   const view = chosen.cause !== undefined ? "cause" : chosen.source !== undefined ? "pair" : "host";
   details
@@ -12,6 +12,7 @@ function drawDetails() {
     .attr("data-of", chosen.cause ?? selectionFragment())
     .selectAll("*")
     .remove();
+  offered.clear();
   if (chosen.host !== undefined) drawHost(chosen.host);
   else if (chosen.source !== undefined) drawPair(chosen.source, chosen.target);
   else if (chosen.cause !== undefined) drawCause(chosen.cause);
@@ -49,13 +50,21 @@ function drawFacts(pairs) {
     .filter(([, , value]) => value !== null && value !== "")
     .forEach(([fact, name, value, bad]) => {
       list.append("dt").text(name);
-      list.append("dd").attr("data-fact", fact).classed("bad", Boolean(bad)).text(value);
+      const text = list.append("dd").attr("data-fact", fact).classed("bad", Boolean(bad));
+      writeReason(text, value);
+      commandsIn(value)
+        .filter((command) => !offered.has(command))
+        .forEach((command) => {
+          offered.add(command);
+          list.append("dt");
+          addCopyButton(list.append("dd").attr("data-fact", "command"), command);
+        });
     });
 }
 
-function drawTable(heads, lines, fill) {
-  const made = details.append("table");
-  made
+function drawTable(parent, heads, lines, fill) {
+  const table = parent.append("table");
+  table
     .append("thead")
     .append("tr")
     .selectAll("th")
@@ -63,7 +72,7 @@ function drawTable(heads, lines, fill) {
     .join("th")
     .attr("scope", "col")
     .text((text) => text);
-  made
+  table
     .append("tbody")
     .selectAll("tr")
     .data(lines)
@@ -73,22 +82,48 @@ function drawTable(heads, lines, fill) {
     });
 }
 
-function markText(found) {
-  return found.map((row) => MARKS[row.state]).join(" ") || "–";
+function markText(probes) {
+  return probes.map((probe) => MARKS[probe.state]).join(" ") || "–";
+}
+
+// Explains the failures of a healthy host.
+function failureNote(host) {
+  const peers = hostState(host) === "reached" ? failingPeers(host) : [];
+  if (!peers.length) return "";
+  const names = peers.slice(0, 3).map((peer) => hosts[peer].name);
+  const more = peers.length > 3 ? ` and ${peers.length - 3} more` : "";
+  return `fails only with ${names.join(", ")}${more}`;
+}
+
+function addHostCell(row, host) {
+  const state = hostState(host);
+  const name = row.append("td").attr("class", state === "reached" ? null : state);
+  if (state !== "reached")
+    name
+      .append("span")
+      .attr("role", "img")
+      .attr("aria-label", state === "failed" ? "cut off" : "some probes fail")
+      .text(`${MARKS[state]} `);
+  link(name, hosts[host].name, { host });
 }
 
 function drawOverview() {
   drawTitle("Hosts");
-  details.append("p").attr("class", "dim").text("Choose a host, a pair or a cause.");
+  details.append("p").attr("class", "dim").text("Select a host, a pair or a cause.");
   const lines = order.map((host) => ({ host, ...probesAt(host) }));
-  lines.sort((a, b) => failures(b.leaving) + failures(b.arriving) - failures(a.leaving) - failures(a.arriving));
-  drawTable(["host", "from it", "to it", "slowest"], lines, (row, { host, leaving, arriving }) => {
-    link(row.append("td"), hosts[host].name, { host });
-    for (const found of [leaving, arriving])
+  const severity = { failed: 0, part: 1, reached: 2 };
+  lines.sort(
+    (a, b) =>
+      severity[hostState(a.host)] - severity[hostState(b.host)] ||
+      failures(b.leaving) + failures(b.arriving) - failures(a.leaving) - failures(a.arriving),
+  );
+  drawTable(details, ["host", "from it", "to it", "slowest"], lines, (row, { host, leaving, arriving }) => {
+    addHostCell(row, host);
+    for (const probes of [leaving, arriving])
       row
         .append("td")
-        .attr("class", failures(found) ? summaryState(found) : null)
-        .text(reachedShare(found));
+        .attr("class", failures(probes) && hostState(host) !== "reached" ? hostState(host) : null)
+        .text(reachedShare(probes));
     row.append("td").text(formatMs(slowest(leaving)));
   });
 }
@@ -97,25 +132,27 @@ function drawHost(host) {
   const { name, error, underlays, prefixes, docker, tags } = hosts[host];
   drawTitle(name);
   const { leaving, arriving } = probesAt(host);
+  const bad = hostState(host) !== "reached";
   drawFacts([
-    ["error", "could not be asked", error, true],
+    ["error", "no answer", error, true],
     ["underlay", "underlay", underlays.join(", ")],
     ["prefix", "prefix", prefixes.join(", ")],
     ["docker", "Docker", docker === false ? "none" : null],
     ["tags", "tags", tags.join(", ")],
-    ["from", "reached from it", reachedShare(leaving), failures(leaving)],
-    ["to", "reach it", reachedShare(arriving), failures(arriving)],
+    ["from", "probes from it", reachedShare(leaving), bad && failures(leaving)],
+    ["to", "probes to it", reachedShare(arriving), bad && failures(arriving)],
+    ["note", "failures", failureNote(host)],
   ]);
   const lines = order.map((peer) => ({ peer, to: probesBetween(host, peer), back: probesBetween(peer, host) }));
-  const asked = lines.filter(({ to, back }) => to.length + back.length);
-  asked.sort((a, b) => failures(b.to) + failures(b.back) - failures(a.to) - failures(a.back));
-  drawTable(["peer", "from it", "to it", "slowest"], asked, (row, { peer, to, back }) => {
+  const probed = lines.filter(({ to, back }) => to.length + back.length);
+  probed.sort((a, b) => failures(b.to) + failures(b.back) - failures(a.to) - failures(a.back));
+  drawTable(details, ["peer", "to peer", "from peer", "slowest"], probed, (row, { peer, to, back }) => {
     link(row.append("td"), hosts[peer].name, { source: host, target: peer });
-    for (const found of [to, back])
+    for (const probes of [to, back])
       row
         .append("td")
-        .attr("class", failures(found) ? stateOf(found) : null)
-        .text(markText(found));
+        .attr("class", failures(probes) ? stateOf(probes) : null)
+        .text(markText(probes));
     row.append("td").text(formatMs(slowest([...to, ...back])));
   });
 }
@@ -130,9 +167,9 @@ function drawPair(source, target) {
 }
 
 function drawProbes(source, target) {
-  const found = probesBetween(source, target);
-  if (!found.length) details.append("p").attr("class", "dim").text("Nothing to probe.");
-  found.forEach((row) => {
+  const probes = probesBetween(source, target);
+  if (!probes.length) details.append("p").attr("class", "dim").text("Nothing to probe.");
+  probes.forEach((row) => {
     details
       .append("h4")
       .attr("class", row.state)
@@ -158,16 +195,14 @@ function drawProbes(source, target) {
 function drawCause(number) {
   const { host, reason } = causes[number];
   drawTitle("Cause");
-  details
-    .append("p")
-    .attr("class", "bad")
-    .text(host ? `${host} ${reason}` : reason);
-  const pairs = [...rows.values()].filter((found) => found.some((row) => row.cause === number));
-  drawTable(["from", "to", "probes"], pairs.slice(0, MAX_LISTED), (row, found) => {
-    const [{ source, target }] = found;
+  writeReason(details.append("p").attr("class", "bad"), host ? `${host} ${reason}` : reason);
+  commandsIn(reason).forEach((command) => addCopyButton(details.append("p"), command));
+  const pairs = [...rows.values()].filter((probes) => probes.some((probe) => probe.cause === number));
+  drawTable(details, ["from", "to", "probes"], pairs.slice(0, MAX_LISTED), (row, probes) => {
+    const [{ source, target }] = probes;
     link(row.append("td"), hosts[source].name, { source, target });
     row.append("td").text(hosts[target].name);
-    row.append("td").text(found.filter((one) => one.cause === number).length);
+    row.append("td").text(probes.filter((probe) => probe.cause === number).length);
   });
   if (pairs.length > MAX_LISTED)
     details

@@ -1,8 +1,10 @@
-// The topology: hosts on a ring. A small mesh shows all its pairs; of a large one, which has thousands, those that fail,
-// and all of the host that is chosen or pointed at.
+// The graph: hosts on a ring. A small mesh shows all pairs. A large mesh has thousands, so it shows the failing pairs and
+// all pairs of the host that is selected or under the pointer.
 
 const radius = small ? 90 + hosts.length * 20 : Math.max(220, hosts.length * 3.2);
-const BOX = [132, 50];
+const MAX_BOX_NAME = 20;
+const boxNames = hosts.map((host) => shorten(host.name, MAX_BOX_NAME));
+const BOX = [Math.max(132, 42 + boldWidth(boxNames, 13)), 50];
 const margin = small ? [BOX[0] / 2 + 8, BOX[1] / 2 + 8] : [left + 34, left + 34];
 const tree = d3.hierarchy({
   children: grouped.map(({ name, members }) => ({ name, children: members.map((host) => ({ host })) })),
@@ -16,7 +18,7 @@ const leaves = tree.leaves();
 const leafOf = new Map(leaves.map((leaf) => [leaf.data.host, leaf]));
 if (small)
   leaves.forEach((leaf, at) => (leaf.x = ((at - (hosts.length === 2 ? 0.5 : 0)) / hosts.length) * 2 * Math.PI));
-// Seen from the ring's middle, 0 is up.
+// Angle 0 points up.
 const at = ({ x, y }) => [y * Math.sin(x), -y * Math.cos(x)];
 const corners = small
   ? leaves.map(at)
@@ -32,7 +34,7 @@ const graph = d3
   .append("svg")
   .attr("viewBox", [...low, ...size].join(" "))
   .attr("role", "group")
-  .attr("aria-label", "Hosts on a ring. Arrow keys go from host to host, Enter chooses.")
+  .attr("aria-label", "Hosts on a ring. Arrow keys move between hosts, Enter selects one.")
   .style("max-width", `${size[0] * (small ? 1.3 : 1.05)}px`);
 const edgeLayer = graph.append("g").attr("class", "edges");
 const arcs = graph.append("g").attr("class", "groups").attr("aria-hidden", "true");
@@ -72,7 +74,7 @@ function boxes(all) {
     .attr("class", "name")
     .attr("x", -width / 2 + 30)
     .attr("y", (leaf) => (hosts[leaf.data.host].prefixes.length ? -4 : 5))
-    .text((leaf) => shorten(hosts[leaf.data.host].name, 13));
+    .text((leaf) => shorten(hosts[leaf.data.host].name, MAX_BOX_NAME));
   all
     .append("text")
     .attr("class", "prefix")
@@ -93,10 +95,10 @@ function dots(all) {
     .attr("text-anchor", ({ x }) => (x < Math.PI ? "start" : "end"))
     .attr("class", "name")
     .attr("dy", "0.32em")
-    .text((leaf) => hosts[leaf.data.host].name);
+    .text((leaf) => nameOf(leaf.data.host));
 }
 
-// An arc round each group, with its name along it where there is room.
+// Draws an arc around each group, with the group's name if there is room.
 function ring() {
   const gap = Math.PI / (hosts.length + grouped.length);
   const outer = radius + left + 12;
@@ -126,10 +128,6 @@ function ring() {
   }
 }
 
-function shorten(text, most) {
-  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
-}
-
 const bundle = d3
   .lineRadial()
   .curve(d3.curveBundle.beta(0.75))
@@ -139,11 +137,11 @@ const curve = ({ a, b }) => bundle(leafOf.get(a).path(leafOf.get(b)));
 const straight = ({ a, b }) => `M${at(leafOf.get(a))}L${at(leafOf.get(b))}`;
 
 function edge(a, b) {
-  const found = [...probesBetween(a, b), ...probesBetween(b, a)];
-  return { a, b, found, state: stateOf(found) };
+  const probes = [...probesBetween(a, b), ...probesBetween(b, a)];
+  return { a, b, probes, state: stateOf(probes) };
 }
 
-// The edges of the host under the pointer, else of the selection, else those that fail. A small mesh shows all.
+// Returns the edges of the host under the pointer, else of the selection, else the failing edges.
 function shownEdges(pointed) {
   const about = pointed ?? chosen.host;
   const wanted = ({ a, b, state, near }) => {
@@ -181,11 +179,11 @@ function drawEdges(pointed) {
     .attr("class", ({ state }) => state)
     .attr("transform", ({ a, b }) => `translate(${labelPoint(at(leafOf.get(a)), at(leafOf.get(b)))})`)
     .attr("dy", "0.32em")
-    .text(({ state, found }) => (state === "reached" ? (hosts.length < 6 ? formatMs(slowest(found)) : "") : MARKS[state]));
+    .text(({ state, probes }) => (state === "reached" ? (hosts.length < 6 ? formatMs(slowest(probes)) : "") : MARKS[state]));
   middle.text(!small && !shown.length ? "no pair fails" : "");
 }
 
-// Not quite half-way, so that the labels of pairs that cross in the middle stay apart.
+// Labels are off centre because all diagonals cross there.
 function labelPoint([x1, y1], [x2, y2]) {
   const part = hosts.length < 4 ? 0.5 : 0.38;
   return [x1 + (x2 - x1) * part, y1 + (y2 - y1) * part];
@@ -208,8 +206,10 @@ function showSelectionInGraph() {
 
 function nodeLabel(host) {
   const { leaving, arriving } = probesAt(host);
-  const error = hosts[host].error === null ? "" : `could not be asked: ${hosts[host].error}; `;
-  return `${error}${reachedShare(leaving)} reached from it, ${reachedShare(arriving)} reach it`;
+  const error = hosts[host].error === null ? "" : `no answer: ${hosts[host].error}; `;
+  const note = failureNote(host);
+  const shares = `probes reached: ${reachedShare(leaving)} from this host, ${reachedShare(arriving)} to it`;
+  return `${error}${shares}${note ? `; ${note}` : ""}`;
 }
 
 function handleNodeKey(event, leaf) {
@@ -223,13 +223,12 @@ function handleNodeKey(event, leaf) {
 }
 
 function graphKey() {
-  const entries = small
-    ? []
-    : [
-        ["failed", "✗ cut off"],
-        ["part", "▲ some fails"],
-        ["reached", "● all reached"],
-      ];
+  const shapes = small ? MARKS : { failed: "✗", part: "▲", reached: "●" };
+  const entries = [
+    ["reached", `${shapes.reached} healthy`],
+    ["part", `${shapes.part} some probes fail`],
+    ["failed", `${shapes.failed} cut off`],
+  ];
   d3.select("#graph-key")
     .selectAll("span")
     .data(entries)

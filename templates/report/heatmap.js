@@ -1,11 +1,16 @@
-// The matrix: a row per source, a column per target. Failures bear a mark as well as a colour.
+// The matrix: a row per source, a column per target. Failures have a mark as well as a colour.
 
-const cell = small ? 64 : Math.max(9, Math.min(24, Math.round(960 / hosts.length)));
+const MAX_NAME = 32;
+const [space, least, most] = small ? [400, 64, 100] : [960, 9, 24];
+const cell = Math.max(least, Math.min(most, Math.round(space / hosts.length)));
 const letter = small ? 13 : Math.min(12, cell);
-const longest = Math.max(4, ...hosts.map((host) => host.name.length));
-const left = longest * letter * 0.62 + 10;
-const upright = longest * letter * 0.62 < cell;
-const top_ = upright ? letter + 12 : left;
+const nameOf = (host) => shorten(hosts[host].name, MAX_NAME);
+const nameWidth = Math.max(26, boldWidth(order.map(nameOf), letter));
+// Room for a name and, outside it, the mark of a broken host.
+const markSide = letter + 6;
+const left = nameWidth + markSide + 10;
+const upright = nameWidth < cell;
+const top_ = upright ? letter * 2 + 20 : left;
 const side = cell * hosts.length;
 const ladder = steps();
 
@@ -20,7 +25,7 @@ const heat = d3
   .attr("tabindex", 0)
   .attr(
     "aria-label",
-    "Matrix of round trips, a row per source and a column per target. Arrow keys go from pair to pair.",
+    "Matrix of round trips. One row per source, one column per target. Arrow keys move between pairs.",
   )
   .style("max-width", `${(left + side) * 1.3}px`)
   .style("min-width", `${left + side * Math.min(1, 9 / cell)}px`);
@@ -33,16 +38,16 @@ const columnNames = drawNames("column", (name) => {
   return name.attr("transform", (host) => `translate(${middle(host)},-5) rotate(-90)`);
 });
 
-function drawNames(what, put) {
+function drawNames(axis, put) {
   return board
     .append("g")
     .attr("aria-hidden", "true")
-    .attr("class", `names ${what} ${upright ? "upright" : ""}`)
+    .attr("class", `names ${axis} ${upright ? "upright" : ""}`)
     .attr("font-size", letter)
     .selectAll("text")
     .data(order)
     .join("text")
-    .text((host) => hosts[host].name)
+    .text(nameOf)
     .call(put)
     .on("click", (_, host) => choose({ host }));
 }
@@ -69,7 +74,11 @@ cells
   .attr("height", cell - 1)
   .attr("rx", small ? 6 : 1);
 
-// Lines between the groups, and the row and column of what is chosen.
+const hostMarks = board
+  .append("g")
+  .attr("class", "host-marks")
+  .attr("aria-hidden", "true")
+  .attr("font-size", letter);
 board
   .append("g")
   .attr("class", "rules")
@@ -79,26 +88,50 @@ board
   .attr("d", (at) => `M${at},0V${side}M0,${at}H${side}`);
 const frames = board.append("g").attr("class", "frames");
 
-function cellClass(found) {
-  const state = stateOf(found);
+function isOutlier(probes) {
+  return slowest(probes) > ladder.at(-1);
+}
+
+function cellClass(probes) {
+  const state = stateOf(probes);
   if (state !== "reached") return state ?? "empty";
-  const ms = slowest(found);
-  const step = ladder.findIndex((limit) => ms <= limit);
-  return `reached step${step < 0 ? STEPS - 1 : step}`;
+  if (isOutlier(probes)) return `reached step${STEPS - 1} outlier`;
+  return `reached step${ladder.findIndex((limit) => slowest(probes) <= limit)}`;
 }
 
 function cellLabel({ source, target }) {
-  const found = probesBetween(source, target);
-  const state = stateOf(found);
-  const why = [...new Set(found.map((row) => row.reason).filter(Boolean))].join("; ");
-  const what = state ? `${WORDS[state]} ${formatMs(slowest(found))}` : "nothing to probe";
-  return `${hosts[source].name} to ${hosts[target].name}: ${what.trim()}${why ? `: ${why}` : ""}`;
+  const probes = probesBetween(source, target);
+  const state = stateOf(probes);
+  const reasons = [...new Set(probes.map((probe) => probe.reason).filter(Boolean))].join("; ");
+  const text = state ? `${WORDS[state]} ${formatMs(slowest(probes))}` : "nothing to probe";
+  return `${hosts[source].name} to ${hosts[target].name}: ${text.trim()}${reasons ? `: ${reasons}` : ""}`;
 }
 
 function showProbesInHeat() {
   cells.attr("class", (pair) => cellClass(probesBetween(pair.source, pair.target))).attr("aria-label", cellLabel);
   if (small) cells.call(writeCells);
   else cells.call(markCells);
+  for (const names of [rowNames, columnNames])
+    for (const state of ["failed", "part"]) names.classed(state, (host) => hostState(host) === state);
+  markHosts();
+}
+
+// A broken host's row and column cross every other host's, so its name has a mark at both ends.
+function markHosts() {
+  const broken = order.filter((host) => hostState(host) !== "reached");
+  const middle = (host) => offsetOf(host) + cell / 2;
+  const places = broken.flatMap((host) => [
+    { host, x: -left + markSide / 2, y: middle(host) },
+    { host, x: middle(host), y: -top_ + markSide / 2 },
+  ]);
+  hostMarks
+    .selectAll("text")
+    .data(places)
+    .join("text")
+    .attr("class", ({ host }) => hostState(host))
+    .attr("x", ({ x }) => x)
+    .attr("y", ({ y }) => y)
+    .text(({ host }) => MARKS[hostState(host)]);
 }
 
 function showSelectionInHeat() {
@@ -127,12 +160,11 @@ function showSelectionInHeat() {
 
 function writeCells(all) {
   const lines = ({ source, target }) => {
-    const found = probesBetween(source, target);
-    const state = stateOf(found);
-    const marked = families.map((family) =>
-      found.filter((row) => row.family === family).map((row) => MARKS[row.state]),
+    const probes = probesBetween(source, target);
+    const marks = families.map((family) =>
+      probes.filter((probe) => probe.family === family).map((probe) => MARKS[probe.state]),
     );
-    return state ? [...marked.map((marks) => marks.join(" ")), formatMs(slowest(found))].filter(Boolean) : [];
+    return probes.length ? [...marks.map((line) => line.join(" ")), formatMs(slowest(probes))].filter(Boolean) : [];
   };
   all
     .selectAll("text")
@@ -152,9 +184,11 @@ function markCells(all) {
     part: `M${low},${high}L${high},${low}`,
     unmade: `M${low},${cell / 2}H${high}`,
   };
+  const dot = `M${cell * 0.35},${cell / 2 - 0.5}h${cell * 0.2}`;
+  const markOf = (probes) => marks[stateOf(probes)] ?? (isOutlier(probes) ? dot : null);
   all
     .selectAll("path")
-    .data(({ source, target }) => [marks[stateOf(probesBetween(source, target))]].filter(Boolean))
+    .data(({ source, target }) => [markOf(probesBetween(source, target))].filter(Boolean))
     .join("path")
     .attr("d", (mark) => mark);
 }
@@ -162,7 +196,8 @@ function markCells(all) {
 function heatKey() {
   const key = d3.select("#heat-key");
   const entries = ladder.map((limit, at) => [`reached step${at}`, at ? `${limit}` : `≤ ${limit}`]);
-  entries[entries.length - 1][1] += " ms";
+  entries.at(-1)[1] += " ms";
+  if ([...rows.values()].some(isOutlier)) entries.push([`reached step${STEPS - 1} outlier`, `> ${ladder.at(-1)} ms`]);
   entries.push(
     ["part", `${MARKS.part} in part`],
     ["failed", `${MARKS.failed} failed`],
@@ -171,9 +206,17 @@ function heatKey() {
   const entry = key.selectAll("span").data(entries).join("span");
   entry.append("i").attr("class", ([look]) => look);
   entry.append("span").text(([, text]) => text);
+  if (small) d3.select("#marks-key").text(marksKey());
 }
 
-// Arrow keys go from pair to pair.
+function marksKey() {
+  const names = kinds.map((kind) => KINDS[kind]);
+  if (!names.length) return "";
+  const lines = families.length > 1 ? " One line per address family, IPv4 first." : "";
+  const fewer = "A cell has fewer marks if the target has no Docker or is the source itself.";
+  return `Marks in a cell, from left to right: ${names.join(", ")}.${lines} ${fewer}`;
+}
+
 const MOVES = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 heat.on("keydown", (event) => {
   const move = MOVES[event.key];

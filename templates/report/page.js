@@ -1,4 +1,4 @@
-// The selection: {}, {host}, {source, target} or {cause}, each by number.
+// The selection: {}, {host}, {source, target} or {cause}. Values are numbers.
 
 let chosen = {};
 
@@ -8,10 +8,12 @@ function choose(next) {
   if (selectionFragment() !== location.hash.slice(1)) history.replaceState(null, "", `#${selectionFragment()}`);
 }
 
-// Draws what depends on the filter only, and need not change with every selection.
+// These parts depend on the filter but not on the selection.
 function showProbes() {
+  updateHostStates();
   showProbesInGraph();
   showProbesInHeat();
+  drawTables();
 }
 
 function showSelection() {
@@ -27,7 +29,7 @@ function hasChosenCause(...pairs) {
   return pairs.some(({ source, target }) => probesBetween(source, target).some((row) => row.cause === chosen.cause));
 }
 
-// The fragment of the page's address, so that a link can select a host or a pair.
+// A link selects a host or a pair by the fragment of its address.
 function selectionFragment() {
   if (chosen.host !== undefined) return hosts[chosen.host].name;
   return chosen.source === undefined ? "" : `${hosts[chosen.source].name}/${hosts[chosen.target].name}`;
@@ -57,11 +59,11 @@ d3.select("#find").on("input", (event) => {
 setUpFilter("kind", kinds, (kind) => KINDS[kind] ?? kind);
 setUpFilter("family", families, (family) => `IPv${family}`);
 
-function setUpFilter(what, values, label) {
-  const select = d3.select(`#${what}`);
+function setUpFilter(name, values, label) {
+  const select = d3.select(`#${name}`);
   select.selectAll("option.one").data(values).join("option").attr("value", String).text(label);
   select.on("change", (event) => {
-    filter[what] = event.target.value;
+    filter[name] = event.target.value;
     showProbes();
     showSelection();
   });

@@ -1,4 +1,4 @@
-"""A page in a browser, as tests look at it and act on it."""
+"""A page that is open in a browser, with shortcuts for tests."""
 
 import json
 from collections.abc import Callable
@@ -25,35 +25,35 @@ class Page:
 
     def one(self, selector: str) -> WebElement:
         """The only element that matches."""
-        (found,) = self.all(selector)
-        return found
+        (element,) = self.all(selector)
+        return element
 
-    def run(self, script: str, *given: Any) -> Any:
-        """What a script returns, run as the browser's own tools would, past the page's policy."""
-        return self.driver.execute_script(script, *given)
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script past the page's policy and return its result."""
+        return self.driver.execute_script(script, *arguments)
 
     def open(self, fragment: str = "") -> None:
-        """Load the page anew, at a place in it."""
+        """Reload the page with a fragment."""
         self.driver.get("about:blank")
         self.driver.get(f"{self.address}{fragment}")
 
-    def said(self) -> list[str]:
-        """What the browser's console was told since the last call."""
+    def messages(self) -> list[str]:
+        """Messages in the browser's console since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
-    def asked(self) -> list[str]:
-        """The addresses that were asked for since the last call."""
+    def requests(self) -> list[str]:
+        """The addresses that the browser requested since the last call."""
         entries = (json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance"))
         return [each["params"]["request"]["url"] for each in entries if each["method"] == "Network.requestWillBeSent"]
 
     def colours(self, scheme: str) -> None:
-        """What the user prefers, light or dark; back when the page has taken notice."""
+        """Set the preferred colour scheme, and wait until the page has applied it."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
     def window(self, width: int, height: int) -> None:
-        """The size of what is seen of the page."""
+        """Set the size of the viewport."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 

@@ -1,4 +1,4 @@
-"""A real browser for the tests in this folder, which needs the packages of `make browser`."""
+"""A real browser for these tests. `make browser` installs its packages."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from dockmesh.core.results.model import MeshResult
 from dockmesh.report.html import render
 
 _HERE = Path(__file__).parent
-# Nothing of the browser's own asks the network either, and no name resolves.
+# The browser's own services must not use the network either, and no name resolves.
 _ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",
@@ -43,7 +43,7 @@ def driver() -> Iterator[Chrome]:
             options.add_argument(argument)
         chrome = Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         try:
-            # The browser's own first page is none of ours.
+            # Drop the requests of the browser's start page.
             chrome.get("about:blank")
             chrome.get_log("performance")
             yield chrome
@@ -53,17 +53,17 @@ def driver() -> Iterator[Chrome]:
 
 @pytest.fixture
 def show(driver: Chrome, tmp_path: Path) -> Iterator[Show]:
-    """Open a result's page; at the end, it must have asked for nothing but itself and have nothing to complain of."""
+    """Open a result's page. At the end, check for console messages and requests other than for the page."""
     file = tmp_path / "page.html"
     page = Page(driver, file.as_uri())
 
-    def opened(result: MeshResult) -> Page:
+    def open_page(result: MeshResult) -> Page:
         file.write_text(render(result), encoding="utf-8")
         page.colours("light")
         page.window(1440, 900)
         page.open()
         return page
 
-    yield opened
-    assert page.said() == []
-    assert {url.split("#")[0] for url in page.asked()} <= {page.address, "data:,", "about:blank"}
+    yield open_page
+    assert page.messages() == []
+    assert {url.split("#")[0] for url in page.requests()} <= {page.address, "data:,", "about:blank"}

@@ -1,4 +1,4 @@
-"""The page as it is written: its data, its policy, its size. What it does in a browser is tested in tests/browser."""
+"""The text of the HTML report: data, policy and size. tests/browser has the tests of its behaviour."""
 
 import re
 from base64 import b64encode
@@ -33,20 +33,20 @@ def states(data: dict[str, Any]) -> Counter[tuple[str, str, str, int, str]]:
     "result",
     [results.result(3), results.result(4, dual=True), results.result(20, cut=["host7"], silent={"host9": "is down"})],
 )
-def test_the_pages_data_has_every_probe_and_what_came_of_it(result: MeshResult) -> None:
+def test_the_pages_data_has_the_state_of_every_probe(result: MeshResult) -> None:
     data = Page(render(result)).data
     assert states(data) == Counter((*row.key, row.state) for row in result.probes)
     assert [(host["name"], host["error"]) for host in data["hosts"]] == [(h.host, h.error) for h in result.hosts]
     assert all((form["cause"] is None) == (form["state"] == "reached") for form in data["forms"])
 
 
-def test_round_trips_are_kept_to_the_microsecond() -> None:
+def test_round_trips_have_microseconds() -> None:
     result = results.result(3)
     data = Page(render(result)).data
     assert data["probes"][3::4] == [round((row.rtt_ms or 0) * 1000) for row in result.probes]
 
 
-def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -> None:
+def test_the_policy_allows_only_the_pages_own_script_and_style() -> None:
     page = Page(render(results.result(3)))
     (policy,) = (attrs["content"] for _tag, attrs in page.elements if "http-equiv" in attrs)
     assert policy
@@ -57,7 +57,7 @@ def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -
     assert (rules["default-src"], rules["img-src"], rules["base-uri"]) == ("'none'", "data:", "'none'")
 
 
-def test_the_page_names_nothing_that_would_be_fetched() -> None:
+def test_the_page_loads_nothing() -> None:
     page = Page(render(results.result(3)))
     loading = [
         value for _tag, attrs in page.elements for name, value in attrs.items() if name in {"src", "href", "action"}
@@ -69,7 +69,7 @@ def test_the_page_names_nothing_that_would_be_fetched() -> None:
     assert not re.search(r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|importScripts|eval)\b", script)
 
 
-def test_what_hosts_say_ends_no_script_and_begins_no_element() -> None:
+def test_text_from_hosts_cannot_add_elements() -> None:
     page = Page(render(results.result(2, silent={"host1": results.EVIL})))
     assert len(page.within) == 3
     assert "img" not in {tag for tag, _attrs in page.elements}
@@ -82,14 +82,14 @@ def test_a_page_of_100_hosts_is_small_enough_to_send_by_mail() -> None:
         assert len(render(result).encode()) < 1_000_000
 
 
-def test_the_licence_of_what_draws_goes_with_it() -> None:
+def test_the_page_includes_the_licence_of_d3() -> None:
     script = Page(render(results.result(2))).within[2]
     assert LICENCE.read_text(encoding="utf-8") in script
     assert script.count("Mike Bostock") >= 5
 
 
 @pytest.mark.parametrize(
-    ("result", "good", "told"),
+    ("result", "good", "counts"),
     [
         (results.result(3), True, {"14"}),
         (results.result(100, cut=["host7"]), False, {"29,502", "591"}),
@@ -98,10 +98,10 @@ def test_the_licence_of_what_draws_goes_with_it() -> None:
         (MeshResult((), ()), True, set()),
     ],
 )
-def test_the_heading_says_how_it_is(result: MeshResult, good: bool, told: set[str]) -> None:
+def test_the_heading_has_the_result_and_the_counts(result: MeshResult, good: bool, counts: set[str]) -> None:
     page = Page(render(result))
     assert page.good is good
     assert page.verdict.startswith("✓" if good else "✗")
-    assert set(figures(page.verdict)) == told
+    assert set(figures(page.verdict)) == counts
     assert page.title.startswith("lab" if result.mesh else "mesh")
-    assert set(figures(page.title)) == told
+    assert set(figures(page.title)) == counts
