@@ -410,7 +410,7 @@ def test_strict_rp_filter_is_named_and_its_remedy_repairs_it(joined: Mesh, lab: 
         ("sysctl -w net.ipv4.conf.eth0.rp_filter=1",),
         (f"sysctl -w net.ipv4.conf.eth0.rp_filter={before}",),
         ("host2", "10.128.0.2", "eth0", "eth1", "rp_filter"),
-        "on host2: sysctl -w net.ipv4.conf.eth0.rp_filter=2",
+        "on host2: sysctl -w net/ipv4/conf/eth0/rp_filter=2",
         ends=("host1", "host2"),
     )
     with repair_paused(lab), two_homed(lab), temporarily(lab, fault.host, do=fault.do, undo=fault.undo):

@@ -112,7 +112,7 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
     ),
     FaultCode.STRICT_RP_FILTER: FaultInfo(
         "the host's route back uses another interface, so a strict `rp_filter` drops the packet",
-        "`sysctl -w net.ipv4.conf.DEVICE.rp_filter=2`; add it to /etc/sysctl.d to make it permanent",
+        "`sysctl -w net/ipv4/conf/DEVICE/rp_filter=2`; add it to /etc/sysctl.d to make it permanent",
     ),
     FaultCode.RAW_ACCEPTS_MISSING: FaultInfo(
         "dockmesh's accept rule in table raw is missing, so Docker's rules in that table drop the packet", _APPLY

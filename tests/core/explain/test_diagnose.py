@@ -82,7 +82,7 @@ def host1(**changes: str | tuple[int, str]) -> dict[str, Changes]:
         (
             {"host3-snapshot": with_replacement("host3-snapshot", "sysctls", "eth0 0 1", "eth0 0 0")},
             FaultCode.IP_FORWARD_OFF,
-            "on host3: sysctl -w net.ipv4.conf.eth0.forwarding=1",
+            "on host3: sysctl -w net/ipv4/conf/eth0/forwarding=1",
         ),
         (
             {
