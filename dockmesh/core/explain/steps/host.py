@@ -55,7 +55,9 @@ def _no_login(at: HostEvidence, error: HostFailure) -> Fault:
     port = f"port {login.port}" if login.port else "default port"
     key = f"key {login.identity_file}" if login.identity_file else "default keys"
     failed_work = "reading" if error.code in _AFTER_LOGIN else "login to"
-    cause = f"{failed_work} {at.name} failed with {user}, address {login.address}, {port} and {key}: {error}"
+    # The error of a login ends with its own remedy, but a fault has one remedy only.
+    problem = str(error).partition(". Fix: ")[0]
+    cause = f"{failed_work} {at.name} failed with {user}, address {login.address}, {port} and {key}: {problem}"
     return Fault(FaultCode.NO_LOGIN, cause, _ssh_command(login))
 
 
