@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from dockmesh.core.addresses import FAMILIES, Network, host_network, is_inside
@@ -87,6 +87,14 @@ class PeerNames:
     """The hosts of a fleet by the networks that routes and rules name. Networks of no host stand for themselves."""
 
     fleet: Fleet
+    _splits: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def split(self, rule: str) -> tuple[str, str]:
+        """Return the source that a rule names, or an empty text, and the rest. Hosts have many rules in common."""
+        if rule not in self._splits:
+            found = _SOURCE.search(rule)
+            self._splits[rule] = (found[1], _SOURCE.sub("", rule)) if found else ("", rule)
+        return self._splits[rule]
 
     def of(self, networks: Iterable[str], *, own: str = "") -> tuple[str, ...]:
         """The names of the hosts with these networks but for `own`, in the fleet's order, then networks of no host."""
@@ -111,14 +119,14 @@ def summarize(plan: HostPlan, names: PeerNames) -> HostSummary:
     changes = tuple(plan.changes)
     keys = _keys(next(filter(_is_daemon_json, changes), None))
     docker = next((_docker(each) for each in changes if isinstance(each.resource, DockerNetworking)), None)
-    before, after = map(frozenset, _sides(changes))
+    before, after = (_rule_set(side, names) for side in _sides(changes))
     return HostSummary(
         docker=docker,
         stopped=plan.stopped,
         routes=_routes([each for each in changes if isinstance(each.resource, Route)], names),
         new_paths=tuple(_path(each.after) for each in changes if each.before and isinstance(each.after, Route)),
         accepted=_accepted(before, after, names, plan.host),
-        limits=(_limits(before), _limits(after)),
+        limits=(_limits(before.shapes), _limits(after.shapes)),
         source_nat=tuple(_source_actions(changes)),
         keys=keys,
         files=_paths(
@@ -126,7 +134,7 @@ def summarize(plan: HostPlan, names: PeerNames) -> HostSummary:
         ),
         units=_paths(each for each in changes if isinstance(each.resource, Unit)),
         forwarding=tuple(each.after for each in changes if isinstance(each.after, Forwarding)),
-        details=(plan.stopped, _shapes(before), _shapes(after), _foreign_pools(docker, names.fleet, plan.host)),
+        details=(plan.stopped, before.shapes, after.shapes, _foreign_pools(docker, names.fleet, plan.host)),
     )
 
 
@@ -151,7 +159,8 @@ def _routes(changes: list[Change], names: PeerNames) -> Changed:
     prefixes: dict[Action, list[str]] = {"add": [], "change": [], "remove": []}
     for each in changes:
         if isinstance(each.resource, Route):
-            prefixes[each.action].append(str(each.resource.prefix))
+            # All hosts share a route and its text.
+            prefixes[each.action].append(each.resource.ip_route_args.partition(" ")[0])
     return Changed(*map(names.of, (prefixes["add"], prefixes["change"], prefixes["remove"])))
 
 
@@ -180,31 +189,43 @@ def _rules(side: Resource | None) -> Iterator[_Rule]:
             return
 
 
-def _accepted(before: frozenset[_Rule], after: frozenset[_Rule], names: PeerNames, own: str) -> Changed:
+@dataclass(frozen=True, slots=True)
+class _RuleSet:
+    """The rules of one side, their sources, and their shapes: the rules without the sources.
+
+    Hosts with the same rules for different peers have equal shapes.
+    """
+
+    rules: frozenset[_Rule]
+    sources: frozenset[str]
+    shapes: frozenset[_Rule]
+
+
+def _rule_set(rules: Iterable[_Rule], names: PeerNames) -> _RuleSet:
+    distinct = frozenset(rules)
+    parts = [(place, names.split(rule)) for place, rule in distinct]
+    return _RuleSet(
+        distinct,
+        frozenset(source for _place, (source, _rest) in parts if source),
+        frozenset((place, rest) for place, (source, rest) in parts if source),
+    )
+
+
+def _accepted(before: _RuleSet, after: _RuleSet, names: PeerNames, own: str) -> Changed:
     """Compare the sources. A peer with a rule on both sides is changed if the rules differ."""
-    sources_before, sources_after = _sources(before), _sources(after)
-    added = names.of(sources_after - sources_before, own=own)
-    removed = names.of(sources_before - sources_after, own=own)
-    both = sources_before & sources_after
-    differ = (_sources(before - after) | _sources(after - before)) & both if both else frozenset()
+    added = names.of(after.sources - before.sources, own=own)
+    removed = names.of(before.sources - after.sources, own=own)
+    both = before.sources & after.sources
+    differ = {names.split(rule)[0] for _place, rule in before.rules ^ after.rules} & both if both else set()
     changed = names.of(differ, own=own)
-    if before != after and not (added or removed or changed):
+    if before.rules != after.rules and not (added or removed or changed):
         return Changed(changed=("rules",))
     return Changed(added, tuple(name for name in changed if name not in {*added, *removed}), removed)
 
 
-def _sources(rules: Iterable[_Rule]) -> frozenset[str]:
-    return frozenset(found[1] for _place, rule in rules if (found := _SOURCE.search(rule)))
-
-
-def _shapes(rules: Iterable[_Rule]) -> frozenset[_Rule]:
-    """The rules without their sources: hosts with the same rules for different peers have equal shapes."""
-    return frozenset((place, _SOURCE.sub("", rule)) for place, rule in rules if _SOURCE.search(rule))
-
-
-def _limits(rules: Iterable[_Rule]) -> str:
+def _limits(shapes: Iterable[_Rule]) -> str:
     """Describe the packets that the rules for peers accept. Raw rules are never limited, and say nothing."""
-    limited = {rest for place, rest in _shapes(rules) if place in {FORWARD_CHAIN, "marks"} and "DROP" not in rest}
+    limited = {rest for place, rest in shapes if place in {FORWARD_CHAIN, "marks"} and "DROP" not in rest}
     if not limited:
         return ""
     if any(not _PROTOCOL.search(rest) and not _PORT.search(rest) and not _ALWAYS.search(rest) for rest in limited):
