@@ -133,7 +133,8 @@ def test_all_conflicts_of_a_host_are_printed_last_with_remedies(fresh: Mesh, lab
         assert each["remedy"]
     told = answer.stdout.split("\nForecast: ")[0]
     assert len(conflicts) == document["summary"]["conflicts"] == told.count("✗ ") == 5
-    assert [line for line in answer.stdout.splitlines() if line in HOSTS] == ["host2", "host3", "host1"]
+    headings = [line.partition("  ")[0] for line in answer.stdout.splitlines() if line.startswith("host")]
+    assert headings == ["host2, host3", "host1"]
 
 
 def test_a_bip_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, lab: Lab) -> None:
