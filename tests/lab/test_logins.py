@@ -102,7 +102,7 @@ def test_sudo_receives_the_password_once_even_if_it_is_wrong(
         ),
     )
     with admin[0], admin[1]:
-        for password, status in (("Passw0rd $x", 2), ("wrong", 3)):
+        for password, status in (("Passw0rd $x", 2), ("Guess3d $y", 3)):
             asked.write_text("")
             askpass.write_text(f"#!/bin/sh\necho >>{asked}\necho '{password}'\n")
             answer = fleet.dockmesh("plan", "--json", "-K")
