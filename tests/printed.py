@@ -33,7 +33,9 @@ class CapturedConsole:
         terminal = self._stream.isatty()
         text = self.out.export_text(clear=False) if terminal else self._stream.getvalue()
         assert not [c for c in text if c not in {"\n", "\t"} and unicodedata.category(c) in {"Cc", "Cs"}]
-        assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+        assert not set(text) & set(
+            "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        )
         text.encode()
         return text
 

@@ -34,8 +34,11 @@ from dockmesh.report.console.resource_diff import diff_lines
 from dockmesh.report.console.terminal import console, print_line
 
 WIDTHS = (80, 160)
-EVIL = "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07 \x9b2J \r \b \x7f \u202e \ud800 [/]"
-TEXT = st.text() | st.text(st.sampled_from("[]/red\x1b\x9b\x07\t\u202e\ud800"))
+EVIL = (
+    "[red]x[/red] [link=http://e]y[/link] :smile: \x1b[31m \x1b]0;owned\x07"
+    " \x9b2J \r \b \x7f \u202e \u200f\u061c \u2028 \ud800 [/]"
+)
+TEXT = st.text() | st.text(st.sampled_from("[]/red\x1b\x9b\x07\t\u202e\u200e\u2029\ud800"))
 KINDS = ("host-bridge", "host-container", "container-container")
 TTLS = tuple(EXPECTED_TTL.items())
 SILENT = Failure(FailureCode.NO_REPLY, "no reply")

@@ -17,8 +17,8 @@ PLAIN_WIDTH = 10_000  # wide enough to fold no line
 _ASCII = str.maketrans("✓✗→·…", "+x>-.")
 _PLAIN_LOCALES = ("C", "POSIX")
 _COERCED = "C.UTF-8"  # Python sets LC_CTYPE to this under a plain locale
-# Control codes, codes that change the writing direction, and surrogates, which no stream can encode.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control codes, codes that change the writing direction or break lines, and surrogates, which no stream can encode.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _Console(Console):
