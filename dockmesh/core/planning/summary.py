@@ -26,7 +26,7 @@ from dockmesh.core.state.resources import (
 )
 
 # Rules of iptables and of nft that name the network of a peer.
-_SOURCE = re.compile(r"(?:^|\s)(?:-s|ip6? saddr) (\S+)")
+_SOURCE = re.compile(r"(?:^|\s)(?:-s|ip6? saddr) (?!!=)(\S+)")
 _PORT = re.compile(r"\b(tcp|udp)\b.*?(?:--)?dport (\S+)")
 _PROTOCOL = re.compile(r"(?:-p|ip protocol) (\w+)")
 # The start of the rules for peers that a host with `allow` has, in iptables and nft.

@@ -47,6 +47,13 @@ def test_marks_without_source_nat_do_not_keep_addresses() -> None:
     assert (found.accepted, found.source_nat) == (Changed(added=("host2",)), ())
 
 
+def test_a_rule_for_all_others_names_no_peer() -> None:
+    others = f"ip saddr != {HOST1.prefix} ct state new ct status ! dnat counter drop"
+    rules = ("ip daddr != 10.128.0.0/20 accept", *marks((HOST2.prefix, "")).marks, others)
+    found = summary(Change(None, SourceNat(HOST1.prefix, (), marks=rules)))
+    assert (found.accepted, found.limits) == (Changed(added=("host2",)), ("", "everything"))
+
+
 def test_raw_rules_do_not_hide_a_limit() -> None:
     after = (chain((HOST2.prefix, PORT)), chain((HOST2.prefix, ""), name=RAW_CHAIN))
     assert summary(*(Change(None, each) for each in after)).limits == ("", "tcp/443")
