@@ -5,7 +5,7 @@ addresses of both their cards; the default route is by the first one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 
 from accidents import output_of
@@ -28,6 +28,13 @@ address1={address}{gateway}
 [ipv6]
 method=link-local
 """
+# NetworkManager brings this as a rule of udev (85-nm-unmanaged.rules), and lab hosts have no udev. Without it
+# NetworkManager takes a container's card for itself if it sees it before Docker has made it a port of docker0.
+_UNMANAGED = {
+    "/etc/NetworkManager/conf.d/containers.conf": (
+        "[keyfile]\nunmanaged-devices=interface-name:veth*;interface-name:dmp*\n"
+    )
+}
 _NETWORK = "[Match]\nName={card}\n[Network]\nAddress={address}\n{gateway}"
 _STANZA = "auto {card}\niface {card} inet static\n  address {address}\n{gateway}"
 
@@ -44,12 +51,13 @@ class Setup:
     card: str
     gateway: str
     commands: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     # NetworkManager reads no file that others may, networkd none that it may not.
     mode: str = "644"
 
     def files(self, host: LabHost) -> Mapping[str, str]:
         """By path, the text of each file; what is for one path is one file."""
-        texts: dict[str, str] = {}
+        texts = dict(self.settings)
         for card, address in ((NIC, host.underlay), (SECOND_NIC, host.second)):
             gateway = self.gateway.format(CONTROLLER.ip) if card == NIC else ""
             path = self.file.format(card)
@@ -63,6 +71,7 @@ NETWORK_MANAGER = Setup(
     "/etc/NetworkManager/system-connections/{}.nmconnection",
     _PROFILE,
     ",{}",
+    settings=_UNMANAGED,
     mode="600",
 )
 IFUPDOWN = Setup(
