@@ -185,20 +185,29 @@ split_output() {
   '
 }
 
+# inspect_listed IDS COMMAND...: runs a docker inspect command with the ids. Containers and networks come and go all the
+# time, so an object that was removed after it was listed is no error. Docker prints all others then.
+inspect_listed() {
+  ids=$1
+  shift
+  [ -n "$ids" ] || return 0
+  # Ids contain no blanks.
+  # shellcheck disable=SC2086
+  { problems=$("$@" $ids 2>&1 >&3) && return; } 3>&1
+  problems=$(printf '%s\n' "$problems" | grep -v -i -E 'no such (object|network)|network .* not found')
+  [ -z "$problems" ] || { echo "$problems"; return 1; }
+}
+
 docker_networks() {
-  # Network ids contain no blanks.
-  # shellcheck disable=SC2046
-  docker network inspect --format \
-    '[{{json .Name}},{{json .Driver}},{{json .Options}},{{json .IPAM.Config}},{{json .Id}}]' $(docker network ls -q)
+  listed=$(docker network ls -q) || return 1
+  inspect_listed "$listed" docker network inspect --format \
+    '[{{json .Name}},{{json .Driver}},{{json .Options}},{{json .IPAM.Config}},{{json .Id}}]'
 }
 
 docker_containers() {
-  ids=$(docker ps -q --no-trunc) || { echo "$ids"; return 1; }
-  [ -n "$ids" ] || return 0
-  # shellcheck disable=SC2086
-  docker inspect --format \
-    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}}]' \
-    $ids
+  listed=$(docker ps -q --no-trunc) || return 1
+  inspect_listed "$listed" docker inspect --format \
+    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}}]'
 }
 
 docker_inactive() { echo 'docker.service is not active'; return 1; }

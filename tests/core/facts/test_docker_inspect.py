@@ -1,0 +1,52 @@
+"""The functions of facts.sh and probe.sh that list objects of Docker and then inspect them."""
+
+import pytest
+from builders import run_shell
+
+from dockmesh.core.host_output import Section, split
+from dockmesh.pipeline import TEMPLATES
+
+# `inspect` prints the objects that exist, and exits with 1 if one is missing, as Docker does.
+DOCKER = """
+docker() {
+  case "$*" in
+    'ps '* | *' ls -q'*) printf '%s\\n' $LISTED ;;
+    *inspect*) printf '%s\\n' $PRESENT; [ -z "$MESSAGE" ] || { echo "$MESSAGE" >&2; return 1; } ;;
+  esac
+}
+"""
+GONE = (
+    "Error: No such object: b",
+    "Error: No such network: b",
+    "Error response from daemon: network b not found",
+    "error: no such object: b",
+)
+
+
+def listing(function: str, *, listed: str = "a b", present: str = "a", message: str = "") -> Section:
+    """The section of a function of facts.sh whose `docker inspect` prints `message` as error."""
+    setting = f"LISTED='{listed}' PRESENT='{present}' MESSAGE='{message}'"
+    run = f"run_section found {function}\nrun_section end true\n"
+    return split(run_shell(f"{TEMPLATES.output}\n{TEMPLATES.facts}\n{DOCKER}{setting}\n{run}", path="/usr/bin:/bin"))[
+        "found"
+    ]
+
+
+@pytest.mark.parametrize("function", ["docker_containers", "docker_networks"])
+@pytest.mark.parametrize("message", GONE)
+def test_an_object_removed_after_it_was_listed_is_no_error(function: str, message: str) -> None:
+    assert listing(function, message=message) == Section(0, "a")
+
+
+@pytest.mark.parametrize("function", ["docker_containers", "docker_networks"])
+def test_every_listed_object_may_be_gone(function: str) -> None:
+    assert listing(function, present="", message=f"{GONE[0]}\n{GONE[2]}") == Section(0, "")
+    assert listing(function, listed="", message="inspect needs an argument") == Section(0, "")
+
+
+@pytest.mark.parametrize("function", ["docker_containers", "docker_networks"])
+def test_another_error_of_inspect_stays_an_error(function: str) -> None:
+    found = listing(function, message=f"{GONE[0]}\nCannot connect to the Docker daemon")
+    assert found.status == 1
+    assert "Cannot connect" in found.text
+    assert "No such object" not in found.text
