@@ -41,7 +41,7 @@ def _pools6(host: Host, current: Iterable[Pool]) -> Iterator[Pool]:
                 length = max(pool.base.prefixlen, _WIDEST6)
                 yield Pool(IPv6Network((pool.base.network_address, length)), pool.size)
         case _:
-            yield from (pool for pool in current if isinstance(pool.base, IPv6Network))
+            yield from (Pool(pool.base, pool.size) for pool in current if isinstance(pool.base, IPv6Network))
 
 
 def _beside(prefix: N, docker0: N, size: int) -> Iterator[Pool]:
@@ -62,7 +62,7 @@ def _elsewhere(fleet: Fleet, facts: HostFacts, current: Iterable[Pool]) -> tuple
     used: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
     used += [IPv4Network(host.underlay) for host in fleet.hosts]
     used += [address.network for device, address in facts.addresses if device not in local]
-    present = tuple(pool for pool in current if isinstance(pool.base, IPv4Network))
+    present = tuple(Pool(pool.base, pool.size) for pool in current if isinstance(pool.base, IPv4Network))
     if present and not any(pool.base.overlaps(each) for pool in present for each in used):
         return present
     free = [network for network in _BUILT_IN if not _overlaps(network, used)]

@@ -1,7 +1,7 @@
 """The facts of a running Docker daemon: its settings, networks and containers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from dockmesh.core.addresses import Network
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.resources import DEFAULT_MTU, Pool
+from dockmesh.core.state.resources import DEFAULT_MTU, Pool, parse_pool
 
 # Go's text for an invalid netip.Prefix.
 _NO_PREFIX = "invalid Prefix"
@@ -95,7 +95,7 @@ def parse_pools(info: Section, text: str | None) -> tuple[Pool, ...]:
         rows = _info(info).get("DefaultAddressPools") or ()
         if any(row["Base"] == _NO_PREFIX for row in rows):
             return daemon_json.pools(text)
-        return tuple(Pool(ip_network(row["Base"]), int(row["Size"])) for row in rows)
+        return tuple(parse_pool(row["Base"], int(row["Size"])) for row in rows)
 
 
 def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
@@ -116,14 +116,21 @@ def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
             swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
             fragment=unit["FragmentPath"],
             arguments=tuple(sections["daemon_arguments"].lines()[1:]),
-            networks=tuple(_docker_network(json.loads(line)) for line in sections["docker_networks"].lines()),
-            containers=tuple(_container(json.loads(line)) for line in sections["docker_containers"].lines()),
+            networks=tuple(map(_docker_network, _rows(sections["docker_networks"]))),
+            containers=tuple(map(_container, _rows(sections["docker_containers"]))),
         )
+
+
+def _rows(section: Section) -> Iterator[list[Any]]:
+    if section.status != 0:
+        raise ValueError(section.text)
+    return map(json.loads, section.lines())
 
 
 def _docker_network(row: list[Any]) -> DockerNetwork:
     name, driver, options, ranges, identity = row
-    prefixes = tuple(ip_network(entry["Subnet"]) for entry in ranges or ())
+    # Docker before 26 accepts a subnet with host bits.
+    prefixes = tuple(ip_network(entry["Subnet"], strict=False) for entry in ranges or ())
     device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
     mtu = int((options or {}).get("com.docker.network.driver.mtu") or 0) or DEFAULT_MTU
     return DockerNetwork(str(name), str(driver), str(device), prefixes, mtu)

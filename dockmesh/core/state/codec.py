@@ -21,6 +21,7 @@ from dockmesh.core.state.resources import (
     Route,
     SourceNat,
     Unit,
+    parse_pool,
     route,
 )
 from dockmesh.error_codes import HostErrorCode
@@ -56,12 +57,12 @@ def load_resources(rows: Iterable[Any]) -> tuple[Resource, ...]:
 
 def dump_pools(pools: Iterable[Pool]) -> list[list[Any]]:
     """Return the pools as rows that `load_pools` reads."""
-    return [[str(pool.base), pool.size] for pool in pools]
+    return [[pool.text, pool.size] for pool in pools]
 
 
 def load_pools(rows: Iterable[Any]) -> tuple[Pool, ...]:
     """Read the rows that `dump_pools` wrote. Raises ValueError or TypeError for other rows."""
-    return tuple(Pool(ip_network(base), int(size)) for base, size in rows)
+    return tuple(parse_pool(base, int(size)) for base, size in rows)
 
 
 def _row(resource: Resource) -> list[Any]:

@@ -9,12 +9,12 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
-from ipaddress import IPv4Interface, IPv6Interface, IPv6Network, ip_network
+from ipaddress import IPv4Interface, IPv6Interface, IPv6Network
 from math import isfinite
 from typing import Any
 
 from dockmesh.core import fwmark
-from dockmesh.core.state.resources import DockerNetworking, NftAdmission, Pool
+from dockmesh.core.state.resources import DockerNetworking, NftAdmission, Pool, parse_pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
 OWN_KEYS = ("bip", "default-address-pools", *IPV6_KEYS)
@@ -126,7 +126,7 @@ def startup_json(text: str | None, bridge: DockerNetworking) -> str | None:
     if mtu:
         document["mtu"] = bridge.mtu
     if bridge.pools:
-        document["default-address-pools"] = [{"base": str(pool.base), "size": pool.size} for pool in bridge.pools]
+        document["default-address-pools"] = [{"base": pool.text, "size": pool.size} for pool in bridge.pools]
     if bridge.address6:
         document |= {"ipv6": True, "fixed-cidr-v6": str(bridge.address6.network)}
         # Only versions that know bip6 can have another address than the first.
@@ -179,7 +179,7 @@ def _named(document: Mapping[str, Any]) -> DockerNetworking | None:
     """Return the addresses and pools that the file names; None if any of them is invalid."""
     with suppress(ValueError, TypeError, KeyError):
         rows = document.get("default-address-pools", [])
-        pools = tuple(Pool(ip_network(row["base"]), int(row["size"])) for row in rows)
+        pools = tuple(parse_pool(row["base"], int(row["size"])) for row in rows)
         return DockerNetworking(
             IPv4Interface(document["bip"]) if "bip" in document else None, pools, address6=_named6(document)
         )

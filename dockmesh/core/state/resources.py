@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_network
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -92,10 +92,25 @@ class SourceNat:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """An entry of Docker's `default-address-pools`: new networks get prefixes of length `size` from `base`."""
+    """An entry of Docker's `default-address-pools`: new networks get prefixes of length `size` from `base`.
+
+    `written` is the base as Docker has it, if it has host bits. Docker before 28 reports them.
+    """
 
     base: Network
     size: int
+    written: str | None = field(default=None, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The base as Docker has it."""
+        return self.written or str(self.base)
+
+
+def parse_pool(base: str, size: int) -> Pool:
+    """Parse a pool. Raises ValueError if `base` is no network."""
+    network = ip_network(base, strict=False)
+    return Pool(network, size, None if str(network) == base else base)
 
 
 # Docker's default for docker0, in bytes.

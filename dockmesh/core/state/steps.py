@@ -112,7 +112,7 @@ def _file(change: Change, file: File) -> str:
 
 
 def _bridge(change: Change, bridge: DockerNetworking) -> str:
-    pools = "".join(f"{pool.base} {pool.size};" for pool in bridge.pools)
+    pools = "".join(f"{pool.text} {pool.size};" for pool in bridge.pools)
     own = (bridge.address, bridge.address6, pools, bridge.mtu)
     state = " ".join(quote(str(each or "")) for each in (*own, *_admission(change)))
     if bridge.startup_json is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dockmesh.core.desired.docker_pools import pools
 from dockmesh.core.model import Fleet, Settings
-from dockmesh.core.state.resources import DockerNetworking, HostState, Pool
+from dockmesh.core.state.resources import DockerNetworking, HostState, Pool, parse_pool
 
 TUTORIAL = fleet(
     host("host1", "192.168.18.128", "172.18.0.0/16", "172.18.0.1/16"),
@@ -77,3 +77,10 @@ def test_a_joined_host_keeps_its_pools() -> None:
     joined = facts("forky_joined")
     assert joined.actual.docker is not None
     assert pools(FLEET, HOST3, joined) == joined.actual.docker.pools != ()
+
+
+def test_present_pools_with_host_bits_stay_without_them() -> None:
+    """Docker then reports the pools that dockmesh writes, in every version."""
+    me = TUTORIAL.hosts[0]
+    odd = replace(FRESH, actual=HostState((networking_with(parse_pool("192.168.64.1/18", 24)),)))
+    assert [each.text for each in pools(TUTORIAL, me, odd)] == ["192.168.64.0/18"]

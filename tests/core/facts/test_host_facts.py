@@ -15,7 +15,10 @@ from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_kernel_route
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
+from dockmesh.core.state.codec import dump_pools, load_pools
+from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
+from dockmesh.core.state.steps import shell_steps
 from dockmesh.errors import HostError, NoDockerError
 from dockmesh.pipeline import TEMPLATES
 
@@ -319,3 +322,25 @@ def test_after_a_reload_docker_28_pools_come_from_the_file() -> None:
     docker_info = json.loads(section_text("forky_joined", "docker_info"))
     docker_info["DefaultAddressPools"] = [{"Base": "invalid Prefix", "Size": 24}] * 4
     assert facts("forky_joined", {"docker_info": json.dumps(docker_info)}).actual == facts("forky_joined").actual
+
+
+def test_host_bits_of_networks_and_pools_are_read_and_kept_for_docker() -> None:
+    """Docker before 26 accepts such a subnet, and before 28 reports such a pool as it is written."""
+    network = json.dumps(["odd", "bridge", {}, [{"Subnet": "172.30.0.1/16"}], "abcdef0123456789"])
+    docker_info = json.loads(section_text("bookworm_joined", "docker_info"))
+    docker_info["DefaultAddressPools"] = [{"Base": "172.40.0.1/16", "Size": 24}]
+    found = facts("bookworm_joined", {"docker_networks": network, "docker_info": json.dumps(docker_info)})
+    (odd,) = found.user_networks
+    assert odd.prefixes == (IPv4Network("172.30.0.0/16"),)
+    assert found.actual.docker is not None
+    (pool,) = found.actual.docker.pools
+    assert (pool.base, pool.text) == (IPv4Network("172.40.0.0/16"), "172.40.0.1/16")
+    assert [each.text for each in load_pools(dump_pools(found.actual.docker.pools))] == ["172.40.0.1/16"]
+    restart = (Change(None, found.actual.docker),)
+    assert "172.40.0.1/16 24;" in "".join(shell_steps(restart))
+
+
+@pytest.mark.parametrize("name", ["docker_networks", "docker_containers"])
+def test_a_failed_docker_listing_is_an_error(name: str) -> None:
+    with pytest.raises(HostError):
+        facts("forky_joined", {name: (1, "")})
