@@ -1,5 +1,7 @@
 """The functions of facts.sh and probe.sh that list objects of Docker and then inspect them."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from builders import run_shell
 
@@ -50,3 +52,25 @@ def test_another_error_of_inspect_stays_an_error(function: str) -> None:
     assert found.status == 1
     assert "Cannot connect" in found.text
     assert "No such object" not in found.text
+
+
+def found_container(*rows: str) -> str:
+    """The container that probe.sh chooses among those that `docker inspect` prints, newest first."""
+    present = " ".join(rows)
+    setting = f"LISTED='a b c' PRESENT='{present}' MESSAGE='{GONE[0]}'"
+    script = f"{TEMPLATES.output}\n{TEMPLATES.probe}\n{DOCKER}{setting}\nfind_container || echo none\n"
+    return run_shell(script, path="/usr/bin:/bin").strip()
+
+
+def test_probes_use_the_oldest_container_on_docker0() -> None:
+    """A newer one may be gone before the probes arrive."""
+    rows = ("2026-03-01T00:00:00.9Z/10.0.0.4//7", "2025-03-01T00:00:00Z/10.0.0.3//6", "2024-03-01T00:00:00Z//0")
+    assert found_container(*rows) == "10.0.0.3 - 6"
+    assert found_container("2025-03-01T00:00:00Z/10.0.0.3/fd00::3/6") == "10.0.0.3 fd00::3 6"
+
+
+def test_a_container_that_is_seconds_old_is_no_target() -> None:
+    now = datetime.now(UTC)
+    rows = [f"{(now - timedelta(seconds=age)).isoformat()}/10.0.0.{age}//{age}" for age in (2, 40)]
+    assert found_container(rows[0]) == "none"
+    assert found_container(*rows) == "10.0.0.40 - 40"
