@@ -207,7 +207,7 @@ docker_networks() {
 docker_containers() {
   listed=$(docker ps -q --no-trunc) || return 1
   inspect_listed "$listed" docker inspect --format \
-    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}}]'
+    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}},{{json .HostConfig.PortBindings}}]'
 }
 
 docker_inactive() { echo 'docker.service is not active'; return 1; }

@@ -137,6 +137,23 @@ def test_all_conflicts_of_a_host_are_printed_last_with_remedies(fresh: Mesh, lab
     assert headings == ["host2, host3", "host1"]
 
 
+def test_uses_of_the_address_that_docker0_loses_are_reported_before_docker_restarts(fresh: Mesh, lab: Lab) -> None:
+    used = '{"default-gateway": "172.17.0.254", "dns": ["172.17.0.1"]}'
+    publish = "docker run --detach --name shop --publish 172.17.0.1:8080:80 busybox sleep infinity"
+    with (
+        temporary_file(lab, "host1", DAEMON_JSON, used),
+        temporarily(lab, "host1", do=[publish], undo=["docker rm --force shop"]),
+    ):
+        row = row_of(fresh.dockmesh("plan", "--json", "--limit", "host1"), "host1")
+        applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host1")
+    assert [(each["code"], each["key"]) for each in row["conflicts"]] == [
+        ("old-address-needed", DAEMON_JSON),
+        ("old-address-needed", "container shop"),
+    ]
+    assert [(each["code"], each["key"]) for each in row["notes"]] == [("old-address-named", DAEMON_JSON)]
+    assert [each["status"] for each in applied.document["outcomes"]] == ["refused"]
+
+
 def test_a_bip_flag_is_a_conflict_that_names_the_unit(fresh: Mesh, lab: Lab) -> None:
     text = "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --bip=172.17.0.1/16\n"
     with docker_drop_in(lab, "host1", text, restart=True):

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
+from itertools import chain
 from typing import Any
 
-from dockmesh.core.addresses import Network
+from dockmesh.core.addresses import Address, Network, parse_address
 from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool, parse_pool
@@ -28,12 +30,16 @@ class DockerNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running container. `address` is its address on docker0, if any."""
+    """A running container. `address` is its address on docker0, if any.
+
+    `published`: the addresses of the host at which it publishes ports, if it names any.
+    """
 
     id: str
     name: str
     auto_remove: bool
     address: IPv4Address | None
+    published: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +143,20 @@ def _docker_network(row: list[Any]) -> DockerNetwork:
 
 
 def _container(row: list[Any]) -> Container:
-    identity, name, auto_remove, networks = row
+    identity, name, auto_remove, networks, ports, *_more = (*row, None)
     address = networks.get("bridge", {}).get("IPAddress")
     return Container(
         str(identity),
         sanitize(str(name).removeprefix("/")),
         bool(auto_remove),
         IPv4Address(address) if address else None,
+        frozenset(_published(ports or {})),
     )
+
+
+def _published(ports: Mapping[str, Any]) -> Iterator[Address]:
+    """The addresses of `HostConfig.PortBindings`."""
+    for binding in chain.from_iterable(each or () for each in ports.values()):
+        # Usually empty, for every address.
+        with suppress(ValueError):
+            yield parse_address(binding["HostIp"])

@@ -33,6 +33,7 @@ class ConflictCode(StrEnum):
     DOCKER_FLAG = "docker-flag"
     DOCKER_MTU_FLAG = "docker-mtu-flag"
     DOCKER_CONFIG_FILE = "docker-config-file"
+    OLD_ADDRESS_NEEDED = "old-address-needed"
     DAEMON_JSON_INVALID = "daemon-json-invalid"
     DAEMON_JSON_BRIDGE = "daemon-json-bridge"
     DAEMON_JSON_IPTABLES = "daemon-json-iptables"
@@ -50,6 +51,7 @@ class NoteCode(StrEnum):
     NETWORK_OUTSIDE_PREFIX = "network-outside-prefix"
     NETWORK_MTU_TOO_LARGE = "network-mtu-too-large"
     MTU_KEPT = "mtu-kept"
+    OLD_ADDRESS_NAMED = "old-address-named"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dockmesh.core.names import ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
+from dockmesh.core.planning.conflicts.moved_bridge import moved_bridge_conflicts, moved_bridge_notes
 from dockmesh.core.planning.conflicts.mtu import mtu_notes
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
 from dockmesh.core.planning.prefix_index import PrefixIndex
@@ -27,6 +28,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUpli
     yield from ipv6_conflicts(host, facts)
     if facts.docker:
         yield from docker_conflicts(fleet, host, facts, facts.docker, smallest)
+        yield from moved_bridge_conflicts(host, facts, facts.docker)
     elif host.prefix and not facts.ip_forward:
         yield Conflict(
             ConflictCode.IP_FORWARD_OFF,
@@ -65,6 +67,7 @@ def notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[No
                 )
     if facts.docker:
         yield from mtu_notes(facts, facts.docker, smallest)
+        yield from moved_bridge_notes(host, facts, facts.docker)
 
 
 def _remedy(own: HostNetwork) -> str:
