@@ -42,14 +42,28 @@ def write_atomic(file: Path, text: str) -> None:
     _replace(target, text.encode(), target.stat() if target.exists() else None)
 
 
-def _replace(target: Path, content: bytes, like: os.stat_result | None) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Write `text` to `file` with mode 0600, also if the file exists. A symlink to a file is replaced, not followed.
+
+    Pipes and devices receive the text.
+
+    Raises:
+        OSError: the file cannot be written. It is unchanged.
+    """
+    if file.exists() and not file.is_file():
+        file.write_text(text, encoding="utf-8")
+    else:
+        _replace(file, text.encode(), None, mode=0o600)
+
+
+def _replace(target: Path, content: bytes, like: os.stat_result | None, *, mode: int | None = None) -> None:
     number, name = tempfile.mkstemp(prefix=".dockmesh-", dir=target.parent)
     try:
         with os.fdopen(number, "wb") as new:
             if like:
                 # Owner before mode, as a change of the owner clears bits of the mode.
                 os.fchown(number, like.st_uid, like.st_gid)
-            os.fchmod(number, S_IMODE(like.st_mode) if like else _mode_of_new_files())
+            os.fchmod(number, mode or (S_IMODE(like.st_mode) if like else _mode_of_new_files()))
             new.write(content)
             new.flush()
             os.fsync(number)

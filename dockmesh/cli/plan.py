@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dockmesh.cli.atomic_write import write_private
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.planning import saved_plan
@@ -58,7 +59,6 @@ def plan(options: Options, out: Path | None) -> int:
 def _save(file: Path, plan: dict[str, Any]) -> None:
     """Write the plan with mode 0600, since it contains the hosts' daemon.json."""
     try:
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+        write_private(file, json.dumps(plan, indent=2) + "\n")
     except OSError as error:
         raise UsageError(f"{file}: cannot save the plan: {error.strerror}", code=UsageCode.CANNOT_WRITE) from error

@@ -159,7 +159,9 @@ def test_an_invalid_serial_is_refused(lan: FakeLan, problems_of_call: Refused, s
 
 def test_a_plan_that_was_carried_out_is_refused_with_the_fix(lan: FakeLan, run: Run, tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
+    file.touch(mode=0o644)
     assert run("plan", "--out", str(file))[0] == 2
+    assert file.stat().st_mode & 0o777 == 0o600
     assert run("apply", str(file), "--yes")[0] == 0
     routes = {name: host.routes for name, host in lan.hosts.items()}
     status, out, err = run("apply", str(file), "--yes")

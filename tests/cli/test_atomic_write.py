@@ -7,7 +7,7 @@ from stat import S_IMODE
 
 import pytest
 
-from dockmesh.cli.atomic_write import replace_atomic
+from dockmesh.cli.atomic_write import replace_atomic, write_private
 from dockmesh.errors import UsageError
 
 
@@ -88,3 +88,50 @@ def test_only_a_regular_file_can_be_rewritten(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert refusal(tmp_path / "pipe", "") == "cannot-write"
     assert refusal(tmp_path / "nothing", "") == "cannot-write"
+
+
+def mode_of(file: Path) -> int:
+    return S_IMODE(file.stat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o600, None])
+def test_a_private_file_has_mode_0600_also_if_it_existed(file: Path, mode: int | None) -> None:
+    if mode is None:
+        file.unlink()
+    else:
+        file.chmod(mode)
+    write_private(file, "new")
+    assert (file.read_text(), mode_of(file)) == ("new", 0o600)
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_readers_of_the_old_file_do_not_see_a_private_text(file: Path) -> None:
+    with file.open() as reader:
+        write_private(file, "new")
+        assert reader.read() == "old"
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_symlink_is_replaced_by_a_private_file(file: Path, dangling: bool) -> None:
+    link = file.parent / "link"
+    link.symlink_to("nowhere" if dangling else file)
+    write_private(link, "new")
+    assert not link.is_symlink()
+    assert (link.read_text(), mode_of(link), file.read_text()) == ("new", 0o600, "old")
+
+
+def test_a_pipe_receives_a_private_text(tmp_path: Path) -> None:
+    receiver, sender = os.pipe()
+    link = tmp_path / "link"
+    link.symlink_to(f"/proc/self/fd/{sender}")
+    write_private(link, "new")
+    os.close(sender)
+    with os.fdopen(receiver) as pipe:
+        assert pipe.read() == "new"
+    assert link.is_symlink()
+
+
+def test_an_unwritable_folder_leaves_the_old_file(file: Path) -> None:
+    with pytest.raises(OSError, match="Not a directory"):
+        write_private(file / "plan", "new")
+    assert_untouched(file)
