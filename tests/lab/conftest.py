@@ -25,6 +25,7 @@ _LONGEST_FIRST = (
     "test_faults_of_the_controller",
     "test_confirm",
     "test_other_hosts",
+    "test_churn",
     "test_networks",
     "test_faults_of_hosts",
     "test_docker29",
