@@ -158,7 +158,8 @@ split_output() {
     source == "ip" && /^1: lo: </ && lo_lines++ { listing++; next }
     source == "ip" && listing == 1 { gsub(/ linkdown( |$)/, " "); add("routes"); next }
     source == "ip" && listing == 2 { if ($0 !~ default_rules) add("ip_rules"); next }
-    source == "ip" { sub(/ *\\.*/, "") }
+    # ip joins lines with a backslash, which names of interfaces may contain.
+    source == "ip" { sub(/ *\\ +(link\/|valid_lft |cache).*/, "") }
     source == "ip" && listing == 3 {
       sub(/ mtu [^ ]*/, "")
       sub(/ src [^ ]*/, "")

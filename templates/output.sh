@@ -9,6 +9,9 @@ export LC_ALL PATH
 LINE='
 '
 
+# dash interprets backslashes in the arguments of its own echo. Names of interfaces and error messages may contain some.
+echo() { printf '%s\n' "$*"; }
+
 # Callers check this before any docker command: while docker.socket listens, a docker command would start a stopped Docker.
 docker_active() { systemctl is-active --quiet docker.service 2>/dev/null; }
 

@@ -292,6 +292,26 @@ def test_with_live_restore_docker0_moves_and_containers_run_again(fresh: Mesh, l
             assert output_of(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
 
 
+def test_a_backslash_in_the_name_of_the_uplink_is_no_obstacle(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
+    del fresh
+    hosts = ("host1", "host2", "host3")
+    three = mesh.write_inventory(lab, tmp_path, {host: {} for host in hosts})
+    name = "a\\n\\cb"
+    with ExitStack() as stack:
+        for host in hosts:
+            do, undo = f"ip link set eth0 name '{name}'", f"ip link set '{name}' name eth0"
+            stack.enter_context(temporarily(lab, host, do=[do], undo=[undo]))
+        assert three.dockmesh("apply", "--yes", "--serial", "100%").status == 0
+        assert three.dockmesh("plan").status == 0
+        assert f" dev {name} " in output_of(lab, "host1", "ip", "route", "show", "proto", "201") + " "
+        output_of(lab, "host1", "ip", "route", "del", "10.128.16.0/20")
+        output_of(lab, "host1", "/bin/sh", "/etc/dockmesh/reassert.sh")
+        assert three.dockmesh("status").status == 0
+        assert three.dockmesh("trace", "host1", "host3").status == 0
+        assert three.dockmesh("explain", "host1", "host3").status == 0
+        assert three.dockmesh("destroy", "--yes", "--serial", "100%").status == 0
+
+
 def test_without_a_terminal_and_yes_no_host_is_contacted(fresh: Mesh, lab: Lab) -> None:
     before = connections_accepted(lab)
     for words in (("apply",), ("destroy", "--json"), ("rollback",)):

@@ -111,3 +111,12 @@ def test_incomplete_output_of_ip_marks_its_sections() -> None:
         assert {cut[name].status for name in ("addresses", "addresses6", "routes", "peer_routes", "peer_routes6")} == {
             1
         }
+
+
+def test_a_backslash_in_the_name_of_an_interface_stays() -> None:
+    """ip -o joins the lines of an entry with a backslash as well."""
+    for name in ("a\\b", "a\\n\\c", "a\\"):
+        found = split_output(ip=IP.replace("eth0", name))
+        assert found["links"].lines()[1].startswith(f"2: {name}@if3: <BROADCAST")
+        assert found["addresses"].lines() == [f"2: {name}    inet 192.168.18.128/20 scope global {name}"]
+        assert found["peer_routes"].lines() == [f"192.168.18.129 dev {name} uid 0"]
