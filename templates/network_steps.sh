@@ -2,12 +2,32 @@
 # part of the mesh. Every step may run again, and changes only what differs. Needs output.sh.
 # shellcheck shell=dash disable=SC2154
 
+# The output of the last run that restored routes and rules, if it had any.
+PROBLEMS=/run/dockmesh.problems
+
+# report_changed COMMAND: runs the command, and prints its output as one line, unless the last run printed the same. The
+# timer runs it twice a minute, and a problem may stay for days.
+report_changed() {
+  output=$("$@" 2>&1)
+  status=$?
+  if [ -z "$output" ]; then
+    [ ! -e "$PROBLEMS" ] || rm -f "$PROBLEMS"
+    return "$status"
+  fi
+  output=$(printf '%s\n' "$output" | sort -u | tr '\n' ' ')
+  if [ "$output" != "$(cat "$PROBLEMS" 2>/dev/null)" ]; then
+    echo "$output" >"$PROBLEMS"
+    echo "$output"
+  fi
+  return "$status"
+}
+
 # change_routes FAMILY, with lines for ip -batch on stdin. A route that is already deleted is no failure, and a route that
-# cannot be set does not prevent the others.
+# cannot be set does not prevent the others. Equal messages, such as one per peer, are printed once.
 change_routes() {
   problems=$(ip "-$1" -force -batch - 2>&1)
   case "$?" in 0) return 0 ;; 1) ;; *) echo "ip ended early: $problems"; return 1 ;; esac
-  problems=$(printf '%s\n' "$problems" | grep -v -e 'No such process' -e '^Command failed')
+  problems=$(printf '%s\n' "$problems" | grep -v -e 'No such process' -e '^Command failed' | sort -u)
   [ -z "$problems" ] || { echo "$problems"; return 1; }
 }
 

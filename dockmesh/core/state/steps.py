@@ -32,6 +32,7 @@ from dockmesh.core.templates import Templates
 # The pattern starts with the rare brace, since a script without IPv6 is searched to its end.
 _OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|change_routes 6) ")
 _END = "END_OF_INPUT"
+_RESTORE_END = ('return "$any_step_failed"', "}", "report_changed restore")
 
 
 def reassert_script(state: HostState, texts: Templates) -> str:
@@ -46,7 +47,7 @@ def reassert_script(state: HostState, texts: Templates) -> str:
     calls = (f"{step} || any_step_failed=1" for step in shell_steps(as_additions(wanted)))
     lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join(
-        (texts.output, texts.network_steps, lock, "any_step_failed=0", *calls, 'exit "$any_step_failed"', "")
+        (texts.output, texts.network_steps, lock, "restore() {", "any_step_failed=0", *calls, *_RESTORE_END, "")
     )
 
 

@@ -165,3 +165,21 @@ def test_the_plan_shows_drift_and_foreign_changes(mesh: Mesh) -> None:
     assert "10.128.32.0/21 via 192.168.18.130 dev eth0, proto static, metric 7" in conflict["message"]
     assert conflict["remedy"] == "ip route del 10.128.32.0/21 metric 7"
     dockmesh("apply", mesh.inventory()).expect(0)
+
+
+def test_a_missing_uplink_is_one_line_in_the_journal_until_it_is_back(mesh: Mesh) -> None:
+    def lines(since: str) -> list[str]:
+        own = "journalctl --quiet --output cat _SYSTEMD_UNIT=dockmesh.service --since"
+        return mesh.on("host2", f"{own} @{since}").splitlines()
+
+    # systemd starts a unit at most five times in ten seconds, unless its state is reset.
+    restore = "{ systemctl reset-failed dockmesh.service; systemctl start dockmesh.service; }"
+    mesh.on("host2", "systemctl stop dockmesh.timer")
+    try:
+        for _ in range(2):
+            since = mesh.on("host2", "sleep 1; date +%s").strip()
+            mesh.on("host2", f"ip link set eth0 name gone; for run in 1 2 3; do ! {restore} || exit 1; done")
+            assert [each.count("eth0") for each in lines(since)] == [1]
+            mesh.on("host2", f"ip link set gone name eth0; {restore}; [ ! -e /run/dockmesh.problems ]")
+    finally:
+        mesh.on("host2", "ip link set gone name eth0 2>/dev/null; systemctl start dockmesh.timer")
