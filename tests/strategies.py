@@ -17,6 +17,7 @@ from dockmesh.core.state.resources import (
     Pool,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
     key_of,
 )
@@ -35,6 +36,13 @@ ADMISSIONS = st.builds(
 MARKS = st.lists(st.sampled_from(["ip daddr != 10.0.0.0/8 accept", "counter drop"]), max_size=2).map(tuple)
 RESOURCES = st.one_of(
     st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
+    st.builds(
+        StrayRoute,
+        st.sampled_from(["tos 0x10 via 10.0.0.9 dev eth0", "dev eth1"]).map(
+            lambda way: f"10.0.0.0/24 {way} proto 201 metric 4201"
+        ),
+        st.just(4),
+    ),
     st.builds(
         File,
         st.sampled_from([DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT]),

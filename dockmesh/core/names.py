@@ -1,5 +1,8 @@
 """Names of what dockmesh owns or edits on a host."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
 REASSERT_SCRIPT = "/etc/dockmesh/reassert.sh"
@@ -12,3 +15,9 @@ DOCKER_BRIDGE = "docker0"
 # A route is owned only if both its protocol and its metric match.
 ROUTE_PROTOCOL = "201"
 ROUTE_METRIC = 4201
+
+
+def is_owned_route(words: Sequence[str]) -> bool:
+    """Whether the words of an `ip route` command or listing have dockmesh's protocol and metric."""
+    pairs = set(pairwise(words))
+    return {("proto", ROUTE_PROTOCOL), ("metric", str(ROUTE_METRIC))} <= pairs

@@ -14,6 +14,7 @@ from dockmesh.core.state.resources import (
     Resource,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
 )
 
@@ -23,7 +24,7 @@ def resource_text(resource: Resource | None) -> str | None:
     match resource:
         case Route(next_hop=next_hop, device=device):
             return f"via {next_hop} dev {device}"
-        case File(text=text):
+        case File(text=text) | StrayRoute(text=text):
             return text
         case Chain(hook=hook, rules=rules):
             return "\n".join((f"jump from {hook or 'no chain, or more than one'}", *rules))

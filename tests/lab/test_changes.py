@@ -292,6 +292,35 @@ def test_with_live_restore_docker0_moves_and_containers_run_again(fresh: Mesh, l
             assert output_of(lab, host, "cat", DAEMON_JSON) == '{"live-restore": true}'
 
 
+def test_stray_routes_are_removed_and_a_rollback_restores_them(joined: Mesh, lab: Lab) -> None:
+    own = "proto 201 metric 4201"
+    strays = [
+        f"prepend 10.128.16.0/20 via 192.168.18.131 dev eth0 {own}",
+        f"append 10.128.32.0/20 via 192.168.18.131 dev eth0 {own}",
+        f"add 10.128.32.0/20 tos 0x10 via 192.168.18.131 dev eth0 {own}",
+        f"add 10.99.0.0/24 {own} nexthop via 192.168.18.131 dev eth0 nexthop via 192.168.18.132 dev eth0",
+        f"add blackhole 10.98.0.0/24 {own}",
+        f"add 10.97.0.0/24 dev eth0 {own}",
+    ]
+    mesh_routes = ("ip", "route", "show", "proto", "201")
+    clean = output_of(lab, "host1", *mesh_routes)
+    for each in strays:
+        output_of(lab, "host1", "sh", "-c", f"ip route {each}")
+    stray = output_of(lab, "host1", *mesh_routes)
+    try:
+        planned = joined.dockmesh("plan", "--json", "--limit", "host1").document
+        actions = [(each["kind"], each["action"]) for each in planned["hosts"][0]["changes"]]
+        assert sorted(actions) == [("route", "change"), *[("route", "remove")] * 6]
+        assert joined.dockmesh("apply", "--yes", "--limit", "host1").status == 0
+        assert output_of(lab, "host1", *mesh_routes) == clean
+        assert joined.dockmesh("plan").status == 0
+        joined.dockmesh("rollback", "--yes", "--limit", "host1")
+        assert output_of(lab, "host1", *mesh_routes) == stray
+    finally:
+        joined.dockmesh("apply", "--yes", "--limit", "host1")
+    assert output_of(lab, "host1", *mesh_routes) == clean
+
+
 def test_a_backslash_in_the_name_of_the_uplink_is_no_obstacle(fresh: Mesh, lab: Lab, tmp_path: Path) -> None:
     del fresh
     hosts = ("host1", "host2", "host3")

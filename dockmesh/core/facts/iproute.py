@@ -3,6 +3,7 @@
 They parse text instead of JSON, since the text is the same from iproute2 3 to 6.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from itertools import chain, pairwise, repeat
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, memoized, parse_address
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
-from dockmesh.core.state.resources import Route, route
+from dockmesh.core.state.resources import Route, StrayRoute, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
 # VPNs such as OpenVPN (redirect-gateway) override the default route with 0.0.0.0/1 and 128.0.0.0/1.
 _HALF_DEFAULT = 1
+# Words of a listing that `ip route` does not accept. ip -o joins lines with a backslash.
+_NO_ARGUMENTS = re.compile(r" (?:\\|linkdown|dead|offload|trap|(?:error|expires) \S+)(?= |$)")
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
 
 
@@ -145,12 +148,19 @@ def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
 
 
 @memoized
-def parse_own_route(line: str, family: Family) -> Route | None:
+def parse_own_route(line: str, family: Family) -> Route | StrayRoute | None:
     """Parse such a line; None if the route is not dockmesh's."""
     found = parse_kernel_route(line, family)
-    return (
-        route(found.prefix, found.next_hop, found.device) if found.owned and found.next_hop and found.device else None
-    )
+    if not found.owned:
+        return None
+    if found.next_hop and found.device and found.kind == "unicast" and " tos " not in line:
+        return route(found.prefix, found.next_hop, found.device)
+    return stray_route(line, family)
+
+
+def stray_route(line: str, family: Family) -> StrayRoute:
+    """Parse the line of one of dockmesh's routes as a stray one."""
+    return StrayRoute(_NO_ARGUMENTS.sub("", " ".join(line.split())), family)
 
 
 @memoized

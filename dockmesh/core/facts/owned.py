@@ -22,7 +22,7 @@ from dockmesh.core.addresses import (
     sort_key,
 )
 from dockmesh.core.facts.docker import DockerFacts, parse_pools
-from dockmesh.core.facts.iproute import parse_own_route
+from dockmesh.core.facts.iproute import parse_own_route, stray_route
 from dockmesh.core.host_output import Section, Sections, file_section, parsing
 from dockmesh.core.names import CHAINS, DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
 from dockmesh.core.shared import SharedSequence
@@ -37,6 +37,7 @@ from dockmesh.core.state.resources import (
     Resource,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
     nft_family_name,
 )
@@ -95,8 +96,17 @@ def _own(sections: Sections) -> Iterator[Resource]:
         yield from parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family)
 
 
-def _routes(sections: Sections, family: Family) -> Iterator[Route]:
-    return filter(None, (parse_own_route(line, family) for line in sections.lines_of("routes", family)))
+def _routes(sections: Sections, family: Family) -> Iterator[Route | StrayRoute]:
+    """The routes. ip lists those to one prefix one after another, and the kernel uses the first."""
+    previous = None
+    for line in sections.lines_of("routes", family):
+        found = parse_own_route(line, family)
+        if isinstance(found, Route):
+            prefix = line.partition(" ")[0]
+            yield found if prefix != previous else stray_route(line, family)
+            previous = prefix
+        elif found:
+            yield found
 
 
 def _forwarding(sections: Sections) -> Iterator[Forwarding]:

@@ -8,7 +8,7 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, Unit
+from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, StrayRoute, Unit
 
 
 def reason(change: Change, facts: HostFacts, smallest: SmallestUplink) -> str:
@@ -16,6 +16,8 @@ def reason(change: Change, facts: HostFacts, smallest: SmallestUplink) -> str:
     match change.resource:
         case Route():
             return _route_reason(change)
+        case StrayRoute():
+            return "it has dockmesh's protocol and metric, but dockmesh does not write such a route"
         case Chain() as chain:
             return _chain_reason(change, chain)
         case SourceNat():

@@ -22,6 +22,7 @@ from dockmesh.core.state.resources import (
     Resource,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
 )
 
@@ -123,7 +124,7 @@ def summarize(plan: HostPlan, names: PeerNames) -> HostSummary:
     return HostSummary(
         docker=docker,
         stopped=plan.stopped,
-        routes=_routes([each for each in changes if isinstance(each.resource, Route)], names),
+        routes=_routes([each for each in changes if isinstance(each.resource, Route | StrayRoute)], names),
         new_paths=tuple(_path(each.after) for each in changes if each.before and isinstance(each.after, Route)),
         accepted=_accepted(before, after, names, plan.host),
         limits=(_limits(before.shapes), _limits(after.shapes)),
@@ -161,6 +162,8 @@ def _routes(changes: list[Change], names: PeerNames) -> Changed:
         if isinstance(each.resource, Route):
             # All hosts share a route and its text.
             prefixes[each.action].append(each.resource.ip_route_args.partition(" ")[0])
+        elif isinstance(each.resource, StrayRoute):
+            prefixes[each.action].append(each.resource.text)
     return Changed(*map(names.of, (prefixes["add"], prefixes["change"], prefixes["remove"])))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.host_output import parsing
-from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
+from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS, is_owned_route
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
@@ -20,6 +20,7 @@ from dockmesh.core.state.resources import (
     Resource,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
     parse_pool,
     route,
@@ -69,6 +70,8 @@ def _row(resource: Resource) -> list[Any]:
     match resource:
         case Route(prefix, next_hop, device):
             return ["route", str(prefix), str(next_hop), device]
+        case StrayRoute(text, family):
+            return ["stray", text, family]
         case File(path, _, mode):
             return ["file", path, resource.text, mode]
         case Chain(table, name, hook, rules, family):
@@ -88,6 +91,8 @@ def _resource(row: list[Any]) -> Resource:
     match row:
         case ["route", str(prefix), str(next_hop), str(device)] if device.split() == [device]:
             return route(ip_network(prefix), ip_address(next_hop), device)
+        case ["stray", str(text), 4 | 6 as family] if is_owned_route(words := text.split()) and text == " ".join(words):
+            return StrayRoute(text, IPV4 if family == IPV4 else IPV6)
         case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT}:
             return File(path, text, mode)
         case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:

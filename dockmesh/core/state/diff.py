@@ -7,7 +7,16 @@ from typing import Literal
 from dockmesh.core.addresses import IPV4, sort_key
 from dockmesh.core.names import ORIGINAL_JSON
 from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state.resources import DockerNetworking, Forwarding, HostState, Resource, Route, key_of, keyed
+from dockmesh.core.state.resources import (
+    DockerNetworking,
+    Forwarding,
+    HostState,
+    Resource,
+    Route,
+    StrayRoute,
+    key_of,
+    keyed,
+)
 
 Action = Literal["add", "change", "remove", "restart"]
 ACTIONS: tuple[Action, ...] = ("add", "change", "remove", "restart")
@@ -15,7 +24,19 @@ ACTIONS: tuple[Action, ...] = ("add", "change", "remove", "restart")
 # Docker reads daemon.json when it restarts, and with nftables does not start while IPv4 forwarding is off.
 # DOCKER-USER exists only once Docker runs, and Docker sets the FORWARD policy when it enables forwarding itself.
 # Units are installed after the routes and rules that they restore, and removed before them.
-_ORDER = ("removed-unit", "file", "forwarding", "service", "firewall", "nat", "route", "unit", "original")
+_ORDER = (
+    "removed-unit",
+    "file",
+    "forwarding",
+    "service",
+    "firewall",
+    "nat",
+    "removed-stray",
+    "route",
+    "stray",
+    "unit",
+    "original",
+)
 _ROUTES = (_ORDER.index("route"), ())
 
 
@@ -128,6 +149,9 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
         return (_ORDER.index("original"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
     if isinstance(change.resource, Forwarding):
         kind = _forwarding_rank(change.after)
+    # The kernel replaces the first route to a prefix, and refuses a replacement that equals a later one.
+    if isinstance(change.resource, StrayRoute):
+        kind = "removed-stray" if change.after is None else "stray"
     return _ORDER.index("removed-unit" if kind == "unit" and change.after is None else kind), (-1, key)
 
 

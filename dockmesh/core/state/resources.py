@@ -35,6 +35,18 @@ def route(prefix: Network, next_hop: Address, device: str) -> Route:
     return Route(prefix, next_hop, device)
 
 
+@dataclass(frozen=True, slots=True)
+class StrayRoute:
+    """A route with dockmesh's protocol and metric that dockmesh does not write.
+
+    For example a second one to a prefix, or one with a TOS or with several next hops. `text` is the line of
+    `ip route show`, without the flags that `ip route` does not accept.
+    """
+
+    text: str
+    family: Family
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class File:
     """A file that dockmesh writes, or in which it owns keys. `mode` is octal text; None keeps the host's mode.
@@ -168,8 +180,8 @@ class Forwarding:
 
 
 FORWARDING = {IPV4: "net.ipv4.ip_forward", IPV6: "net.ipv6.conf.all.forwarding"}
-Resource = Route | File | Chain | SourceNat | DockerNetworking | Unit | Forwarding
-R = TypeVar("R", Route, File, Chain, SourceNat, DockerNetworking, Unit, Forwarding)
+Resource = Route | StrayRoute | File | Chain | SourceNat | DockerNetworking | Unit | Forwarding
+R = TypeVar("R", Route, StrayRoute, File, Chain, SourceNat, DockerNetworking, Unit, Forwarding)
 
 
 @dataclass(frozen=True)
@@ -222,6 +234,8 @@ def key_of(resource: Resource) -> tuple[str, str]:
     match resource:
         case Route():
             return "route", str(resource.prefix)
+        case StrayRoute():
+            return "route", resource.text
         case File():
             return "file", resource.path
         case Chain(family=family):

@@ -23,6 +23,7 @@ from dockmesh.core.state.resources import (
     Resource,
     Route,
     SourceNat,
+    StrayRoute,
     Unit,
     iptables_command,
     nft_family_name,
@@ -72,6 +73,8 @@ def _batch(change: Change) -> Family | type[Unit] | None:
     match change.resource:
         case Route(prefix=prefix):
             return family_of(prefix)
+        case StrayRoute(family=family):
+            return family
         case Unit():
             return Unit
     return None
@@ -158,6 +161,10 @@ def _forwarding(change: Change, forwarding: Forwarding) -> str:
 
 def _route(change: Change) -> str:
     route = change.resource
+    if isinstance(route, StrayRoute):
+        # Adding a route that exists fails.
+        again = "" if change.after is None else f"route append {route.text}\n"
+        return f"route del {route.text}\n{again}"
     assert isinstance(route, Route)  # noqa: S101 (grouped by kind)
     verb = "del" if change.after is None else "replace"
     return f"route {verb} {route.ip_route_args} proto {ROUTE_PROTOCOL} metric {ROUTE_METRIC}\n"

@@ -15,9 +15,9 @@ from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_kernel_route
 from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.peers import peers
-from dockmesh.core.state.codec import dump_pools, load_pools
+from dockmesh.core.state.codec import dump_pools, dump_state, load_pools, load_state
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route
+from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route, StrayRoute
 from dockmesh.core.state.steps import shell_steps
 from dockmesh.errors import HostError, NoDockerError
 from dockmesh.pipeline import TEMPLATES
@@ -344,3 +344,27 @@ def test_host_bits_of_networks_and_pools_are_read_and_kept_for_docker() -> None:
 def test_a_failed_docker_listing_is_an_error(name: str) -> None:
     with pytest.raises(HostError):
         facts("forky_joined", {name: (1, "")})
+
+
+def test_routes_that_dockmesh_does_not_write_are_stray() -> None:
+    """The lines are those of iproute2 6.1 to 7.2."""
+    first = "10.128.0.0/20 via 192.168.18.128 dev eth0 proto 201 metric 4201 "
+    lines = (
+        "10.128.0.0/20 tos 0x10 via 192.168.18.128 dev eth0 proto 201 metric 4201 ",
+        first,
+        "10.128.0.0/20 via 192.168.18.131 dev eth0 proto 201 metric 4201 linkdown ",
+        "10.128.32.0/20 proto 201 metric 4201 \\\tnexthop via 10.9.9.9 dev eth0 weight 1 \\\tnexthop dev e1 weight 1",
+        "blackhole 10.9.0.0/24 proto 201 metric 4201 ",
+        "10.9.1.0/24 dev eth0 proto 201 scope link metric 4201 ",
+        "10.9.2.0/24 via 192.168.18.128 dev eth0 proto 201 metric 7 ",
+    )
+    found = facts("trixie_joined", {"routes": "\n".join(lines)}).actual
+    assert [str(each.next_hop) for each in found.of(Route)] == ["192.168.18.128"]
+    assert [each.text for each in found.of(StrayRoute)] == [
+        "10.128.0.0/20 tos 0x10 via 192.168.18.128 dev eth0 proto 201 metric 4201",
+        "10.128.0.0/20 via 192.168.18.131 dev eth0 proto 201 metric 4201",
+        "10.128.32.0/20 proto 201 metric 4201 nexthop via 10.9.9.9 dev eth0 weight 1 nexthop dev e1 weight 1",
+        "blackhole 10.9.0.0/24 proto 201 metric 4201",
+        "10.9.1.0/24 dev eth0 proto 201 scope link metric 4201",
+    ]
+    assert load_state(dump_state(found)) == found
