@@ -1,10 +1,12 @@
 """Lifecycle of one host: its files, its boot with systemd-nspawn, its shutdown."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ from dockmesh.lab.process import ENVIRONMENT, poll, run
 
 READY_TIMEOUT_S = 120.0
 _MOUNT_ROOT = Path(__file__).with_name("mount_root.sh")
+_DISK_BYTES = 256 << 20
+# ioctl(2) of ext4: _IOR('X', 125, __u32), and its argument that loses what is in memory.
+_EXT4_SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, (2).to_bytes(4, sys.byteorder)
 _NSPAWN_ENVIRONMENT = {
     # Docker sets ip_forward; everything else under /proc/sys and /sys belongs to the machine.
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
@@ -34,6 +39,22 @@ class Machine:
     layers: tuple[Path, ...]
     folder: Path
     network: str
+    disk: bool = False
+
+    @property
+    def own(self) -> Path:
+        """The upper layer with its work directory. The host mounts its disk, if it has one, over this directory."""
+        return self.folder / "own"
+
+    @property
+    def upper(self) -> Path:
+        """The host's own files; for a host with a disk, those of its first boot."""
+        return self.own / "upper"
+
+    @property
+    def image(self) -> Path:
+        """The host's disk."""
+        return self.folder / "disk.ext4"
 
     @property
     def console(self) -> Path:
@@ -44,21 +65,21 @@ class Machine:
 def lay_out(machine: Machine, docker: Path | None = None) -> None:
     """Create the machine's directory, with its own copy of Docker's data directory."""
     machine.folder.mkdir()
-    for name in ("upper", "upper/etc", "work", "merged", "docker", "containerd"):
+    for name in ("own", "own/upper", "own/upper/etc", "own/work", "merged", "docker", "containerd"):
         make_folder(machine.folder / name)
     if docker:
         run(("cp", "--archive", "--reflink=auto", f"{docker}/.", str(machine.folder / "docker")))
     machine_id = hashlib.md5(machine.handle.encode(), usedforsecurity=False).hexdigest()
     hosts = f"127.0.0.1 localhost\n127.0.1.1 {machine.hostname}\n"
     for name, text in (("hostname", f"{machine.hostname}\n"), ("hosts", hosts), ("machine-id", f"{machine_id}\n")):
-        file = machine.folder / "upper" / "etc" / name
+        file = machine.upper / "etc" / name
         file.write_text(text)
         file.chmod(0o644)
 
 
 def mask(machine: Machine, *units: str) -> None:
     """Mask these units of the machine."""
-    folder = machine.folder / "upper" / "etc" / "systemd" / "system"
+    folder = machine.upper / "etc" / "systemd" / "system"
     make_folder(folder.parent)
     make_folder(folder)
     for unit in units:
@@ -75,13 +96,16 @@ def boot(machine: Machine) -> None:
     """Start the machine, in a session of its own, so that it survives the caller."""
     layers = {
         "lowerdir": ":".join(map(str, machine.layers)),
-        "upperdir": machine.folder / "upper",
-        "workdir": machine.folder / "work",
+        "upperdir": machine.upper,
+        "workdir": machine.own / "work",
     }
     merged = machine.folder / "merged"
     options = ",".join(f"{key}={layer}" for key, layer in layers.items())
     detached = ("setsid", "--fork", "unshare", "--mount", "--propagation", "slave")
-    mount_root = ("sh", str(_MOUNT_ROOT), options, str(merged))
+    if machine.disk:
+        _prepare_disk(machine)
+    disk = str(machine.image) if machine.disk else ""
+    mount_root = ("sh", str(_MOUNT_ROOT), disk, str(machine.own), options, str(merged))
     with machine.console.open("ab") as console:
         subprocess.run(
             (*cgroup.contain(machine.handle), *detached, *mount_root, *_nspawn(machine, merged)),
@@ -130,9 +154,37 @@ def shut_down(handle: str, within_s: float = 10.0) -> None:
     cgroup.remove(handle)
 
 
+def cut_power(machine: Machine) -> None:
+    """End the machine, which must have a disk, as a power cut does. Only what it had synced is on the disk.
+
+    Docker's data directory is no part of the disk.
+    """
+    pid = cgroup.supervisor(machine.handle)
+    # The disk is mounted in the namespace of this process only.
+    disk = os.open(f"/proc/{pid}/root{machine.own}", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(disk, _EXT4_SHUTDOWN, _NO_LOG_FLUSH)
+    finally:
+        os.close(disk)
+    cgroup.remove(machine.handle)
+
+
 def throw_away(folder: Path) -> None:
     """Remove the directory of a stopped machine."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare_disk(machine: Machine) -> None:
+    """Create the disk with the machine's files, or wait until the previous boot has released it."""
+    if machine.image.exists():
+        # The kernel unmounts it after the last process of the machine, and detaches the loop device with that.
+        in_use = ("losetup", "--associated", str(machine.image))
+        if not poll(lambda: not run(in_use).stdout, READY_TIMEOUT_S):
+            raise LabError(f"{machine.hostname}: its disk is still in use", code=LabCode.TIMEOUT)
+        return
+    with machine.image.open("xb") as image:
+        image.truncate(_DISK_BYTES)
+    run(("mkfs.ext4", "-q", "-F", "-d", str(machine.own), str(machine.image)))
 
 
 def _nspawn(machine: Machine, merged: Path) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ def up(
     *,
     light: bool = False,
     varied: bool = False,
+    disk: bool = False,
 ) -> Lab:
     """Start a lab, or return it if it is up; boots dead hosts and rebuilds an incomplete lab.
 
@@ -43,7 +44,7 @@ def up(
         LabError: a lab of that name with other hosts is up, or a host does not start.
     """
     preflight.check()
-    wanted = topology(name, hosts, tuple(releases), light=light, varied=varied)
+    wanted = topology(name, hosts, tuple(releases), light=light, varied=varied, disk=disk)
     with state.locked(name, partial(on_progress, name, "waiting for another command on this lab …")):
         lab = _existing(wanted)
         if lab:
@@ -104,10 +105,15 @@ def reboot(name: str, host_name: str, on_progress: Observer = _silent, *, bare: 
     with state.locked(name):
         on_progress(each.name, "shutting down …")
         host.shut_down(each.handle)
-        network.create_host(lab.topology.fabric, each, bare=bare)
-        started = time.monotonic()
-        startup.boot(lab, each, partial(on_progress, each.name))
-        on_progress(each.name, f"up after {time.monotonic() - started:.1f} s")
+        boot(lab, each, on_progress, bare=bare)
+
+
+def boot(lab: Lab, each: LabHost, on_progress: Observer = _silent, *, bare: bool = False) -> None:
+    """Boot a host that is down, on a new network. The caller must hold the lab's lock, or be its only user."""
+    network.create_host(lab.topology.fabric, each, bare=bare)
+    started = time.monotonic()
+    startup.boot(lab, each, partial(on_progress, each.name))
+    on_progress(each.name, f"up after {time.monotonic() - started:.1f} s")
 
 
 def _existing(wanted: Topology) -> Lab | None:
@@ -138,11 +144,11 @@ def _build(wanted: Topology, on_progress: Observer) -> Lab:
     if changed:
         on_progress(wanted.name, changed)
     images = {release: str(image.image(release).folder) for release in wanted.releases}
-    light, varied = (any(getattr(each, kind) for each in wanted.hosts) for kind in ("light", "varied"))
+    kinds = {kind: any(getattr(each, kind) for each in wanted.hosts) for kind in ("light", "varied", "disk")}
     host_releases = tuple(each.release for each in wanted.hosts)
-    requested = state.State(wanted.name, len(wanted.hosts), host_releases, images, light=light, varied=varied)
+    requested = state.State(wanted.name, len(wanted.hosts), host_releases, images, **kinds)
     requested.write()
-    build_images(wanted.releases, on_progress, varied=wanted.releases if varied else ())
+    build_images(wanted.releases, on_progress, varied=wanted.releases if kinds["varied"] else ())
     lab = Lab(wanted, images)
     _lay_out(lab, folder(wanted.name))
     network.create_fabric(wanted.fabric)

@@ -12,6 +12,8 @@ PACKAGES = {
     "cp": "coreutils",
     "debootstrap": "debootstrap",
     "ip": "iproute2",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
     "nsenter": "util-linux",
     "setsid": "util-linux",

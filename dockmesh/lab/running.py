@@ -64,6 +64,10 @@ class Lab:
         """Freeze the host: nothing on it replies, and no connection breaks."""
         self.inject("pause", name)
 
+    def cut_power(self, name: str) -> None:
+        """End the host, which must have a disk, without a chance to write to it."""
+        host.cut_power(self.machine(self.topology.host(name)))
+
     def heal(self, name: str) -> None:
         """Remove all lasting faults of the host."""
         self.inject("heal", name)
@@ -82,4 +86,4 @@ class Lab:
         network_option = f"--network-namespace-path={network.NAMESPACES / each.handle}"
         image = self.image(each)
         layers = (image.varied, image.root) if each.varied else (image.root,)
-        return host.Machine(each.handle, each.name, layers, home, network_option)
+        return host.Machine(each.handle, each.name, layers, home, network_option, disk=each.disk)

@@ -16,7 +16,7 @@ def lay_out(lab: Lab, each: LabHost, controller: str) -> str:
     """Create the host's directory; returns its public host key."""
     machine = lab.machine(each)
     host.lay_out(machine, None if each.light else lab.image(each).docker)
-    upper = machine.folder / "upper"
+    upper = machine.upper
     if each.light:
         host.mask(machine, "docker.service", "docker.socket", "containerd.service")
     ssh_keys.authorize(upper, controller)
@@ -52,8 +52,7 @@ def _sshd_answers(lab: Lab, each: LabHost) -> bool:
     """Whether the host replies to the controller with its own key."""
     scan = ("ssh-keyscan", "-T", "2", "-t", "ed25519", str(each.underlay.ip))
     answer = run(network.inside(lab.topology.fabric, *scan), check=False).stdout
-    upper = lab.machine(each).folder / "upper"
-    return ssh_keys.public_key(ssh_keys.host_key(upper)) in answer
+    return ssh_keys.public_key(ssh_keys.host_key(lab.machine(each).upper)) in answer
 
 
 def _docker_serves(handle: str) -> bool:

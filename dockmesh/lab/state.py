@@ -26,11 +26,13 @@ class State:
     complete: bool = False
     light: bool = False
     varied: bool = False
+    disk: bool = False
 
     @property
     def topology(self) -> Topology:
         """The topology of the requested lab."""
-        return topology(self.name, self.hosts, self.releases, light=self.light, varied=self.varied)
+        light, varied, disk = self.light, self.varied, self.disk
+        return topology(self.name, self.hosts, self.releases, light=light, varied=varied, disk=disk)
 
     def write(self) -> None:
         """Replace the lab's state file atomically."""

@@ -31,7 +31,8 @@ class LabHost:
     """One host: a Debian release at an address. `handle` is the name of its namespace and its control group.
 
     A `light` host has no Docker, for measurements with many hosts. A `varied` host has other network managers and
-    firewalls, all disabled, and a network card without an address in a second LAN.
+    firewalls, all disabled, and a network card without an address in a second LAN. A `disk` host has its files on an
+    ext4 disk, which a power cut leaves as the host had synced it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class LabHost:
     prefix6: IPv6Network
     light: bool = False
     varied: bool = False
+    disk: bool = False
 
     @property
     def bridge(self) -> IPv4Interface:
@@ -93,16 +95,21 @@ class Topology:
 
 
 def topology(
-    name: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, light: bool = False, varied: bool = False
+    name: str,
+    hosts: int,
+    releases: tuple[str, ...] = RELEASES,
+    *,
+    light: bool = False,
+    varied: bool = False,
+    disk: bool = False,
 ) -> Topology:
     """Build the topology of a lab, whose hosts cycle through the releases."""
     _check(name, hosts, releases)
     prefixes = islice(POOL.subnets(new_prefix=PREFIX_LENGTH), hosts)
     prefixes6 = POOL6.subnets(new_prefix=PREFIX_LENGTH6)
     numbered = enumerate(zip(prefixes, prefixes6, cycle(releases), strict=False), start=1)
-    return Topology(
-        name, tuple(replace(_host(name, number, *rest), light=light, varied=varied) for number, rest in numbered)
-    )
+    plain = (_host(name, number, *rest) for number, rest in numbered)
+    return Topology(name, tuple(replace(each, light=light, varied=varied, disk=disk) for each in plain))
 
 
 def fabric(lab: str) -> str:

@@ -16,7 +16,7 @@ from dockmesh.lab import lifecycle
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import FOLDER, RELEASES
 
-ROLES = ("test", "faults", "fleets", "own", "killed", "nft", "other")
+ROLES = ("test", "faults", "fleets", "own", "killed", "nft", "other", "power")
 _APART = f"-{os.environ['DOCKMESH_LABS']}" if os.environ.get("DOCKMESH_LABS") else ""
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 _OURS = re.compile(rf"({'|'.join(ROLES)})\d*{re.escape(_APART)}")
@@ -30,14 +30,16 @@ def lab_name(role: str) -> str:
 
 
 @contextmanager
-def running_lab(role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False) -> Iterator[Lab]:
+def running_lab(
+    role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False, disk: bool = False
+) -> Iterator[Lab]:
     """A fresh lab, removed at the end of the block."""
     name = lab_name(role)
     with _WORKERS.open("w") as workers:
         fcntl.flock(workers, fcntl.LOCK_SH)
         lifecycle.down(name)
         try:
-            yield lifecycle.up(name, hosts, releases, varied=varied)
+            yield lifecycle.up(name, hosts, releases, varied=varied, disk=disk)
         finally:
             lifecycle.down(name)
 

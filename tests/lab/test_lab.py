@@ -13,6 +13,7 @@ from refusals import missing_facts
 
 from dockmesh.errors import LabError
 from dockmesh.lab import cgroup, lifecycle, network
+from dockmesh.lab.process import poll, run
 from dockmesh.lab.running import Lab
 from dockmesh.lab.topology import topology
 
@@ -169,6 +170,18 @@ def test_a_reboot_clears_routes_and_rules_and_keeps_files_and_mac(own_lab: Lab) 
     assert output_of(own_lab, "host1", *nic).split()[2] == mac
     assert output_of(own_lab, "host1", "docker", "ps", "--all", "--format", "{{.Names}} {{.State}}") == "web exited"
     assert can_ping(own_lab, "host2", "host1")
+
+
+def test_a_power_cut_loses_what_is_not_synced() -> None:
+    with labs.running_lab("power", 1, disk=True) as lab:
+        output_of(lab, "host1", "sh", "-c", "echo kept >/etc/one; sync /etc/one /etc; echo lost >/etc/two")
+        lab.cut_power("host1")
+        assert not lab.is_running("host1")
+        lifecycle.up(lab.topology.name, 1, disk=True)
+        assert output_of(lab, "host1", "sh", "-c", "cat /etc/one; ls /etc/two 2>&1 || true").startswith("kept\nls: ")
+        disk = str(lab.machine(lab.topology.host("host1")).image)
+    # Nothing of the lab remains, although no command detached the disk.
+    assert poll(lambda: disk not in run(("losetup", "--list")).stdout, 10)
 
 
 def test_a_link_flap_removes_its_routes(own_lab: Lab) -> None:

@@ -47,6 +47,11 @@ def test_varied_hosts_have_an_address_in_a_second_lan() -> None:
     assert not topology("demo", 1).hosts[0].varied
 
 
+def test_a_disk_is_part_of_the_topology() -> None:
+    assert topology("demo", 1, disk=True).hosts[0].disk
+    assert topology("demo", 1, disk=True) != topology("demo", 1)
+
+
 def test_a_mac_ends_with_the_address() -> None:
     assert topology("demo", 1).hosts[0].mac == "02:00:c0:a8:12:80"
 
