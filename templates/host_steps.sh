@@ -4,9 +4,12 @@
 
 DAEMON_JSON=/etc/docker/daemon.json
 PENDING=/etc/dockmesh/pending
+SAVED_JSON=$PENDING/daemon.json
 UNITS=/etc/systemd/system
 # The exit status of a step that failed because of Docker. No program that the steps call uses it.
 DOCKER_FAILED=77
+# Ends the name of a file that is about to replace another one.
+NEW=.dockmesh-new
 reload_needed=
 
 # put_file PATH MODE, with the content in base64 on stdin: writes a file next to the target and renames it, so that no
@@ -21,7 +24,7 @@ put_file() {
   # A masked unit is a link to /dev/null, which is no regular file.
   [ ! -e "$target" ] || [ -f "$target" ] || { echo "$1 leads to $target, which is no file"; return 1; }
   if [ -e "$target" ] && [ "$(base64 <"$target")" = "$content" ]; then
-    chmod "$2" "$target"
+    remove_new "$target" && chmod "$2" "$target"
   else
     printf '%s\n' "$content" | replace_file "$target" "$2"
   fi
@@ -30,17 +33,31 @@ put_file() {
 # replace_file PATH MODE, with the content in base64 on stdin.
 replace_file() {
   [ -d "${1%/*}" ] || mkdir -p "${1%/*}" || return 1
-  # mktemp creates it with the mode 600.
-  temporary=$(mktemp "$1.XXXXXX") || return 1
-  if base64 -d >"$temporary" && { [ "$2" = 600 ] || chmod "$2" "$temporary"; } &&
-    { [ ! -e "$1" ] || chown --reference="$1" "$temporary"; } && sync "$temporary" && mv -f "$temporary" "$1"; then
+  remove_new "$1" || return 1
+  # With noclobber the shell opens no link that others made.
+  if (umask 077 && set -C && base64 -d >"$1$NEW") && { [ "$2" = 600 ] || chmod "$2" "$1$NEW"; } &&
+    { [ ! -e "$1" ] || chown --reference="$1" "$1$NEW"; } && sync "$1$NEW" && mv -f "$1$NEW" "$1"; then
     return 0
   fi
-  rm -f "$temporary"
+  rm -f "$1$NEW"
   return 1
 }
 
-remove_file() { rm -f "$1"; }
+# remove_new PATH: removes the new content that a power cut left beside the file.
+remove_new() { [ ! -e "$1$NEW" ] || rm -f "$1$NEW"; }
+
+remove_file() { rm -f "$1" "$1$NEW"; }
+
+# Makes the renames and removals of all steps survive a power cut. Journaling file systems write them all for the first
+# directory. The content of the files is on disk already.
+sync_names() {
+  daemon_json=$(readlink -f "$DAEMON_JSON")
+  set --
+  for directory in /etc "${PENDING%/*}" "${daemon_json%/*}" "$UNITS" "$UNITS"/*.wants; do
+    [ ! -d "$directory" ] || set -- "$@" "$directory"
+  done
+  sync "$@"
+}
 
 # put_unit NAME, with its text in base64 on stdin: writes the unit and enables it. `systemctl enable` would make systemd
 # reload all units for each of them, so activate_units does that once.
@@ -66,7 +83,7 @@ add_want() {
 remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
   [ ! -L "$UNITS/docker.service.wants/$1" ] || reload_needed=yes
-  rm -f "$UNITS/$1" "$UNITS"/*.wants/"$1" "$PROBLEMS"
+  rm -f "$UNITS/$1" "$UNITS/$1$NEW" "$UNITS"/*.wants/"$1" "$PROBLEMS"
   [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
   systemctl reset-failed "$1" 2>/dev/null
   return 0
@@ -139,19 +156,30 @@ active_dependents() {
 # restart_docker_with ADDRESS ADDRESS6 POOLS MTU [ADMISSION], with a daemon.json in base64 on stdin: restarts Docker with
 # that file, which makes it use these addresses, and restores the previous file afterwards.
 restart_docker_with() {
-  backup=$(mktemp -d "$PENDING/XXXXXX") || return 1
-  [ ! -e "$DAEMON_JSON" ] || cp -p "$DAEMON_JSON" "$backup/file" || return 1
+  save_daemon_json || return 1
   put_file "$DAEMON_JSON" 644 && restart_docker "$@"
   status=$?
-  if [ -e "$backup/file" ]; then
-    mv -f "$backup/file" "$(readlink -f "$DAEMON_JSON")"
-  else
-    rm -f "$DAEMON_JSON"
-  fi || status=1
-  rmdir "$backup"
+  restore_daemon_json || status=1
   # A Docker that rejects such a file may remember the address without it.
   [ "$status" = 0 ] || { restart_docker "$@"; status=$?; }
   return "$status"
+}
+
+# The saved file is on disk before Docker's file changes, so a revert after a power cut restores it.
+save_daemon_json() {
+  if [ -e "$DAEMON_JSON" ]; then
+    cp -p "$DAEMON_JSON" "$SAVED_JSON$NEW" && sync "$SAVED_JSON$NEW" && mv -f "$SAVED_JSON$NEW" "$SAVED_JSON"
+  else
+    : >"$SAVED_JSON.none"
+  fi && sync "$PENDING"
+}
+
+restore_daemon_json() {
+  if [ -e "$SAVED_JSON" ]; then
+    mv -f "$SAVED_JSON" "$(readlink -f "$DAEMON_JSON")"
+  elif [ -e "$SAVED_JSON.none" ]; then
+    rm -f "$DAEMON_JSON" "$SAVED_JSON.none"
+  fi
 }
 
 # dockerd has --validate since 23.0. Validation keeps the running Docker up if the file is invalid.

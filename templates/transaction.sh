@@ -61,12 +61,13 @@ release_lock() {
 
 # Arms the revert before the first change: after CONFIRM_S seconds or at the next boot the host reverts by itself, unless
 # it receives a confirmation. systemd loads the unit when the timer fires and at boot, so it needs no reload.
-# The rename to PENDING comes last: the files of a revert are complete and on disk, and its unit exists, before it counts.
+# The rename to PENDING comes last: the files of a revert and its unit are complete and on disk before it counts.
 arm_revert() {
-  { [ ! -e "$ARMING" ] && [ ! -e "$DISARMED" ] || rm -rf "$ARMING" "$DISARMED"; } && mkdir -m 700 "$ARMING" &&
+  { [ ! -e "$ARMING" ] && [ ! -e "$DISARMED" ] || remove_disarmed; } && mkdir -m 700 "$ARMING" &&
     write_text "$ARMING/run" "$RUN" && write_text "$ARMING/containers" "$RUNNING_CONTAINERS" &&
-    write_text "$ARMING/dependents" "$DEPENDENTS" && write_pending && sync "$ARMING"/* && write_revert_unit &&
-    mv -T "$ARMING" "$PENDING" && start_revert_timer "$((CONFIRM_S + CHANGE_S))"
+    write_text "$ARMING/dependents" "$DEPENDENTS" && write_pending && sync "$ARMING"/* "$ARMING" &&
+    write_revert_unit && sync_names && mv -T "$ARMING" "$PENDING" && sync "$STATE" &&
+    start_revert_timer "$((CONFIRM_S + CHANGE_S))"
 }
 
 # write_text PATH TEXT. On a full disk the shell reports "I/O error"; cat reports the real cause.
@@ -79,18 +80,21 @@ start_revert_timer() {
   systemd-run --quiet --on-active="$1" --timer-property=AccuracySec=100ms --unit="$REVERT.service"
 }
 
+# The unit also removes what a power cut left of a change that was not armed yet, or no longer. There is one such file at
+# most. dockmesh.service waits for the unit at boot, so it restores the routes and rules of the reverted state.
 write_revert_unit() {
-  { [ -d "$UNITS/multi-user.target.wants" ] || mkdir -p "$UNITS/multi-user.target.wants"; } &&
-    ln -sf "$UNITS/$REVERT.service" "$UNITS/multi-user.target.wants/$REVERT.service" &&
-    write_text "$UNITS/$REVERT.service" '# Written by dockmesh: reverts a change, unless a confirmation removes this unit.
+  base64 <<'END' | replace_file "$UNITS/$REVERT.service" 644 && add_want multi-user.target "$REVERT.service" && reset_failed
+# Written by dockmesh: reverts a change, unless a confirmation removes this unit.
 [Unit]
 Description=dockmesh: revert an unconfirmed change
 After=network-online.target docker.service
-ConditionPathExists=/etc/dockmesh/pending/revert.sh
+Before=dockmesh.service
+ConditionPathExistsGlob=/etc/dockmesh/*/revert.sh
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh /etc/dockmesh/pending/revert.sh' && reset_failed
+ExecStart=/bin/sh -c 'exec /bin/sh /etc/dockmesh/*/revert.sh'
+END
 }
 
 # systemd remembers a failed unit, even as "not found" after its file is gone, and starts no timer for it.
@@ -99,10 +103,22 @@ reset_failed() {
   return 0
 }
 
+# disarm_revert [SAVE_PREVIOUS]: the rename decides, and is on disk when the function returns: from then on the change is
+# confirmed, or already reverted. With SAVE_PREVIOUS=yes its previous state becomes what a rollback restores.
 disarm_revert() {
   systemctl stop "$REVERT.timer" 2>/dev/null
-  [ ! -e "$PENDING" ] || mv -T "$PENDING" "$DISARMED"
-  rm -rf "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service" "$DISARMED" "$ARMING"
+  if [ -e "$PENDING" ]; then
+    [ "$1" = yes ] || rm -f "$PENDING/previous.json"
+    mv -T "$PENDING" "$DISARMED" && sync "$STATE" || return 1
+  fi
+  remove_disarmed
+}
+
+# The unit goes before the files that it runs, so it removes them at boot if this is interrupted.
+remove_disarmed() {
+  [ ! -e "$DISARMED/previous.json" ] || mv -f "$DISARMED/previous.json" "$STATE/previous.json"
+  rm -rf "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service" "$UNITS/$REVERT.service$NEW" \
+    "$DISARMED" "$ARMING"
   reset_failed
 }
 
@@ -125,7 +141,7 @@ apply_change() {
       return
     fi
     # The time to confirm starts when the change is complete, however long Docker took.
-    if problem=$({ apply_steps && systemctl stop "$REVERT.timer" && start_revert_timer "$CONFIRM_S"; } 2>&1); then
+    if problem=$({ apply_steps && sync_names && systemctl stop "$REVERT.timer" && start_revert_timer "$CONFIRM_S"; } 2>&1); then
       emit_outcome changed '' ''
     else
       failed=$?
@@ -136,8 +152,7 @@ apply_change() {
 
 # revert_change CODE REASON
 revert_change() {
-  if revert_problem=$(revert_steps 2>&1); then
-    disarm_revert
+  if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && disarm_revert; } 2>&1); then
     emit_outcome reverted "$1" "$2"
   else
     # The files stay for the next attempt, in a minute and at the next boot.
@@ -160,7 +175,7 @@ transact() {
   fi
 }
 
-# Keeps the change of RUN. With SAVE_PREVIOUS=yes its previous state becomes what a rollback restores.
+# Keeps the change of RUN.
 confirm() {
   trap '' HUP PIPE
   if ! take_lock -w 30; then
@@ -168,9 +183,11 @@ confirm() {
     return
   fi
   if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then
-    [ "$SAVE_PREVIOUS" = no ] || mv -f "$PENDING/previous.json" "$STATE/previous.json"
-    disarm_revert
-    emit_outcome confirmed '' ''
+    if problem=$(disarm_revert "$SAVE_PREVIOUS" 2>&1); then
+      emit_outcome confirmed '' ''
+    else
+      emit_outcome failed "$(error_code 1 "$problem")" "$problem"
+    fi
   else
     emit_outcome reverted not-confirmed 'no confirmation reached the host in time, and it took the change back'
   fi
@@ -186,6 +203,7 @@ revert() {
     DEPENDENTS=$(cat "$PENDING/dependents")
     revert_change not-confirmed 'not confirmed'
   else
+    disarm_revert
     emit_outcome reverted '' ''
   fi
   release_lock

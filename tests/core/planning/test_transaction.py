@@ -348,7 +348,7 @@ def test_each_failure_of_the_transaction_has_a_code(status: int, text: str, code
 
 STUBS = """PENDING=/nonexistent BASIS=b RUN=r CONFIRM_S=1 docker_running=
 read_all() { :; }; read_basis() { :; }; fingerprint() { echo b; }
-arm_revert() { :; }; disarm_revert() { :; }; systemctl() { :; }; start_revert_timer() { :; }"""
+arm_revert() { :; }; disarm_revert() { :; }; sync_names() { :; }; systemctl() { :; }; start_revert_timer() { :; }"""
 
 
 @pytest.mark.parametrize(
@@ -389,6 +389,72 @@ def test_a_held_lock_differs_from_a_missing_directory(tmp_path: Path) -> None:
     found = outcome_of(f"{state}; lock_error failed")
     assert (found.status, found.code) == ("failed", "step-failed")
     assert str(tmp_path) in (found.error or "")
+
+
+# The directories of a host in a temporary one. `sync` and `mv` only note their arguments, before mv does its work.
+HOST = """cd {folder} && mkdir -p state units docker && PENDING=state/pending STATE=state ARMING=state/arming
+DISARMED=state/disarmed UNITS=units DAEMON_JSON=docker/daemon.json SAVED_JSON=state/pending/daemon.json
+sync() {{ echo "sync $*" >>log; }}; mv() {{ echo "mv $*" >>log; command mv "$@"; }}; systemctl() {{ :; }}
+start_revert_timer() {{ echo timer >>log; }}
+"""
+
+
+def log_of(folder: Path, script: str) -> list[str]:
+    """What a script with the functions of a transaction synced and renamed, in the directories of HOST."""
+    texts = (TEMPLATES.output, TEMPLATES.host_steps, TEMPLATES.transaction, HOST.format(folder=quote(str(folder))))
+    run_shell("\n".join((*texts, script)), path="/usr/bin:/bin")
+    return (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
+
+
+def test_a_revert_is_on_disk_before_it_counts(tmp_path: Path) -> None:
+    arm = "write_pending() { echo eAo= | save_pending revert.sh; }\nRUN=me CONFIRM_S=1; arm_revert"
+    files, unit, renamed, names, armed, last, timer = log_of(tmp_path, arm)
+    own = {f"state/arming/{name}" for name in ("run", "containers", "dependents", "revert.sh")}
+    assert {*own, "state/arming"} == set(files.split()[1:])
+    assert unit == "sync units/dockmesh-revert.service.dockmesh-new"
+    assert renamed.startswith("mv -f units/dockmesh-revert.service.dockmesh-new ")
+    assert {"/etc", "state", "units", "units/multi-user.target.wants"} <= set(names.split())
+    assert (armed, last, timer) == ("mv -T state/arming state/pending", "sync state", "timer")
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_the_end_of_a_change_is_on_disk_before_its_unit_goes(tmp_path: Path, confirmed: bool) -> None:
+    pending = tmp_path / "state" / "pending"
+    pending.mkdir(parents=True)
+    (pending / "previous.json").write_text("new")
+    (tmp_path / "state" / "previous.json").write_text("old")
+    log = log_of(tmp_path, f'rm() {{ echo removed >>log; command rm "$@"; }}; disarm_revert {"yes" * confirmed}')
+    assert (
+        log.index("mv -T state/pending state/disarmed")
+        < log.index("sync state")
+        < len(log) - 1 - log[::-1].index("removed")
+    )
+    assert (tmp_path / "state" / "previous.json").read_text() == ("new" if confirmed else "old")
+    assert sorted(each.name for each in (tmp_path / "state").iterdir()) == ["previous.json"]
+
+
+@pytest.mark.parametrize("before", ["{}", None])
+def test_an_interrupted_restart_leaves_a_daemon_json_to_restore(tmp_path: Path, before: str | None) -> None:
+    """restart_docker_with starts Docker with another file. A power cut may come before it restores the previous one."""
+    file = tmp_path / "docker" / "daemon.json"
+    (tmp_path / "state" / "pending").mkdir(parents=True)
+    file.parent.mkdir()
+    if before is not None:
+        file.write_text(before)
+    log = log_of(tmp_path, "save_daemon_json")
+    assert log[-1] == "sync state/pending"
+    file.write_text("other")
+    log_of(tmp_path, "restore_daemon_json && restore_daemon_json")
+    assert (file.read_text() if file.exists() else None) == before
+
+
+def test_a_file_replaces_what_a_power_cut_left_beside_it(tmp_path: Path) -> None:
+    file, left = tmp_path / "file", tmp_path / "file.dockmesh-new"
+    for content in ("old", "new"):
+        file.write_text(content)
+        left.write_text("half")
+        log_of(tmp_path, "echo bmV3 | put_file file 640")
+        assert (file.read_text(), file.stat().st_mode & 0o777, left.exists()) == ("new", 0o640, False)
 
 
 def test_the_transaction_writes_only_documented_codes() -> None:

@@ -80,9 +80,9 @@ class Mesh:
         """The output of a shell on the host, independent of SSH and the network."""
         return self.lab.run(host, ("sh", "-c", script), check=check).stdout.strip()
 
-    def states(self) -> dict[str, HostView]:
+    def states(self, hosts: Sequence[str] | None = None) -> dict[str, HostView]:
         """The state of every host that dockmesh, or Docker because of it, could change."""
-        return {host: _state(sight) for host, sight in read_hosts(self.lab, self.hosts).items()}
+        return {host: _state(sight) for host, sight in read_hosts(self.lab, hosts or self.hosts).items()}
 
     def settle(self, within_s: float, hosts: Sequence[str] | None = None) -> None:
         """Wait until no script, lock or armed revert of a run is left on the hosts."""
@@ -161,6 +161,11 @@ class RunResult:
         # The result of a complete mesh matches its forecast.
         assert status or "≠ " not in self.out, self.out
         return self
+
+
+def phases_of(err: str) -> list[float]:
+    """The duration of each phase of a complete run, from its output."""
+    return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
 
 
 def command(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from threading import Event
 
 import labs
 import pytest
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, dockmesh, state_difference
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, dockmesh, phases_of, state_difference
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming")
@@ -38,11 +38,6 @@ class Trial:
     last_words: str
     new: tuple[bool, ...]
     settled_s: float
-
-
-def phases_of(err: str) -> list[float]:
-    """The duration of each phase of a complete run, from its output."""
-    return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
 
 
 def kill_in(
