@@ -8,6 +8,8 @@ DISARMED=$STATE/disarmed
 REVERT=dockmesh-revert
 # The time that a change may take, besides the time to confirm it.
 CHANGE_S=300
+# The time to wait for the lock: dockmesh.service may hold it for 25 seconds.
+LOCK_S=30
 
 # emit_outcome STATUS CODE ERROR
 emit_outcome() {
@@ -41,10 +43,10 @@ take_lock() {
 
 # lock_error STATUS: prints the outcome after take_lock failed.
 lock_error() {
-  if [ -s "$STATE/lock" ]; then
-    emit_outcome "$1" locked "locked by $(cat "$STATE/lock")"
+  if problem=$(touch "$STATE/lock" 2>&1); then
+    holder=$(cat "$STATE/lock")
+    emit_outcome "$1" locked "locked by ${holder:-a process without a name}"
   else
-    problem=$(touch "$STATE/lock" 2>&1)
     emit_outcome "$1" "$(error_code 1 "$problem")" "cannot write to $STATE: $problem"
   fi
 }
@@ -166,8 +168,7 @@ revert_change() {
 # apply_steps, revert_steps and write_pending, which saves what the revert needs.
 transact() {
   trap '' HUP PIPE
-  # The timer's own run holds the lock for a moment; another controller's run holds it longer.
-  if take_lock -w 5; then
+  if take_lock -w "$LOCK_S"; then
     apply_change
     release_lock
   else
@@ -178,7 +179,7 @@ transact() {
 # Keeps the change of RUN.
 confirm() {
   trap '' HUP PIPE
-  if ! take_lock -w 30; then
+  if ! take_lock -w "$LOCK_S"; then
     lock_error failed
     return
   fi

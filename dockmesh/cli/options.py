@@ -189,7 +189,7 @@ _OF_RUNS = (
         default=30.0,
         show_default=True,
         metavar="S",
-        help="Seconds to wait for a host; a restart of Docker gets 180 more.",
+        help="Seconds to wait for a host; a change gets 30 more for the lock, and 180 more if Docker restarts.",
     ),
     _option("-K", "--ask-become-pass", is_flag=True, help="Prompt for the sudo password of the hosts, once."),
 )

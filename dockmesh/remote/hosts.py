@@ -20,6 +20,8 @@ from dockmesh.remote.transport import Session
 
 # Docker waits ten seconds for each container that ignores SIGTERM. A revert may need the same time again.
 _RESTART_S = 180
+# Equals LOCK_S of templates/transaction.sh.
+LOCK_S = 30
 
 
 def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, *, timeout_s: float) -> HostFacts:
@@ -71,7 +73,7 @@ class HostTransaction:
             HostError: the host was lost. It reverts by itself.
         """
         output = session.run(
-            confirm_script(self.templates, run=self.run, remember=save_previous), timeout_s=self.timeout_s
+            confirm_script(self.templates, run=self.run, remember=save_previous), timeout_s=self.timeout_s + LOCK_S
         )
         return parse_outcome(split(output)["outcome"])
 
@@ -85,4 +87,4 @@ class HostTransaction:
         return parse_outcome(split(output)["outcome"])
 
     def _change_timeout_s(self, plan: HostPlan) -> float:
-        return self.timeout_s + (_RESTART_S if restarts_docker(plan) else 0)
+        return self.timeout_s + LOCK_S + (_RESTART_S if restarts_docker(plan) else 0)

@@ -34,6 +34,11 @@ from dockmesh.core.templates import Templates
 _OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|change_routes 6) ")
 _END = "END_OF_INPUT"
 _RESTORE_END = ('return "$any_step_failed"', "}", "report_changed restore")
+# The start of the reassert script. The file of that name may be newer than the locked file. Only the first run after a
+# transaction writes the holder, to leave idle disks alone.
+TAKE_LOCK = """exec 9>>/etc/dockmesh/lock && flock -n 9 && [ /etc/dockmesh/lock -ef /dev/fd/9 ] || exit 0
+read -r holder </etc/dockmesh/lock
+[ "$holder" = dockmesh.service ] || echo dockmesh.service >/etc/dockmesh/lock"""
 
 
 def reassert_script(state: HostState, texts: Templates) -> str:
@@ -46,9 +51,8 @@ def reassert_script(state: HostState, texts: Templates) -> str:
         forwarding, state.of(Chain), state.of(SourceNat), state.of(Route)
     )
     calls = (f"{step} || any_step_failed=1" for step in shell_steps(as_additions(wanted)))
-    lock = "exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0"
     return "\n".join(
-        (texts.output, texts.network_steps, lock, "restore() {", "any_step_failed=0", *calls, *_RESTORE_END, "")
+        (texts.output, texts.network_steps, TAKE_LOCK, "restore() {", "any_step_failed=0", *calls, *_RESTORE_END, "")
     )
 
 

@@ -1,5 +1,6 @@
 """The scripts that run on a host. Every value reaches the shell unchanged."""
 
+import fcntl
 import json
 import re
 from base64 import b64decode
@@ -37,6 +38,7 @@ from dockmesh.core.state.resources import (
 )
 from dockmesh.errors import HostError
 from dockmesh.pipeline import TEMPLATES
+from dockmesh.remote import hosts
 
 # Each stops or confuses a shell that runs it as code, without other harm.
 HOSTILE = st.sampled_from(
@@ -272,9 +274,7 @@ def test_no_step_sets_the_variable_that_collects_failures() -> None:
 def test_the_reassert_script_restores_only_chains_nat_and_routes() -> None:
     found = facts("forky_joined")
     text = steps.reassert_script(found.actual, TEMPLATES)
-    own = text.replace("exec 9>>/etc/dockmesh/lock && flock -n 9 || exit 0", "").replace(
-        "report_changed restore", "restore"
-    )
+    own = text.replace(steps.TAKE_LOCK, "").replace("report_changed restore", "restore")
     wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
     assert calls(own, ":") == batched(
         [expected_call(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
@@ -389,6 +389,32 @@ def test_a_held_lock_differs_from_a_missing_directory(tmp_path: Path) -> None:
     found = outcome_of(f"{state}; lock_error failed")
     assert (found.status, found.code) == ("failed", "step-failed")
     assert str(tmp_path) in (found.error or "")
+
+
+def test_a_lock_without_a_name_is_locked(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    found = outcome_of(f"STATE={quote(str(tmp_path))}; lock_error refused")
+    assert (found.status, found.code) == ("refused", "locked")
+
+
+def test_a_transaction_names_the_re_assert_that_holds_the_lock(tmp_path: Path) -> None:
+    text = steps.reassert_script(HostState(), TEMPLATES).replace("/etc/dockmesh", str(tmp_path))
+    run_shell(text, path="/usr/bin:/bin")
+    assert (tmp_path / "lock").read_text() == "dockmesh.service\n"
+    with (tmp_path / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = outcome_of(f"STATE={quote(str(tmp_path))} LOCK_S=0 PENDING=/nonexistent; transact")
+        (tmp_path / "lock").write_text("ann\n")
+        run_shell(text, path="/usr/bin:/bin")
+    assert (found.status, found.code) == ("refused", "locked")
+    assert "dockmesh.service" in (found.error or "")
+    assert (tmp_path / "lock").read_text() == "ann\n", "a re-assert without the lock leaves the name of the holder"
+
+
+def test_a_transaction_waits_longer_than_a_re_assert_can_take() -> None:
+    (longest,) = re.findall(r"^TimeoutStartSec=(\d+)$", TEMPLATES.service, re.MULTILINE)
+    (wait,) = re.findall(r"^LOCK_S=(\d+)$", TEMPLATES.transaction, re.MULTILINE)
+    assert int(longest) < int(wait) == hosts.LOCK_S
 
 
 # The directories of a host in a temporary one. `sync` and `mv` only note their arguments, before mv does its work.

@@ -235,6 +235,21 @@ def test_one_of_two_simultaneous_controllers_wins(mesh: Mesh) -> None:
     mesh.join()
 
 
+def test_a_change_waits_for_a_slow_re_assert(mesh: Mesh) -> None:
+    drop_in = "/run/systemd/system/dockmesh.service.d/slow.conf"
+    write_file(mesh, "host1", "/run/slow/ip", '#!/bin/sh\nsleep 10\nexec /usr/sbin/ip "$@"\n')
+    write_file(mesh, "host1", drop_in, "[Service]\nEnvironment=PATH=/run/slow:/usr/sbin:/usr/bin:/sbin:/bin\n")
+    mesh.on("host1", "chmod +x /run/slow/ip; systemctl daemon-reload; systemctl start --no-block dockmesh.service")
+    try:
+        eventually(lambda: mesh.on("host1", "pgrep -f [/]run/slow/ip", check=False) != "", 10, "the slow re-assert")
+        done = dockmesh("apply", mesh.rules(), "--limit", "host1", "--no-confirm", "--json").expect(0)
+    finally:
+        mesh.on("host1", f"rm -r /run/slow {drop_in.rpartition('/')[0]}; systemctl daemon-reload")
+    assert done.outcomes == {"host1": "confirmed"}
+    assert done.took_s > 5
+    dockmesh("rollback", mesh.inventory(), "--limit", "host1").expect(0)
+
+
 def test_a_host_that_changed_after_its_plan_is_refused(mesh: Mesh) -> None:
     """host1 restarts Docker first. Meanwhile host2 changes."""
     before = mesh.found
