@@ -12,11 +12,12 @@ from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.events import EventSink, OutcomeReported, send_to_all
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import ExplainQuery
-from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.host_facts import HostFacts, PendingChangeError
+from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, Misprediction, mispredictions, predict_impact
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change, reverted_change
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
 from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.results.model import MeshResult
@@ -206,8 +207,12 @@ class Pipeline:
         return explain_pair(self._prober, query)
 
     def _plan_or_error(self, host: Host, read: HostFacts | HostError, smallest: SmallestUplink) -> HostPlan:
+        if isinstance(read, PendingChangeError):
+            return _plan_with_pending(host, read.pending)
         if isinstance(read, HostError):
             return _failed_plan(host, read)
+        if read.pending:
+            return _plan_with_pending(host, read.pending)
         try:
             return self._plan(host, read, smallest)
         except HostError as error:
@@ -215,10 +220,10 @@ class Pipeline:
 
     def _plan(self, host: Host, facts: HostFacts, smallest: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        mesh_conflicts = conflicts(fleet, host, facts, smallest) if goal.joins_mesh else ()
-        host_conflicts = (*pending_change(facts), *mesh_conflicts)
+        host_conflicts = tuple(conflicts(fleet, host, facts, smallest)) if goal.joins_mesh else ()
         try:
-            host_notes = notes(host, facts, smallest) if goal.joins_mesh else ()
+            mesh_notes = notes(host, facts, smallest) if goal.joins_mesh else ()
+            host_notes = (*reverted_change(facts), *mesh_notes)
             wanted = goal.desired(fleet, host, facts, smallest)
             return plan_host(facts, wanted, smallest, host_conflicts, host_notes)
         except daemon_json.DaemonJsonError as error:
@@ -239,6 +244,11 @@ class Pipeline:
             probed=request.goal.joins_mesh and request.rollout.confirm,
             save_previous=request.goal.save_previous,
         )
+
+
+def _plan_with_pending(host: Host, pending: PendingChange) -> HostPlan:
+    """The plan of a host with a pending change. Its current state is no basis for a plan."""
+    return HostPlan(host.name, conflicts=(pending_change(pending),), pending=pending)
 
 
 def _failed_plan(host: Host, error: HostError) -> HostPlan:

@@ -8,7 +8,7 @@
 # shellcheck shell=dash disable=SC2154
 
 FILES='/etc/docker/daemon.json /etc/dockmesh/original.json /etc/dockmesh/reassert.sh /etc/systemd/system/dockmesh.service
-/etc/systemd/system/dockmesh.timer /etc/dockmesh/previous.json'
+/etc/systemd/system/dockmesh.timer /etc/dockmesh/reverted /etc/dockmesh/previous.json'
 MAX_FILE_BYTES=8388608
 UNIT_FILE=/etc/systemd/system/dockmesh
 
@@ -308,11 +308,7 @@ read_facts() {
   run_section ip_forward read_sysctl /proc/sys/net/ipv4/ip_forward
   run_section accept_ra accept_ra
   emit_section docker_unit 0 "$docker_unit"
-  if [ -e /etc/dockmesh/pending/run ]; then
-    run_section pending cat /etc/dockmesh/pending/run
-  else
-    emit_section pending 1 ''
-  fi
+  emit_unconfirmed
   emit_file /etc/dockmesh/previous.json
   run_section foreign_nft foreign_nft
   run_section sysctls interface_sysctls

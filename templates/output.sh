@@ -1,5 +1,6 @@
 #!/bin/sh
-# The first part of every dockmesh script: it defines how a script reports, and what several scripts ask about Docker.
+# The first part of every dockmesh script: it defines how a script reports, and what several scripts ask about Docker and
+# about unconfirmed changes.
 # Output is a series of sections. A section starts with the line "@NAME STATUS". The lines that the command printed
 # follow, each after one blank, so that no host output can pass for a section head. "@end" closes the output.
 
@@ -25,6 +26,51 @@ nft_admission() {
     s,.*meta mark & \(0x[0-9a-f]*\) == \(0x[0-9a-f]*\) counter accept .*,\2/\1,p')
   case "$chain" in *'"UNPUBLISHED PORT DROP"'*) : "${mark:=none}" ;; esac
   case "$ruleset" in *'"DROP DIRECT ACCESS"'*) echo "${mark:-?} no" ;; *) echo "${mark:-?} ?" ;; esac
+}
+
+# emit_unconfirmed: the section "pending" about a change that waits for its confirmation, and the section "reverted_change"
+# about one that the host reverted by itself. Both have times in seconds from now, because the clocks of hosts differ.
+emit_unconfirmed() {
+  if [ -e /etc/dockmesh/pending/run ]; then
+    run_section pending pending_change
+  else
+    emit_section pending 1 ''
+  fi
+  if [ -e /etc/dockmesh/reverted ]; then
+    run_section reverted_change reverted_change
+  else
+    emit_section reverted_change 1 ''
+  fi
+}
+
+# The lines "run RUN"; "reverts_in SECONDS" while a timer runs; and after a failed revert "failed ATTEMPTS AGE PROBLEM".
+pending_change() {
+  echo "run $(cat /etc/dockmesh/pending/run)"
+  systemctl show dockmesh-revert.timer --property=NextElapseUSecMonotonic --value 2>/dev/null | awk '
+    /^[0-9]/ {
+      count = split("y 31557600 month 2629800 w 604800 d 86400 h 3600 min 60 s 1 ms .001 us .000001", units)
+      for (n = 1; n < count; n += 2) seconds[units[n]] = units[n + 1]
+      getline uptime <"/proc/uptime"
+      left = -uptime
+      for (n = 1; n <= NF; n++) {
+        unit = $n
+        gsub(/[0-9.]/, "", unit)
+        left += $n * seconds[unit]
+      }
+      if (left > 0) printf "reverts_in %d\n", left + .5
+    }'
+  { read -r attempts time problem </etc/dockmesh/pending/failed; } 2>/dev/null &&
+    age=$(age "$time") && echo "failed $attempts $age $problem"
+  return 0
+}
+
+# The line "AGE REASON RUN".
+reverted_change() { read -r time reason run </etc/dockmesh/reverted && age=$(age "$time") && echo "$age $reason $run"; }
+
+# age TIME: the seconds since a Unix time.
+age() {
+  case "$1" in '' | *[!0-9]*) return 1 ;; esac
+  echo "$(($(date +%s) - $1))"
 }
 
 # emit_section NAME STATUS TEXT: prints a section.

@@ -6,6 +6,7 @@ STATE=/etc/dockmesh
 ARMING=$STATE/arming
 DISARMED=$STATE/disarmed
 REVERT=dockmesh-revert
+BY_ITSELF=
 # The time that a change may take, besides the time to confirm it.
 CHANGE_S=300
 # The time to wait for the lock: dockmesh.service may hold it for 25 seconds.
@@ -154,14 +155,31 @@ apply_change() {
 
 # revert_change CODE REASON
 revert_change() {
-  if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && disarm_revert; } 2>&1); then
+  if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && record_own_revert && disarm_revert; } 2>&1); then
     emit_outcome reverted "$1" "$2"
   else
     # The files stay for the next attempt, in a minute and at the next boot.
+    record_failure "$revert_problem" 2>/dev/null
     systemctl stop "$REVERT.timer" 2>/dev/null
     start_revert_timer 60
     emit_outcome failed revert-failed "$2; and on the way back: $revert_problem"
   fi
+}
+
+# Records a revert by the host itself, with its time and reason, until the next confirmed change. systemd-run made the
+# timer, so it does not exist after a reboot. On a full disk there is no record.
+record_own_revert() {
+  [ -n "$BY_ITSELF" ] || return 0
+  if systemctl is-active --quiet "$REVERT.timer"; then reason=not-confirmed; else reason=reboot; fi
+  write_text "$STATE/reverted" "$(date +%s) $reason $(cat "$PENDING/run")" 2>/dev/null || rm -f "$STATE/reverted"
+}
+
+# record_failure PROBLEM: counts the failed reverts, and records the time and the problem of the last one.
+record_failure() {
+  attempts=
+  { read -r attempts _ <"$PENDING/failed"; } 2>/dev/null
+  case "$attempts" in '' | *[!0-9]*) attempts=0 ;; esac
+  write_text "$PENDING/failed" "$((attempts + 1)) $(date +%s) $(printf '%s' "$1" | head -c 4000 | tr '\000-\037' ' ')"
 }
 
 # Needs RUN, the name of the run; BASIS, the fingerprint of the plan; PEERS and PEERS6; CONFIRM_S; and the functions
@@ -195,13 +213,14 @@ confirm() {
   release_lock
 }
 
-# Reverts an unconfirmed change: run by the timer, at boot, and by the controller if probes fail.
+# Reverts an unconfirmed change: run by the timer, at boot, and by the controller (BY_CONTROLLER) if probes fail.
 revert() {
   trap '' HUP PIPE
   take_lock -w 300 || exit 1
   if [ -e "$PENDING/run" ]; then
     RUNNING_CONTAINERS=$(cat "$PENDING/containers")
     DEPENDENTS=$(cat "$PENDING/dependents")
+    [ -n "${BY_CONTROLLER-}" ] || BY_ITSELF=yes
     revert_change not-confirmed 'not confirmed'
   else
     disarm_revert

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,8 @@ GENERATIONS = {"bookworm": "host1", "trixie": "host2", "forky": "host3"}
 # The nftables recordings are from the lab's stand-in for Docker 29.
 _RECORDERS = GENERATIONS | {"nftables": "host3"}
 SectionOutput = str | tuple[int, str] | None
+# When the recorded hosts were read.
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def host(
@@ -113,7 +116,7 @@ def nft_listing(nat: SourceNat) -> str:
 def facts(name: str, changes: Mapping[str, SectionOutput] | None = None, *, of: Host | None = None) -> HostFacts:
     """The facts of a recording, by default for the host on which it was recorded."""
     recorder = _RECORDERS.get(name.split("_", maxsplit=1)[0], "host2")
-    return parse_facts(of or FLEET.host(recorder), recording(name, changes))
+    return parse_facts(of or FLEET.host(recorder), recording(name, changes), NOW)
 
 
 # An uplink that is large enough for every packet.

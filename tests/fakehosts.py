@@ -20,7 +20,14 @@ from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
 
-_OWN_FILES = ("/etc/docker/daemon.json", "/etc/dockmesh/original.json", "/etc/dockmesh/reassert.sh")
+_OWN_FILES = (
+    "/etc/docker/daemon.json",
+    "/etc/dockmesh/original.json",
+    "/etc/dockmesh/reassert.sh",
+    "/etc/dockmesh/reverted",
+)
+# When the timer of a pending change fires.
+REVERTS_IN_S = 41
 _UNITS = ("dockmesh.service", "dockmesh.timer")
 
 
@@ -41,7 +48,7 @@ class FakeHost:
     """One host. `down`: no login; `docker_fails`: Docker does not start on a new address.
 
     `drops_peers`: drops packets of its peers; `session_lost_in`: the function during which the session is lost.
-    `uplink`: the MTU of its network card; `held`: how many scripts stay on it.
+    `uplink`: the MTU of its network card; `held`: how many scripts stay on it; `reverted`: the section about it.
     """
 
     host: Host
@@ -51,6 +58,7 @@ class FakeHost:
     down: bool = False
     docker_fails: bool = False
     drops_peers: bool = False
+    reverted: str = ""
     uplink: int = 1500
     session_lost_in: str = ""
     held: int = 0
@@ -168,9 +176,13 @@ class FakeHost:
             **{name: _file(self.resources.get(("unit", name))) for name in _UNITS},
         }
         basis = sha256(json.dumps(said).encode()).hexdigest()
-        waiting = self.pending.run if self.pending else (1, "cat: no such file")
         previous = _file(File("", self.previous, "600")) if self.previous else "absent"
-        return said | {"basis": basis, "pending": waiting, "previous.json": previous}
+        return said | self.unconfirmed() | {"basis": basis, "previous.json": previous}
+
+    def unconfirmed(self) -> dict[str, SectionOutput]:
+        """What emit_unconfirmed of templates/output.sh prints."""
+        waiting = "\n".join((f"run {self.pending.run}", f"reverts_in {REVERTS_IN_S}")) if self.pending else (1, "")
+        return {"pending": waiting, "reverted_change": self.reverted or (1, "")}
 
     def _rules(self) -> str:
         """Those of others, and what calls dockmesh's."""
@@ -338,6 +350,7 @@ class FakeSession:
             + section("links", said["links"])
             + section("addresses6", "")
             + section("mesh_routes", "".join(f"{each.prefix} proto 201 metric 4201 \n" for each in self.at.routes))
+            + "".join(section(*each) for each in self.at.unconfirmed().items())
             + section("target", f"{self.at.docker0.ip + 1} - 7 container {self.at.bridge.mtu}")
             + section("end", "")
         )

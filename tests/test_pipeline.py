@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from builders import FLEET
-from fakehosts import FakeHost, FakeLan, Pending
+from fakehosts import REVERTS_IN_S, FakeHost, FakeLan, Pending
 
 from dockmesh.core.events import (
     ChangeFinished,
@@ -17,7 +17,7 @@ from dockmesh.core.events import (
     WorkFinished,
     WorkStarted,
 )
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REVERTED_RECORD
 from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
@@ -247,6 +247,36 @@ def test_a_pending_change_of_another_run_is_not_touched(lan: FakeLan) -> None:
     assert codes(outcomes) == ["conflict", None, None]
     assert "ann@desk" in (outcomes["host1"].error or "")
     assert host_resources(lan)["host1"] == before
+
+
+def test_a_host_with_a_pending_change_has_no_other_plan_and_no_green_status(lan: FakeLan) -> None:
+    run(lan)
+    lan.hosts["host1"].pending = Pending("ann@desk", (), "")
+    lan.hosts["host1"].resources.pop(("route", "10.128.16.0/20"))
+    planned = make_plan(lan).hosts[0]
+    assert planned.pending
+    assert (planned.pending.run, planned.pending.reverts_in_s) == ("ann@desk", REVERTS_IN_S)
+    assert ([each.code for each in planned.conflicts], planned.changes) == (["change-pending"], ())
+    lan.hosts["host1"].put(Route(FLEET.host("host2").prefix, FLEET.host("host2").underlay, "eth0"))
+    result = probe_mesh(lan)
+    assert not result.failed
+    assert not result.ok
+    assert list(result.pending) == ["host1"]
+
+
+@pytest.mark.parametrize("goal", [JOIN, ROLLBACK, DESTROY])
+def test_the_next_change_removes_the_record_of_a_revert(lan: FakeLan, goal: Goal) -> None:
+    run(lan)
+    for host in lan.hosts.values():
+        host.put(File(REVERTED_RECORD, "1 reboot ann@desk\n", "644"))
+        host.reverted = "5 reboot ann@desk"
+    assert {note.code for plan in make_plan(lan).hosts for note in plan.notes} == {"change-reverted"}
+    assert {each.reverted.reason for each in probe_mesh(lan).hosts if each.reverted} == {"reboot"}
+    assert probe_mesh(lan).ok
+    assert statuses(run(lan, goal)) == ["confirmed"] * 3
+    assert not any(("file", REVERTED_RECORD) in host.resources for host in lan.hosts.values())
+    run(lan, ROLLBACK)
+    assert not any(("file", REVERTED_RECORD) in host.resources for host in lan.hosts.values())
 
 
 def test_a_host_lost_before_its_confirmation_reverts_by_itself(lan: FakeLan) -> None:

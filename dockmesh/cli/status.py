@@ -54,6 +54,8 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     host. A cell shows the reply TTLs of the three probes in this order, and the slowest round trip. For large fleets,
     the result is grouped by kind of probe and by the hosts that others cannot reach; -v shows all hosts.
 
+    The exit status is 3 if a probe failed, a host could not be read, or a change waits for its confirmation.
+
     --watch refreshes the table in place; without a terminal it prints one table after the other. Ctrl-C ends it with
     exit status 130 and leaves nothing on the hosts.
 

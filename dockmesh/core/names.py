@@ -6,6 +6,8 @@ from itertools import pairwise
 DAEMON_JSON = "/etc/docker/daemon.json"
 ORIGINAL_JSON = "/etc/dockmesh/original.json"
 REASSERT_SCRIPT = "/etc/dockmesh/reassert.sh"
+# A revert by the host itself leaves this file until the next confirmed change.
+REVERTED_RECORD = "/etc/dockmesh/reverted"
 UNITS = ("dockmesh.service", "dockmesh.timer")
 FORWARD_CHAIN = "DOCKMESH-FORWARD"
 RAW_CHAIN = "DOCKMESH-RAW"

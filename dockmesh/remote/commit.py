@@ -4,7 +4,7 @@ A host that receives neither reverts by itself.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from dockmesh.core.events import ChangeFinished, ChangeStarted, Event
@@ -142,7 +142,9 @@ class Committer:
         names = {host.name for host in changed}
         members = tuple(host for host in self.fleet.hosts if host.name in names or host.name in joined)
         part = Fleet(self.fleet.settings, members)
-        return probe_mesh(self.prober, part, members, about=names, observe=True)
+        result = probe_mesh(self.prober, part, members, about=names, observe=True)
+        # The changes of this run wait for the decision that this result is for.
+        return replace(result, hosts=tuple(replace(each, pending=None) for each in result.hosts))
 
     def _finish(self, host: Host, plan: HostPlan, failure: HostFailure | None = None) -> Outcome:
         """Confirm over a new session. Revert over the session of the change, because new sessions may be impossible."""

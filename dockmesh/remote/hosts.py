@@ -1,6 +1,7 @@
 """Work on one host, one script for each step: read it, change it, confirm or revert the change."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dockmesh.core.desired.routing import underlays
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
@@ -31,7 +32,7 @@ def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, 
         HostError: the host cannot be read, or dockmesh does not support it.
     """
     script = facts_script(templates, underlays(fleet, host))
-    return parse_facts(host, session.run(script, timeout_s=timeout_s))
+    return parse_facts(host, session.run(script, timeout_s=timeout_s), datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class HostTransaction:
         output = session.run(script, timeout_s=self._change_timeout_s(plan))
         outcome = parse_outcome(split(output)["outcome"])
         # A host that rejects the change may be unreadable too. Its reason matters more than the parser's error.
-        return outcome, parse_facts(host, output) if outcome.status == "changed" else before
+        return outcome, parse_facts(host, output, datetime.now(UTC)) if outcome.status == "changed" else before
 
     def confirm(self, session: Session, *, save_previous: bool) -> TransactionOutcome:
         """Confirm the change. A new session also proves that the host still accepts logins.

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange, parse_pending, parse_reverted
 from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
@@ -14,7 +15,7 @@ from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.source_check import with_sources
 from dockmesh.core.probes.targets import HOLD_S, held_target_script, parse_target, unreachable_target
-from dockmesh.core.results.model import MeshResult, ProbeResult
+from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
 from dockmesh.remote.fanout import HostResults, ObservedFanOut, PhaseEvents, fan_out
@@ -24,10 +25,12 @@ from dockmesh.remote.transport import HeldScript
 
 @dataclass(frozen=True, slots=True)
 class HeldTarget:
-    """A target with the script that holds its container and its addresses."""
+    """A target with the script that holds its container and its addresses, and its changes without confirmation."""
 
     target: ProbeTarget
     held: HeldScript
+    pending: PendingChange | None
+    reverted: RevertedChange | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class Prober:
         """Prepare the host as a target until its release or the end of the session, at most `hold_s` seconds."""
         script = held_target_script(host, self.templates, offset=self.offset, hold_s=hold_s, observe=observe)
         held = self.sessions.open(host).hold(script, timeout_s=self.timeout_s)
-        return HeldTarget(parse_target(host, split(held.output)), held)
+        sections, now = split(held.output), datetime.now(UTC)
+        return HeldTarget(
+            parse_target(host, sections), held, parse_pending(sections, now), parse_reverted(sections, now)
+        )
 
     def release(self, held: HeldScript) -> frozenset[ObservedPing]:
         """End the script of a held target. Returns the pings that the target observed."""
@@ -110,8 +116,14 @@ def probe_mesh(
     ).values
     errors = {**lost, **held.errors, **probed.errors}
     result = with_causes(batch.mesh_result(fleet, probes, probed.values, errors), fleet, targets)
+    hosts = tuple(_with_unconfirmed(each, held.values.get(each.host)) for each in result.hosts)
     time = datetime.now(UTC).replace(microsecond=0)
-    return replace(with_sources(result, fleet, targets, observed), time=time, partial=pairs is not None)
+    sourced = with_sources(result, fleet, targets, observed)
+    return replace(sourced, hosts=hosts, time=time, partial=pairs is not None)
+
+
+def _with_unconfirmed(host: HostResult, held: HeldTarget | None) -> HostResult:
+    return replace(host, pending=held.pending, reverted=held.reverted) if held else host
 
 
 def _probes_by_source(

@@ -10,16 +10,19 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, TemplateError
 
 from dockmesh.assets import source, template
+from dockmesh.core.compact import describe_names
 from dockmesh.core.results.group import FailureCause, group_by_cause
 from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult, count
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.report.console.terminal import pluralize
 from dockmesh.report.probe_text import probes_text
+from dockmesh.report.unconfirmed_text import unconfirmed_lines
 
 _LIBRARIES = ("d3-path", "d3-shape", "d3-hierarchy", "d3-selection")
 _PARTS = ("model", "heatmap", "graph", "commands", "details", "tables", "page")
 _FEW, _SOME = 6, 12
+_NAMED = 12
 _UNKNOWN = -1
 _US = 1000
 _PAGE = "report/page.html.j2"
@@ -39,6 +42,10 @@ def render(result: MeshResult) -> str:
         "mesh_title": _mesh_title(result.mesh),
         "heading": _heading(result),
         "size_class": _size(len(result.hosts)),
+        "unconfirmed": [
+            {"hosts": describe_names(hosts, result.tags, most=_NAMED), "reason": reason}
+            for hosts, reason in unconfirmed_lines(result)
+        ],
         "causes": [_shown(cause) for cause in causes],
         "data": _data(result, causes),
         "script": script,
@@ -62,7 +69,11 @@ def _heading(result: MeshResult) -> str:
         return f"All {total} reached" if result.probes else "Nothing to probe"
     counts = ((count(result.failed, "failed"), "failed"), (count(result.failed, "unmade"), "could not be made"))
     failures = " and ".join(f"{many:,} {text}" for many, text in counts if many)
-    return f"Of {total}, {failures}" if failures else f"{pluralize(len(result.errors), 'host')} did not answer"
+    if failures:
+        return f"Of {total}, {failures}"
+    if result.errors:
+        return f"{pluralize(len(result.errors), 'host')} did not answer"
+    return f"{pluralize(len(result.pending), 'host')} with a pending change"
 
 
 def _size(hosts: int) -> str:

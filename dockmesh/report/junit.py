@@ -15,7 +15,8 @@ def render(result: MeshResult) -> str:
     """The result as JUnit XML. A pair that could not be probed is an error instead of a failure."""
     mesh = result.mesh or "mesh"
     document = JUnitXml(f"dockmesh {mesh}")
-    document.add_testsuite(_suite(result, _HOSTS, [_host(mesh, each) for each in result.hosts]))
+    pending = [_pending(mesh, each) for each in result.hosts if each.pending]
+    document.add_testsuite(_suite(result, _HOSTS, [*(_host(mesh, each) for each in result.hosts), *pending]))
     for source, pairs in groupby(result.pairs, key=lambda pair: pair[0]):
         cases = [_case(mesh, source, target, result) for _source, target in pairs]
         document.add_testsuite(_suite(result, f"from {source}", cases))
@@ -36,6 +37,13 @@ def _host(mesh: str, host: HostResult) -> TestCase:
     case = TestCase(f"{host.host} can be asked", f"{mesh}.{_HOSTS}")
     if host.error is not None:
         case.result = [_entry(Error, host.error, "not asked", host.error)]
+    return case
+
+
+def _pending(mesh: str, host: HostResult) -> TestCase:
+    case = TestCase(f"{host.host} has no pending change", f"{mesh}.{_HOSTS}")
+    if host.pending:
+        case.result = [_entry(Failure, host.pending.message, "pending", f"Fix: {host.pending.remedy}")]
     return case
 
 

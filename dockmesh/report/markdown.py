@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import Family
+from dockmesh.core.compact import describe_names
 from dockmesh.core.results.culprits import culprits
 from dockmesh.core.results.group import FailureCause, group_by_cause
 from dockmesh.core.results.model import MeshResult, ProbeResult, count, slowest_ms
 from dockmesh.report.console.terminal import pluralize
 from dockmesh.report.probe_text import probes_text
+from dockmesh.report.unconfirmed_text import unconfirmed_lines
 
 _MATRIX_HOSTS = 12
 _CAUSES_SHOWN = 40
@@ -22,6 +24,7 @@ def render(result: MeshResult) -> str:
     parts = (
         [f"## {_heading(result)}"],
         [f"{result.time:%Y-%m-%d %H:%M:%S} UTC"] if result.time else [],
+        list(_unconfirmed(result)),
         list(_causes(result)),
         *(_matrices(result) if len(result.hosts) <= _MATRIX_HOSTS else [list(_hosts(result))]),
     )
@@ -42,7 +45,13 @@ def _heading(result: MeshResult) -> str:
     counts = [f"{number} {state}" for number, state in ((failed, "failed"), (unmade, "could not be made")) if number]
     hosts = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
     probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
-    return f"❌ {mesh}: {'; '.join((*probes, *hosts))}"
+    pending = [f"{pluralize(len(result.pending), 'host')} with a pending change"] if result.pending else []
+    return f"❌ {mesh}: {'; '.join((*probes, *hosts, *pending))}"
+
+
+def _unconfirmed(result: MeshResult) -> Iterator[str]:
+    for hosts, reason in unconfirmed_lines(result):
+        yield f"- **{text(describe_names(hosts, result.tags, most=_HOSTS_SHOWN))}**: {text(reason)}"
 
 
 def _causes(result: MeshResult) -> Iterator[str]:

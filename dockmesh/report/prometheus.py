@@ -30,11 +30,13 @@ class _Gauges(Collector):
             ended = [((), result.time.timestamp())]
             yield self._gauge("dockmesh_status_timestamp_seconds", "Unix time when the probes ended.", (), ended)
         ok = [((), float(result.ok))]
-        yield self._gauge("dockmesh_status_ok", "Whether all hosts could be asked and all probes succeeded.", (), ok)
+        yield self._gauge("dockmesh_status_ok", "Whether all probes succeeded and no change is pending.", (), ok)
         states = [((state,), float(count(result.probes, state))) for state in _STATES]
         yield self._gauge("dockmesh_probes", "Number of probes by state.", ("state",), states)
         hosts = [((each.host,), float(each.error is None)) for each in result.hosts]
         yield self._gauge("dockmesh_host_up", "Whether the host could be asked.", ("host",), hosts)
+        pending = [((each.host,), float(each.pending is not None)) for each in result.hosts]
+        yield self._gauge("dockmesh_host_pending", "Whether a change of the host is pending.", ("host",), pending)
         yield from self._probes(result.probes)
 
     def _probes(self, probes: Iterable[ProbeResult]) -> Iterator[GaugeMetricFamily]:

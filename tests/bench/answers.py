@@ -18,7 +18,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
 from dockmesh.pipeline import TEMPLATES
-from tests.builders import SectionOutput, nft_listing, recording
+from tests.builders import NOW, SectionOutput, nft_listing, recording
 
 FRESH, CONVERGED, JOINED = "fresh", "converged", "joined"
 # Large enough for 10,000 hosts on one LAN and a /22 for each.
@@ -55,7 +55,7 @@ def _fresh(fleet: Fleet, host: Host) -> dict[str, SectionOutput]:
 
 def _converged(fleet: Fleet, before: Fleet, host: Host) -> str:
     """The output of a host after an apply to the fleet `before`."""
-    found = parse_facts(host, recording(_RECORDED, _fresh(before, host)))
+    found = parse_facts(host, recording(_RECORDED, _fresh(before, host)), NOW)
     wanted = desired(before, host, found, SmallestUplink("host1", "eth0", 1500, complete=True), TEMPLATES)
     assert host.bridge
     lan = IPv4Network((int(_FIRST), _LAN), strict=False)

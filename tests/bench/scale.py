@@ -22,10 +22,11 @@ from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
+from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import HostPlan, plan_host
 from dockmesh.pipeline import TEMPLATES
 from tests.bench.answers import CONVERGED, inventory
+from tests.builders import NOW
 
 _CHECKOUT = Path(__file__).parents[2]
 _MIB = 1 << 20
@@ -76,7 +77,7 @@ def _parsed(fleet: Fleet, kind: str, sample: int, clock: Clock) -> dict[str, Hos
     found = {}
     for host, answer in zip(reversed(fleet.hosts), _answers(len(fleet.hosts), kind, sample), strict=False):
         begun = time.process_time()
-        found[host.name] = parse_facts(host, answer)
+        found[host.name] = parse_facts(host, answer, NOW)
         clock.parsing.append(time.process_time() - begun)
     return found
 
@@ -102,7 +103,7 @@ def _planned(fleet: Fleet, facts: dict[str, HostFacts], clock: Clock) -> Iterato
 
 def _plan(fleet: Fleet, host: Host, facts: HostFacts, narrow: SmallestUplink) -> HostPlan:
     """Plan a host as the pipeline does."""
-    against = (*pending_change(facts), *conflicts(fleet, host, facts, narrow))
+    against = tuple(conflicts(fleet, host, facts, narrow))
     outside = notes(host, facts, narrow)
     return plan_host(facts, desired(fleet, host, facts, narrow, TEMPLATES), narrow, against, outside)
 

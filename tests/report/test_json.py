@@ -23,7 +23,7 @@ from dockmesh.report.json.plan import plan_document
 from dockmesh.report.json.status import status_document
 
 PLAN_KEYS = {"format", "hosts", "summary", "forecast"}
-HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error"}
+HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error", "pending", "reverted"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
 KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
@@ -136,6 +136,8 @@ def test_status_document_has_every_probe_and_every_host() -> None:
         "prefix6": None,
         "docker": True,
         "tags": [],
+        "pending": None,
+        "reverted": None,
     }
     assert document["summary"] == {"probes": 2, "reached": 1, "failed": 1}
     assert document["probes"][1]["reached"] is True

@@ -18,7 +18,7 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
+from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT, REVERTED_RECORD
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import codec, daemon_json, steps
@@ -71,9 +71,10 @@ def rollback_state(facts: HostFacts) -> HostState:
         HostError: the record is unreadable.
     """
     if facts.previous is None:
-        return facts.actual
+        return _without_record(facts)
     state = docker_nftables.for_backend(codec.load_state(facts.previous), facts)
     resources = {key_of(each): each for each in state.resources if not isinstance(each, Forwarding)}
+    resources.pop(("file", REVERTED_RECORD), None)
     ipv4 = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
     forwarding = (*ipv4, *_restored_ipv6_forwarding(facts, state.of(Forwarding)))
     if facts.docker is None:
@@ -84,6 +85,11 @@ def rollback_state(facts: HostFacts) -> HostState:
     paths = mtu.paths_with_set_mtu(before, _set_mtu(state))
     docker = _restored_docker(facts, before, state.docker or DockerNetworking(None), paths)
     return HostState((*resources.values(), *docker, *forwarding))
+
+
+def _without_record(facts: HostFacts) -> HostState:
+    record = facts.file(REVERTED_RECORD)
+    return HostState(tuple(each for each in facts.actual.resources if each != record)) if record else facts.actual
 
 
 def original_state(facts: HostFacts) -> HostState:

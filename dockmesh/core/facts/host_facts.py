@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 
 from dockmesh.core.addresses import FAMILIES, IPV4, SUFFIX, Family, Interface
@@ -16,6 +17,7 @@ from dockmesh.core.facts.iproute import (
 from dockmesh.core.facts.links import Link, parse_links
 from dockmesh.core.facts.owned import chain_policy, file_text, parse_owned
 from dockmesh.core.facts.settings import PacketSettings, parse_settings
+from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange, parse_pending, parse_reverted
 from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
@@ -47,12 +49,13 @@ class HostFacts:
     links: Mapping[str, Link]
     docker: DockerFacts | None
     previous: str | None
-    pending: str | None
+    pending: PendingChange | None
     docker_user: frozenset[Family]
     actual: HostState
     accepts_ra: frozenset[str] = frozenset()
     forward_drops: bool = False
     settings: PacketSettings = field(default_factory=PacketSettings)
+    reverted: RevertedChange | None = None
 
     @property
     def docker_uses_nftables(self) -> bool:
@@ -84,13 +87,36 @@ class HostFacts:
         return self.actual.file(path)
 
 
-def parse_facts(host: Host, output: str) -> HostFacts:
-    """Parse the output of `templates/facts.sh`.
+class PendingChangeError(HostError):
+    """The host cannot be read, perhaps because of its pending change."""
+
+    def __init__(self, pending: PendingChange, error: HostError) -> None:
+        # The remedy of the error does not help during a change.
+        reason = str(error).partition(". Fix: ")[0]
+        message = f"the host cannot be read ({reason}), and {pending.message}. Fix: {pending.remedy}"
+        super().__init__(message, code=HostErrorCode.CHANGE_PENDING)
+        self.pending = pending
+
+
+def parse_facts(host: Host, output: str, now: datetime) -> HostFacts:
+    """Parse the output of `templates/facts.sh`, printed at the time `now`.
 
     Raises:
         HostError: dockmesh does not support the host, or the output is unreadable.
     """
     sections = split(output)
+    pending = parse_pending(sections, now)
+    try:
+        return _host_facts(host, sections, pending, parse_reverted(sections, now))
+    except HostError as error:
+        if pending is None:
+            raise
+        raise PendingChangeError(pending, error) from error
+
+
+def _host_facts(
+    host: Host, sections: Sections, pending: PendingChange | None, reverted: RevertedChange | None
+) -> HostFacts:
     _refuse_unsupported(host, sections)
     with parsing("addresses"):
         addresses = tuple(map(parse_address_line, _lines(sections, "addresses")))
@@ -117,11 +143,12 @@ def parse_facts(host: Host, output: str) -> HostFacts:
         links=interfaces,
         docker=docker,
         previous=file_text(sections, "previous.json"),
-        pending=_pending(sections),
+        pending=pending,
         docker_user=frozenset(family for family in FAMILIES if chain_policy(sections, family, "DOCKER-USER")),
         accepts_ra=frozenset(line.split()[0] for line in sections["accept_ra"].lines() if line.endswith(" 1")),
         forward_drops=chain_policy(sections, IPV4, "FORWARD") == "DROP",
         settings=parse_settings(sections),
+        reverted=reverted,
         actual=HostState(parse_owned(sections, addresses, docker, ip_forward=ip_forward)),
     )
 
@@ -192,11 +219,6 @@ def _refuse_without_docker(sections: Sections) -> None:
     if info is ABSENT:
         raise NoDockerError("Docker is not installed. Fix: install it, or set docker: false in the inventory")
     if why := daemon_error(info):
-        if by := _pending(sections):
-            raise HostError(
-                f"Docker does not reply ({why}) during a change by {by}. Fix: wait until the change ends",
-                code=HostErrorCode.CHANGE_PENDING,
-            )
         raise HostError(
             f"Docker does not reply ({why}). Fix: systemctl start docker", code=HostErrorCode.DOCKER_STOPPED
         )
@@ -205,9 +227,3 @@ def _refuse_without_docker(sections: Sections) -> None:
             "Docker does not run as docker.service, so dockmesh cannot restart it. Fix: run Docker as docker.service",
             code=HostErrorCode.DOCKER_NOT_A_UNIT,
         )
-
-
-def _pending(sections: Sections) -> str | None:
-    """The run whose change waits for confirmation on the host, if any."""
-    run = sections["pending"]
-    return sanitize(run.text) if run.status == 0 else None

@@ -24,7 +24,15 @@ from dockmesh.core.addresses import (
 from dockmesh.core.facts.docker import DockerFacts, parse_pools
 from dockmesh.core.facts.iproute import parse_own_route, stray_route
 from dockmesh.core.host_output import Section, Sections, file_section, parsing
-from dockmesh.core.names import CHAINS, DAEMON_JSON, DOCKER_BRIDGE, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS
+from dockmesh.core.names import (
+    CHAINS,
+    DAEMON_JSON,
+    DOCKER_BRIDGE,
+    ORIGINAL_JSON,
+    REASSERT_SCRIPT,
+    REVERTED_RECORD,
+    UNITS,
+)
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import (
@@ -88,7 +96,7 @@ def file_text(sections: Sections, name: str) -> str | None:
 
 
 def _own(sections: Sections) -> Iterator[Resource]:
-    yield from _own_files(sections, [REASSERT_SCRIPT])
+    yield from _own_files(sections, [REASSERT_SCRIPT, REVERTED_RECORD])
     yield from _units(sections)
     yield from _forwarding(sections)
     yield from _chains(sections)

@@ -52,6 +52,7 @@ class NoteCode(StrEnum):
     NETWORK_MTU_TOO_LARGE = "network-mtu-too-large"
     MTU_KEPT = "mtu-kept"
     OLD_ADDRESS_NAMED = "old-address-named"
+    CHANGE_REVERTED = "change-reverted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.planning.findings import Conflict, Note
 from dockmesh.core.planning.reasons import reason
 from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
@@ -27,7 +28,7 @@ class HostPlan:
     """The plan of one host. Apply skips a host with conflicts or an error.
 
     `error` is the reason why the host could not be read, and `code` its HostErrorCode. `basis` is the checksum of the
-    facts. `stopped` is empty unless Docker restarts.
+    facts. `stopped` is empty unless Docker restarts. `pending`, `reverted`: the host's changes without confirmation.
     """
 
     host: str
@@ -39,6 +40,8 @@ class HostPlan:
     unreachable: bool = False
     code: str | None = None
     stopped: StoppedContainers = StoppedContainers()
+    pending: PendingChange | None = None
+    reverted: RevertedChange | None = None
 
     @property
     def applicable(self) -> bool:
@@ -123,7 +126,7 @@ def plan_host(
 ) -> HostPlan:
     """Return the plan of a host from its facts and its desired state."""
     changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, smallest))
-    plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis)
+    plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis, reverted=facts.reverted)
     return replace(plan, stopped=_stopped(facts)) if restarts_docker(plan) else plan
 
 

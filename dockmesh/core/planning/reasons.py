@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, StrayRoute, Unit
@@ -42,6 +42,7 @@ _FILE_REASONS = {
     (REASSERT_SCRIPT, True): _NOTHING_TO_RESTORE,
     (ORIGINAL_JSON, True): "the host is back in its original state",
     (DAEMON_JSON, True): "the file did not exist before dockmesh",
+    (REVERTED_RECORD, True): "the record of a revert ends with the next change",
 }
 
 

@@ -53,10 +53,15 @@ def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         before = rows.pop(host, None)
         if before is None:
             yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (use the --limit of plan)")
-        elif before != row:
+        elif _without_times(before) != _without_times(row):
             yield StaleReason("host-changed", host, f"{host}: {_difference(before, row)}")
     for host in rows:
         yield StaleReason("only-in-plan", host, f"{host}: only in the saved plan (use the --limit of plan)")
+
+
+def _without_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without times, which are measured again at each reading. Conflicts and notes have the same facts."""
+    return {key: value for key, value in row.items() if key not in {"pending", "reverted"}}
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ from dockmesh.core.templates import Templates, shell_script
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-_REVERT = """output=$(sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+_REVERT = """output=$(BY_CONTROLLER=yes sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
 case "$output" in
   *@outcome*) printf '%s\\n' "$output" ;;
   *) [ -e /etc/dockmesh/pending/run ] || run_section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;

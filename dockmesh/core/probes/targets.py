@@ -36,7 +36,7 @@ def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int
     The script is one function, so a truncated copy does nothing. It also cleans up after the session is lost.
     """
     made = "$section_text" if host.bridge else ""
-    lines = (*target_lines(host, offset=offset, hold_s=hold_s), f"hold {hold_s} {made}")
+    lines = ("emit_unconfirmed", *target_lines(host, offset=offset, hold_s=hold_s), f"hold {hold_s} {made}")
     if observe and host.prefix:
         prefix6 = host.ipv6.prefix if host.ipv6 else None
         lines = (f"start_observation {host.prefix} {prefix6 or _NONE} &", *lines[:-1], "wait $!", lines[-1])

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TypeVar
 
 from dockmesh.core.compact import compact_names
+from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.results.model import MeshResult, ProbeResult
 
 K = TypeVar("K")
@@ -65,6 +66,18 @@ def group_by_cause(result: MeshResult) -> tuple[FailureCause, ...]:
     grouped = _grouped(((probe.made, probe.code, probe.why), probe) for probe in others)
     causes = (FailureCause(code, why, tuple(own), about=_about(own)) for (_made, code, why), own in grouped.items())
     return *first, *sorted(_merged(causes, result.tags), key=lambda cause: -len(cause.probes))
+
+
+def pending_by_run(result: MeshResult) -> tuple[dict[str, PendingChange], ...]:
+    """The pending changes by host, in one group for all hosts with the same run and the same failure of the revert."""
+    groups = _grouped((change.message, (host, change)) for host, change in result.pending.items())
+    return tuple(dict(members) for members in groups.values())
+
+
+def reverted_by_run(result: MeshResult) -> tuple[dict[str, RevertedChange], ...]:
+    """The changes that hosts reverted by themselves, by host, in one group for all with the same run and reason."""
+    groups = _grouped((each.reverted.message, (each.host, each.reverted)) for each in result.hosts if each.reverted)
+    return tuple(dict(members) for members in groups.values())
 
 
 def group_probes(probes: Iterable[ProbeResult]) -> Iterator[ProbeGroup]:

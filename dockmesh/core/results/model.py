@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, PlainValidator
 
 from dockmesh.core import addresses
 from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family, parse_address, parse_network
+from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.host_output import printable
 from dockmesh.core.inventory.scalars import NAME, TAG
 from dockmesh.core.model import Host
@@ -190,7 +191,7 @@ class ProbeResult:
 class HostResult:
     """One host: its values in the inventory, and the error if it could not be asked.
 
-    `code`: the code of that error, a HostErrorCode.
+    `code`: the code of that error, a HostErrorCode. `pending`, `reverted`: the host's changes without confirmation.
     """
 
     host: Name
@@ -202,6 +203,8 @@ class HostResult:
     underlay6: Address | None = None
     prefix6: Prefix | None = None
     code: Code | None = None
+    pending: PendingChange | None = None
+    reverted: RevertedChange | None = None
 
 
 def host_result(host: Host, failure: HostFailure | None = None) -> HostResult:
@@ -248,6 +251,11 @@ class MeshResult:
         return {each.host: HostFailure(each.code or "", each.error) for each in self.hosts if each.error is not None}
 
     @cached_property
+    def pending(self) -> dict[str, PendingChange]:
+        """The pending changes, by the name of the host."""
+        return {each.host: each.pending for each in self.hosts if each.pending}
+
+    @cached_property
     def failed(self) -> tuple[ProbeResult, ...]:
         """The failed probes."""
         return tuple(probe for probe in self.probes if not probe.ok)
@@ -273,8 +281,8 @@ class MeshResult:
 
     @property
     def ok(self) -> bool:
-        """Whether all hosts could be asked and all probes succeeded."""
-        return not self.failed and not self.errors
+        """Whether all hosts could be asked, all probes succeeded, and no change is pending."""
+        return not self.failed and not self.errors and not self.pending
 
 
 def slowest_ms(probes: Iterable[ProbeResult]) -> float | None:

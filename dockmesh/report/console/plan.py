@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
@@ -19,6 +20,7 @@ from dockmesh.report.console.resource_diff import diff_lines, has_lines
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
 from dockmesh.report.redaction import redact
+from dockmesh.report.unconfirmed_text import deadline_text, reverted_at
 
 _SIGNS: Mapping[Action, tuple[str, str]] = {
     "add": ("+", "green"),
@@ -52,12 +54,13 @@ def print_plan(
     """
     lines_of = _every_line(text) if verbose else _summary_lines(fleet)
     ordered = sorted(plan.hosts, key=lambda each: fleet.positions.get(each.host, len(fleet.hosts)))
+    plans = {host.host: host for host in ordered}
     blocked = [host for host in ordered if _is_blocked(host)]
     changed = [] if brief else [host for host in ordered if not _is_blocked(host)]
     for hosts in (changed, blocked):
         for block, members in _folded(map(_block(fleet, lines_of), hosts), fold=not verbose):
             out.print(_heading(block, members, fleet))
-            for line in block.lines:
+            for line in (*block.lines, *_times([plans[name] for name in members])):
                 print_line(out, line, _INDENT)
     _print_counts(out, plan, text)
 
@@ -118,6 +121,14 @@ def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, S
         if block.lines:
             groups.setdefault(block.key if fold else block.host, []).append(block)
     return ((group[0], [each.host for each in group]) for group in groups.values())
+
+
+def _times(plans: Sequence[HostPlan]) -> Iterator[Text]:
+    """The rest about changes without confirmation, which differs between hosts with equal lines."""
+    if pending := [plan.pending for plan in plans if plan.pending]:
+        yield Text(f"  {deadline_text(pending, None, datetime.now(UTC))}")
+    if reverted := [plan.reverted for plan in plans if plan.reverted]:
+        yield Text(f"  reverted {reverted_at(reverted, None)}")
 
 
 def _heading(block: _Block, members: Sequence[str], fleet: Fleet) -> Text:

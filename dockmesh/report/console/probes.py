@@ -59,9 +59,14 @@ def _verdict(result: MeshResult) -> Text:
     if result.ok:
         return _success(result) if total else Text("Nothing to probe.", style="bold green")
     counts = [f"{number} {text}" for number, text in ((failed, "failed"), (unmade, "could not be made")) if number]
-    if not counts:
-        return Text(f"{pluralize(len(result.errors), 'host')} could not be read.", style="bold red")
-    return Text(f"Of {pluralize(total, 'probe')}, {' and '.join(counts)}.", style="bold red")
+    if counts:
+        verdict = f"Of {pluralize(total, 'probe')}, {' and '.join(counts)}."
+    elif result.errors:
+        verdict = f"{pluralize(len(result.errors), 'host')} could not be read."
+    else:
+        verdict = _success(result).plain if total else "Nothing to probe."
+    pending = f" {pluralize(len(result.pending), 'host')} with a pending change." if result.pending else ""
+    return Text(verdict + pending, style="bold red")
 
 
 def _success(result: MeshResult) -> Text:

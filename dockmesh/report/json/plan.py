@@ -8,6 +8,7 @@ from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import key_of
 from dockmesh.report.json.forecast import forecast_document
+from dockmesh.report.json.unconfirmed import unconfirmed_document
 from dockmesh.report.resource_text import resource_text
 
 PLAN = "dockmesh/plan/1"
@@ -36,6 +37,7 @@ def _host(plan: HostPlan) -> dict[str, Any]:
         "notes": [asdict(note) for note in plan.notes],
         "code": plan.code,
         "error": plan.error,
+        **unconfirmed_document(plan.pending, plan.reverted),
     }
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult
+from dockmesh.report.json.unconfirmed import unconfirmed_document
 
 STATUS = "dockmesh/status/1"
 
@@ -32,6 +33,7 @@ def _host(host: HostResult) -> dict[str, Any]:
         "prefix6": _text(host.prefix6),
         "docker": host.docker,
         "tags": list(host.tags),
+        **unconfirmed_document(host.pending, host.reverted),
     }
 
 

@@ -4,7 +4,7 @@ import json
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST2, HOST3, WIDE, SectionOutput, facts, host, recording, section_text
+from builders import FLEET, GENERATIONS, HOST2, HOST3, NOW, WIDE, SectionOutput, facts, host, recording, section_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -228,7 +228,7 @@ def test_an_ipv4_host_does_not_need_ip6tables() -> None:
 
 def test_docker_down_during_a_change_names_the_run() -> None:
     with pytest.raises(HostError) as raised:
-        facts("forky_stopped", {"pending": "me@here since noon"})
+        facts("forky_stopped", {"pending": "run me@here since noon"})
     assert raised.value.code == "change-pending"
     assert "me@here since noon" in str(raised.value)
     assert "systemctl" not in str(raised.value)
@@ -313,7 +313,7 @@ def test_any_damaged_section_gives_facts_or_a_host_error(name: str, status: int,
 
 def parse_or_refuse(output: str) -> None:
     try:
-        parse_facts(HOST2, output)
+        parse_facts(HOST2, output, NOW)
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from builders import NOW
 
+from dockmesh.core.facts.unconfirmed import RevertedChange
 from dockmesh.core.planning import saved_plan
 from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.state.diff import Change
@@ -29,6 +32,12 @@ def reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str,
 
 def test_a_plan_from_the_same_input_is_not_stale() -> None:
     assert reasons(document(), document()) == []
+
+
+def test_the_measured_time_of_a_revert_makes_no_plan_stale() -> None:
+    reverted = (RevertedChange("ann@desk", NOW + timedelta(seconds=each), "reboot") for each in (0, 1))
+    before, now = (document([HostPlan("a", (CHANGE,), reverted=each)]) for each in reverted)
+    assert reasons(before, now) == []
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ GRACE_S = 10
 MENDED_WITHIN_S = 30
 # Changes the rules of every host, but not Docker.
 RULES = "mesh:\n  allow: [tcp, udp]\n  source_nat: true"
-_MEMORY = r"/etc/dockmesh/(previous\.json|lock)"
+_MEMORY = r"/etc/dockmesh/(previous\.json|lock|reverted)"
 _BUSY = (
     "test ! -e /etc/dockmesh/pending || { echo pending; exit; }; pgrep -f '^sh -s$' && exit;"
     " systemctl list-units --plain --no-legend 'dockmesh-revert*' | grep .;"

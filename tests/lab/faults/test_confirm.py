@@ -157,6 +157,7 @@ def test_a_reboot_with_an_armed_revert_restores_the_old_state(mesh: Mesh) -> Non
     assert is_pending(mesh, "host2")
     lifecycle.reboot(mesh.lab.topology.name, "host2")
     mesh.settle(40, ["host2"])
+    assert " reboot " in mesh.on("host2", "cat /etc/dockmesh/reverted")
     mesh.on("host2", "docker start web")
     eventually(lambda: mesh.states() == before, 35, "the old state after the reboot")
 

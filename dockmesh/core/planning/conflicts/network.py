@@ -7,8 +7,9 @@ from dockmesh.core.desired.routing import is_on_link, shared_route
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
+from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.model import Fleet, Host, HostNetwork
-from dockmesh.core.names import ROUTE_METRIC
+from dockmesh.core.names import REVERTED_RECORD, ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
@@ -76,15 +77,15 @@ def _remedy(own: HostNetwork) -> str:
     return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
 
 
-def pending_change(facts: HostFacts) -> Iterator[Conflict]:
-    """Yield a conflict if a change is pending; it also prevents rollback and destroy."""
-    if facts.pending is not None:
-        yield Conflict(
-            ConflictCode.CHANGE_PENDING,
-            "/etc/dockmesh/pending",
-            f"a change by {facts.pending} waits for confirmation",
-            "wait; if that run has ended, the host reverts the change by itself within minutes",
-        )
+def pending_change(pending: PendingChange) -> Conflict:
+    """The conflict of every change with a pending change."""
+    return Conflict(ConflictCode.CHANGE_PENDING, "/etc/dockmesh/pending", pending.message, pending.remedy)
+
+
+def reverted_change(facts: HostFacts) -> Iterator[Note]:
+    """Yield a note about a change that the host reverted by itself."""
+    if reverted := facts.reverted:
+        yield Note(NoteCode.CHANGE_REVERTED, REVERTED_RECORD, reverted.message, reverted.remedy)
 
 
 def _underlay(host: Host, facts: HostFacts) -> Iterator[Conflict]:
