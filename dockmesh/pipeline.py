@@ -18,7 +18,7 @@ from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, Misprediction, misp
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change, reverted_change
-from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, Plan, plan_host
+from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan, plan_host
 from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout, batches
@@ -58,12 +58,14 @@ class Goal:
     """The state that a run establishes.
 
     `joins_mesh`: the plan lists conflicts with the mesh, and probes of the mesh decide whether a host confirms.
-    `save_previous`: rollback restores the state before the run.
+    `save_previous`: rollback restores the state before the run. `ends_pending`: the end of a pending change; with None,
+    it is a conflict.
     """
 
     desired: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
     joins_mesh: bool
     save_previous: bool
+    ends_pending: PendingEnd | None = None
 
 
 JOIN = Goal(
@@ -72,7 +74,15 @@ JOIN = Goal(
     save_previous=True,
 )
 DESTROY = Goal(lambda _fleet, _host, facts, _smallest: original_state(facts), joins_mesh=False, save_previous=True)
-ROLLBACK = Goal(lambda _fleet, _host, facts, _smallest: rollback_state(facts), joins_mesh=False, save_previous=False)
+ROLLBACK = Goal(
+    lambda _fleet, _host, facts, _smallest: rollback_state(facts),
+    joins_mesh=False,
+    save_previous=False,
+    ends_pending="revert",
+)
+KEEP_CURRENT = Goal(
+    lambda _fleet, _host, facts, _smallest: facts.actual, joins_mesh=False, save_previous=False, ends_pending="keep"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +151,11 @@ class Pipeline:
     def forecast(self, plan: Plan) -> Impact | None:
         """Predict reachability now and after `plan`, from the facts of the plan.
 
-        None for an empty plan, and for fleets of more than MAX_HOSTS hosts, which would take too long.
+        None for an empty plan, for the end of a pending change, whose effect only the host knows, and for fleets of
+        more than MAX_HOSTS hosts, which would take too long.
         """
         fleet = self._request.fleet
-        if plan.empty or len(fleet.hosts) > MAX_HOSTS:
+        if plan.empty or any(host.ends_pending for host in plan.hosts) or len(fleet.hosts) > MAX_HOSTS:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 
@@ -208,15 +219,21 @@ class Pipeline:
 
     def _plan_or_error(self, host: Host, read: HostFacts | HostError, smallest: SmallestUplink) -> HostPlan:
         if isinstance(read, PendingChangeError):
-            return _plan_with_pending(host, read.pending)
+            return self._plan_with_pending(host, read.pending)
         if isinstance(read, HostError):
             return _failed_plan(host, read)
         if read.pending:
-            return _plan_with_pending(host, read.pending)
+            return self._plan_with_pending(host, read.pending)
         try:
             return self._plan(host, read, smallest)
         except HostError as error:
             return _failed_plan(host, error)
+
+    def _plan_with_pending(self, host: Host, pending: PendingChange) -> HostPlan:
+        """The plan of a host with a pending change. Its current state is no basis for a plan."""
+        ends = self._request.goal.ends_pending
+        against = () if ends else (pending_change(host, pending),)
+        return HostPlan(host.name, conflicts=against, pending=pending, ends_pending=ends)
 
     def _plan(self, host: Host, facts: HostFacts, smallest: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
@@ -244,11 +261,6 @@ class Pipeline:
             probed=request.goal.joins_mesh and request.rollout.confirm,
             save_previous=request.goal.save_previous,
         )
-
-
-def _plan_with_pending(host: Host, pending: PendingChange) -> HostPlan:
-    """The plan of a host with a pending change. Its current state is no basis for a plan."""
-    return HostPlan(host.name, conflicts=(pending_change(pending),), pending=pending)
 
 
 def _failed_plan(host: Host, error: HostError) -> HostPlan:

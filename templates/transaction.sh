@@ -213,7 +213,8 @@ confirm() {
   release_lock
 }
 
-# Reverts an unconfirmed change: run by the timer, at boot, and by the controller (BY_CONTROLLER) if probes fail.
+# Reverts an unconfirmed change: run by the timer, at boot, and by the controller (BY_CONTROLLER) if probes fail or for
+# `dockmesh rollback`.
 revert() {
   trap '' HUP PIPE
   take_lock -w 300 || exit 1

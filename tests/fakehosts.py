@@ -337,10 +337,12 @@ class FakeSession:
         self.at.pending = None
         return _outcome("confirmed") + section("end", "")
 
-    def _revert(self, _own: str) -> str:
-        if self.at.pending:
-            self.at.run_steps(self.at.pending.back)
-            self.at.pending = None
+    def _revert(self, own: str) -> str:
+        if self.at.pending is None or self.at.pending.run != _values(own)["RUN"]:
+            return _outcome("reverted") + section("end", "")
+        if problem := self.at.run_steps(self.at.pending.back):
+            return _outcome("failed", "revert-failed", problem) + section("end", "")
+        self.at.pending = None
         return _outcome("reverted", "not-confirmed", "not confirmed") + section("end", "")
 
     def _find_target(self, _own: str) -> str:

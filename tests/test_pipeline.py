@@ -1,5 +1,6 @@
 """The complete pipeline on simulated hosts. The tests assert on the state of the hosts, not on calls."""
 
+from base64 import b64encode
 from copy import deepcopy
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest
+from dockmesh.pipeline import DESTROY, JOIN, KEEP_CURRENT, ROLLBACK, Goal, Pipeline, RunRequest
 from dockmesh.remote.observed import ObservedTransport
 
 
@@ -262,6 +263,40 @@ def test_a_host_with_a_pending_change_has_no_other_plan_and_no_green_status(lan:
     assert not result.failed
     assert not result.ok
     assert list(result.pending) == ["host1"]
+
+
+def test_rollback_reverts_a_pending_change_and_no_confirmed_one(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    one = lan.hosts["host1"]
+    one.pending = Pending("ann@desk", ((("put_file", DAEMON_JSON, "644"), b64encode(b"{}").decode()),), "")
+    outcomes = run(lan, ROLLBACK)
+    assert statuses(outcomes) == ["confirmed"] * 3
+    assert one.pending is None
+    assert one.resources.pop(("file", DAEMON_JSON)) == File(DAEMON_JSON, "{}", "644")
+    before["host1"].pop(("file", DAEMON_JSON))
+    assert one.resources == before["host1"]
+    assert not lan.hosts["host2"].routes, "a host without a pending change returns to its earlier state"
+
+
+def test_a_pending_change_that_another_run_ends_is_not_rolled_back(lan: FakeLan) -> None:
+    lan.hosts["host1"].pending = Pending("ann@desk", (), "")
+    with Pipeline(replace(REQUEST, goal=ROLLBACK), lambda: lan, ignore) as pipeline:
+        plan = pipeline.plan()
+        lan.hosts["host1"].pending = Pending("bob@desk", (), "")
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+    assert codes(outcomes) == ["stale-plan", None, None]
+    assert lan.hosts["host1"].pending == Pending("bob@desk", (), "")
+
+
+def test_keep_current_gives_up_a_revert_and_changes_no_other_host(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    lan.hosts["host1"].pending = Pending("ann@desk", (), "earlier")
+    outcomes = run(lan, KEEP_CURRENT)
+    assert statuses(outcomes) == ["confirmed", "unchanged", "unchanged"]
+    assert (lan.hosts["host1"].pending, lan.hosts["host1"].previous) == (None, "earlier")
+    assert host_resources(lan) == before
 
 
 @pytest.mark.parametrize("goal", [JOIN, ROLLBACK, DESTROY])

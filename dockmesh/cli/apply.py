@@ -23,7 +23,7 @@ from dockmesh.core.rollout import Rollout
 from dockmesh.core.text import indented
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline
+from dockmesh.pipeline import DESTROY, JOIN, KEEP_CURRENT, ROLLBACK, TEMPLATES, Goal, Pipeline
 from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
 from dockmesh.report.console.outcomes import print_outcomes
@@ -98,8 +98,15 @@ def apply(
 @click.command
 @common
 @_changing
-def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
+@click.option(
+    "--keep-current",
+    is_flag=True,
+    help="Give up the revert of a pending change: keep the host as it is now. Change no other host.",
+)
+def rollback(options: Options, *, yes: bool, serial: str, max_fail: int, keep_current: bool) -> int:
     """Restore each host's state before the last apply that changed it.
+
+    On a host with a pending change, revert that change now instead.
 
     This is per host, not per run. A host that the last run did not change returns to its state before an earlier run.
     A host that was changed only once leaves the mesh. Choose hosts with --limit, and read the plan before you confirm.
@@ -110,7 +117,8 @@ def rollback(options: Options, yes: bool, serial: str, max_fail: int) -> int:
 
     Example: dockmesh rollback -i mesh.yml --limit docker128
     """
-    return _carry_out(options, _Run(ROLLBACK, goal_text.ROLLED_BACK, _rollout(serial, max_fail), yes))
+    goal, words = (KEEP_CURRENT, goal_text.KEPT) if keep_current else (ROLLBACK, goal_text.ROLLED_BACK)
+    return _carry_out(options, _Run(goal, words, _rollout(serial, max_fail), yes))
 
 
 @click.command

@@ -20,6 +20,7 @@ from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.hosts import HostTransaction
 from dockmesh.remote.probe import Prober, probe_mesh
 from dockmesh.remote.sessions import Sessions
+from dockmesh.remote.transport import Session
 
 
 class ChangesInProgress:
@@ -89,7 +90,7 @@ class Committer:
         fan_out = self.prober.fan_out
 
         def change(host: Host) -> Outcome | None:
-            return self._change(host, plans[host.name], facts[host.name])
+            return self._change(host, plans[host.name], facts.get(host.name))
 
         if not self.probed:
             results = fan_out.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
@@ -119,10 +120,13 @@ class Committer:
         outcomes = {host.name: _outcome(host, results.get(host.name, wave[host.name]), within_s) for host in hosts}
         return CommitResult(outcomes, report if len(changed) == len(self.fleet.hosts) else None)
 
-    def _change(self, host: Host, plan: HostPlan, before: HostFacts) -> Outcome | None:
+    def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> Outcome | None:
         """Change the host. None if it changed and waits for its confirmation."""
         session = self.sessions.open(host)
         self.prober.fan_out.emit(ChangeStarted(host.name))
+        if plan.ends_pending:
+            return self._report_end(self._end_pending(session, plan))
+        assert before  # noqa: S101 (a host with changes was read)
         transaction, after = self.transaction.change(session, host, plan, before)
         if transaction.status != "changed":
             return self._report_end(Outcome(host.name, transaction.status, transaction.code, transaction.error))
@@ -133,6 +137,21 @@ class Committer:
             )
             return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
         return None
+
+    def _end_pending(self, session: Session, plan: HostPlan) -> Outcome:
+        """Revert the pending change of another run, or keep it."""
+        assert plan.pending  # noqa: S101 (the plan ends it)
+        transaction = replace(self.transaction, run=plan.pending.run)
+        if plan.ends_pending == "keep":
+            ended, wanted = transaction.confirm(session, save_previous=True), "confirmed"
+        else:
+            ended, wanted = transaction.revert(session, plan), "reverted"
+        if ended.status == "reverted" and (wanted != "reverted" or ended.code is None):
+            message = "the change is no longer pending. Fix: repeat the command"
+            return Outcome(plan.host, "refused", OutcomeCode.STALE_PLAN, message)
+        if ended.status == wanted:
+            return Outcome(plan.host, "confirmed")
+        return Outcome(plan.host, "failed", ended.code, ended.error)
 
     def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
         """Probe all pairs of a changed host with another changed host or a host that joined before.

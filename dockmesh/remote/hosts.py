@@ -79,13 +79,13 @@ class HostTransaction:
         return parse_outcome(split(output)["outcome"])
 
     def revert(self, session: Session, plan: HostPlan) -> TransactionOutcome:
-        """Revert the change now.
+        """Revert the change now. The outcome has no code if the change is no longer pending.
 
         Raises:
             HostError: the host was lost. It reverts by itself.
         """
-        output = session.run(revert_script(self.templates), timeout_s=self._change_timeout_s(plan))
+        output = session.run(revert_script(self.templates, run=self.run), timeout_s=self._change_timeout_s(plan))
         return parse_outcome(split(output)["outcome"])
 
     def _change_timeout_s(self, plan: HostPlan) -> float:
-        return self.timeout_s + LOCK_S + (_RESTART_S if restarts_docker(plan) else 0)
+        return self.timeout_s + LOCK_S + (_RESTART_S if restarts_docker(plan) or plan.ends_pending else 0)

@@ -13,4 +13,5 @@ class GoalText:
 
 JOINED = GoalText("as in the inventory", "confirmed")
 ROLLED_BACK = GoalText("without an earlier state to restore", "rolled back")
+KEPT = GoalText("without a pending change", "kept as it is")
 REMOVED = GoalText("without dockmesh", "removed")

@@ -43,7 +43,7 @@ def _host(mesh: str, host: HostResult) -> TestCase:
 def _pending(mesh: str, host: HostResult) -> TestCase:
     case = TestCase(f"{host.host} has no pending change", f"{mesh}.{_HOSTS}")
     if host.pending:
-        case.result = [_entry(Failure, host.pending.message, "pending", f"Fix: {host.pending.remedy}")]
+        case.result = [_entry(Failure, host.pending.message, "pending", f"Fix: {host.pending.remedy(host.host)}")]
     return case
 
 

@@ -1,8 +1,10 @@
 """Text about changes without confirmation. Each group of hosts has the same run and the same message."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
+from shlex import quote
 
+from dockmesh.core.compact import compact_names
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.results.group import pending_by_run, reverted_by_run
 from dockmesh.core.results.model import MeshResult
@@ -27,9 +29,20 @@ def deadline_text(changes: Sequence[PendingChange], zone: tzinfo | None, now: da
     return f"{attempts} failed {'attempt' if attempts == 1 else 'attempts'}, the last at {last}, the next {when}"
 
 
-def pending_text(changes: Sequence[PendingChange], zone: tzinfo | None, now: datetime | None = None) -> str:
+def remedy_text(changes: Mapping[str, PendingChange], tags: Mapping[str, Collection[str]]) -> str:
+    """The remedy for the hosts. `tags`: those of all hosts of the fleet, by name."""
+    return next(iter(changes.values())).remedy(quote(",".join(compact_names(changes, tags))))
+
+
+def pending_text(
+    changes: Mapping[str, PendingChange],
+    tags: Mapping[str, Collection[str]],
+    zone: tzinfo | None,
+    now: datetime | None = None,
+) -> str:
     """The fact, the deadline and the remedy."""
-    return f"{changes[0].message}; {deadline_text(changes, zone, now)}. Fix: {changes[0].remedy}"
+    each = tuple(changes.values())
+    return f"{each[0].message}; {deadline_text(each, zone, now)}. Fix: {remedy_text(changes, tags)}"
 
 
 def reverted_at(changes: Sequence[RevertedChange], zone: tzinfo | None) -> str:
@@ -47,7 +60,7 @@ def reverted_text(changes: Sequence[RevertedChange], zone: tzinfo | None) -> str
 def unconfirmed_lines(result: MeshResult) -> Iterator[tuple[tuple[str, ...], str]]:
     """The hosts and the text of each group, for files."""
     for pending in pending_by_run(result):
-        yield tuple(pending), pending_text(tuple(pending.values()), UTC)
+        yield tuple(pending), pending_text(pending, result.tags, UTC)
     for reverted in reverted_by_run(result):
         yield tuple(reverted), reverted_text(list(reverted.values()), UTC)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import results
@@ -59,7 +60,7 @@ def test_no_report_of_a_pending_change_is_green(error: str | None) -> None:
     assert not result.ok
     (line,) = (each for each in printed(result) if RUN in each)
     assert line.startswith("✗ all hosts")
-    assert ("docker.service failed" in line) is (error is not None)
+    assert ("--keep-current" in line, "docker.service failed" in line) == (error is not None, error is not None)
     assert printed(result)[-1].split()[-6:-4] == [str(COUNT), "hosts"]
     shown = visible_text(markdown.render(result))
     assert shown.startswith("❌")
@@ -109,9 +110,23 @@ def test_a_status_document_has_the_run_and_the_deadline() -> None:
 def test_a_plan_folds_hosts_with_a_pending_change() -> None:
     fleet = results.fleet(COUNT)
     plans = (
-        HostPlan(host.name, conflicts=(pending_change(waiting(at)),), pending=waiting(at))
+        HostPlan(host.name, conflicts=(pending_change(host, waiting(at)),), pending=waiting(at))
         for at, host in enumerate(fleet.hosts)
     )
     paper = CapturedConsole()
     print_plan(paper.out, Plan(tuple(plans)), fleet)
     assert paper.text.count(RUN) == 1
+    assert "--limit 'host*'" in paper.text
+
+
+@pytest.mark.parametrize("ends", ["revert", "keep"])
+def test_a_rollback_names_the_pending_change_that_it_ends(ends: str) -> None:
+    fleet = results.fleet(COUNT)
+    plan = partial(HostPlan, ends_pending=ends)
+    paper = CapturedConsole()
+    whole = Plan(tuple(plan(host.name, pending=waiting(at)) for at, host in enumerate(fleet.hosts)))
+    assert not whole.empty
+    assert len(whole.applicable) == COUNT
+    print_plan(paper.out, whole, fleet)
+    assert paper.text.count(RUN) == 1
+    assert f"{COUNT} pending changes to {ends}" in paper.lines[-1]

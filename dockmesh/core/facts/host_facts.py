@@ -88,12 +88,12 @@ class HostFacts:
 
 
 class PendingChangeError(HostError):
-    """The host cannot be read, perhaps because of its pending change."""
+    """The host cannot be read, perhaps because of its pending change. It can still end that change."""
 
-    def __init__(self, pending: PendingChange, error: HostError) -> None:
+    def __init__(self, host: Host, pending: PendingChange, error: HostError) -> None:
         # The remedy of the error does not help during a change.
         reason = str(error).partition(". Fix: ")[0]
-        message = f"the host cannot be read ({reason}), and {pending.message}. Fix: {pending.remedy}"
+        message = f"the host cannot be read ({reason}), and {pending.message}. Fix: {pending.remedy(host.name)}"
         super().__init__(message, code=HostErrorCode.CHANGE_PENDING)
         self.pending = pending
 
@@ -111,7 +111,7 @@ def parse_facts(host: Host, output: str, now: datetime) -> HostFacts:
     except HostError as error:
         if pending is None:
             raise
-        raise PendingChangeError(pending, error) from error
+        raise PendingChangeError(host, pending, error) from error
 
 
 def _host_facts(

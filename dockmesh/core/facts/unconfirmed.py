@@ -51,12 +51,14 @@ class PendingChange:
             return f"the change by {self.run} is not confirmed, and its revert failed: {self.failed.error}"
         return f"the change by {self.run} is not confirmed"
 
-    @property
-    def remedy(self) -> str:
-        """What the operator can do."""
+    def remedy(self, limit: str) -> str:
+        """What the operator can do. `limit`: the hosts of the commands."""
         if self.failed:
-            return "correct the cause, and wait for the next attempt"
-        return "wait for the end of that run or the revert"
+            return (
+                f"correct the cause, then dockmesh rollback --limit {limit}; or keep the host as it is: "
+                f"dockmesh rollback --keep-current --limit {limit}"
+            )
+        return f"wait, or revert the change now: dockmesh rollback --limit {limit}"
 
 
 @dataclass(frozen=True, slots=True)

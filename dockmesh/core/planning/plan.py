@@ -14,6 +14,8 @@ from dockmesh.core.planning.reasons import reason
 from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
 
+PendingEnd = Literal["revert", "keep"]
+
 
 @dataclass(frozen=True, slots=True)
 class StoppedContainers:
@@ -29,6 +31,7 @@ class HostPlan:
 
     `error` is the reason why the host could not be read, and `code` its HostErrorCode. `basis` is the checksum of the
     facts. `stopped` is empty unless Docker restarts. `pending`, `reverted`: the host's changes without confirmation.
+    `ends_pending`: apply reverts the pending change, or gives up its revert and keeps the host as it is.
     """
 
     host: str
@@ -42,11 +45,12 @@ class HostPlan:
     stopped: StoppedContainers = StoppedContainers()
     pending: PendingChange | None = None
     reverted: RevertedChange | None = None
+    ends_pending: PendingEnd | None = None
 
     @property
     def applicable(self) -> bool:
         """Whether apply may change this host."""
-        return bool(self.changes) and not self.conflicts and self.error is None
+        return bool(self.changes or self.ends_pending) and not self.conflicts and self.error is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether no host has changes."""
-        return not any(host.changes for host in self.hosts)
+        return not any(host.changes or host.ends_pending for host in self.hosts)
 
     @property
     def clean(self) -> bool:

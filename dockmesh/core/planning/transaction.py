@@ -23,10 +23,17 @@ from dockmesh.core.templates import Templates, shell_script
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
-_REVERT = """output=$(BY_CONTROLLER=yes sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+# The outcome has no code if the change is no longer pending.
+_REVERT = """output=
+if [ "$(cat /etc/dockmesh/pending/run 2>/dev/null)" = "$RUN" ]; then
+  output=$(BY_CONTROLLER=yes sh /etc/dockmesh/pending/revert.sh 2>&1 </dev/null | sed '/^@end /d')
+fi
 case "$output" in
   *@outcome*) printf '%s\\n' "$output" ;;
-  *) [ -e /etc/dockmesh/pending/run ] || run_section outcome echo '{"status": "reverted", "code": "", "error": ""}' ;;
+  *)
+    [ "$(cat /etc/dockmesh/pending/run 2>/dev/null)" = "$RUN" ] ||
+      run_section outcome echo '{"status": "reverted", "code": "", "error": ""}'
+    ;;
 esac"""
 _CODE = re.compile(r"(?:[a-z][a-z0-9-]{0,39})?")
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
@@ -83,9 +90,9 @@ def confirm_script(texts: Templates, *, run: str, remember: bool) -> str:
     return shell_script(texts.output, texts.host_steps, texts.transaction, keep, call="confirm")
 
 
-def revert_script(texts: Templates) -> str:
-    """Return the script that reverts an unconfirmed change at once, unless the host has already reverted it."""
-    return shell_script(texts.output, _REVERT, call="true")
+def revert_script(texts: Templates, *, run: str) -> str:
+    """Return the script that reverts the unconfirmed change of `run` at once, unless it is no longer pending."""
+    return shell_script(texts.output, f"RUN={quote(run)}", _REVERT, call="true")
 
 
 def _pending(revert: str, before: str) -> str:

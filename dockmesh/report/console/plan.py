@@ -1,5 +1,6 @@
 """A plan on the terminal: a short block per group of hosts with the same changes, or every line with -v."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from rich.text import Text
 from dockmesh.core.addresses import is_inside
 from dockmesh.core.compact import describe_names
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.planning.findings import ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.planning.summary import EVERYTHING, Changed, HostSummary, PeerNames, summarize
 from dockmesh.core.state.diff import Action, Change
@@ -20,7 +22,7 @@ from dockmesh.report.console.resource_diff import diff_lines, has_lines
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
 from dockmesh.report.redaction import redact
-from dockmesh.report.unconfirmed_text import deadline_text, reverted_at
+from dockmesh.report.unconfirmed_text import deadline_text, remedy_text, reverted_at
 
 _SIGNS: Mapping[Action, tuple[str, str]] = {
     "add": ("+", "green"),
@@ -60,7 +62,7 @@ def print_plan(
     for hosts in (changed, blocked):
         for block, members in _folded(map(_block(fleet, lines_of), hosts), fold=not verbose):
             out.print(_heading(block, members, fleet))
-            for line in (*block.lines, *_times([plans[name] for name in members])):
+            for line in (*block.lines, *_times([plans[name] for name in members], fleet)):
                 print_line(out, line, _INDENT)
     _print_counts(out, plan, text)
 
@@ -81,6 +83,8 @@ def _is_blocked(host: HostPlan) -> bool:
 
 def _counts(plan: Plan, text: GoalText) -> Iterator[str]:
     yield from (f"{count} to {action}" for action, count in plan.counts.items() if count)
+    ends = Counter(host.ends_pending for host in plan.hosts if host.ends_pending)
+    yield from (f"{count} pending {'change' if count == 1 else 'changes'} to {end}" for end, count in ends.items())
     done = sum(not host.changes and not _is_blocked(host) for host in plan.hosts)
     if done and plan.empty:
         yield f"{done} {text.unchanged}"
@@ -123,10 +127,12 @@ def _folded(blocks: Iterable[_Block], *, fold: bool) -> Iterator[tuple[_Block, S
     return ((group[0], [each.host for each in group]) for group in groups.values())
 
 
-def _times(plans: Sequence[HostPlan]) -> Iterator[Text]:
+def _times(plans: Sequence[HostPlan], fleet: Fleet) -> Iterator[Text]:
     """The rest about changes without confirmation, which differs between hosts with equal lines."""
-    if pending := [plan.pending for plan in plans if plan.pending]:
-        yield Text(f"  {deadline_text(pending, None, datetime.now(UTC))}")
+    if pending := {plan.host: plan.pending for plan in plans if plan.pending and not plan.ends_pending}:
+        deadline = deadline_text(tuple(pending.values()), None, datetime.now(UTC))
+        remedy = remedy_text(pending, {host.name: host.tags for host in fleet.hosts})
+        yield Text(f"  {deadline}. Fix: {remedy}")
     if reverted := [plan.reverted for plan in plans if plan.reverted]:
         yield Text(f"  reverted {reverted_at(reverted, None)}")
 
@@ -258,7 +264,7 @@ def _every_line(text: GoalText) -> Callable[[HostPlan], _Lines]:
     def lines_of(plan: HostPlan) -> Iterator[Text]:
         for change in plan.changes:
             yield from _change_lines(change)
-        if not (plan.changes or plan.notes or _is_blocked(plan)):
+        if not (plan.changes or plan.notes or plan.ends_pending or _is_blocked(plan)):
             yield Text(text.unchanged, style="dim")
 
     return lambda plan: (tuple(lines_of(plan)), None)
@@ -275,8 +281,13 @@ def _change_lines(change: Change) -> Iterator[Text]:
 
 
 def _finding_lines(plan: HostPlan) -> Iterator[Text]:
+    if plan.pending and plan.ends_pending:
+        action = "keep the host as it is now" if plan.ends_pending == "keep" else "revert now"
+        yield Text.assemble(("! ", "magenta"), f"{action}: {plan.pending.message}")
     for conflict in plan.conflicts:
-        yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f": {conflict.advice}")
+        pending = conflict.code == ConflictCode.CHANGE_PENDING
+        advice = conflict.message if pending else conflict.advice
+        yield Text.assemble(("✗ ", "bold red"), (conflict.key, "bold"), f": {advice}")
     for note in plan.notes:
         yield Text.assemble(("· ", "yellow"), (note.key, "bold"), f": {note.advice}")
     if plan.error is not None:

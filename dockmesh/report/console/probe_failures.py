@@ -32,7 +32,7 @@ def failure_lines(result: MeshResult, reported: Collection[str]) -> Iterator[Tex
     now = datetime.now(UTC)
     for pending in pending_by_run(result):
         names = _names(tuple(pending), result)
-        yield Text.assemble(("✗ ", "bold red"), *names, f": {pending_text(tuple(pending.values()), None, now)}")
+        yield Text.assemble(("✗ ", "bold red"), *names, f": {pending_text(pending, result.tags, None, now)}")
     for reverted in reverted_by_run(result):
         names = _names(tuple(reverted), result)
         yield Text.assemble(("· ", "yellow"), *names, f": {reverted_text(list(reverted.values()), None)}")

@@ -42,9 +42,10 @@ def test_a_damaged_record_does_not_block_the_host(text: str) -> None:
     assert found == PendingChange(RUN)
 
 
-def test_a_failed_revert_names_its_problem() -> None:
+def test_a_failed_revert_names_its_problem_and_the_way_out() -> None:
     failed = PendingChange(RUN, failed=FailedRevert(1, NOW, "no bridge"))
     assert "no bridge" in failed.message
+    assert "rollback --keep-current --limit host7" in failed.remedy("host7")
 
 
 @pytest.mark.parametrize("changes", [{}, {"docker_info": "{"}, {"routes": (1, "")}, {"daemon.json": (1, "no file")}])

@@ -350,7 +350,7 @@ def test_all_conflicts_are_reported_in_a_stable_order() -> None:
 def test_a_pending_change_is_a_conflict() -> None:
     pending = facts(FRESH, {"pending": "run ann@desk since noon"}).pending
     assert pending
-    found = pending_change(pending)
+    found = pending_change(HOST2, pending)
     assert (found.code, found.key) == ("change-pending", "/etc/dockmesh/pending")
     assert "ann@desk since noon" in found.message
     assert found.remedy

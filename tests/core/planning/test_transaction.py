@@ -210,7 +210,7 @@ def test_every_generated_script_is_valid_posix_sh(state: HostState, run: str, re
     texts = (
         script_of(HostPlan("h", difference(HostState(), state)), state, run),
         transaction.confirm_script(TEMPLATES, run=run, remember=remember),
-        transaction.revert_script(TEMPLATES),
+        transaction.revert_script(TEMPLATES, run=run),
         steps.reassert_script(state, TEMPLATES),
         facts_script(TEMPLATES, PEERS),
     )

@@ -1,21 +1,24 @@
-"""A change without confirmation: status and plan report it, and a revert by the host itself leaves a record."""
+"""A change without confirmation: status and plan report it, the operator can end it, and a revert leaves a record."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fault_lab import (
     CONFIRM_WITHIN_S,
     GRACE_S,
     Mesh,
     assert_same,
     dockmesh,
+    eventually,
     running_command,
     until_line,
 )
-from test_confirm import is_pending
+from test_confirm import docker_drop_in, is_pending
 
 STATE = "/etc/dockmesh"
 RECORD = f"{STATE}/reverted"
@@ -27,7 +30,8 @@ def interrupt_apply(mesh: Mesh, inventory: Path, hosts: Sequence[str]) -> None:
     with running_command("apply", inventory, "--limit", ",".join(hosts), "--serial", "100%") as run:
         until_line(run, "changing")
         run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=30) == 130
+        _out, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
     assert all(is_pending(mesh, host) for host in hosts)
 
 
@@ -38,6 +42,13 @@ def rows(document: Any) -> dict[str, Any]:
 
 def codes_of(row: Any, what: str) -> list[str]:
     return [each["code"] for each in row[what]]
+
+
+@contextmanager
+def docker_needs(mesh: Mesh, host: str, text: str) -> Iterator[None]:
+    """Docker does not start without this text in daemon.json."""
+    with docker_drop_in(mesh, host, f"ExecStartPre=/bin/sh -c 'grep -q {text} /etc/docker/daemon.json'"):
+        yield
 
 
 def test_status_and_plan_report_a_pending_change_until_its_revert(mesh: Mesh) -> None:
@@ -75,6 +86,50 @@ def test_status_and_plan_report_a_pending_change_until_its_revert(mesh: Mesh) ->
     dockmesh("plan", mesh.inventory()).expect(0)
 
 
+def test_rollback_reverts_a_pending_change_at_once(mesh: Mesh) -> None:
+    before, inventory = mesh.found, mesh.bridges("host1", "host3", confirm_within=LONG_S)
+    interrupt_apply(mesh, inventory, ("host1", "host3"))
+    done = dockmesh("rollback", inventory, "--limit", "host1,host3", "--json").expect(0)
+    assert done.outcomes == {"host1": "confirmed", "host3": "confirmed"}
+    mesh.settle(0)
+    assert_same(mesh.states(), before)
+    shown = dockmesh("status", mesh.inventory(), "--json").expect(0)
+    assert [row["reverted"] for row in shown.document["hosts"]] == [None] * 3, "the operator knows of this revert"
+    dockmesh("plan", mesh.inventory()).expect(0)
+
+
+def test_a_failing_revert_is_reported_and_can_be_given_up(mesh: Mesh) -> None:
+    one = ("--limit", "host1", "--json")
+    with docker_needs(mesh, "host1", "10.128.0.129"):
+        interrupt_apply(mesh, mesh.bridges("host1"), ("host1",))
+        failed = f"{STATE}/pending/failed"
+        eventually(lambda: mesh.on("host1", f"cat {failed}", check=False) != "", 60, "a failed revert")
+        shown = dockmesh("status", mesh.inventory(), *one).expect(3)
+        planned = dockmesh("plan", mesh.inventory(), *one).expect(3)
+        assert codes_of(planned.document["hosts"][0], "conflicts") == ["change-pending"]
+        for document in (shown.document, planned.document):
+            found = rows(document)["host1"]["pending"]
+            assert "docker.service" in found["failed"]["error"]
+            # None while the host tries again.
+            assert (found["reverts_in_s"] or 0) <= 60
+        attempts = found["failed"]["attempts"]
+        assert attempts >= 1
+        again = dockmesh("rollback", mesh.inventory(), *one).expect(3)
+        assert again.codes == {"host1": "revert-failed"}
+        shown = dockmesh("status", mesh.inventory(), *one).expect(3)
+        assert rows(shown.document)["host1"]["pending"]["failed"]["attempts"] > attempts
+        assert dockmesh("rollback", mesh.inventory(), "--keep-current", *one).expect(0).outcomes == {
+            "host1": "confirmed"
+        }
+    mesh.settle(0, ["host1"])
+    left = mesh.on("host1", "ls -d /etc/dockmesh/pending /etc/systemd/system/dockmesh-revert*", check=False)
+    assert left == ""
+    mesh.on("host1", "systemctl reset-failed docker.service; systemctl start docker.service; docker start web")
+    dockmesh("plan", mesh.inventory(), "--limit", "host1")
+    mesh.join()
+    dockmesh("status", mesh.inventory()).expect(0)
+
+
 def test_only_the_record_stays_after_a_reverted_first_apply(mesh: Mesh) -> None:
     inventory = mesh.inventory("four", hosts=(*mesh.hosts, "host4"))
     assert mesh.on("host4", f"ls {STATE}", check=False) == ""
@@ -85,3 +140,15 @@ def test_only_the_record_stays_after_a_reverted_first_apply(mesh: Mesh) -> None:
     assert "change-reverted" in codes_of(planned.document["hosts"][0], "notes")
     dockmesh("destroy", inventory, "--limit", "host4").expect(0)
     assert mesh.on("host4", f"ls -d {STATE}", check=False) == ""
+
+
+@pytest.mark.parametrize("option", [(), ("--keep-current",)])
+def test_without_a_pending_change_only_rollback_restores_a_state(mesh: Mesh, option: tuple[str, ...]) -> None:
+    dockmesh("apply", mesh.rules(), "--limit", "host2").expect(0)
+    after = mesh.states()
+    done = dockmesh("rollback", mesh.inventory(), "--limit", "host2", "--json", *option).expect(0)
+    assert done.outcomes == {"host2": "unchanged" if option else "confirmed"}
+    if option:
+        assert_same(mesh.states(), after)
+        dockmesh("rollback", mesh.inventory(), "--limit", "host2").expect(0)
+    assert_same(mesh.states(), mesh.found)

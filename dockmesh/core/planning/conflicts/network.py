@@ -77,9 +77,9 @@ def _remedy(own: HostNetwork) -> str:
     return "create the network again; Docker gives it a prefix of the host (with Compose: down, then up)"
 
 
-def pending_change(pending: PendingChange) -> Conflict:
-    """The conflict of every change with a pending change."""
-    return Conflict(ConflictCode.CHANGE_PENDING, "/etc/dockmesh/pending", pending.message, pending.remedy)
+def pending_change(host: Host, pending: PendingChange) -> Conflict:
+    """The conflict of every change but a rollback with a pending change."""
+    return Conflict(ConflictCode.CHANGE_PENDING, "/etc/dockmesh/pending", pending.message, pending.remedy(host.name))
 
 
 def reverted_change(facts: HostFacts) -> Iterator[Note]:
