@@ -115,9 +115,14 @@ class NoDockerError(HostError):
 
 @dataclass(frozen=True, slots=True)
 class StaleReason:
-    """One difference between a saved plan and the present. `host` is None for the inventory and the templates."""
+    """One difference between a saved plan and the present. `host` is None for the inventory and the templates.
 
-    code: Literal["inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"]
+    `already-applied`: the host had changes in the saved plan, and needs none now.
+    """
+
+    code: Literal[
+        "inventory-changed", "templates-changed", "already-applied", "host-changed", "not-in-plan", "only-in-plan"
+    ]
     host: str | None
     message: str
 

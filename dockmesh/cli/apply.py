@@ -200,11 +200,10 @@ def _saved_plan(file: Path) -> dict[str, Any]:
 
 def _refuse_stale(file: str, saved: dict[str, Any], now: dict[str, Any]) -> None:
     if reasons := list(saved_plan.stale_reasons(saved, now)):
+        applied = all(each.code == "already-applied" for each in reasons)
+        problem = "was already carried out" if applied else "is stale"
         lines = indented(sanitize(each.message) for each in reasons)
-        message = (
-            f"{file}: the saved plan is stale, or was already carried out. Nothing was changed.{lines}\n"
-            f"Fix: dockmesh plan --out {file}"
-        )
+        message = f"{file}: the saved plan {problem}. Nothing was changed.{lines}\nFix: dockmesh plan --out {file}"
         raise StalePlanError(message, file=file, reasons=reasons)
 
 

@@ -53,6 +53,8 @@ def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         before = rows.pop(host, None)
         if before is None:
             yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (use the --limit of plan)")
+        elif before.get("changes") and not (row["changes"] or row["conflicts"] or row["error"]):
+            yield StaleReason("already-applied", host, f"{host}: already has the changes of the plan")
         elif _without_times(before) != _without_times(row):
             yield StaleReason("host-changed", host, f"{host}: {_difference(before, row)}")
     for host in rows:

@@ -10,6 +10,7 @@ from builders import NOW
 
 from dockmesh.core.facts.unconfirmed import RevertedChange
 from dockmesh.core.planning import saved_plan
+from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Plan
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import File
@@ -19,6 +20,7 @@ from dockmesh.report.json.plan import plan_document
 from dockmesh.report.json.problems import problems_document
 
 CHANGE = Change(None, File("/x", "y"))
+CONFLICT = Conflict(key="key", message="message", remedy="remedy", code=ConflictCode.CHANGE_PENDING)
 HOSTS = (HostPlan("a", (CHANGE,)), HostPlan("b"))
 
 
@@ -45,7 +47,10 @@ def test_the_measured_time_of_a_revert_makes_no_plan_stale() -> None:
     [
         (document(inventory="other"), [("inventory-changed", None)]),
         (document(facts="other"), [("templates-changed", None)]),
-        (document([HostPlan("a"), HostPlan("b")]), [("host-changed", "a")]),
+        (document([HostPlan("a"), HostPlan("b")]), [("already-applied", "a")]),
+        (document([HostPlan("a", error="is down", code="timeout"), HOSTS[1]]), [("host-changed", "a")]),
+        (document([HostPlan("a", conflicts=(CONFLICT,)), HOSTS[1]]), [("host-changed", "a")]),
+        (document([HOSTS[0], HostPlan("b", (CHANGE,))]), [("host-changed", "b")]),
         (document([HostPlan("a", (Change(None, File("/x", "z")),)), HostPlan("b")]), [("host-changed", "a")]),
         (document([HOSTS[0], HostPlan("b", error="is down", code="timeout")]), [("host-changed", "b")]),
         (document([*HOSTS, HostPlan("c")]), [("not-in-plan", "c")]),
@@ -61,7 +66,7 @@ def test_each_difference_from_a_saved_plan_has_code_and_host(
 def test_all_differences_are_reported_at_once() -> None:
     now = document([HostPlan("a"), HostPlan("c")], inventory="other", facts="other")
     assert {code for code, _host in reasons(document(), now)} == {
-        *("inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"),
+        *("inventory-changed", "templates-changed", "already-applied", "not-in-plan", "only-in-plan"),
     }
 
 

@@ -292,7 +292,8 @@ def test_a_saved_plan_is_applied_only_if_nothing_changed(mesh: Mesh, tmp_path: P
     assert_same(mesh.states(), before)
 
     dockmesh("apply", inventory, str(file), *ALL_AT_ONCE).expect(0)
-    assert "is stale" in dockmesh("apply", inventory, str(file)).expect(3).err
+    again = dockmesh("apply", inventory, str(file), "--json").expect(3).problems
+    assert {code for code, _host in again} == {"already-applied"}
     mesh.join()
 
 
