@@ -1,5 +1,6 @@
 """The exit status of interrupted runs and of runs with a full disk behind stdout."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 DOCKMESH = [sys.executable, "-m", "dockmesh"]
+# A shell ignores SIGINT in the jobs that it starts in the background, as in `nohup make test &`.
+IN_BACKGROUND = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
 SCHEMA = [*DOCKMESH, "schema"]
 # Runs `dockmesh schema` and holds it right before its exit, when the result is printed. A line on stdin releases it.
 HELD = """
@@ -50,6 +53,26 @@ def test_ctrl_c_during_the_run_exits_with_130_without_a_result(tmp_path: Path, w
         out, err = run.communicate(timeout=20)
     assert (run.returncode, out) == (130, "")
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_run_in_the_background_ignores_ctrl_c(tmp_path: Path) -> None:
+    inventory = tmp_path / "mesh.yml"
+    os.mkfifo(inventory)
+    call = [*IN_BACKGROUND, *DOCKMESH, "validate", "--json", "-i", str(inventory)]
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        with inventory.open("w") as pipe:
+            run.send_signal(signal.SIGINT)
+            pipe.write("hosts: {a: {address: 192.0.2.1, docker: false}}")
+        out, _err = run.communicate(timeout=20)
+    assert (run.returncode, json.loads(out)["format"]) == (0, "dockmesh/validate/1")
+
+
+def test_the_tests_of_ctrl_c_pass_in_the_background() -> None:
+    """Also in the workers of pytest-xdist, which inherit the ignored signal."""
+    test = f"{__file__}::{test_ctrl_c_during_the_run_exits_with_130_without_a_result.__name__}[words0]"
+    call = [*IN_BACKGROUND, sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", test]
+    run = subprocess.run(call, capture_output=True, text=True, timeout=120, check=False, cwd=Path(__file__).parent)
+    assert run.returncode == 0, run.stdout
 
 
 def test_a_full_disk_behind_stdout_is_reported_in_one_line() -> None:
