@@ -64,7 +64,13 @@ def open_run(
         with open_event_sink(options, order, quiet=quiet) as emit:
 
             def transport() -> ObservedTransport:
-                ssh = SshTransport(configuration, timeout_s=options.timeout_s, password=password, keys=keys)
+                ssh = SshTransport(
+                    configuration,
+                    timeout_s=options.timeout_s,
+                    connect_timeout_s=options.connect_timeout_s,
+                    password=password,
+                    keys=keys,
+                )
                 return ObservedTransport(ssh, emit)
 
             with Pipeline(request, transport, emit) as pipeline:

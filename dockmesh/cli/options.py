@@ -38,6 +38,7 @@ class Options:
     ask_become_pass: bool = False
     quiet: bool = False
     log_file: Path | None = None
+    connect_timeout_s: float | None = None
 
     def fleet(self) -> Fleet:
         """The fleet of the inventory.
@@ -105,6 +106,7 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         limit: str | None,
         forks: int,
         timeout: float,
+        connect_timeout: float | None,
         json: bool,
         verbose: int,
         color: bool,
@@ -114,7 +116,17 @@ def _with(verb: Callable[..., Any], options: tuple[_Option, ...]) -> Callable[..
         **own: Any,
     ) -> Any:
         values = Options(
-            inventory, limit, forks, timeout, json, verbose, color, ask_become_pass, quiet=quiet, log_file=log_file
+            inventory,
+            limit,
+            forks,
+            timeout,
+            json,
+            verbose,
+            color,
+            ask_become_pass,
+            quiet=quiet,
+            log_file=log_file,
+            connect_timeout_s=connect_timeout,
         )
         try:
             assets.check()
@@ -190,6 +202,12 @@ _OF_RUNS = (
         show_default=True,
         metavar="S",
         help="Seconds to wait for a host; a change gets 30 more for the lock, and 180 more if Docker restarts.",
+    ),
+    _option(
+        "--connect-timeout",
+        type=click.FloatRange(min=1),
+        metavar="S",
+        help="Seconds to wait for a connection, at most --timeout. Default: ConnectTimeout of ~/.ssh/config, or 10.",
     ),
     _option("-K", "--ask-become-pass", is_flag=True, help="Prompt for the sudo password of the hosts, once."),
 )

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
@@ -92,6 +93,20 @@ def partitioned(lab: Lab, host: str) -> Iterator[None]:
         yield
     finally:
         lab.heal(host)
+
+
+@contextmanager
+def silent(lab: Lab, host: str, *, seen_by: str | None = None) -> Iterator[None]:
+    """Cut the host off without an error at another host or at the controller, like one that is down behind a router."""
+    address = lab.topology.host(host).underlay.ip
+    neighbour = f"{address} dev $(ip -o route get {address} | sed 's/.* dev \\([^ ]*\\).*/\\1/')"
+    run = partial(lab.run, seen_by) if seen_by else lab.run_controller
+    with partitioned(lab, host):
+        run(("sh", "-c", f"ip neigh replace {neighbour} lladdr 02:00:00:00:00:01 nud permanent"), check=True)
+        try:
+            yield
+        finally:
+            run(("sh", "-c", f"ip neigh del {neighbour}"), check=True)
 
 
 @contextmanager

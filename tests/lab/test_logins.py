@@ -1,5 +1,6 @@
 """Logins: rejected keys, new host keys, sudo and silent hosts."""
 
+import json
 import shutil
 import subprocess
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 import mesh
 import pytest
 import yaml
-from accidents import output_of, paused, temporarily, temporary_file
+from accidents import output_of, paused, silent, temporarily, temporary_file
 from mesh import CommandResult, Mesh
 
 from dockmesh.lab.process import poll
@@ -38,6 +39,25 @@ def test_a_rejected_key_is_an_error_of_that_host(lab: Lab, tmp_path: Path) -> No
     code, error = error_of(fleet.dockmesh("plan", "--json"), "host2")
     assert code == "login-refused"
     assert [part for part in ("192.168.18.129", "root", "identity_file") if part not in error] == []
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    ("jump", "words", "expected_s"),
+    [(None, (), 10), (None, ("--connect-timeout", "3"), 3), ("host1", ("--connect-timeout", "3"), 3)],
+)
+def test_a_host_that_is_down_is_reported_after_the_connect_timeout(
+    lab: Lab, tmp_path: Path, jump: str | None, words: tuple[str, ...], expected_s: int
+) -> None:
+    keys = {"jump": f"root@{lab.topology.host(jump).underlay.ip}"} if jump else {}
+    fleet, log = mesh.write_inventory(lab, tmp_path, {"host1": {}, "host2": keys}), tmp_path / "log"
+    with silent(lab, "host2", seen_by=jump):
+        assert (
+            error_of(fleet.dockmesh("plan", "--json", "--log-file", str(log), *words), "host2")[0] == "connect-timeout"
+        )
+    events = map(json.loads, log.read_text().splitlines())
+    (took_s,) = [each["seconds"] for each in events if (each["event"], each["host"]) == ("login", "host2")]
+    assert expected_s <= took_s < expected_s + 3
 
 
 @pytest.mark.usefixtures("fresh")

@@ -1,6 +1,7 @@
 """Connections: options, jump hosts, and state that threads share."""
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,16 +41,29 @@ def far(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return called
 
 
-@pytest.mark.parametrize(("option", "timeout_s"), [("3", 3), ("60", 5), ("0", 5), ("none", 5)])
-def test_connect_timeout_is_limited_to_the_timeout_of_the_run(
-    tmp_path: Path, far: dict[str, Any], option: str, timeout_s: float
+@pytest.mark.parametrize(
+    ("option_s", "configured", "timeout_s", "expected_s"),
+    [
+        (None, "none", 30, 10),
+        (None, "0", 30, 10),
+        (None, "3", 30, 3),
+        (None, "60", 30, 30),
+        (None, "none", 5, 5),
+        (4, "3", 30, 4),
+        (60, "3", 30, 30),
+    ],
+)
+def test_a_connection_has_a_time_limit_of_its_own(
+    far: dict[str, Any], option_s: float | None, configured: str, timeout_s: float, expected_s: float
 ) -> None:
-    (tmp_path / "config").write_text(f"ConnectTimeout {option}\n")
-    connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5)
+    with NamedTemporaryFile("w+") as file:
+        file.write(f"ConnectTimeout {configured}\n")
+        file.flush()
+        connections = Connections(SshConfig((file.name,)), timeout_s=timeout_s, connect_timeout_s=option_s)
     login = Login("192.0.2.1")
     with pytest.raises(ConnectionRefusedError):
         connections.open(connections.prepare(login), login)
-    assert far["timeout_s"] == timeout_s
+    assert (far["connect_timeout_s"], far["timeout_s"]) == (expected_s, timeout_s)
 
 
 def test_keys_and_jump_hosts_come_from_the_configuration(tmp_path: Path) -> None:
@@ -63,23 +77,24 @@ def test_keys_and_jump_hosts_come_from_the_configuration(tmp_path: Path) -> None
     assert (last.host, last.user, last.port, last.gateway.host) == ("two", "ann", 2222, "one")
 
 
-def test_jump_hosts_open_in_order_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
+def test_jump_hosts_open_in_order_once_and_with_a_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, float | None]] = []
     sockets: list[str] = []
 
     def connect(host: str, _port: int, **_how: Any) -> None:
         sockets.append(host)
 
     def opening(connection: fabric.Connection) -> None:
-        opened.append(connection.host)
+        by = connection.gateway and connection.gateway.transport
+        opened.append((connection.host, by.channel_timeout if by else None))
         connection.transport = SimpleNamespace(set_keepalive=lambda _seconds: None)
 
     monkeypatch.setattr("dockmesh.remote.ssh.sockets.connect", connect)
     monkeypatch.setattr(fabric.Connection, "open", opening)
     monkeypatch.setattr(fabric.Connection, "is_connected", property(lambda self: self.transport is not None))
     (tmp_path / "config").write_text("Host web db\n ProxyJump one,two\nHost api\n ProxyJump one\n")
-    connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=5)
+    connections = Connections(SshConfig(files=(str(tmp_path / "config"),)), timeout_s=30, connect_timeout_s=4)
     for login in (Login("web"), Login("db"), Login("api"), Login("192.0.2.1")):
         connections.open(connections.prepare(login), login)
-    assert opened == ["one", "two", "web", "db", "api", "192.0.2.1"]
+    assert opened == [("one", None), ("two", 4), ("web", 4), ("db", 4), ("api", 4), ("192.0.2.1", None)]
     assert sockets == ["one", "192.0.2.1"]

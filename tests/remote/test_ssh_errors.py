@@ -39,6 +39,7 @@ def while_reading_the_banner(cause: Exception) -> SSHException:
     ("error", "login", "code", "parts"),
     [
         (TimeoutError("timed out"), LOGIN, "connect-timeout", ["192.0.2.1"]),
+        (SSHException("Timeout opening channel."), LOGIN, "connect-timeout", ["192.0.2.1"]),
         (socket.gaierror(-2, "Name or service not known"), Login("nowhere"), "name-not-found", ["nowhere"]),
         (
             socket.gaierror(socket.EAI_AGAIN, "Temporary failure"),

@@ -23,6 +23,8 @@ from dockmesh.remote.ssh.jump_host import JumpHost
 from dockmesh.remote.ssh.keys import Keys
 
 _SSH_PORT = 22
+# A host that is down does not answer. One that is up answers from its kernel, however busy it is.
+_CONNECT_S = 10.0
 _KEEPALIVES = 3
 _USER_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SYSTEM_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
@@ -33,11 +35,23 @@ Connection.inline_ssh_env = True
 
 
 class Connections:
-    """The connections of a run. They share the configuration, keys, known_hosts and jump hosts."""
+    """The connections of a run. They share the configuration, keys, known_hosts and jump hosts.
 
-    def __init__(self, configuration: SshConfig, *, timeout_s: float, keys: Keys | None = None) -> None:
+    `connect_timeout_s` limits the time until a TCP connection, also one from a jump host, and `timeout_s` each phase of
+    the login after it. Without it, ConnectTimeout of ~/.ssh/config counts, or else 10 s.
+    """
+
+    def __init__(
+        self,
+        configuration: SshConfig,
+        *,
+        timeout_s: float,
+        connect_timeout_s: float | None = None,
+        keys: Keys | None = None,
+    ) -> None:
         self._configuration = configuration
         self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
         self._lock = threading.RLock()
         self._keys = keys or Keys()
         self._known: dict[tuple[str, ...], KnownHosts] = {}
@@ -88,10 +102,18 @@ class Connections:
 
     def _open_one(self, connection: Connection, login: Login) -> None:
         """Open one connection. Its jump hosts must be open."""
+        limit_s = self._limit_s(connection)
         if not connection.gateway:
             connection.connect_kwargs["sock"] = sockets.connect(
-                connection.host, connection.port, netns=login.netns, timeout_s=self._connect_timeout_s(connection)
+                connection.host,
+                connection.port,
+                netns=login.netns,
+                connect_timeout_s=limit_s,
+                timeout_s=self._timeout_s,
             )
+        elif isinstance(connection.gateway, Connection):
+            # fabric opens the channel to the host without a time limit, and paramiko's default is an hour.
+            connection.gateway.transport.channel_timeout = limit_s
         connection.open()
         # The host must acknowledge keepalives. This detects a host that is cut off during a long script.
         connection.transport.set_keepalive(max(1, int(self._timeout_s / _KEEPALIVES)))
@@ -114,11 +136,11 @@ class Connections:
         known.trust(connection.client, _known_name(connection), alias)
         return connection
 
-    def _connect_timeout_s(self, connection: Connection) -> float:
-        """ConnectTimeout of ~/.ssh/config, limited to the timeout of the run."""
+    def _limit_s(self, connection: Connection) -> float:
+        """The time limit of a TCP connection."""
         option = str(connection.ssh_config.get("connecttimeout", ""))
         configured_s = float(option) if option.isdecimal() else 0.0
-        return min(self._timeout_s, configured_s or self._timeout_s)
+        return min(self._timeout_s, self._connect_timeout_s or configured_s or _CONNECT_S)
 
     def _identity(self, connection: Connection, login: Login) -> Identity:
         configured = connection.ssh_config

@@ -42,6 +42,8 @@ _SILENT = HostFailure(
     "sshd accepted the connection and then sent nothing. The host may be frozen or short of memory. Fix: look at its "
     "console",
 )
+# What paramiko raises if a jump host does not reach a host in time.
+_NO_CHANNEL = "Timeout opening channel."
 _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SSH_PORT = 22
 
@@ -86,6 +88,8 @@ def _ssh_failure(error: SSHException, place: str, login: Login) -> HostFailure:
             f"{place}: the private key{f' {files}' if files else ''} is encrypted, and the agent does not hold it. "
             f"Fix: {command}",
         )
+    if str(error) == _NO_CHANNEL:
+        return _not_connected(TimeoutError(), place, login)
     if cut := _cut_off(error):
         return HostFailure(cut.code, f"{place}: {cut}")
     if isinstance(error, AuthenticationException):

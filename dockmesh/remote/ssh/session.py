@@ -106,10 +106,13 @@ class SshTransport:
         configuration: SshConfig,
         *,
         timeout_s: float,
+        connect_timeout_s: float | None = None,
         password: Secret | None = None,
         keys: Keys | None = None,
     ) -> None:
-        self._connections = Connections(configuration, timeout_s=timeout_s, keys=keys)
+        self._connections = Connections(
+            configuration, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s, keys=keys
+        )
         self._password = password
 
     def connect(self, host: Host) -> SshSession:

@@ -38,14 +38,16 @@ class LowLatencySocket:
         return getattr(self._socket, name)
 
 
-def connect(address: str, port: int, *, netns: str | None, timeout_s: float) -> LowLatencySocket:
+def connect(
+    address: str, port: int, *, netns: str | None, connect_timeout_s: float, timeout_s: float
+) -> LowLatencySocket:
     """Open a TCP connection to `address`, in the network namespace `netns` of `ip netns` if one is given.
 
     Raises:
-        OSError: the connection failed, or the namespace cannot be entered.
+        OSError: the connection failed or took longer than `connect_timeout_s`, or the namespace cannot be entered.
     """
     with _inside(netns):
-        return LowLatencySocket(socket.create_connection((address, port), timeout=timeout_s), timeout_s)
+        return LowLatencySocket(socket.create_connection((address, port), timeout=connect_timeout_s), timeout_s)
 
 
 @contextmanager
