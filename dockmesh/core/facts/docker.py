@@ -13,8 +13,8 @@ from dockmesh.core.host_output import Section, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool, parse_pool
 
-# Go's text for an invalid netip.Prefix.
-_NO_PREFIX = "invalid Prefix"
+# A base that Docker does not report: Go's text for an invalid netip.Prefix, in Docker 28.5, and its JSON, since 29.
+_NO_PREFIX = {"invalid Prefix", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +95,12 @@ def _info(section: Section) -> dict[str, Any]:
 def parse_pools(info: Section, text: str | None) -> tuple[Pool, ...]:
     """Return the pools of the running daemon; none if it has Docker's built-in pools.
 
-    After a reload of its file, Docker 28.5 no longer reports the bases in `docker info`. Then the file's pools count.
+    After a reload of its file, Docker since 28.5 no longer reports the bases in `docker info`. Then the file's pools
+    count.
     """
     with parsing("docker info"):
         rows = _info(info).get("DefaultAddressPools") or ()
-        if any(row["Base"] == _NO_PREFIX for row in rows):
+        if any(row["Base"] in _NO_PREFIX for row in rows):
             return daemon_json.pools(text)
         return tuple(parse_pool(row["Base"], int(row["Size"])) for row in rows)
 

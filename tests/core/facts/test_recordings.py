@@ -21,6 +21,11 @@ RECORDINGS = {
 CRAFTED = {
     "busybox_ip": "active",
     "crowded": "active",
+    **{
+        f"docker29_{backend}_{state}": "active"
+        for backend in ("iptables", "nftables")
+        for state in ("fresh", "joined", "reloaded")
+    },
     "hostile": "active",
     "no_docker": None,
     "not_root": "active",
@@ -78,7 +83,7 @@ def test_a_recording_has_exactly_the_sections_of_the_script(name: str, docker: s
 @pytest.mark.parametrize(("name", "docker"), CRAFTED.items())
 def test_a_crafted_output_has_exactly_the_sections_of_the_script(name: str, docker: str | None, programs: Path) -> None:
     asked = {"ip_version"} if name == "busybox_ip" else set()
-    assert re.match(rf"# crafted over ({'|'.join(RECORDINGS)}): ", text(name))
+    assert re.match(rf"# crafted over ({'|'.join((*RECORDINGS, *CRAFTED))}): ", text(name))
     assert set(sections(recording(name))) == {*emitted_sections(programs, docker), *asked}
 
 
