@@ -11,6 +11,8 @@ DOCKER_FAILED=77
 # Ends the name of a file that is about to replace another one.
 NEW=.dockmesh-new
 reload_needed=
+# "yes" while the steps of a revert run.
+reverting=
 
 # put_file PATH MODE, with the content in base64 on stdin: writes a file next to the target and renames it, so that no
 # process reads half a file. A file that has the content already needs no space, so a revert works on a full disk.
@@ -113,9 +115,19 @@ set_bridge_address6() {
   return 0
 }
 
-# The address pools of the running Docker, each as "BASE SIZE;". After a reload Docker 28.5 prints "invalid Prefix" for
-# every base.
+# The address pools of the running Docker, each as "BASE SIZE;".
 docker_pools() { docker info --format '{{range .DefaultAddressPools}}{{.Base}} {{.Size}};{{end}}'; }
+
+# has_pools POOLS: after a reload Docker since 28.5 reports every base as "invalid Prefix" or, to an older client of 29, as
+# nothing. Then a Docker that the change has not restarted has the pools from before the change.
+has_pools() {
+  reported_pools=$(docker_pools)
+  [ "$reported_pools" != "$1" ] || return 0
+  case ";$reported_pools" in
+    *';invalid Prefix '* | *'; '*) [ -n "$reverting" ] && [ ! -e "$PENDING/docker-restarted" ] ;;
+    *) return 1 ;;
+  esac
+}
 
 # The MTU of the containers on docker0. docker0 itself has another MTU while it has no containers.
 bridge_mtu() {
@@ -125,7 +137,7 @@ bridge_mtu() {
 # docker_matches ADDRESS ADDRESS6 POOLS MTU
 docker_matches() {
   docker_active && [ "$(bridge_address)" = "$1" ] && [ "$(bridge_addresses6)" = "$2" ] &&
-    [ "$(docker_pools)" = "$3" ] && [ "$(bridge_mtu)" = "$4" ]
+    has_pools "$3" && [ "$(bridge_mtu)" = "$4" ]
 }
 
 # restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts the containers
@@ -190,6 +202,7 @@ validate_daemon_json() {
 
 recreate_bridge() {
   validation=$(validate_daemon_json 2>&1) || { echo "$validation"; return 1; }
+  touch "$PENDING/docker-restarted" || [ -n "$reverting" ] || return 1
   socket=$(systemctl is-active docker.socket)
   # With live-restore a running container keeps the bridge, and Docker ignores bip without a message (moby#43562).
   # shellcheck disable=SC2086

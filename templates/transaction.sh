@@ -155,6 +155,8 @@ apply_change() {
 
 # revert_change CODE REASON
 revert_change() {
+  # shellcheck disable=SC2034 # host_steps.sh reads it
+  reverting=yes
   if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && record_own_revert && disarm_revert; } 2>&1); then
     emit_outcome reverted "$1" "$2"
   else

@@ -483,6 +483,22 @@ def test_a_file_replaces_what_a_power_cut_left_beside_it(tmp_path: Path) -> None
         assert (file.read_text(), file.stat().st_mode & 0o777, left.exists()) == ("new", 0o640, False)
 
 
+@pytest.mark.parametrize("reported", ["10.0.0.0/16 24;", "10.9.0.0/16 24;", "invalid Prefix 24;", " 24;", ""])
+@pytest.mark.parametrize("reverting", ["", "yes"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_revert_trusts_the_pools_of_a_docker_that_its_change_did_not_restart(
+    tmp_path: Path, reported: str, reverting: str, restarted: bool
+) -> None:
+    """After a reload, Docker reports no bases."""
+    if restarted:
+        (tmp_path / "docker-restarted").touch()
+    docker = f"docker() {{ printf %s '{reported}'; }}; PENDING={tmp_path}; reverting={reverting}"
+    call = f"{docker}; has_pools '10.0.0.0/16 24;' && echo yes"
+    unknown = reported in {"invalid Prefix 24;", " 24;"} and reverting and not restarted
+    expected = "yes\n" if reported == "10.0.0.0/16 24;" or unknown else ""
+    assert run_shell(f"{TEMPLATES.output}\n{TEMPLATES.host_steps}\n{call}; true", path="/usr/bin:/bin") == expected
+
+
 def test_the_transaction_writes_only_documented_codes() -> None:
     fixed = re.findall(
         r"\b(?:emit_outcome (?:reverted|refused|failed)|revert_change) ([a-z-]+) |\bemit_outcome \"\$1\" ([a-z-]+) ",
