@@ -1,4 +1,8 @@
-"""A lab host that behaves as with Docker 29: the scripts in `docker29/` wrap its Docker 28.5."""
+"""A lab host that behaves as with Docker 29: the scripts in `docker29/` wrap its Docker 28.5.
+
+What it prints and the rules it writes were compared with recordings of real hosts with Docker 29.7.2, fresh, joined and
+reloaded (`tests/data/facts/docker29_*.txt`). Its error messages and its start come from the source code only.
+"""
 
 from pathlib import Path
 

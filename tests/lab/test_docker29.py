@@ -1,7 +1,7 @@
 """A host with Docker 29 and its nftables backend among hosts of other generations.
 
-No Debian release has Docker 29: what stands in for it is `docker29/`, by which the packets of these tests meet the
-rules that Docker 29 writes, in a real kernel.
+No Debian release has Docker 29. The stand-in `docker29/` writes the rules that Docker 29 writes, and the packets of
+these tests meet them in a real kernel.
 """
 
 import json
@@ -16,6 +16,7 @@ import labs
 import mesh
 import pytest
 from accidents import DAEMON_JSON, container_address, docker_drop_in, output_of, temporarily, temporary_file, ttl
+from builders import section_text
 from lab_state import difference
 from mesh import Mesh
 
@@ -101,6 +102,25 @@ def restart_docker(lab: Lab) -> None:
     docker29_host.start_container(lab, HOST)
 
 
+def shape(listing: str) -> list[str]:
+    """The chains and maps of an nft table, sorted, with this lab's addresses and one name for the bridge of `app`."""
+    listing = re.sub(r"br-[0-9a-f]{12}", "br-app", listing)
+    for recorded, here in (("10.140.64.", "10.128.32."), ("10.140.65.", "10.128.33.")):
+        listing = listing.replace(recorded, here)
+    body = listing.rstrip().removesuffix("}")
+    return sorted(" ".join(block.split()) for block in re.split(r"\n\s*(?=chain |map )", body))
+
+
+def docker_started(lab: Lab) -> str:
+    return output_of(lab, HOST, "systemctl", "show", "docker.service", "-p", "ExecMainStartTimestampMonotonic")
+
+
+def reload_docker(lab: Lab) -> None:
+    """Make Docker read its file again, after which it reports no bases of its address pools."""
+    output_of(lab, HOST, "systemctl", "reload", "docker")
+    assert poll(lambda: '"Base":""' in output_of(lab, HOST, "docker", "info", "--format", "{{json .}}"), 10)
+
+
 @contextmanager
 def server(lab: Lab, host: str = HOST) -> Iterator[str]:
     """The address of a container that answers on three ports: one is published, one to its host alone, one not."""
@@ -137,7 +157,7 @@ def test_hosts_of_every_generation_and_its_networks_reach_each_other(joined: Mes
     status = joined.dockmesh("status", "--json")
     assert status.document["summary"] == {"probes": 21, "reached": 21, "failed": 0}
     assert joined.dockmesh("plan").status == 0
-    assert output_of(lab, HOST, "iptables-save") == "", "no iptables rule of any owner"
+    assert "DOCKMESH" not in output_of(lab, HOST, "iptables-save")
     with temporarily(
         lab,
         HOST,
@@ -150,6 +170,30 @@ def test_hosts_of_every_generation_and_its_networks_reach_each_other(joined: Mes
         assert ttl(lab, "host1", address, container="web") == 62
         for other in ("host1", "host2"):
             assert ttl(lab, HOST, container_address(lab, other), container="app") == 62
+
+
+def stand_in_matches(lab: Lab, recording: str) -> None:
+    """The rules of the stand-in are those that a real Docker 29 wrote on a host in the same state."""
+    listing = output_of(lab, HOST, "nft", "-s", "list", "table", "ip", "docker-bridges")
+    assert shape(listing) == shape(section_text(recording, "foreign_nft"))
+    saved = output_of(lab, HOST, "sh", "-c", "iptables-save | grep -v -e '^#' -e COMMIT")
+    assert re.sub(r" \[.*", "", saved) == re.sub(r" \[.*", "", section_text(recording, "iptables_rules"))
+
+
+def test_the_stand_in_writes_the_rules_of_a_real_docker_29(fresh: Mesh, lab: Lab) -> None:
+    stand_in_matches(lab, "docker29_nftables_fresh")
+    assert fresh.dockmesh(*APPLY).status == 0
+    with temporarily(
+        lab,
+        HOST,
+        do=[
+            "docker network create app",
+            "docker run -d --init --name app --network app -p 8080:80 busybox sleep infinity",
+        ],
+        undo=["docker rm --force app", "docker network rm app"],
+    ):
+        docker29_host.update_ruleset(lab, HOST)
+        stand_in_matches(lab, "docker29_nftables_joined")
 
 
 def test_a_stranger_on_the_lan_reaches_only_published_ports(joined: Mesh, lab: Lab) -> None:
@@ -226,6 +270,29 @@ def test_a_key_that_docker_has_not_read_needs_a_restart(joined: Mesh, lab: Lab) 
     assert joined.dockmesh("plan").status == 0
 
 
+def test_after_a_reload_a_joined_host_has_no_changes(joined: Mesh, lab: Lab) -> None:
+    reload_docker(lab)
+    assert joined.dockmesh("status", "--limit", HOST).status == 0
+    plan = joined.dockmesh("plan", "--json")
+    assert (plan.status, plan.document["hosts"][-1]["changes"]) == (0, [])
+
+
+def test_a_reloaded_docker_keeps_running_when_its_file_is_rejected(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
+    # Without bip, docker0 would move into the pool.
+    keys = ', "bip": "172.17.0.1/16", "default-address-pools": [{"base": "10.200.0.0/16", "size": 24}]'
+    try:
+        docker29_host.configure(lab, HOST, docker29_host.NFTABLES.replace("}", keys + "}"))
+        reload_docker(lab)
+        started = docker_started(lab)
+        with temporary_file(lab, HOST, DAEMON_JSON, docker29_host.NFTABLES.replace("}", keys + ', "no-such-key": 1}')):
+            (outcome,) = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json").document["outcomes"]
+            assert (outcome["status"], outcome["code"]) == ("reverted", "docker-failed"), outcome
+            assert docker_started(lab) == started
+    finally:
+        docker29_host.configure(lab, HOST, docker29_host.NFTABLES)
+    wait_until_equal(lab, before_mesh)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -286,16 +353,15 @@ def test_a_change_that_docker_rejects_is_reverted_with_forwarding(fresh: Mesh, l
 
 
 def test_a_file_that_docker_rejects_does_not_stop_the_running_one(fresh: Mesh, lab: Lab, before_mesh: Sights) -> None:
-    started = ("systemctl", "show", "docker.service", "-p", "ExecMainStartTimestampMonotonic")
     refusing = docker29_host.NFTABLES.replace("}", ', "no-such-key": 1}')
     with temporary_file(lab, HOST, DAEMON_JSON, refusing):
-        before = output_of(lab, HOST, *started)
+        before = docker_started(lab)
         applied = fresh.dockmesh("apply", "--yes", "--limit", HOST, "--json")
         (outcome,) = applied.document["outcomes"]
         assert outcome["status"] == "reverted", outcome
         assert outcome["code"] == "docker-failed", outcome
         assert "no-such-key" in outcome["error"]
-        assert output_of(lab, HOST, *started) == before
+        assert docker_started(lab) == before
     wait_until_equal(lab, before_mesh)
 
 

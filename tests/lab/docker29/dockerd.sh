@@ -1,7 +1,9 @@
 #!/bin/sh
 # Replaces the dockerd of Docker 29, which no Debian release has, by Docker 28.5 with the keys of daemon.json that it knows.
 # With "firewall-backend": "nftables" that Docker leaves the firewall and ip_forward alone, and ruleset.sh writes the rules of
-# Docker 29. Like the real one, this dockerd rejects an invalid mark, and does not start on a host that does not forward.
+# Docker 29. Like the real one, this dockerd rejects an invalid mark, does not start on a host that does not forward, and
+# writes an empty DOCKER-USER with iptables. With iptables as the backend it has the rules of Docker 28.5: the real one has
+# the empty DOCKER-INTERNAL in place of both DOCKER-ISOLATION-STAGE chains, and no RETURN in the table nat.
 set -u
 REAL=/usr/sbin/dockerd
 FILE=/etc/docker/daemon.json
@@ -64,6 +66,15 @@ done
 rm -f "$RUN/stopping" "$RUN/events"
 mkfifo "$RUN/events"
 nft delete table ip docker-bridges 2>/dev/null
+nft delete table ip6 docker-bridges 2>/dev/null
+if has_key 'firewall-backend nftables'; then
+  for iptables in iptables ip6tables; do
+    "$iptables" -N DOCKER-USER 2>/dev/null
+    "$iptables" -C FORWARD -j DOCKER-USER 2>/dev/null || "$iptables" -A FORWARD -j DOCKER-USER
+    for chain in PREROUTING OUTPUT; do "$iptables" -t nat -P "$chain" ACCEPT; done
+  done
+  iptables -t nat -P POSTROUTING ACCEPT
+fi
 sh "$LIB/ruleset.sh"
 systemd-notify --ready
 

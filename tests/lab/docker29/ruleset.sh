@@ -1,7 +1,8 @@
 #!/bin/sh
 # Writes the table `ip docker-bridges` for the present networks and containers as Docker 29 does (moby,
-# daemon/libnetwork/drivers/bridge/internal/nftabler). It lacks internal and routed networks, networks without masquerade,
-# legacy links, a Docker without userland proxy, and `ip6 docker-bridges`.
+# daemon/libnetwork/drivers/bridge/internal/nftabler), and `ip6 docker-bridges` as it is without IPv6 networks. A test
+# compares both with those of a real Docker 29.7.2. It lacks internal and routed networks, networks without masquerade,
+# legacy links, and a Docker without userland proxy.
 set -eu
 RUN=/run/docker29
 
@@ -111,9 +112,10 @@ table ip docker-bridges {
 END
 }
 
+# base_table FAMILY LOOPBACK
 base_table() {
   cat <<END
-table ip docker-bridges {
+table $1 docker-bridges {
   map filter-forward-in-jumps { type ifname : verdict; }
   map filter-forward-out-jumps { type ifname : verdict; }
   map nat-postrouting-in-jumps { type ifname : verdict; }
@@ -125,7 +127,7 @@ table ip docker-bridges {
   }
   chain nat-OUTPUT {
     type nat hook output priority dstnat; policy accept;
-    ip daddr != 127.0.0.1/8 fib daddr type local counter jump nat-prerouting-and-output
+    $1 daddr != $2 fib daddr type local counter jump nat-prerouting-and-output
   }
   chain nat-POSTROUTING {
     type nat hook postrouting priority srcnat; policy accept;
@@ -147,11 +149,15 @@ flock 9
 [ "$(running_key firewall-backend)" = nftables ] && [ ! -e "$RUN/stopping" ] || exit 0
 containers=$(containers || true)
 ruleset=$(
-  base_table
+  base_table ip 127.0.0.0/8
+  base_table ip6 ::1
   networks | while read -r name id subnet; do bridge_rules "$name" "$id" "$subnet"; done
 )
 # Like Docker, replaces nothing that is unchanged, so that its counters stay.
 if [ "$ruleset" != "$(cat "$RUN/ruleset" 2>/dev/null)" ] || ! nft list table ip docker-bridges >/dev/null 2>&1; then
-  printf 'table ip docker-bridges {\n}\ndelete table ip docker-bridges\n%s\n' "$ruleset" | nft -f -
+  {
+    for family in ip ip6; do printf 'table %s docker-bridges {\n}\ndelete table %s docker-bridges\n' "$family" "$family"; done
+    printf '%s\n' "$ruleset"
+  } | nft -f -
   printf '%s\n' "$ruleset" >"$RUN/ruleset"
 fi

@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Interface
 
 import pytest
-from builders import facts, fleet, host, plan_of, recording, section_text
+from builders import NOW, facts, fleet, host, plan_of, recording, section_text
 from host_models import failing_probes
 
 from dockmesh.core.desired.docker_pools import pools
@@ -75,7 +75,7 @@ def test_the_forecast_models_the_iptables_rules(state: str, failing: set[tuple[s
     here, there = ((str(each.underlay), str(each.prefix)[:9]) for each in (one, two))
     swapped = dict(zip((*here, *there), (*there, *here), strict=True))
     mirrored = re.sub("|".join(map(re.escape, swapped)), lambda match: swapped[match[0]], text)
-    models = [build_model(one, parse_facts(one, text)), build_model(two, parse_facts(two, mirrored))]
+    models = [build_model(one, parse_facts(one, text, NOW)), build_model(two, parse_facts(two, mirrored, NOW))]
     assert {(source, target) for source, target, _kind in failing_probes(models)} == failing
 
 
