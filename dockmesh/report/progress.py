@@ -126,8 +126,10 @@ class ProgressDisplay:
             self._progress.start()
         if hosts and not self._err.is_terminal:
             self._ended.clear()
-            self._ticker = threading.Thread(target=self._tick, daemon=True)
-            self._ticker.start()
+            ticker = threading.Thread(target=self._tick, daemon=True)
+            ticker.start()
+            # Ctrl-C during the start leaves a thread that cannot be joined.
+            self._ticker = ticker
 
     def _finish(self, event: HostFinished) -> None:
         self._failed[event.host] = event.error is not None

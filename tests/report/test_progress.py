@@ -1,6 +1,7 @@
 """The progress of a run, on a terminal and without one."""
 
 import re
+import threading
 import time
 from io import BytesIO, StringIO, TextIOWrapper
 from typing import get_args
@@ -42,6 +43,15 @@ def test_each_phase_names_its_hosts_the_failed_ones_first() -> None:
 def test_a_phase_names_its_hosts_in_the_order_of_the_inventory() -> None:
     line = progress_line("read", ("h10", None), ("h12", "is down"), ("h2", None), ("h3", "is down"))
     assert hosts(line) == [("h3", True), ("h12", True), ("h2", False), ("h10", False)]
+
+
+def test_ctrl_c_at_the_start_of_a_phase_remains_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), ProgressDisplay(console(StringIO())) as display:
+        display(PhaseStarted("change", 2))
 
 
 def test_each_phase_has_a_name() -> None:
