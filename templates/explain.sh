@@ -8,6 +8,54 @@ iptables_counters() { command -v iptables-save >/dev/null || return 0; iptables-
 # All nft tables with their counters. A host without nft has none.
 nft_ruleset() { command -v nft >/dev/null || return 0; nft -a list ruleset; }
 
+# trace_table LENGTH: commands for nft that make the kernel trace pings of this length through all its tables. The kernel
+# removes the table when the nft that owns it ends, even if it is killed.
+trace_table() {
+  table="inet dockmesh-explain-$$"
+  cat <<END
+add table $table { flags owner; }
+add chain $table arrives { type filter hook prerouting priority -1000; }
+add chain $table starts { type filter hook output priority -1000; }
+add chain $table leaves { type filter hook postrouting priority 1000; }
+add rule $table arrives ip length $1 icmp type { echo-request, echo-reply } meta nftrace set 1
+add rule $table starts ip length $1 icmp type { echo-request, echo-reply } meta nftrace set 1
+END
+}
+
+# The pings of the host to itself in the trace.
+own_pings() { grep -c 'ip saddr 127\.0\.0\.1 ' /dev/fd/4; }
+
+# await_trace LENGTH: pings the host itself until the trace shows one more ping, and thus every packet before it.
+await_trace() {
+  seen=$(own_pings) tries=20
+  until [ "$(own_pings)" -gt "$seen" ] || [ "$tries" = 0 ]; do
+    ping -n -c 1 -W 1 -s $(($1 - 28)) 127.0.0.1 >/dev/null 2>&1
+    sleep 0.05
+    tries=$((tries - 1))
+  done
+}
+
+# hold_trace SECONDS LENGTH: completes the output so far, traces pings of this length until stdin ends or the time is over,
+# prints the trace and ends the script. stdin ends with the SSH session. The trace is empty without nft, or with an nft or a
+# kernel that cannot trace. Its file is removed at once, so that no kill can leave it behind.
+hold_trace() {
+  if file=$(mktemp) && exec 4>"$file"; then rm "$file"; else exec 4>/dev/null; fi
+  timeout "$1" nft -a monitor trace >&4 2>/dev/null &
+  monitor=$!
+  exec 3>&1
+  {
+    trace_table "$2"
+    await_trace "$2"
+    { run_section end true; run_section held true; } >&3
+    timeout "$1" cat >/dev/null
+    [ ! -s /dev/fd/4 ] || await_trace "$2"
+  } | { nft -i; cat; kill "$monitor"; } >/dev/null 2>&1
+  wait "$monitor" 2>/dev/null
+  run_section probe_trace cat /dev/fd/4
+  run_section end true
+  exit
+}
+
 # The number of packets that rp_filter has dropped. The first line of TcpExt has the names of the columns.
 rp_filter_drops() {
   awk '$1 == "TcpExt:" {

@@ -1,7 +1,9 @@
 """A recorded probe from host1 (Docker 20.10) to host3 (28.5) of the lab, with sections that tests can change."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 from builders import FLEET, SectionOutput, section
 
@@ -12,6 +14,7 @@ from dockmesh.core.explain.model import Explanation, explain_query
 from dockmesh.core.explain.snapshot import parse_snapshot
 from dockmesh.core.host_output import Sections, split
 from dockmesh.core.model import Fleet
+from dockmesh.core.netfilter.nft_trace import parse_trace
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostFailure
 
@@ -48,10 +51,14 @@ def evidence(
     *,
     fleet: Fleet = FLEET,
     errors: Mapping[str, str | HostFailure] | None = None,
+    traces: Mapping[str, str] | None = None,
 ) -> Evidence:
-    """`changes` by answer: host1-prepared, host1-probe, host1-snapshot, host3-prepared, host3-snapshot."""
-    changed, lost = changes or {}, errors or {}
-    asked = explain_query(fleet, "host1", "host3")
+    """`changes` by answer: host1-prepared, host1-probe, host1-snapshot, host3-prepared, host3-snapshot.
+
+    `traces`: the output of nft by host. Other hosts cannot trace.
+    """
+    changed, lost, traced = changes or {}, errors or {}, traces or {}
+    asked = explain_query(fleet, "host1", "host3", size=56)
     sides = []
     for end in asked.ends:
         name = end.host.name
@@ -61,15 +68,15 @@ def evidence(
             sides.append(HostEvidence(end, error=failure))
             continue
         stood = script.parse_prepared(end, recorded_sections(f"{name}-prepared", changed.get(f"{name}-prepared")))
-        seen = parse_snapshot(recorded_sections(f"{name}-snapshot", changed.get(f"{name}-snapshot")), stood.before)
+        after = recorded_sections(f"{name}-snapshot", changed.get(f"{name}-snapshot"))
+        trace = parse_trace(traced.get(name, "").splitlines(), IPv4Address("10.128.32.2"))
+        seen = parse_snapshot(after, stood.before, trace)
         sides.append(HostEvidence(end, stood, seen))
     pinged = script.parse_ping(recorded_sections("host1-probe", changed.get("host1-probe")))
     return Evidence(asked, sides[0], sides[1], None if "host1" in lost else pinged)
 
 
-def explanation(
-    changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Mapping[str, str | HostFailure]
-) -> Explanation:
+def explanation(changes: Mapping[str, Changes] | None = None, *, lost: bool = True, **more: Any) -> Explanation:
     """The explanation of the evidence. By default, the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full_size_ping": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))

@@ -1,5 +1,7 @@
 """explain: name the fault on the path between two hosts, and its remedy."""
 
+import secrets
+
 import click
 
 from dockmesh.cli.completion import hosts
@@ -12,6 +14,9 @@ from dockmesh.errors import HostError, UsageError
 from dockmesh.report.console.explain import print_explanation
 from dockmesh.report.console.terminal import console
 from dockmesh.report.json.explain import explain_document
+
+# The payload size distinguishes the probe from other pings, which use 56 bytes or fill a packet.
+_SIZES = range(100, 500)
 
 
 @click.command
@@ -33,7 +38,7 @@ def explain(options: Options, source: str, target: str) -> int:
             "explain: --limit has no meaning here, as A and B name the hosts. Fix: remove --limit",
             code=UsageCode.CONFLICTING_OPTIONS,
         )
-    query = explain_query(options.fleet(), source, target)
+    query = explain_query(options.fleet(), source, target, size=secrets.choice(_SIZES))
     with open_run(options) as pipeline:
         evidence = pipeline.explain(query)
     explanation = diagnose(evidence)

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from builders import FLEET
+from builders import FLEET, section
 from explanations import DATA
 
 from dockmesh.core.events import Event, HostFinished, PhaseStarted
@@ -35,6 +35,15 @@ class TwoHosts:
 
 
 @dataclass
+class HeldTrace:
+    output: str
+
+    def release(self, *, timeout_s: float) -> str:
+        assert timeout_s > 0
+        return section("probe_trace", "") + section("end", "")
+
+
+@dataclass
 class OneHost:
     both: TwoHosts
     name: str
@@ -46,12 +55,15 @@ class OneHost:
         pass
 
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
-        raise NotImplementedError
+        assert timeout_s > 0
+        assert script.endswith("\nhold_end\n")
+        return HeldTrace(self.answer("prepared"))
 
     def run(self, script: str, *, timeout_s: float) -> str:
         assert timeout_s > 0
-        last = script.splitlines()[-2]
-        step = "probe" if "full_size" in last else "snapshot" if last.startswith("read_snapshot ") else "prepared"
+        return self.answer("probe" if "full_size" in script.splitlines()[-2] else "snapshot")
+
+    def answer(self, step: str) -> str:
         self.both.asked.append((self.name, step))
         if (self.name, step) in self.both.lost:
             raise UnreachableError("the SSH session was lost", code=HostErrorCode.SESSION_LOST)
@@ -62,7 +74,7 @@ def gather_evidence(hosts: TwoHosts) -> Evidence:
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
         prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
-        evidence = explain_pair(prober, explain_query(FLEET, "host1", "host3"))
+        evidence = explain_pair(prober, explain_query(FLEET, "host1", "host3", size=56))
     sides = ((1, evidence.source), (2, evidence.target))
     assert events == [
         PhaseStarted("look", 2),

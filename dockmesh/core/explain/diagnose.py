@@ -1,16 +1,19 @@
 """Checks the path of the probe in both directions and finds the first fault on it."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from dockmesh.core.explain.evidence import Evidence, HostEvidence, inbound, outbound
+from dockmesh.core.explain.evidence import Evidence, HostEvidence, inbound, on_host, outbound
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Explanation, Fault, Step
+from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.explain.steps import firewall, host, packets, routing
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter.counters import in_chain, packets_from
+from dockmesh.core.netfilter.nft_trace import TracedRule
 
 
 def explain(seen: Evidence) -> Explanation:
@@ -76,13 +79,13 @@ def _source_in(at: HostEvidence, other: HostEvidence) -> Iterator[Step]:
 
 
 def _send(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, direction: Direction) -> Iterator[Step]:
-    yield from firewall.sending(at, other, seen, outbound(at, other), direction)
+    yield from firewall.sending(at, other, seen, outbound(at, other, direction), direction)
     yield from routing.neighbour(at, other, seen, direction)
 
 
 def _receive(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, direction: Direction) -> Iterator[Step]:
     yield from routing.ingress(at, other, seen, direction)
-    yield from firewall.receiving(at, other, seen, inbound(at, other), direction)
+    yield from firewall.receiving(at, other, seen, inbound(at, other, direction), direction)
 
 
 def _corrected(step: Step, *, reached: bool | None) -> Step:
@@ -99,21 +102,51 @@ def _cause(steps: Sequence[Step]) -> Fault | None:
 
 
 def _unexplained(seen: Evidence) -> Fault:
-    """The fault if every check succeeded and the probe was lost. The target's counters show where."""
+    """The fault if every check succeeded and the probe was lost. The packets that the hosts saw show where."""
     source, target = seen.source, seen.target
-    trace = f"dockmesh trace {source.endpoint} {target.endpoint}"
-    networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
-    rules = in_chain(target.snapshot.rules, "filter", FORWARD_CHAIN) if target.snapshot else []
-    if any(packets_from(rules, network) for network in networks):
+    remedy = f"dockmesh trace {source.endpoint} {target.endpoint}"
+    for side in (source, target):
+        for rule in side.snapshot.trace.dropped if side.snapshot and side.snapshot.trace else ():
+            return _other_drop(side, rule)
+    if not _arrives(source, target):
+        return _lost_between(source, target, remedy)
+    there, back = (side.snapshot.trace if side.snapshot else None for side in (target, source))
+    if there and back and True in there.left and True not in back.arrived:
+        return _lost_between(target, source, remedy)
+    if target.pid and there and False not in there.left:
+        cause = f"the probe arrives at {target.name}, which drops it for a reason other than its firewall rules"
+    else:
         cause = (
             f"{target.name} forwards the probe to {target.address}, which does not reply; it may have its own firewall"
         )
-        return Fault(FaultCode.NO_ANSWER, cause, trace)
+    return Fault(FaultCode.NO_ANSWER, cause, remedy)
+
+
+def _other_drop(at: HostEvidence, rule: TracedRule) -> Fault:
+    """The fault of a rule that no step covers, such as a rule that nft added to a table of iptables."""
+    where = shlex.join([*rule.table.split(), rule.chain])
+    what = f"rule {rule.handle}" if rule.handle else "the policy"
+    cause = f"{what} of nft chain {where} on {at.name} drops the probe"
+    return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on_host(at, f"nft -a list chain {where}"))
+
+
+def _arrives(source: HostEvidence, target: HostEvidence) -> bool:
+    """Whether the target's host accepted the probe, by its trace or else by the counters of its accept rules."""
+    if target.snapshot is None:
+        return False
+    if target.snapshot.trace is not None:
+        return False in target.snapshot.trace.arrived
+    networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
+    rules = in_chain(target.snapshot.rules, "filter", FORWARD_CHAIN)
+    return any(packets_from(rules, network, COUNT) for network in networks)
+
+
+def _lost_between(sender: HostEvidence, receiver: HostEvidence, remedy: str) -> Fault:
     cause = (
-        f"{source.name} sends the probe correctly, but it does not arrive at {target.name}. The network between them "
+        f"{sender.name} sends the probe correctly, but it does not arrive at {receiver.name}. The network between them "
         "drops it, for example a cloud network that checks source and destination"
     )
-    return Fault(FaultCode.LOST_BETWEEN, cause, trace)
+    return Fault(FaultCode.LOST_BETWEEN, cause, remedy)
 
 
 def _probe(seen: Evidence) -> Step:

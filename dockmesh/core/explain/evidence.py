@@ -104,17 +104,18 @@ class Evidence:
         return self.query.fleet.settings.source_nat
 
 
-def outbound(at: HostEvidence, other: HostEvidence) -> tuple[Packet, ...]:
+def outbound(at: HostEvidence, other: HostEvidence, direction: Direction) -> tuple[Packet, ...]:
     """The packet to the other end, as the firewall of this host sees it."""
     route = at.snapshot.route_out if at.snapshot else None
     device = route.device if isinstance(route, Decision) else at.uplink
-    return (Packet(at.address, other.address, at.bridge, device),)
+    return (Packet(at.address, other.address, at.bridge, device, reply=direction == "back"),)
 
 
-def inbound(at: HostEvidence, other: HostEvidence) -> tuple[Packet, ...]:
+def inbound(at: HostEvidence, other: HostEvidence, direction: Direction) -> tuple[Packet, ...]:
     """The packet from the other end, with its own source address and with the address of its host."""
     sources = dict.fromkeys((other.address, other.host.underlay))
-    return tuple(Packet(source, at.address, at.uplink, at.bridge) for source in sources)
+    reply = direction == "back"
+    return tuple(Packet(source, at.address, at.uplink, at.bridge, reply=reply) for source in sources)
 
 
 def passed(at: HostEvidence, direction: Direction, check: Check, detail: str) -> Step:

@@ -127,8 +127,9 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
         "on a host without Docker, the jump from FORWARD to the rules that accept peers was removed", _APPLY
     ),
     FaultCode.HOST_FIREWALL_DROP: FaultInfo(
-        "a rule or policy of the host's own firewall (iptables, nft, ufw) drops the packet",
-        "`iptables -D …` or `nft delete rule …`; then change that firewall's configuration",
+        "a rule or policy of the host's own firewall (iptables, nft, ufw) drops the packet, or may drop it",
+        "`iptables -D …` or `nft delete rule …`; then change that firewall's configuration. If it is not certain which "
+        "rule drops the packet: `dockmesh trace A B`",
     ),
     FaultCode.FIREWALLD_REFUSES: FaultInfo(
         "firewalld rejects a packet that iptables accepted. Docker before 27 adds no firewalld policy for containers; "
@@ -152,7 +153,8 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
         "`ip link set DEVICE mtu …`, or `dockmesh apply`, which sets docker0 to the smaller MTU",
     ),
     FaultCode.NO_ANSWER: FaultInfo(
-        "the packet reaches the container, but the container does not reply; it may have its own firewall",
+        "the packet reaches the container, but the container does not reply; it may have its own firewall. Or the host "
+        "drops the packet, but by no firewall rule",
         "`dockmesh trace A B`",
     ),
     FaultCode.LOST_BETWEEN: FaultInfo(

@@ -37,9 +37,13 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExplainQuery(EndpointPair):
-    """The path to explain, between two ends of a fleet."""
+    """The path to explain, between two ends of a fleet.
+
+    `size` is the payload of the probe in bytes; it distinguishes the probe from other pings.
+    """
 
     fleet: Fleet
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,6 @@ class Explanation:
     errors: Mapping[str, HostFailure] = field(default_factory=dict)
 
 
-def explain_query(fleet: Fleet, source: str, target: str) -> ExplainQuery:
-    """Build the query for an explanation. Arguments and errors are those of `parse_ends`."""
-    return ExplainQuery(*parse_ends(fleet, source, target), fleet)
+def explain_query(fleet: Fleet, source: str, target: str, *, size: int) -> ExplainQuery:
+    """Build the query for an explanation. The other arguments and the errors are those of `parse_ends`."""
+    return ExplainQuery(*parse_ends(fleet, source, target), fleet, size)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from shlex import join
 
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.host_output import Sections
 from dockmesh.core.model import Host
+from dockmesh.core.netfilter.nft_trace import ProbeTrace, parse_trace
 from dockmesh.core.probes import targets
-from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
+from dockmesh.core.probes.full_size import HEADERS_BYTES, FullSizePing, parse_full_size
 from dockmesh.core.probes.ping_output import parse_counts, parse_ttl
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import Endpoint, EndpointAddress
@@ -17,10 +19,9 @@ from dockmesh.errors import HostError
 
 # The time limit of two series of pings, small and full-size.
 PROBE_S = 8
-_COUNT = 3
+COUNT = 3
 _INTERVAL_S = 0.2
 _WAIT_S = 1
-_PAYLOAD_BYTES = 56
 HOLD_S = 60
 _SIZE = re.compile(r"^size (\d{1,6})$", re.MULTILINE)
 
@@ -46,17 +47,22 @@ class PreparedEnd:
     before: Sections
 
 
-def find_script(end: Endpoint, texts: Templates, *, offset: int) -> str:
-    """Script that finds the container of an end, or creates the probe target, and reads the firewall counters."""
+def held_script(end: Endpoint, size: int, texts: Templates, *, offset: int) -> str:
+    """Script for `Session.hold` that finds the container of an end, or creates the probe target.
+
+    It reads the firewall counters, then traces pings of that size until it is released, and prints the trace.
+    """
     if end.container is not None:
         lines = [f"run_section container {join(('container_addresses', end.container))}"]
     else:
         lines = list(targets.target_lines(end.host, offset=offset, hold_s=HOLD_S))
-    return _script(texts, *lines, "read_counters before")
+    # A function, so that a truncated copy does nothing.
+    trace = f"hold_trace {HOLD_S} {size + HEADERS_BYTES[IPV4]}"
+    return _text(texts, "hold_end() {", *lines, "read_counters before", trace, "}", "hold_end", "")
 
 
 def parse_prepared(end: Endpoint, sections: Sections) -> PreparedEnd:
-    """Parse the output of `find_script`."""
+    """Parse the output of `held_script` before its release."""
     try:
         return PreparedEnd(parse_endpoint_address(end, sections), None, sections)
     except HostError as error:
@@ -68,9 +74,14 @@ def fallback_address(host: Host) -> IPv4Address:
     return host.bridge.ip if host.bridge else host.underlay
 
 
-def probe_script(here: EndpointAddress, far: IPv4Address, texts: Templates) -> str:
-    """Script that sends small pings, then full-size pings."""
-    small = join(("ping_from", *map(str, (here.pid, _COUNT, _INTERVAL_S, _WAIT_S, _PAYLOAD_BYTES, here.address, far))))
+def parse_probe_trace(sections: Sections, target: IPv4Address) -> ProbeTrace | None:
+    """Parse the output of `held_script` after its release. `target` is the address that the probe went to."""
+    return parse_trace(sections["probe_trace"].lines(), target)
+
+
+def probe_script(here: EndpointAddress, far: IPv4Address, size: int, texts: Templates) -> str:
+    """Script that sends pings of that size, then full-size pings."""
+    small = join(("ping_from", *map(str, (here.pid, COUNT, _INTERVAL_S, _WAIT_S, size, here.address, far))))
     large = join(("full_size_ping", *map(str, (here.pid, here.address, far))))
     return _script(texts, f"run_section ping {small}", f"run_section full_size_ping {large}")
 
@@ -91,5 +102,8 @@ def snapshot_script(host: Host, peer: Host, here: EndpointAddress, far: IPv4Addr
 
 
 def _script(texts: Templates, *lines: str) -> str:
-    own = (texts.output, texts.kernel_settings, texts.probe, texts.trace, texts.explain)
-    return "\n".join((*own, *lines, "run_section end true", ""))
+    return _text(texts, *lines, "run_section end true", "")
+
+
+def _text(texts: Templates, *lines: str) -> str:
+    return "\n".join((texts.output, texts.kernel_settings, texts.probe, texts.trace, texts.explain, *lines))

@@ -20,7 +20,8 @@ from dockmesh.core.facts.owned import parse_nft_table
 from dockmesh.core.facts.settings import InterfaceSysctls, parse_sysctls
 from dockmesh.core.host_output import Section, Sections, parsing, sanitize
 from dockmesh.core.netfilter.counters import CountedRule, counted
-from dockmesh.core.netfilter.nft_ruleset import DOCKERS, mark_rules
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, mark_rules, traced_rules
+from dockmesh.core.netfilter.nft_trace import ProbeTrace
 from dockmesh.core.state.resources import SourceNat
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -60,7 +61,8 @@ class HostSnapshot:
     `route_out` and `route_in` are the kernel's routing decisions, or its error text. `docker` is a version, `stopped`
     or `absent`. `ip_rules` are the routing rules that not every Linux host has. `peer_replied`: the peer's host
     replied to a ping of its underlay address. `rules` are the iptables rules, and accept rules that represent
-    dockmesh's marks. `rp_filter_drops` is the number of packets that rp_filter dropped during the probe.
+    dockmesh's marks. `rp_filter_drops` is the number of packets that rp_filter dropped during the probe. `trace` is
+    None on a host that cannot trace.
     """
 
     docker: str
@@ -78,6 +80,7 @@ class HostSnapshot:
     source_nat: SourceNat | None
     rulesets: tuple[Section, Section]
     rp_filter_drops: int
+    trace: ProbeTrace | None = None
 
     @property
     def docker_uses_nftables(self) -> bool:
@@ -89,7 +92,7 @@ class HostSnapshot:
         return device_with(self.addresses, address)
 
 
-def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
+def parse_snapshot(sections: Sections, before: Sections, trace: ProbeTrace | None = None) -> HostSnapshot:
     """Parse the output of `read_snapshot`. `before` has the counters from before the probe.
 
     Raises:
@@ -109,12 +112,19 @@ def parse_snapshot(sections: Sections, before: Sections) -> HostSnapshot:
             route_out=_decided(sections["route_out"]),
             route_in=_decided(sections["route_in"]),
             container_link=_container_link(sections) if "container_link" in sections else None,
-            rules=(*counted(before["before.iptables_rules"], sections["after.iptables_rules"]), *mark_rules(*rulesets)),
+            rules=(*_iptables_rules(sections, before, trace), *mark_rules(*rulesets, trace)),
             source_nat=next(parse_nft_table(sections["own_nft"]), None),
             rulesets=rulesets,
             rp_filter_drops=_number_in(sections["after.rp_filter_drops"])
             - _number_in(before["before.rp_filter_drops"]),
+            trace=trace,
         )
+
+
+def _iptables_rules(sections: Sections, before: Sections, trace: ProbeTrace | None) -> tuple[CountedRule, ...]:
+    after = sections["after.iptables_rules"]
+    rules = counted(before["before.iptables_rules"], after)
+    return traced_rules(rules, after, sections["after.nft_ruleset"], trace) if trace else rules
 
 
 def _number_in(section: Section) -> int:

@@ -9,35 +9,57 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
 from dockmesh.core.host_output import Section, parsing
-from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, TABLES, Key, interface_matches, parse_rules
-
-_REFUSE = frozenset({"DROP", "REJECT"})
+from dockmesh.core.netfilter.flow import AddressBits, Flow
+from dockmesh.core.netfilter.iptables_save import TABLES, Key, parse_rules
+from dockmesh.core.netfilter.iptables_tables import DROPS, IptablesRuleset, dropping_rules
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet of the probe on one host. Without an interface, the host itself sends or receives it."""
+    """A ping of the probe on one host, or its `reply`. Without an interface, the host itself sends or receives it."""
 
     source: IPv4Address
     destination: IPv4Address
     came_in: str | None
     goes_out: str | None
+    reply: bool = False
 
     @property
     def hook(self) -> Literal["INPUT", "FORWARD", "OUTPUT"]:
         """The chain of the table filter that the packet traverses."""
         return "INPUT" if self.goes_out is None else "OUTPUT" if self.came_in is None else "FORWARD"
 
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """All hooks that the packet traverses, in their order."""
+        before = ("PREROUTING",) if self.came_in else ()
+        return (*before, self.hook, *(("POSTROUTING",) if self.goes_out else ()))
+
+    @property
+    def flow(self) -> Flow:
+        """The packet as the only one of a flow."""
+        inbound = self.hook != "OUTPUT"
+        far, near = (self.source, self.destination) if inbound else (self.destination, self.source)
+        local = self.hook != "FORWARD"
+        return Flow(
+            AddressBits({0: int(far)}), int(near), inbound, self.came_in, self.goes_out, reply=self.reply, local=local
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CountedRule:
-    """A rule, or a chain's policy if `text` is empty, and the packets that it matched during the probe."""
+    """A rule, or a chain's policy if `text` is empty, and the packets that it matched during the probe.
+
+    `traced` are the requests and the replies of the probe among them. It is None if they were not traced; then
+    `packets` includes other traffic.
+    """
 
     table: str
     chain: str
     text: str
     target: str
     packets: int
+    traced: tuple[int, int] | None = None
 
     @property
     def dockers(self) -> bool:
@@ -68,12 +90,31 @@ def counted(before: Section, after: Section) -> tuple[CountedRule, ...]:
         return tuple(_rule(key, max(0, packets - old[key])) for key, packets in new.items())
 
 
-def refusing(rules: Sequence[CountedRule], packet: Packet) -> Iterator[CountedRule]:
-    """Yield the rules that drop such a packet and counted some, in the order in which a packet meets their tables."""
+def refusing(rules: Sequence[CountedRule], packet: Packet, probes: int) -> Iterator[tuple[CountedRule, bool]]:
+    """Yield the rules that may have dropped the packets of a probe, each with whether this is certain.
+
+    It is certain of a traced rule. Another rule must have counted all `probes`, and no rule before it may decide.
+    """
+    others = [rule for rule in rules if rule.traced is None]
+    certain = {
+        name: sure for hook in packet.hooks for name, sure in dropping_rules(_ruleset(others), hook, packet.flow)
+    }
     for table in TABLES:
         for rule in rules:
-            if rule.table == table and rule.target in _REFUSE and rule.packets and _takes(rule, packet):
-                yield rule
+            if rule.table == table and rule.target in DROPS:
+                if rule.traced is not None:
+                    if rule.traced[packet.reply]:
+                        yield rule, True
+                elif rule.packets >= probes and str(rule) in certain:
+                    yield rule, certain[str(rule)]
+
+
+def _ruleset(rules: Sequence[CountedRule]) -> IptablesRuleset:
+    chains: dict[tuple[str, str], list[str]] = {}
+    for rule in rules:
+        chains.setdefault((rule.table, rule.chain), []).extend([rule.text] if rule.text else [])
+    policies = {(rule.table, rule.chain): rule.target for rule in rules if not rule.text and rule.target != "-"}
+    return IptablesRuleset({place: tuple(texts) for place, texts in chains.items()}, policies)
 
 
 def jumps(rules: Sequence[CountedRule], table: str, hook: str, chain: str) -> bool:
@@ -86,9 +127,13 @@ def in_chain(rules: Sequence[CountedRule], table: str, chain: str) -> list[Count
     return [rule for rule in rules if rule.text and (rule.table, rule.chain) == (table, chain)]
 
 
-def packets_from(rules: Sequence[CountedRule], source: IPv4Network) -> int:
-    """Return the number of packets that matched the rules for exactly this source."""
-    return sum(rule.packets for rule in rules if f"-s {source} " in f"{rule.text} ")
+def packets_from(rules: Sequence[CountedRule], source: IPv4Network, probes: int) -> int:
+    """Return the number of packets that matched the rules for exactly this source, 0 if fewer than all `probes`.
+
+    Of traced rules, every packet counts.
+    """
+    found = (rule for rule in rules if f"-s {source} " in f"{rule.text} ")
+    return sum(rule.packets for rule in found if rule.traced is not None or rule.packets >= probes)
 
 
 def _rule(key: Key, packets: int) -> CountedRule:
@@ -98,30 +143,3 @@ def _rule(key: Key, packets: int) -> CountedRule:
     words = shlex.split(text)
     target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-j", "-g"}), "")
     return CountedRule(table, chain, text, target, packets)
-
-
-def _takes(rule: CountedRule, packet: Packet) -> bool:
-    """Whether the rule may match such a packet. Its counter decides about the matches not evaluated here."""
-    if not rule.text:
-        return rule.chain in {packet.hook, "PREROUTING", "POSTROUTING"}
-    words = shlex.split(rule.text)
-    for at, word in enumerate(words[:-1]):
-        negated = at > 0 and words[at - 1] == "!"
-        if (fits := _fits(word, words[at + 1], packet)) is not None and fits is negated:
-            return False
-    return True
-
-
-def _fits(flag: str, value: str, packet: Packet) -> bool | None:
-    match flag:
-        case "-s":
-            return packet.source in IPv4Network(value)
-        case "-d":
-            return packet.destination in IPv4Network(value)
-        case "-i":
-            return interface_matches(packet.came_in, value)
-        case "-o":
-            return interface_matches(packet.goes_out, value)
-        case "-p":
-            return value in ICMP_PROTOCOLS
-    return None

@@ -99,6 +99,11 @@ def rejections(chains: FirewalldRuleset, hook: Hook, flow: Flow, hosts: int) -> 
                         yield FirewalldRejection(some, chain, rule, sure)
 
 
+def may_match(rule: str, flow: Flow) -> bool:
+    """Whether a rule of any nft table may match the packets of a flow. Sets are unknown."""
+    return _Walk({}, flow).matched(rule, flow.far.all)[0] != 0
+
+
 def remedy(chains: FirewalldRuleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
     """Return the commands that make firewalld accept packets from peers to the bridge."""
     if not any(f'"{bridge}"' in rule for rules in chains.values() for rule in rules):
@@ -128,7 +133,7 @@ class _Walk:
                 self.refused[name, "too many rules"] = here
                 break
             verdict = _VERDICT.search(rule)
-            took, sure = self._takes(rule[: verdict.start()], here) if verdict and here else (0, 0)
+            took, sure = self.matched(rule[: verdict.start()], here) if verdict and here else (0, 0)
             if verdict is None or not took:
                 continue
             back = self._decide(verdict[1].partition(" "), took, (name, rule), depth)
@@ -152,7 +157,7 @@ class _Walk:
                 self.refused[where] = self.refused.get(where, 0) | took
         return 0
 
-    def _takes(self, asked: str, here: int) -> tuple[int, int]:
+    def matched(self, asked: str, here: int) -> tuple[int, int]:
         """The pings that a rule may match, and those that it certainly matches."""
         sure = here
         for found in _ASKS.finditer(asked):

@@ -1,6 +1,6 @@
 """The effect of iptables chains on packets: they pass, are dropped, or the effect is uncertain."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockmesh.core.netfilter.flow import Flow
@@ -83,6 +83,16 @@ def filter_packets(wall: IptablesRuleset, hook: str, flow: Flow, sieve: PacketVe
                 drop = ReasonCode.FIREWALL_DROP
                 sieve.block(hosts & ~walk.passed, Reason(drop, f"{at} drops it: iptables {rule}"))
                 sieve.mark_uncertain(hosts & walk.passed, Reason(drop, f"{at} may drop it: iptables {rule}"))
+
+
+def dropping_rules(wall: IptablesRuleset, hook: str, flow: Flow) -> Iterator[tuple[str, bool]]:
+    """Yield the rules of a hook that drop a packet, or may drop it, each with whether it certainly does."""
+    for table in TABLES:
+        if (table, hook) in wall.policies and table != "nat":
+            walk = _Walk(wall, table, flow, DROPS)
+            walk.begin(hook, flow.far.all)
+            for _, rule in walk.taken:
+                yield rule, not walk.passed and len(walk.taken) == 1
 
 
 def masqueraded_hosts(wall: IptablesRuleset, flow: Flow, hosts: int) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""Native nft tables: rules that may drop a packet, and the rules with which dockmesh marks packets."""
+"""nft tables: rules that may drop a packet, rules with which dockmesh marks packets, and the rules of a trace."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from dockmesh.core.addresses import address_range
 from dockmesh.core.host_output import Section, parsing, printable
@@ -11,6 +11,8 @@ from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet
 from dockmesh.core.netfilter.flow import AddressBits, union
+from dockmesh.core.netfilter.iptables_save import parse_rules
+from dockmesh.core.netfilter.nft_trace import ProbeTrace, TracedRule
 
 DOCKERS = "ip docker-bridges"
 OWN = "ip dockmesh"
@@ -20,11 +22,13 @@ _HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
 _COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
 _VERDICT = re.compile(r"\b(drop|reject)\b")
 _MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) .*\bcounter packets (\d+) .* accept\b')
-_ABOUT = re.compile(r"\bip ([sd])addr (!= )?([\d./]+)(?= )")
 _ALWAYS = {"prerouting", "postrouting"}
 _ADDRESS = re.compile(r"\bip [sd]addr ([\d./]+) ")
 _PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")
 _QUOTED = re.compile(r'"[^"]*"')
+# The output of `nft -a list ruleset` before and after the probe.
+Rulesets = tuple[Section, Section]
+_HANDLE = re.compile(r"# handle (\d+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +45,82 @@ class DropRule:
     handle: int | None = None
 
 
-def mark_rules(before: Section, after: Section) -> tuple[CountedRule, ...]:
+def mark_rules(before: Section, after: Section, trace: ProbeTrace | None) -> tuple[CountedRule, ...]:
     """Return the mark rules of dockmesh's table, as the equivalent accepts of iptables.
 
     Raises:
         HostError: a rule is unreadable.
     """
-    old: dict[str, int] = dict(_marks(before))
+    old = {text: packets for text, packets, _ in _marks(before)}
     return tuple(
-        CountedRule("filter", FORWARD_CHAIN, text, "ACCEPT", max(0, packets - old.get(text, 0)))
-        for text, packets in _marks(after)
+        CountedRule(
+            "filter",
+            FORWARD_CHAIN,
+            text,
+            "ACCEPT",
+            sum(traced) if traced else max(0, packets - old.get(text, 0)),
+            traced,
+        )
+        for text, packets, traced in (
+            (text, packets, _traced(trace, OWN, "forward", handle) if trace else None)
+            for text, packets, handle in _marks(after)
+        )
     )
 
 
-def _marks(section: Section) -> Iterator[tuple[str, int]]:
+def _traced(trace: ProbeTrace, table: str, chain: str, handle: int | None) -> tuple[int, int]:
+    """The requests and the replies that matched a rule."""
+    requests, replies = (trace.matched[TracedRule(reply, table, chain, handle)] for reply in (False, True))
+    return requests, replies
+
+
+def _marks(section: Section) -> Iterator[tuple[str, int, int | None]]:
     for line in _tables(section).get(OWN, {}).get("forward", []):
         if found := _MARKS.match(line):
             with parsing("table ip dockmesh"):
-                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3])
+                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3]), _handle(line)
 
 
-def foreign_drops(before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
-    """Return the foreign rules that may drop such a packet; those without a counter come last."""
-    drops = _drops(before, after, packet, lambda table: table not in {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE})
+def traced_rules(
+    rules: Sequence[CountedRule], iptables: Section, ruleset: Section, trace: ProbeTrace
+) -> tuple[CountedRule, ...]:
+    """Replace the counters of iptables rules by the packets of the probe.
+
+    A rule has the same position in iptables-save and nft. Chains of iptables-legacy keep their counters, as do chains
+    that changed between the two outputs.
+    """
+    tables = _tables(ruleset)
+    texts: dict[tuple[str, str], list[str]] = {}
+    for (table, chain, text), _ in parse_rules(iptables.lines()):
+        texts.setdefault((table, chain), []).extend([] if text.startswith("policy ") else [text])
+    traced: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for (table, chain), names in texts.items():
+        lines = tables.get(f"ip {table}", {}).get(chain, ["of another backend"])
+        handles = [handle for handle in map(_handle, lines) if handle is not None]
+        if len(handles) == len(names) and f"ip {table}" in tables:
+            for name, handle in zip(("", *names), (None, *handles), strict=True):
+                # Equal rules are one rule here, and a packet matches the first.
+                found = _traced(trace, f"ip {table}", chain, handle)
+                traced[table, chain, name] = max(found, traced.get((table, chain, name), found))
+    found_rules = ((rule, traced.get((rule.table, rule.chain, rule.text))) for rule in rules)
+    return tuple(replace(rule, packets=sum(hits), traced=hits) if hits else rule for rule, hits in found_rules)
+
+
+def foreign_drops(rulesets: Rulesets, packet: Packet, probes: int, trace: ProbeTrace | None) -> tuple[DropRule, ...]:
+    """Return the foreign rules that dropped such packets, those without a counter last.
+
+    Without a trace they only may have dropped them: a rule must have counted all `probes`, or have no counter.
+    """
+    foreign = {*_IPTABLES, OWN, DOCKERS, firewalld.TABLE}
+    drops = _drops(rulesets, packet, lambda table: table not in foreign, probes, trace)
     return tuple(sorted(drops, key=lambda each: each.packets is None))
 
 
-def drops_in(table: str, before: Section, after: Section, packet: Packet) -> tuple[DropRule, ...]:
-    """Return the rules of a table that counted such packets and dropped them."""
-    return tuple(each for each in _drops(before, after, packet, table.__eq__) if each.packets)
+def drops_in(
+    table: str, rulesets: Rulesets, packet: Packet, probes: int, trace: ProbeTrace | None
+) -> tuple[DropRule, ...]:
+    """Return the rules of a table that counted such packets and dropped them, as `foreign_drops`."""
+    return tuple(each for each in _drops(rulesets, packet, table.__eq__, probes, trace) if each.packets)
 
 
 def hosts_named(rule: str, roles: Iterable[AddressBits]) -> int | None:
@@ -86,12 +137,22 @@ def hosts_named(rule: str, roles: Iterable[AddressBits]) -> int | None:
     return union(far[network] for far in roles)
 
 
-def _drops(before: Section, after: Section, packet: Packet, in_scope: Callable[[str], bool]) -> Iterator[DropRule]:
-    old = {(each.table, each.chain, each.text): each.packets for each in _all(before, packet, in_scope)}
-    for each in _all(after, packet, in_scope):
-        count = None if each.packets is None else each.packets - (old.get((each.table, each.chain, each.text)) or 0)
-        if count is None or count > 0:
-            yield replace(each, packets=count)
+def _drops(
+    rulesets: Rulesets,
+    packet: Packet,
+    in_scope: Callable[[str], bool],
+    probes: int,
+    trace: ProbeTrace | None,
+) -> Iterator[DropRule]:
+    old = {(each.table, each.chain, each.text): each.packets for each in _all(rulesets[0], packet, in_scope)}
+    for each in _all(rulesets[1], packet, in_scope):
+        if trace is not None:
+            if count := trace.dropped[TracedRule(packet.reply, each.table, each.chain, each.handle)]:
+                yield replace(each, packets=count)
+        elif firewalld.may_match(each.text, packet.flow):
+            before = old.get((each.table, each.chain, each.text)) or 0
+            if each.packets is None or each.packets - before >= probes:
+                yield replace(each, packets=each.packets and each.packets - before)
 
 
 def _all(section: Section, packet: Packet, in_scope: Callable[[str], bool]) -> Iterator[DropRule]:
@@ -105,26 +166,23 @@ def _all(section: Section, packet: Packet, in_scope: Callable[[str], bool]) -> I
         for chain, lines in chains.items():
             own = set(_hooks(lines))
             if not own or own & {packet.hook.lower(), *_ALWAYS}:
-                yield from _in(table, chain, lines, packet)
+                yield from _in(table, chain, lines)
 
 
-def _in(table: str, chain: str, lines: list[str], packet: Packet) -> Iterator[DropRule]:
+def _in(table: str, chain: str, lines: list[str]) -> Iterator[DropRule]:
     for line in lines:
         if line.startswith("type "):
             if "policy drop" in line:
                 yield DropRule(table, chain, "", None)
-        elif _VERDICT.search(line) and all(_about(found, packet) for found in _ABOUT.finditer(line)):
+        elif _VERDICT.search(line):
             counter = _COUNTER.search(line)
-            text, _, handle = _COUNTER.sub("", line).partition(" # handle ")
-            yield DropRule(table, chain, text, int(counter[1]) if counter else None, int(handle) if handle else None)
+            text = _COUNTER.sub("", line).removesuffix(f" # handle {_handle(line)}")
+            yield DropRule(table, chain, text, int(counter[1]) if counter else None, _handle(line))
 
 
-def _about(found: re.Match[str], packet: Packet) -> bool:
-    address: IPv4Address = packet.source if found[1] == "s" else packet.destination
-    try:
-        return (address in IPv4Network(found[3], strict=False)) is not bool(found[2])
-    except ValueError:
-        return True
+def _handle(line: str) -> int | None:
+    found = _HANDLE.search(line)
+    return int(found[1]) if found else None
 
 
 def _hooks(lines: list[str]) -> Iterator[str]:

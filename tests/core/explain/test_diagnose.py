@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from builders import FLEET
+from builders import FLEET, SectionOutput
 from explanations import Changes, evidence, explanation, recorded_text, with_replacement
 
 from dockmesh.core.explain.diagnose import explain
@@ -130,6 +130,90 @@ def test_only_packets_counted_during_the_probe_count() -> None:
     quiet = explanation({"host3-snapshot": changes, "host3-prepared": before})
     assert quiet.fault is not None
     assert quiet.fault.code == FaultCode.NO_ANSWER
+
+
+JUMPS = {
+    "after.iptables_rules": "[82:12552] -A FORWARD -j DOCKER-USER",
+    "after.nft_ruleset": "\t\tcounter packets 82 bytes 12552 jump DOCKER-USER # handle 40",
+}
+BUSY = {
+    "after.iptables_rules": "[900:9] -A FORWARD -p icmp -m length --length 84 -j DROP",
+    "after.nft_ruleset": "\t\tip protocol icmp xt match length counter packets 900 bytes 9 drop # handle 99",
+}
+
+
+def busy_firewall() -> dict[str, Changes]:
+    """host3 with a rule that dropped many packets during the probe. dockmesh does not evaluate its match."""
+    changes: dict[str, SectionOutput] = {}
+    for name, jump in JUMPS.items():
+        changes |= with_replacement("host3-snapshot", name, jump, f"{BUSY[name]}\n{jump}")
+    return {"host3-snapshot": changes}
+
+
+def trace_of_request(*events: str) -> dict[str, str]:
+    """The trace of a request on host3, each event as `TABLE CHAIN TEXT`."""
+    head = "packet: ip saddr 10.128.0.2 ip daddr 10.128.32.2 ip ttl 63 icmp type echo-request icmp code 0 "
+    own = ("inet dockmesh-explain-9 arrives policy accept ", *events)
+    return {
+        "host3": "\n".join(
+            line
+            for event in own
+            for line in (
+                f"trace id 1 {' '.join(event.split(' ')[:3])} {head}",
+                f"trace id 1 {event}",
+            )
+        )
+    }
+
+
+ACCEPTED = (
+    "ip filter FORWARD rule jump DOCKER-USER # handle 40 (verdict jump DOCKER-USER)",
+    "ip filter DOCKMESH-FORWARD rule accept # handle 50 (verdict accept)",
+    "inet dockmesh-explain-9 leaves policy accept ",
+)
+
+
+def test_a_counter_that_other_traffic_may_have_raised_is_only_a_possible_cause() -> None:
+    fault = explanation(busy_firewall()).fault
+    assert fault is not None
+    assert (fault.code, fault.remedy) == (FaultCode.HOST_FIREWALL_DROP, "dockmesh trace host1 host3")
+    assert "-A FORWARD -p icmp -m length --length 84 -j DROP" in fault.cause
+    # A certain fault later on the path is the cause.
+    lost = explanation(busy_firewall() | host1(routes=WITHOUT_OWN, route_out=REFUSED)).fault
+    assert lost is not None
+    assert lost.code == FaultCode.ROUTE_MISSING
+
+
+def test_a_trace_tells_the_probe_from_other_traffic() -> None:
+    passed = explanation(busy_firewall(), traces=trace_of_request(*ACCEPTED)).fault
+    assert passed is not None
+    assert passed.code == FaultCode.NO_ANSWER
+    dropped = "ip filter FORWARD rule xt match length drop # handle 99 (verdict drop)"
+    fault = explanation(busy_firewall(), traces=trace_of_request(dropped)).fault
+    assert fault is not None
+    assert fault.code == FaultCode.HOST_FIREWALL_DROP
+    assert fault.remedy == "on host3: iptables -D FORWARD -p icmp -m length --length 84 -j DROP"
+
+
+def test_a_traced_drop_of_an_unlisted_rule_is_the_cause() -> None:
+    dropped = "ip filter X unknown rule handle 123 (verdict drop)"
+    fault = explanation(busy_firewall(), traces=trace_of_request(dropped)).fault
+    assert fault is not None
+    assert (fault.code, fault.remedy) == (FaultCode.HOST_FIREWALL_DROP, "on host3: nft -a list chain ip filter X")
+    assert "rule 123" in fault.cause
+
+
+def test_the_traces_show_on_which_way_the_network_loses_the_probe() -> None:
+    never = {"host3": "trace id 1 inet dockmesh-explain-9 starts policy accept "}
+    there = explanation(traces=never).fault
+    assert there is not None
+    assert there.code == FaultCode.LOST_BETWEEN
+    request = trace_of_request(*ACCEPTED)["host3"]
+    reply = request.replace("ip saddr 10.128.0.2 ip daddr 10.128.32.2", "ip saddr 10.128.32.2 ip daddr 10.128.0.2")
+    both = {"host3": f"{request}\n{reply.replace('echo-request', 'echo-reply')}", "host1": never["host3"]}
+    back = explanation(traces=both).fault
+    assert back is not None
+    assert (back.code, back.cause.split()[0]) == (FaultCode.LOST_BETWEEN, "host3")
 
 
 def test_the_first_fault_is_the_cause_and_others_remain_in_steps() -> None:
@@ -278,4 +362,4 @@ def test_unreadable_output_is_an_error_of_the_host(name: str, section: str, said
 @pytest.mark.parametrize("ends", [("host1", "host1"), ("host1", "nobody"), ("host1:-x", "host3")])
 def test_invalid_ends_are_a_usage_error(ends: tuple[str, str]) -> None:
     with pytest.raises(UsageError):
-        explain_query(FLEET, *ends)
+        explain_query(FLEET, *ends, size=56)

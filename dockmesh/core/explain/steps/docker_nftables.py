@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dockmesh.core.explain.evidence import HostEvidence, apply_command, not_joined
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Fault
+from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import FORWARD_CHAIN
@@ -38,7 +39,7 @@ def marks_missing(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
 
 def _drops(seen: HostSnapshot, packets: Sequence[Packet], table: str, chain: str) -> Iterator[DropRule]:
     for packet in packets:
-        yield from (each for each in drops_in(table, *seen.rulesets, packet) if each.chain == chain)
+        yield from (each for each in drops_in(table, seen.rulesets, packet, COUNT, seen.trace) if each.chain == chain)
 
 
 def _by_docker(at: HostEvidence, code: FaultCode, key: str, drops: Iterator[DropRule]) -> Fault | None:

@@ -1,4 +1,7 @@
-"""Steps at a host's firewall: the rules that dropped the probe, by their counters."""
+"""Steps at a host's firewall: the rules that dropped the probe.
+
+Only a rule that certainly dropped it is a fault. Rules that dropped either it or other traffic are a possible cause.
+"""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -17,6 +20,7 @@ from dockmesh.core.explain.evidence import (
 )
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Fault, Step
+from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.explain.steps import docker_nftables
 from dockmesh.core.explain.steps.routing import knows_peer
@@ -25,7 +29,6 @@ from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, jumps, refusing
 from dockmesh.core.netfilter.firewalld import FirewalldRejection, FirewalldRuleset
-from dockmesh.core.netfilter.flow import AddressBits, Flow
 from dockmesh.core.netfilter.nft_ruleset import DropRule, foreign_drops
 
 
@@ -36,6 +39,8 @@ def sending(
     drops = _dropping_rules(seen, packets)
     if drops:
         yield failed(at, direction, Check.FIREWALL, _foreign_rule(at, other, drops[0]))
+    elif suspects := _suspects(seen, packets):
+        yield unknown(at, direction, Check.FIREWALL, *_suspicion(at, other, suspects, sends=True, direction=direction))
     else:
         yield passed(at, direction, Check.FIREWALL, "drops no outgoing packet")
     yield from _foreign_tables(at, other, seen, packets, direction)
@@ -52,10 +57,35 @@ def receiving(
         yield passed(at, direction, Check.RAW, "drops nothing")
     yield from _filter(at, other, seen, packets, direction)
     yield from _foreign_tables(at, other, seen, packets, direction)
+    if suspects := _suspects(seen, packets):
+        yield unknown(at, direction, Check.FIREWALL, *_suspicion(at, other, suspects, sends=False, direction=direction))
 
 
 def _dropping_rules(seen: HostSnapshot, packets: Sequence[Packet]) -> list[CountedRule]:
-    return list(dict.fromkeys(rule for packet in packets for rule in refusing(seen.rules, packet)))
+    drops = (each for packet in packets for each in refusing(seen.rules, packet, COUNT))
+    return list(dict.fromkeys(rule for rule, sure in drops if sure))
+
+
+def _suspects(seen: HostSnapshot, packets: Sequence[Packet]) -> list[str]:
+    """The rules that may have dropped the probe, on a host that could not trace it."""
+    drops = [each for packet in packets for each in refusing(seen.rules, packet, COUNT)]
+    names = [_rule_text(rule) for rule, sure in drops if not sure]
+    if seen.trace is None:
+        foreign = (each for packet in packets for each in foreign_drops(seen.rulesets, packet, COUNT, None))
+        names += [f"nft {each.table} {each.chain} {sanitize(each.text) or 'policy drop'}" for each in foreign]
+    return list(dict.fromkeys(names))
+
+
+def _suspicion(
+    at: HostEvidence, other: HostEvidence, names: Sequence[str], *, sends: bool, direction: Direction
+) -> tuple[str, Fault]:
+    cause = (
+        f"the firewall of {at.name} may drop the probe. It cannot trace packets, and these rules may have dropped "
+        f"other traffic: {'; '.join(names)}"
+    )
+    source, target = (at, other) if sends is (direction == "there") else (other, at)
+    remedy = f"dockmesh trace {source.endpoint} {target.endpoint}"
+    return cause, Fault(FaultCode.HOST_FIREWALL_DROP, cause, remedy)
 
 
 def _before_filter(rule: CountedRule) -> bool:
@@ -147,33 +177,29 @@ def _rule_text(rule: CountedRule) -> str:
 def _foreign_tables(
     at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """Check foreign nft tables. A rule without a counter is only a possible cause."""
+    """Check foreign nft tables."""
     yield from _firewalld(at, other, seen, packets, direction)
-    for packet in packets:
-        for each in foreign_drops(*seen.rulesets, packet):
-            fault = _nft_fault(at, other, each)
-            if each.packets:
-                yield failed(at, direction, Check.NFT, fault)
-            else:
-                yield unknown(at, direction, Check.NFT, f"{fault.cause}; the rule has no counter", fault)
-            return
+    if seen.trace is not None:
+        drops = (each for packet in packets for each in foreign_drops(seen.rulesets, packet, COUNT, seen.trace))
+        if first := next(drops, None):
+            yield failed(at, direction, Check.NFT, _nft_fault(at, other, first))
 
 
 def _firewalld(
     at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """Evaluate the rules of firewalld, because they have no counters. Replies belong to a known connection."""
+    """Evaluate the rules of firewalld, because they have no counters. A trace shows whether it dropped a packet."""
+    dropped = {(rule.table, rule.reply) for rule in seen.trace.dropped} if seen.trace else None
+    if dropped is not None and (firewalld.TABLE, direction == "back") not in dropped:
+        return
     chains = firewalld.parse_ruleset(seen.rulesets[1].lines())
     for packet in packets:
-        far = AddressBits({0: int(packet.source)})
-        near, reply = int(packet.destination), direction == "back"
-        flow = Flow(far, near, inbound=True, in_interface=packet.came_in, out_interface=packet.goes_out, reply=reply)
-        for rejection in firewalld.rejections(chains, packet.hook, flow, far.all):
+        for rejection in firewalld.rejections(chains, packet.hook, packet.flow, packet.flow.far.all):
             fault = _firewalld_fault(at, other, packet, chains, rejection)
             possible = f"possible cause: {fault.cause}"
             yield (
                 failed(at, direction, Check.FIREWALLD, fault)
-                if rejection.sure
+                if rejection.sure or dropped is not None
                 else unknown(at, direction, Check.FIREWALLD, possible, fault)
             )
             return

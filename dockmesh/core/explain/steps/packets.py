@@ -7,6 +7,7 @@ from shlex import quote
 from dockmesh.core.explain.evidence import Evidence, HostEvidence, apply_command, failed, on_host, passed, unknown
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Step
+from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN
 from dockmesh.core.netfilter.counters import in_chain, jumps, packets_from
@@ -20,9 +21,10 @@ def source_address(seen: Evidence) -> Iterator[Step]:
     if seen.source_nat or prefix is None or not at.pid or at.snapshot is None:
         return
     rules = in_chain(other.snapshot.rules, "filter", FORWARD_CHAIN) if other.snapshot else []
-    own, masqueraded = packets_from(rules, prefix), packets_from(rules, IPv4Network(at.host.underlay))
-    exempts = _exempts_peers(at.snapshot)
-    if masqueraded and not own:
+    own, masqueraded = (packets_from(rules, each, COUNT) for each in (prefix, IPv4Network(at.host.underlay)))
+    exempts = _exempts_peer(at.snapshot, other)
+    # Other counters include packets of the source's host itself, so they are no evidence about a lost probe.
+    if masqueraded and not own and (seen.reached or all(rule.traced is not None for rule in rules)):
         cause = f"{other.name} sees {at.host.underlay} instead of {at.address}, because {at.name} masquerades"
         yield failed(at, "there", Check.SOURCE, _masquerade_fault(at, cause, exempts=exempts))
     elif not exempts:
@@ -34,10 +36,11 @@ def source_address(seen: Evidence) -> Iterator[Step]:
         yield unknown(at, "there", Check.SOURCE, f"{other.name} counted no packets from {at.address}")
 
 
-def _exempts_peers(seen: HostSnapshot) -> bool:
-    table = seen.source_nat
-    chain = jumps(seen.rules, "nat", "POSTROUTING", NAT_CHAIN)
-    return chain or (isinstance(table, SourceNat) and table.prefix is not None)
+def _exempts_peer(seen: HostSnapshot, peer: HostEvidence) -> bool:
+    if jumps(seen.rules, "nat", "POSTROUTING", NAT_CHAIN):
+        return True
+    table, prefix = seen.source_nat, peer.host.prefix
+    return isinstance(table, SourceNat) and table.prefix is not None and (prefix is None or prefix in table.peers)
 
 
 def _masquerade_fault(at: HostEvidence, cause: str, *, exempts: bool) -> Fault:

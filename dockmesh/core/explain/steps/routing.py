@@ -16,6 +16,7 @@ from dockmesh.core.explain.evidence import (
 )
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Fault, Step
+from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot, ListedRoute
 from dockmesh.core.facts.iproute import PeerRoute as Decision
 from dockmesh.core.names import FORWARD_CHAIN
@@ -151,7 +152,8 @@ def ingress(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, direction
     """Check that the kernel accepts packets from the other end and routes them to this end."""
     decision, device = seen.route_in, at.uplink
     if isinstance(decision, str):
-        if device is not None and routes_to_peer(at, other) and (seen.rp_filter_drops > 0 or _strict(seen, device)):
+        dropped = seen.rp_filter_drops >= COUNT
+        if device is not None and routes_to_peer(at, other) and (dropped or _strict(seen, device)):
             yield failed(at, direction, Check.RP_FILTER, _rp_filter_fault(at, other, seen, device))
         else:
             detail = f"the kernel rejects packets from {other.address}: {decision}"
