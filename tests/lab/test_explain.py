@@ -2,8 +2,9 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import host_view
 import mesh
 import pytest
-from accidents import container_stopped, output_of, partitioned, paused, temporarily
+from accidents import container_stopped, eventually, output_of, partitioned, paused, temporarily
 from lab_state import difference
 from mesh import CommandResult, Mesh
 
@@ -299,6 +300,23 @@ FAULTS = {
         apply_command("host1"),
         reached=True,
     ),
+    "masqueraded, for one peer": Fault(
+        "masqueraded",
+        "host1",
+        ("nft delete element ip dockmesh peers '{ 10.128.32.0/20 }'",),
+        (),
+        ("host1", "ip dockmesh"),
+        apply_command("host1"),
+        reached=True,
+    ),
+    "not accepted": Fault(
+        "not-accepted",
+        "host3",
+        ("iptables -D DOCKMESH-FORWARD -s 10.128.0.0/20 -i eth0 -j ACCEPT",),
+        (),
+        ("host3", "DOCKMESH-FORWARD"),
+        apply_command("host3"),
+    ),
     "no answer": Fault(
         "no-answer",
         "host3",
@@ -309,6 +327,59 @@ FAULTS = {
         mends=False,
     ),
 }
+
+
+_CONTAINERS = {"host1": "10.128.0.2", "host2": "10.128.16.2", "host3": "10.128.32.2"}
+# The background traffic that each host drops: pings of this length, and UDP to this port.
+DROPPED = {host: (100 + number, 7000 + number) for number, host in enumerate(HOSTS, 1)}
+_SEND_UDP = """
+use Socket;
+socket(my $socket, PF_INET, SOCK_DGRAM, 0);
+my ($to, @ports) = @ARGV;
+while (1) { send($socket, "x", 0, sockaddr_in($_, inet_aton($to))) for @ports; select(undef, undef, undef, 0.012) }
+"""
+
+
+@contextmanager
+def background_traffic(lab: Lab, ends: tuple[str, str]) -> Iterator[None]:
+    """1,000 packets per second through the hosts, and rules that drop some of them, but never a probe.
+
+    Pings and UDP from the container of the first end and from that of a third host, all to the second end.
+    """
+    source, target = ends
+    (other,) = set(HOSTS) - set(ends)
+    to = _CONTAINERS[target]
+    flows = [
+        (source, f"ping -q -i 0.004 {to}"),
+        (other, f"ping -q -i 0.004 {to}"),
+        *((source, f"ping -q -i 0.008 -s {DROPPED[host][0] - 28} {to}") for host in ends),
+        (source, f"perl -e {shlex.quote(_SEND_UDP)} {to} {' '.join(str(port) for _, port in DROPPED.values())}"),
+    ]
+    with ExitStack() as stack:
+        for host, (length, port) in DROPPED.items():
+            rule = f"FORWARD -p icmp -m length --length {length} -j DROP"
+            chain = "'{ type filter hook forward priority 20; }'"
+            table = f"nft add table inet busy; nft add chain inet busy gate {chain}"
+            drop = f"nft add rule inet busy gate udp dport {port} counter drop"
+            do = (f"iptables -I {rule}", f"{table}; {drop}")
+            stack.enter_context(
+                temporarily(lab, host, do=do, undo=(f"iptables -D {rule}", "nft delete table inet busy"))
+            )
+        for host, command in flows:
+            stack.enter_context(running(lab, host, command))
+        yield
+
+
+@contextmanager
+def running(lab: Lab, host: str, command: str) -> Iterator[None]:
+    """Run a program in the network of the host's container, or of the host if the container does not run."""
+    enter = "pid=$(docker inspect -f '{{.State.Pid}}' web) && [ $pid != 0 ] || pid=1"
+    start = f"{enter}; timeout 60 nsenter -n -t $pid {command} >/dev/null 2>&1 & echo $!"
+    pid = output_of(lab, host, "sh", "-c", start)
+    try:
+        yield
+    finally:
+        lab.run(host, ("kill", pid))
 
 
 @contextmanager
@@ -354,6 +425,10 @@ def test_explain_names_the_fault_and_its_remedy_repairs_it(joined: Mesh, lab: La
             assert broken.status == (0 if fault.reached else 3), broken
             assert_expected(fault, broken.document)
             assert broken.document["reached"] is fault.reached
+            with background_traffic(lab, fault.ends):
+                busy = explain_fault(joined, fault)
+            assert_expected(fault, busy.document)
+            assert (busy.status, busy.document["reached"]) == (broken.status, fault.reached), busy
             if fault.mends:
                 run_remedy(lab, joined, broken.document["remedy"])
                 mended = explain_fault(joined, fault)
@@ -476,6 +551,37 @@ def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> 
     before = host_view.read_hosts(lab, HOSTS)
     assert joined.dockmesh("explain", "host2", "host3").status == 0
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
+
+
+def test_a_killed_explanation_leaves_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
+    table = "nft list tables | grep -o 'inet dockmesh-explain' || true"
+    with subprocess.Popen(
+        joined.argv("explain", "host2", "host3"), stdout=subprocess.DEVNULL, env=joined.environment()
+    ) as explaining:
+        assert all(eventually(lab, host, table, "inet dockmesh-explain") for host in ("host2", "host3"))
+        explaining.kill()
+    left = f"{table}; pgrep -a -x nft; find /tmp -maxdepth 1 -name 'tmp.*'"
+    assert all(eventually(lab, host, left, "") for host in ("host2", "host3"))
+
+
+def test_without_a_trace_no_rule_is_deleted_that_other_traffic_met(joined: Mesh, lab: Lab) -> None:
+    """A host whose nft cannot trace."""
+    fault = FAULTS["no answer"]
+    no_trace = 'mv /usr/sbin/nft /usr/sbin/nft.real; printf \'#!/bin/sh\\ncase "$*" in *monitor*) exit 1 ;; esac\\n'
+    no_trace += 'exec nft.real "$@"\\n\' >/usr/sbin/nft; chmod 755 /usr/sbin/nft'
+    with (
+        temporarily(lab, "host3", do=(no_trace,), undo=("mv /usr/sbin/nft.real /usr/sbin/nft",)),
+        temporarily(lab, fault.host, do=fault.do, undo=fault.undo),
+    ):
+        quiet = explain_fault(joined, fault)
+        with background_traffic(lab, fault.ends):
+            busy = explain_fault(joined, fault)
+    assert_expected(fault, quiet.document)
+    assert busy.document["code"] == "host-firewall-drop", busy
+    assert busy.document["remedy"] == "dockmesh trace host1 host3"
+    # A rule that matches no ping is no possible cause.
+    found = [rule in busy.document["cause"] for rule in (f"--length {DROPPED['host3'][0]} ", "udp dport")]
+    assert found == [True, False]
 
 
 def test_a_temporary_namespace_replaces_a_missing_container(joined: Mesh, lab: Lab) -> None:
