@@ -208,7 +208,9 @@ docker_networks() {
 docker_containers() {
   listed=$(docker ps -q --no-trunc) || return 1
   inspect_listed "$listed" docker inspect --format \
-    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}},{{json .HostConfig.PortBindings}}]'
+    '[{{json .Id}},{{json .Name}},{{json .HostConfig.AutoRemove}},{{json .NetworkSettings.Networks}},
+    {{- json .HostConfig.PortBindings}},
+    {{- json .HostConfig.NetworkMode}},{{json .HostConfig.IpcMode}},{{json .HostConfig.PidMode}}]'
 }
 
 docker_inactive() { echo 'docker.service is not active'; return 1; }

@@ -20,7 +20,8 @@ from rich.text import Text
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
-from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, StoppedContainers, plan_host
+from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
+from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.state.diff import Change
@@ -213,6 +214,7 @@ def test_hosts_that_stop_different_containers_do_not_fold() -> None:
 def test_every_container_that_is_removed_for_good_is_named() -> None:
     removed = tuple(f"job{number}" for number in range(1, 21))
     assert all(name in " ".join(restarts(StoppedContainers((), removed))) for name in removed)
+    assert all(name in " ".join(restarts(StoppedContainers((), (), removed))) for name in removed)
 
 
 def test_long_error_is_one_line() -> None:

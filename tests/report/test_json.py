@@ -23,7 +23,7 @@ from dockmesh.report.json.plan import plan_document
 from dockmesh.report.json.status import status_document
 
 PLAN_KEYS = {"format", "hosts", "summary", "forecast"}
-HOST_KEYS = {"host", "changes", "conflicts", "notes", "code", "error", "pending", "reverted"}
+HOST_KEYS = {"host", "changes", "containers", "conflicts", "notes", "code", "error", "pending", "reverted"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
 KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
@@ -54,6 +54,7 @@ def checked_document(document: dict[str, Any]) -> dict[str, Any]:
     assert set(document["summary"]) == SUMMARY_KEYS
     for each in document["hosts"]:
         assert set(each) == HOST_KEYS
+        assert list(each["containers"]) == ["restarted", "removed", "not_started"]
         for found in (*each["conflicts"], *each["notes"]):
             assert list(found) == ["code", "key", "message", "remedy"]
             assert all(isinstance(value, str) for value in found.values())

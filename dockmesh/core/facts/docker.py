@@ -15,6 +15,8 @@ from dockmesh.core.state.resources import DEFAULT_MTU, Pool, parse_pool
 
 # A base that Docker does not report: Go's text for an invalid netip.Prefix, in Docker 28.5, and its JSON, since 29.
 _NO_PREFIX = {"invalid Prefix", ""}
+# The mode of a namespace that a container shares with another one.
+_OTHER = "container:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class DockerNetwork:
 class Container:
     """A running container. `address` is its address on docker0, if any.
 
-    `published`: the addresses of the host at which it publishes ports, if it names any.
+    `published`: the addresses of the host at which it publishes ports, if it names any. `needs`: the ids or names of the
+    containers whose network, IPC or processes it uses.
     """
 
     id: str
@@ -40,6 +43,7 @@ class Container:
     auto_remove: bool
     address: IPv4Address | None
     published: frozenset[Address] = frozenset()
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ def _docker_network(row: list[Any]) -> DockerNetwork:
 
 
 def _container(row: list[Any]) -> Container:
-    identity, name, auto_remove, networks, ports, *_more = (*row, None)
+    identity, name, auto_remove, networks, ports, *modes = (*row, None)
     address = networks.get("bridge", {}).get("IPAddress")
     return Container(
         str(identity),
@@ -152,6 +156,7 @@ def _container(row: list[Any]) -> Container:
         bool(auto_remove),
         IPv4Address(address) if address else None,
         frozenset(_published(ports or {})),
+        frozenset(str(mode).removeprefix(_OTHER) for mode in modes if str(mode).startswith(_OTHER)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -11,18 +11,11 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.planning.findings import Conflict, Note
 from dockmesh.core.planning.reasons import reason
+from dockmesh.core.planning.stopped_containers import StoppedContainers, stopped_containers
 from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
 from dockmesh.core.state.resources import HostState
 
 PendingEnd = Literal["revert", "keep"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedContainers:
-    """The running containers that a restart of Docker stops, by name: those it starts again, and those it removes."""
-
-    restarted: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class HostPlan:
     error: str | None = None
     unreachable: bool = False
     code: str | None = None
-    stopped: StoppedContainers = StoppedContainers()
+    stopped: StoppedContainers = field(default_factory=StoppedContainers)
     pending: PendingChange | None = None
     reverted: RevertedChange | None = None
     ends_pending: PendingEnd | None = None
@@ -131,12 +124,6 @@ def plan_host(
     """Return the plan of a host from its facts and its desired state."""
     changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, smallest))
     plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis, reverted=facts.reverted)
-    return replace(plan, stopped=_stopped(facts)) if restarts_docker(plan) else plan
-
-
-def _stopped(facts: HostFacts) -> StoppedContainers:
-    running = facts.docker.containers if facts.docker else ()
-    return StoppedContainers(
-        tuple(each.name for each in running if not each.auto_remove),
-        tuple(each.name for each in running if each.auto_remove),
-    )
+    if not (facts.docker and restarts_docker(plan)):
+        return plan
+    return replace(plan, stopped=stopped_containers(facts.docker.containers))

@@ -6,6 +6,7 @@ from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD
+from dockmesh.core.planning.stopped_containers import stopped_containers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, StrayRoute, Unit
@@ -121,12 +122,13 @@ def _restart_reasons(change: Change, facts: HostFacts, smallest: SmallestUplink)
     effects += [_size_reason(before, after, smallest)] * (before.mtu != after.mtu)
     effects += [marks] * (before.admission != after.admission)
     yield f"{', '.join(effects[:-1])}{', and ' * (len(effects) > 1)}{''.join(effects[-1:])}, so Docker restarts"
-    running = facts.docker.containers if facts.docker else ()
-    restarted = [container.name for container in running if not container.auto_remove]
-    lost = [container.name for container in running if container.auto_remove]
-    yield f"containers stopped and started: {', '.join(restarted)}" if restarted else "no container is restarted"
-    if lost:
-        yield f"containers removed for good (--rm): {', '.join(lost)}"
+    stopped = stopped_containers(facts.docker.containers if facts.docker else ())
+    restarted = ", ".join(stopped.restarted)
+    yield f"containers stopped and started: {restarted}" if restarted else "no container is restarted"
+    if stopped.removed:
+        yield f"containers removed for good (--rm): {', '.join(stopped.removed)}"
+    if stopped.not_started:
+        yield f"containers that stay stopped, because they need a removed one: {', '.join(stopped.not_started)}"
 
 
 def _size_reason(before: DockerNetworking, after: DockerNetworking, smallest: SmallestUplink) -> str:

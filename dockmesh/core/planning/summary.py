@@ -10,7 +10,8 @@ from dockmesh.core.addresses import FAMILIES, Network, host_network, is_inside
 from dockmesh.core.host_output import printable
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, FORWARD_CHAIN
-from dockmesh.core.planning.plan import HostPlan, StoppedContainers
+from dockmesh.core.planning.plan import HostPlan
+from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Action, Change
 from dockmesh.core.state.resources import (

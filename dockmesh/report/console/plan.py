@@ -237,13 +237,18 @@ def _ranges(docker: DockerNetworking, host: Host) -> str:
 
 
 def _containers(summary: HostSummary) -> str:
-    restarted, removed = summary.stopped.restarted, summary.stopped.removed
+    stopped = summary.stopped
+    restarted, removed, not_started = stopped.restarted, stopped.removed, stopped.not_started
     parts = (
         [f"stops and starts {pluralize(len(restarted), 'container')}: {listed(restarted, _CONTAINERS)}"]
         if restarted
         else []
     )
     parts += [f"removes {pluralize(len(removed), 'container')} (--rm): {', '.join(removed)}"] if removed else []
+    if not_started:
+        parts.append(
+            f"leaves {pluralize(len(not_started), 'container')} stopped (needs a removed one): {', '.join(not_started)}"
+        )
     return "; ".join(parts) or "no container is running"
 
 

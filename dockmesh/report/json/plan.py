@@ -33,6 +33,7 @@ def _host(plan: HostPlan) -> dict[str, Any]:
     return {
         "host": plan.host,
         "changes": [_change(change) for change in plan.changes],
+        "containers": {field: list(names) for field, names in asdict(plan.stopped).items()},
         "conflicts": [asdict(conflict) for conflict in plan.conflicts],
         "notes": [asdict(note) for note in plan.notes],
         "code": plan.code,

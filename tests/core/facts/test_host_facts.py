@@ -93,6 +93,14 @@ def test_a_crowded_host_is_read_completely() -> None:
     )
 
 
+def test_a_container_needs_those_whose_namespaces_it_uses() -> None:
+    modes = '"container:1f","container:2f","host"'
+    rows = ['["3","/user",false,{},null,' + modes + "]", '["4","/web",false,{},null,"bridge","private",""]']
+    found = facts("trixie_fresh", {"docker_containers": "\n".join(rows)}).docker
+    assert found is not None
+    assert [each.needs for each in found.containers] == [{"1f", "2f"}, frozenset()]
+
+
 def test_daemon_json_is_the_text_of_the_file_or_none() -> None:
     assert json.loads(facts("crowded", of=HOST3).daemon_json or "")["bip"] == "10.128.32.1/24"
     fresh = facts("trixie_fresh")
