@@ -185,7 +185,8 @@ class Pipeline:
         self._fleet_report = report if all(each.ok for each in outcomes.values()) else None
         ordered = tuple(outcomes[each.host] for each in plan.hosts)
         for each in ordered:
-            self._emit(OutcomeReported(each.host, each.status, each.code, each.error))
+            warnings = tuple(warning.advice for warning in each.warnings)
+            self._emit(OutcomeReported(each.host, each.status, each.code, each.error, warnings))
         return ordered
 
     @property

@@ -1,5 +1,6 @@
 # Steps that change files, systemd units and Docker. Every step may run again, and changes only what differs.
-# Needs output.sh, and RUNNING_CONTAINERS and DEPENDENTS to restart Docker.
+# Needs output.sh, and to restart Docker write_text of transaction.sh, and RUNNING_CONTAINERS and DEPENDENTS: the containers
+# and units to start afterwards.
 # shellcheck shell=dash disable=SC2154
 
 DAEMON_JSON=/etc/docker/daemon.json
@@ -10,6 +11,8 @@ UNITS=/etc/systemd/system
 DOCKER_FAILED=77
 # Ends the name of a file that is about to replace another one.
 NEW=.dockmesh-new
+# The seconds that the start of one container or unit may take.
+START_S=30
 reload_needed=
 # "yes" while the steps of a revert run.
 reverting=
@@ -140,8 +143,8 @@ docker_matches() {
     has_pools "$3" && [ "$(bridge_mtu)" = "$4" ]
 }
 
-# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts the containers
-# that ran before. ADMISSION is given if what Docker accepts must change, as nft_admission prints it.
+# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts what ran
+# before. ADMISSION is given if what Docker accepts must change, as nft_admission prints it.
 restart_docker() {
   if ! { docker_matches "$@" && { [ -z "$5" ] || [ "$(nft_admission)" = "$5" ]; }; }; then
     recreate_bridge && set_bridge_address6 "$2" || return "$DOCKER_FAILED"
@@ -151,10 +154,7 @@ restart_docker() {
       return "$DOCKER_FAILED"
     }
   fi
-  # systemd stops these units with Docker, but does not start them with it.
-  # shellcheck disable=SC2086
-  [ -z "$DEPENDENTS" ] || systemctl start $DEPENDENTS || return "$DOCKER_FAILED"
-  restart_containers || return "$DOCKER_FAILED"
+  start_units && start_containers || return "$DOCKER_FAILED"
 }
 
 # The active units that systemd stops when Docker stops.
@@ -203,6 +203,7 @@ validate_daemon_json() {
 recreate_bridge() {
   validation=$(validate_daemon_json 2>&1) || { echo "$validation"; return 1; }
   touch "$PENDING/docker-restarted" || [ -n "$reverting" ] || return 1
+  note_running
   socket=$(systemctl is-active docker.socket)
   # With live-restore a running container keeps the bridge, and Docker ignores bip without a message (moby#43562).
   # shellcheck disable=SC2086
@@ -216,10 +217,79 @@ recreate_bridge() {
   systemctl start docker.service 2>/dev/null || { journalctl -q -n 3 -o cat -u docker.service; return 1; }
 }
 
-# Starts them twice, because a container may need the network of another one. Docker has removed those with --rm.
-restart_containers() {
-  existing=$(docker ps -aq --no-trunc)
-  ids=$(for id in $RUNNING_CONTAINERS; do echo "$existing" | grep -Fx "$id"; done)
-  # shellcheck disable=SC2086
-  [ -z "$ids" ] || docker start $ids >/dev/null 2>&1 || docker start $ids
+# Adds what runs now to the containers and units to start again. A revert finds there what its change did not start.
+note_running() {
+  docker_active || return 0
+  # Ids and names of units contain no blanks.
+  # shellcheck disable=SC2046,SC2086
+  set -- "$(distinct $RUNNING_CONTAINERS $(docker ps -q --no-trunc 2>/dev/null))" \
+    "$(distinct $DEPENDENTS $(active_dependents))"
+  [ "$1$2" = "$RUNNING_CONTAINERS$DEPENDENTS" ] || { RUNNING_CONTAINERS=$1 DEPENDENTS=$2; save_running; }
 }
+
+distinct() { printf '%s\n' "$@" | awk '!seen[$0]++'; }
+
+# Another attempt of a revert starts only what this one has not started: an operator may have stopped the rest since.
+# A full disk keeps the old files, and must not prevent a revert.
+save_running() {
+  write_text "$PENDING/new" "$RUNNING_CONTAINERS" && sync "$PENDING/new" && mv -f "$PENDING/new" "$PENDING/containers" &&
+    write_text "$PENDING/new" "$DEPENDENTS" && sync "$PENDING/new" && mv -f "$PENDING/new" "$PENDING/dependents"
+  return 0
+} 2>/dev/null
+
+# Starts the units that systemd stopped with Docker: it does not start them with it.
+start_units() {
+  rm -f "$PENDING/warnings"
+  not_started=
+  for unit in $DEPENDENTS; do
+    start_or_warn unit "$unit" systemctl start "$unit" || not_started="$not_started $unit"
+  done
+  DEPENDENTS=$not_started
+  save_running
+}
+
+# Starts each container that ran before, still exists and does not run. Docker has removed those with --rm.
+start_containers() {
+  existing=$(docker ps -aq --no-trunc) && running=$(docker ps -q --no-trunc) || return 1
+  # shellcheck disable=SC2086
+  stopped=$(printf '%s\n' $RUNNING_CONTAINERS | grep -Fx -e "$existing" | grep -vFx -e "$running")
+  not_started=
+  # shellcheck disable=SC2086
+  for entry in $(start_order $stopped); do
+    start_or_warn container "${entry#*/}" docker start "${entry%%/*}" || not_started="$not_started ${entry%%/*}"
+  done
+  RUNNING_CONTAINERS=$not_started
+  save_running
+}
+
+# start_order ID...: prints ID/NAME of each container, after the containers whose network, IPC or processes it uses and
+# those that it links to. Docker refuses to start it before them.
+start_order() {
+  [ "$#" = 0 ] || docker inspect --format '{{.Id}}{{.Name}} {{with .HostConfig}}
+    {{- .NetworkMode}} {{.IpcMode}} {{.PidMode}}{{range .Links}} {{.}}{{end}}{{end}}' "$@" 2>/dev/null | awk '
+    function visit(number, words, count, i) {
+      if (visited[number]++) return
+      count = split(line[number], words, " ")
+      for (i = 2; i <= count; i++) {
+        # container:ID, or /NAME:/OWN/ALIAS for a link.
+        if (!sub(/^container:/, "", words[i]) && !sub(/^\//, "", words[i])) continue
+        sub(/:.*/, "", words[i])
+        if (words[i] in place) visit(place[words[i]])
+      }
+      print words[1]
+    }
+    { line[NR] = $0; at = index($1, "/"); place[substr($1, 1, at - 1)] = place[substr($1, at + 1)] = NR }
+    END { for (number = 1; number <= NR; number++) visit(number) }'
+}
+
+# start_or_warn KIND NAME COMMAND...: starts a unit or a container. A failure is a warning, because it must decide neither
+# a change nor a revert: the container may have lost a bind mount, its runtime, or the container whose network it uses.
+start_or_warn() {
+  what="$1-not-started $2"
+  shift 2
+  answer=$(timeout "$START_S" "$@" 2>&1 >/dev/null) && return 0
+  [ "$?" != 124 ] || answer="not finished after $START_S s"
+  answer=$(printf '%s\n' "$answer" | sed 's/^Error response from daemon: //; /^Error: failed to start/d')
+  printf '%s %s\n' "$what" "$(printf '%s' "$answer" | head -c 500 | tr '\000-\037' ' ')" >>"$PENDING/warnings" || true
+  return 1
+} 2>/dev/null

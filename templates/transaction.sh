@@ -11,12 +11,20 @@ BY_ITSELF=
 CHANGE_S=300
 # The time to wait for the lock: dockmesh.service may hold it for 25 seconds.
 LOCK_S=30
+warnings=
 
-# emit_outcome STATUS CODE ERROR
+# emit_outcome STATUS CODE ERROR, with the warnings that read_warnings has read.
 emit_outcome() {
   error=
   [ -z "$3" ] || error=$(printf '%s' "$3" | head -c 4000 | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
-  run_section outcome printf '{"status": "%s", "code": "%s", "error": "%s"}\n' "$1" "$2" "$error"
+  run_section outcome printf '{"status": "%s", "code": "%s", "error": "%s", "warnings": [%s]}\n' \
+    "$1" "$2" "$error" "$warnings"
+}
+
+# Reads the warnings of a pending change as JSON: lines of a code, a name and an error.
+read_warnings() {
+  [ ! -e "$PENDING/warnings" ] || warnings=$(head -n 100 "$PENDING/warnings" | sed 's/[\\"]/\\&/g
+    s/^\([^ ]*\) \([^ ]*\) \(.*\)/{"code": "\1", "key": "\2", "error": "\3"}/; $!s/$/,/')
 }
 
 # error_code STATUS OUTPUT: the code for a step that failed with these. A disk error comes first: it explains the others.
@@ -157,9 +165,14 @@ apply_change() {
 revert_change() {
   # shellcheck disable=SC2034 # host_steps.sh reads it
   reverting=yes
-  if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && record_own_revert && disarm_revert; } 2>&1); then
+  # The change has started some of them already, in a subshell.
+  RUNNING_CONTAINERS=$(cat "$PENDING/containers" 2>/dev/null)
+  DEPENDENTS=$(cat "$PENDING/dependents" 2>/dev/null)
+  if revert_problem=$({ restore_daemon_json && revert_steps && sync_names && record_own_revert; } 2>&1) &&
+    read_warnings && revert_problem=$(disarm_revert 2>&1); then
     emit_outcome reverted "$1" "$2"
   else
+    read_warnings
     # The files stay for the next attempt, in a minute and at the next boot.
     record_failure "$revert_problem" 2>/dev/null
     systemctl stop "$REVERT.timer" 2>/dev/null
@@ -204,6 +217,7 @@ confirm() {
     return
   fi
   if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then
+    read_warnings
     if problem=$(disarm_revert "$SAVE_PREVIOUS" 2>&1); then
       emit_outcome confirmed '' ''
     else
@@ -221,8 +235,6 @@ revert() {
   trap '' HUP PIPE
   take_lock -w 300 || exit 1
   if [ -e "$PENDING/run" ]; then
-    RUNNING_CONTAINERS=$(cat "$PENDING/containers")
-    DEPENDENTS=$(cat "$PENDING/dependents")
     [ -n "${BY_CONTROLLER-}" ] || BY_ITSELF=yes
     revert_change not-confirmed 'not confirmed'
   else

@@ -49,6 +49,7 @@ class FakeHost:
 
     `drops_peers`: drops packets of its peers; `session_lost_in`: the function during which the session is lost.
     `uplink`: the MTU of its network card; `held`: how many scripts stay on it; `reverted`: the section about it.
+    `not_started`: the containers of the warnings at the end of a change.
     """
 
     host: Host
@@ -62,6 +63,7 @@ class FakeHost:
     uplink: int = 1500
     session_lost_in: str = ""
     held: int = 0
+    not_started: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.put(DockerNetworking(IPv4Interface("172.17.0.1/16")))
@@ -323,7 +325,7 @@ class FakeSession:
         back = tuple(calls(own, "revert_steps"))
         if problem := self.at.run_steps(calls(own, "apply_steps")):
             self.at.run_steps(back)
-            return _outcome("reverted", "docker-failed", problem) + self._read_facts(own)
+            return _outcome("reverted", "docker-failed", problem, self.at.not_started) + self._read_facts(own)
         previous = next(given for words, given in calls(own, "write_pending") if words[1].endswith("previous.json"))
         self.at.pending = Pending(values["RUN"], back, _text(previous))
         return _outcome("changed") + self._read_facts(own)
@@ -335,7 +337,7 @@ class FakeSession:
         if values["SAVE_PREVIOUS"] == "yes":
             self.at.previous = pending.previous
         self.at.pending = None
-        return _outcome("confirmed") + section("end", "")
+        return _outcome("confirmed", warnings=self.at.not_started) + section("end", "")
 
     def _revert(self, own: str) -> str:
         if self.at.pending is None or self.at.pending.run != _values(own)["RUN"]:
@@ -343,7 +345,7 @@ class FakeSession:
         if problem := self.at.run_steps(self.at.pending.back):
             return _outcome("failed", "revert-failed", problem) + section("end", "")
         self.at.pending = None
-        return _outcome("reverted", "not-confirmed", "not confirmed") + section("end", "")
+        return _outcome("reverted", "not-confirmed", "not confirmed", self.at.not_started) + section("end", "")
 
     def _find_target(self, _own: str) -> str:
         said = self.at.sections([])
@@ -400,8 +402,9 @@ def _file(resource: Resource | None) -> str:
     return f"{mode}\n{b64encode(resource.text.encode()).decode()}"
 
 
-def _outcome(status: str, code: str = "", error: str = "") -> str:
-    return section("outcome", json.dumps({"status": status, "code": code, "error": error}))
+def _outcome(status: str, code: str = "", error: str = "", warnings: tuple[str, ...] = ()) -> str:
+    rows = [{"code": "container-not-started", "key": name, "error": "no"} for name in warnings]
+    return section("outcome", json.dumps({"status": status, "code": code, "error": error, "warnings": rows}))
 
 
 def _values(own: str) -> dict[str, str]:

@@ -406,6 +406,22 @@ def test_exactly_the_failed_hosts_have_a_code(lan: FakeLan) -> None:
         assert (outcome.code is None) == (outcome.error is None) == outcome.ok
 
 
+@pytest.mark.parametrize("status", ["confirmed", "reverted"])
+@pytest.mark.parametrize("after", ["restart", "probes"])
+def test_a_container_that_does_not_start_is_a_warning_only(lan: FakeLan, status: str, after: str) -> None:
+    lan.hosts["host2"].not_started = ("web",)
+    if status == "reverted":
+        lan.hosts["host2"].docker_fails = after == "restart"
+        lan.hosts["host2"].drops_peers = after == "probes"
+    outcomes = run(lan)
+    assert outcomes["host2"].status == status
+    assert {host: [each.key for each in outcome.warnings] for host, outcome in outcomes.items()} == {
+        "host1": [],
+        "host2": ["web"],
+        "host3": [],
+    }
+
+
 def phases(events: list[Event]) -> list[tuple[PhaseStarted, list[HostFinished]]]:
     """The phases of a run with the hosts that finished each."""
     found: list[tuple[PhaseStarted, list[HostFinished]]] = []

@@ -48,12 +48,13 @@ class ChangeFinished:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReported:
-    """The host's outcome in the whole run."""
+    """The host's outcome in the whole run, with the texts of its warnings."""
 
     host: str
     status: str
     code: str | None = None
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from threading import Lock
 from dockmesh.core.events import ChangeFinished, ChangeStarted, Event
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode
+from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, OutcomeStatus
 from dockmesh.core.planning.transaction import TransactionOutcome
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import hosts_to_revert
@@ -129,7 +129,7 @@ class Committer:
         assert before  # noqa: S101 (a host with changes was read)
         transaction, after = self.transaction.change(session, host, plan, before)
         if transaction.status != "changed":
-            return self._report_end(Outcome(host.name, transaction.status, transaction.code, transaction.error))
+            return self._report_end(_ended(host, transaction.status, transaction))
         if missing := not_applied(plan.changes, after.actual):
             message = (
                 f"{host.name}: the change of {_resource_name(missing[0])} had no effect. "
@@ -172,7 +172,7 @@ class Committer:
             return self._report_end(_reverted(host, reverted, failure))
         confirmed = self.transaction.confirm(self.prober.sessions.open(host), save_previous=self.save_previous)
         status = "failed" if confirmed.status == "changed" else confirmed.status
-        return self._report_end(Outcome(host.name, status, confirmed.code, confirmed.error))
+        return self._report_end(_ended(host, status, confirmed))
 
     def _report_end(self, outcome: Outcome) -> Outcome:
         self.prober.fan_out.emit(ChangeFinished(outcome.host, outcome.status))
@@ -201,11 +201,15 @@ def _resource_name(change: Change) -> str:
     return " ".join(key_of(change.resource))
 
 
+def _ended(host: Host, status: OutcomeStatus, transaction: TransactionOutcome) -> Outcome:
+    return Outcome(host.name, status, transaction.code, transaction.error, transaction.warnings)
+
+
 def _reverted(host: Host, transaction: TransactionOutcome, reason: HostFailure) -> Outcome:
     if transaction.status == "reverted":
-        return Outcome(host.name, "reverted", reason.code, reason.message)
+        return Outcome(host.name, "reverted", reason.code, reason.message, transaction.warnings)
     message = f"{reason}. The revert failed as well: {transaction.error}"
-    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, message)
+    return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, message, transaction.warnings)
 
 
 def _probe_failure(name: str, report: MeshResult) -> HostFailure:

@@ -21,7 +21,8 @@ class EventLog:
     """An event sink that appends to `file`, with mode 0600 and at most 64 MiB a run. A context manager.
 
     A line has time (UTC), event, host, phase, seconds, status and error, or null for each. Events: begin,
-    phase, login, script, done (a host finished the phase), outcome (of a host in the plan), end.
+    phase, login, script, done (a host finished the phase), outcome (of a host in the plan), warning (of an
+    outcome), end.
     A full disk ends the log but not the run. `broken` then has the reason. Safe for threads.
 
     Raises:
@@ -44,8 +45,11 @@ class EventLog:
                 self._write("phase", status=f"{hosts} to do")
             case HostFinished(host=host, error=error):
                 self._write("done", host, seconds=time.monotonic() - self._phase_start, error=error)
-            case OutcomeReported(host, status, error=error):
-                self._write("outcome", host, seconds=time.monotonic() - self._start, status=status, error=error)
+            case OutcomeReported(host, status, error=error, warnings=warnings):
+                seconds = time.monotonic() - self._start
+                self._write("outcome", host, seconds=seconds, status=status, error=error)
+                for each in warnings:
+                    self._write("warning", host, seconds=seconds, status="warning", error=each)
             case WorkFinished(host, work, seconds, error):
                 self._write(work, host, seconds=seconds, error=error)
             case _:

@@ -123,7 +123,9 @@ def test_a_limited_apply_changes_one_host_and_gives_it_all_peers(fresh: Mesh, la
     others = host_view.read_hosts(lab, ("host1", "host3", "host4"))
     found = host_view.stable_view(host_view.read_host(lab, "host2"))
     applied = fresh.dockmesh("apply", "--yes", "--json", "--limit", "host2")
-    assert applied.document["outcomes"] == [{"host": "host2", "status": "confirmed", "code": None, "error": None}]
+    assert applied.document["outcomes"] == [
+        {"host": "host2", "status": "confirmed", "code": None, "error": None, "warnings": []}
+    ]
     assert {each["source"] for each in applied.document["status"]["probes"]} == {"host2"}
     assert bridge_of(lab, "host2") == "10.128.16.1/24"
     routes = output_of(lab, "host2", "ip", "route", "show", "proto", "201")

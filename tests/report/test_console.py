@@ -19,7 +19,7 @@ from rich.text import Text
 
 from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.planning.conflicts.network import conflicts
-from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode, StartWarning, WarningCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
 from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
@@ -215,6 +215,21 @@ def test_every_container_that_is_removed_for_good_is_named() -> None:
     removed = tuple(f"job{number}" for number in range(1, 21))
     assert all(name in " ".join(restarts(StoppedContainers((), removed))) for name in removed)
     assert all(name in " ".join(restarts(StoppedContainers((), (), removed))) for name in removed)
+
+
+def test_hosts_with_the_same_warning_have_one_line() -> None:
+    def warned(host: str, identity: str) -> Outcome:
+        message = f"container web did not start again: No such container: {identity * 64}"
+        warning = StartWarning(WarningCode.CONTAINER_NOT_STARTED, "web", message, "docker start web")
+        return Outcome(host, "confirmed", warnings=(warning,))
+
+    paper = CapturedConsole()
+    print_outcomes(paper.out, [warned("host1", "a"), warned("host2", "b"), Outcome("host3", "confirmed")], FLEET)
+    (line,) = [each for each in paper.lines if "web" in each]
+    assert all(text in line for text in ("host1", "host2", "warning", "docker start web"))
+    alone = CapturedConsole()
+    print_outcomes(alone.out, [warned("host1", "a")], FLEET, brief=True)
+    assert any("a" * 64 in each for each in alone.lines)
 
 
 def test_long_error_is_one_line() -> None:

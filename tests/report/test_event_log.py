@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from printed import figures
 
-from dockmesh.core.events import HostFinished, WorkFinished
+from dockmesh.core.events import HostFinished, OutcomeReported, WorkFinished
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.planning.transaction import transaction_script
 from dockmesh.core.state.diff import Change
@@ -24,6 +24,17 @@ def test_errors_of_hosts_are_cut_and_stay_on_one_line(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     assert [line["event"] for line in lines] == ["begin", "done", "end"]
     assert len(lines[1]["error"]) == 500
+
+
+def test_each_warning_of_an_outcome_has_a_line(tmp_path: Path) -> None:
+    with EventLog(tmp_path / "log", "apply") as log:
+        log(OutcomeReported("h1", "confirmed", warnings=("one", "two")))
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()][1:-1]
+    assert [(line["event"], line["host"], line["status"], line["error"]) for line in lines] == [
+        ("outcome", "h1", "confirmed", None),
+        ("warning", "h1", "warning", "one"),
+        ("warning", "h1", "warning", "two"),
+    ]
 
 
 def test_the_size_of_a_log_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

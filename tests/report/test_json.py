@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from results import AT, mesh_result
 from strategies import STATES
 
-from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode, StartWarning, WarningCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan
 from dockmesh.core.probes.model import Probe
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, host_result
@@ -101,13 +102,17 @@ def test_plan_document_of_a_real_host_has_readable_values(generation: str) -> No
 
 def test_apply_document_has_plan_outcomes_and_status() -> None:
     plan = Plan((HostPlan("a", (Change(None, File("/x", "y")),)),))
-    outcomes = [Outcome("a", "reverted", "locked", "no")]
+    warning = StartWarning(WarningCode.UNIT_NOT_STARTED, "k", "m", "r")
+    outcomes = [Outcome("a", "reverted", "locked", "no", (warning,))]
     result = mesh_result(("host1",), ())
     document = apply_document(plan, outcomes, result)
     assert set(document) == {"format", "plan", "outcomes", "status", "mispredictions"}
     assert document["format"] == "dockmesh/apply/1"
     checked_document(document["plan"])
-    assert document["outcomes"] == [{"host": "a", "status": "reverted", "code": "locked", "error": "no"}]
+    assert json.loads(json.dumps(document["outcomes"])) == [
+        {"host": "a", "status": "reverted", "code": "locked", "error": "no", "warnings": [asdict(warning)]}
+    ]
+    assert list(document["outcomes"][0]["warnings"][0]) == ["code", "key", "message", "remedy"]
     assert document["status"] == status_document(result)
     assert document["mispredictions"] == []
     without = apply_document(plan, outcomes, None)

@@ -1,4 +1,4 @@
-"""Conflicts, which keep apply from changing a host, and notes, which do not."""
+"""Conflicts, which keep apply from changing a host, notes, which do not, and the warnings of a change."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,11 +55,18 @@ class NoteCode(StrEnum):
     CHANGE_REVERTED = "change-reverted"
 
 
+class WarningCode(StrEnum):
+    """The kinds of warnings, as templates/host_steps.sh writes them. Scripts may rely on the codes."""
+
+    CONTAINER_NOT_STARTED = "container-not-started"
+    UNIT_NOT_STARTED = "unit-not-started"
+
+
 @dataclass(frozen=True, slots=True)
 class _Finding:
     """A fact about one thing on a host, named by `key`. `remedy` is a command or an action, or empty."""
 
-    code: ConflictCode | NoteCode
+    code: ConflictCode | NoteCode | WarningCode
     key: str
     message: str
     remedy: str
@@ -85,3 +92,10 @@ class Note(_Finding):
     """A limit of the mesh on this host that does not prevent its change."""
 
     code: NoteCode
+
+
+@dataclass(frozen=True, slots=True)
+class StartWarning(_Finding):
+    """A container or unit, named by `key`, that ran before a restart of Docker and did not start again."""
+
+    code: WarningCode

@@ -9,7 +9,7 @@ from typing import Literal
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
-from dockmesh.core.planning.findings import Conflict, Note
+from dockmesh.core.planning.findings import Conflict, Note, StartWarning
 from dockmesh.core.planning.reasons import reason
 from dockmesh.core.planning.stopped_containers import StoppedContainers, stopped_containers
 from dockmesh.core.state.diff import ACTIONS, Action, Change, difference, with_reasons
@@ -94,14 +94,21 @@ class OutcomeCode(StrEnum):
     REVERT_FAILED = "revert-failed"
 
 
+OutcomeStatus = Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a run on one host. `code`: an OutcomeCode or a HostErrorCode; None if the host is `ok`."""
+    """The result of a run on one host. `code`: an OutcomeCode or a HostErrorCode; None if the host is `ok`.
+
+    `warnings`: what did not start again after a restart of Docker. They decide nothing.
+    """
 
     host: str
-    status: Literal["confirmed", "unchanged", "reverted", "refused", "failed", "unreachable"]
+    status: OutcomeStatus
     code: str | None = None
     error: str | None = None
+    warnings: tuple[StartWarning, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.facts.script import peer_variables
-from dockmesh.core.host_output import Section, parsing, sanitize
+from dockmesh.core.host_output import Section, parsing, printable, sanitize
+from dockmesh.core.planning.findings import StartWarning, WarningCode
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import codec
@@ -36,6 +37,13 @@ case "$output" in
     ;;
 esac"""
 _CODE = re.compile(r"(?:[a-z][a-z0-9-]{0,39})?")
+# Docker names the cause at the end of a long error.
+_WARNING_CHARACTERS = 500
+_MAX_WARNINGS = 100
+_START = {
+    WarningCode.CONTAINER_NOT_STARTED: ("container", "docker start"),
+    WarningCode.UNIT_NOT_STARTED: ("unit", "systemctl start"),
+}
 Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 
 
@@ -43,12 +51,14 @@ Status = Literal["changed", "confirmed", "reverted", "refused", "failed"]
 class TransactionOutcome:
     """The outcome that a script reports. `changed`: the change is made and waits for its confirmation.
 
-    `code` is the OutcomeCode that `templates/transaction.sh` writes; None without an error.
+    `code` is the OutcomeCode that `templates/transaction.sh` writes; None without an error. `warnings`, of a confirmed
+    or reverted change: what did not start again after a restart of Docker.
     """
 
     status: Status
     code: str | None
     error: str | None
+    warnings: tuple[StartWarning, ...] = ()
 
 
 def transaction_script(
@@ -114,12 +124,22 @@ def parse_outcome(section: Section) -> TransactionOutcome:
         status, code, error = document["status"], document["code"], document["error"]
         if not _CODE.fullmatch(code):
             raise ValueError(code)
+        warnings = tuple(_warning(row) for row in document.get("warnings", [])[:_MAX_WARNINGS])
     if status not in get_args(Status):
         raise HostError(
             f"the transaction reported the unknown status {sanitize(str(status))!r}",
             code=HostErrorCode.ANSWER_UNREADABLE,
         )
-    return TransactionOutcome(status, code or None, sanitize(str(error)) or None)
+    return TransactionOutcome(status, code or None, sanitize(str(error)) or None, warnings)
+
+
+def _warning(row: dict[str, Any]) -> StartWarning:
+    code, name = WarningCode(row["code"]), sanitize(str(row["key"]))
+    kind, command = _START[code]
+    error = printable(str(row["error"]))[:_WARNING_CHARACTERS]
+    return StartWarning(
+        code, name, f"{kind} {name} did not start again: {error}", f"remove the cause, then {command} {quote(name)}"
+    )
 
 
 def _forward(changes: Sequence[Change]) -> str:

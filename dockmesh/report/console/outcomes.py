@@ -1,5 +1,6 @@
 """The outcomes of a run on the terminal: hosts with the same outcome in one line, failures last."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,12 +17,14 @@ from dockmesh.report.goal_text import JOINED, GoalText
 _STYLES = {"confirmed": "green", "unchanged": "dim"}
 _FAILED = "bold red"
 _NAMED = 12
+# Docker names a missing container by its id, which differs on each host.
+_CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 def print_outcomes(
     out: Console, outcomes: Sequence[Outcome], fleet: Fleet, text: GoalText = JOINED, *, brief: bool = False
 ) -> None:
-    """Print the successful hosts unless `brief`, then the counts, then the failed hosts with their errors."""
+    """Print the successful hosts unless `brief`, the counts, the warnings, and the failed hosts with their errors."""
     ordered = sorted(outcomes, key=lambda each: fleet.positions.get(each.host, len(fleet.hosts)))
     successes, failures = ([each for each in ordered if each.ok is ok] for ok in (True, False))
     for line in () if brief else _lines(successes, fleet, text):
@@ -31,6 +34,8 @@ def print_outcomes(
         summary = ", ".join(f"{count} {status}" for status, count in counts.items())
         style = _FAILED if failures else "bold green"
         out.print(Text(f"{pluralize(len(outcomes), 'host')}: {summary}.", style=style))
+    for line in _warning_lines(ordered, fleet):
+        print_line(out, line)
     for line in _lines(failures, fleet, text):
         print_line(out, line)
 
@@ -39,16 +44,35 @@ def _lines(outcomes: Iterable[Outcome], fleet: Fleet, text: GoalText) -> Iterato
     """One line for all hosts with the same status and error, regardless of their own names and addresses."""
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for each in outcomes:
-        host = fleet.host(each.host) if each.host in fleet.positions else None
-        groups.setdefault((each.status, without_own_values(each.error or "", host)), []).append(each)
-    tags = {host.name: host.tags for host in fleet.hosts}
+        groups.setdefault((each.status, _common(each.error or "", each.host, fleet)), []).append(each)
     for (_outcome, common), members in groups.items():
         first = members[0]
-        names = describe_names([each.host for each in members], tags, most=_NAMED)
-        count = f" ({len(members)} hosts)" if len(members) > 1 else ""
         status = (_status(first, text), _STYLES.get(first.status, _FAILED))
         error = common if len(members) > 1 else first.error
-        yield Text.assemble((names, "bold"), (count, "dim"), "  ", status, f": {error}" if error else "")
+        yield Text.assemble(
+            _heading([each.host for each in members], fleet), "  ", status, f": {error}" if error else ""
+        )
+
+
+def _warning_lines(outcomes: Iterable[Outcome], fleet: Fleet) -> Iterator[Text]:
+    """One line for all hosts with the same warning."""
+    groups: dict[str, dict[str, str]] = {}
+    for each in outcomes:
+        for warning in each.warnings:
+            common = _CONTAINER_ID.sub("ID", _common(warning.advice, each.host, fleet))
+            groups.setdefault(common, {})[each.host] = warning.advice
+    for common, members in groups.items():
+        advice = common if len(members) > 1 else next(iter(members.values()))
+        yield Text.assemble(_heading(list(members), fleet), "  ", ("warning", "yellow"), f": {advice}")
+
+
+def _common(text: str, host: str, fleet: Fleet) -> str:
+    return without_own_values(text, fleet.host(host) if host in fleet.positions else None)
+
+
+def _heading(hosts: Sequence[str], fleet: Fleet) -> Text:
+    names = describe_names(hosts, {host.name: host.tags for host in fleet.hosts}, most=_NAMED)
+    return Text.assemble((names, "bold"), (f" ({len(hosts)} hosts)" if len(hosts) > 1 else "", "dim"))
 
 
 def _status(outcome: Outcome, text: GoalText) -> str:
