@@ -24,6 +24,7 @@ _LONGEST_FIRST = (
     "test_explain",
     "test_faults_of_the_controller",
     "test_confirm",
+    "test_containers",
     "test_other_hosts",
     "test_churn",
     "test_networks",
