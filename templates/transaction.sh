@@ -175,10 +175,14 @@ revert_change() {
     read_warnings
     # The files stay for the next attempt, in a minute and at the next boot.
     record_failure "$revert_problem" 2>/dev/null
-    systemctl stop "$REVERT.timer" 2>/dev/null
-    start_revert_timer 60
+    revert_later
     emit_outcome failed revert-failed "$2; and on the way back: $revert_problem"
   fi
+}
+
+revert_later() {
+  systemctl stop "$REVERT.timer" 2>/dev/null
+  start_revert_timer 60
 }
 
 # Records a revert by the host itself, with its time and reason, until the next confirmed change. systemd-run made the
@@ -233,7 +237,8 @@ confirm() {
 # `dockmesh rollback`.
 revert() {
   trap '' HUP PIPE
-  take_lock -w 300 || exit 1
+  # A script that hangs may hold the lock: the next attempt finds it gone.
+  take_lock -w 300 || { [ ! -e "$PENDING" ] || revert_later; exit 1; }
   if [ -e "$PENDING/run" ]; then
     [ -n "${BY_CONTROLLER-}" ] || BY_ITSELF=yes
     revert_change not-confirmed 'not confirmed'
