@@ -2,14 +2,20 @@
 
 A line `@NAME STATUS` starts a section. Each line of its text begins with a space, so that text cannot look like a
 section. Lines before the first section are noise of the login, such as a banner or a warning of sudo.
+
+An attacker may control the host. These limits hold for everything that a host prints, and all parsers of its text take
+time and memory in proportion to its length. A regular expression holds the lock of the interpreter, so a slow one would
+stop the work on all hosts.
 """
 
+import json
 import re
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 from dockmesh.core.addresses import SUFFIX, Family
 from dockmesh.error_codes import HostErrorCode
@@ -17,7 +23,15 @@ from dockmesh.errors import HostError
 
 _HEADER = re.compile(r"([a-z0-9_.]+) (\d{1,3})")
 _ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-9;?]*[ -/]*[@-~]")
+# The length of an answer in bytes, the number of its lines, and the length of each.
+MAX_BYTES = 16 << 20
+MAX_LINES = 1 << 18
+MAX_LINE_CHARACTERS = 1 << 18
+# Docker and dockmesh nest JSON about eight levels deep. The interpreter fails at about a thousand.
+MAX_JSON_LEVELS = 64
+# Host output in a message, after and before escape sequences are removed.
 _MAX_CHARACTERS = 200
+_MAX_RAW_CHARACTERS = 2000
 _LINE = "\n"
 
 
@@ -52,12 +66,15 @@ class Sections(dict[str, Section]):
 
 def sanitize(text: str) -> str:
     """Host output for a message: one line of printable characters, of limited length."""
-    line = printable(text)
-    return line if len(line) <= _MAX_CHARACTERS else line[:_MAX_CHARACTERS] + "…"
+    line = printable(text[:_MAX_RAW_CHARACTERS])
+    whole = len(line) <= _MAX_CHARACTERS and len(text) <= _MAX_RAW_CHARACTERS
+    return line if whole else line[:_MAX_CHARACTERS] + "…"
 
 
 def printable(text: str) -> str:
     """Host output as one line of printable characters, of any length."""
+    if text.isprintable():
+        return text.strip()
     return "".join(c if c.isprintable() else " " * c.isspace() for c in _ESCAPE.sub("", text)).strip()
 
 
@@ -65,8 +82,9 @@ def split(output: str) -> Sections:
     """Split the output of a script into its sections; the last one must be `end`.
 
     Raises:
-        HostError: the output has another form; the message quotes its beginning.
+        HostError: the output has another form or exceeds a limit; the message quotes its beginning.
     """
+    _check_size(output)
     # In a large fleet the output has tens of thousands of lines: splitting at "\n@" examines possible headers only.
     noise, *parts = f"\n{output.removesuffix(_LINE)}".split("\n@")
     sections = Sections()
@@ -84,6 +102,46 @@ def split(output: str) -> Sections:
             f"the script ended early on the host, which printed: {output_start}", code=HostErrorCode.ANSWER_INCOMPLETE
         )
     return sections
+
+
+def _check_size(output: str) -> None:
+    lines = output.split(_LINE)
+    if len(lines) > MAX_LINES:
+        problem = f"more than {MAX_LINES:,} lines"
+    elif max(map(len, lines)) > MAX_LINE_CHARACTERS:
+        problem = f"a line of more than {MAX_LINE_CHARACTERS:,} characters"
+    else:
+        return
+    raise HostError(f"the host's output has {problem}", code=HostErrorCode.ANSWER_TOO_LARGE)
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON with finite numbers and at most MAX_JSON_LEVELS levels.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+    try:
+        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except RecursionError:
+        level = MAX_JSON_LEVELS + 1
+    else:
+        level, values = 0, [document] if isinstance(document, dict | list) else []
+        while values and level <= MAX_JSON_LEVELS:
+            level += 1
+            parents = [each.values() if isinstance(each, dict) else each for each in values]
+            values = [child for each in parents for child in each if isinstance(child, dict | list)]
+    if level > MAX_JSON_LEVELS:
+        raise ValueError(f"more than {MAX_JSON_LEVELS} levels of nesting")
+    return document
+
+
+def _finite(text: str) -> float:
+    """Parse a JSON number, without the NaN and infinity that Python would accept."""
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text} is not a number")
+    return number
 
 
 def _text(body: str) -> str:
@@ -104,7 +162,7 @@ def parsing(what: str, code: HostErrorCode = HostErrorCode.ANSWER_UNREADABLE) ->
     """Turn errors during the parsing of a host's output into a HostError; `what` names the part of the output."""
     try:
         yield
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, Base64Error) as error:
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise HostError(
             f"{what}: dockmesh cannot parse the host's output ({sanitize(str(error))})", code=code
         ) from error

@@ -4,12 +4,15 @@ Docker's own choice avoids connected networks, but not prefixes routed via a nex
 `libnetwork/ipams/defaultipam`), so it could take a peer's prefix.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Interface, IPv6Network, collapse_addresses
+from operator import itemgetter
 
-from dockmesh.core.addresses import N, Network
+from dockmesh.core.addresses import AddressRange, N, Network, address_range
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.netfilter.flow import merge_ranges
 from dockmesh.core.state.resources import DockerNetworking, Pool
 
 # Docker's built-in pools: 172.17 to 172.31 in /16, 192.168 in /20 (moby, libnetwork/ipamutils).
@@ -59,11 +62,12 @@ def _elsewhere(fleet: Fleet, facts: HostFacts, current: Iterable[Pool]) -> tuple
     Current pools without an overlap stay, which avoids a restart of Docker each time a host joins the mesh.
     """
     local = facts.docker_devices
-    used: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
-    used += [IPv4Network(host.underlay) for host in fleet.hosts]
-    used += [address.network for device, address in facts.addresses if device not in local]
+    networks: list[Network] = [host.prefix for host in fleet.hosts if host.prefix]
+    networks += [IPv4Network(host.underlay) for host in fleet.hosts]
+    networks += [address.network for device, address in facts.addresses if device not in local]
+    used = merge_ranges(address_range(each) for each in networks if isinstance(each, IPv4Network))
     present = tuple(Pool(pool.base, pool.size) for pool in current if isinstance(pool.base, IPv4Network))
-    if present and not any(pool.base.overlaps(each) for pool in present for each in used):
+    if present and not any(_overlaps(pool.base, used) for pool in present):
         return present
     free = [network for network in _BUILT_IN if not _overlaps(network, used)]
     sizes = sorted({network.prefixlen for network in free})
@@ -72,5 +76,8 @@ def _elsewhere(fleet: Fleet, facts: HostFacts, current: Iterable[Pool]) -> tuple
     )
 
 
-def _overlaps(network: IPv4Network, used: Iterable[Network]) -> bool:
-    return any(network.overlaps(each) for each in used)
+def _overlaps(network: Network, used: Sequence[AddressRange]) -> bool:
+    """Whether the network contains an address of the ranges, which are sorted and disjoint."""
+    first, last = address_range(network)
+    at = bisect_left(used, first, key=itemgetter(1))
+    return at < len(used) and used[at][0] <= last

@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from typing import Any
 
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.host_output import parsing
+from dockmesh.core.host_output import parse_json, parsing
 from dockmesh.core.names import ORIGINAL_JSON
 from dockmesh.core.state import codec, daemon_json
 from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, HostState
@@ -83,7 +83,7 @@ def load_original(state: HostState) -> OriginalState | None:
 def _loaded(record: str) -> OriginalState:
     """Parse a record. Cached, since planning reads it several times per host."""
     with parsing(ORIGINAL_JSON, HostErrorCode.RECORD_UNREADABLE):
-        document = json.loads(record)
+        document = parse_json(record)
         daemon_json.load(text := document["daemon_json"])
         address = IPv4Interface(document["docker0"]) if document["docker0"] else None
         own6 = document.get("docker0_ipv6")

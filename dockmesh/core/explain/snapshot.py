@@ -26,6 +26,7 @@ from dockmesh.core.state.resources import SourceNat
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NONE = "-"
+_ROUTE_FLAGS = {"linkdown", "dead", "onlink", "pervasive", "offload", "cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,7 @@ def _neighbours(section: Section) -> Iterator[tuple[IPv4Address, Neighbour]]:
 
 def _words(line: str) -> str:
     """The route without the flags that `ip route del` rejects."""
-    route = re.sub(r"\s+(linkdown|dead|onlink|pervasive|offload|cache)\b", "", line.split("\\", 1)[0])
-    return join(sanitize(route).split())
+    return join(word for word in sanitize(line.split("\\", 1)[0]).split() if word not in _ROUTE_FLAGS)
 
 
 def _decided(section: Section) -> PeerRoute | str:

@@ -1,6 +1,5 @@
 """The facts of a running Docker daemon: its settings, networks and containers."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from dockmesh.core.addresses import Address, Network, parse_address
-from dockmesh.core.host_output import Section, parsing, sanitize
+from dockmesh.core.host_output import Section, parse_json, parsing, sanitize
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import DEFAULT_MTU, Pool, parse_pool
 
@@ -34,8 +33,8 @@ class DockerNetwork:
 class Container:
     """A running container. `address` is its address on docker0, if any.
 
-    `published`: the addresses of the host at which it publishes ports, if it names any. `needs`: the ids or names of the
-    containers whose network, IPC or processes it uses.
+    `published`: the addresses of the host at which it publishes ports, if it names any.
+    `needs`: the ids or names of the containers whose network, IPC or processes it uses.
     """
 
     id: str
@@ -86,13 +85,13 @@ def daemon_error(info: Section) -> str | None:
     if info.status != 0:
         return sanitize(last) or "no error message"
     with parsing("docker info"):
-        errors = json.loads(last).get("ServerErrors")
-    return sanitize(" ".join(map(str, errors))) if errors else None
+        errors = parse_json(last).get("ServerErrors")
+        return sanitize(" ".join(map(str, errors))) if errors else None
 
 
 def _info(section: Section) -> dict[str, Any]:
     """Parse `docker info`; warnings of the client precede the JSON line."""
-    info: dict[str, Any] = json.loads(section.text.split("\n")[-1])
+    info: dict[str, Any] = parse_json(section.text.split("\n")[-1])
     return info
 
 
@@ -120,13 +119,13 @@ def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
         unit = dict(line.split("=", 1) for line in sections["docker_unit"].lines())
         backend = info.get("FirewallBackend") or {}
         return DockerFacts(
-            version=str(info["ServerVersion"]),
-            firewall_backend=str(backend.get("Driver") or "iptables"),
+            version=sanitize(str(info["ServerVersion"])),
+            firewall_backend=sanitize(str(backend.get("Driver") or "iptables")),
             live_restore=bool(info["LiveRestoreEnabled"]),
             rootless=any("rootless" in option for option in info["SecurityOptions"] or ()),
             swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
-            fragment=unit["FragmentPath"],
-            arguments=tuple(sections["daemon_arguments"].lines()[1:]),
+            fragment=sanitize(unit["FragmentPath"]),
+            arguments=tuple(map(sanitize, sections["daemon_arguments"].lines()[1:])),
             networks=tuple(map(_docker_network, _rows(sections["docker_networks"]))),
             containers=tuple(map(_container, _rows(sections["docker_containers"]))),
         )
@@ -135,7 +134,7 @@ def parse_docker(sections: Mapping[str, Section]) -> DockerFacts:
 def _rows(section: Section) -> Iterator[list[Any]]:
     if section.status != 0:
         raise ValueError(section.text)
-    return map(json.loads, section.lines())
+    return map(parse_json, section.lines())
 
 
 def _docker_network(row: list[Any]) -> DockerNetwork:
@@ -144,7 +143,7 @@ def _docker_network(row: list[Any]) -> DockerNetwork:
     prefixes = tuple(ip_network(entry["Subnet"], strict=False) for entry in ranges or ())
     device = (options or {}).get("com.docker.network.bridge.name") or f"br-{identity[:12]}"
     mtu = int((options or {}).get("com.docker.network.driver.mtu") or 0) or DEFAULT_MTU
-    return DockerNetwork(str(name), str(driver), str(device), prefixes, mtu)
+    return DockerNetwork(sanitize(str(name)), sanitize(str(driver)), sanitize(str(device)), prefixes, mtu)
 
 
 def _container(row: list[Any]) -> Container:

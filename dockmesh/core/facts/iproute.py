@@ -9,17 +9,23 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from itertools import chain, pairwise, repeat
+from typing import TypeVar
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, memoized, parse_address
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.state.resources import Route, StrayRoute, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
+# The longest name of an interface (IFNAMSIZ - 1).
+_MAX_NAME = 15
 # VPNs such as OpenVPN (redirect-gateway) override the default route with 0.0.0.0/1 and 128.0.0.0/1.
 _HALF_DEFAULT = 1
 # Words of a listing that `ip route` does not accept. ip -o joins lines with a backslash.
 _NO_ARGUMENTS = re.compile(r" (?:\\|linkdown|dead|offload|trap|(?:error|expires) \S+)(?= |$)")
 _EVERYWHERE: Mapping[Family, str] = {IPV4: "0.0.0.0/0", IPV6: "::/0"}
+
+
+D = TypeVar("D", str, str | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,13 @@ def _fields(words: list[str]) -> dict[str, str]:
     return dict(pairwise(words))
 
 
+def _device(name: D) -> D:
+    """The name of an interface, if the kernel can have one with this name."""
+    if name is not None and len(name) > _MAX_NAME:
+        raise ValueError(f"an interface with {len(name)} characters")
+    return name
+
+
 def _network(text: str, family: Family) -> Network:
     return ip_network(_EVERYWHERE[family] if text == "default" else text)
 
@@ -139,7 +152,7 @@ def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
     return KernelRoute(
         prefix=_network(words[0], family),
         next_hop=ip_address(next_hop) if next_hop and next_hop != "inet6" else None,
-        device=fields.get("dev"),
+        device=_device(fields.get("dev")),
         protocol=fields.get("proto", "boot"),
         metric=int(fields.get("metric", "0")),
         kind=kind,
@@ -172,7 +185,9 @@ def parse_peer_route(line: str) -> tuple[Address, PeerRoute]:
         words = words[1:]
     fields = _fields(words[1:])
     next_hop = fields.get("via")
-    return parse_address(words[0]), _way(fields["dev"], ip_address(next_hop) if next_hop else None, local=local)
+    return parse_address(words[0]), _way(
+        _device(fields["dev"]), ip_address(next_hop) if next_hop else None, local=local
+    )
 
 
 @memoized
@@ -198,4 +213,4 @@ def parse_address_line(line: str) -> tuple[str, Interface]:
     _number, device, inet, address, *_ = line.split()
     if inet not in {"inet", "inet6"}:
         raise ValueError(line)
-    return device, ip_interface(address)
+    return _device(device), ip_interface(address)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LINK = re.compile(r"(\d+): ([^\s:@/\x00-\x1f\x7f-\x9f]{1,15})(?:@(?:if)?([^\s:]+))?: <([A-Z0-9_,-]*)> mtu (\d{1,9})\b")
-_MAC = re.compile(r"link/\S+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b")
+_MAC = re.compile(r"link/\S{1,32}+ ((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\b")
 
 
 @dataclass(frozen=True, slots=True)

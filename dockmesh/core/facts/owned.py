@@ -81,8 +81,9 @@ def parse_owned(
 
 def chain_policy(sections: Sections, family: Family, name: str) -> str | None:
     """Return the policy of a chain of the table filter, `-` for a user-defined chain; None without the chain."""
-    lines = sections.lines_of("filter", family)
-    return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
+    with parsing("firewall"):
+        lines = sections.lines_of("filter", family)
+        return next((line.split()[1] for line in lines if line.startswith(f":{name} ")), None)
 
 
 def file_text(sections: Sections, name: str) -> str | None:

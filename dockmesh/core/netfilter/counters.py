@@ -1,7 +1,6 @@
 """Firewall rules with their counters, and the rules that dropped packets of a probe."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Literal
 
 from dockmesh.core.host_output import Section, parsing
 from dockmesh.core.netfilter.flow import AddressBits, Flow
-from dockmesh.core.netfilter.iptables_save import TABLES, Key, parse_rules
+from dockmesh.core.netfilter.iptables_save import TABLES, Key, parse_rules, rule_words
 from dockmesh.core.netfilter.iptables_tables import DROPS, IptablesRuleset, dropping_rules
 
 
@@ -140,6 +139,6 @@ def _rule(key: Key, packets: int) -> CountedRule:
     table, chain, text = key
     if text.startswith("policy "):
         return CountedRule(table, chain, "", text.removeprefix("policy "), packets)
-    words = shlex.split(text)
+    words = rule_words(text)
     target = next((words[at + 1] for at, word in enumerate(words[:-1]) if word in {"-j", "-g"}), "")
     return CountedRule(table, chain, text, target, packets)

@@ -9,7 +9,9 @@ since otherwise only the policy of iptables protects the containers.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from ipaddress import IPv4Network
+from operator import and_
 from shlex import quote
 from typing import Literal
 
@@ -30,14 +32,14 @@ _POLICY = "firewall-cmd --permanent --policy dockmesh"
 _ACCEPT_RULE = quote("rule family=ipv4 source ipset=dockmesh accept")
 _DEEPEST = 32
 _HANDLE = re.compile(r" # handle \d+$")
-_VERDICT = re.compile(r"(accept|drop|return|(?:jump|goto) \S+|reject(?: with [\w -]+)?)$")
-# The matches and other statements of a rule. Braces enclose a set.
+_VERDICT = re.compile(r"(accept|drop|return|(?:jump|goto) \S+|reject(?: with [\w -]{1,64}+)?)$")
+# The matches and other statements of a rule. Braces enclose a set, and no set contains another one.
 _ASKS = re.compile(
-    r"(?P<device>[io]ifname) (?P<not_device>!= )?(?P<devices>\{[^}]*\}|\S+)"
-    r"|ip (?P<end>[sd]addr) (?P<not_address>!= )?(?P<addresses>\{[^}]*\}|\S+)"
-    r"|ct state (?P<states>\{[^}]*\}|\S+)"
-    r"|icmp type (?P<types>\{[^}]*\}|\S+)"
-    r"|(?:meta l4proto|ip protocol) (?P<protocols>\{[^}]*\}|\S+)"
+    r"(?P<device>[io]ifname) (?P<not_device>!= )?(?P<devices>\{[^{}]*\}|\S+)"
+    r"|ip (?P<end>[sd]addr) (?P<not_address>!= )?(?P<addresses>\{[^{}]*\}|\S+)"
+    r"|ct state (?P<states>\{[^{}]*\}|\S+)"
+    r"|icmp type (?P<types>\{[^{}]*\}|\S+)"
+    r"|(?:meta l4proto|ip protocol) (?P<protocols>\{[^{}]*\}|\S+)"
     r"|(?P<never>meta nfproto ipv6|ip6 \w+|icmpv6 \w+|(?:tcp|udp|sctp|dccp|th) \w+|ct status dnat)(?= )"
     r"|(?P<always>meta nfproto ipv4|counter(?: packets \d+ bytes \d+)?|comment \"[^\"]*\"|limit [^\"]*)"
     r"|(?P<unknown>\S+)"
@@ -101,7 +103,7 @@ def rejections(chains: FirewalldRuleset, hook: Hook, flow: Flow, hosts: int) -> 
 
 def may_match(rule: str, flow: Flow) -> bool:
     """Whether a rule of any nft table may match the packets of a flow. Sets are unknown."""
-    return _Walk({}, flow).matched(rule, flow.far.all)[0] != 0
+    return bool(_Walk({}, flow).matched(rule, len(rule))[0] & flow.far.all)
 
 
 def remedy(chains: FirewalldRuleset, bridge: str, peers: Iterable[IPv4Network]) -> str:
@@ -120,6 +122,7 @@ class _Walk:
 
     def __init__(self, chains: FirewalldRuleset, flow: Flow) -> None:
         self._chains, self._flow = chains, flow
+        self._effects: dict[str, tuple[str, int, bool]] = {}
         self.accepted = self._steps = 0
         self.refused: dict[tuple[str, str], int] = {}
 
@@ -132,13 +135,16 @@ class _Walk:
                 self.accepted |= here
                 self.refused[name, "too many rules"] = here
                 break
-            verdict = _VERDICT.search(rule)
-            took, sure = self.matched(rule[: verdict.start()], here) if verdict and here else (0, 0)
-            if verdict is None or not took:
+            if rule not in self._effects:
+                self._effects[rule] = self._effect(rule)
+            verdict, matching, sure = self._effects[rule]
+            took = here & matching
+            if not took:
                 continue
-            back = self._decide(verdict[1].partition(" "), took, (name, rule), depth)
-            here &= ~sure
-            if verdict[1].startswith("jump "):
+            back = self._decide(verdict.partition(" "), took, (name, rule), depth)
+            if sure:
+                here &= ~took
+            if verdict.startswith("jump "):
                 here |= back
             else:
                 out |= back
@@ -157,16 +163,16 @@ class _Walk:
                 self.refused[where] = self.refused.get(where, 0) | took
         return 0
 
-    def matched(self, asked: str, here: int) -> tuple[int, int]:
-        """The pings that a rule may match, and those that it certainly matches."""
-        sure = here
-        for found in _ASKS.finditer(asked):
-            hosts = self._about(found)
-            if hosts is None:
-                sure = 0
-            else:
-                here &= hosts
-        return here, sure & here
+    def matched(self, rule: str, end: int) -> tuple[int, bool]:
+        """The pings that a rule may match by its text before `end`, and whether it certainly matches these."""
+        hosts = [self._about(found) for found in _ASKS.finditer(rule, 0, end)]
+        known = [each for each in hosts if each is not None]
+        return reduce(and_, known, -1), len(known) == len(hosts)
+
+    def _effect(self, rule: str) -> tuple[str, int, bool]:
+        """The verdict of a rule, and what `matched` returns for it."""
+        verdict = _VERDICT.search(rule)
+        return (verdict[1], *self.matched(rule, verdict.start())) if verdict else ("", 0, True)
 
     def _about(self, found: re.Match[str]) -> int | None:
         """The hosts whose pings match; None if the match is not understood."""

@@ -1,7 +1,6 @@
 """Rules of iptables, compiled to match many packets at once."""
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,7 +9,7 @@ from itertools import chain, groupby
 
 from dockmesh.core.addresses import AddressRange, address_range
 from dockmesh.core.netfilter.flow import Flow, merge_ranges
-from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, interface_matches
+from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, interface_matches, rule_words
 
 # Hosts of a mesh have almost equal rules, so a cache saves most of the parsing.
 _RULES_REMEMBERED, _CHAINS_REMEMBERED = 1 << 16, 1 << 12
@@ -98,18 +97,27 @@ def _merged(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
 
 @lru_cache(maxsize=_RULES_REMEMBERED)
 def parse_rule(text: str) -> IptablesRule | None:
-    """Parse a rule; None if it never matches ICMP."""
-    rule = IptablesRule(text)
-    for name, values, negated in _options(shlex.split(text) if '"' in text else text.split()):
+    """Parse a rule; None if it never matches ICMP. A rule that cannot be parsed is uncertain."""
+    try:
+        words = rule_words(text)
+    except ValueError:
+        return IptablesRule(text, "unreadable", uncertain=True)
+    matches: list[RuleMatcher | None] = []
+    for name, values, negated in _options(words):
         if name in {"-j", "-g"} and values:
-            return replace(rule, target=values[0], is_goto=name == "-g")
+            return _rule(text, matches, values[0], is_goto=name == "-g")
         if name == "-p" and ICMP_PROTOCOLS.issuperset(values) is negated:
             return None
         if name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
-            match = _match(name, values, negated=negated)
-            more = (match,) if match else ()
-            rule = replace(rule, matches=(*rule.matches, *more), uncertain=rule.uncertain or not match)
-    return rule
+            matches.append(_match(name, values, negated=negated))
+    return _rule(text, matches)
+
+
+def _rule(
+    text: str, matches: Collection[RuleMatcher | None], target: str = "", *, is_goto: bool = False
+) -> IptablesRule:
+    known = tuple(match for match in matches if match)
+    return IptablesRule(text, target, is_goto, known, uncertain=None in matches)
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str], bool]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_rules import IptablesRule, compile_rules
 from dockmesh.core.netfilter.iptables_save import TABLES, parse_rules
@@ -14,8 +15,9 @@ _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})
 # Targets after which the packet continues with the next rule.
 _PASSES = frozenset({"", "LOG", "NFLOG", "MARK", "CONNMARK", "CHECKSUM", "TCPMSS", "DSCP", "CLASSIFY"})
 _DEEPEST = 32
-# Chains that call each other twice make paths of exponential length; beyond this the effect is uncertain.
-MOST_STEPS = 200_000
+# Chains that call each other twice make paths of exponential length; beyond this the effect is uncertain. facts.sh
+# prints at most 20,000 rules.
+MOST_STEPS = 50_000
 # Table and chain.
 TableChain = tuple[str, str]
 
@@ -149,7 +151,7 @@ class _Walk:
         if hosts and rule.target != "ACCEPT":
             table = "" if self._table == "filter" else f"-t {self._table} "
             self.ended |= hosts
-            self.taken.append((hosts, f"{table}{where}{rule.text}"))
+            self.taken.append((hosts, f"{table}{where}{sanitize(rule.text)}"))
         if not known or rule.target == "ACCEPT":
             self.passed |= hosts
         return known

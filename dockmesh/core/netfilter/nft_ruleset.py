@@ -19,16 +19,16 @@ OWN = "ip dockmesh"
 # Tables of iptables-nft, whose rules are read with iptables-save.
 _IPTABLES = frozenset({"ip filter", "ip nat", "ip raw", "ip mangle", "ip security"})
 _HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
-_COUNTER = re.compile(r"counter packets (\d+) bytes \d+ ?")
+_COUNTER = re.compile(r"counter packets (\d{1,20}) bytes \d+ ?")
 _VERDICT = re.compile(r"\b(drop|reject)\b")
-_MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) .*\bcounter packets (\d+) .* accept\b')
+_MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) ')
 _ALWAYS = {"prerouting", "postrouting"}
 _ADDRESS = re.compile(r"\bip [sd]addr ([\d./]+) ")
 _PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")
 _QUOTED = re.compile(r'"[^"]*"')
 # The output of `nft -a list ruleset` before and after the probe.
 Rulesets = tuple[Section, Section]
-_HANDLE = re.compile(r"# handle (\d+)$")
+_HANDLE = re.compile(r"# handle (\d{1,20})$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,10 @@ def _traced(trace: ProbeTrace, table: str, chain: str, handle: int | None) -> tu
 
 def _marks(section: Section) -> Iterator[tuple[str, int, int | None]]:
     for line in _tables(section).get(OWN, {}).get("forward", []):
-        if found := _MARKS.match(line):
+        found, counter = _MARKS.match(line), _COUNTER.search(line)
+        if found and counter and "accept" in line[counter.end() :].split():
             with parsing("table ip dockmesh"):
-                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(found[3]), _handle(line)
+                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(counter[1]), _handle(line)
 
 
 def traced_rules(

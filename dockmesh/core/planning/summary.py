@@ -29,7 +29,7 @@ from dockmesh.core.state.resources import (
 
 # Rules of iptables and of nft that name the network of a peer.
 _SOURCE = re.compile(r"(?:^|\s)(?:-s|ip6? saddr) (?!!=)(\S+)")
-_PORT = re.compile(r"\b(tcp|udp)\b.*?(?:--)?dport (\S+)")
+_TRANSPORT = re.compile(r"\b(?:tcp|udp)\b")
 _PROTOCOL = re.compile(r"(?:-p|ip protocol) (\w+)")
 # The start of the rules for peers that a host with `allow` has, in iptables and nft.
 _ALWAYS = re.compile(r"icmp|ctstate|ct state|ct status")
@@ -232,11 +232,19 @@ def _limits(shapes: Iterable[_Rule]) -> str:
     limited = {rest for place, rest in shapes if place in {FORWARD_CHAIN, "marks"} and "DROP" not in rest}
     if not limited:
         return ""
-    if any(not _PROTOCOL.search(rest) and not _PORT.search(rest) and not _ALWAYS.search(rest) for rest in limited):
+    ports = {rest: _port(rest) for rest in limited}
+    if any(not _PROTOCOL.search(rest) and not port and not _ALWAYS.search(rest) for rest, port in ports.items()):
         return EVERYTHING
-    texts = {f"{found[1]}/{found[2]}" for rest in limited if (found := _PORT.search(rest))}
-    texts |= {found[1] for rest in limited if not _PORT.search(rest) and (found := _PROTOCOL.search(rest))}
+    texts = set(filter(None, ports.values()))
+    texts |= {found[1] for rest, port in ports.items() if not port and (found := _PROTOCOL.search(rest))}
     return ", ".join(sorted(texts))
+
+
+def _port(rule: str) -> str | None:
+    """The protocol and the ports that a rule accepts, as PROTOCOL/PORTS; None without ports."""
+    before, _, after = rule.partition("dport ")
+    protocol = _TRANSPORT.search(before)
+    return f"{protocol[0]}/{after.split(maxsplit=1)[0]}" if protocol and after.strip() else None
 
 
 def _source_actions(changes: Iterable[Change]) -> Iterator[Action]:

@@ -3,7 +3,6 @@
 The scripts in `templates/` define the shell functions. This module generates calls of them and quotes every word.
 """
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from dockmesh.core.addresses import Address
 from dockmesh.core.facts.script import peer_variables
-from dockmesh.core.host_output import Section, parsing, printable, sanitize
+from dockmesh.core.host_output import Section, parse_json, parsing, printable, sanitize
 from dockmesh.core.planning.findings import StartWarning, WarningCode
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.shared import SharedSequence
@@ -120,7 +119,7 @@ def parse_outcome(section: Section) -> TransactionOutcome:
         HostError: the section is not what the transaction writes.
     """
     with parsing("outcome"):
-        document = json.loads(section.text)
+        document = parse_json(section.text)
         status, code, error = document["status"], document["code"], document["error"]
         if not _CODE.fullmatch(code):
             raise ValueError(code)

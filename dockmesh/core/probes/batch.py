@@ -19,6 +19,8 @@ _COUNT = 3
 _INTERVAL_S = 0.2
 _WAIT_S = 1
 _PARALLEL = 32
+# Three pings print less than 1000 characters.
+_MAX_PING_CHARACTERS = 1 << 12
 
 _MS = r"(\d{1,8}(?:\.\d{1,6})?)"
 _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
@@ -26,8 +28,9 @@ _RTT = re.compile(rf"= {_MS}/{_MS}/{_MS}\b")
 _UNREACHABLE = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
 # The messages of shells and nsenter for a missing program.
 _MISSING = re.compile(r"\bping: (?:command )?not found\b|failed to execute ping\b")
+# One line of ping. The address is possessive, so that no two parts of the expression can share characters.
 _ICMP_ERROR = re.compile(
-    r"From (\S+).*?"
+    r"From (\S++) .*?"
     r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
 
@@ -64,7 +67,7 @@ def parse_batch(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], sec
     for line in section.lines():
         kind, _, rest = line.partition(" ")
         address, _, text = rest.partition(" ")
-        outputs[kind, address] = text
+        outputs[kind, address] = text[:_MAX_PING_CHARACTERS]
     for probe in probes:
         destination = _destination(probe, targets)
         if destination is None:
@@ -181,7 +184,7 @@ def _send_failure(output: str) -> Failure:
 
 
 def _no_reply(result: ProbeResult, output: str, own: Collection[Address]) -> Failure:
-    error = _ICMP_ERROR.search(output)
+    error = next(filter(None, map(_ICMP_ERROR.match, output.split("|"))), None)
     if error is None:
         return Failure(FailureCode.NO_REPLY, "no reply")
     if error[2] in _UNREACHABLE and error[1].rstrip(":") in map(str, own):

@@ -3,11 +3,14 @@
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import islice
 
 from dockmesh.core.addresses import IPV4, Address
 from dockmesh.core.host_output import Section, parsing
 
-_ELEMENT = re.compile(r"([\d.]{7,15}|[\da-f:]{2,39}) \. ([\d.]{7,15}|[\da-f:]{2,39}) \. (\d{1,5})\b")
+_ELEMENT = re.compile(r"(?<![\da-f.:])([\d.]{7,15}|[\da-f:]{2,39}) \. ([\d.]{7,15}|[\da-f:]{2,39}) \. (\d{1,5})\b")
+# The size of the two sets in templates/observe.sh.
+_MAX_ELEMENTS = 2 * 65535
 # The length field of IPv4 includes the IP header. That of IPv6 does not.
 _HEADERS4_BYTES = 28
 _HEADERS6_BYTES = 8
@@ -31,7 +34,7 @@ def parse_observed(section: Section) -> frozenset[ObservedPing]:
     if section.status != 0:
         return frozenset()
     with parsing("the pings seen"):
-        return frozenset(_ping(*element) for element in _ELEMENT.findall(section.text))
+        return frozenset(_ping(*found.groups()) for found in islice(_ELEMENT.finditer(section.text), _MAX_ELEMENTS))
 
 
 def _ping(source: str, destination: str, length: str) -> ObservedPing:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.fwmark import FirewallMark
-from dockmesh.core.host_output import parsing
+from dockmesh.core.host_output import parse_json, parsing
 from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS, is_owned_route
 from dockmesh.core.state.resources import (
     Chain,
@@ -43,7 +43,7 @@ def load_state(text: str) -> HostState:
         HostError: the text has another format.
     """
     with parsing("the record of the previous state", HostErrorCode.RECORD_UNREADABLE):
-        return HostState(load_resources(json.loads(text)["resources"]))
+        return HostState(load_resources(parse_json(text)["resources"]))
 
 
 def dump_resources(resources: Iterable[Resource]) -> list[list[Any]]:

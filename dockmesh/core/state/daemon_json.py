@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, IPv6Network
-from math import isfinite
 from typing import Any
 
 from dockmesh.core import fwmark
+from dockmesh.core.host_output import parse_json
 from dockmesh.core.state.resources import DockerNetworking, NftAdmission, Pool, parse_pool
 
 IPV6_KEYS = ("ipv6", "fixed-cidr-v6", "bip6")
@@ -27,6 +27,7 @@ _DOCKMESHS = NftAdmission(fwmark.parse(fwmark.OWN), direct_routing=True)
 # The keys that lead to a value, outermost first.
 Path = tuple[str, ...]
 _ABSENT = object()
+_MTU_DIGITS = 9
 _BOM = "\ufeff"
 _INDENT = re.compile(r"\{\s*\n([ \t]+)\"")
 
@@ -46,7 +47,7 @@ def load(text: str | None) -> dict[str, Any]:
         return {}
     if error := _fault(stripped):
         raise DaemonJsonError(error)
-    document: dict[str, Any] = json.loads(stripped)
+    document: dict[str, Any] = parse_json(stripped)
     return document
 
 
@@ -54,9 +55,8 @@ def load(text: str | None) -> dict[str, Any]:
 def _fault(text: str) -> str | None:
     """Return why a text is not a writable JSON object. Cached, since planning reads a host's files several times."""
     try:
-        document = json.loads(text, parse_float=_number, parse_constant=_number)
-        json.dumps(document, indent=1)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(text)
+    except ValueError as error:
         return f"not valid JSON: {error}"
     return None if isinstance(document, dict) else "not a JSON object"
 
@@ -86,7 +86,8 @@ def value_at(text: str | None, path: Path) -> Any:
 
 def parse_mtu(value: Any) -> int | None:
     """Return an MTU in bytes. Docker writes it as a number or as text, and reads 0 as unset."""
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    decimal = isinstance(value, str) and value.isdecimal() and len(value) <= _MTU_DIGITS
+    number = int(value) if decimal else value
     return number if type(number) is int and number > 0 else None
 
 
@@ -218,14 +219,6 @@ def _with_original(document: Mapping[str, Any], original: Mapping[str, Any], key
         else:
             restored.pop(key, None)
     return restored
-
-
-def _number(text: str) -> float:
-    """Parse a JSON number, without the NaN and infinity that Python would accept."""
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"{text} is not a number")
-    return number
 
 
 def _at(document: Mapping[str, Any], path: Path) -> Any:

@@ -35,6 +35,8 @@ from dockmesh.errors import HostError
 EchoKind = Literal["request", "reply", "error"]
 
 _PACKETS = 1000
+# Enough for an error and the echo that it quotes. Each level of IP in IP takes a call.
+_FRAME_BYTES = 1 << 11
 _KINDS: Mapping[int, EchoKind] = {ICMP_ECHO: "request", ICMP_ECHOREPLY: "reply"}
 TTL_EXCEEDED = "time to live exceeded"
 _REASONS = {
@@ -93,7 +95,7 @@ def _echoes(pcap: bytes) -> Iterator[CapturedEcho]:
     reader = Reader(BytesIO(pcap))
     link = _LINKS[reader.datalink()]
     for frame in islice(_frames(reader), _PACKETS):
-        outer = link(frame)
+        outer = link(frame[:_FRAME_BYTES])
         packet = outer if isinstance(outer, IP) else outer.data
         if isinstance(packet, IP) and isinstance(packet.data, ICMP) and (echo := _parse_icmp(packet, packet.data)):
             yield _with_macs(echo, outer) if isinstance(outer, Ethernet) else echo

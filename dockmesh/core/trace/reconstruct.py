@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from itertools import groupby
+from operator import itemgetter
 
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.trace.model import CaptureSet, Point, TraceQuery
@@ -97,8 +98,10 @@ def reconstruct(captured: CaptureSet) -> TraceResult:
     echoes = [(at.point, each) for at in valid for each in parse_capture(at.pcap) if not _flooded(at.point, each)]
     stages = _stages(capture.point for capture in captured.captures)
     error, rejected = _reported_error(captured, echoes)
-    own = _own_echoes(captured, stages, echoes)
-    pings = [_ping(captured, stages, own, sequence) for sequence in sorted({each.sequence for _point, each in own})]
+    by_sequence: dict[int, list[tuple[Point, CapturedEcho]]] = {}
+    for point, each in _own_echoes(captured, stages, echoes):
+        by_sequence.setdefault(each.sequence, []).append((point, each))
+    pings = [_ping(captured, stages, own) for _sequence, own in sorted(by_sequence.items(), key=itemgetter(0))]
     if not pings:
         return TraceResult(captured, icmp_error=error, rejected=rejected)
     best = max(pings, key=lambda ping: (ping.reached, len(ping.request.hops) + len(ping.reply.hops)))
@@ -125,9 +128,10 @@ def _own_echoes(captured: CaptureSet, stages: Stages, echoes: CapturedEchoes) ->
     return [(point, each) for point, each in echoes if each.kind != "error" and is_own(each)]
 
 
-def _ping(captured: CaptureSet, stages: Stages, own: CapturedEchoes, sequence: int) -> TraceResult:
-    requests = [(point, each) for point, each in own if (each.kind, each.sequence) == ("request", sequence)]
-    replies = [(point, each) for point, each in own if (each.kind, each.sequence) == ("reply", sequence)]
+def _ping(captured: CaptureSet, stages: Stages, own: CapturedEchoes) -> TraceResult:
+    """Reconstruct one ping from its echoes."""
+    requests = [(point, each) for point, each in own if each.kind == "request"]
+    replies = [(point, each) for point, each in own if each.kind == "reply"]
     request = _one_way(requests, stages)
     reply = _one_way(replies, stages[::-1]) if replies or request.arrived else OneWay()
     return TraceResult(captured, request, reply)

@@ -26,6 +26,8 @@ _PACKETS = 200
 _INTERVAL_S = 0.2
 # The kernel reports an unresolved neighbour after three seconds.
 _WAIT_S = 3
+# A host has a container, a bridge and few uplinks.
+_MAX_POINTS = 64
 _INTERFACE = re.compile(r"[^\s/\x00-\x1f\x7f]{1,15}")
 _NO_MAC = "-"
 _MAC = re.compile(rf"[0-9a-f]{{2}}(:[0-9a-f]{{2}}){{5}}|{_NO_MAC}")
@@ -73,7 +75,10 @@ def parse_points(host: Host, sections: Sections) -> tuple[Point, ...]:
     """
     section = _done(sections["points"], "it cannot capture", HostErrorCode.CAPTURE_FAILED)
     with parsing("points"):
-        points = tuple(_point(host, *line.split(maxsplit=3)) for line in section.lines())
+        lines = section.lines()
+        if not 0 < len(lines) <= _MAX_POINTS:
+            raise ValueError(f"{len(lines)} points")
+        points = tuple(_point(host, *line.split(maxsplit=3)) for line in lines)
     if all(point.error for point in points):
         raise HostError(f"it cannot capture: {points[0].error}", code=HostErrorCode.CAPTURE_FAILED)
     return points

@@ -11,7 +11,7 @@ from functools import partial
 from fabric import Connection
 from paramiko import BadHostKeyException, Channel, ChannelException, SSHException
 
-from dockmesh.core.host_output import HELD_MARKER, sanitize
+from dockmesh.core.host_output import HELD_MARKER, MAX_BYTES, sanitize
 from dockmesh.core.model import Host, Login
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, HostFailure, UnreachableError
@@ -22,7 +22,6 @@ from dockmesh.remote.ssh.keys import Keys
 from dockmesh.remote.ssh.secret import Secret
 from dockmesh.remote.ssh.shell import Shell
 
-_OUTPUT_BYTES = 16 << 20
 _CHUNK_BYTES = 1 << 16
 _HELD = f"{HELD_MARKER}\n".encode()
 _NO_EXIT_STATUS = -1  # paramiko has it for a command that sent no exit status.
@@ -193,9 +192,9 @@ def _read(channel: Channel, deadline: float, *, until: bytes | None = None) -> s
         output += chunk
         if until and output.endswith(until):
             break
-        if len(output) > _OUTPUT_BYTES:
+        if len(output) > MAX_BYTES:
             raise HostError(
-                f"the output is larger than {_OUTPUT_BYTES >> 20} MiB, and dockmesh ended the script",
+                f"the output is larger than {MAX_BYTES >> 20} MiB, and dockmesh ended the script",
                 code=HostErrorCode.ANSWER_TOO_LARGE,
             )
     return output.decode(errors="replace")

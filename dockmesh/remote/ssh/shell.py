@@ -15,7 +15,8 @@ _PROMPT = b"dockmesh:password:"
 _READY = b"dockmesh:ready\n"
 _WITH_PASSWORD = "sudo -S -p dockmesh:password: sh -c 'echo dockmesh:ready; exec sh -s'"  # noqa: S105 - a command
 _WITHOUT_PASSWORD = "sudo -n sh -s"  # noqa: S105 - a command
-_PRELUDE_BYTES = 1 << 16
+# The lecture of sudo has a few hundred bytes. Each byte is compared with all before it.
+_PRELUDE_BYTES = 1 << 13
 
 
 class Shell:

@@ -257,7 +257,7 @@ def test_rootless_docker_is_detected() -> None:
 def test_section_headers_inside_text_stay_text() -> None:
     found = facts("hostile")
     assert found.basis == facts("trixie_fresh").basis
-    assert "\x1b[2J[red]evil[/red]" in {device for device, _address in found.addresses}
+    assert "\x1b[2J[red]evil" in {device for device, _address in found.addresses}
 
 
 @pytest.mark.parametrize(
@@ -274,11 +274,16 @@ def test_a_missing_or_duplicate_jump_is_no_hook(hooks: str, hook: str | None) ->
     assert getattr(chain, "hook", "") == hook
 
 
+def wrapped(text: str) -> str:
+    """The lines of base64."""
+    return "\n".join(text[at : at + 76] for at in range(0, len(text), 76))
+
+
 @pytest.mark.parametrize(
     ("said", "code", "part"),
     [
         ("644\n/w==", "file-not-text", "byte 0"),
-        (f"644\n{'QUFB' * 350_000}", "file-too-large", "1 MiB"),
+        (f"644\n{wrapped('QUFB' * 350_000)}", "file-too-large", "1 MiB"),
         ("644\nno base64!", "answer-unreadable", ""),
         ((1, "daemon.json leads to /dev/null"), "file-unreadable", "/dev/null"),
     ],
@@ -292,11 +297,11 @@ def test_an_unreadable_daemon_json_is_refused(said: SectionOutput, code: str, pa
 
 
 def test_files_with_a_line_per_peer_may_be_larger() -> None:
-    found = facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 700_000}"})
+    found = facts("trixie_fresh", {"previous.json": f"600\n{wrapped('QUFB' * 700_000)}"})
     assert found.previous
     assert len(found.previous) == 2_100_000
     with pytest.raises(HostError) as raised:
-        facts("trixie_fresh", {"previous.json": f"600\n{'QUFB' * 2_800_000}"})
+        facts("trixie_fresh", {"previous.json": f"600\n{wrapped('QUFB' * 2_800_000)}"})
     assert raised.value.code == "file-too-large"
     assert "previous.json" in str(raised.value)
     assert "8 MiB" in str(raised.value)

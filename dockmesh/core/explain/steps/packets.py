@@ -60,7 +60,8 @@ def full_size(seen: Evidence) -> Iterator[Step]:
     at, other = seen.source, seen.target
     if at.snapshot is None or other.snapshot is None:
         return
-    uplinks = [(side.snapshot.links[side.uplink].mtu, side) for side in (at, other) if side.snapshot and side.uplink]
+    devices = ((side.snapshot.links.get(side.uplink or ""), side) for side in (at, other) if side.snapshot)
+    uplinks = [(device.mtu, side) for device, side in devices if device]
     containers = [
         side.snapshot.container_link.link.mtu for side in (at, other) if side.snapshot and side.snapshot.container_link
     ]
