@@ -59,6 +59,11 @@ class HostModel:
         """The interface with the host's underlay address."""
         return device_with(self.addresses, self.host.underlay)
 
+    def route_to(self, address: IPv4Address) -> RouteEntry | None:
+        """The route to an address."""
+        number = int(address)
+        return next((each for each in self.routes if each.span[0] <= number <= each.span[1]), None)
+
     def interface_sysctls(self, device: str) -> InterfaceSysctls:
         """The sysctls of an interface. An interface that does not exist yet gets those of `default`."""
         return self.sysctls.get(device) or self.sysctls.get("default", _OFF)

@@ -25,7 +25,7 @@ class HostPath:
         self._position, self._own_bit = position, 1 << position
         self.name = model.host.name
         self._lookups: dict[Role, RouteLookup] = {}
-        self._foreign_rules = tuple(self._judge_foreign_rules())
+        self._foreign_rules = tuple(self._judge_foreign_rules().items())
         self.egress, self.ingress = cache(self._egress), cache(self._ingress)
         self.own_container = cache(self._own_container)
 
@@ -103,13 +103,16 @@ class HostPath:
     def _with_name(self, reason: Reason) -> Reason:
         return Reason(reason.code, f"{self.name}: {reason.text}")
 
-    def _judge_foreign_rules(self) -> Iterator[tuple[int, Reason]]:
-        """The hosts that each foreign nft rule may concern. A rule that names this host may concern all of them."""
+    def _judge_foreign_rules(self) -> Mapping[int, Reason]:
+        """The first foreign nft rule for each set of hosts. A rule that names this host may concern all of them."""
+        found: dict[int, Reason] = {}
         for rule in self._model.foreign_nft:
             hosts = hosts_named(rule, self._addresses.far.values())
-            concerns_all = hosts is None or bool(hosts & self._own_bit)
-            why = Reason(ReasonCode.NFT_RULE, f"{self.name} may drop the packet with an nft rule: {sanitize(rule)}")
-            yield -1 if concerns_all else hosts or 0, why
+            concerned = -1 if hosts is None or hosts & self._own_bit else hosts
+            if concerned not in found:
+                text = f"{self.name} may drop the packet with an nft rule: {sanitize(rule)}"
+                found[concerned] = Reason(ReasonCode.NFT_RULE, text)
+        return found
 
     def _address(self, role: Role) -> IPv4Address | None:
         model = self._model
@@ -126,7 +129,7 @@ class HostPath:
         """Check that the container exists and that the host forwards packets from `in_interface`."""
         model = self._model
         link = model.links.get(DOCKER_BRIDGE)
-        entry = next((each for each in model.routes if model.container and model.container in each.route.prefix), None)
+        entry = model.route_to(model.container) if model.container else None
         if model.container is None or (link and not link.up):
             why = f"{self.name} has no container on docker0"
             verdicts.block(verdicts.left, Reason(ReasonCode.NO_CONTAINER, why))

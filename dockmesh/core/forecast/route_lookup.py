@@ -60,7 +60,7 @@ def _matches(model: HostModel, far: AddressBits, remaining: int) -> Iterator[tup
     if local := remaining & far.among((int(each.ip), int(each.ip)) for _, each in model.addresses):
         remaining &= ~local
         yield _LOCAL, local
-    for entry in model.routes:
+    for entry in model.routes if remaining else ():
         if hosts := far[entry.span] & remaining:
             remaining &= ~hosts
             yield entry, hosts
