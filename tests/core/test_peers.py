@@ -187,9 +187,12 @@ def test_families_and_devices_never_share_a_table() -> None:
         for family in FAMILIES:
             sources = [f"-s {each} -i {device} -j ACCEPT" for each in networks[family]]
             assert raw[family] == (f"! -d {prefix_of(me, family)} -j RETURN", *sources)
-        overlapping = PrefixIndex(among, me.name, FAMILIES).overlapping((*networks[4], *networks[6]))
-        assert [*overlapping] == [
-            (peer.name, prefix_of(peer, family)) for family in FAMILIES for peer in HOSTS if peer != me
+        overlaps = PrefixIndex(among, me.name, FAMILIES).overlaps((each, each) for each in (*networks[4], *networks[6]))
+        assert [(dict(each.prefixes), each.outer, each.found) for each in overlaps] == [
+            ({peer.name: prefix_of(peer, family)}, prefix_of(peer, family), [prefix_of(peer, family)])
+            for family in FAMILIES
+            for peer in HOSTS
+            if peer != me
         ]
 
 

@@ -1,7 +1,13 @@
 """Conflicts, which keep apply from changing a host, notes, which do not, and the warnings of a change."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TypeVar
+
+# The findings of one code that a host can have. Only a fleet without a LAN, or a host that lies, has more.
+MAX_PER_CODE = 100
 
 
 class ConflictCode(StrEnum):
@@ -99,3 +105,21 @@ class StartWarning(_Finding):
     """A container or unit, named by `key`, that ran before a restart of Docker and did not start again."""
 
     code: WarningCode
+
+
+F = TypeVar("F", Conflict, Note)
+
+
+def limited(findings: Iterable[F]) -> Iterator[F]:
+    """Yield the first MAX_PER_CODE findings of each code, then one for all further ones of the code."""
+    further: dict[str, F] = {}
+    counts = Counter[str]()
+    for each in findings:
+        counts[each.code] += 1
+        if counts[each.code] <= MAX_PER_CODE:
+            yield each
+        else:
+            further[each.code] = each
+    for code, last in further.items():
+        more = counts[code] - MAX_PER_CODE
+        yield replace(last, key=f"{more} more", message="the same problem")

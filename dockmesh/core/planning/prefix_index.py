@@ -1,12 +1,43 @@
 """An index of the fleet's prefixes, sorted by address, that finds overlaps by bisection."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Generic, TypeVar
 
-from dockmesh.core.addresses import Family, Network, address_range, family_of
+from dockmesh.core.addresses import Family, Network, address_range, family_of, is_inside, sort_key
 from dockmesh.core.model import Fleet
+from dockmesh.core.text import listed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap(Generic[T]):
+    """A network that contains others, which is either the prefix of a peer or a network of the host.
+
+    `prefixes`: the prefixes that overlap, by peer. `found`: the networks of the host that overlap, as given.
+    """
+
+    outer: Network
+    prefixes: Mapping[str, Network]
+    found: list[T]
+
+    @property
+    def of_peer(self) -> bool:
+        """Whether `outer` is the prefix of a peer."""
+        return self.outer in self.prefixes.values()
+
+    @property
+    def key(self) -> str:
+        """The prefix of the peer, or the network around those of several peers."""
+        return str(self.outer if len(self.prefixes) > 1 else next(iter(self.prefixes.values())))
+
+    @property
+    def subject(self) -> str:
+        """The prefixes, for messages."""
+        return f"the {'prefix' if len(self.prefixes) == 1 else 'prefixes'} of {listed([*self.prefixes])}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,26 +48,34 @@ class PrefixIndex:
     own: str
     families: tuple[Family, ...]
 
-    def overlapping(self, networks: Iterable[Network]) -> Iterator[tuple[str, Network]]:
-        """Yield (host name, prefix) of each prefix that overlaps any of `networks`; IPv4 first, in fleet order."""
-        overlaps = {
-            (family_of(network), position)
-            for network in networks
-            if family_of(network) in self.families
-            for position in self._positions(network)
-        }
-        for family, position in sorted(overlaps):
-            host = self.fleet.hosts[position]
-            stack = host.network(family)
-            if stack and stack.prefix and host.name != self.own:
-                yield host.name, stack.prefix
+    def overlaps(self, networks: Iterable[tuple[Network, T]]) -> list[Overlap[T]]:
+        """Return the overlaps of prefixes with networks of the host, in order of address.
 
-    def _positions(self, network: Network) -> Iterator[int]:
-        """Positions in the fleet of the hosts whose prefix overlaps `network`."""
-        ranges = self.fleet.prefix_ranges[family_of(network)]
+        There is one for each outermost network, since that is what the operator can change. Their number depends on the
+        number of prefixes, and not on that of the networks.
+        """
+        by_network: dict[Network, list[T]] = {}
+        for network, found in networks:
+            by_network.setdefault(network, []).append(found)
+        overlaps: dict[Network, Overlap[T]] = {}
+        for network, some in by_network.items():
+            if prefixes := dict(self._overlapping(network)):
+                first = next(iter(prefixes.values()))
+                outer = first if is_inside(network, first) else network
+                overlaps.setdefault(outer, Overlap(outer, prefixes, [])).found.extend(some)
+        return sorted(overlaps.values(), key=lambda each: sort_key(each.outer))
+
+    def _overlapping(self, network: Network) -> Iterator[tuple[str, Network]]:
+        """Yield (host name, prefix) of each prefix that overlaps `network`, in order of address."""
+        family = family_of(network)
+        if family not in self.families:
+            return
+        ranges = self.fleet.prefix_ranges[family]
         first, last = address_range(network)
         # Prefixes of a valid inventory do not overlap, so at most one that starts earlier reaches into the network.
         begin = bisect_left(ranges, first, key=itemgetter(0))
         for _start, end, position in ranges[max(0, begin - 1) : bisect_right(ranges, last, key=itemgetter(0))]:
-            if end >= first:
-                yield position
+            host = self.fleet.hosts[position]
+            stack = host.network(family)
+            if end >= first and stack and stack.prefix and host.name != self.own:
+                yield host.name, stack.prefix

@@ -284,17 +284,12 @@ def test_a_conflict_names_both_sides_and_the_remedy(kind: str) -> None:
 @pytest.mark.parametrize(
     "route", ["10.0.0.0/8 dev tun0 scope link", "10.128.0.0/16 dev wg0 proto static scope link metric 50"]
 )
-def test_a_foreign_network_conflicts_with_each_peer_inside(route: str) -> None:
-    found = found_conflicts(with_lines("routes", route))
-    assert [(each.code, each.key) for each in found] == [
-        ("inside-foreign-network", "10.128.0.0/20"),
-        ("inside-foreign-network", "10.128.32.0/20"),
-    ]
+def test_a_foreign_network_around_peers_is_one_conflict(route: str) -> None:
     prefix, _dev, device, *_ = route.split()
-    for each, peer in zip(found, ("host1", "host3"), strict=True):
-        assert peer in each.message
-        assert f"({prefix} dev {device}, " in each.message
-        assert each.remedy
+    (found,) = found_conflicts(with_lines("routes", route))
+    assert (found.code, found.key) == ("inside-foreign-network", prefix)
+    assert all(part in found.message for part in ("host1", "host3", f"({prefix} dev {device}, "))
+    assert found.remedy
 
 
 @pytest.mark.parametrize(
@@ -336,10 +331,8 @@ def test_all_conflicts_are_reported_in_a_stable_order() -> None:
     )
     found = found_conflicts(changes)
     assert [(each.code, each.key) for each in found] == [
-        ("docker-network-overlap", "10.128.0.0/20"),
-        ("docker-network-overlap", "10.128.32.0/20"),
+        ("docker-network-overlap", "10.128.0.0/12"),
         ("bridge-overlap", "10.128.16.0/24"),
-        ("foreign-route-wins", "10.128.0.0/20"),
         ("foreign-route-wins", "10.128.0.0/20"),
         ("daemon-json-bridge", "/etc/docker/daemon.json"),
         ("daemon-json-iptables", "/etc/docker/daemon.json"),

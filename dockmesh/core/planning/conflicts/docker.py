@@ -10,6 +10,7 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import device_with
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
@@ -140,7 +141,7 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
         yield Conflict(
             ConflictCode.DAEMON_JSON_FWMARK,
             DAEMON_JSON,
-            f"{daemon_json.FWMARK_KEY} is {named!r}, which matches no packet or every packet",
+            f"{daemon_json.FWMARK_KEY} is {sanitize(repr(named))}, which matches no packet or every packet",
             f"set it to {fwmark.OWN!r}, or remove the key",
         )
     if keys.get(daemon_json.DIRECT_ROUTING_KEY) is False:
@@ -162,7 +163,7 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink
         yield Conflict(
             ConflictCode.DAEMON_JSON_BRIDGE,
             DAEMON_JSON,
-            f"bridge is {keys['bridge']!r}, which excludes bip",
+            f"bridge is {sanitize(repr(keys['bridge']))}, which excludes bip",
             "remove the key",
         )
     if docker.uses_nftables:

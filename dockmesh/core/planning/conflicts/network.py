@@ -1,6 +1,6 @@
 """The conflicts and notes of a host, each with its remedy."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, is_inside
 from dockmesh.core.desired.routing import is_on_link, shared_route
@@ -8,6 +8,7 @@ from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.facts.unconfirmed import PendingChange
+from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Fleet, Host, HostNetwork
 from dockmesh.core.names import REVERTED_RECORD, ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
@@ -15,13 +16,26 @@ from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
 from dockmesh.core.planning.conflicts.moved_bridge import moved_bridge_conflicts, moved_bridge_notes
 from dockmesh.core.planning.conflicts.mtu import mtu_notes
-from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode
+from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode, limited
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.state.resources import FORWARDING
+from dockmesh.core.text import listed
+
+# The routes that a conflict names. It counts the others.
+_EXAMPLES = 3
 
 
 def conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
-    """Yield every conflict of `host`, in a stable order."""
+    """Yield every conflict of `host`, in a stable order, or the first ones of each code."""
+    return limited(_conflicts(fleet, host, facts, smallest))
+
+
+def notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
+    """Yield every note of `host`, in a stable order, or the first ones of each code."""
+    return limited(_notes(host, facts, smallest))
+
+
+def _conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
     yield from _underlay(host, facts)
     yield from _next_hops(fleet, host, facts)
     yield from _networks(fleet, host, facts)
@@ -39,8 +53,7 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUpli
         )
 
 
-def notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
-    """Yield every note of `host`, in a stable order."""
+def _notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
     if host.prefix and not host.docker and "iptables" not in facts.tools:
         yield Note(
             NoteCode.IPTABLES_MISSING,
@@ -142,21 +155,20 @@ def _networks(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
     """Overlaps with the host's own networks. Docker moves docker0, but no other Docker network."""
     stacks = [stack for family in FAMILIES if (stack := host.network(family))]
     own = [stack.prefix for stack in stacks if stack.prefix]
+    dockers = facts.docker_devices if host.docker else frozenset()
     connected = [
-        (f"{address.network} on {device}", address.network)
+        (address.network, f"{address.network} on {sanitize(device)}")
         for device, address in facts.addresses
-        if not (host.docker and device in facts.docker_devices)
-        and not (not host.docker and any(is_inside(address.network, prefix) for prefix in own))
+        if device not in dockers and not (not host.docker and any(is_inside(address.network, prefix) for prefix in own))
     ]
     docker = [
-        (f"Docker network {network.name} ({prefix})", prefix)
+        (prefix, f"Docker network {network.name} ({prefix})")
         for network in facts.user_networks
         for prefix in network.prefixes
     ]
-    networks = [network for _name, network in (*connected, *docker)]
-    for peer, prefix in _prefixes(fleet, host).overlapping(networks):
-        yield from _overlaps(ConflictCode.PREFIX_OVERLAP, prefix, f"the prefix of {peer}", connected)
-        yield from _overlaps(ConflictCode.DOCKER_NETWORK_OVERLAP, prefix, f"the prefix of {peer}", docker)
+    for code, networks in ((ConflictCode.PREFIX_OVERLAP, connected), (ConflictCode.DOCKER_NETWORK_OVERLAP, docker)):
+        for each in _prefixes(fleet, host).overlaps(networks):
+            yield _overlap(code, each.key, each.subject, each.found, several=len(each.prefixes) > 1)
     for prefix in own:
         yield from _overlaps(ConflictCode.OWN_PREFIX_OVERLAP, prefix, "the host's own prefix", connected)
     for stack in stacks:
@@ -170,16 +182,20 @@ def _prefixes(fleet: Fleet, host: Host) -> PrefixIndex:
 
 
 def _overlaps(
-    code: ConflictCode, prefix: Network, subject: str, networks: Iterable[tuple[str, Network]]
+    code: ConflictCode, prefix: Network, subject: str, networks: Iterable[tuple[Network, str]]
 ) -> Iterator[Conflict]:
-    for name, network in networks:
-        if prefix.overlaps(network):
-            yield Conflict(
-                code,
-                str(prefix),
-                f"{subject} overlaps {name}",
-                "choose another prefix, or remove or renumber that network",
-            )
+    """Yield one conflict of the prefix with all networks that overlap it, if there are any."""
+    if found := [name for network, name in networks if prefix.overlaps(network)]:
+        yield _overlap(code, str(prefix), subject, found)
+
+
+def _overlap(code: ConflictCode, key: str, subject: str, found: Sequence[str], *, several: bool = False) -> Conflict:
+    return Conflict(
+        code,
+        key,
+        f"{subject} {'overlap' if several else 'overlaps'} {listed(found)}",
+        f"choose another prefix, or remove or renumber {'that network' if len(found) == 1 else 'those networks'}",
+    )
 
 
 def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
@@ -187,23 +203,40 @@ def _foreign_routes(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conf
 
     A default route, or half of one, does neither.
     """
-    routes = [each for each in facts.foreign_routes if each.protocol != "kernel" and not each.is_default]
-    for peer, prefix in _prefixes(fleet, host).overlapping([route.prefix for route in routes]):
-        for route in routes:
-            if _wins(route, prefix):
-                yield Conflict(
-                    ConflictCode.FOREIGN_ROUTE_WINS,
-                    str(prefix),
-                    f"a foreign route ({_route_text(route)}) takes precedence over the route to {peer}",
-                    f"{_ip(route.prefix)} route del {route.prefix} metric {route.metric}",
-                )
-            elif _loses(route, prefix):
-                yield Conflict(
-                    ConflictCode.INSIDE_FOREIGN_NETWORK,
-                    str(prefix),
-                    f"the prefix of {peer} is inside a foreign network, perhaps of a VPN ({_route_text(route)})",
-                    "choose another prefix, or replace that route by more specific ones",
-                )
+    routes = (each for each in facts.foreign_routes if each.protocol != "kernel" and not each.is_default)
+    for overlap in _prefixes(fleet, host).overlaps((route.prefix, route) for route in routes):
+        winning = [each for each in overlap.found if overlap.of_peer and _wins(each, overlap.outer)]
+        losing = [each for each in overlap.found if each.on_link and each.prefix == overlap.outer]
+        if overlap.of_peer:
+            losing = [each for each in losing if not _wins(each, overlap.outer)]
+        if winning:
+            yield Conflict(
+                ConflictCode.FOREIGN_ROUTE_WINS,
+                overlap.key,
+                f"{_routes_text(winning)} {'takes' if len(winning) == 1 else 'take'} precedence over the route to "
+                f"{next(iter(overlap.prefixes))}",
+                _deletion(winning),
+            )
+        if losing:
+            verb = "is" if len(overlap.prefixes) == 1 else "are"
+            yield Conflict(
+                ConflictCode.INSIDE_FOREIGN_NETWORK,
+                overlap.key,
+                f"{overlap.subject} {verb} inside a foreign network, perhaps of a VPN: {_routes_text(losing)}",
+                "choose another prefix, or replace that route by more specific ones",
+            )
+
+
+def _routes_text(routes: Sequence[KernelRoute]) -> str:
+    number = "a foreign route" if len(routes) == 1 else f"{len(routes)} foreign routes"
+    more = [f"{len(routes) - _EXAMPLES} more"] if len(routes) > _EXAMPLES else []
+    return f"{number} ({'; '.join([*map(_route_text, routes[:_EXAMPLES]), *more])})"
+
+
+def _deletion(routes: Sequence[KernelRoute]) -> str:
+    commands = [f"{_ip(each.prefix)} route del {each.prefix} metric {each.metric}" for each in routes[:_EXAMPLES]]
+    more = [f"and likewise for {len(routes) - _EXAMPLES} more"] if len(routes) > _EXAMPLES else []
+    return "; ".join([*commands, *more])
 
 
 def _ip(prefix: Network) -> str:
@@ -213,15 +246,9 @@ def _ip(prefix: Network) -> str:
 def _route_text(route: KernelRoute) -> str:
     via = f" via {route.next_hop}" if route.next_hop else ""
     device = f" dev {route.device}" if route.device else ""
-    return f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}"
+    return sanitize(f"{route.prefix}{via}{device}, proto {route.protocol}, metric {route.metric}")
 
 
 def _wins(route: KernelRoute, prefix: Network) -> bool:
-    if route.prefix == prefix:
-        return route.metric <= ROUTE_METRIC
-    return is_inside(route.prefix, prefix)
-
-
-def _loses(route: KernelRoute, prefix: Network) -> bool:
-    """Whether the mesh route would take packets from an on-link network."""
-    return route.on_link and is_inside(prefix, route.prefix)
+    """Whether a route to the prefix, or to a part of it, takes precedence over the mesh route."""
+    return route.prefix != prefix or route.metric <= ROUTE_METRIC
