@@ -7,7 +7,17 @@ from builders import recording, section
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.host_output import Section, file_section, sanitize, split
+from dockmesh.core.host_output import (
+    MAX_JSON_LEVELS,
+    MAX_LINE_CHARACTERS,
+    MAX_LINES,
+    Section,
+    file_section,
+    parse_json,
+    sanitize,
+    split,
+)
+from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]))
@@ -95,3 +105,23 @@ def test_any_file_section_is_a_file_or_a_host_error(text: str) -> None:
         file_section({"f": Section(0, text)}, "f")
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
+
+
+@pytest.mark.parametrize("text", ["\n" * MAX_LINES, "x" * (MAX_LINE_CHARACTERS + 1)])
+def test_an_answer_with_too_many_or_too_long_lines_is_refused(text: str) -> None:
+    with pytest.raises(HostError) as caught:
+        split(text)
+    assert caught.value.code == HostErrorCode.ANSWER_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 65 + "1" + "}" * 65, "NaN", "1e999", ""]
+)
+def test_json_that_is_no_answer_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the message is that of json)
+        parse_json(text)
+
+
+def test_json_of_docker_is_parsed() -> None:
+    assert parse_json('{"a":' * MAX_JSON_LEVELS + "1.5" + "}" * MAX_JSON_LEVELS)
+    assert parse_json("[1, [], {}, null]") == [1, [], {}, None]

@@ -4,6 +4,7 @@ The texts repeat each literal of the parser's grammar, on one line and on many. 
 characters of the same text in the same run, and only CPU time counts.
 """
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from ipaddress import IPv4Address
@@ -47,6 +48,7 @@ Parser = Callable[[str], object]
 MOST_PER_CHARACTER = 500
 # Characters of one literal, which a parser with quadratic time needs seconds for, and of all literals together.
 RUN = 1 << 13
+MOST_BYTES_PER_CHARACTER = 200
 WHOLE = 4 << 20
 FORECAST = {"addresses", "routes", "links", "sysctls", "iptables_rules", "foreign_nft", "docker_containers"}
 JOINED = {host: read_hosts("joined")[host] for host in ("host1", "host3")}
@@ -261,3 +263,21 @@ def test_the_time_of_a_parser_grows_with_its_text(name: str) -> None:
     fixed = run(parse, "")
     slow = [text[:60] for text in texts(name) if not is_linear(parse, text, fixed)]
     assert not slow
+
+
+@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("between", ["", "\n"], ids=["one line", "lines"])
+def test_four_mebibytes_are_parsed_in_proportion(name: str, between: str) -> None:
+    text = between.join(texts(name))
+    assert is_linear(DIRECT[name], (text * (WHOLE // len(text) + 1))[:WHOLE], 0)
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_the_memory_of_a_parser_is_a_multiple_of_its_text(name: str) -> None:
+    text = "".join(texts(name))
+    tracemalloc.start()
+    try:
+        run(DIRECT[name], text)
+        assert tracemalloc.get_traced_memory()[1] < MOST_BYTES_PER_CHARACTER * len(text)
+    finally:
+        tracemalloc.stop()

@@ -3,7 +3,8 @@
 import json
 import re
 from base64 import b64encode
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, SectionOutput, facts, fleet, host, recording
@@ -13,13 +14,14 @@ from strategies import fleets
 
 from dockmesh.core.facts.docker import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import PeerRoute, PeerRoutes
+from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
 from dockmesh.core.planning.findings import Conflict, ConflictCode, NoteCode
 from dockmesh.core.state.resources import DockerNetworking, HostState
 
 FRESH = "trixie_fresh"
+ROUTES = {ConflictCode.FOREIGN_ROUTE_WINS, ConflictCode.INSIDE_FOREIGN_NETWORK}
 LAN = "2: eth0    inet 192.168.18.129/20 scope global eth0"
 
 
@@ -321,6 +323,33 @@ def test_a_foreign_route_that_loses_is_no_conflict(route: str) -> None:
 )
 def test_a_harmless_network_or_key_is_no_conflict(changes: dict[str, SectionOutput]) -> None:
     assert found_conflicts(changes) == []
+
+
+def test_the_number_of_conflicts_does_not_grow_with_the_number_of_routes() -> None:
+    """10,000 routes, each around the prefixes of 99 peers or inside the prefix of one."""
+    hosts = (host(f"h{at}", f"192.168.16.{at + 1}", f"10.{at}.0.0/16", docker=False) for at in range(100))
+    among = fleet(*hosts)
+    me = among.hosts[0]
+    recorded = replace(facts(FRESH, of=HOST2), docker=None)
+    around = [KernelRoute(ip_network("10.0.0.0/8"), None, "tun0", "static", metric) for metric in range(5000)]
+    inside = [KernelRoute(ip_network(f"10.9.{at // 256}.{at % 256}"), None, "tun0", "bird", 0) for at in range(5000)]
+    found = replace(recorded, host=me.name, foreign_routes=(*around, *inside))
+    routes = [each for each in conflicts(among, me, found, WIDE) if each.code in ROUTES]
+    assert [(each.code, each.key) for each in routes] == [
+        (ConflictCode.INSIDE_FOREIGN_NETWORK, "10.0.0.0/8"),
+        (ConflictCode.FOREIGN_ROUTE_WINS, "10.9.0.0/16"),
+    ]
+    assert all("5000" in each.message and len(str(each)) < 1000 for each in routes)
+    assert "96 more" in routes[0].message
+
+
+def test_more_than_100_conflicts_of_a_kind_are_counted() -> None:
+    networks = [json.dumps([f"n{at}", "bridge", {}, [{"Subnet": "10.128.0.0/24"}], "0" * 12]) for at in range(300)]
+    many = with_lines("docker_networks", *networks)
+    (found,) = (each for each in found_conflicts(many) if each.code == ConflictCode.DOCKER_NETWORK_OVERLAP)
+    assert "297 more" in found.message
+    outside = [each.key for each in notes(HOST2, facts(FRESH, many, of=HOST2), WIDE)]
+    assert (len(outside), outside[-1]) == (101, "200 more")
 
 
 def test_all_conflicts_are_reported_in_a_stable_order() -> None:
