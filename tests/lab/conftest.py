@@ -30,6 +30,7 @@ _LONGEST_FIRST = (
     "test_networks",
     "test_faults_of_hosts",
     "test_docker29",
+    "test_a_hostile_host",
     "test_newcomer",
     "test_trace",
     "test_full_size",
