@@ -8,7 +8,15 @@ from typing import Any
 from dockmesh.core.addresses import IPV4, IPV6, Family
 from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.host_output import parse_json, parsing
-from dockmesh.core.names import CHAINS, DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, UNITS, is_owned_route
+from dockmesh.core.names import (
+    CHAINS,
+    DAEMON_JSON,
+    ORIGINAL_JSON,
+    REASSERT_SCRIPT,
+    REVERTED_RECORD,
+    UNITS,
+    is_owned_route,
+)
 from dockmesh.core.state.resources import (
     Chain,
     DockerNetworking,
@@ -29,6 +37,7 @@ from dockmesh.error_codes import HostErrorCode
 
 _FORMAT = "dockmesh/state/1"
 _POLICIES = {"ACCEPT", "DROP", None}
+_FILES = {DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD}
 
 
 def dump_state(state: HostState) -> str:
@@ -93,7 +102,7 @@ def _resource(row: list[Any]) -> Resource:
             return route(ip_network(prefix), ip_address(next_hop), device)
         case ["stray", str(text), 4 | 6 as family] if is_owned_route(words := text.split()) and text == " ".join(words):
             return StrayRoute(text, IPV4 if family == IPV4 else IPV6)
-        case ["file", path, str(text), str() | None as mode] if path in {DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT}:
+        case ["file", path, str(text), str() | None as mode] if path in _FILES:
             return File(path, text, mode)
         case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
             return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)

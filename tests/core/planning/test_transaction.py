@@ -18,7 +18,7 @@ from strategies import ADMISSIONS, POOLS
 
 from dockmesh.core.facts.script import facts_script
 from dockmesh.core.host_output import Section, split
-from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
+from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD
 from dockmesh.core.planning import transaction
 from dockmesh.core.planning.plan import HostPlan, OutcomeCode
 from dockmesh.core.state import codec, steps
@@ -531,6 +531,11 @@ def test_a_dumped_state_is_loaded_unchanged_or_refused(state: HostState) -> None
 @pytest.mark.parametrize("name", [f"{each}_{state}" for each in GENERATIONS for state in ("fresh", "joined")])
 def test_the_state_of_a_real_host_is_loaded_unchanged(name: str) -> None:
     state = facts(name).actual
+    assert codec.load_state(codec.dump_state(state)) == state
+
+
+def test_a_state_with_the_record_of_a_revert_is_loaded_unchanged() -> None:
+    state = HostState((File(REVERTED_RECORD, "1 reboot me\n", "644"),))
     assert codec.load_state(codec.dump_state(state)) == state
 
 
