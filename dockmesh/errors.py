@@ -117,11 +117,18 @@ class NoDockerError(HostError):
 class StaleReason:
     """One difference between a saved plan and the present. `host` is None for the inventory and the templates.
 
-    `already-applied`: the host had changes in the saved plan, and needs none now.
+    `already-applied`: the host had changes in the saved plan, and needs none now. `not-applied`: it still needs them,
+    while another host needs none.
     """
 
     code: Literal[
-        "inventory-changed", "templates-changed", "already-applied", "host-changed", "not-in-plan", "only-in-plan"
+        "inventory-changed",
+        "templates-changed",
+        "already-applied",
+        "not-applied",
+        "host-changed",
+        "not-in-plan",
+        "only-in-plan",
     ]
     host: str | None
     message: str

@@ -42,21 +42,30 @@ def load_plan(text: str, *, file: str) -> dict[str, Any]:
 
 
 def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[StaleReason]:
-    """Yield each difference from the saved plan; none if apply may proceed."""
+    """Yield each difference from the saved plan; none if apply may proceed.
+
+    If some hosts have the changes of the plan already, the hosts that still wait for theirs are a difference too.
+    """
     if saved.get("inventory") != now["inventory"]:
         yield StaleReason("inventory-changed", None, "the inventory changed")
     if saved.get("templates") != now["templates"]:
         yield StaleReason("templates-changed", None, "the templates changed")
     rows = {str(row.get("host")): row for row in _rows(saved)}
+    applied, waiting = False, []
     for row in _rows(now):
         host = row["host"]
         before = rows.pop(host, None)
         if before is None:
             yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (use the --limit of plan)")
         elif before.get("changes") and not (row["changes"] or row["conflicts"] or row["error"]):
+            applied = True
             yield StaleReason("already-applied", host, f"{host}: already has the changes of the plan")
         elif _without_times(before) != _without_times(row):
             yield StaleReason("host-changed", host, f"{host}: {_difference(before, row)}")
+        elif row["changes"]:
+            waiting.append(host)
+    for host in waiting if applied else ():
+        yield StaleReason("not-applied", host, f"{host}: does not have the changes of the plan yet")
     for host in rows:
         yield StaleReason("only-in-plan", host, f"{host}: only in the saved plan (use the --limit of plan)")
 

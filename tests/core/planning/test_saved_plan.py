@@ -47,7 +47,7 @@ def test_the_measured_time_of_a_revert_makes_no_plan_stale() -> None:
     [
         (document(inventory="other"), [("inventory-changed", None)]),
         (document(facts="other"), [("templates-changed", None)]),
-        (document([HostPlan("a"), HostPlan("b")]), [("already-applied", "a")]),
+        (document([HostPlan("a"), HOSTS[1]]), [("already-applied", "a")]),
         (document([HostPlan("a", error="is down", code="timeout"), HOSTS[1]]), [("host-changed", "a")]),
         (document([HostPlan("a", conflicts=(CONFLICT,)), HOSTS[1]]), [("host-changed", "a")]),
         (document([HOSTS[0], HostPlan("b", (CHANGE,))]), [("host-changed", "b")]),
@@ -61,6 +61,12 @@ def test_each_difference_from_a_saved_plan_has_code_and_host(
     now: dict[str, Any], expected: list[tuple[str, str | None]]
 ) -> None:
     assert reasons(document(), now) == expected
+
+
+def test_a_plan_that_some_hosts_still_wait_for_was_not_carried_out() -> None:
+    both = [HostPlan("a", (CHANGE,)), HostPlan("b", (CHANGE,))]
+    found = reasons(document(both), document([HostPlan("a"), both[1]]))
+    assert found == [("already-applied", "a"), ("not-applied", "b")]
 
 
 def test_all_differences_are_reported_at_once() -> None:
