@@ -45,12 +45,12 @@ def write_atomic(file: Path, text: str) -> None:
 def write_private(file: Path, text: str) -> None:
     """Write `text` to `file` with mode 0600, also if the file exists. A symlink to a file is replaced, not followed.
 
-    Pipes and devices receive the text.
+    Pipes and devices receive the text, as does a link such as /dev/stdout, also if it leads to a file.
 
     Raises:
         OSError: the file cannot be written. It is unchanged.
     """
-    if file.exists() and not file.is_file():
+    if (file.exists() and not file.is_file()) or file.absolute().parts[1] in {"dev", "proc"}:
         file.write_text(text, encoding="utf-8")
     else:
         _replace(file, text.encode(), None, mode=0o600)

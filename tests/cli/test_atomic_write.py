@@ -135,3 +135,11 @@ def test_an_unwritable_folder_leaves_the_old_file(file: Path) -> None:
     with pytest.raises(OSError, match="Not a directory"):
         write_private(file / "plan", "new")
     assert_untouched(file)
+
+
+def test_the_text_for_a_link_in_proc_or_dev_goes_to_its_end(tmp_path: Path) -> None:
+    """Root could replace /dev/stdout itself."""
+    file = tmp_path / "out"
+    with file.open("w") as out:
+        write_private(Path(f"/proc/self/fd/{out.fileno()}"), "text")
+    assert file.read_text() == "text"
