@@ -42,17 +42,18 @@ bridge_network() {
     {{range .Containers}}{{println .IPv4Address}}{{println .IPv6Address}}{{end}}'
 }
 
-# A running container with an address on docker0, as "ADDRESS ADDRESS6 PID": the oldest, since others may end before the
-# probes arrive, and none that is a few seconds old. The age counts from the creation, since a restart of Docker has just
-# started all of them. ADDRESS6 is "-" without IPv6: Docker 29 prints "invalid IP" there, and earlier versions print nothing.
+# A running container with an address on docker0, as "ADDRESS ADDRESS6 PID". Others may end before the probes arrive, so it
+# is one that Docker did not have to restart, the oldest of them, and none that is a few seconds old. The age counts from
+# the creation, since a restart of Docker has just started all of them. ADDRESS6 is "-" without IPv6: Docker 29 prints
+# "invalid IP" there, and earlier versions print nothing.
 find_container() {
   # shellcheck disable=SC2046
-  docker inspect --format \
-    '{{.Created}}/{{with index .NetworkSettings.Networks "bridge"}}{{.IPAddress}}/{{.GlobalIPv6Address}}{{end}}/{{.State.Pid}}' \
+  docker inspect --format '{{.RestartCount}}/{{.Created}}/{{with index .NetworkSettings.Networks "bridge"}}
+    {{- .IPAddress}}/{{.GlobalIPv6Address}}{{end}}/{{.State.Pid}}' \
     $(docker ps -q --no-trunc --filter network=bridge --filter status=running) 2>/dev/null |
-    sed 's,/invalid IP/,//,; s,//,/-/,; s,/, ,g' | sort |
+    sed 's,/invalid IP/,//,; s,//,/-/,; s,/, ,g' | sort -k 1,1n -k 2,2 |
     awk -v newest="$(date -u -d "@$(($(date +%s) - 5))" +%Y-%m-%dT%H:%M:%S)" '
-      $1 < newest && /^[^ ]+ [0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$/ { print $2, $3, $4; found = 1; exit }
+      $2 < newest && /^[0-9]+ [^ ]+ [0-9.]+ [0-9a-f:-]+ [1-9][0-9]*$/ { print $3, $4, $5; found = 1; exit }
       END { exit !found }'
 }
 

@@ -64,13 +64,18 @@ def found_container(*rows: str) -> str:
 
 def test_probes_use_the_oldest_container_on_docker0() -> None:
     """A newer one may be gone before the probes arrive."""
-    rows = ("2026-03-01T00:00:00.9Z/10.0.0.4//7", "2025-03-01T00:00:00Z/10.0.0.3//6", "2024-03-01T00:00:00Z//0")
+    rows = ("0/2026-03-01T00:00:00.9Z/10.0.0.4//7", "0/2025-03-01T00:00:00Z/10.0.0.3//6", "0/2024-03-01T00:00:00Z//0")
     assert found_container(*rows) == "10.0.0.3 - 6"
-    assert found_container("2025-03-01T00:00:00Z/10.0.0.3/fd00::3/6") == "10.0.0.3 fd00::3 6"
+    assert found_container("0/2025-03-01T00:00:00Z/10.0.0.3/fd00::3/6") == "10.0.0.3 fd00::3 6"
+
+
+def test_a_container_that_docker_restarts_again_and_again_is_the_last_choice() -> None:
+    rows = ("12/2024-03-01T00:00:00Z/10.0.0.2//5", "2/2025-03-01T00:00:00Z/10.0.0.3//6")
+    assert found_container(*rows) == "10.0.0.3 - 6"
 
 
 def test_a_container_that_is_seconds_old_is_no_target() -> None:
     now = datetime.now(UTC)
-    rows = [f"{(now - timedelta(seconds=age)).isoformat()}/10.0.0.{age}//{age}" for age in (2, 40)]
+    rows = [f"0/{(now - timedelta(seconds=age)).isoformat()}/10.0.0.{age}//{age}" for age in (2, 40)]
     assert found_container(rows[0]) == "none"
     assert found_container(*rows) == "10.0.0.40 - 40"
