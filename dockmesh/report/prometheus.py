@@ -30,7 +30,9 @@ class _Gauges(Collector):
             ended = [((), result.time.timestamp())]
             yield self._gauge("dockmesh_status_timestamp_seconds", "Unix time when the probes ended.", (), ended)
         ok = [((), float(result.ok))]
-        yield self._gauge("dockmesh_status_ok", "Whether all probes succeeded and no change is pending.", (), ok)
+        yield self._gauge(
+            "dockmesh_status_ok", "Whether all hosts answered, all probes succeeded and no change is pending.", (), ok
+        )
         states = [((state,), float(count(result.probes, state))) for state in _STATES]
         yield self._gauge("dockmesh_probes", "Number of probes by state.", ("state",), states)
         hosts = [((each.host,), float(each.error is None)) for each in result.hosts]
