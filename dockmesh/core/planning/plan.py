@@ -101,7 +101,7 @@ OutcomeStatus = Literal["confirmed", "unchanged", "reverted", "refused", "failed
 class Outcome:
     """The result of a run on one host. `code`: an OutcomeCode or a HostErrorCode; None if the host is `ok`.
 
-    `warnings`: what did not start again after a restart of Docker. They decide nothing.
+    `warnings`: the containers and units that did not start again with Docker. They decide nothing.
     """
 
     host: str

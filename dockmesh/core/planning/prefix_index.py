@@ -51,7 +51,7 @@ class PrefixIndex:
     def overlaps(self, networks: Iterable[tuple[Network, T]]) -> list[Overlap[T]]:
         """Return the overlaps of prefixes with networks of the host, in order of address.
 
-        There is one for each outermost network, since that is what the operator can change. Their number depends on the
+        There is one for each outermost network, which the operator can change. Their number depends on the
         number of prefixes, and not on that of the networks.
         """
         by_network: dict[Network, list[T]] = {}

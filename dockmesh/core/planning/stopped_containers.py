@@ -20,7 +20,7 @@ class StoppedContainers:
 
 
 def stopped_containers(running: Sequence[Container]) -> StoppedContainers:
-    """Return what a restart of Docker does to the running containers."""
+    """Return the fate of the running containers in a restart of Docker."""
     removed = [each for each in running if each.auto_remove]
     lost = {each.id for each in removed}
     gone, more = removed, removed

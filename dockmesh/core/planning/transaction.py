@@ -51,7 +51,7 @@ class TransactionOutcome:
     """The outcome that a script reports. `changed`: the change is made and waits for its confirmation.
 
     `code` is the OutcomeCode that `templates/transaction.sh` writes; None without an error. `warnings`, of a confirmed
-    or reverted change: what did not start again after a restart of Docker.
+    or reverted change: the containers and units that did not start again with Docker.
     """
 
     status: Status
@@ -116,7 +116,7 @@ def parse_outcome(section: Section) -> TransactionOutcome:
     """Read the outcome section of a transaction.
 
     Raises:
-        HostError: the section is not what the transaction writes.
+        HostError: the section has another form.
     """
     with parsing("outcome"):
         document = parse_json(section.text)
