@@ -11,8 +11,10 @@ UNITS=/etc/systemd/system
 DOCKER_FAILED=77
 # Ends the name of a file that is about to replace another one.
 NEW=.dockmesh-new
-# The seconds that the start of one container or unit may take.
+# The seconds that the start of one container or unit may take, and the start of all containers. systemd starts the rest of
+# them later, so that they do not decide whether the change is confirmed in time.
 START_S=30
+ALL_STARTS_S=90
 reload_needed=
 # "yes" while the steps of a revert run.
 reverting=
@@ -151,15 +153,24 @@ restart_docker() {
     docker_matches "$@" || {
       echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)'," \
         "pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
+      # The host may stay so until a revert succeeds.
+      start_units && start_containers
       return "$DOCKER_FAILED"
     }
   fi
   start_units && start_containers || return "$DOCKER_FAILED"
 }
 
-# The active units that systemd stops when Docker stops.
+# The active units that systemd stops when Docker stops, also because they depend on another such unit.
 active_dependents() {
-  for unit in $(systemctl show docker.service docker.socket -p RequiredBy -p BoundBy -p ConsistsOf --value); do
+  found='docker.service docker.socket' units=
+  while [ "$found" != "$units" ]; do
+    units=$found
+    # shellcheck disable=SC2046,SC2086
+    found=$(printf '%s ' $(distinct $units $(systemctl show $units -p RequiredBy -p BoundBy -p ConsistsOf --value)))
+    found=${found% }
+  done
+  for unit in $units; do
     case "$unit" in docker.service | docker.socket) continue ;; esac
     ! systemctl is-active --quiet "$unit" || echo "$unit"
   done | sort -u
@@ -251,14 +262,25 @@ start_units() {
 # Starts each container that ran before, still exists and does not run. Docker has removed those with --rm.
 start_containers() {
   existing=$(docker ps -aq --no-trunc) && running=$(docker ps -q --no-trunc) || return 1
+  # A host may have more ids than fit in one argument of a program.
   # shellcheck disable=SC2086
-  stopped=$(printf '%s\n' $RUNNING_CONTAINERS | grep -Fx -e "$existing" | grep -vFx -e "$running")
-  not_started=
+  stopped=$(printf '%s\n' $running / $existing / $RUNNING_CONTAINERS | awk '
+    $0 == "/" { part++; next }
+    part < 2 { seen[part + 0, $0]; next }
+    (1, $0) in seen && !((0, $0) in seen)')
+  not_started='' later='' last_start=$(($(date +%s) + ALL_STARTS_S))
   # shellcheck disable=SC2086
   for entry in $(start_order $stopped); do
-    start_or_warn container "${entry#*/}" docker start "${entry%%/*}" || not_started="$not_started ${entry%%/*}"
+    if [ "$(date +%s)" -ge "$last_start" ]; then
+      warn container "${entry#*/}" "starts later, since the others took $ALL_STARTS_S s"
+      later="$later ${entry%%/*}"
+    else
+      start_or_warn container "${entry#*/}" docker start "${entry%%/*}" || not_started="$not_started ${entry%%/*}"
+    fi
   done
-  RUNNING_CONTAINERS=$not_started
+  # shellcheck disable=SC2086
+  [ -z "$later" ] || systemd-run --quiet --no-block docker start $later
+  RUNNING_CONTAINERS="$not_started $later"
   save_running
 }
 
@@ -285,11 +307,16 @@ start_order() {
 # start_or_warn KIND NAME COMMAND...: starts a unit or a container. A failure is a warning, because it must decide neither
 # a change nor a revert: the container may have lost a bind mount, its runtime, or the container whose network it uses.
 start_or_warn() {
-  what="$1-not-started $2"
+  kind=$1 name=$2
   shift 2
   answer=$(timeout "$START_S" "$@" 2>&1 >/dev/null) && return 0
   [ "$?" != 124 ] || answer="not finished after $START_S s"
-  answer=$(printf '%s\n' "$answer" | sed 's/^Error response from daemon: //; /^Error: failed to start/d')
-  printf '%s %s\n' "$what" "$(printf '%s' "$answer" | head -c 500 | tr '\000-\037' ' ')" >>"$PENDING/warnings" || true
+  warn "$kind" "$name" "$(printf '%s\n' "$answer" | sed 's/^Error response from daemon: //; /^Error: failed to start/d')"
   return 1
+} 2>/dev/null
+
+# warn KIND NAME PROBLEM. A full disk loses the warning.
+warn() {
+  printf '%s-not-started %s %s\n' "$1" "$2" "$(printf '%s' "$3" | head -c 500 | tr '\000-\037' ' ')" \
+    >>"$PENDING/warnings" || true
 } 2>/dev/null

@@ -88,6 +88,43 @@ def test_only_what_still_exists_and_does_not_run_is_started_once(tmp_path: Path)
     assert not (tmp_path / "pending" / "warnings").exists()
 
 
+def test_a_host_may_have_thousands_of_containers(tmp_path: Path) -> None:
+    ids = [f"{number:064x}" for number in range(4000)]
+    stub = Stub(tmp_path, tuple(f"{each}/web bridge private " for each in ids))
+    stub.run(f"RUNNING_CONTAINERS='{ids[7]} {ids[3999]}' DEPENDENTS=; start_units && start_containers")
+    assert stub.started == [ids[7], ids[3999]]
+
+
+def test_containers_that_would_start_late_are_left_to_systemd(tmp_path: Path) -> None:
+    stub = Stub(tmp_path, ("a/web bridge private ", "b/db bridge private "))
+    program = tmp_path / "bin" / "systemd-run"
+    program.write_text('#!/bin/sh\necho "later $*" >>"$DATA/log"\n')
+    program.chmod(0o755)
+    stub.run("ALL_STARTS_S=0 RUNNING_CONTAINERS='a b' DEPENDENTS=; start_units && start_containers")
+    assert stub.started == ["later", "--quiet", "--no-block", "docker", "start", "a", "b"]
+    assert stub.left("containers") == ["a", "b"]
+
+
+def test_units_that_need_a_dependent_of_docker_are_dependents(tmp_path: Path) -> None:
+    stub = Stub(tmp_path, ())
+    (tmp_path / "bin" / "systemctl").write_text(
+        """#!/bin/sh
+case "$*" in
+'show docker.service docker.socket -p '*) printf 'docker.service\n\nb.service\n' ;;
+'show docker.service docker.socket b.service -p '*) printf 'docker.service b.service c.service\n' ;;
+'show docker.service docker.socket b.service c.service -p '*) printf 'docker.service c.service\n' ;;
+esac
+"""
+    )
+    assert stub.run("active_dependents").split() == ["b.service", "c.service"]
+
+
+def test_a_warning_that_a_full_disk_has_cut_is_dropped(tmp_path: Path) -> None:
+    stub = Stub(tmp_path, ())
+    (tmp_path / "pending" / "warnings").write_text('container-not-started web no "such" file\ncontainer-not-st')
+    assert json.loads(stub.run('read_warnings; printf "[%s]" "$warnings"'))[0]["key"] == "web"
+
+
 @pytest.mark.parametrize("order", ["a b c d e", "e d c b a", "c a e b d"])
 def test_a_container_starts_after_those_that_it_needs(tmp_path: Path, order: str) -> None:
     modes = (
