@@ -150,8 +150,8 @@ class Committer:
             message = "the change is no longer pending. Fix: repeat the command"
             return Outcome(plan.host, "refused", OutcomeCode.STALE_PLAN, message)
         if ended.status == wanted:
-            return Outcome(plan.host, "confirmed")
-        return Outcome(plan.host, "failed", ended.code, ended.error)
+            return Outcome(plan.host, "confirmed", warnings=ended.warnings)
+        return Outcome(plan.host, "failed", ended.code, ended.error, ended.warnings)
 
     def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
         """Probe all pairs of a changed host with another changed host or a host that joined before.
