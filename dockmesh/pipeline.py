@@ -80,9 +80,13 @@ ROLLBACK = Goal(
     save_previous=False,
     ends_pending="revert",
 )
-KEEP_CURRENT = Goal(
-    lambda _fleet, _host, facts, _smallest: facts.actual, joins_mesh=False, save_previous=False, ends_pending="keep"
-)
+
+
+def end_pending(end: PendingEnd) -> Goal:
+    """Return the goal that ends pending changes and changes no other host."""
+    return Goal(
+        lambda _fleet, _host, facts, _smallest: facts.actual, joins_mesh=False, save_previous=False, ends_pending=end
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from dockmesh.core.planning.plan import Outcome, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
-from dockmesh.pipeline import DESTROY, JOIN, KEEP_CURRENT, ROLLBACK, Goal, Pipeline, RunRequest
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest, end_pending
 from dockmesh.remote.observed import ObservedTransport
 
 
@@ -293,9 +293,18 @@ def test_keep_current_gives_up_a_revert_and_changes_no_other_host(lan: FakeLan) 
     run(lan)
     before = host_resources(lan)
     lan.hosts["host1"].pending = Pending("ann@desk", (), "earlier")
-    outcomes = run(lan, KEEP_CURRENT)
+    outcomes = run(lan, end_pending("keep"))
     assert statuses(outcomes) == ["confirmed", "unchanged", "unchanged"]
     assert (lan.hosts["host1"].pending, lan.hosts["host1"].previous) == (None, "earlier")
+    assert host_resources(lan) == before
+
+
+def test_the_end_of_pending_changes_rolls_back_no_host_that_has_reverted_its_own(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    for host in lan.hosts.values():
+        host.reverted = "5 reboot ann@desk"
+    assert statuses(run(lan, end_pending("revert"))) == ["unchanged"] * 3
     assert host_resources(lan) == before
 
 

@@ -17,13 +17,13 @@ from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Fleet
 from dockmesh.core.planning import saved_plan
-from dockmesh.core.planning.plan import Outcome, Plan
+from dockmesh.core.planning.plan import Outcome, PendingEnd, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout import Rollout
 from dockmesh.core.text import indented
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, KEEP_CURRENT, ROLLBACK, TEMPLATES, Goal, Pipeline
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline, end_pending
 from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
 from dockmesh.report.console.outcomes import print_outcomes
@@ -99,14 +99,19 @@ def apply(
 @common
 @_changing
 @click.option(
-    "--keep-current",
-    is_flag=True,
-    help="Give up the revert of a pending change: keep the host as it is now. Change no other host.",
+    "--pending", "end", flag_value="revert", help="Revert pending changes now, and change hosts without one not at all."
 )
-def rollback(options: Options, *, yes: bool, serial: str, max_fail: int, keep_current: bool) -> int:
+@click.option(
+    "--keep-current",
+    "end",
+    flag_value="keep",
+    help="Give up the revert of pending changes, and keep all hosts as they are now.",
+)
+def rollback(options: Options, *, yes: bool, serial: str, max_fail: int, end: PendingEnd | None) -> int:
     """Restore each host's state before the last apply that changed it.
 
-    On a host with a pending change, revert that change now instead.
+    On a host with a pending change, revert that change now instead. A host that has reverted it by itself in the
+    meantime returns to its state before an earlier apply, unless you use --pending.
 
     This is per host, not per run. A host that the last run did not change returns to its state before an earlier run.
     A host that was changed only once leaves the mesh. Choose hosts with --limit, and read the plan before you confirm.
@@ -117,7 +122,8 @@ def rollback(options: Options, *, yes: bool, serial: str, max_fail: int, keep_cu
 
     Example: dockmesh rollback -i mesh.yml --limit docker128
     """
-    goal, words = (KEEP_CURRENT, goal_text.KEPT) if keep_current else (ROLLBACK, goal_text.ROLLED_BACK)
+    goal = end_pending(end) if end else ROLLBACK
+    words = goal_text.KEPT if end == "keep" else goal_text.ROLLED_BACK
     return _carry_out(options, _Run(goal, words, _rollout(serial, max_fail), yes))
 
 

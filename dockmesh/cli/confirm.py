@@ -35,6 +35,6 @@ def interrupted_text(in_progress: tuple[str, ...], within_s: int) -> str:
     return (
         f"changes in progress on {', '.join(in_progress)}. Each host reverts an unconfirmed change by itself by "
         f"{until:%H:%M:%S}, or {within_s} s after a Docker restart that is still running. "
-        f"To revert now: dockmesh rollback --limit {','.join(in_progress)}. "
-        f"Check then: dockmesh plan --limit {','.join(in_progress)}"
+        f"To revert now: dockmesh rollback --pending --limit {','.join(in_progress)}. "
+        f"Then check with: dockmesh plan --limit {','.join(in_progress)}"
     )

@@ -55,10 +55,10 @@ class PendingChange:
         """What the operator can do. `limit`: the hosts of the commands."""
         if self.failed:
             return (
-                f"correct the cause, then dockmesh rollback --limit {limit}; or keep the host as it is: "
+                f"correct the cause, then dockmesh rollback --pending --limit {limit}; or keep the host as it is: "
                 f"dockmesh rollback --keep-current --limit {limit}"
             )
-        return f"wait, or revert the change now: dockmesh rollback --limit {limit}"
+        return f"wait, or revert the change now: dockmesh rollback --pending --limit {limit}"
 
 
 @dataclass(frozen=True, slots=True)
