@@ -46,6 +46,7 @@ def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
 
     If some hosts have the changes of the plan already, the hosts that still wait for theirs are a difference too.
     """
+    same_input = saved.get("inventory") == now["inventory"] and saved.get("templates") == now["templates"]
     if saved.get("inventory") != now["inventory"]:
         yield StaleReason("inventory-changed", None, "the inventory changed")
     if saved.get("templates") != now["templates"]:
@@ -57,7 +58,7 @@ def stale_reasons(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[
         before = rows.pop(host, None)
         if before is None:
             yield StaleReason("not-in-plan", host, f"{host}: not in the saved plan (use the --limit of plan)")
-        elif before.get("changes") and not (row["changes"] or row["conflicts"] or row["error"]):
+        elif same_input and before.get("changes") and not (row["changes"] or row["conflicts"] or row["error"]):
             applied = True
             yield StaleReason("already-applied", host, f"{host}: already has the changes of the plan")
         elif _without_times(before) != _without_times(row):

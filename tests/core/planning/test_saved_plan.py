@@ -72,7 +72,7 @@ def test_a_plan_that_some_hosts_still_wait_for_was_not_carried_out() -> None:
 def test_all_differences_are_reported_at_once() -> None:
     now = document([HostPlan("a"), HostPlan("c")], inventory="other", facts="other")
     assert {code for code, _host in reasons(document(), now)} == {
-        *("inventory-changed", "templates-changed", "already-applied", "not-in-plan", "only-in-plan"),
+        *("inventory-changed", "templates-changed", "host-changed", "not-in-plan", "only-in-plan"),
     }
 
 
