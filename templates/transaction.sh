@@ -6,6 +6,7 @@ STATE=/etc/dockmesh
 ARMING=$STATE/arming
 DISARMED=$STATE/disarmed
 REVERT=dockmesh-revert
+REVERT_IN="systemd-run --quiet --timer-property=AccuracySec=100ms --unit=$REVERT.service --on-active"
 BY_ITSELF=
 # The time that a change may take, besides the time to confirm it.
 CHANGE_S=300
@@ -21,10 +22,10 @@ emit_outcome() {
     "$1" "$2" "$error" "$warnings"
 }
 
-# Reads the warnings of a pending change as JSON: lines of a code, a name and an error.
+# Reads the warnings of a pending change as JSON: lines of a code, a name and an error. A full disk may have cut the last.
 read_warnings() {
-  [ ! -e "$PENDING/warnings" ] || warnings=$(head -n 100 "$PENDING/warnings" | sed 's/[\\"]/\\&/g
-    s/^\([^ ]*\) \([^ ]*\) \(.*\)/{"code": "\1", "key": "\2", "error": "\3"}/; $!s/$/,/')
+  [ ! -e "$PENDING/warnings" ] || warnings=$(head -n 100 "$PENDING/warnings" | sed -n 's/[\\"]/\\&/g
+    s/^\([^ ]*\) \([^ ]*\) \(.*\)/{"code": "\1", "key": "\2", "error": "\3"}/p' | paste -s -d , -)
 }
 
 # error_code STATUS OUTPUT: the code for a step that failed with these. A disk error comes first: it explains the others.
@@ -72,13 +73,14 @@ release_lock() {
 
 # Arms the revert before the first change: after CONFIRM_S seconds or at the next boot the host reverts by itself, unless
 # it receives a confirmation. systemd loads the unit when the timer fires and at boot, so it needs no reload.
-# The rename to PENDING comes last: the files of a revert and its unit are complete and on disk before it counts.
+# The rename to PENDING comes last: the files of a revert and its unit are complete and on disk, and its timer runs, before
+# it counts.
 arm_revert() {
   { [ ! -e "$ARMING" ] && [ ! -e "$DISARMED" ] || remove_disarmed; } && mkdir -m 700 "$ARMING" &&
     write_text "$ARMING/run" "$RUN" && write_text "$ARMING/containers" "$RUNNING_CONTAINERS" &&
     write_text "$ARMING/dependents" "$DEPENDENTS" && write_pending && sync "$ARMING"/* "$ARMING" &&
-    write_revert_unit && sync_names && mv -T "$ARMING" "$PENDING" && sync "$STATE" &&
-    start_revert_timer "$((CONFIRM_S + CHANGE_S))"
+    write_revert_unit && sync_names && start_revert_timer "$((CONFIRM_S + CHANGE_S))" &&
+    mv -T "$ARMING" "$PENDING" && sync "$STATE"
 }
 
 # write_text PATH TEXT. On a full disk the shell reports "I/O error"; cat reports the real cause.
@@ -87,14 +89,13 @@ write_text() { { printf '%s\n' "$2" >"$1"; } 2>/dev/null || printf '%s\n' "$2" |
 # save_pending NAME, with the content in base64 on stdin: a file that the revert needs, readable by root only.
 save_pending() { (umask 077 && base64 -d >"$ARMING/$1"); }
 
-start_revert_timer() {
-  systemd-run --quiet --on-active="$1" --timer-property=AccuracySec=100ms --unit="$REVERT.service"
-}
+start_revert_timer() { $REVERT_IN "$1"; }
 
 # The unit also removes what a power cut left of a change that was not armed yet, or no longer. There is one such file at
-# most. dockmesh.service waits for the unit at boot, so it restores the routes and rules of the reverted state.
+# most. dockmesh.service waits for the unit at boot, so it restores the routes and rules of the reverted state. After a
+# revert that was killed or failed, systemd starts the timer again.
 write_revert_unit() {
-  base64 <<'END' | replace_file "$UNITS/$REVERT.service" 644 && add_want multi-user.target "$REVERT.service" && reset_failed
+  base64 <<END | replace_file "$UNITS/$REVERT.service" 644 && add_want multi-user.target "$REVERT.service" && reset_failed
 # Written by dockmesh: reverts a change, unless a confirmation removes this unit.
 [Unit]
 Description=dockmesh: revert an unconfirmed change
@@ -105,6 +106,7 @@ ConditionPathExistsGlob=/etc/dockmesh/*/revert.sh
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'exec /bin/sh /etc/dockmesh/*/revert.sh'
+ExecStopPost=/bin/sh -c '[ ! -e /etc/dockmesh/pending/run ] || { systemctl stop $REVERT.timer; $REVERT_IN 60; }'
 END
 }
 
@@ -117,7 +119,6 @@ reset_failed() {
 # disarm_revert [SAVE_PREVIOUS]: the rename decides, and is on disk when the function returns: from then on the change is
 # confirmed, or already reverted. With SAVE_PREVIOUS=yes its previous state becomes what a rollback restores.
 disarm_revert() {
-  systemctl stop "$REVERT.timer" 2>/dev/null
   if [ -e "$PENDING" ]; then
     [ "$1" = yes ] || rm -f "$PENDING/previous.json"
     mv -T "$PENDING" "$DISARMED" && sync "$STATE" || return 1
@@ -125,8 +126,10 @@ disarm_revert() {
   remove_disarmed
 }
 
-# The unit goes before the files that it runs, so it removes them at boot if this is interrupted.
+# The unit goes before the files that it runs, so it removes them at boot if this is interrupted. The timer stops only now:
+# until the rename is on disk, it must end what an interrupted script leaves.
 remove_disarmed() {
+  systemctl stop "$REVERT.timer" 2>/dev/null
   [ ! -e "$DISARMED/previous.json" ] || mv -f "$DISARMED/previous.json" "$STATE/previous.json"
   rm -rf "$UNITS/multi-user.target.wants/$REVERT.service" "$UNITS/$REVERT.service" "$UNITS/$REVERT.service$NEW" \
     "$DISARMED" "$ARMING"
@@ -228,7 +231,7 @@ confirm() {
       emit_outcome failed "$(error_code 1 "$problem")" "$problem"
     fi
   else
-    emit_outcome reverted not-confirmed 'no confirmation reached the host in time, and it took the change back'
+    emit_outcome reverted not-confirmed 'the change is no longer pending: no confirmation reached the host in time'
   fi
   release_lock
 }

@@ -35,10 +35,12 @@ _OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|cha
 _END = "END_OF_INPUT"
 _RESTORE_END = ('return "$any_step_failed"', "}", "report_changed restore")
 # The start of the reassert script. The file of that name may be newer than the locked file. Only the first run after a
-# transaction writes the holder, to leave idle disks alone.
+# transaction writes the holder, to leave idle disks alone. A change that was killed may be pending without its timer.
 TAKE_LOCK = """exec 9>>/etc/dockmesh/lock && flock -n 9 && [ /etc/dockmesh/lock -ef /dev/fd/9 ] || exit 0
 read -r holder </etc/dockmesh/lock
-[ "$holder" = dockmesh.service ] || echo dockmesh.service >/etc/dockmesh/lock"""
+[ "$holder" = dockmesh.service ] || echo dockmesh.service >/etc/dockmesh/lock
+[ ! -e /etc/dockmesh/pending/run ] || systemctl is-active --quiet dockmesh-revert.timer ||
+  systemctl start --no-block dockmesh-revert.service"""
 
 
 def reassert_script(state: HostState, texts: Templates) -> str:

@@ -434,13 +434,13 @@ def log_of(folder: Path, script: str) -> list[str]:
 
 def test_a_revert_is_on_disk_before_it_counts(tmp_path: Path) -> None:
     arm = "write_pending() { echo eAo= | save_pending revert.sh; }\nRUN=me CONFIRM_S=1; arm_revert"
-    files, unit, renamed, names, armed, last, timer = log_of(tmp_path, arm)
+    files, unit, renamed, names, timer, armed, last = log_of(tmp_path, arm)
     own = {f"state/arming/{name}" for name in ("run", "containers", "dependents", "revert.sh")}
     assert {*own, "state/arming"} == set(files.split()[1:])
     assert unit == "sync units/dockmesh-revert.service.dockmesh-new"
     assert renamed.startswith("mv -f units/dockmesh-revert.service.dockmesh-new ")
     assert {"/etc", "state", "units", "units/multi-user.target.wants"} <= set(names.split())
-    assert (armed, last, timer) == ("mv -T state/arming state/pending", "sync state", "timer")
+    assert (timer, armed, last) == ("timer", "mv -T state/arming state/pending", "sync state")
 
 
 @pytest.mark.parametrize("confirmed", [True, False])
