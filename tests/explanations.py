@@ -69,7 +69,7 @@ def evidence(
             continue
         stood = script.parse_prepared(end, recorded_sections(f"{name}-prepared", changed.get(f"{name}-prepared")))
         after = recorded_sections(f"{name}-snapshot", changed.get(f"{name}-snapshot"))
-        trace = parse_trace(traced.get(name, "").splitlines(), IPv4Address("10.128.32.2"))
+        trace = parse_trace(traced.get(name, "").splitlines(), IPv4Address("10.128.32.2"), asked.size + 28)
         seen = parse_snapshot(after, stood.before, trace)
         sides.append(HostEvidence(end, stood, seen))
     pinged = script.parse_ping(recorded_sections("host1-probe", changed.get("host1-probe")))

@@ -80,7 +80,7 @@ class _Steps:
         """End the trace, and read the counters again and the state of the host."""
         peer, own = self.pair.peer_of(host), ends[host.name]
         traced = split(own.held.release(timeout_s=self.pair.prober.timeout_s))
-        trace = script.parse_probe_trace(traced, _address(self.pair.target.host, ends))
+        trace = script.parse_probe_trace(traced, _address(self.pair.target.host, ends), self.size)
         here = own.prepared
         text = script.snapshot_script(host, peer, here.address, _address(peer, ends), self.pair.prober.templates)
         return parse_snapshot(self.pair.run(host, text), here.before, trace)

@@ -74,9 +74,9 @@ def fallback_address(host: Host) -> IPv4Address:
     return host.bridge.ip if host.bridge else host.underlay
 
 
-def parse_probe_trace(sections: Sections, target: IPv4Address) -> ProbeTrace | None:
-    """Parse the output of `held_script` after its release. `target` is the address that the probe went to."""
-    return parse_trace(sections["probe_trace"].lines(), target)
+def parse_probe_trace(sections: Sections, target: IPv4Address, size: int) -> ProbeTrace | None:
+    """Parse the output of `held_script` of that size after its release. The probe went to the address `target`."""
+    return parse_trace(sections["probe_trace"].lines(), target, size + HEADERS_BYTES[IPV4])
 
 
 def probe_script(here: EndpointAddress, far: IPv4Address, size: int, texts: Templates) -> str:

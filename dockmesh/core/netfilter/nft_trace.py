@@ -10,12 +10,17 @@ from typing import NamedTuple
 from dockmesh.core.host_output import printable
 
 _EVENT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (.*)")
-_PACKET = re.compile(r"packet: .*\bip saddr ([\d.]+) ip daddr ([\d.]+) .*\bicmp type echo-(request|reply)\b")
+_PACKET = re.compile(
+    r"packet: (?:.*?\bip saddr )(?P<source>\S+) ip daddr (?P<destination>\S+) (?:.*?\bip length )(?P<length>\S+) "
+    r"(?:.*?\bicmp type echo-)(?P<type>request|reply)\b"
+)
 # A rule that was added after the trace began is listed by its handle only. Comments of rules come before the handle.
-_RULE = re.compile(r".*\bhandle (?P<handle>\d+) \(verdict (?P<verdict>\w+)[^()]*\)")
+_RULE = re.compile(r".*\bhandle (?P<handle>\d{1,20}) \(verdict (?P<verdict>\w+)[^()]*\)")
 _POLICY = re.compile(r"policy (?P<verdict>\w+)")
 TABLE = "dockmesh-explain-"
 _LAST_CHAIN = "leaves"
+# nft reports so that it did not receive all events, and templates/explain.sh that nft ended early.
+_ERROR = "# ERROR: "
 
 
 class TracedRule(NamedTuple):
@@ -41,23 +46,33 @@ class ProbeTrace:
     left: frozenset[bool]
 
 
-def parse_trace(lines: Iterable[str], target: IPv4Address) -> ProbeTrace | None:
-    """Parse the trace of pings to `target`; None if the host cannot trace.
+def parse_trace(lines: Iterable[str], target: IPv4Address, length: int) -> ProbeTrace | None:
+    """Parse the trace of pings to `target` whose packets have that length; None if it lacks events.
 
-    Before the probe, the host traces a ping to itself. An output without events therefore means that it cannot.
+    Before the probe, the host traces a ping of that length to itself. Without its events, the host cannot trace.
     """
     matched, dropped = Counter[TracedRule](), Counter[TracedRule]()
     arrived, left = set[bool](), set[bool]()
     # The kernel may give several packets the same number, one after another.
     replies: dict[str, bool | None] = {}
-    events = [found for line in lines if (found := _EVENT.fullmatch(printable(line)))]
-    for number, family, table, chain, text in (found.groups() for found in events):
+    traces = False
+    for line in map(printable, lines):
+        if line.startswith(_ERROR):
+            return None
+        event = _EVENT.fullmatch(line)
+        if event is None:
+            continue
+        number, family, table, chain, text = event.groups()
+        own = table.startswith(TABLE)
         if text.startswith("packet: "):
-            replies[number] = _reply(text, target)
+            packet = _PACKET.match(text)
+            probe = packet if packet and packet["length"] == str(length) else None
+            traces |= own and probe is not None
+            replies[number] = _reply(probe, target) if probe else None
         reply = replies.get(number)
         if reply is None:
             continue
-        if table.startswith(TABLE):
+        if own:
             (left if chain == _LAST_CHAIN else arrived).add(reply)
         elif decision := _RULE.fullmatch(text) or _POLICY.fullmatch(text):
             handle = int(decision["handle"]) if "handle" in decision.re.groupindex else None
@@ -65,13 +80,10 @@ def parse_trace(lines: Iterable[str], target: IPv4Address) -> ProbeTrace | None:
             matched[key] += 1
             if decision["verdict"] == "drop":
                 dropped[key] += 1
-    return ProbeTrace(matched, dropped, frozenset(arrived), frozenset(left)) if events else None
+    return ProbeTrace(matched, dropped, frozenset(arrived), frozenset(left)) if traces else None
 
 
-def _reply(text: str, target: IPv4Address) -> bool | None:
-    """Whether the packet is a reply of the target; None if it is no packet of the probe."""
-    found = _PACKET.match(text)
-    if found is None:
-        return None
-    reply = found[3] == "reply"
-    return reply if found[1 if reply else 2] == str(target) else None
+def _reply(packet: re.Match[str], target: IPv4Address) -> bool | None:
+    """Whether the packet is a reply of the target; None if it is neither that nor a request to it."""
+    reply = packet["type"] == "reply"
+    return reply if packet["source" if reply else "destination"] == str(target) else None

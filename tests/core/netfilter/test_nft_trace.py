@@ -8,13 +8,17 @@ import pytest
 from dockmesh.core.netfilter.nft_trace import ProbeTrace, TracedRule, parse_trace
 
 TARGET = IPv4Address("10.128.32.2")
+LENGTH = 240
 HEADS = {
     "request": "ip saddr 10.128.0.2 ip daddr 10.128.32.2 ip dscp cs0 ip ttl 63 ip id 1 ip protocol icmp ip length 240 "
     "icmp type echo-request icmp code 0 icmp id 27648 icmp sequence 1 ",
     "reply": "ip saddr 10.128.32.2 ip daddr 10.128.0.2 ip dscp cs0 ip ttl 64 ip id 1 ip length 240 "
     "icmp type echo-reply icmp code net-unreachable icmp id 27648 @th,64,96 0xbc5a0d6b000000004b8b0400 ",
     "own": "ip saddr 127.0.0.1 ip daddr 127.0.0.1 ip ttl 64 ip length 240 icmp type echo-request icmp code 0 ",
-    "other": "ip saddr 10.128.0.9 ip daddr 10.128.32.9 ip ttl 64 ip length 240 icmp type echo-request icmp code 0 ",
+    "other target": "ip saddr 10.128.0.9 ip daddr 10.128.32.9 ip ttl 64 ip length 240 icmp type echo-request ",
+    # The probe of another explanation at the same time.
+    "other length": "ip saddr 10.128.16.2 ip daddr 10.128.32.2 ip ttl 63 ip length 241 icmp type echo-request ",
+    "other reply": "ip saddr 10.128.32.2 ip daddr 10.128.16.2 ip ttl 64 ip length 2400 icmp type echo-reply ",
 }
 OWN = "inet dockmesh-explain-4242"
 DROP = 'rule ip saddr 10.128.0.0/20 comment "x # handle 9 (verdict drop)" counter packets 0 bytes 0 drop # handle 54'
@@ -33,7 +37,7 @@ def events(kind: str, *texts: str, number: str = "585d1348") -> list[str]:
 
 
 def trace_of(*lines: str) -> ProbeTrace:
-    found = parse_trace(lines, TARGET)
+    found = parse_trace(lines, TARGET, LENGTH)
     assert found is not None
     return found
 
@@ -65,12 +69,34 @@ def test_requests_and_replies_arrive_and_leave() -> None:
     assert not found.dropped
 
 
-@pytest.mark.parametrize("kind", ["own", "other"])
+@pytest.mark.parametrize("kind", ["own", "other target", "other length", "other reply"])
 def test_other_packets_do_not_count(kind: str) -> None:
-    found = trace_of(*events(kind, *ARRIVES, f"ip filter FORWARD: {DROP} (verdict drop)", LEAVES))
+    found = trace_of(*OWN_PING, *events(kind, *ARRIVES, f"ip filter FORWARD: {DROP} (verdict drop)", LEAVES))
     assert found == ProbeTrace(Counter(), Counter(), frozenset(), frozenset())
 
 
-@pytest.mark.parametrize("lines", [[], ["Error: Operation not supported"], ["trace id 1 \x1b[31m"]])
-def test_an_output_without_events_is_no_trace(lines: list[str]) -> None:
-    assert parse_trace(lines, TARGET) is None
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["Error: Operation not supported"],
+        ["trace id 1 \x1b[31m"],
+        # Only the administrator traces, or another explanation.
+        events("request", f"ip filter FORWARD: {DROP} (verdict drop)"),
+        events("other length", *ARRIVES, f"ip filter FORWARD: {DROP} (verdict drop)", LEAVES),
+        # nft did not read all events in time.
+        [*OWN_PING, "# ERROR: We lost some netlink events!", *events("request", *ARRIVES, LEAVES)],
+    ],
+)
+def test_an_output_without_all_events_of_the_probe_is_no_trace(lines: list[str]) -> None:
+    assert parse_trace(lines, TARGET, LENGTH) is None
+
+
+def test_text_of_a_rule_that_looks_like_a_loss_of_events_is_none() -> None:
+    rule = 'ip filter FORWARD: rule comment "# ERROR: We lost some netlink events!" accept # handle 4 (verdict accept)'
+    assert trace_of(*events("request", *ARRIVES, rule)).matched == {TracedRule(False, "ip filter", "FORWARD", 4): 1}
+
+
+def test_a_handle_too_long_for_a_number_is_ignored() -> None:
+    rule = f"ip filter FORWARD: rule drop # handle {'1' * 5000} (verdict drop)"
+    assert not trace_of(*events("request", *ARRIVES, rule)).matched
