@@ -28,6 +28,7 @@ from dockmesh.core.host_output import (
     sanitize,
     split,
 )
+from dockmesh.core.netfilter.nft_trace import parse_trace
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import plan_host
 from dockmesh.core.planning.summary import PeerNames, summarize
@@ -92,6 +93,19 @@ PING = (
     "|",
 )
 IP = ("link/", "link/ether ", "1: x: <UP> mtu ", "nexthop ", "default ", "via ", "lladdr ", "linkdown ", "proto ", "<")
+EVENT = "trace id 1 ip filter FORWARD "
+PACKET = "packet: ip saddr 1.1.1.1 ip daddr 10.0.0.1 ip length 84 icmp type echo-request "
+TRACE = (
+    EVENT,
+    f"{EVENT}{PACKET}",
+    f"{EVENT}rule drop # handle 1 (verdict drop)",
+    "packet: ",
+    "ip saddr 1.1.1.1 ip daddr 10.0.0.1 ",
+    "ip length 84 ",
+    "icmp type echo-request ",
+    "handle 1 (verdict drop",
+    "policy ",
+)
 JSON = ('{"a":', "[1,", "1e9", '"\\u0000', "Infinity,", "null,")
 FIREWALLD = "table inet firewalld {\nchain filter_FORWARD {\ntype filter hook forward priority 10; policy accept;\n"
 # What precedes the repeated text, so that a strict parser reads on.
@@ -104,6 +118,8 @@ HEADS = {
     "routes": "10.0.0.0/8 dev x ",
     "before.iptables_rules": "*filter\n:FORWARD DROP [0:0]\n[1:1] -A FORWARD ",
     "after.nft_ruleset": "table ip dockmesh {\nchain forward {\n",
+    "traced": f"{EVENT}packet: ",
+    "decided": f"{EVENT}{PACKET}\n{EVENT}rule handle 1 (verdict ",
     "neighbours": "10.0.0.1 dev x lladdr 02:00:00:00:00:00 ",
 }
 
@@ -164,6 +180,10 @@ def read_capture(text: str) -> None:
     list(script.parse_captures(POINTS[:1], Sections({"capture.1": Section(0, text)})))
 
 
+def read_traced(text: str) -> None:
+    parse_trace(text.split("\n"), TARGET.address, 84)
+
+
 ANSWERS = ("host1-prepared", "host1-snapshot", "host1-probe", "host3-snapshot")
 DIRECT: dict[str, Parser] = {
     "split": split,
@@ -177,6 +197,8 @@ DIRECT: dict[str, Parser] = {
     "points": read_points,
     "container": read_container,
     "capture": read_capture,
+    "traced": read_traced,
+    "traced decided": read_traced,
     "links": strict(lambda text: parse_links(text.split("\n"))),
     "routes": strict(lambda text: [parse_kernel_route(line) for line in text.split("\n")]),
     "peer routes": strict(lambda text: [parse_peer_route(line) for line in text.split("\n")]),
@@ -209,15 +231,20 @@ GRAMMARS = {
     ("iptables", "nft", "filter", "raw", "nat"): RULES,
     ("ping",): PING,
     ("route", "link", "address", "neighbours"): IP,
+    ("traced",): TRACE,
     ("json", "docker_", "outcome", "state"): JSON,
 }
 
 
 def texts(name: str) -> Iterator[str]:
-    """Each literal repeated on one line and on many; for whole answers, all literals at once."""
+    """Each literal repeated on one line and on many; for whole answers, all literals at once.
+
+    The literals of a trace are long, so that quadratic time needs longer runs to show.
+    """
     head = HEADS.get(name.rsplit(maxsplit=1)[-1], "")
-    runs = [(each * (RUN // len(each) + 1))[:RUN] for each in literals(name)]
-    lines = ["\n".join([each] * (RUN // (len(each) + 1))) for each in literals(name)]
+    length = RUN * 8 if name.startswith("traced") else RUN
+    runs = [(each * (length // len(each) + 1))[:length] for each in literals(name)]
+    lines = ["\n".join([each] * (length // (len(each) + 1))) for each in literals(name)]
     if name in DIRECT:
         yield from (head + each for each in (*runs, *lines))
     else:

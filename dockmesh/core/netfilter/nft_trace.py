@@ -10,12 +10,13 @@ from typing import NamedTuple
 from dockmesh.core.host_output import printable
 
 _EVENT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (.*)")
+# Each search goes to the first match only, for linear time.
 _PACKET = re.compile(
-    r"packet: (?:.*?\bip saddr )(?P<source>\S+) ip daddr (?P<destination>\S+) (?:.*?\bip length )(?P<length>\S+) "
-    r"(?:.*?\bicmp type echo-)(?P<type>request|reply)\b"
+    r"packet: (?>.*?\bip saddr )(?P<source>\S+) ip daddr (?P<destination>\S+) (?>.*?\bip length )(?P<length>\S+) "
+    r"(?>.*?\bicmp type echo-)(?P<type>request|reply)\b"
 )
 # A rule that was added after the trace began is listed by its handle only. Comments of rules come before the handle.
-_RULE = re.compile(r".*\bhandle (?P<handle>\d{1,20}) \(verdict (?P<verdict>\w+)[^()]*\)")
+_RULE = re.compile(r".*\bhandle (?P<handle>\d{1,20}) \(verdict (?P<verdict>\w++)[^()]*+\)")
 _POLICY = re.compile(r"policy (?P<verdict>\w+)")
 TABLE = "dockmesh-explain-"
 _LAST_CHAIN = "leaves"
