@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -582,6 +583,20 @@ def test_without_a_trace_no_rule_is_deleted_that_other_traffic_met(joined: Mesh,
     # A rule that matches no ping is no possible cause.
     found = [rule in busy.document["cause"] for rule in (f"--length {DROPPED['host3'][0]} ", "udp dport")]
     assert found == [True, False]
+
+
+def test_explanations_at_the_same_time_do_not_mix_their_probes(joined: Mesh, lab: Lab) -> None:
+    rule = "FORWARD -s 10.128.16.2/32 -p icmp -j DROP"
+    fault = FAULTS["no answer"]
+    with (
+        temporarily(lab, "host3", do=(f"iptables -I {rule}",), undo=(f"iptables -D {rule}",)),
+        temporarily(lab, fault.host, do=fault.do, undo=fault.undo),
+        ThreadPoolExecutor(max_workers=2) as pool,
+    ):
+        ends = [("host1", "host3"), ("host2", "host3")]
+        kept, dropped = pool.map(lambda pair: explain_fault(joined, replace(fault, ends=pair)).document, ends)
+    assert_expected(fault, kept)
+    assert (dropped["code"], dropped["remedy"]) == ("host-firewall-drop", f"on host3: iptables -D {rule}")
 
 
 def test_a_temporary_namespace_replaces_a_missing_container(joined: Mesh, lab: Lab) -> None:
