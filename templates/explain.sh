@@ -22,25 +22,27 @@ add rule $table starts ip length $1 icmp type { echo-request, echo-reply } meta 
 END
 }
 
-# The pings of the host to itself in the trace.
-own_pings() { grep -c 'ip saddr 127\.0\.0\.1 ' /dev/fd/4; }
+# own_pings LENGTH: the number of pings of the host to itself in the trace.
+own_pings() { grep -c "ip saddr 127\.0\.0\.1 .* ip length $1 " /dev/fd/4; }
 
-# await_trace LENGTH: pings the host itself until the trace shows one more ping, and thus every packet before it.
+# await_trace LENGTH: pings the host itself until the trace shows one more ping, and thus every packet before it. Fails if it
+# does not.
 await_trace() {
-  seen=$(own_pings) tries=20
-  until [ "$(own_pings)" -gt "$seen" ] || [ "$tries" = 0 ]; do
+  seen=$(own_pings "$1") tries=20
+  until [ "$(own_pings "$1")" -gt "$seen" ] || [ "$tries" = 0 ]; do
     ping -n -c 1 -W 1 -s $(($1 - 28)) 127.0.0.1 >/dev/null 2>&1
     sleep 0.05
     tries=$((tries - 1))
   done
+  [ "$tries" != 0 ]
 }
 
 # hold_trace SECONDS LENGTH: completes the output so far, traces pings of this length until stdin ends or the time is over,
 # prints the trace and ends the script. stdin ends with the SSH session. The trace is empty without nft, or with an nft or a
-# kernel that cannot trace. Its file is removed at once, so that no kill can leave it behind.
+# kernel that cannot trace. Its file is removed at once, so that no kill can leave it behind, and has 8 MiB at most.
 hold_trace() {
   if file=$(mktemp) && exec 4>"$file"; then rm "$file"; else exec 4>/dev/null; fi
-  timeout "$1" nft -a monitor trace >&4 2>/dev/null &
+  (trap '' XFSZ; ulimit -f 16384; exec timeout "$1" nft -a monitor trace >&4 2>/dev/null) &
   monitor=$!
   exec 3>&1
   {
@@ -48,7 +50,7 @@ hold_trace() {
     await_trace "$2"
     { run_section end true; run_section held true; } >&3
     timeout "$1" cat >/dev/null
-    [ ! -s /dev/fd/4 ] || await_trace "$2"
+    [ ! -s /dev/fd/4 ] || await_trace "$2" || printf '\n# ERROR: the trace ended early\n' >&4
   } | { nft -i; cat; kill "$monitor"; } >/dev/null 2>&1
   wait "$monitor" 2>/dev/null
   run_section probe_trace cat /dev/fd/4
