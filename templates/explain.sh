@@ -45,13 +45,14 @@ hold_trace() {
   (trap '' XFSZ; ulimit -f 16384; exec timeout "$1" nft -a monitor trace >&4 2>/dev/null) &
   monitor=$!
   exec 3>&1
+  # Without a home, nft keeps no history of commands.
   {
     trace_table "$2"
     await_trace "$2"
     { run_section end true; run_section held true; } >&3
     timeout "$1" cat >/dev/null
     [ ! -s /dev/fd/4 ] || await_trace "$2" || printf '\n# ERROR: the trace ended early\n' >&4
-  } | { nft -i; cat; kill "$monitor"; } >/dev/null 2>&1
+  } | { HOME=/dev/null nft -i; cat; kill "$monitor"; } >/dev/null 2>&1
   wait "$monitor" 2>/dev/null
   run_section probe_trace cat /dev/fd/4
   run_section end true

@@ -552,6 +552,7 @@ def test_an_explanation_changes_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> 
     before = host_view.read_hosts(lab, HOSTS)
     assert joined.dockmesh("explain", "host2", "host3").status == 0
     assert difference(before, host_view.read_hosts(lab, HOSTS)) == ""
+    assert [output_of(lab, host, "find", "/root", "-name", ".nft*") for host in ("host2", "host3")] == ["", ""]
 
 
 def test_a_killed_explanation_leaves_nothing_on_the_hosts(joined: Mesh, lab: Lab) -> None:
@@ -561,7 +562,7 @@ def test_a_killed_explanation_leaves_nothing_on_the_hosts(joined: Mesh, lab: Lab
     ) as explaining:
         assert all(eventually(lab, host, table, "inet dockmesh-explain") for host in ("host2", "host3"))
         explaining.kill()
-    left = f"{table}; pgrep -a -x nft; find /tmp -maxdepth 1 -name 'tmp.*'"
+    left = f"{table}; pgrep -a -x nft; find /tmp /root -maxdepth 1 -name 'tmp.*' -o -name '.nft*'"
     assert all(eventually(lab, host, left, "") for host in ("host2", "host3"))
 
 
