@@ -67,10 +67,11 @@ pending_change() {
 # The line "AGE REASON RUN".
 reverted_change() { read -r time reason run </etc/dockmesh/reverted && age=$(age "$time") && echo "$age $reason $run"; }
 
-# age TIME: the seconds since a Unix time.
+# age TIME: the seconds since a Unix time; 0 if the clock was set back since.
 age() {
   case "$1" in '' | *[!0-9]*) return 1 ;; esac
-  echo "$(($(date +%s) - $1))"
+  seconds=$(($(date +%s) - $1))
+  echo "$((seconds > 0 ? seconds : 0))"
 }
 
 # emit_section NAME STATUS TEXT: prints a section.

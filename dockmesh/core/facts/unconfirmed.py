@@ -12,7 +12,8 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from dockmesh.core.host_output import Section, parsing, sanitize
 
 _Line = Annotated[str, AfterValidator(sanitize)]
-_Count = Annotated[int, Field(ge=0, le=10**9)]
+_MAX_COUNT = 10**9
+_Count = Annotated[int, Field(ge=0, le=_MAX_COUNT)]
 
 
 class RevertReason(StrEnum):
@@ -91,9 +92,11 @@ def parse_pending(sections: Mapping[str, Section], now: datetime) -> PendingChan
     if section.status != 0:
         return None
     values = {key: value for key, _, value in (line.partition(" ") for line in section.lines())}
+    seconds = reverts_at = None
+    with suppress(KeyError, ValueError):
+        seconds = _count(values["reverts_in"])
+        reverts_at = now + timedelta(seconds=seconds)
     with parsing("pending change"):
-        seconds = int(values["reverts_in"]) if "reverts_in" in values else None
-        reverts_at = None if seconds is None else now + timedelta(seconds=seconds)
         return PendingChange(sanitize(values["run"]), reverts_at, seconds, _parse_failed(values.get("failed"), now))
 
 
@@ -101,7 +104,7 @@ def _parse_failed(text: str | None, now: datetime) -> FailedRevert | None:
     # A full disk may have cut the record. It must not prevent the way out of the change.
     with suppress(ValueError):
         attempts, age, error = (text or "").split(" ", 2)
-        return FailedRevert(int(attempts), now - timedelta(seconds=int(age)), sanitize(error))
+        return FailedRevert(_count(attempts), now - timedelta(seconds=_count(age)), sanitize(error))
     return None
 
 
@@ -110,5 +113,13 @@ def parse_reverted(sections: Mapping[str, Section], now: datetime) -> RevertedCh
     section = sections["reverted_change"]
     with suppress(ValueError):
         age, reason, run = section.text.split(" ", 2)
-        return RevertedChange(sanitize(run), now - timedelta(seconds=int(age)), RevertReason(reason))
+        return RevertedChange(sanitize(run), now - timedelta(seconds=_count(age)), RevertReason(reason))
     return None
+
+
+def _count(text: str) -> int:
+    """Parse a number in the range that a saved result accepts; ValueError for any other text."""
+    number = int(text)
+    if not 0 <= number <= _MAX_COUNT:
+        raise ValueError(f"{number} is out of range")
+    return number

@@ -35,11 +35,19 @@ def test_times_are_relative_to_the_controller() -> None:
     assert read(reverted=f"7 reboot {RUN}").reverted == RevertedChange(RUN, NOW - timedelta(seconds=7), "reboot")
 
 
-@pytest.mark.parametrize("text", ["", "7", "x reboot me", "7 no-such-reason me"])
+@pytest.mark.parametrize("text", ["", "7", "x reboot me", "7 no-such-reason me", "7 -1 me"])
 def test_a_damaged_record_does_not_block_the_host(text: str) -> None:
     assert read(reverted=text).reverted is None
     found = read(f"run {RUN}\nfailed {text}").pending
     assert found == PendingChange(RUN)
+
+
+# 63,000,000,000 seconds ago is the year 30.
+@pytest.mark.parametrize("seconds", ["-1", "-99999999999999", "99999999999999", str(2**2000), "63000000000", "x", ""])
+def test_an_impossible_time_counts_as_unknown(seconds: str) -> None:
+    assert read(reverted=f"{seconds} reboot me").reverted is None
+    for failed in (f"1 {seconds} broken", f"{seconds} 1 broken"):
+        assert read(f"run {RUN}\nreverts_in {seconds}\nfailed {failed}").pending == PendingChange(RUN)
 
 
 def test_a_failed_revert_names_its_problem_and_the_way_out() -> None:
@@ -87,6 +95,11 @@ def test_failed_reverts_are_counted(state: Path) -> None:
     attempts, age, error = found.removeprefix("failed ").split(" ", 2)
     assert (int(attempts), error) == (2, "three four")
     assert 0 <= int(age) < 60
+
+
+def test_a_time_after_the_present_of_a_clock_set_back_is_now(state: Path) -> None:
+    (state / "pending" / "failed").write_text("2 9000000000 problem\n")
+    assert "failed 2 0 problem" in shell(state, "pending_change")
 
 
 def test_a_damaged_count_starts_again(state: Path) -> None:
