@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -118,7 +118,11 @@ class Outcome:
 
 def restarts_docker(plan: HostPlan) -> bool:
     """Whether the plan restarts the host's Docker."""
-    return any(change.action == "restart" for change in plan.changes)
+    return _restart_docker(plan.changes)
+
+
+def _restart_docker(changes: Iterable[Change]) -> bool:
+    return any(change.action == "restart" for change in changes)
 
 
 def plan_host(
@@ -129,8 +133,15 @@ def plan_host(
     notes: Iterable[Note] = (),
 ) -> HostPlan:
     """Return the plan of a host from its facts and its desired state."""
-    changes = with_reasons(difference(facts.actual, wanted), lambda change: reason(change, facts, smallest))
-    plan = HostPlan(facts.host, changes, tuple(conflicts), tuple(notes), facts.basis, reverted=facts.reverted)
-    if not (facts.docker and restarts_docker(plan)):
-        return plan
-    return replace(plan, stopped=stopped_containers(facts.docker.containers))
+    changes = difference(facts.actual, wanted)
+    containers = facts.docker.containers if facts.docker and _restart_docker(changes) else ()
+    stopped = stopped_containers(containers)
+    return HostPlan(
+        facts.host,
+        with_reasons(changes, lambda change: reason(change, stopped, smallest)),
+        tuple(conflicts),
+        tuple(notes),
+        facts.basis,
+        stopped=stopped,
+        reverted=facts.reverted,
+    )

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 
 from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.desired.uplinks import SmallestUplink
-from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD
-from dockmesh.core.planning.stopped_containers import stopped_containers
+from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
 from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, StrayRoute, Unit
 
 
-def reason(change: Change, facts: HostFacts, smallest: SmallestUplink) -> str:
+def reason(change: Change, stopped: StoppedContainers, smallest: SmallestUplink) -> str:
     """The reason of a change; that of a restart also lists the affected containers."""
     match change.resource:
         case Route():
@@ -30,7 +29,7 @@ def reason(change: Change, facts: HostFacts, smallest: SmallestUplink) -> str:
                 _NOTHING_TO_RESTORE if change.after is None else "restores routes and rules after a reboot or link flap"
             )
         case DockerNetworking():
-            return "; ".join(_restart_reasons(change, facts, smallest))
+            return "; ".join(_restart_reasons(change, stopped, smallest))
         case Forwarding() as forwarding:
             return _forwarding_reason(forwarding)
 
@@ -110,7 +109,7 @@ def _source_reason(*, own_source: bool) -> str:
     return "peers see the containers' own addresses, not the host's"
 
 
-def _restart_reasons(change: Change, facts: HostFacts, smallest: SmallestUplink) -> Iterator[str]:
+def _restart_reasons(change: Change, stopped: StoppedContainers, smallest: SmallestUplink) -> Iterator[str]:
     before = change.before if isinstance(change.before, DockerNetworking) else DockerNetworking(None)
     after = change.after if isinstance(change.after, DockerNetworking) else DockerNetworking(None)
     moves = f"docker0 moves from {before.address or 'no address'} to {after.address or 'no address'}"
@@ -122,7 +121,6 @@ def _restart_reasons(change: Change, facts: HostFacts, smallest: SmallestUplink)
     effects += [_size_reason(before, after, smallest)] * (before.mtu != after.mtu)
     effects += [marks] * (before.admission != after.admission)
     yield f"{', '.join(effects[:-1])}{', and ' * (len(effects) > 1)}{''.join(effects[-1:])}, so Docker restarts"
-    stopped = stopped_containers(facts.docker.containers if facts.docker else ())
     restarted = ", ".join(stopped.restarted)
     yield f"containers stopped and started: {restarted}" if restarted else "no container is restarted"
     if stopped.removed:

@@ -1,5 +1,6 @@
 """Which running containers a restart of Docker starts again."""
 
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,13 +23,20 @@ class StoppedContainers:
 def stopped_containers(running: Sequence[Container]) -> StoppedContainers:
     """Return the fate of the running containers in a restart of Docker."""
     removed = [each for each in running if each.auto_remove]
+    dependants: defaultdict[str, list[Container]] = defaultdict(list)
+    for each in running:
+        for needed in each.needs:
+            dependants[needed].append(each)
     lost = {each.id for each in removed}
-    gone, more = removed, removed
-    while more:
-        names = {text for each in gone for text in (each.id, each.name)}
-        more = [each for each in running if each.id not in lost and each.needs & names]
-        lost |= {each.id for each in more}
-        gone = [*gone, *more]
+    pending = deque(removed)
+    while pending:
+        gone = pending.popleft()
+        for needed in {gone.id, gone.name}:
+            # pop: on a hostile host many containers may have the same name.
+            for each in dependants.pop(needed, ()):
+                if each.id not in lost:
+                    lost.add(each.id)
+                    pending.append(each)
     return StoppedContainers(
         tuple(each.name for each in running if each.id not in lost),
         tuple(each.name for each in removed),
