@@ -1,6 +1,7 @@
 """Uses of docker0's present address, reported before docker0 moves."""
 
 import json
+import tracemalloc
 from base64 import b64encode
 from dataclasses import replace
 from ipaddress import IPv4Interface
@@ -40,6 +41,11 @@ def found_notes(changes: dict[str, SectionOutput], *, name: str = FRESH, me: Hos
         ({"metrics-addr": "172.17.0.1:9323"}, ["metrics-addr"]),
         ({"ip": "172.17.0.1"}, ["ip"]),
         ({"log-opts": {"syslog-address": "tcp://172.17.0.1:514"}}, ["log-opts.syslog-address"]),
+        ({"log-opts": {"splunk-url": "https://172.17.0.1", "tag": "172.17.0.1"}}, ["log-opts.splunk-url"]),
+        (
+            {"log-opts": {"fluentd-address": "172.17.0.1", "fluentd-async": "false"}},
+            ["log-opts.fluentd-address"],
+        ),
         (
             {"default-network-opts": {"bridge": {"com.docker.network.bridge.host_binding_ipv4": "172.17.0.1"}}},
             ["default-network-opts.bridge.com.docker.network.bridge.host_binding_ipv4"],
@@ -53,7 +59,6 @@ def test_settings_that_keep_docker_or_containers_from_starting_conflict(
     found = found_conflicts(daemon_json(document))
     assert [message.split(" is ")[0] for _key, message in found] == named
     assert {key for key, _message in found} == {"/etc/docker/daemon.json"}
-    assert found_notes(daemon_json(document)) == []
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,16 @@ def test_settings_that_keep_docker_or_containers_from_starting_conflict(
         ({"registry-mirrors": ["http://172.17.0.5:5000/v2"]}, ["registry-mirrors"]),
         ({"proxies": {"http-proxy": "http://172.17.0.1:3128"}}, ["proxies.http-proxy"]),
         ({"log-opts": {"syslog-address": "udp://172.17.0.1:514"}}, ["log-opts.syslog-address"]),
+        ({"log-opts": {"tag": "172.17.0.1/{{.Name}}"}}, ["log-opts.tag"]),
+        ({"log-opts": {"fluentd-address": "172.17.0.1:24224", "fluentd-async": "true"}}, ["log-opts.fluentd-address"]),
+        (
+            {"log-opts": {"fluentd-async-connect": "1", "fluentd-address": "tcp://172.17.0.1:24224"}},
+            ["log-opts.fluentd-address"],
+        ),
+        (
+            {"log-opts": {"splunk-url": "https://172.17.0.1:8088", "splunk-verify-connection": "False"}},
+            ["log-opts.splunk-url"],
+        ),
     ],
 )
 def test_other_settings_are_notes(document: dict[str, Any], named: list[str]) -> None:
@@ -89,6 +104,64 @@ def test_flags_of_dockerd_count_as_settings() -> None:
     flags = {"daemon_arguments": "dockerd\n-H\ntcp://172.17.0.1:2375\n--dns=172.17.0.1\n-H\nfd://"}
     assert [(key, message.split(" is ")[0]) for key, message in found_conflicts(flags)] == [("docker", "-H")]
     assert [(key, message.split(" is ")[0]) for key, message in found_notes(flags)] == [("docker", "--dns")]
+
+
+def test_an_option_of_the_log_driver_may_be_a_flag() -> None:
+    flags = "dockerd\n--log-opt\nfluentd-address=172.17.0.1:24224"
+    assert len(found_conflicts({"daemon_arguments": flags})) == 1
+    changes = {"daemon_arguments": f"{flags}\n--log-opt=fluentd-async=true\n--log-opt=tag=172.17.0.1"}
+    assert (len(found_conflicts(changes)), len(found_notes(changes))) == (0, 2)
+    assert found_conflicts({"daemon_arguments": "dockerd\n--log-opt=tag=172.17.0.1-address"}) == []
+
+
+def remedies(document: dict[str, Any]) -> list[str]:
+    found = facts(FRESH, daemon_json(document))
+    return [
+        each.remedy
+        for each in (*conflicts(FLEET, HOST2, found, WIDE), *notes(HOST2, found, WIDE))
+        if each.code in {ConflictCode.OLD_ADDRESS_NEEDED, NoteCode.OLD_ADDRESS_NAMED}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("document", "proposed"),
+    [
+        ({"dns": ["172.17.0.1"]}, str(HOST2.bridge.ip)),
+        ({"registry-mirrors": ["http://172.17.0.1:5000/2"]}, str(HOST2.bridge.ip)),
+        ({"insecure-registries": ["172.17.0.0/16"]}, str(HOST2.bridge.network)),
+        ({"proxies": {"no-proxy": "localhost,172.17.0.0/16"}}, str(HOST2.bridge.network)),
+        ({"registry-mirrors": ["http://172.17.0.5:5000"]}, str(HOST2.bridge.network)),
+        ({"fixed-cidr": "172.17.128.0/17"}, str(HOST2.bridge.network)),
+    ],
+)
+def test_a_remedy_proposes_an_address_or_a_network(document: dict[str, Any], proposed: str) -> None:
+    (remedy,) = remedies(document)
+    assert [word.rstrip(",") for word in remedy.split() if word.startswith("10.")] == [proposed]
+
+
+@pytest.mark.parametrize("address", ["tcp://172.17.0.1:514", "udp://172.17.0.1:514"])
+def test_existing_containers_keep_their_log_options(address: str) -> None:
+    (remedy,) = remedies({"log-opts": {"syslog-address": address}})
+    assert "create" in remedy
+
+
+def test_texts_of_a_hostile_file_are_printable_and_short() -> None:
+    long = "x" * 10_000
+    document = {"hosts": [f"172.17.0.1 \x1b[31m {long}"], f"\x1b[31m{long}": {f"\x9b{long}": f"172.17.0.1 {long}"}}
+    found = [*found_conflicts(daemon_json(document)), *found_notes(daemon_json(document))]
+    assert len(found) == 2
+    assert all(message.isprintable() and len(message) < 1000 for _key, message in found)
+
+
+def test_memory_is_in_proportion_to_the_file() -> None:
+    found = facts(FRESH, daemon_json({"k" * 40_000: {str(n): "" for n in range(4000)}}))
+    list(notes(HOST2, found, WIDE))
+    tracemalloc.start()
+    try:
+        list(notes(HOST2, found, WIDE))
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def published(address: str, *, auto_remove: bool = False) -> dict[str, SectionOutput]:
