@@ -6,11 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 _NAMESPACES = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+_LEAST_S = 0.01
 _USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
@@ -44,10 +46,36 @@ def connect(
     """Open a TCP connection to `address`, in the network namespace `netns` of `ip netns` if one is given.
 
     Raises:
-        OSError: the connection failed or took longer than `connect_timeout_s`, or the namespace cannot be entered.
+        OSError: the connection failed or took longer than `connect_timeout_s`, for all addresses of a name together, or
+            the namespace cannot be entered.
     """
     with _inside(netns):
-        return LowLatencySocket(socket.create_connection((address, port), timeout=connect_timeout_s), timeout_s)
+        return LowLatencySocket(_connect_to_any(address, port, connect_timeout_s), timeout_s)
+
+
+def _connect_to_any(name: str, port: int, limit_s: float) -> socket.socket:
+    """Connect to the first address of the name that accepts. Each has an equal share of the time that is left."""
+    addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+    deadline = monotonic() + limit_s
+    error: OSError | None = None
+    for at, (family, kind, protocol, _name, address) in enumerate(addresses):
+        try:
+            return _connect_to((family, kind, protocol), address, (deadline - monotonic()) / (len(addresses) - at))
+        except OSError as failed:
+            error = failed
+    raise error or OSError(f"{name} has no address")
+
+
+def _connect_to(kind: tuple[int, int, int], address: Any, limit_s: float) -> socket.socket:
+    connecting = socket.socket(*kind)
+    try:
+        # A busy controller may have used up the time. A limit of 0 would mean a socket that never waits.
+        connecting.settimeout(max(limit_s, _LEAST_S))
+        connecting.connect(address)
+    except OSError:
+        connecting.close()
+        raise
+    return connecting
 
 
 @contextmanager
