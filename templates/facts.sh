@@ -187,7 +187,8 @@ split_output() {
 }
 
 # inspect_listed IDS COMMAND...: runs a docker inspect command with the ids. Containers and networks come and go all the
-# time, so an object that was removed after it was listed is no error. Docker prints all others then.
+# time, so an object that was removed after it was listed is no error. Docker prints all others then. Warnings do not
+# count, for example about a damaged config.json of the client.
 inspect_listed() {
   ids=$1
   shift
@@ -195,7 +196,7 @@ inspect_listed() {
   # Ids contain no blanks.
   # shellcheck disable=SC2086
   { problems=$("$@" $ids 2>&1 >&3) && return; } 3>&1
-  problems=$(printf '%s\n' "$problems" | grep -v -i -E 'no such (object|network)|network .* not found')
+  problems=$(printf '%s\n' "$problems" | grep -v -i -E '^warning|no such (object|network)|network .* not found')
   [ -z "$problems" ] || { echo "$problems"; return 1; }
 }
 

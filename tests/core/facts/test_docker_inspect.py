@@ -41,6 +41,12 @@ def test_an_object_removed_after_it_was_listed_is_no_error(function: str, messag
 
 
 @pytest.mark.parametrize("function", ["docker_containers", "docker_networks"])
+def test_a_warning_of_docker_is_no_error(function: str) -> None:
+    warning = "WARNING: Error loading config file: /root/.docker/config.json: EOF"
+    assert listing(function, message=f"{warning}\n{GONE[0]}") == Section(0, "a")
+
+
+@pytest.mark.parametrize("function", ["docker_containers", "docker_networks"])
 def test_every_listed_object_may_be_gone(function: str) -> None:
     assert listing(function, present="", message=f"{GONE[0]}\n{GONE[2]}") == Section(0, "")
     assert listing(function, listed="", message="inspect needs an argument") == Section(0, "")
