@@ -16,7 +16,7 @@ from dockmesh.report.console.terminal import console
 from dockmesh.report.json.explain import explain_document
 
 # The payload size distinguishes the probe from other pings, which use 56 bytes or fill a packet.
-_SIZES = range(100, 500)
+_SIZES = range(100, 1100)
 
 
 @click.command
