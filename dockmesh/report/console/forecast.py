@@ -15,12 +15,12 @@ from dockmesh.report.console.terminal import pluralize, print_line
 
 _NAMED, _LINES = 6, 12
 _SIGNS: Mapping[Effect, tuple[str, str]] = {
-    "lost": ("✗ lost", "bold red"),
-    "unknown": ("? unknown", "yellow"),
-    "failing": ("✗ fails before and after", "bold"),
-    "gained": ("+ gained", "green"),
+    "lost": ("✗ lost:", "bold red"),
+    "unknown": ("? unknown:", "yellow"),
+    "failing": ("✗ fails before and after:", "bold"),
+    "gained": ("+ gained:", "green"),
 }
-_INTENDED = "- lost, as intended", "dim"
+_INTENDED = "- lost, as intended:", "dim"
 
 
 def print_forecast(out: Console, impact: Impact | None, fleet: Fleet, *, losses_intended: bool = False) -> None:
@@ -39,7 +39,7 @@ def print_forecast(out: Console, impact: Impact | None, fleet: Fleet, *, losses_
         for line in lines[:_LINES]:
             print_line(out, Text.assemble((f"{sign} ", style), line), 2)
         if len(lines) > _LINES:
-            print_line(out, Text(f"{sign}: {len(lines) - _LINES} more lines; --json has them all", style=style), 2)
+            print_line(out, Text(f"{sign} {len(lines) - _LINES} more lines; --json has them all", style=style), 2)
 
 
 def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) -> None:
