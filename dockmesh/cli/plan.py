@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dockmesh.cli.atomic_write import write_private
+from dockmesh.cli.messages import print_message
 from dockmesh.cli.open_run import open_run, print_json
 from dockmesh.cli.options import Options, common
 from dockmesh.core.planning import saved_plan
@@ -32,8 +33,8 @@ def plan(options: Options, out: Path | None) -> int:
 
     The forecast below the plan shows which hosts reach which now, and which would after apply. It sends no probe.
 
-    The exit status is 0 if there is nothing to change, 2 if there are changes, and 3 if a host has a conflict or cannot
-    be read.
+    The exit status is 0 if there is nothing to change, 2 if there are changes, and 3 if a host has a conflict or a
+    pending change, or cannot be read.
 
     Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
     """
@@ -45,6 +46,7 @@ def plan(options: Options, out: Path | None) -> int:
             out,
             saved_plan.with_fingerprints(plan_document(planned, forecast), options.inventory_text(), TEMPLATES),
         )
+        print_message(f"{out}: the plan is saved")
     if options.json:
         print_json(plan_document(planned, forecast))
     else:

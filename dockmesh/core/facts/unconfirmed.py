@@ -59,7 +59,7 @@ class PendingChange:
                 f"correct the cause, then dockmesh rollback --pending --limit {limit}; or keep the host as it is: "
                 f"dockmesh rollback --keep-current --limit {limit}"
             )
-        return f"wait, or revert the change now: dockmesh rollback --pending --limit {limit}"
+        return f"wait, or dockmesh rollback --pending --limit {limit} (revert now; --keep-current: keep the change)"
 
 
 @dataclass(frozen=True, slots=True)
