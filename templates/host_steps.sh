@@ -11,10 +11,11 @@ UNITS=/etc/systemd/system
 DOCKER_FAILED=77
 # Ends the name of a file that is about to replace another one.
 NEW=.dockmesh-new
-# The seconds that the start of one container or unit may take, and the start of all containers. systemd starts the rest of
-# them later, so that they do not decide whether the change is confirmed in time.
+# The seconds that the start of one container or unit may take, and the start of all. systemd starts the rest later, so that
+# they do not decide whether the change is confirmed in time.
 START_S=30
 ALL_STARTS_S=90
+LATER="starts later, since the others took too long"
 reload_needed=
 # "yes" while the steps of a revert run.
 reverting=
@@ -153,8 +154,8 @@ restart_docker() {
     docker_matches "$@" || {
       echo "Docker came up with docker0 on '$(bridge_address) $(bridge_addresses6)'," \
         "pools '$(docker_pools)' and MTU $(bridge_mtu), not with '$1 $2', '$3' and $4"
-      # The host may stay so until a revert succeeds.
-      start_units && start_containers
+      # A change is reverted now, and that starts them. A host may stay as it is until a revert succeeds.
+      [ -z "$reverting" ] || { start_units && start_containers; }
       return "$DOCKER_FAILED"
     }
   fi
@@ -167,7 +168,8 @@ active_dependents() {
   while [ "$found" != "$units" ]; do
     units=$found
     # shellcheck disable=SC2046,SC2086
-    found=$(printf '%s ' $(distinct $units $(systemctl show $units -p RequiredBy -p BoundBy -p ConsistsOf --value)))
+    found=$(printf '%s ' $(distinct $units $(systemctl show $units -p RequiredBy -p RequisiteOf -p BoundBy -p ConsistsOf \
+      -p PropagatesStopTo --value)))
     found=${found% }
   done
   for unit in $units; do
@@ -251,9 +253,15 @@ save_running() {
 # Starts the units that systemd stopped with Docker: it does not start them with it.
 start_units() {
   rm -f "$PENDING/warnings"
-  not_started=
+  not_started='' last_start=$(($(date +%s) + ALL_STARTS_S))
   for unit in $DEPENDENTS; do
-    start_or_warn unit "$unit" systemctl start "$unit" || not_started="$not_started $unit"
+    if [ "$(date +%s)" -ge "$last_start" ]; then
+      systemctl start --no-block "$unit"
+      warn unit "$unit" "$LATER"
+    elif start_or_warn unit "$unit" systemctl start "$unit"; then
+      continue
+    fi
+    not_started="$not_started $unit"
   done
   DEPENDENTS=$not_started
   save_running
@@ -268,18 +276,19 @@ start_containers() {
     $0 == "/" { part++; next }
     part < 2 { seen[part + 0, $0]; next }
     (1, $0) in seen && !((0, $0) in seen)')
-  not_started='' later='' last_start=$(($(date +%s) + ALL_STARTS_S))
+  not_started='' later=''
   # shellcheck disable=SC2086
   for entry in $(start_order $stopped); do
     if [ "$(date +%s)" -ge "$last_start" ]; then
-      warn container "${entry#*/}" "starts later, since the others took $ALL_STARTS_S s"
+      warn container "${entry#*/}" "$LATER"
       later="$later ${entry%%/*}"
     else
       start_or_warn container "${entry#*/}" docker start "${entry%%/*}" || not_started="$not_started ${entry%%/*}"
     fi
   done
   # shellcheck disable=SC2086
-  [ -z "$later" ] || systemd-run --quiet --no-block docker start $later
+  [ -z "$later" ] || systemd-run --quiet --collect --no-block docker start $later ||
+    warn unit docker.service "systemd cannot start the other containers either"
   RUNNING_CONTAINERS="$not_started $later"
   save_running
 }

@@ -25,7 +25,7 @@ emit_outcome() {
 # Reads the warnings of a pending change as JSON: lines of a code, a name and an error. A full disk may have cut the last.
 read_warnings() {
   [ ! -e "$PENDING/warnings" ] || warnings=$(head -n 100 "$PENDING/warnings" | sed -n 's/[\\"]/\\&/g
-    s/^\([^ ]*\) \([^ ]*\) \(.*\)/{"code": "\1", "key": "\2", "error": "\3"}/p' | paste -s -d , -)
+    s/^\(container-not-started\|unit-not-started\) \([^ ]*\) \(.*\)/{"code": "\1", "key": "\2", "error": "\3"}/p' | paste -s -d , -)
 }
 
 # error_code STATUS OUTPUT: the code for a step that failed with these. A disk error comes first: it explains the others.
@@ -93,7 +93,8 @@ start_revert_timer() { $REVERT_IN "$1"; }
 
 # The unit also removes what a power cut left of a change that was not armed yet, or no longer. There is one such file at
 # most. dockmesh.service waits for the unit at boot, so it restores the routes and rules of the reverted state. After a
-# revert that was killed or failed, systemd starts the timer again.
+# revert that was killed or failed, systemd starts the timer again. A stop of the unit, as in a reboot, makes it wait for the
+# timeout, since a timer stops after its unit.
 write_revert_unit() {
   base64 <<END | replace_file "$UNITS/$REVERT.service" 644 && add_want multi-user.target "$REVERT.service" && reset_failed
 # Written by dockmesh: reverts a change, unless a confirmation removes this unit.
@@ -106,7 +107,8 @@ ConditionPathExistsGlob=/etc/dockmesh/*/revert.sh
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'exec /bin/sh /etc/dockmesh/*/revert.sh'
-ExecStopPost=/bin/sh -c '[ ! -e /etc/dockmesh/pending/run ] || { systemctl stop $REVERT.timer; $REVERT_IN 60; }'
+ExecStopPost=/bin/sh -c '[ ! -e /etc/dockmesh/pending/run ] || { systemctl --job-mode=ignore-dependencies stop $REVERT.timer; $REVERT_IN 60; }'
+TimeoutStopSec=10
 END
 }
 

@@ -101,8 +101,16 @@ def test_containers_that_would_start_late_are_left_to_systemd(tmp_path: Path) ->
     program.write_text('#!/bin/sh\necho "later $*" >>"$DATA/log"\n')
     program.chmod(0o755)
     stub.run("ALL_STARTS_S=0 RUNNING_CONTAINERS='a b' DEPENDENTS=; start_units && start_containers")
-    assert stub.started == ["later", "--quiet", "--no-block", "docker", "start", "a", "b"]
+    assert stub.started == ["later", "--quiet", "--collect", "--no-block", "docker", "start", "a", "b"]
     assert stub.left("containers") == ["a", "b"]
+
+
+def test_units_that_would_start_late_are_left_to_systemd(tmp_path: Path) -> None:
+    stub = Stub(tmp_path, ())
+    stub.run("ALL_STARTS_S=0 RUNNING_CONTAINERS= DEPENDENTS=u.service; start_units")
+    assert stub.started == ["--no-block"]
+    assert stub.left("dependents") == ["u.service"]
+    assert stub.left("warnings")[:2] == ["unit-not-started", "u.service"]
 
 
 def test_units_that_need_a_dependent_of_docker_are_dependents(tmp_path: Path) -> None:
@@ -121,7 +129,7 @@ esac
 
 def test_a_warning_that_a_full_disk_has_cut_is_dropped(tmp_path: Path) -> None:
     stub = Stub(tmp_path, ())
-    (tmp_path / "pending" / "warnings").write_text('container-not-started web no "such" file\ncontainer-not-st')
+    (tmp_path / "pending" / "warnings").write_text('container-not-started web no "such" file\nunit-notunit-not-started b c\ncontainer-not-st')
     assert json.loads(stub.run('read_warnings; printf "[%s]" "$warnings"'))[0]["key"] == "web"
 
 
@@ -143,7 +151,7 @@ def test_a_container_starts_after_those_that_it_needs(tmp_path: Path, order: str
 
 def test_a_network_with_the_name_of_a_container_is_no_dependency(tmp_path: Path) -> None:
     stub = Stub(tmp_path, ("a/web db private ", "b/db bridge private "))
-    stub.run("RUNNING_CONTAINERS='a b' DEPENDENTS=; start_containers")
+    stub.run("RUNNING_CONTAINERS='a b' DEPENDENTS=; start_units && start_containers")
     assert stub.started == ["a", "b"]
 
 
@@ -178,7 +186,7 @@ def test_a_large_error_and_many_warnings_are_bounded(tmp_path: Path) -> None:
         broken=dict.fromkeys(many, "é" * 40000),
     )
     outcome = stub.run(
-        f"RUNNING_CONTAINERS='{' '.join(many)}' DEPENDENTS=; start_containers\n"
+        f"RUNNING_CONTAINERS='{' '.join(many)}' DEPENDENTS=; start_units && start_containers\n"
         "read_warnings; emit_outcome reverted x 'y'; run_section end true"
     )
     found = transaction.parse_outcome(split(outcome)["outcome"]).warnings
