@@ -59,19 +59,20 @@ lab-down: $(READY) ## Remove the hosts of demo and lab
 record: system ## Record the facts of lab hosts in tests/data/facts
 	@$(BIN)/python tests/lab/record.py
 
-check: $(READY) ## Check format, lint, types and layers, then run the tests that need no lab
+check: $(READY) ## Check format, lint, types and layers, then run the quick tests, which need no lab
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/shellcheck --shell=dash templates/*.sh dockmesh/lab/*.sh tests/lab/docker29/*.sh
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -n $(WORKERS) -m 'not lab and not browser'
+	@$(BIN)/pytest -q -n $(WORKERS) -m 'not lab and not browser and not slow'
 
 # Lab tests spend most of their time waiting, so each worker has labs of its own and takes the longest module left.
 # A run removes the labs that a killed run left behind. DOCKMESH_LABS=NAME separates the labs of several checkouts.
-test: ## Run everything: check, then the lab and browser tests
+test: ## Run everything: check, then the slow, lab and browser tests
 	@$(MAKE) --no-print-directory --jobs=3 check images browser
-	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser' tests/browser tests/lab
+	@$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'lab or browser or slow' \
+	  tests/browser tests/core/test_hostile_output.py tests/lab
 
 format: $(READY) ## Format the code and apply the linter's fixes
 	@$(BIN)/ruff check --quiet --fix-only .
