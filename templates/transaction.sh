@@ -195,7 +195,8 @@ revert_later() {
 record_own_revert() {
   [ -n "$BY_ITSELF" ] || return 0
   if systemctl is-active --quiet "$REVERT.timer"; then reason=not-confirmed; else reason=reboot; fi
-  write_text "$STATE/reverted" "$(date +%s) $reason $(cat "$PENDING/run")" 2>/dev/null || rm -f "$STATE/reverted"
+  { write_text "$STATE/reverted" "$(date +%s) $reason $(cat "$PENDING/run")" && sync "$STATE/reverted"; } 2>/dev/null ||
+    rm -f "$STATE/reverted"
 }
 
 # record_failure PROBLEM: counts the failed reverts, and records the time and the problem of the last one.
