@@ -62,7 +62,9 @@ def test_the_plan_document_has_its_keys_and_a_reason_for_each_change(fresh: Mesh
     assert [host["host"] for host in document["hosts"]] == list(HOSTS)
     changes = [change for host in document["hosts"] for change in host["changes"]]
     for host in document["hosts"]:
-        assert list(host) == ["host", "changes", "containers", "conflicts", "notes", "code", "error"]
+        assert list(host) == [
+            *("host", "changes", "containers", "conflicts", "notes", "code", "error", "pending", "reverted"),
+        ]
         assert host["conflicts"] == []
         assert (host["code"], host["error"]) == (None, None)
     for change in changes:

@@ -135,7 +135,7 @@ def test_apply_reports_every_host_confirmed_in_one_document(apply_record: ApplyR
     document = apply_record.done.document
     assert document["format"] == "dockmesh/apply/1"
     assert document["outcomes"] == [
-        {"host": host, "status": "confirmed", "code": None, "error": None} for host in HOSTS
+        {"host": host, "status": "confirmed", "code": None, "error": None, "warnings": []} for host in HOSTS
     ]
     assert document["plan"]["format"] == "dockmesh/plan/1"
     assert document["plan"]["summary"]["restart"] == 3

@@ -129,7 +129,9 @@ esac
 
 def test_a_warning_that_a_full_disk_has_cut_is_dropped(tmp_path: Path) -> None:
     stub = Stub(tmp_path, ())
-    (tmp_path / "pending" / "warnings").write_text('container-not-started web no "such" file\nunit-notunit-not-started b c\ncontainer-not-st')
+    (tmp_path / "pending" / "warnings").write_text(
+        'container-not-started web no "such" file\nunit-notunit-not-started b c\ncontainer-not-st'
+    )
     assert json.loads(stub.run('read_warnings; printf "[%s]" "$warnings"'))[0]["key"] == "web"
 
 

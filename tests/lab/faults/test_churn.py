@@ -20,7 +20,7 @@ WORKERS = 5
 LONGEST_S = 300
 CONTAINERS = "sleep 1 & docker run --rm --label churn busybox sleep 0.3; status=$?; wait"
 NETWORKS = "docker network create churn$worker && docker network rm churn$worker; status=$?"
-# Docker may still create a container whose client has ended.
+# Docker may still create a container whose client has ended. The others took the address of web when Docker restarted.
 REMOVE = """sleep 1
 for try in $(seq 20); do
   ids=$(docker ps -aq --filter label=churn) networks=$(docker network ls -qf name=churn)
@@ -28,7 +28,8 @@ for try in $(seq 20); do
   [ -z "$ids" ] || docker rm -f $ids
   [ -z "$networks" ] || docker network rm $networks
   sleep 0.5
-done"""
+done
+docker restart --time 0 web"""
 
 
 @contextmanager
