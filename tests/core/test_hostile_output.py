@@ -44,6 +44,8 @@ from dockmesh.core.trace import script
 from dockmesh.core.trace.model import Endpoint
 from dockmesh.errors import HostError
 
+pytestmark = pytest.mark.slow
+
 Parser = Callable[[str], object]
 # The time for a character, in iterations of a loop: a generous factor for a parser, and little for the square of a run.
 MOST_PER_CHARACTER = 500
@@ -292,7 +294,6 @@ def test_the_time_of_a_parser_grows_with_its_text(name: str) -> None:
     assert not slow
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DIRECT)
 @pytest.mark.parametrize("between", ["", "\n"], ids=["one line", "lines"])
 def test_four_mebibytes_are_parsed_in_proportion(name: str, between: str) -> None:
@@ -300,7 +301,6 @@ def test_four_mebibytes_are_parsed_in_proportion(name: str, between: str) -> Non
     assert is_linear(DIRECT[name], (text * (WHOLE // len(text) + 1))[:WHOLE], 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DIRECT)
 def test_the_memory_of_a_parser_is_a_multiple_of_its_text(name: str) -> None:
     text = "".join(texts(name))
