@@ -146,8 +146,8 @@ docker_matches() {
     has_pools "$3" && [ "$(bridge_mtu)" = "$4" ]
 }
 
-# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts what ran
-# before. ADMISSION is given if what Docker accepts must change, as nft_admission prints it.
+# restart_docker ADDRESS ADDRESS6 POOLS MTU [ADMISSION]: recreates docker0 with these addresses and starts the
+# containers and units that ran before. ADMISSION is given if what Docker accepts must change, as nft_admission prints it.
 restart_docker() {
   if ! { docker_matches "$@" && { [ -z "$5" ] || [ "$(nft_admission)" = "$5" ]; }; }; then
     recreate_bridge && set_bridge_address6 "$2" || return "$DOCKER_FAILED"

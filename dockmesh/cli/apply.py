@@ -98,9 +98,7 @@ def apply(
 @click.command
 @common
 @_changing
-@click.option(
-    "--pending", "end", flag_value="revert", help="Revert pending changes now, and change hosts without one not at all."
-)
+@click.option("--pending", "end", flag_value="revert", help="Revert pending changes now, and change no other host.")
 @click.option(
     "--keep-current",
     "end",

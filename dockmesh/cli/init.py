@@ -151,7 +151,7 @@ def _propose_unread(
 
 
 def _unlisted_host(each: Candidate, keys: Mapping[str, Value]) -> Host:
-    """A host of which only the login is known. The candidate's own `keys` take precedence."""
+    """A host with nothing known but its login. The candidate's own `keys` take precedence."""
     login: dict[str, Any] = {**keys, **each.keys}
     return Host(
         each.name, _NO_ADDRESS, None, None, docker=True, login=Login(each.address, **login), tags=frozenset(each.tags)

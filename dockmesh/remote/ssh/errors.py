@@ -42,7 +42,7 @@ _SILENT = HostFailure(
     "sshd accepted the connection and then sent nothing. The host may be frozen or short of memory. Fix: look at its "
     "console",
 )
-# What paramiko raises if a jump host does not reach a host in time.
+# The text of paramiko's error if a jump host does not reach a host in time.
 _NO_CHANNEL = "Timeout opening channel."
 _DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts"
 _SSH_PORT = 22

@@ -1,4 +1,4 @@
-"""The root shell that runs scripts on a host, through sudo where the inventory says so."""
+"""The root shell that runs scripts on a host, through sudo where the inventory sets `become`."""
 
 import time
 from typing import Self

@@ -39,7 +39,7 @@ NAMES = "docker ps --format '{{.Names}}' | sort"
 
 @pytest.fixture
 def broken(mesh: Mesh) -> Iterator[Mesh]:
-    """Hosts with containers of which three cannot start again, each for another reason."""
+    """Hosts with three containers that cannot start again, each for another reason, among others."""
     for host in mesh.hosts:
         mesh.on(host, START)
     yield mesh
