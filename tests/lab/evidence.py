@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from dockmesh.errors import LabError
 from dockmesh.lab.running import Lab
 
-_JOURNAL = ("journalctl", "--quiet", "--no-pager", "--output", "short-precise", "--lines", "20")
+_JOURNAL = ("journalctl", "--quiet", "--no-pager", "--output", "short-precise")
+_LINES = 20
 _WITHIN_S = 5.0
 
 
@@ -20,6 +21,8 @@ def journals_of(fixtures: Iterable[object], since: float) -> Iterator[tuple[str,
 
 def _journal(lab: Lab, host: str, since: float) -> str:
     try:
-        return lab.run(host, (*_JOURNAL, "--since", f"@{since:.0f}"), within_s=_WITHIN_S).stdout
+        # With --since, journalctl --lines prints the first lines on systemd 252, and the last ones on later versions.
+        text = lab.run(host, (*_JOURNAL, "--since", f"@{since:.0f}"), within_s=_WITHIN_S).stdout
     except LabError as error:
         return str(error)
+    return "\n".join(text.splitlines()[-_LINES:])
