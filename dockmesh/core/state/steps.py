@@ -40,7 +40,7 @@ TAKE_LOCK = """exec 9>>/etc/dockmesh/lock && flock -n 9 && [ /etc/dockmesh/lock 
 read -r holder </etc/dockmesh/lock
 [ "$holder" = dockmesh.service ] || echo dockmesh.service >/etc/dockmesh/lock
 [ ! -e /etc/dockmesh/pending/run ] || systemctl is-active --quiet dockmesh-revert.timer ||
-  systemd-run --quiet --unit=dockmesh-revert.service --on-active=1"""
+  systemd-run --quiet --timer-property=AccuracySec=100ms --unit=dockmesh-revert.service --on-active=1"""
 
 
 def reassert_script(state: HostState, texts: Templates) -> str:
