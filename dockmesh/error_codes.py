@@ -33,6 +33,7 @@ class ProblemCode(StrEnum):
     BAD_NETNS = "bad-netns"
     BAD_JUMP = "bad-jump"
     BAD_PORTS = "bad-ports"
+    BAD_MARK = "bad-mark"
     BAD_HOST = "bad-host"
     BAD_RANGE = "bad-range"
     REVERSED_RANGE = "reversed-range"

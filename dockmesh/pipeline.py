@@ -17,7 +17,13 @@ from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, Misprediction, mispredictions, predict_impact
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change, reverted_change
+from dockmesh.core.planning.conflicts.network import (
+    conflicts,
+    notes,
+    pending_change,
+    removal_conflicts,
+    reverted_change,
+)
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan, plan_host
 from dockmesh.core.probes.pairs import Pair
 from dockmesh.core.results.model import MeshResult
@@ -242,9 +248,10 @@ class Pipeline:
 
     def _plan(self, host: Host, facts: HostFacts, smallest: SmallestUplink) -> HostPlan:
         fleet, goal = self._request.fleet, self._request.goal
-        host_conflicts = tuple(conflicts(fleet, host, facts, smallest)) if goal.joins_mesh else ()
+        found = conflicts(fleet, host, facts, smallest) if goal.joins_mesh else removal_conflicts(facts)
+        host_conflicts = tuple(found)
         try:
-            mesh_notes = notes(host, facts, smallest) if goal.joins_mesh else ()
+            mesh_notes = notes(host, facts, smallest, fleet.settings.mark) if goal.joins_mesh else ()
             host_notes = (*reverted_change(facts), *mesh_notes)
             wanted = goal.desired(fleet, host, facts, smallest)
             return plan_host(facts, wanted, smallest, host_conflicts, host_notes)

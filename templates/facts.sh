@@ -122,9 +122,9 @@ own_nft_table() {
 # - addresses: lifetimes, which count down; temporary and tentative IPv6 addresses, which change by the day or the second.
 # - routes: "linkdown", which changes with the containers; link-local IPv6 routes, which change with the interfaces.
 # - routes to peers: the cached MTU, and which of its own addresses the host would use.
-# - iptables: all rules but dockmesh's own chains and the jumps to them, because rules of others change with containers; all
-#   counters. In nat only the first rule counts: Docker inserts its masquerades there, and a later jump has no effect.
-# All other rules are in the section "iptables_rules", which the forecast reads. A section that is cut ends with "# more".
+# - iptables: all rules but dockmesh's own, because rules of others change with containers; all counters. "# late CHAIN"
+#   follows an own rule that is not before all others of its chain.
+# All rules are in the section "iptables_rules", which the forecast reads. A section that is cut ends with "# more".
 split_output() {
   awk -v default_rules="$DEFAULT_IP_RULES" '
     function add(section) { text[section, ++lines[section]] = $0 }
@@ -140,7 +140,7 @@ split_output() {
       if (source == "ip" && listing != 4) status = 1
       if (source == "ip") print_sections("addresses addresses6 routes peer_routes peer_routes6")
       if (source == "ip6") print_section("routes6")
-      if (source ~ /tables$/) print_sections("filter raw nat", suffix)
+      if (source ~ /tables$/) print_sections("filter raw", suffix)
     }
     /^@/ {
       finish_source()
@@ -170,18 +170,22 @@ split_output() {
     source == "ip" && $3 == "inet" { add("addresses") }
     source == "ip" && $3 == "inet6" && / scope global/ && !/ temporary / { sub(/ scope global.*/, ""); add("addresses6") }
     source == "ip" { next }
-    status != 0 { add("filter" suffix); add("raw" suffix); add("nat" suffix); next }
-    source == "iptables" && !/^# [GC]/ && $0 != "COMMIT" && !/^-A DOCKMESH-/ && rules < 20000 {
+    status != 0 { add("filter" suffix); add("raw" suffix); next }
+    source == "iptables" && !/^# [GC]/ && $0 != "COMMIT" && rules < 20000 {
       rule = $0
       if (++rules == 20000) $0 = "# more"
       add("iptables_rules")
       $0 = rule
     }
-    /^\*/ { table = substr($0, 2) suffix; nat_rules = 0 }
-    table !~ /^(filter|raw|nat)6?$/ { next }
-    /^:(FORWARD|DOCKER-USER|DOCKMESH-[A-Z]+) / { sub(/ \[[0-9:]*\]$/, ""); add(table) }
-    /^-A POSTROUTING / { if (!nat_rules++ && / -j DOCKMESH-NAT$/) add(table); next }
-    /^-A DOCKMESH-[A-Z]+ / || / -j DOCKMESH-[A-Z]+$/ { add(table) }
+    /^\*/ { table = substr($0, 2) suffix }
+    table !~ /^(filter|raw)6?$/ { next }
+    /^:(FORWARD|DOCKER-USER) / { sub(/ \[[0-9:]*\]$/, ""); add(table) }
+    /^-A [^ ]+ .*--comment dockmesh( |$)/ {
+      add(table)
+      if ((table, $2) in others) { $0 = "# late " $2; add(table) }
+      next
+    }
+    /^-A / { others[table, $2] }
     END { finish_source(); status = 0; print_sections("links ip_rules iptables_rules") }
   '
 }

@@ -91,7 +91,7 @@ add_want() {
 remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
   [ ! -L "$UNITS/docker.service.wants/$1" ] || reload_needed=yes
-  rm -f "$UNITS/$1" "$UNITS/$1$NEW" "$UNITS"/*.wants/"$1" "$PROBLEMS"
+  rm -f "$UNITS/$1" "$UNITS/$1$NEW" "$UNITS"/*.wants/"$1" "$PROBLEMS" "$RESTORED"
   [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
   systemctl reset-failed "$1" 2>/dev/null
   return 0

@@ -15,7 +15,8 @@ from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.core.planning.plan import HostPlan, plan_host
-from dockmesh.core.state.resources import SourceNat, nft_family_name
+from dockmesh.core.state.nft_table import table_text
+from dockmesh.core.state.resources import NftTable
 from dockmesh.pipeline import TEMPLATES
 
 DATA = Path(__file__).parent / "data" / "facts"
@@ -92,25 +93,14 @@ def section_text(name: str, what: str) -> str:
     return split(recording(name))[what].text
 
 
-def nft_listing(nat: SourceNat) -> str:
-    """The table of a source NAT as `nft -s list table` prints it."""
-    peers = ",\n\t\t\t     ".join(str(peer).removesuffix("/32").removesuffix("/128") for peer in nat.peers)
-    ip = nft_family_name(nat.family)
-    marks = "\n\t\t".join(("type filter hook forward priority filter - 1; policy accept;", *nat.marks))
-    kept = f"""\tset peers {{
-\t\ttype ipv{nat.family}_addr
-\t\tflags interval
-\t\telements = {{ {peers} }}
-\t}}
+_LISTED_PRIORITIES = {"-310": "raw - 10", "-1": "filter - 1", "99": "srcnat - 1"}
 
-"""
-    source = f"""\tchain source {{
-\t\ttype nat hook postrouting priority srcnat - 1; policy accept;
-\t\t{ip} saddr {nat.prefix} {ip} daddr @peers snat to {ip} saddr
-\t}}
-"""
-    forward = f"\tchain forward {{\n\t\t{marks}\n\t}}\n\n" if nat.marks else ""
-    return f"table {ip} dockmesh {{\n{kept * bool(nat.prefix)}{forward}{source * bool(nat.prefix)}}}"
+
+def nft_listing(table: NftTable) -> str:
+    """The table as `nft -s list table` prints it: with names of priorities, two elements per line and empty lines."""
+    text = re.sub(r"(?<=priority )-?\d+", lambda found: _LISTED_PRIORITIES[found[0]], table_text(table))
+    text = re.sub(r"([^,]*,[^,]*), ", r"\1,\n\t\t\t     ", text)
+    return text.replace("\t}\n\t", "\t}\n\n\t").rstrip("\n")
 
 
 def facts(name: str, changes: Mapping[str, SectionOutput] | None = None, *, of: Host | None = None) -> HostFacts:
@@ -130,7 +120,6 @@ def plan_of(found: HostFacts, of: Host, among: Fleet = FLEET, narrow: SmallestUp
 _PLAIN = (
     "remove_file",
     "remove_unit",
-    "remove_chain",
     "remove_nft_table",
     "restart_docker",
     "put_forwarding",
@@ -140,9 +129,10 @@ _WITH_INPUT = (
     "save_pending",
     "put_file",
     "put_unit",
-    "put_chain",
+    "put_accept_rules",
     "put_nft_table",
     "change_routes",
+    "restore_routes",
     "restart_docker_with",
 )
 _TELL = "printf '%s\\0' $(($# + 1)) {} \"$@\";"

@@ -80,3 +80,19 @@ def explanation(changes: Mapping[str, Changes] | None = None, *, lost: bool = Tr
     """The explanation of the evidence. By default, the probe is lost."""
     all_lost: Mapping[str, Changes] = {"host1-probe": {"ping": (1, LOST), "full_size_ping": (1, LOST)}} if lost else {}
     return explain(evidence({**all_lost, **(changes or {})}, **more))
+
+
+def trace_of_request(*events: str, source: str = "10.128.0.2") -> dict[str, str]:
+    """The trace of a request on host3, each event as `TABLE CHAIN TEXT`."""
+    head = f"packet: ip saddr {source} ip daddr 10.128.32.2 ip ttl 63 ip length 84 icmp type echo-request icmp code 0 "
+    own = ("inet dockmesh-explain-9 arrives policy accept ", *events)
+    return {
+        "host3": "\n".join(
+            line
+            for event in own
+            for line in (
+                f"trace id 1 {' '.join(event.split(' ')[:3])} {head}",
+                f"trace id 1 {event}",
+            )
+        )
+    }

@@ -13,9 +13,21 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_network
 
 from builders import Call, SectionOutput, calls, nft_listing, recording, section, section_text
 
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Pool, Resource, Route, SourceNat, Unit, key_of
+from dockmesh.core.state.nft_table import parse_table
+from dockmesh.core.state.resources import (
+    AcceptRules,
+    DockerNetworking,
+    File,
+    NftTable,
+    Pool,
+    Resource,
+    Route,
+    Unit,
+    key_of,
+)
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import UnreachableError
 from dockmesh.pipeline import TEMPLATES
@@ -28,6 +40,7 @@ _OWN_FILES = (
 )
 # When the timer of a pending change fires.
 REVERTS_IN_S = 41
+TABLE = ("firewall", "ip dockmesh")
 _UNITS = ("dockmesh.service", "dockmesh.timer")
 
 
@@ -99,20 +112,21 @@ class FakeHost:
                 self.put(File(path, _text(given), mode))
             case ["put_unit", name]:
                 self.put(Unit(name, _text(given)))
-            case ["put_chain", "iptables", table, name, hook]:
-                rules = (line.removeprefix(f"-A {name} ") for line in given.splitlines())
-                self.put(Chain(table, name, hook, tuple(rules)))
+            case ["put_accept_rules", "iptables", table, chain]:
+                rules = AcceptRules(table, chain, tuple(given.splitlines()))
+                if rules.rules:
+                    self.put(rules)
+                else:
+                    self.resources.pop(key_of(rules), None)
             case ["remove_file" | "remove_unit" as verb, key]:
                 self.resources.pop((verb.removeprefix("remove_"), key), None)
-            case ["remove_chain", "iptables", table, name]:
-                self.resources.pop(("firewall", f"{table}/{name}"), None)
             case ["change_routes", "4"]:
                 for line in given.splitlines():
                     self._route(line.split())
             case ["put_nft_table", "ip"]:
-                self.put(_source_nat(given))
+                self.put(parse_table(given.splitlines(), IPV4))
             case ["remove_nft_table", "ip"]:
-                self.resources.pop(("nat", "ip dockmesh"), None)
+                self.resources.pop(TABLE, None)
             case _:
                 return self._docker_step(words, given)
         return None
@@ -160,16 +174,13 @@ class FakeHost:
             "routes": f"{own}{self.docker0.network} dev docker0 proto kernel scope link\n"
             "192.168.16.0/20 dev eth0 proto kernel scope link",
             "peer_routes": "\n".join(f"{peer.host.underlay} dev eth0 src {self.host.underlay} uid 0" for peer in peers),
-            "filter": self._chains("filter"),
-            "raw": self._chains("raw"),
+            "filter": "\n".join((":DOCKER-USER -", *self._accepting("filter"))),
+            "raw": "\n".join(self._accepting("raw")),
             "iptables_rules": self._rules(),
             "docker_containers": section_text("trixie_fresh", "docker_containers").replace(
                 "172.17.0.2", str(self.docker0.ip + 1)
             ),
-            "nat": self._chains("nat"),
-            "own_nft": nft_listing(nat)
-            if isinstance(nat := self.resources.get(("nat", "ip dockmesh")), SourceNat)
-            else (1, ""),
+            "own_nft": nft_listing(table) if isinstance(table := self.resources.get(TABLE), NftTable) else (1, ""),
             "unit_states": "enabled\nenabled\nactive"
             if ("unit", "dockmesh.timer") in self.resources
             else (1, "not-found"),
@@ -187,31 +198,19 @@ class FakeHost:
         return {"pending": waiting, "reverted_change": self.reverted or (1, "")}
 
     def _rules(self) -> str:
-        """Those of others, and what calls dockmesh's."""
+        """The rules of all software, dockmesh's first."""
         lines = ["*raw", ":PREROUTING ACCEPT [0:0]", *section_text("trixie_fresh", "iptables_rules").splitlines()]
-        for chain in (each for each in self.resources.values() if isinstance(each, Chain)):
-            behind = 1 + next(n for n, line in enumerate(lines) if line.startswith(f":{chain.hook} "))
-            lines[behind:behind] = [f":{chain.name} - [0:0]", f"-A {chain.hook} -j {chain.name}"]
+        for each in (each for each in self.resources.values() if isinstance(each, AcceptRules)):
+            behind = 1 + next(n for n, line in enumerate(lines) if line.startswith(f":{each.chain} "))
+            lines[behind:behind] = [f"-A {each.chain} {rule}" for rule in each.rules]
         return "\n".join(lines)
 
     def _pools(self) -> list[dict[str, object]]:
         return [{"Base": str(pool.base), "Size": pool.size} for pool in self.bridge.pools]
 
-    def _chains(self, table: str) -> str:
-        chains = [each for each in self.resources.values() if isinstance(each, Chain) and each.table == table]
-        dockers = [":DOCKER-USER - [0:0]"] if table == "filter" else []
-        return "\n".join(
-            dockers
-            + [
-                line
-                for chain in chains
-                for line in (
-                    f":{chain.name} - [0:0]",
-                    f"-A {chain.hook} -j {chain.name}",
-                    *(f"-A {chain.name} {rule}" for rule in chain.rules),
-                )
-            ]
-        )
+    def _accepting(self, table: str) -> list[str]:
+        found = (each for each in self.resources.values() if isinstance(each, AcceptRules) and each.table == table)
+        return [f"-A {each.chain} {rule}" for each in found for rule in each.rules]
 
 
 @dataclass
@@ -247,8 +246,8 @@ class FakeLan:
 
     @staticmethod
     def _accepts(there: FakeHost, source: FakeHost) -> bool:
-        chain = there.resources.get(("firewall", "raw/DOCKMESH-RAW"))
-        return isinstance(chain, Chain) and any(f"-s {source.host.underlay}/32 " in rule for rule in chain.rules)
+        table, accepts = there.resources.get(TABLE), ("firewall", "raw/PREROUTING") in there.resources
+        return accepts and isinstance(table, NftTable) and IPv4Network(source.host.underlay) in table.networks
 
 
 @dataclass
@@ -380,15 +379,6 @@ class FakeSession:
         got = 3 if self.lan.reaches(self.at, address) else 0
         said = f"64 bytes: ttl={ttl}|" if got else ""
         return f"{said}3 packets transmitted, {got} received|rtt min/avg/max/mdev = 0.1/0.2/0.3/0.1 ms|"
-
-
-def _source_nat(given: str) -> SourceNat:
-    """What nft makes of the table that dockmesh writes."""
-    prefix = re.search(r"ip saddr (\S+) ip daddr @peers snat to ip saddr", given)
-    peers = re.search(r"elements = \{ ([^}]*) \}", given)
-    assert prefix
-    assert peers
-    return SourceNat(IPv4Network(prefix[1]), tuple(sorted(map(IPv4Network, peers[1].split(", ")))))
 
 
 def _text(given: str) -> str:

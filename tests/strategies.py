@@ -7,16 +7,17 @@ from hypothesis import strategies as st
 from dockmesh.core.model import Fleet, Host, Login, Settings
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     FirewallMark,
     Forwarding,
     HostState,
     NftAdmission,
+    NftTable,
+    PeerSet,
     Pool,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
     key_of,
@@ -33,7 +34,19 @@ POOLS = st.builds(Pool, PREFIXES, st.integers(24, 28))
 ADMISSIONS = st.builds(
     NftAdmission, st.sampled_from([None, FirewallMark(1, 1), FirewallMark(0x1000, 0xFFFFFFFF)]), st.booleans()
 )
-MARKS = st.lists(st.sampled_from(["ip daddr != 10.0.0.0/8 accept", "counter drop"]), max_size=2).map(tuple)
+SETS = st.lists(
+    st.builds(
+        PeerSet,
+        st.sampled_from(["peers1", "peers2"]),
+        st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple),
+    ),
+    max_size=2,
+    unique_by=lambda each: each.name,
+).map(tuple)
+CHAINS = st.lists(st.sampled_from(["chain forward {", "counter drop", "}"]), max_size=3).map(tuple)
+ACCEPTS = st.lists(
+    st.sampled_from([f"-d 10.0.0.0/8 -m comment --comment dockmesh -j {target}" for target in "AB"]), max_size=2
+).map(tuple)
 RESOURCES = st.one_of(
     st.builds(Route, PREFIXES, HOPS, st.sampled_from(["eth0", "eth1"])),
     st.builds(
@@ -58,17 +71,11 @@ RESOURCES = st.one_of(
         address6=st.none() | st.just(IPv6Interface("fd00:1::1/64")),
         mtu=st.sampled_from([1400, 1500]),
     ),
-    st.builds(SourceNat, PREFIXES, st.lists(PREFIXES, min_size=1, max_size=2, unique=True).map(tuple), FAMILIES, MARKS),
+    st.builds(NftTable, SETS, CHAINS, FAMILIES),
     st.builds(Forwarding, FAMILIES, st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
     st.builds(Route, PREFIXES6, st.just(IPv6Address("fd00::2")), st.just("eth0")),
-    st.builds(
-        Chain,
-        st.sampled_from(["filter", "raw", "nat"]),
-        st.just("DOCKMESH"),
-        st.sampled_from([None, "FORWARD"]),
-        st.lists(st.sampled_from(["-j A", "-j B"]), max_size=2).map(tuple),
-        FAMILIES,
-    ),
+    st.builds(AcceptRules, st.just("filter"), st.sampled_from(["DOCKER-USER", "FORWARD"]), ACCEPTS, FAMILIES),
+    st.builds(AcceptRules, st.just("raw"), st.just("PREROUTING"), ACCEPTS, FAMILIES),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of).map(lambda resources: HostState(tuple(resources)))
 

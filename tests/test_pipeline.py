@@ -135,7 +135,7 @@ def test_drift_is_planned_and_repaired(lan: FakeLan) -> None:
     odd = lan.hosts["host3"]
     (route, *_) = odd.routes
     odd.put(Route(route.prefix, FLEET.hosts[1].underlay, route.device))
-    odd.resources.pop(("firewall", "raw/DOCKMESH-RAW"))
+    odd.resources.pop(("firewall", "raw/PREROUTING"))
     found = {plan.host: [change.action for change in plan.changes] for plan in make_plan(lan).hosts}
     assert found == {"host1": [], "host2": [], "host3": ["add", "change"]}
     assert statuses(run(lan)) == ["unchanged", "unchanged", "confirmed"]

@@ -66,6 +66,10 @@ class Host:
         return HostNetwork(self.underlay, self.prefix, self.bridge) if family == IPV4 else self.ipv6
 
 
+# A single bit, so that other software can use the rest of the packet mark.
+DEFAULT_MARK = 0x1000
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Settings of the whole mesh."""
@@ -76,6 +80,7 @@ class Settings:
     pool_size: int = 24
     source_nat: bool = False
     confirm_within_s: int = 60
+    mark: int = DEFAULT_MARK
 
 
 @dataclass(frozen=True)

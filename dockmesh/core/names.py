@@ -9,10 +9,9 @@ REASSERT_SCRIPT = "/etc/dockmesh/reassert.sh"
 # A revert by the host itself leaves this file until the next confirmed change.
 REVERTED_RECORD = "/etc/dockmesh/reverted"
 UNITS = ("dockmesh.service", "dockmesh.timer")
-FORWARD_CHAIN = "DOCKMESH-FORWARD"
-RAW_CHAIN = "DOCKMESH-RAW"
-NAT_CHAIN = "DOCKMESH-NAT"
-CHAINS = {FORWARD_CHAIN: "filter", RAW_CHAIN: "raw", NAT_CHAIN: "nat"}
+# The chains that may contain a rule of dockmesh, with their tables, and the comment of these rules.
+ACCEPT_CHAINS = {"DOCKER-USER": "filter", "FORWARD": "filter", "PREROUTING": "raw"}
+COMMENT = "dockmesh"
 DOCKER_BRIDGE = "docker0"
 # A route is owned only if both its protocol and its metric match.
 ROUTE_PROTOCOL = "201"

@@ -3,17 +3,18 @@
 from collections.abc import Iterator, Sequence
 
 from dockmesh.core.addresses import FAMILIES, Network, family_of
+from dockmesh.core.state.nft_table import table_text
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     NftAdmission,
+    NftTable,
     Pool,
     Resource,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
 )
@@ -26,25 +27,18 @@ def resource_text(resource: Resource | None) -> str | None:
             return f"via {next_hop} dev {device}"
         case File(text=text) | StrayRoute(text=text):
             return text
-        case Chain(hook=hook, rules=rules):
-            return "\n".join((f"jump from {hook or 'no chain, or more than one'}", *rules))
+        case AcceptRules(rules=rules, first=first):
+            return "\n".join(rules if first else ("# after rules of others", *rules))
+        case NftTable() as table:
+            return table_text(table).rstrip("\n")
         case Unit(text=text, active=active):
             return text if active else f"# not enabled or not running\n{text}"
-        case SourceNat() | DockerNetworking() | Forwarding():
-            return _setting(resource)
-        case None:
-            return None
-
-
-def _setting(resource: SourceNat | DockerNetworking | Forwarding) -> str:
-    match resource:
-        case SourceNat(prefix=prefix, peers=peers, marks=marks):
-            rule = f"keeps source addresses from {prefix or 'no prefix'} to {', '.join(map(str, peers)) or 'no peer'}"
-            return "\n".join((rule, *marks))
         case DockerNetworking():
             return _docker_text(resource)
         case Forwarding(on=on):
             return "on" if on else "off"
+        case None:
+            return None
 
 
 def _docker_text(bridge: DockerNetworking) -> str:

@@ -16,7 +16,7 @@ from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, HostState, Route, SourceNat, Unit
+from dockmesh.core.state.resources import AcceptRules, DockerNetworking, File, HostState, NftTable, Route, Unit
 from dockmesh.pipeline import TEMPLATES
 from tests.builders import NOW, SectionOutput, nft_listing, recording
 
@@ -79,11 +79,10 @@ def _kept(wanted: HostState) -> Iterator[tuple[str, SectionOutput]]:
                 yield each.path.rsplit("/", 1)[1], f"{each.mode or '644'}\n{_base64(each.text)}"
             case Unit():
                 yield each.name, f"644\n{_base64(each.text)}"
-            case Chain():
-                rules = "\n".join(f"-A {each.name} {rule}" for rule in each.rules)
-                heads = f":FORWARD DROP\n:DOCKER-USER -\n:{each.name} -\n-A {each.hook} -j {each.name}"
-                yield each.table, f"{heads}\n{rules}"
-            case SourceNat():
+            case AcceptRules():
+                rules = "\n".join(f"-A {each.chain} {rule}" for rule in each.rules)
+                yield each.table, f":FORWARD DROP\n:DOCKER-USER -\n{rules}"
+            case NftTable():
                 yield "own_nft", nft_listing(each)
 
 

@@ -53,7 +53,7 @@ MOST_PER_CHARACTER = 500
 RUN = 1 << 13
 MOST_BYTES_PER_CHARACTER = 200
 WHOLE = 4 << 20
-FORECAST = {"addresses", "routes", "links", "sysctls", "iptables_rules", "foreign_nft", "docker_containers"}
+FORECAST = {"addresses", "routes", "links", "sysctls", "iptables_rules", "foreign_nft", "own_nft", "docker_containers"}
 JOINED = {host: read_hosts("joined")[host] for host in ("host1", "host3")}
 PROBES = {kind: Probe("host1", "host2", kind) for kind in ("host-bridge", "container-container")}
 TARGET = ProbeTarget(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1"), pid=7, mtu=1500)
@@ -114,7 +114,7 @@ FIREWALLD = "table inet firewalld {\nchain filter_FORWARD {\ntype filter hook fo
 HEADS = {
     "iptables_rules": "*filter\n:FORWARD DROP [0:0]\n-A FORWARD ",
     "foreign_nft": FIREWALLD,
-    "filter": ":DOCKMESH-FORWARD - [0:0]\n-A DOCKMESH-FORWARD ",
+    "filter": ":FORWARD DROP\n-A FORWARD ",
     "own_nft": "table ip dockmesh {\nset peers {\ntype ipv4_addr\nflags interval\nelements = { ",
     "links": "9: x: <UP> mtu 1500 ",
     "routes": "10.0.0.0/8 dev x ",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.addresses import FAMILIES, Family, Network, sort_key
-from dockmesh.core.desired.firewall import chains, source_nat
+from dockmesh.core.desired.firewall import FirewallOptions, nft_table
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.routing import mesh_routes, underlays
 from dockmesh.core.facts.host_facts import HostFacts
@@ -24,7 +24,7 @@ from dockmesh.core.peers import peers
 from dockmesh.core.planning.plan import plan_host
 from dockmesh.core.planning.prefix_index import PrefixIndex
 from dockmesh.core.planning.transaction import transaction_script
-from dockmesh.core.state.resources import HostState, SourceNat
+from dockmesh.core.state.resources import HostState
 from dockmesh.pipeline import TEMPLATES
 
 ALLOWED = (None, (), (Allow("tcp", 80, 80),))
@@ -165,6 +165,9 @@ def test_equal_functions_make_a_table_once_for_all_hosts() -> None:
     assert (first.made, second.made) == (["host1", "host2", "host3"], [])
 
 
+OPTIONS = FirewallOptions(0x1000, own_source=True, closed=False, outbound=False)
+
+
 def networks_of(me: Host, family: Family) -> list[Network]:
     """The underlay address and the prefix of every peer."""
     stacks = [stack for peer in HOSTS if peer != me and (stack := peer.network(family))]
@@ -180,13 +183,11 @@ def test_families_and_devices_never_share_a_table() -> None:
         assert {(each.prefix, each.device) for each in mesh_routes(among, me, read.peer_routes)} == {
             (each, device) for each in (*networks[4][1::2], *networks[6][1::2])
         }
-        for nat in source_nat(me, others, read):
-            assert isinstance(nat, SourceNat)
-            assert nat.peers == tuple(sorted(networks[nat.family], key=sort_key))
-        raw = {each.family: each.rules for each in chains(me, others, read) if each.table == "raw"}
         for family in FAMILIES:
-            sources = [f"-s {each} -i {device} -j ACCEPT" for each in networks[family]]
-            assert raw[family] == (f"! -d {prefix_of(me, family)} -j RETURN", *sources)
+            table = nft_table(me, others, read, family, OPTIONS)
+            assert table is not None
+            assert list(table.networks) == sorted(networks[family], key=sort_key)
+            assert any(f'iifname "{device}" ' in rule for rule in table.chains)
         overlaps = PrefixIndex(among, me.name, FAMILIES).overlaps((each, each) for each in (*networks[4], *networks[6]))
         assert [(dict(each.prefixes), each.outer, each.found) for each in overlaps] == [
             ({peer.name: prefix_of(peer, family)}, prefix_of(peer, family), [prefix_of(peer, family)])

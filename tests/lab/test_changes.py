@@ -69,7 +69,7 @@ def test_the_plan_document_has_its_keys_and_a_reason_for_each_change(fresh: Mesh
         assert (host["code"], host["error"]) == (None, None)
     for change in changes:
         assert list(change) == ["kind", "action", "key", "before", "after", "reason"]
-        assert change["kind"] in {"route", "file", "firewall", "nat", "unit", "service"}
+        assert change["kind"] in {"route", "file", "firewall", "unit", "service"}
         assert change["action"] in {"add", "change", "remove", "restart"}
         assert change["reason"]
         assert change["before"] != change["after"]
@@ -205,8 +205,8 @@ def test_hosts_without_docker_join_and_leave_the_mesh(mixed_mesh: Mesh, lab: Lab
         host["host"]: {change["kind"] for change in host["changes"] if change["key"] != "/etc/dockmesh/reassert.sh"}
         for host in plan.document["hosts"]
     }
-    assert kinds["host1"] == {"file", "service", "firewall", "nat", "route", "unit"}
-    assert kinds["host4"] - {"unit"} == {"firewall", "nat", "route"}
+    assert kinds["host1"] == {"file", "service", "firewall", "route", "unit"}
+    assert kinds["host4"] - {"unit"} == {"firewall", "route"}
     assert kinds["host3"] - {"unit"} == {"route"}
 
     applied = mixed_mesh.dockmesh("apply", "--yes", "--json")

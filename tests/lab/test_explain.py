@@ -51,6 +51,7 @@ def apply_command(host: str) -> str:
 
 
 _OWN = "proto 201 metric 4201"
+_ACCEPT = "-d 10.128.32.0/20 -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT"
 _KEEP = f"iptables-save -t filter >{RULES}"
 _RESTORE = f"iptables-restore -T filter <{RULES}; rm {RULES}"
 FAULTS = {
@@ -107,7 +108,7 @@ FAULTS = {
         "host3",
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
-        ("host3", "DOCKER-USER", "DOCKMESH-FORWARD"),
+        ("host3", "DOCKER-USER"),
         apply_command("host3"),
     ),
     "DOCKER-USER flushed on the oldest Docker": Fault(
@@ -115,7 +116,7 @@ FAULTS = {
         "host1",
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
-        ("host1", "DOCKER-USER", "DOCKMESH-FORWARD"),
+        ("host1", "DOCKER-USER"),
         apply_command("host1"),
         ends=("host3", "host1"),
     ),
@@ -124,7 +125,7 @@ FAULTS = {
         "host1",
         (_KEEP, "iptables -F DOCKER-USER"),
         (_RESTORE,),
-        ("host1", "DOCKER-USER", "DOCKMESH-FORWARD"),
+        ("host1", "DOCKER-USER"),
         apply_command("host1"),
         reached=True,
     ),
@@ -141,19 +142,61 @@ FAULTS = {
     "raw accepts missing": Fault(
         "raw-accepts-missing",
         "host3",
-        ("iptables -t raw -D PREROUTING -j DOCKMESH-RAW",),
+        (f"iptables -t raw -D PREROUTING {_ACCEPT}",),
         (),
-        ("host3", "DOCKMESH-RAW", "iptables -t raw -A PREROUTING -d "),
+        ("host3", "raw PREROUTING", "iptables -t raw -A PREROUTING -d 10.128.32.2/32"),
         apply_command("host3"),
     ),
     "raw accepts missing on the way back": Fault(
         "raw-accepts-missing",
         "host3",
-        ("iptables -t raw -F DOCKMESH-RAW",),
+        (f"iptables -t raw -D PREROUTING {_ACCEPT}",),
         (),
-        ("host3", "DOCKMESH-RAW", "iptables -t raw -A PREROUTING -d "),
+        ("host3", "raw PREROUTING", "iptables -t raw -A PREROUTING -d 10.128.32.2/32"),
         apply_command("host3"),
         ends=("host3", "host2"),
+    ),
+    "marks missing": Fault(
+        "marks-missing",
+        "host3",
+        ("nft flush table ip dockmesh",),
+        (),
+        ("host3", "ip dockmesh"),
+        apply_command("host3"),
+    ),
+    "marks missing on the oldest Docker": Fault(
+        "marks-missing",
+        "host1",
+        ("nft delete table ip dockmesh",),
+        (),
+        ("host1", "ip dockmesh"),
+        apply_command("host1"),
+        ends=("host3", "host1"),
+    ),
+    "marks missing on the way back": Fault(
+        "marks-missing",
+        "host3",
+        ("nft flush chain ip dockmesh inbound",),
+        (),
+        ("host3", "ip dockmesh"),
+        apply_command("host3"),
+        ends=("host3", "host2"),
+    ),
+    "marks missing, because of another rule": Fault(
+        "marks-missing",
+        "host3",
+        ("nft insert rule ip dockmesh forward counter drop",),
+        (),
+        ("host3", "ip dockmesh", "host1"),
+        apply_command("host3"),
+    ),
+    "peer missing from the set": Fault(
+        "marks-missing",
+        "host3",
+        ("nft delete element ip dockmesh peers '{ 10.128.0.0/20 }'",),
+        (),
+        ("host3", "ip dockmesh", "10.128.0.0/20", "host1"),
+        apply_command("host3"),
     ),
     "ip_forward off": Fault(
         "ip-forward-off",
@@ -313,9 +356,9 @@ FAULTS = {
     "not accepted": Fault(
         "not-accepted",
         "host3",
-        ("iptables -D DOCKMESH-FORWARD -s 10.128.0.0/20 -i eth0 -j ACCEPT",),
+        (f"iptables -R DOCKER-USER 1 {_ACCEPT.replace('0x1000', '0x2000')}",),
         (),
-        ("host3", "DOCKMESH-FORWARD"),
+        ("host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
         apply_command("host3"),
     ),
     "no answer": Fault(

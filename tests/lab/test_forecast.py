@@ -17,6 +17,8 @@ RESTORE = "iptables-restore </root/rules-before; rm /root/rules-before"
 NFT = "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority 10; }'"
 
 # By host: the fault, its undo, how many of 21 probes fail, and how many have no forecast.
+REPAIR = "systemctl start dockmesh.service"
+RAW_ACCEPT = "-d 10.128.32.0/20 -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT"
 BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]], int, int]] = {
     "DOCKER-USER flushed on all": (
         dict.fromkeys(HOSTS, ((KEEP, "iptables -F DOCKER-USER"), (RESTORE,))),
@@ -31,18 +33,13 @@ BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
     ),
     "raw accepts missing on all": (
         dict.fromkeys(("host1", "host2"), ((KEEP, "iptables -t raw -F PREROUTING"), (RESTORE,)))
-        | {"host3": (("iptables -t raw -D PREROUTING -j DOCKMESH-RAW",), ("systemctl start dockmesh.service",))},
+        | {"host3": ((f"iptables -t raw -D PREROUTING {RAW_ACCEPT}",), (REPAIR,))},
         6,
         0,
     ),
-    "raw accepts of one peer missing": (
-        {
-            "host3": (
-                ("iptables -t raw -D DOCKMESH-RAW -s 10.128.0.0/20 -i eth0 -j ACCEPT",),
-                ("systemctl start dockmesh.service",),
-            )
-        },
-        2,
+    "a peer missing from the set": (
+        {"host3": (("nft delete element ip dockmesh peers { 10.128.0.0/20 }",), (REPAIR,))},
+        1,
         0,
     ),
     "foreign routes": (
@@ -126,10 +123,10 @@ BROKEN: Mapping[str, tuple[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
         4,
         0,
     ),
-    "masqueraded": ({"host1": (("nft delete table ip dockmesh",), ("systemctl start dockmesh.service",))}, 0, 0),
+    "masqueraded": ({"host1": (("nft delete chain ip dockmesh source",), ("systemctl start dockmesh.service",))}, 0, 0),
     "masqueraded, with no way back": (
         {
-            "host1": (("nft delete table ip dockmesh",), ("systemctl start dockmesh.service",)),
+            "host1": (("nft delete chain ip dockmesh source",), ("systemctl start dockmesh.service",)),
             "host3": ((f"ip route del 10.128.0.0/20 {OWN}",), ("systemctl start dockmesh.service",)),
         },
         3,
@@ -170,7 +167,7 @@ def test_the_forecast_of_hosts_that_have_not_joined_matches(fresh: Mesh, lab: La
 
 
 def test_the_forecast_covers_the_namespace_without_a_container(joined: Mesh, lab: Lab) -> None:
-    bare = "iptables -t raw -D PREROUTING -j DOCKMESH-RAW"
+    bare = f"iptables -t raw -D PREROUTING {RAW_ACCEPT}"
     with container_stopped(lab, "host3"), repair_paused(lab):
         assert failing_as_predicted(joined) == set()
         # Docker 28 drops packets for its containers, but not for a namespace.

@@ -171,7 +171,7 @@ def test_a_foreign_route_is_unchanged(apply_record: ApplyRecord) -> None:
 
 def test_foreign_rules_are_unchanged(apply_record: ApplyRecord) -> None:
     before, after = apply_record.before["host3"], apply_record.after["host3"]
-    assert rules_of(after, "filter", "DOCKER-USER")[0] == "-A DOCKER-USER -j DOCKMESH-FORWARD"
+    assert " --comment dockmesh " in rules_of(after, "filter", "DOCKER-USER")[0]
     assert rules_of(after, "filter", "DOCKER-USER")[1:] == rules_of(before, "filter", "DOCKER-USER")
     assert any("203.0.113.8/32" in rule for rule in rules_of(before, "filter", "FORWARD"))
     assert rules_of(after, "filter", "FORWARD") == rules_of(before, "filter", "FORWARD")
@@ -181,13 +181,19 @@ def test_foreign_rules_are_unchanged(apply_record: ApplyRecord) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_only_packets_of_peers_to_the_prefix_are_accepted_on_the_uplink(apply_record: ApplyRecord, host: str) -> None:
-    for table, chain in (("filter", "DOCKMESH-FORWARD"), ("raw", "DOCKMESH-RAW")):
-        first, *accepts = (
-            rule.removeprefix(f"-A {chain} ") for rule in rules_of(apply_record.after[host], table, chain)
-        )
-        assert first == f"! -d {PREFIX[host]} -j RETURN"
-        sources = [source for peer in HOSTS if peer != host for source in (f"{UNDERLAY[peer]}/32", PREFIX[peer])]
-        assert accepts == [f"-s {source} -i eth0 -j ACCEPT" for source in sources]
+    own = f"-d {PREFIX[host]} -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT"
+    for table, chain in (("filter", "DOCKER-USER"), ("raw", "PREROUTING")):
+        rules = [rule for rule in rules_of(apply_record.after[host], table, chain) if "dockmesh" in rule]
+        assert rules == [f"-A {chain} {own}"]
+    listed = apply_record.after[host]["nftables"].partition("table ip dockmesh ")[2]
+    (elements,) = re.findall(r"elements = \{([^}]*)\}", listed.partition("}\n")[0])
+    sources = {source for peer in HOSTS if peer != host for source in (str(UNDERLAY[peer]), str(PREFIX[peer]))}
+    assert {each.strip() for each in elements.split(",")} == sources
+    marking = [line for line in listed.splitlines() if "meta mark |" in line]
+    assert [line.split("meta mark set")[0].strip() for line in marking] == [
+        f'ip daddr {PREFIX[host]} iifname "eth0" ip saddr @peers',
+        'iifname "eth0" ip saddr @peers',
+    ]
 
 
 def test_a_second_apply_has_nothing_to_do_and_changes_nothing(joined: Mesh, lab: Lab) -> None:

@@ -82,7 +82,7 @@ def test_masqueraded_containers_fail_and_the_remedy_repairs_them(joined: Mesh, l
     containers = {host: container_address(lab, host) for host in HOSTS}
     with repair_paused(lab):
         for host in HOSTS:
-            output_of(lab, host, "nft", "delete", "table", "ip", "dockmesh")
+            output_of(lab, host, "nft", "delete", "chain", "ip", "dockmesh", "source")
         status, shown = joined.dockmesh("status", "--json"), joined.dockmesh("status")
         assert status.status == shown.status == 3
         assert sources(status, "container-container") == pairs(UNDERLAY)

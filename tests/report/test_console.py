@@ -17,7 +17,6 @@ from results import fleet as sample_fleet
 from results import mesh_result, probed
 from rich.text import Text
 
-from dockmesh.core.names import FORWARD_CHAIN
 from dockmesh.core.planning.conflicts.network import conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode, StartWarning, WarningCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host
@@ -25,7 +24,7 @@ from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Route, SourceNat
+from dockmesh.core.state.resources import AcceptRules, DockerNetworking, File, NftTable, PeerSet, Route
 from dockmesh.errors import HostFailure
 from dockmesh.report.console.outcomes import print_outcomes
 from dockmesh.report.console.plan import print_plan
@@ -187,10 +186,9 @@ def restarts(*stopped: StoppedContainers) -> list[str]:
 
 
 def test_a_change_of_the_limits_of_peers_has_a_line() -> None:
-    open_, limited = (
-        Chain("filter", FORWARD_CHAIN, "DOCKER-USER", (f"-s {HOST2.prefix} -i eth0{match} -j ACCEPT",))
-        for match in ("", " -p tcp -m tcp --dport 443")
-    )
+    peers = (PeerSet("peers", (HOST2.prefix,)),)
+    open_ = NftTable(peers, ("chain forward {", "}"))
+    limited = NftTable(peers, ("chain allowed {", "tcp dport 443 meta mark set meta mark | 0x00001000 accept", "}"))
     found = {}
     for before, after in ((limited, open_), (None, limited), (None, open_), (open_, None)):
         paper = CapturedConsole()
@@ -533,7 +531,7 @@ def test_number_of_failure_lines_is_limited() -> None:
 def test_host_texts_cannot_inject_markup_or_control_codes(width: int) -> None:
     paper = CapturedConsole(width)
     change = Change(File("/x", EVIL), File("/x", "plain"), EVIL)
-    chain = Change(Chain("raw", "X", None, (EVIL,)), None)
+    chain = Change(AcceptRules("raw", "PREROUTING", (EVIL,)), NftTable(chains=(EVIL,)))
     conflicts = (Conflict(ConflictCode.DOCKER_SWARM, EVIL, EVIL, EVIL),)
     notes = (Note(NoteCode.MTU_KEPT, EVIL, EVIL, EVIL),)
     print_plan(
@@ -546,7 +544,7 @@ def test_host_texts_cannot_inject_markup_or_control_codes(width: int) -> None:
     silent = replace(probe_result("a", "a", "host-bridge", 3), reason=EVIL)
     print_report(paper.out, mesh_result(("a",), (silent,), {"a": EVIL}))
     flat = " ".join(paper.text.split())
-    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 13
+    assert flat.count("[red]x[/red] [link=http://e]y[/link] :smile:") == 14
 
 
 def test_plan_of_a_hostile_host_is_plain_text() -> None:
@@ -642,42 +640,37 @@ def test_matrix_has_a_legend_of_its_marks(count: int, width: int) -> None:
     assert legend(paper) == {"✓", "✗", "?"}
 
 
+def rules(*rules: str) -> AcceptRules:
+    return AcceptRules("raw", "PREROUTING", rules)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        (Chain("raw", "C", "P", ("-s 1", "-s 2")), Chain("raw", "C", "P", ("-s 1", "-s 3")), ["- -s 2", r"\+ -s 3"]),
-        (
-            Chain("raw", "C", None, ("-s 1",)),
-            Chain("raw", "C", "P", ("-s 1",)),
-            [r"- (?!.*\bP\b)\w.*", r"\+ .*\bP"],
-        ),
-        (Chain("raw", "C", "P", ("1", "2")), Chain("raw", "C", "P", ("2", "1")), [r"  [a-z ]+"]),
-        (None, Chain("raw", "C", "P", ("-s 1",)), [r"\+ .*\bP", r"\+ -s 1"]),
-        (Chain("raw", "C", "P", ("-s 1",)), None, [r"- .*\bP", "- -s 1"]),
+        (rules("-s 1", "-s 2"), rules("-s 1", "-s 3"), ["- -s 2", r"\+ -s 3"]),
+        (rules("1", "2"), rules("2", "1"), [r"  [a-z ]+"]),
+        (None, rules("-s 1"), [r"\+ -s 1"]),
+        (rules("-s 1"), None, ["- -s 1"]),
     ],
 )
 def test_rule_diff_shows_only_added_and_removed_rules(
-    before: Chain | None, after: Chain | None, expected: list[str]
+    before: AcceptRules | None, after: AcceptRules | None, expected: list[str]
 ) -> None:
     shown = list(diff_lines(Change(before, after)))
     assert len(shown) == len(expected)
     assert all(re.fullmatch(form, each) for form, each in zip(expected, shown, strict=True)), shown
 
 
-def test_source_nat_diff_shows_only_added_and_removed_peers() -> None:
-    def shown(before: set[int], after: set[int]) -> str:
-        sides = (SourceNat(own, tuple(IPv4Network(f"10.0.{at}.0/24") for at in side)) for side in (before, after))
-        (text,) = diff_lines(Change(*sides))
-        return text
+def test_table_diff_shows_only_added_and_removed_peers_and_rules() -> None:
+    def table(rule: str, *octets: int) -> NftTable:
+        chains = ("chain forward {", rule, "}", "chain allowed {", "a", "}")
+        return NftTable((PeerSet("peers", tuple(IPv4Network(f"10.0.{at}.0/24") for at in octets)),), chains)
 
-    def third_octets(text: str) -> list[str]:
-        return re.findall(r"10\.0\.(\d)\.0/24", text)
-
-    own = IPv4Network("10.0.1.0/24")
-    assert third_octets(shown({2, 4}, {3, 4})) == ["1", "3", "2"], "added before removed"
-    new, gone = shown({4}, {3, 4}), shown({3, 4}, {4})
-    assert third_octets(new) == third_octets(gone) == ["1", "3"]
-    assert new != gone
+    assert list(diff_lines(Change(table("a", 2, 4), table("a", 3, 4)))) == [
+        "- peers 10.0.2.0/24",
+        "+ peers 10.0.3.0/24",
+    ]
+    assert list(diff_lines(Change(table("a", 2), table("b", 2)))) == ["- forward: a", "+ forward: b"]
 
 
 def test_verbose_plan_lists_unchanged_hosts() -> None:

@@ -4,7 +4,7 @@ import json
 import re
 from io import StringIO
 
-from explanations import explanation
+from explanations import explanation, trace_of_request
 from printed import CapturedConsole
 
 from dockmesh.core.explain.model import Explanation
@@ -55,7 +55,7 @@ def test_reached_target_has_no_cause() -> None:
     document = explain_document(explanation(lost=False))
     assert (document["reached"], document["code"], document["cause"], document["remedy"]) == (True, None, None, None)
     paper = CapturedConsole()
-    print_explanation(paper.out, explanation(lost=False))
+    print_explanation(paper.out, explanation(lost=False, traces=trace_of_request()))
     assert paper.verdict == ({"green"}, [])
     assert re.findall(r"host\d", paper.lines[-1]) == ["host1", "host3"]
     assert not re.search("[✗?]", paper.text)

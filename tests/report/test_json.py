@@ -27,7 +27,7 @@ PLAN_KEYS = {"format", "hosts", "summary", "forecast"}
 HOST_KEYS = {"host", "changes", "containers", "conflicts", "notes", "code", "error", "pending", "reverted"}
 CHANGE_KEYS = {"kind", "action", "key", "before", "after", "reason"}
 SUMMARY_KEYS = {"hosts", "add", "change", "remove", "restart", "conflicts", "errors"}
-KINDS = {"route", "file", "firewall", "nat", "unit", "service", "sysctl"}
+KINDS = {"route", "file", "firewall", "unit", "service"}
 PROBE_KEYS = {
     *("source", "target", "kind", "family", "reached", "sent", "received", "ttl", "expected_ttl", "rtt_ms", "mtu_ok"),
     *("rtt_min_ms", "rtt_max_ms", "loss"),
@@ -94,10 +94,9 @@ def test_plan_document_of_a_real_host_has_readable_values(generation: str) -> No
     assert changes["/etc/docker/daemon.json"]["after"].startswith(f'{{\n  "bip": "{me.bridge}",\n  "default-address')
     others = [each for each in FLEET.hosts if each != me]
     peers = [*(str(each.prefix) for each in others), *(f"{each.underlay}/32" for each in others)]
-    assert re.findall(r"\d+(?:\.\d+){3}/\d+", changes["ip dockmesh"]["after"]) == [str(me.prefix), *peers]
-    jump, first, *_rules = changes["raw/DOCKMESH-RAW"]["after"].splitlines()
-    assert jump.split()[-1] == "PREROUTING"
-    assert first.startswith(f"! -d {me.prefix} ")
+    (elements,) = re.findall(r"elements = \{ (.*) \}", changes["ip dockmesh"]["after"])
+    assert elements.split(", ") == [each.removesuffix("/32") for each in peers]
+    assert changes["raw/PREROUTING"]["after"].startswith(f"-d {me.prefix} ")
 
 
 def test_apply_document_has_plan_outcomes_and_status() -> None:

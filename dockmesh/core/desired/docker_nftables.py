@@ -15,25 +15,26 @@ from dockmesh.core.desired.original import NftablesRecord, OriginalState
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.daemon_json import DIRECT_ROUTING_KEY, FWMARK_KEY
-from dockmesh.core.state.resources import Chain, Forwarding, HostState
+from dockmesh.core.state.resources import AcceptRules, Forwarding, HostState
 
 
-def required_keys(facts: HostFacts) -> dict[str, Any]:
-    """Return the keys that daemon.json needs. A mark that the operator has set is kept.
-
-    Raises:
-        DaemonJsonError: the host's daemon.json is not a JSON object.
-    """
-    return (
-        {FWMARK_KEY: daemon_json.load(facts.daemon_json).get(FWMARK_KEY, fwmark.OWN), DIRECT_ROUTING_KEY: True}
-        if facts.docker_uses_nftables
-        else {}
-    )
+def required_keys(facts: HostFacts, mark: int) -> dict[str, Any]:
+    """Return the keys that daemon.json needs, for a mark of one bit."""
+    return {FWMARK_KEY: str(fwmark.bit(mark)), DIRECT_ROUTING_KEY: True} if facts.docker_uses_nftables else {}
 
 
 def set_keys(record: OriginalState | None) -> tuple[str, ...]:
     """Return the nftables keys of daemon.json that dockmesh has set, from the record."""
     return record.nftables.keys if record and record.nftables else ()
+
+
+def opened_direct_routing(state: HostState) -> bool:
+    """Return whether dockmesh enabled direct routing, from the record in a state.
+
+    Raises:
+        HostError: the record is unreadable.
+    """
+    return DIRECT_ROUTING_KEY in set_keys(original.load_original(state))
 
 
 def stale_keys(facts: HostFacts) -> tuple[str, ...]:
@@ -63,10 +64,10 @@ def for_backend(state: HostState, facts: HostFacts) -> HostState:
     if not facts.docker_uses_nftables:
         return HostState(tuple(rest))
     forwarding = [each for each in (earlier or current,) if each]
-    return HostState((*forwarding, *(each for each in rest if not isinstance(each, Chain))))
+    return HostState((*forwarding, *(each for each in rest if not isinstance(each, AcceptRules))))
 
 
-def record_backend(record: OriginalState, facts: HostFacts) -> OriginalState:
+def record_backend(record: OriginalState, facts: HostFacts, mark: int) -> OriginalState:
     """Return the record with the current values if Docker has changed to nftables, without them if it changed back.
 
     Raises:
@@ -77,5 +78,5 @@ def record_backend(record: OriginalState, facts: HostFacts) -> OriginalState:
     if not facts.docker_uses_nftables:
         return replace(record, nftables=None)
     present = daemon_json.load(facts.daemon_json)
-    keys = tuple(key for key, value in required_keys(facts).items() if present.get(key) != value)
+    keys = tuple(key for key, value in required_keys(facts, mark).items() if present.get(key) != value)
     return replace(record, nftables=NftablesRecord(keys, facts.ip_forward))

@@ -1,92 +1,36 @@
-"""The firewall rules of a host: it accepts packets from its peers, on their uplink, to its own prefix.
+"""The firewall of a host: it accepts packets from its peers, on their uplink, to its own prefix.
 
 Docker drops these packets in two places. The policy of filter FORWARD is DROP since 1.13, and DOCKER-USER runs before
-it. Since 28.2, Docker also appends a drop per container address to raw PREROUTING, so an earlier accept wins. Every
-host gets the raw accepts, so that an upgrade to 28 interrupts no traffic.
+it. Since 28.2, Docker also appends a drop per container address to raw PREROUTING, so an earlier accept wins.
 
-Docker's nftables backend (29 and later) ignores accepts in other tables. It accepts packets with the mark that
-daemon.json names, if daemon.json also allows direct routing (`NftAdmission`). There the same rules set the mark.
+An nft table with a set of the peers marks the packets, and one rule in each place accepts the mark. So the number of
+rules that a packet meets does not grow with the fleet, and a new peer changes only elements of the set. Docker's
+nftables backend (29 and later) has no place for rules of others. It accepts packets with the mark that daemon.json
+names, if daemon.json also allows direct routing (`NftAdmission`).
 
-Docker before 27 has no IPv6 rules, so every host with a route reaches its containers. There dockmesh's chain is in
-FORWARD and drops packets to the prefix from all hosts except the peers.
+The chains of the table, with their priorities:
 
-Docker masquerades packets that leave its networks, and inserts that rule at the top for a new network or bip. A source
-NAT to the same address, in an earlier chain, prevents it, since the kernel translates a connection's source only once.
+- `inbound` (-310) runs before raw (-300). It clears the mark, so that no other host or container can set it.
+- `forward` (-1) runs before Docker's filter. It clears and sets the mark again, since rules between the two may change
+  it. For example, wg-quick restores the mark of UDP connections. Docker decides about published ports (DNAT). The drops
+  of the chain are final: for `allow`; against other hosts where Docker has no IPv6 rules (before 27); and against them
+  where dockmesh allowed direct routing, which would open published ports, even those on 127.0.0.1.
+- `source` (99) runs before Docker's masquerade. A source NAT to the same address prevents it, since the kernel
+  translates a connection's source only once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from sys import intern
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from dockmesh.core import fwmark
-from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, host_network, interned, short_text, sort_key
+from dockmesh.core.addresses import IPV4, Family, Network, host_network, interned, short_text, sort_key
 from dockmesh.core.desired.routing import shared_route
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.iproute import PeerRoutes
-from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.model import Allow, Host
-from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN, RAW_CHAIN
+from dockmesh.core.names import COMMENT
 from dockmesh.core.peers import Peers
-from dockmesh.core.shared import SharedSequence
-from dockmesh.core.state.resources import Chain, SourceNat, iptables_command
+from dockmesh.core.state.resources import AcceptRules, NftTable, PeerSet, nft_family_name
 
-RuleMatch = Allow | Literal["icmp", "replies", "unpublished"] | None
-_ICMP: Mapping[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
-_IPTABLES = {
-    None: "",
-    "replies": " -m conntrack --ctstate RELATED,ESTABLISHED",
-    "unpublished": " -m conntrack ! --ctstate DNAT",
-}
-_NFT = {
-    None: "",
-    "icmp": " ip protocol icmp",
-    "replies": " ct state established,related",
-    "unpublished": " ct status ! dnat",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PeerRule:
-    """A rule for packets from `source` that arrive on `device`, limited to `match` unless that is None.
-
-    "replies" belong to known connections. "unpublished" packets were not redirected by a published port.
-    """
-
-    source: Network
-    device: str
-    match: RuleMatch
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the rule accepts its packets; otherwise it drops them."""
-        return self.match != "unpublished"
-
-
-# Implemented by frozen dataclasses, since the fleet generates the rules of equal instances only once.
-_NetworkRules = Callable[[Network, str], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepts:
-    """The accepting rules for iptables."""
-
-    allow: tuple[Allow, ...] | None
-    family: Family
-
-    def __call__(self, source: Network, device: str) -> Iterator[str]:
-        return (_iptables_rule(PeerRule(source, device, match), self.family) for match in _matches(self.allow))
-
-
-@dataclass(frozen=True, slots=True)
-class _Marks:
-    """The marking rules for nft."""
-
-    allow: tuple[Allow, ...] | None
-    mark: FirewallMark
-
-    def __call__(self, source: Network, device: str) -> Iterator[str]:
-        return (_nft_rule(PeerRule(source, device, match), self.mark) for match in _matches(self.allow))
+_ICMP: dict[Family, str] = {4: "icmp", 6: "ipv6-icmp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,177 +40,154 @@ class _Networks:
     family: Family
 
     def __call__(self, peer: Host) -> Iterator[Network]:
-        return _networks(peer, self.family)
+        # The host's own probes and masqueraded packets have the underlay address as source.
+        if stack := peer.network(self.family):
+            yield interned(host_network(stack.underlay))
+            if stack.prefix:
+                yield interned(stack.prefix)
 
 
 @dataclass(frozen=True, slots=True)
-class _RulesByDevice:
-    """The rules for each network of a peer, whose packets arrive on `device`."""
+class _Uplink:
+    """An uplink of the host with the set of the peers behind it."""
 
-    rules: _NetworkRules
-    family: Family
     device: str
+    peers: PeerSet
 
-    def __call__(self, peer: Host) -> Iterator[str]:
-        return (rule for network in _networks(peer, self.family) for rule in self.rules(network, self.device))
+    def packets(self, ip: str, direction: str) -> str:
+        """The match of packets from the peers (`inbound`) or to them (`outbound`)."""
+        if direction == "inbound":
+            return f'iifname "{self.device}" {ip} saddr @{self.peers.name}'
+        return f'oifname "{self.device}" {ip} daddr @{self.peers.name}'
 
 
 @dataclass(frozen=True, slots=True)
-class _FamilyPeers:
-    """A host's prefix of a family, and its peers and their routes in that family."""
+class FirewallOptions:
+    """The parts of a host's firewall that the mesh and its Docker decide.
 
-    family: Family
-    prefix: Network
-    peers: Peers
-    peer_routes: PeerRoutes
-
-    def networks(self, *, key: Callable[[Network], Any] | None = None) -> SharedSequence[Network]:
-        """Return the networks of all peers, in their order or sorted by `key`."""
-        return self.peers.for_each(_Networks(self.family), key=key)
-
-    def per_network(self, rules: _NetworkRules) -> Iterable[str]:
-        """Return the rules for each network of each peer and its uplink; equal `rules` share one result."""
-        shared, family = shared_route(self.peers, self.family, self.peer_routes), self.family
-        if shared:
-            return self.peers.for_each(_RulesByDevice(rules, family, shared.device))
-        stacks = ((peer, stack) for peer in self.peers if (stack := peer.network(family)))
-        routes = ((peer, self.peer_routes.get(stack.underlay)) for peer, stack in stacks)
-        sources = ((network, route.device) for peer, route in routes if route for network in _networks(peer, family))
-        return (text for network, device in sources for text in rules(network, device))
-
-
-def chains(host: Host, peers: Peers, facts: HostFacts) -> tuple[Chain, ...]:
-    """Return the iptables chains that `host` needs.
-
-    There are none for a family without a prefix or without iptables, and none if Docker uses nftables.
+    `mark` is a single bit. `own_source`: peers see the containers' own addresses. `closed`: drop packets from all hosts
+    but the peers. `outbound`: also accept packets to the peers, which Docker does only for its own bridges.
     """
-    if facts.docker_uses_nftables:
+
+    mark: int
+    own_source: bool
+    closed: bool
+    outbound: bool
+
+
+def accept_rules(host: Host, facts: HostFacts, family: Family, options: FirewallOptions) -> tuple[AcceptRules, ...]:
+    """Return the iptables rules of `host` that accept the mark; the host has a prefix of the family.
+
+    Each names the prefix too, so that a mark of other software opens nothing else.
+    """
+    own = host.network(family)
+    if own is None or own.prefix is None or facts.docker_uses_nftables or not facts.has_iptables(family):
         return ()
-    meshes = [mesh for mesh in _meshes(host, peers, facts) if iptables_command(mesh.family) in facts.tools]
-    return tuple(chain for mesh in meshes for chain in _chains(host, mesh, facts))
+    mark = f"-m mark --mark {options.mark:#x}/{options.mark:#x} -m comment --comment {COMMENT} -j ACCEPT"
+    inbound = f"-d {own.prefix} {mark}"
+    hook = "DOCKER-USER" if host.docker and (family == IPV4 or family in facts.docker_user) else "FORWARD"
+    rules = (f"-s {own.prefix} {mark}", inbound) if options.outbound else (inbound,)
+    forward = AcceptRules("filter", hook, rules, family)
+    return (forward, AcceptRules("raw", "PREROUTING", (inbound,), family)) if host.docker else (forward,)
 
 
-def mark_rules(host: Host, peers: Peers, facts: HostFacts, mark: FirewallMark, *, closed: bool) -> Sequence[str]:
-    """Return the nft rules that set the mark with which the host's Docker accepts packets from peers.
+def nft_table(host: Host, peers: Peers, facts: HostFacts, family: Family, options: FirewallOptions) -> NftTable | None:
+    """Return the nft table of `host`; None if it has no prefix of the family, or no peers and nothing to drop."""
+    own = host.network(family)
+    uplinks = _uplinks(peers, facts, family)
+    if own is None or own.prefix is None or not (uplinks or options.closed):
+        return None
+    chains = [
+        _inbound(own.prefix, uplinks, family, options),
+        _forward(own.prefix, uplinks, host.allow, family, options),
+    ]
+    if host.allow is not None:
+        chains.append(_allowed(host.allow, family, options))
+    if options.own_source and uplinks:
+        chains.append(_source(own.prefix, uplinks, family))
+    return NftTable(tuple(each.peers for each in uplinks), tuple(line for each in chains for line in each), family)
 
-    `closed`: also drop packets that other hosts route to containers. Direct routing would open published ports to them,
-    even ports published on 127.0.0.1.
+
+def _uplinks(peers: Peers, facts: HostFacts, family: Family) -> tuple[_Uplink, ...]:
+    """The uplinks with peers, in the order of their names. Peers without a route are left out."""
+    if shared := shared_route(peers, family, facts.peer_routes):
+        return (_Uplink(shared.device, PeerSet("peers", peers.for_each(_Networks(family), key=sort_key))),)
+    found: dict[str, list[Network]] = {}
+    for peer in peers:
+        if (stack := peer.network(family)) and (route := facts.peer_routes.get(stack.underlay)):
+            found.setdefault(route.device, []).extend(_Networks(family)(peer))
+    names = ["peers"] if len(found) == 1 else [f"peers{number}" for number in range(1, len(found) + 1)]
+    return tuple(
+        _Uplink(device, PeerSet(name, tuple(sorted(found[device], key=sort_key))))
+        for name, device in zip(names, sorted(found), strict=True)
+    )
+
+
+def _chain(name: str, *lines: str) -> Sequence[str]:
+    return (f"chain {name} {{", *lines, "}")
+
+
+def _mark(options: FirewallOptions) -> str:
+    return f"meta mark set meta mark | 0x{options.mark:08x}"
+
+
+def _cleared(options: FirewallOptions) -> str:
+    return f"meta mark set meta mark & 0x{0xFFFFFFFF & ~options.mark:08x}"
+
+
+def _inbound(prefix: Network, uplinks: Sequence[_Uplink], family: Family, options: FirewallOptions) -> Sequence[str]:
+    ip = nft_family_name(family)
+    # The destination comes first, so that other packets, such as replies from the internet, need no lookup in the set.
+    return _chain(
+        "inbound",
+        "type filter hook prerouting priority -310; policy accept;",
+        _cleared(options),
+        *(f"{ip} daddr {short_text(prefix)} {each.packets(ip, 'inbound')} {_mark(options)}" for each in uplinks),
+    )
+
+
+def _forward(
+    prefix: Network,
+    uplinks: Sequence[_Uplink],
+    allow: tuple[Allow, ...] | None,
+    family: Family,
+    options: FirewallOptions,
+) -> Sequence[str]:
+    ip, own = nft_family_name(family), short_text(prefix)
+    verdict = f"{_mark(options)} accept" if allow is None else "goto allowed"
+    # Rules before this chain may have set the mark.
+    lines = [_cleared(options)]
+    if options.outbound:
+        lines += [f"{ip} saddr {own} {each.packets(ip, 'outbound')} {_mark(options)}" for each in uplinks]
+    lines += [f"{ip} daddr != {own} accept", "ct status dnat accept"]
+    lines += [f"{each.packets(ip, 'inbound')} {verdict}" for each in uplinks]
+    if options.closed:
+        # Another host may forge an address of the prefix.
+        strangers = (*(f'iifname "{each.device}"' for each in uplinks), f"{ip} saddr != {own}")
+        lines += ["ct state established,related accept", *(f"{each} counter drop" for each in strangers)]
+    return _chain("forward", "type filter hook forward priority -1; policy accept;", *lines)
+
+
+def _allowed(allow: tuple[Allow, ...], family: Family, options: FirewallOptions) -> Sequence[str]:
+    """The packets from peers that `allow` accepts.
+
+    ICMP is always accepted for probes and for errors such as "fragmentation needed".
     """
-    mesh = next((mesh for mesh in _meshes(host, peers, facts) if mesh.family == IPV4), None)
-    if mesh is None:
-        return ()
-    rules = mesh.per_network(_Marks(host.allow, mark))
-    others = f"ip saddr != {mesh.prefix} ct state new{_NFT['unpublished']} counter drop"
-    return SharedSequence.of((f"ip daddr != {mesh.prefix} accept",), rules, (others,) if closed else ())
+    matches = (f"meta l4proto {_ICMP[family]}", "ct state established,related", *map(_allow, allow))
+    return _chain("allowed", *(f"{match} {_mark(options)} accept" for match in matches), "counter drop")
 
 
-def with_marks(tables: Sequence[SourceNat | Chain], rules: Sequence[str]) -> tuple[SourceNat | Chain, ...]:
-    """Return the source NAT with the mark rules added to the same table."""
-    if not rules:
-        return tuple(tables)
-    ipv4 = (each for each in tables or (SourceNat(),) if isinstance(each, SourceNat) and each.family == IPV4)
-    return tuple(replace(each, marks=rules) for each in ipv4)
+def _allow(allow: Allow) -> str:
+    if allow.first is None:
+        return f"meta l4proto {allow.protocol}"
+    ports = str(allow.first) if allow.first == allow.last else f"{allow.first}-{allow.last}"
+    return f"{allow.protocol} dport {ports}"
 
 
-def source_nat(host: Host, peers: Peers, facts: HostFacts) -> tuple[SourceNat | Chain, ...]:
-    """Return the source NAT that keeps the containers' addresses towards peers, with nft if installed."""
-    meshes = [mesh for mesh in _meshes(host, peers, facts) if mesh.networks()]
-    return tuple(each for mesh in meshes for each in _source_nat(mesh, facts))
-
-
-def _meshes(host: Host, peers: Peers, facts: HostFacts) -> Iterator[_FamilyPeers]:
-    for family in FAMILIES:
-        own = host.network(family)
-        if own and own.prefix:
-            yield _FamilyPeers(family, own.prefix, peers, facts.peer_routes)
-
-
-def _chains(host: Host, mesh: _FamilyPeers, facts: HostFacts) -> Iterator[Chain]:
-    elsewhere = (f"! -d {mesh.prefix} -j RETURN",)
-    rules = SharedSequence.of(elsewhere, _accepts(mesh, host.allow))
-    if not host.docker:
-        # Docker accepts packets that leave its own bridges; for other bridges the policy may be DROP.
-        yield Chain("filter", FORWARD_CHAIN, "FORWARD", SharedSequence.of(_outbound_accepts(mesh), rules), mesh.family)
-        return
-    if mesh.family == IPV4 or mesh.family in facts.docker_user:
-        yield Chain("filter", FORWARD_CHAIN, "DOCKER-USER", rules, mesh.family)
-    else:
-        closed = SharedSequence.of(_outbound_accepts(mesh), rules, _default_drop(mesh))
-        yield Chain("filter", FORWARD_CHAIN, "FORWARD", closed, mesh.family)
-    # Raw runs before connection tracking and cannot recognize replies, so `allow` only limits filter.
-    yield Chain("raw", RAW_CHAIN, "PREROUTING", SharedSequence.of(elsewhere, _accepts(mesh, None)), mesh.family)
-
-
-def _source_nat(mesh: _FamilyPeers, facts: HostFacts) -> Iterator[SourceNat | Chain]:
-    if "nft" in facts.tools:
-        yield SourceNat(mesh.prefix, mesh.networks(key=sort_key), mesh.family)
-    elif iptables_command(mesh.family) in facts.tools:
-        rules = (f"-s {mesh.prefix} -d {network} -j ACCEPT" for network in mesh.networks())
-        yield Chain("nat", NAT_CHAIN, "POSTROUTING", tuple(rules), mesh.family)
-
-
-def _networks(peer: Host, family: Family) -> Iterator[Network]:
-    """The peer's underlay address and prefix. The host's own probes and masqueraded packets have the former."""
-    if stack := peer.network(family):
-        yield interned(host_network(stack.underlay))
-        if stack.prefix:
-            yield interned(stack.prefix)
-
-
-def _accepts(mesh: _FamilyPeers, allow: tuple[Allow, ...] | None) -> Iterable[str]:
-    """The accepting rules. A rule before them returns packets to other prefixes, which skip this list."""
-    return mesh.per_network(_Accepts(allow, mesh.family))
-
-
-def _matches(allow: tuple[Allow, ...] | None) -> tuple[RuleMatch, ...]:
-    """The matches of the rules for a peer.
-
-    ICMP is always accepted for probes and for errors such as "fragmentation needed". With `allow`, the last rule drops
-    all other packets except those to published ports, which Docker filters.
-    """
-    return (None,) if allow is None else ("icmp", "replies", *allow, "unpublished")
-
-
-def _iptables_rule(rule: PeerRule, family: Family) -> str:
-    """The rule in the format of `iptables -S`."""
-    if rule.match == "icmp":
-        match = f" -p {_ICMP[family]}"
-    else:
-        match = _iptables_allow(rule.match) if isinstance(rule.match, Allow) else _IPTABLES[rule.match]
-    # Facts intern their rules too, so that equal rules compare by identity.
-    return intern(f"-s {rule.source} -i {rule.device}{match} -j {'ACCEPT' if rule.accepted else 'DROP'}")
-
-
-def _iptables_allow(allow: Allow) -> str:
-    ports = "" if allow.first is None else f" -m {allow.protocol} --dport {_ports(allow, ':')}"
-    return f" -p {allow.protocol}{ports}"
-
-
-def _nft_rule(rule: PeerRule, mark: FirewallMark) -> str:
-    """The rule in the format of `nft -s`; it marks the packets that it accepts."""
-    match = _nft_allow(rule.match) if isinstance(rule.match, Allow) else _NFT[rule.match]
-    verdict = f"{fwmark.setting(mark)} accept" if rule.accepted else "drop"
-    return f'iifname "{rule.device}" ip saddr {short_text(rule.source)}{match} counter {verdict}'
-
-
-def _nft_allow(allow: Allow) -> str:
-    every = f" ip protocol {allow.protocol}"
-    return every if allow.first is None else f" {allow.protocol} dport {_ports(allow, '-')}"
-
-
-def _ports(allow: Allow, to: str) -> str:
-    return str(allow.first) if allow.first == allow.last else f"{allow.first}{to}{allow.last}"
-
-
-def _outbound_accepts(mesh: _FamilyPeers) -> Iterator[str]:
-    return (f"-s {mesh.prefix} {rule}" for rule in mesh.per_network(_outbound_accept))
-
-
-def _outbound_accept(network: Network, device: str) -> Iterator[str]:
-    yield f"-d {network} -o {device} -j ACCEPT"
-
-
-def _default_drop(mesh: _FamilyPeers) -> Iterator[str]:
-    """Accept replies and drop other packets from outside; Docker decides about the host's own networks."""
-    yield "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    yield f"! -s {mesh.prefix} -j DROP"
+def _source(prefix: Network, uplinks: Sequence[_Uplink], family: Family) -> Sequence[str]:
+    ip = nft_family_name(family)
+    return _chain(
+        "source",
+        "type nat hook postrouting priority 99; policy accept;",
+        *(f"{ip} saddr {short_text(prefix)} {ip} daddr @{each.peers.name} snat to {ip} saddr" for each in uplinks),
+    )

@@ -1,36 +1,37 @@
 """The desired state of a host for apply, rollback and destroy."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from ipaddress import IPv6Interface
+from itertools import chain
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from dockmesh.core.addresses import IPV4, IPV6
+from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family
 from dockmesh.core.desired import docker_nftables, mtu, original
 from dockmesh.core.desired.docker_pools import pools
-from dockmesh.core.desired.firewall import chains, mark_rules, source_nat, with_marks
+from dockmesh.core.desired.firewall import FirewallOptions, accept_rules, nft_table
 from dockmesh.core.desired.routing import mesh_routes
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT, REVERTED_RECORD
-from dockmesh.core.peers import Peers, peers
+from dockmesh.core.peers import peers
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import codec, daemon_json, steps
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
+    NftTable,
     Pool,
     Resource,
-    SourceNat,
     Unit,
     key_of,
 )
@@ -46,16 +47,13 @@ def desired(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink
         DaemonJsonError: the host's daemon.json is not a JSON object.
         HostError: the record of the original state is unreadable.
     """
-    others = peers(fleet, host)
-    sources = () if fleet.settings.source_nat else source_nat(host, others, facts)
     own: Sequence[Resource] = facts.actual.of(Forwarding)
     if facts.docker:
         own = _docker_resources(fleet, host, facts, facts.docker, smallest=smallest, texts=texts)
     volatile = HostState(
         SharedSequence.of(
             (Forwarding(IPV4, on=True),) if facts.docker_uses_nftables else (),
-            chains(host, others, facts),
-            with_marks(sources, _marks(host, others, facts, HostState(own))),
+            *(_firewall(fleet, host, facts, family, HostState(own)) for family in FAMILIES),
             mesh_routes(fleet, host, facts.peer_routes),
         )
     )
@@ -165,13 +163,25 @@ def _units(texts: Templates, *, docker: bool) -> tuple[Unit, ...]:
     )
 
 
-def _marks(host: Host, others: Peers, facts: HostFacts, docker: HostState) -> Sequence[str]:
-    """The mark rules. If the operator enabled direct routing, they drop no packets of other hosts."""
-    admission = docker.docker.admission if docker.docker else None
-    if not facts.docker_uses_nftables or admission is None or admission.mark is None:
-        return ()
-    closed = daemon_json.DIRECT_ROUTING_KEY in docker_nftables.set_keys(original.load_original(docker))
-    return mark_rules(host, others, facts, admission.mark, closed=closed)
+def _firewall(
+    fleet: Fleet, host: Host, facts: HostFacts, family: Family, docker: HostState
+) -> Iterator[AcceptRules | NftTable]:
+    """The firewall of a family; nothing for a host without a prefix of it or without peers."""
+    no_rules = host.docker and family == IPV6 and not facts.docker_uses_nftables and family not in facts.docker_user
+    options = FirewallOptions(
+        fleet.settings.mark,
+        own_source=not fleet.settings.source_nat,
+        closed=no_rules or (family == IPV4 and _opened_direct_routing(facts, docker)),
+        outbound=no_rules or not host.docker,
+    )
+    if table := nft_table(host, peers(fleet, host), facts, family, options):
+        yield table
+        yield from accept_rules(host, facts, family, options)
+
+
+def _opened_direct_routing(facts: HostFacts, docker: HostState) -> bool:
+    """Whether dockmesh enabled direct routing. If the operator did, other hosts may have to reach containers."""
+    return facts.docker_uses_nftables and docker_nftables.opened_direct_routing(docker)
 
 
 def _docker_resources(
@@ -179,13 +189,13 @@ def _docker_resources(
 ) -> tuple[Resource, ...]:
     file = facts.file(DAEMON_JSON)
     joins = host.ipv6 is not None and host.ipv6.bridge is not None
-    record = docker_nftables.record_backend(original.recorded_or_current(facts), facts)
+    record = docker_nftables.record_backend(original.recorded_or_current(facts), facts, fleet.settings.mark)
     # A host that leaves the IPv6 mesh gets its original IPv6 settings.
     leaving = record if not joins and _ipv6_is_ours(facts) else None
     address_pools = pools(fleet, host, facts, leaving.docker if leaving else None)
     text = daemon_json.merge(
         facts.daemon_json,
-        daemon_json_keys(host, facts, address_pools, texts) | docker_nftables.required_keys(facts),
+        daemon_json_keys(host, facts, address_pools, texts) | docker_nftables.required_keys(facts, fleet.settings.mark),
         stale=(*(daemon_json.IPV6_KEYS if leaving else ()), *docker_nftables.stale_keys(facts)),
         original=record.daemon_json,
     )
@@ -228,7 +238,7 @@ def _restored_ipv6_forwarding(facts: HostFacts, before: Sequence[Forwarding]) ->
 
 def _ipv6_is_ours(facts: HostFacts) -> bool:
     """Whether dockmesh enabled IPv6 on the host. Only its rules show that, since operators use the same keys."""
-    ours: SharedSequence[Chain | SourceNat] = SharedSequence.of(facts.actual.of(Chain), facts.actual.of(SourceNat))
+    ours: Iterator[AcceptRules | NftTable] = chain(facts.actual.of(AcceptRules), facts.actual.of(NftTable))
     families = {each.family for each in ours}
     script = facts.file(REASSERT_SCRIPT)
     # The rules may be flushed at the moment, but the script that restores them remains.

@@ -3,16 +3,14 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Network
 
 from dockmesh.core.explain.evidence import Evidence, HostEvidence, inbound, on_host, outbound
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Explanation, Fault, Step
+from dockmesh.core.explain.own_rules import is_own
 from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.explain.steps import firewall, host, packets, routing
-from dockmesh.core.names import FORWARD_CHAIN
-from dockmesh.core.netfilter.counters import in_chain, packets_from
 from dockmesh.core.netfilter.nft_trace import TracedRule
 
 
@@ -108,12 +106,15 @@ def _unexplained(seen: Evidence) -> Fault:
     for side in (source, target):
         for rule in side.snapshot.trace.dropped if side.snapshot and side.snapshot.trace else ():
             return _other_drop(side, rule)
-    if not _arrives(source, target):
+    arrives = _arrives(target)
+    if arrives is False:
         return _lost_between(source, target, remedy)
     there, back = (side.snapshot.trace if side.snapshot else None for side in (target, source))
     if there and back and True in there.left and True not in back.arrived:
         return _lost_between(target, source, remedy)
-    if target.pid and there and False not in there.left:
+    if arrives is None:
+        cause = f"{target.address} does not reply. {target.name} cannot trace packets, so the probe may not arrive"
+    elif target.pid and there and False not in there.left:
         cause = f"the probe arrives at {target.name}, which drops it for a reason other than its firewall rules"
     else:
         cause = (
@@ -130,15 +131,17 @@ def _other_drop(at: HostEvidence, rule: TracedRule) -> Fault:
     return Fault(FaultCode.HOST_FIREWALL_DROP, cause, on_host(at, f"nft -a list chain {where}"))
 
 
-def _arrives(source: HostEvidence, target: HostEvidence) -> bool:
-    """Whether the target's host accepted the probe, by its trace or else by the counters of its accept rules."""
+def _arrives(target: HostEvidence) -> bool | None:
+    """Whether the target's host received the probe, by its trace or else by the counter of its accept rule.
+
+    None if it has neither.
+    """
     if target.snapshot is None:
         return False
     if target.snapshot.trace is not None:
         return False in target.snapshot.trace.arrived
-    networks = (IPv4Network(source.host.underlay), *((source.host.prefix,) if source.host.prefix else ()))
-    rules = in_chain(target.snapshot.rules, "filter", FORWARD_CHAIN)
-    return any(packets_from(rules, network, COUNT) for network in networks)
+    counts = [rule.packets for rule in target.snapshot.rules if rule.table == "filter" and is_own(rule)]
+    return max(counts) >= COUNT if counts and target.pid else None
 
 
 def _lost_between(sender: HostEvidence, receiver: HostEvidence, remedy: str) -> Fault:

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from dockmesh.core.addresses import short_text
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, ExplainQuery, Fault, Step
+from dockmesh.core.explain.own_rules import is_own, missing_networks, with_mark
 from dockmesh.core.explain.script import PingResult, PreparedEnd, fallback_address
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.facts.iproute import PeerRoute as Decision
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter.counters import Packet
+from dockmesh.core.netfilter.nft_ruleset import OWN
 from dockmesh.core.trace.model import Endpoint
 from dockmesh.errors import HostFailure
 
@@ -71,9 +74,8 @@ class HostEvidence:
         seen = self.snapshot
         if seen is None:
             return False
-        return any(each.route.owned for each in seen.routes) or any(
-            rule.chain.startswith("DOCKMESH-") for rule in seen.rules
-        )
+        owned = any(each.route.owned for each in seen.routes) or any(map(is_own, seen.rules))
+        return owned or seen.own_table is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ def inbound(at: HostEvidence, other: HostEvidence, direction: Direction) -> tupl
     """The packet from the other end, with its own source address and with the address of its host."""
     sources = dict.fromkeys((other.address, other.host.underlay))
     reply = direction == "back"
-    return tuple(Packet(source, at.address, at.uplink, at.bridge, reply=reply) for source in sources)
+    packets = (Packet(source, at.address, at.uplink, at.bridge, reply=reply) for source in sources)
+    return tuple(with_mark(packet, at.snapshot.own_table if at.snapshot else None) for packet in packets)
 
 
 def passed(at: HostEvidence, direction: Direction, check: Check, detail: str) -> Step:
@@ -148,7 +151,17 @@ def not_joined(at: HostEvidence) -> Fault:
     return Fault(FaultCode.NOT_JOINED, f"{at.name} has not joined the mesh", apply_command(at))
 
 
-def unknown_peer(at: HostEvidence, other: HostEvidence) -> Fault:
-    """The fault of a host whose last apply used an inventory without the other host."""
-    cause = f"{at.name} has no rules for {other.name}, because the inventory of its last apply did not contain it"
+def missing_peer(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> Fault | None:
+    """The fault of a host whose table does not accept the other host.
+
+    A route to its prefix shows that the last apply knew the other host, so that the set of peers was changed since.
+    """
+    missing = missing_networks(seen.own_table, other.host)
+    if not missing:
+        return None
+    if any(each.route.owned and each.route.prefix == other.host.prefix for each in seen.routes):
+        lacks = ", ".join(map(short_text, missing))
+        cause = f"the peers in table {OWN} of {at.name} lack {lacks} of {other.name}, because the table was changed"
+        return Fault(FaultCode.MARKS_MISSING, cause, apply_command(at))
+    cause = f"{at.name} does not accept {other.name}, because the inventory of its last apply did not contain it"
     return Fault(FaultCode.PEER_NOT_IN_INVENTORY, cause, apply_command(at))

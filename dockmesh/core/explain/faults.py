@@ -115,16 +115,14 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
         "`sysctl -w net/ipv4/conf/DEVICE/rp_filter=2`; add it to /etc/sysctl.d to make it permanent",
     ),
     FaultCode.RAW_ACCEPTS_MISSING: FaultInfo(
-        "dockmesh's accept rule in table raw is missing, so Docker's rules in that table drop the packet", _APPLY
+        "dockmesh's accept rule in table raw is missing or comes after Docker's rules, which drop the packet", _APPLY
     ),
     FaultCode.RAW_DROP: FaultInfo(
         "a foreign rule in table raw or in a PREROUTING chain drops the packet", "`iptables -t raw -D …`"
     ),
-    FaultCode.DOCKER_USER_FLUSHED: FaultInfo(
-        "the jump from DOCKER-USER to the rules that accept peers was removed", _APPLY
-    ),
+    FaultCode.DOCKER_USER_FLUSHED: FaultInfo("dockmesh's accept rule in DOCKER-USER was removed", _APPLY),
     FaultCode.FORWARD_FLUSHED: FaultInfo(
-        "on a host without Docker, the jump from FORWARD to the rules that accept peers was removed", _APPLY
+        "on a host without Docker, dockmesh's accept rules in FORWARD were removed", _APPLY
     ),
     FaultCode.HOST_FIREWALL_DROP: FaultInfo(
         "a rule or policy of the host's own firewall (iptables, nft, ufw) drops the packet, or may drop it",
@@ -136,13 +134,16 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
         "Docker may also have started before firewalld, or firewalld may block pings",
         "add a firewalld policy for peers, or `systemctl restart docker`; see [guides/firewall.md](guides/firewall.md)",
     ),
-    FaultCode.NOT_ACCEPTED: FaultInfo("dockmesh's rules do not accept packets from this interface", _APPLY),
+    FaultCode.NOT_ACCEPTED: FaultInfo(
+        "dockmesh's rules drop the packet or do not accept it, for example because it arrives on another interface",
+        _APPLY,
+    ),
     FaultCode.DIRECT_ROUTING_REFUSED: FaultInfo(
         "Docker's nftables backend runs without `allow-direct-routing`", _APPLY
     ),
     FaultCode.MARK_NOT_ACCEPTED: FaultInfo("Docker's nftables backend runs without `bridge-accept-fwmark`", _APPLY),
     FaultCode.MARKS_MISSING: FaultInfo(
-        "the nft table that marks packets from peers for Docker's nftables backend was flushed", _APPLY
+        "dockmesh's nft table, which marks packets from peers, was deleted or flushed, or lacks the peer", _APPLY
     ),
     FaultCode.MASQUERADED: FaultInfo(
         "peers see the host's address instead of the container's, although `source_nat` is false; packets still arrive",

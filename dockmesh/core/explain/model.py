@@ -26,6 +26,7 @@ class Check(StrEnum):
     NEIGHBOUR = "neighbour"
     RP_FILTER = "rp-filter"
     FIREWALL = "firewall"
+    MARKS = "marks"
     RAW = "raw"
     FILTER = "filter"
     NFT = "nft"

@@ -20,9 +20,9 @@ from dockmesh.core.facts.owned import parse_nft_table
 from dockmesh.core.facts.settings import InterfaceSysctls, parse_sysctls
 from dockmesh.core.host_output import Section, Sections, parsing, sanitize
 from dockmesh.core.netfilter.counters import CountedRule, counted
-from dockmesh.core.netfilter.nft_ruleset import DOCKERS, mark_rules, traced_rules
+from dockmesh.core.netfilter.nft_ruleset import DOCKERS, traced_rules
 from dockmesh.core.netfilter.nft_trace import ProbeTrace
-from dockmesh.core.state.resources import SourceNat
+from dockmesh.core.state.resources import NftTable
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 _NONE = "-"
@@ -61,9 +61,9 @@ class HostSnapshot:
 
     `route_out` and `route_in` are the kernel's routing decisions, or its error text. `docker` is a version, `stopped`
     or `absent`. `ip_rules` are the routing rules that not every Linux host has. `peer_replied`: the peer's host
-    replied to a ping of its underlay address. `rules` are the iptables rules, and accept rules that represent
-    dockmesh's marks. `rp_filter_drops` is the number of packets that rp_filter dropped during the probe. `trace` is
-    None on a host that cannot trace.
+    replied to a ping of its underlay address. `rules` are the iptables rules, and `own_table` is dockmesh's nft table.
+    `rp_filter_drops` is the number of packets that rp_filter dropped during the probe. `trace` is None on a host that
+    cannot trace.
     """
 
     docker: str
@@ -78,7 +78,7 @@ class HostSnapshot:
     route_in: PeerRoute | str
     container_link: ContainerLink | None
     rules: tuple[CountedRule, ...]
-    source_nat: SourceNat | None
+    own_table: NftTable | None
     rulesets: tuple[Section, Section]
     rp_filter_drops: int
     trace: ProbeTrace | None = None
@@ -113,8 +113,8 @@ def parse_snapshot(sections: Sections, before: Sections, trace: ProbeTrace | Non
             route_out=_decided(sections["route_out"]),
             route_in=_decided(sections["route_in"]),
             container_link=_container_link(sections) if "container_link" in sections else None,
-            rules=(*_iptables_rules(sections, before, trace), *mark_rules(*rulesets, trace)),
-            source_nat=next(parse_nft_table(sections["own_nft"]), None),
+            rules=_iptables_rules(sections, before, trace),
+            own_table=parse_nft_table(sections["own_nft"]),
             rulesets=rulesets,
             rp_filter_drops=_number_in(sections["after.rp_filter_drops"])
             - _number_in(before["before.rp_filter_drops"]),

@@ -21,7 +21,7 @@ from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange, parse
 from dockmesh.core.host_output import ABSENT, Section, Sections, file_section, parsing, sanitize, split
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, DOCKER_BRIDGE
-from dockmesh.core.state.resources import File, HostState
+from dockmesh.core.state.resources import File, HostState, iptables_command
 from dockmesh.error_codes import HostErrorCode
 from dockmesh.errors import HostError, NoDockerError
 
@@ -81,6 +81,10 @@ class HostFacts:
     @property
     def _docker_networks(self) -> tuple[DockerNetwork, ...]:
         return self.docker.networks if self.docker else ()
+
+    def has_iptables(self, family: Family) -> bool:
+        """Whether the host has the iptables command of the family."""
+        return iptables_command(family) in self.tools
 
     def file(self, path: str) -> File | None:
         """Return the file at `path` from the files that dockmesh reads, or None."""

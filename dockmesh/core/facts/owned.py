@@ -1,10 +1,9 @@
 """Parsers of the resources that dockmesh owns on a host: files, units, chains, nft tables and routes."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv6Interface, ip_network
+from ipaddress import IPv4Interface, IPv6Interface
 from itertools import product
 from sys import intern
 
@@ -16,16 +15,12 @@ from dockmesh.core.addresses import (
     SUFFIX,
     Family,
     Interface,
-    Network,
-    memoized,
-    parse_network,
-    sort_key,
 )
 from dockmesh.core.facts.docker import DockerFacts, parse_pools
 from dockmesh.core.facts.iproute import parse_own_route, stray_route
 from dockmesh.core.host_output import Section, Sections, file_section, parsing
 from dockmesh.core.names import (
-    CHAINS,
+    ACCEPT_CHAINS,
     DAEMON_JSON,
     DOCKER_BRIDGE,
     ORIGINAL_JSON,
@@ -35,16 +30,17 @@ from dockmesh.core.names import (
 )
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import daemon_json
+from dockmesh.core.state.nft_table import parse_table
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     NftAdmission,
+    NftTable,
     Resource,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
     nft_family_name,
@@ -55,16 +51,6 @@ from dockmesh.errors import HostError
 _FILE_BYTES = 1 << 20
 # Limits of files with a line per peer.
 _LARGE = {REASSERT_SCRIPT: 8 << 20, "previous.json": 8 << 20}
-# The output of nft 1.0.6 to 1.1.7 for dockmesh's table, with stripped lines.
-_TABLE = re.compile(
-    r"table (?P<ip>ip6?) dockmesh \{\n"
-    r"(?:set peers \{\ntype ipv[46]_addr\nflags interval\nelements = \{ (?P<peers>[\da-f:./,\s]+) \}\n\}\n)?"
-    r"(?:chain forward \{\ntype filter hook forward priority (?:filter - 1|-1); policy accept;\n"
-    r"(?P<marks>(?:ip [^\n{}]+\n|iifname [^\n{}]+\n)+)\}\n)?"
-    r"(?:chain source \{\ntype nat hook postrouting priority (?:srcnat - 1|99); policy accept;\n"
-    r"(?P=ip) saddr (?P<prefix>[\da-f:./]+) (?P=ip) daddr @peers snat to (?P=ip) saddr\n\}\n)?"
-    r"\}"
-)
 
 
 def parse_owned(
@@ -100,9 +86,10 @@ def _own(sections: Sections) -> Iterator[Resource]:
     yield from _own_files(sections, [REASSERT_SCRIPT, REVERTED_RECORD])
     yield from _units(sections)
     yield from _forwarding(sections)
-    yield from _chains(sections)
+    yield from _accept_rules(sections)
     for family in FAMILIES:
-        yield from parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family)
+        if table := parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family):
+            yield table
 
 
 def _routes(sections: Sections, family: Family) -> Iterator[Route | StrayRoute]:
@@ -197,35 +184,17 @@ def _units(sections: Sections) -> tuple[Unit, ...]:
     return tuple(Unit(name, text, active) for name, text in texts if text is not None)
 
 
-def _chains(sections: Sections) -> Iterator[Chain]:
-    for family, (name, table) in product(FAMILIES, CHAINS.items()):
+def _accept_rules(sections: Sections) -> Iterator[AcceptRules]:
+    for family, (chain, table) in product(FAMILIES, ACCEPT_CHAINS.items()):
+        own = f"-A {chain} "
         lines = sections.lines_of(table, family)
-        if any(line.startswith(f":{name} ") for line in lines):
-            hooks = [line.split()[1] for line in lines if line.endswith(f" -j {name}")]
-            mark = f"-A {name} "
-            rules = (intern(line[len(mark) :]) for line in lines if line.startswith(mark))
-            yield Chain(table, name, hooks[0] if len(hooks) == 1 else None, tuple(rules), family)
+        if rules := tuple(intern(line.removeprefix(own)) for line in lines if line.startswith(own)):
+            yield AcceptRules(table, chain, rules, family, first=f"# late {chain}" not in lines)
 
 
-def parse_nft_table(listed: Section, family: Family = IPV4) -> Iterator[SourceNat]:
-    """Yield dockmesh's nft table, if it exists; with empty fields if it has a form that dockmesh does not write."""
-    if listed.status == 0:
-        found = _TABLE.fullmatch("\n".join(filter(None, map(str.strip, listed.lines()))))
-        with parsing(f"table {nft_family_name(family)} dockmesh"):
-            yield _table(found.groupdict(default=""), family) if found else SourceNat(family=family)
-
-
-def _table(parts: Mapping[str, str], family: Family) -> SourceNat:
-    marks = tuple(parts["marks"].splitlines())
-    if not parts["peers"] or not parts["prefix"]:
-        whole = parts["peers"] == parts["prefix"]
-        return SourceNat(family=family, marks=marks if whole else ())
-    peers = sorted(map(_element, parts["peers"].split(",")))
-    return SourceNat(ip_network(parts["prefix"]), tuple(peer for _order, peer in peers), family, marks)
-
-
-@memoized
-def _element(text: str) -> tuple[tuple[int, int, int], Network]:
-    """The sort key and the network of an element of a set."""
-    found = parse_network(text.strip())
-    return sort_key(found), found
+def parse_nft_table(listed: Section, family: Family = IPV4) -> NftTable | None:
+    """Return dockmesh's nft table; None if there is none."""
+    if listed.status != 0:
+        return None
+    with parsing(f"table {nft_family_name(family)} dockmesh"):
+        return parse_table(listed.lines(), family)

@@ -11,10 +11,11 @@ from dockmesh.core.forecast.docker_restart import after_restart
 from dockmesh.core.forecast.host_model import HostModel, RouteEntry
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE, ROUTE_METRIC, ROUTE_PROTOCOL
-from dockmesh.core.netfilter.iptables_tables import IptablesRuleset, build_ruleset, with_chain, without_chain
+from dockmesh.core.netfilter.iptables_rules import parse_rule
+from dockmesh.core.netfilter.iptables_tables import IptablesRuleset, build_ruleset, with_accept_rules
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, HostState, Route, SourceNat, key_of
+from dockmesh.core.state.resources import AcceptRules, DockerNetworking, HostState, NftTable, Route, key_of
 
 # A network with a bridge and a container has at least this many addresses.
 _MIN_ADDRESSES = 4
@@ -38,10 +39,11 @@ def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) ->
         addresses=addresses,
         links=facts.links,
         sysctls=facts.settings.sysctls,
-        iptables=build_ruleset(facts.settings.rules, (each for each in facts.actual.of(Chain) if each.family == IPV4)),
+        iptables=build_ruleset(facts.settings.rules),
         foreign_nft=facts.settings.foreign_nft,
         firewalld=facts.settings.firewalld,
-        source_nat=next((each for each in state.of(SourceNat) if each.family == IPV4), None),
+        table=next((each for each in state.of(NftTable) if each.family == IPV4), None),
+        mark=_accepted_mark(state),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]
     containers = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
@@ -104,14 +106,17 @@ def _route_entries(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:
             yield RouteEntry(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
 
 
+def _accepted_mark(state: HostState) -> int:
+    """The bit that dockmesh's iptables rules accept; 0 without such rules."""
+    rules = (parse_rule(text) for each in state.of(AcceptRules) if each.family == IPV4 for text in each.rules)
+    marks = (match.mark for rule in rules if rule for match in rule.matches if match.mark)
+    return next((mark.value for mark in marks if mark.value == mark.mask), 0)
+
+
 def _iptables_after(ruleset: IptablesRuleset, changes: Sequence[Change]) -> IptablesRuleset:
     for change in changes:
-        chain, before = change.resource, change.before
-        if not isinstance(chain, Chain) or chain.family != IPV4:
-            continue
-        if change.after is None:
-            ruleset = without_chain(ruleset, chain)
-        else:
-            hooked = isinstance(before, Chain) and before.hook == chain.hook
-            ruleset = with_chain(ruleset, chain, hooked=hooked)
+        place = change.resource
+        if isinstance(place, AcceptRules) and place.family == IPV4:
+            wanted = change.after.rules if isinstance(change.after, AcceptRules) else ()
+            ruleset = with_accept_rules(ruleset, (place.table, place.chain), wanted)
     return ruleset

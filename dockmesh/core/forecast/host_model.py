@@ -10,10 +10,10 @@ from dockmesh.core.facts.links import Link
 from dockmesh.core.facts.settings import InterfaceSysctls
 from dockmesh.core.model import Host
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.firewalld import FirewalldRuleset
 from dockmesh.core.netfilter.iptables_tables import IptablesRuleset
+from dockmesh.core.netfilter.nft_matcher import NftRuleset
 from dockmesh.core.netfilter.verdicts import Reason
-from dockmesh.core.state.resources import SourceNat
+from dockmesh.core.state.resources import NftTable
 
 _OFF = InterfaceSysctls(0, forwarding=False)
 
@@ -32,8 +32,8 @@ class HostModel:
     """The IPv4 state of a host that decides about packets.
 
     `unclear` is the reason if nothing can be predicted for the host. `bridge` and `container` are the targets of
-    probes. `routes` are in the kernel's order of preference. `foreign_nft` are nft rules that the forecast does not
-    evaluate.
+    probes. `routes` are in the kernel's order of preference. `table` is dockmesh's nft table, and `mark` the bit that
+    its iptables rules accept. `foreign_nft` are nft rules that the forecast does not evaluate.
     """
 
     host: Host
@@ -45,9 +45,10 @@ class HostModel:
     sysctls: Mapping[str, InterfaceSysctls] = field(default_factory=dict)
     routes: tuple[RouteEntry, ...] = ()
     iptables: IptablesRuleset = field(default_factory=IptablesRuleset)
-    source_nat: SourceNat | None = None
+    table: NftTable | None = None
+    mark: int = 0
     foreign_nft: tuple[str, ...] = ()
-    firewalld: FirewalldRuleset = field(default_factory=dict)
+    firewalld: NftRuleset = field(default_factory=NftRuleset)
 
     @property
     def docker0(self) -> IPv4Interface | None:

@@ -1,20 +1,25 @@
 """Evaluates which probe packets leave one host and which arrive on it, for all other hosts at once."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
-from dockmesh.core.addresses import AddressRange, Network, address_range
+from dockmesh.core.addresses import address_range
 from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.forecast.route_lookup import Egress, RouteLookup, inside_bridge, lookup, rp_filter_failures
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import DOCKER_BRIDGE
-from dockmesh.core.netfilter.firewalld import Hook, rejections
-from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Flow, Role, merge_ranges
+from dockmesh.core.netfilter.firewalld import rejections
+from dockmesh.core.netfilter.flow import AddressBits, FleetAddresses, Flow, Role
+from dockmesh.core.netfilter.iptables_save import TABLES
 from dockmesh.core.netfilter.iptables_tables import filter_packets, masqueraded_hosts
+from dockmesh.core.netfilter.nft_matcher import Hook, NftRuleset, apply_hook, kept_sources, own_ruleset
 from dockmesh.core.netfilter.nft_ruleset import hosts_named
 from dockmesh.core.netfilter.verdicts import EgressResult, PacketVerdicts, Reason, ReasonCode
+
+# The tables of iptables that packets traverse before dockmesh's own chain of the hook.
+_BEFORE_OWN: Mapping[Hook, tuple[str, ...]] = {"FORWARD": ("mangle",)}
 
 
 class HostPath:
@@ -24,6 +29,7 @@ class HostPath:
         self._model, self._addresses = model, addresses
         self._position, self._own_bit = position, 1 << position
         self.name = model.host.name
+        self._own_table = own_ruleset(model.table) if model.table else NftRuleset()
         self._lookups: dict[Role, RouteLookup] = {}
         self._foreign_rules = tuple(self._judge_foreign_rules().items())
         self.egress, self.ingress = cache(self._egress), cache(self._ingress)
@@ -67,10 +73,12 @@ class HostPath:
         near = int(self._address(end) or 0)
         local = end != "container"
         far = self._addresses.far[source]
-        first = Flow(far, near, inbound=True, in_interface=device, reply=reply, local=local or masqueraded)
+        first = Flow(
+            far, near, inbound=True, in_interface=device, reply=reply, local=local or masqueraded, mark=model.mark
+        )
         first = replace(first, near=int(model.host.underlay)) if masqueraded else first
-        self._filter("PREROUTING", first, verdicts)
-        last = replace(first, near=near, local=local, out_interface=None if local else DOCKER_BRIDGE)
+        routed = self._filter("PREROUTING", first, verdicts)
+        last = replace(routed, near=near, local=local, out_interface=None if local else DOCKER_BRIDGE)
         self._filter("INPUT" if local else "FORWARD", last, verdicts)
         return verdicts
 
@@ -85,7 +93,14 @@ class HostPath:
         self._check_container(verdicts, None)
         if model.docker0 and model.container:
             container = AddressBits({self._position: int(model.container)})
-            request = Flow(container, int(model.docker0.ip), inbound=False, out_interface=DOCKER_BRIDGE, local=True)
+            request = Flow(
+                container,
+                int(model.docker0.ip),
+                inbound=False,
+                out_interface=DOCKER_BRIDGE,
+                local=True,
+                mark=model.mark,
+            )
             self._filter("OUTPUT", request, verdicts)
             reply = replace(request, inbound=True, in_interface=DOCKER_BRIDGE, out_interface=None, reply=True)
             for hook in ("PREROUTING", "INPUT"):
@@ -167,15 +182,29 @@ class HostPath:
 
     # --- firewall -----------------------------------------------------------------------------------------------------
 
-    def _filter(self, hook: Hook, flow: Flow, verdicts: PacketVerdicts) -> None:
-        """Apply iptables, then firewalld, which may reject what iptables accepts."""
-        model = self._model
-        filter_packets(model.iptables, hook, flow, verdicts, self.name)
-        for rejection in rejections(model.firewalld, hook, flow, verdicts.left):
-            verb = "rejects" if rejection.sure else "may reject"
-            text = f"{self.name} {verb} the packet with firewalld: {sanitize(rejection.rule)}"
-            why = Reason(ReasonCode.FIREWALLD_REFUSES, text)
-            (verdicts.block if rejection.sure else verdicts.mark_uncertain)(rejection.hosts, why)
+    def _filter(self, hook: Hook, flow: Flow, verdicts: PacketVerdicts) -> Flow:
+        """Apply iptables with dockmesh's own table in its place, then firewalld, which may reject what these accept.
+
+        Returns the flow with the marks that its packets have afterwards. Marks that other rules change in between do
+        not matter, since the own table sets them again before the filter.
+        """
+        earlier = _BEFORE_OWN.get(hook, ())
+        filter_packets(self._model.iptables, hook, flow, verdicts, self.name, tables=earlier)
+        flow, drops = apply_hook(self._own_table, hook, flow, flow.far.all)
+        for drop in drops:
+            verb = "drops" if drop.sure else "may drop"
+            why = Reason(ReasonCode.FIREWALL_DROP, f"{self.name} {verb} it: nft {sanitize(str(drop))}")
+            (verdicts.block if drop.sure else verdicts.mark_uncertain)(drop.hosts, why)
+        later = [table for table in TABLES if table not in earlier]
+        filter_packets(self._model.iptables, hook, flow, verdicts, self.name, tables=later)
+        for drop in rejections(self._model.firewalld, hook, flow, verdicts.left):
+            verb = "rejects" if drop.sure else "may reject"
+            why = Reason(
+                ReasonCode.FIREWALLD_REFUSES,
+                f"{self.name} {verb} the packet with firewalld: {sanitize(drop.rule)}",
+            )
+            (verdicts.block if drop.sure else verdicts.mark_uncertain)(drop.hosts, why)
+        return flow
 
     # --- sending through the firewall ---------------------------------------------------------------------------------
 
@@ -185,14 +214,22 @@ class HostPath:
         near = source if begin == "underlay" else int(self._address(begin) or 0)
         verdicts = PacketVerdicts(hosts)
         far = self._addresses.far[to]
-        flow = Flow(far, near or 0, inbound=False, out_interface=device, reply=reply, local=not from_container)
+        flow = Flow(
+            far,
+            near or 0,
+            inbound=False,
+            out_interface=device,
+            reply=reply,
+            local=not from_container,
+            mark=model.mark,
+        )
         if from_container:
-            forwarded = replace(flow, in_interface=DOCKER_BRIDGE)
-            self._filter("PREROUTING", replace(forwarded, out_interface=None), verdicts)
-            self._filter("FORWARD", forwarded, verdicts)
+            arriving = replace(flow, in_interface=DOCKER_BRIDGE, out_interface=None)
+            forwarded = replace(self._filter("PREROUTING", arriving, verdicts), out_interface=device)
+            flow = replace(self._filter("FORWARD", forwarded, verdicts), in_interface=None)
         else:
-            self._filter("OUTPUT", flow, verdicts)
-        self._filter("POSTROUTING", flow, verdicts)
+            flow = self._filter("OUTPUT", flow, verdicts)
+        flow = self._filter("POSTROUTING", flow, verdicts)
         masqueraded = self._masqueraded(verdicts, flow) if from_container and not reply else 0
         if source != int(model.host.underlay):
             wrong_source = masqueraded or (verdicts.left if begin == "underlay" else 0)
@@ -204,13 +241,8 @@ class HostPath:
 
     def _masqueraded(self, verdicts: PacketVerdicts, flow: Flow) -> int:
         """The hosts that receive the host's own address as source: all that dockmesh's nft table does not exempt."""
-        table, exempt = self._model.source_nat, 0
-        if table and table.prefix and any(first <= flow.near <= last for first, last in _ranges([table.prefix])):
-            exempt = flow.far.among(merge_ranges(_ranges(table.peers)))
-        masqueraded, uncertain = masqueraded_hosts(self._model.iptables, flow, verdicts.left & ~exempt)
+        kept, maybe_kept = kept_sources(self._own_table, flow, verdicts.left)
+        masqueraded, uncertain = masqueraded_hosts(self._model.iptables, flow, verdicts.left & ~kept)
+        uncertain |= masqueraded & maybe_kept
         verdicts.mark_uncertain(uncertain, Reason(ReasonCode.MASQUERADED, f"{self.name} may masquerade the packet"))
-        return masqueraded
-
-
-def _ranges(networks: Iterable[Network]) -> Iterator[AddressRange]:
-    return (address_range(each) for each in networks if isinstance(each, IPv4Network))
+        return masqueraded & ~maybe_kept

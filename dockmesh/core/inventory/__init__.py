@@ -86,6 +86,7 @@ def _settings(mesh: MeshKeys) -> Settings:
         pool_size=mesh.pool_size,
         source_nat=mesh.source_nat,
         confirm_within_s=mesh.confirm_within,
+        mark=mesh.mark,
     )
 
 

@@ -78,6 +78,9 @@ Bool = Annotated[bool, _scalar(scalars.parse_bool), WithJsonSchema({"type": "boo
 Port = Annotated[int | None, *_between(1, 65535)]
 PrefixLength = Annotated[int, *_between(16, 30)]
 PoolSize = Annotated[int, *_between(16, 29)]
+Mark = Annotated[
+    int, _scalar(scalars.mark), WithJsonSchema({"anyOf": [{"type": "integer"}, _STRING | {"pattern": scalars.MARK}]})
+]
 Seconds = Annotated[int, *_between(10, 3600)]
 Policy = Annotated[Literal["strict", "accept-new"] | None, *_choice("strict", "accept-new")]
 Become = Annotated[Literal["none", "sudo"] | None, *_choice("none", "sudo")]

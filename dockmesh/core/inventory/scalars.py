@@ -19,6 +19,7 @@ TAG: Final = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}"
 NETNS: Final = "[A-Za-z0-9._][A-Za-z0-9._-]{0,254}"
 WORD: Final = r"[^\s-]\S*"
 ADDRESS: Final = "[A-Za-z0-9_][A-Za-z0-9._-]{0,252}"
+MARK: Final = "0[xX]0*[1248]0{0,7}"
 _NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 _HOP = re.compile("(?:(?P<user>[^@:]+)@)?(?P<host>[^@:]+)(?::(?P<port>.*))?")
 _ALLOW = re.compile("(?P<protocol>tcp|udp)(?:/(?P<first>[0-9]+)(?:-(?P<last>[0-9]+))?)?")
@@ -109,6 +110,18 @@ def parse_int(text: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise InvalidValueError(ProblemCode.OUT_OF_RANGE, f"{number} is out of range. Fix: use {low} to {high}")
     return number
+
+
+def mark(text: str) -> int:
+    """Parse a packet mark of one bit, in decimal or hexadecimal."""
+    if re.fullmatch("0[xX][0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}", text):
+        number = int(text, 0)
+        if number.bit_count() == 1 and number < 1 << 32:
+            return number
+    raise InvalidValueError(
+        ProblemCode.BAD_MARK,
+        f"{quoted(text)} is not a mark of one bit. Fix: use 0x1, 0x2, 0x4, 0x8, 0x10, … 0x80000000",
+    )
 
 
 def parse_bool(text: str) -> bool:

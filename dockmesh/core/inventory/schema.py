@@ -17,6 +17,7 @@ from dockmesh.core.inventory.key_types import (
     Bridge6,
     HostName,
     Jump,
+    Mark,
     MeshName,
     Netns,
     Policy,
@@ -87,6 +88,10 @@ class MeshKeys(_Keys):
     confirm_within: Seconds = Field(
         default=_DEFAULTS.confirm_within_s,
         description="Seconds until a changed host that receives no confirmation reverts its change.",
+    )
+    mark: Mark = Field(
+        default=_DEFAULTS.mark,
+        description="Bit of the packet mark that dockmesh uses on the hosts: 0x1000, or another single bit.",
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import Literal
 
 from dockmesh.core.host_output import Section, parsing
@@ -15,13 +15,18 @@ from dockmesh.core.netfilter.iptables_tables import DROPS, IptablesRuleset, drop
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A ping of the probe on one host, or its `reply`. Without an interface, the host itself sends or receives it."""
+    """A ping of the probe on one host, or its `reply`. Without an interface, the host itself sends or receives it.
+
+    `mark` is the bit of dockmesh's mark, 0 if it is not known; `marked`: the packet has it.
+    """
 
     source: IPv4Address
     destination: IPv4Address
     came_in: str | None
     goes_out: str | None
     reply: bool = False
+    mark: int = 0
+    marked: bool = False
 
     @property
     def hook(self) -> Literal["INPUT", "FORWARD", "OUTPUT"]:
@@ -41,7 +46,16 @@ class Packet:
         far, near = (self.source, self.destination) if inbound else (self.destination, self.source)
         local = self.hook != "FORWARD"
         return Flow(
-            AddressBits({0: int(far)}), int(near), inbound, self.came_in, self.goes_out, reply=self.reply, local=local
+            AddressBits({0: int(far)}),
+            int(near),
+            inbound,
+            self.came_in,
+            self.goes_out,
+            reply=self.reply,
+            local=local,
+            mark=self.mark,
+            marked=int(self.marked),
+            unmarked=int(not self.marked),
         )
 
 
@@ -116,23 +130,9 @@ def _ruleset(rules: Sequence[CountedRule]) -> IptablesRuleset:
     return IptablesRuleset({place: tuple(texts) for place, texts in chains.items()}, policies)
 
 
-def jumps(rules: Sequence[CountedRule], table: str, hook: str, chain: str) -> bool:
-    """Whether `hook` jumps to the chain."""
-    return any((rule.table, rule.chain, rule.text) == (table, hook, f"-j {chain}") for rule in rules)
-
-
 def in_chain(rules: Sequence[CountedRule], table: str, chain: str) -> list[CountedRule]:
     """Return the rules of a chain."""
     return [rule for rule in rules if rule.text and (rule.table, rule.chain) == (table, chain)]
-
-
-def packets_from(rules: Sequence[CountedRule], source: IPv4Network, probes: int) -> int:
-    """Return the number of packets that matched the rules for exactly this source, 0 if fewer than all `probes`.
-
-    Of traced rules, every packet counts.
-    """
-    found = (rule for rule in rules if f"-s {source} " in f"{rule.text} ")
-    return sum(rule.packets for rule in found if rule.traced is not None or rule.packets >= probes)
 
 
 def _rule(key: Key, packets: int) -> CountedRule:

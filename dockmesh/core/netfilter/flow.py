@@ -66,7 +66,8 @@ class Flow:
     """The packets that traverse one point of a host.
 
     `near` is their common address, and the destination if `inbound`. `reply`: they belong to a connection that the host
-    tracks. `local`: the host itself sends or receives them.
+    tracks. `local`: the host itself sends or receives them. `mark` is the bit of dockmesh's mark, 0 if it is not known;
+    `marked` and `unmarked` are the hosts whose packets have it or lack it. A host whose packets may have it is in both.
     """
 
     far: AddressBits
@@ -76,6 +77,9 @@ class Flow:
     out_interface: str | None = None
     reply: bool = False
     local: bool = False
+    mark: int = 0
+    marked: int = 0
+    unmarked: int = -1
 
 
 @dataclass(frozen=True, slots=True)

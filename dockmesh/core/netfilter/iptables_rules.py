@@ -2,46 +2,51 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network
-from itertools import chain, groupby
 
 from dockmesh.core.addresses import AddressRange, address_range
-from dockmesh.core.netfilter.flow import Flow, merge_ranges
+from dockmesh.core.fwmark import FirewallMark
+from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_save import ICMP_PROTOCOLS, interface_matches, rule_words
 
 # Hosts of a mesh have almost equal rules, so a cache saves most of the parsing.
 _RULES_REMEMBERED, _CHAINS_REMEMBERED = 1 << 16, 1 << 12
 # By icmp-type, whether it matches requests (False), replies (True) or both; other types are not pings.
 _TYPES = {"8": (False,), "8/0": (False,), "0": (True,), "0/0": (True,), "any": (False, True)}
-_MODULES = frozenset({"comment", "conntrack", "state", "icmp", "addrtype"})
-_ACCEPTING = frozenset({"ACCEPT", "RETURN"})
+_ALL_BITS = 0xFFFFFFFF
+_MODULES = frozenset({"comment", "conntrack", "state", "icmp", "addrtype", "mark"})
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMatcher:
-    """One match of a rule. `spans` are the addresses of -s and -d, `values` the arguments of other options."""
+    """One match of a rule. `span` has the addresses of -s or -d, `mark` the mark, `values` other arguments."""
 
     option: str
     values: tuple[str, ...] = ()
-    spans: tuple[AddressRange, ...] = ()
+    span: AddressRange = (0, 0)
+    mark: FirewallMark | None = None
     negated: bool = False
 
-    def takes(self, flow: Flow) -> int:
-        """Return the hosts whose packets match."""
-        hosts = self._takes(flow)
-        return flow.far.all & ~hosts if self.negated else hosts
+    def takes(self, flow: Flow) -> tuple[int, int]:
+        """Return the hosts whose packets may match, and those whose packets certainly match."""
+        possible, certain = self._takes(flow)
+        return (flow.far.all & ~certain, flow.far.all & ~possible) if self.negated else (possible, certain)
 
-    def _takes(self, flow: Flow) -> int:
+    def _takes(self, flow: Flow) -> tuple[int, int]:
+        if self.mark:
+            return _marked(self.mark, flow)
         if self.option in {"-s", "-d"} and (self.option == "-s") is flow.inbound:
-            return flow.far.among(self.spans)
-        return flow.far.all if self._holds(flow) else 0
+            hosts = flow.far[self.span]
+        else:
+            hosts = flow.far.all if self._holds(flow) else 0
+        return hosts, hosts
 
     def _holds(self, flow: Flow) -> bool:
         match self.option:
             case "-s" | "-d":
-                return any(first <= flow.near <= last for first, last in self.spans)
+                return self.span[0] <= flow.near <= self.span[1]
             case "-i":
                 return interface_matches(flow.in_interface, self.values[0])
             case "-o":
@@ -65,34 +70,32 @@ class IptablesRule:
     matches: tuple[RuleMatcher, ...] = ()
     uncertain: bool = False
 
-    def takes(self, flow: Flow, here: int) -> int:
-        """Return the hosts, out of `here`, whose packets the rule matches, or may match if it is uncertain."""
+    def takes(self, flow: Flow, here: int) -> tuple[int, int]:
+        """Return the hosts, out of `here`, whose packets may match, and those whose packets certainly match."""
+        possible = certain = here
         for match in self.matches:
-            if not here:
+            if not possible:
                 break
-            here &= match.takes(flow)
-        return here
+            may, must = match.takes(flow)
+            possible, certain = possible & may, certain & must
+        return possible, 0 if self.uncertain else certain
+
+
+def _marked(mark: FirewallMark, flow: Flow) -> tuple[int, int]:
+    """The hosts whose packets may have `mark`, and certainly have it. Only dockmesh's bit of a packet is known."""
+    if mark.value & ~mark.mask:
+        return 0, 0
+    if not mark.mask & flow.mark:
+        return flow.far.all, 0
+    wanted, other = (flow.marked, flow.unmarked) if mark.value & flow.mark else (flow.unmarked, flow.marked)
+    certain = wanted & ~other if mark.mask == flow.mark else 0
+    return flow.far.all & wanted, flow.far.all & certain
 
 
 @lru_cache(maxsize=_CHAINS_REMEMBERED)
 def compile_rules(lines: tuple[str, ...]) -> tuple[IptablesRule, ...]:
-    """Return the rules of a chain that may match probes, from their lines without `-A CHAIN`.
-
-    Consecutive accepts that differ only in their source become one rule, since a mesh has two per peer.
-    """
-    groups = groupby(filter(None, map(parse_rule, lines)), key=_shape)
-    return tuple(chain.from_iterable(_merged(list(rules)) if shape else rules for shape, rules in groups))
-
-
-def _shape(rule: IptablesRule) -> tuple[object, ...] | None:
-    plain = rule.matches and rule.matches[0].option == "-s" and not rule.matches[0].negated
-    return (rule.target, rule.matches[1:]) if plain and rule.target in _ACCEPTING and not rule.uncertain else None
-
-
-def _merged(rules: Sequence[IptablesRule]) -> tuple[IptablesRule, ...]:
-    first = rules[0]
-    sources = replace(first.matches[0], spans=merge_ranges(span for rule in rules for span in rule.matches[0].spans))
-    return (replace(first, matches=(sources, *first.matches[1:])),)
+    """Return the rules of a chain that may match probes, from their lines without `-A CHAIN`."""
+    return tuple(filter(None, map(parse_rule, lines)))
 
 
 @lru_cache(maxsize=_RULES_REMEMBERED)
@@ -103,12 +106,18 @@ def parse_rule(text: str) -> IptablesRule | None:
     except ValueError:
         return IptablesRule(text, "unreadable", uncertain=True)
     matches: list[RuleMatcher | None] = []
+    modules: list[str] = []
     for name, values, negated in _options(words):
         if name in {"-j", "-g"} and values:
             return _rule(text, matches, values[0], is_goto=name == "-g")
         if name == "-p" and ICMP_PROTOCOLS.issuperset(values) is negated:
             return None
-        if name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
+        if name == "-m":
+            modules = values
+        # The module connmark has an option of the same name.
+        if name == "--mark" and modules != ["mark"]:
+            matches.append(None)
+        elif name not in {"-p", "--comment"} and not (name == "-m" and _MODULES.issuperset(values)):
             matches.append(_match(name, values, negated=negated))
     return _rule(text, matches)
 
@@ -142,13 +151,18 @@ def _match(name: str, values: Sequence[str], *, negated: bool) -> RuleMatcher | 
         case (("-s" | "-d"), [network]):
             # iptables accepts a non-contiguous mask, IPv4Network does not.
             with suppress(ValueError):
-                return RuleMatcher(name, spans=(address_range(IPv4Network(network)),), negated=negated)
+                return RuleMatcher(name, span=address_range(IPv4Network(network)), negated=negated)
         case (("-i" | "-o"), [_]):
             return RuleMatcher(name, tuple(values), negated=negated)
         case (("--ctstate" | "--state"), [states]):
             return RuleMatcher("--ctstate", tuple(states.split(",")), negated=negated)
         case "--icmp-type", [kind] if kind in _TYPES or kind.partition("/")[0].isdecimal():
             return RuleMatcher(name, (kind,), negated=negated)
+        case "--mark", [text]:
+            value, _, mask = text.partition("/")
+            with suppress(ValueError):
+                mark = FirewallMark(int(value, 0), int(mask, 0) if mask else _ALL_BITS)
+                return RuleMatcher(name, mark=mark, negated=negated)
         case (("--dst-type" | "--src-type"), ["LOCAL"]):
             return RuleMatcher(name, negated=negated)
     return None

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dockmesh.core.host_output import sanitize
+from dockmesh.core.names import COMMENT
 from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.iptables_rules import IptablesRule, compile_rules
 from dockmesh.core.netfilter.iptables_save import TABLES, parse_rules
 from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason, ReasonCode
-from dockmesh.core.state.resources import Chain
 
 DROPS = frozenset({"DROP", "REJECT"})
 _TRANSLATES = frozenset({"MASQUERADE", "SNAT", "DNAT", "REDIRECT", "NETMAP"})
@@ -30,8 +30,8 @@ class IptablesRuleset:
     policies: Mapping[TableChain, str] = field(default_factory=dict)
 
 
-def build_ruleset(lines: Iterable[str], own: Iterable[Chain]) -> IptablesRuleset:
-    """Build the ruleset from iptables-save's lines and dockmesh's `own` chains, whose rules the lines omit."""
+def build_ruleset(lines: Iterable[str]) -> IptablesRuleset:
+    """Build the ruleset from the lines of iptables-save."""
     chains: dict[TableChain, list[str]] = {}
     policies: dict[TableChain, str] = {}
     for (table, chain, text), _ in parse_rules(lines):
@@ -40,39 +40,30 @@ def build_ruleset(lines: Iterable[str], own: Iterable[Chain]) -> IptablesRuleset
             rules.append(text)
         elif text != "policy -":
             policies[table, chain] = text.removeprefix("policy ")
-    foreign = {place: tuple(rules) for place, rules in chains.items()}
-    return IptablesRuleset(foreign | {(each.table, each.name): each.rules for each in own}, policies)
+    return IptablesRuleset({place: tuple(rules) for place, rules in chains.items()}, policies)
 
 
-def with_chain(wall: IptablesRuleset, chain: Chain, *, hooked: bool) -> IptablesRuleset:
-    """Return the ruleset with a chain of a plan; unless already `hooked`, its jump is the first rule of its hook."""
-    place, hook = (chain.table, chain.name), (chain.table, chain.hook or "")
-    if hooked:
-        return IptablesRuleset({**wall.chains, place: chain.rules}, wall.policies)
-    bare = without_chain(wall, chain)
-    jump = (f"-j {chain.name}", *bare.chains.get(hook, ()))
-    # A new table is created with its built-in chains.
-    policies = {} if chain.hook == "DOCKER-USER" else {hook: "ACCEPT"}
-    return IptablesRuleset({**bare.chains, place: chain.rules, hook: jump}, {**policies, **bare.policies})
+def with_accept_rules(wall: IptablesRuleset, place: TableChain, wanted: tuple[str, ...]) -> IptablesRuleset:
+    """Return the ruleset with these rules of dockmesh in a chain: in their place if they are there, else first."""
+    rules = wall.chains.get(place, ())
+    if tuple(filter(_is_own, rules)) == wanted:
+        return wall
+    changed = (*wanted, *(rule for rule in rules if not _is_own(rule)))
+    return IptablesRuleset({**wall.chains, place: changed}, wall.policies)
 
 
-def without_chain(wall: IptablesRuleset, chain: Chain) -> IptablesRuleset:
-    """Return the ruleset without the chain and the jumps to it."""
-    jump, place = f"-j {chain.name}", (chain.table, chain.name)
-    chains = {
-        each: tuple(rule for rule in rules if rule != jump) if each[0] == chain.table else rules
-        for each, rules in wall.chains.items()
-        if each != place
-    }
-    return IptablesRuleset(chains, wall.policies)
+def _is_own(rule: str) -> bool:
+    return f" --comment {COMMENT} " in f" {rule} "
 
 
-def filter_packets(wall: IptablesRuleset, hook: str, flow: Flow, sieve: PacketVerdicts, at: str) -> None:
-    """Pass packets through every table with a chain of that name. `at` is the host, for the reasons.
+def filter_packets(
+    wall: IptablesRuleset, hook: str, flow: Flow, sieve: PacketVerdicts, at: str, *, tables: Sequence[str] = TABLES
+) -> None:
+    """Pass packets through the `tables` with a chain of that name. `at` is the host, for the reasons.
 
     A translated address makes the result uncertain. Replies skip nat, since the kernel translates them by connection.
     """
-    for table in TABLES:
+    for table in tables:
         nat = table == "nat"
         if (table, hook) not in wall.policies or not sieve.left or (nat and (flow.reply or hook == "POSTROUTING")):
             continue
@@ -131,10 +122,10 @@ class _Walk:
                 self.ended |= here
                 self.passed |= here
                 break
-            took = rule.takes(self._flow, here) if here else 0
+            took, certain = rule.takes(self._flow, here) if here else (0, 0)
             if not took or rule.target in _PASSES:
                 continue
-            remaining = here if rule.uncertain else here & ~took
+            remaining = here & ~certain
             if rule.target == "RETURN":
                 back |= took
             elif (self._table, rule.target) in self._wall.chains and depth < _DEEPEST:

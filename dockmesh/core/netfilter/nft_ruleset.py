@@ -1,4 +1,4 @@
-"""nft tables: rules that may drop a packet, rules with which dockmesh marks packets, and the rules of a trace."""
+"""nft tables: rules that may drop a packet, and the rules of a trace."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from dockmesh.core.addresses import address_range
-from dockmesh.core.host_output import Section, parsing, printable
-from dockmesh.core.names import FORWARD_CHAIN
+from dockmesh.core.host_output import Section, printable
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet
 from dockmesh.core.netfilter.flow import AddressBits, union
@@ -21,7 +20,6 @@ _IPTABLES = frozenset({"ip filter", "ip nat", "ip raw", "ip mangle", "ip securit
 _HOOK = re.compile(r"type filter hook (\w+)\b.*?(?:policy (\w+))?;?")
 _COUNTER = re.compile(r"counter packets (\d{1,20}) bytes \d+ ?")
 _VERDICT = re.compile(r"\b(drop|reject)\b")
-_MARKS = re.compile(r'iifname "([^"]+)" ip saddr ([\d./]+) ')
 _ALWAYS = {"prerouting", "postrouting"}
 _ADDRESS = re.compile(r"\bip [sd]addr ([\d./]+) ")
 _PORTS = re.compile(r"\b(?:tcp|udp|th) [sd]port\b")
@@ -45,41 +43,10 @@ class DropRule:
     handle: int | None = None
 
 
-def mark_rules(before: Section, after: Section, trace: ProbeTrace | None) -> tuple[CountedRule, ...]:
-    """Return the mark rules of dockmesh's table, as the equivalent accepts of iptables.
-
-    Raises:
-        HostError: a rule is unreadable.
-    """
-    old = {text: packets for text, packets, _ in _marks(before)}
-    return tuple(
-        CountedRule(
-            "filter",
-            FORWARD_CHAIN,
-            text,
-            "ACCEPT",
-            sum(traced) if traced else max(0, packets - old.get(text, 0)),
-            traced,
-        )
-        for text, packets, traced in (
-            (text, packets, _traced(trace, OWN, "forward", handle) if trace else None)
-            for text, packets, handle in _marks(after)
-        )
-    )
-
-
 def _traced(trace: ProbeTrace, table: str, chain: str, handle: int | None) -> tuple[int, int]:
     """The requests and the replies that matched a rule."""
     requests, replies = (trace.matched[TracedRule(reply, table, chain, handle)] for reply in (False, True))
     return requests, replies
-
-
-def _marks(section: Section) -> Iterator[tuple[str, int, int | None]]:
-    for line in _tables(section).get(OWN, {}).get("forward", []):
-        found, counter = _MARKS.match(line), _COUNTER.search(line)
-        if found and counter and "accept" in line[counter.end() :].split():
-            with parsing("table ip dockmesh"):
-                yield f"-s {IPv4Network(found[2])} -i {found[1]}", int(counter[1]), _handle(line)
 
 
 def traced_rules(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from dockmesh.core.host_output import printable
+from dockmesh.core.host_output import parsing, printable
 
-_EVENT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (.*)")
+# The kernel reports the connection before its packet, when the number may still be that of another packet.
+_EVENT = re.compile(r"trace id (\w+) (\w+) (\S+) (\S+) (?!conntrack: )(.*)")
 # Each search goes to the first match only, for linear time.
 _PACKET = re.compile(
     r"packet: (?>.*?\bip saddr )(?P<source>\S+) ip daddr (?P<destination>\S+) (?>.*?\bip length )(?P<length>\S+) "
@@ -33,29 +34,41 @@ class TracedRule(NamedTuple):
     handle: int | None
 
 
+class _Probe(NamedTuple):
+    """A request or a `reply` of the probe."""
+
+    reply: bool
+    source: IPv4Address
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeTrace:
     """The packets of a probe on one host.
 
     `matched` and `dropped` count them by rule. `arrived` has False if a request arrived at the host or began there, and
-    True if a reply did; `left` likewise for packets that left the host.
+    True if a reply did; `left` likewise for packets that left the host. `sources` are the source addresses of requests
+    when they arrived or began.
     """
 
     matched: Counter[TracedRule]
     dropped: Counter[TracedRule]
     arrived: frozenset[bool]
     left: frozenset[bool]
+    sources: frozenset[IPv4Address] = frozenset()
 
 
 def parse_trace(lines: Iterable[str], target: IPv4Address, length: int) -> ProbeTrace | None:
     """Parse the trace of pings to `target` whose packets have that length; None if it lacks events.
 
     Before the probe, the host traces a ping of that length to itself. Without its events, the host cannot trace.
+
+    Raises:
+        HostError: a source address is unreadable.
     """
     matched, dropped = Counter[TracedRule](), Counter[TracedRule]()
-    arrived, left = set[bool](), set[bool]()
+    arrived, left, sources = set[bool](), set[bool](), set[IPv4Address]()
     # The kernel may give several packets the same number, one after another.
-    replies: dict[str, bool | None] = {}
+    packets: dict[str, _Probe | None] = {}
     traces = False
     for line in map(printable, lines):
         if line.startswith(_ERROR):
@@ -69,22 +82,28 @@ def parse_trace(lines: Iterable[str], target: IPv4Address, length: int) -> Probe
             packet = _PACKET.match(text)
             probe = packet if packet and packet["length"] == str(length) else None
             traces |= own and probe is not None
-            replies[number] = _reply(probe, target) if probe else None
-        reply = replies.get(number)
-        if reply is None:
+            packets[number] = _probe(probe, target) if probe else None
+        current = packets.get(number)
+        if current is None:
             continue
+        reply, source = current
         if own:
             (left if chain == _LAST_CHAIN else arrived).add(reply)
+            if chain != _LAST_CHAIN and not reply:
+                sources.add(source)
         elif decision := _RULE.fullmatch(text) or _POLICY.fullmatch(text):
             handle = int(decision["handle"]) if "handle" in decision.re.groupindex else None
             key = TracedRule(reply, f"{family} {table}", chain, handle)
             matched[key] += 1
             if decision["verdict"] == "drop":
                 dropped[key] += 1
-    return ProbeTrace(matched, dropped, frozenset(arrived), frozenset(left)) if traces else None
+    return ProbeTrace(matched, dropped, frozenset(arrived), frozenset(left), frozenset(sources)) if traces else None
 
 
-def _reply(packet: re.Match[str], target: IPv4Address) -> bool | None:
-    """Whether the packet is a reply of the target; None if it is neither that nor a request to it."""
+def _probe(packet: re.Match[str], target: IPv4Address) -> _Probe | None:
+    """The packet if it is a request to the target or a reply of it."""
     reply = packet["type"] == "reply"
-    return reply if packet["source" if reply else "destination"] == str(target) else None
+    if packet["source" if reply else "destination"] != str(target):
+        return None
+    with parsing("trace"):
+        return _Probe(reply, IPv4Address(packet["source"]))

@@ -47,12 +47,13 @@ class ConflictCode(StrEnum):
     DAEMON_JSON_DIRECT_ROUTING = "daemon-json-direct-routing"
     DOCKER_USER_MISSING = "docker-user-missing"
     FIREWALLD_REJECTS = "firewalld-rejects"
+    FOREIGN_CHAIN_DROPS = "foreign-chain-drops"
 
 
 class NoteCode(StrEnum):
     """The kinds of notes. Scripts may rely on the codes."""
 
-    IPTABLES_MISSING = "iptables-missing"
+    MARK_IN_USE = "mark-in-use"
     FORWARD_POLICY_DROP = "forward-policy-drop"
     NETWORK_OUTSIDE_PREFIX = "network-outside-prefix"
     NETWORK_MTU_TOO_LARGE = "network-mtu-too-large"

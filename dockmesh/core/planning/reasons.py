@@ -2,13 +2,22 @@
 
 from collections.abc import Iterator
 
-from dockmesh.core.addresses import IPV4, IPV6
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT, REVERTED_RECORD
 from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Forwarding, Route, SourceNat, StrayRoute, Unit
+from dockmesh.core.state.resources import (
+    AcceptRules,
+    DockerNetworking,
+    File,
+    Forwarding,
+    NftTable,
+    Route,
+    StrayRoute,
+    Unit,
+)
 
 
 def reason(change: Change, stopped: StoppedContainers, smallest: SmallestUplink) -> str:
@@ -18,10 +27,10 @@ def reason(change: Change, stopped: StoppedContainers, smallest: SmallestUplink)
             return _route_reason(change)
         case StrayRoute():
             return "it has dockmesh's protocol and metric, but dockmesh does not write such a route"
-        case Chain() as chain:
-            return _chain_reason(change, chain)
-        case SourceNat():
-            return "; ".join(_table_reasons(change))
+        case AcceptRules() as rules:
+            return _accept_reason(change, rules)
+        case NftTable():
+            return _table_reason(change)
         case File(path=path):
             return _file_reason(change, path)
         case Unit():
@@ -72,18 +81,23 @@ def _route_reason(change: Change) -> str:
     return "the peer forwards packets to its containers"
 
 
-def _chain_reason(change: Change, chain: Chain) -> str:
+def _accept_reason(change: Change, rules: AcceptRules) -> str:
     if change.after is None:
-        return "the host no longer needs this chain"
-    if change.before is not None:
-        return "the peers, their uplinks or the jump to the chain changed"
-    if chain.table == "nat":
-        return _source_reason(own_source=True)
-    if chain.family == IPV6 and any(rule.startswith("!") and rule.endswith(" DROP") for rule in chain.rules):
-        return "this Docker does not filter IPv6; the chain accepts peers and drops all others"
-    if chain.table == "raw":
+        return "the host no longer needs this rule"
+    if isinstance(change.before, AcceptRules):
+        return "the prefix or the mark changed" if change.before.first else "rules of others come before the rule"
+    if rules.table == "raw":
         return "Docker 28 and later drop packets that are routed to a container"
     return "the FORWARD policy drops packets from peers"
+
+
+def _table_reason(change: Change) -> str:
+    before, after = change.before, change.after
+    if not isinstance(after, NftTable):
+        return "the host no longer marks packets from peers"
+    if not isinstance(before, NftTable):
+        return "marks packets from peers, which the firewall then accepts"
+    return "the peers changed" if before.chains == after.chains else "the rules for peers changed"
 
 
 def _forwarding_reason(forwarding: Forwarding) -> str:
@@ -92,21 +106,6 @@ def _forwarding_reason(forwarding: Forwarding) -> str:
     if forwarding.family == IPV4:
         return "Docker with nftables does not enable it; the host then forwards all packets that no rule drops"
     return "Docker enables it for its containers"
-
-
-def _table_reasons(change: Change) -> Iterator[str]:
-    before, after = (side if isinstance(side, SourceNat) else SourceNat() for side in (change.before, change.after))
-    only_marks = (before.prefix, before.peers) == (after.prefix, after.peers)
-    if before.marks != after.marks:
-        yield "Docker accepts packets with its mark" if after.marks else "the host no longer marks packets for Docker"
-    if before.marks == after.marks or not only_marks:
-        yield _source_reason(own_source=after.prefix is not None)
-
-
-def _source_reason(*, own_source: bool) -> str:
-    if not own_source:
-        return "Docker masquerades packets to peers again"
-    return "peers see the containers' own addresses, not the host's"
 
 
 def _restart_reasons(change: Change, stopped: StoppedContainers, smallest: SmallestUplink) -> Iterator[str]:

@@ -2,37 +2,36 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeGuard
 
 from dockmesh.core.addresses import FAMILIES, Network, host_network, is_inside
 from dockmesh.core.host_output import printable
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.names import DAEMON_JSON, FORWARD_CHAIN
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.planning.stopped_containers import StoppedContainers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import Action, Change
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
+    NftTable,
     Pool,
     Resource,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
 )
 
-# Rules of iptables and of nft that name the network of a peer.
-_SOURCE = re.compile(r"(?:^|\s)(?:-s|ip6? saddr) (?!!=)(\S+)")
-_TRANSPORT = re.compile(r"\b(?:tcp|udp)\b")
-_PROTOCOL = re.compile(r"(?:-p|ip protocol) (\w+)")
-# The start of the rules for peers that a host with `allow` has, in iptables and nft.
-_ALWAYS = re.compile(r"icmp|ctstate|ct state|ct status")
+# The own prefix in a rule of iptables or nft.
+_OWN_PREFIX = re.compile(r"(?<=-[sd] )\S+|(?<=[sd]addr )[^@!]\S*|(?<=[sd]addr != )\S+")
+# The packets that a rule of the chain `allowed` accepts.
+_ALLOWED = re.compile(r"(?:meta l4proto (?P<protocol>\S+)|(?P<transport>tcp|udp) dport (?P<ports>\S+)) meta mark")
 EVERYTHING = "everything"
 
 
@@ -86,17 +85,9 @@ class HostSummary:
 
 @dataclass(frozen=True)
 class PeerNames:
-    """The hosts of a fleet by the networks that routes and rules name. Networks of no host stand for themselves."""
+    """The hosts of a fleet by the networks that routes and sets name. Networks of no host stand for themselves."""
 
     fleet: Fleet
-    _splits: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def split(self, rule: str) -> tuple[str, str]:
-        """Return the source that a rule names, or an empty text, and the rest. Hosts have many rules in common."""
-        if rule not in self._splits:
-            found = _SOURCE.search(rule)
-            self._splits[rule] = (found[1], _SOURCE.sub("", rule)) if found else ("", rule)
-        return self._splits[rule]
 
     def of(self, networks: Iterable[str], *, own: str = "") -> tuple[str, ...]:
         """The names of the hosts with these networks but for `own`, in the fleet's order, then networks of no host."""
@@ -121,15 +112,16 @@ def summarize(plan: HostPlan, names: PeerNames) -> HostSummary:
     changes = tuple(plan.changes)
     keys = _keys(next(filter(_is_daemon_json, changes), None))
     docker = next((_docker(each) for each in changes if isinstance(each.resource, DockerNetworking)), None)
-    before, after = (_rule_set(side, names) for side in _sides(changes))
+    firewall = [each for each in changes if isinstance(each.resource, AcceptRules | NftTable)]
+    before, after = _Firewall([each.before for each in firewall]), _Firewall([each.after for each in firewall])
     return HostSummary(
         docker=docker,
         stopped=plan.stopped,
         routes=_routes([each for each in changes if isinstance(each.resource, Route | StrayRoute)], names),
         new_paths=tuple(_path(each.after) for each in changes if each.before and isinstance(each.after, Route)),
         accepted=_accepted(before, after, names, plan.host),
-        limits=(_limits(before.shapes), _limits(after.shapes)),
-        source_nat=tuple(_source_actions(changes)),
+        limits=(before.limits, after.limits),
+        source_nat=tuple(_source_actions(firewall)),
         keys=keys,
         files=_paths(
             each for each in changes if isinstance(each.resource, File) and not (keys and _is_daemon_json(each))
@@ -172,88 +164,68 @@ def _path(route: Route) -> str:
     return f"via {route.next_hop} dev {route.device}"
 
 
-# A rule with the table and the chain or, for the marks of nft, the table alone.
-_Rule = tuple[str, str]
+@dataclass(frozen=True)
+class _Firewall:
+    """One side of the changed firewall resources. Hosts with the same rules for other prefixes have equal shapes."""
+
+    resources: Sequence[Resource | None]
+
+    @cached_property
+    def tables(self) -> Sequence[NftTable]:
+        return [each for each in self.resources if isinstance(each, NftTable)]
+
+    @cached_property
+    def networks(self) -> frozenset[str]:
+        return frozenset(str(network) for table in self.tables for network in table.networks)
+
+    @cached_property
+    def shapes(self) -> tuple[tuple[str, ...], ...]:
+        rules = (
+            each.rules if isinstance(each, AcceptRules) else each.chains for each in self.resources if _is_rules(each)
+        )
+        return tuple(tuple(_OWN_PREFIX.sub("", rule) for rule in each) for each in rules)
+
+    @cached_property
+    def limits(self) -> str:
+        """What the host accepts from peers; empty without a table."""
+        if not self.tables:
+            return ""
+        found = [each for table in self.tables for each in map(_ALLOWED.match, table.chains) if each]
+        limited = any("chain allowed {" in table.chains for table in self.tables)
+        return ", ".join(sorted(set(map(_allowed, found)))) if limited else EVERYTHING
 
 
-def _sides(changes: Iterable[Change]) -> tuple[Iterator[_Rule], Iterator[_Rule]]:
-    """Return the changed firewall rules that name a source, before and after."""
-    sides = [(each.before, each.after) for each in changes if isinstance(each.resource, Chain | SourceNat)]
-    return (rule for side, _ in sides for rule in _rules(side)), (rule for _, side in sides for rule in _rules(side))
+def _is_rules(each: Resource | None) -> TypeGuard[AcceptRules | NftTable]:
+    return isinstance(each, AcceptRules | NftTable)
 
 
-def _rules(side: Resource | None) -> Iterator[_Rule]:
-    match side:
-        case Chain(name=name, hook=hook, rules=rules):
-            yield f"{name} {hook}", ""
-            yield from ((name, rule) for rule in rules)
-        case SourceNat(marks=marks):
-            yield from (("marks", rule) for rule in marks)
-        case _:
-            return
+def _allowed(rule: re.Match[str]) -> str:
+    return rule["protocol"] or f"{rule['transport']}/{rule['ports']}"
 
 
-@dataclass(frozen=True, slots=True)
-class _RuleSet:
-    """The rules of one side, their sources, and their shapes: the rules without the sources.
-
-    Hosts with the same rules for different peers have equal shapes.
-    """
-
-    rules: frozenset[_Rule]
-    sources: frozenset[str]
-    shapes: frozenset[_Rule]
-
-
-def _rule_set(rules: Iterable[_Rule], names: PeerNames) -> _RuleSet:
-    distinct = frozenset(rules)
-    parts = [(place, names.split(rule)) for place, rule in distinct]
-    return _RuleSet(
-        distinct,
-        frozenset(source for _place, (source, _rest) in parts if source),
-        frozenset((place, rest) for place, (source, rest) in parts if source),
+def _accepted(before: _Firewall, after: _Firewall, names: PeerNames, own: str) -> Changed:
+    """Compare the sets. A peer with a network on both sides is changed if its networks differ."""
+    old, new = names.of(before.networks, own=own), names.of(after.networks, own=own)
+    differ = names.of(before.networks ^ after.networks, own=own)
+    if before.resources != after.resources and not differ:
+        return Changed(changed=("rules",))
+    both = set(old) & set(new)
+    return Changed(
+        tuple(name for name in new if name not in both),
+        tuple(name for name in differ if name in both),
+        tuple(name for name in old if name not in both),
     )
 
 
-def _accepted(before: _RuleSet, after: _RuleSet, names: PeerNames, own: str) -> Changed:
-    """Compare the sources. A peer with a rule on both sides is changed if the rules differ."""
-    added = names.of(after.sources - before.sources, own=own)
-    removed = names.of(before.sources - after.sources, own=own)
-    both = before.sources & after.sources
-    differ = {names.split(rule)[0] for _place, rule in before.rules ^ after.rules} & both if both else set()
-    changed = names.of(differ, own=own)
-    if before.rules != after.rules and not (added or removed or changed):
-        return Changed(changed=("rules",))
-    return Changed(added, tuple(name for name in changed if name not in {*added, *removed}), removed)
-
-
-def _limits(shapes: Iterable[_Rule]) -> str:
-    """Describe the packets that the rules for peers accept. Raw rules are never limited, and say nothing."""
-    limited = {rest for place, rest in shapes if place in {FORWARD_CHAIN, "marks"} and "DROP" not in rest}
-    if not limited:
-        return ""
-    ports = {rest: _port(rest) for rest in limited}
-    if any(not _PROTOCOL.search(rest) and not port and not _ALWAYS.search(rest) for rest, port in ports.items()):
-        return EVERYTHING
-    texts = set(filter(None, ports.values()))
-    texts |= {found[1] for rest, port in ports.items() if not port and (found := _PROTOCOL.search(rest))}
-    return ", ".join(sorted(texts))
-
-
-def _port(rule: str) -> str | None:
-    """The protocol and the ports that a rule accepts, as PROTOCOL/PORTS; None without ports."""
-    before, _, after = rule.partition("dport ")
-    protocol = _TRANSPORT.search(before)
-    return f"{protocol[0]}/{after.split(maxsplit=1)[0]}" if protocol and after.strip() else None
-
-
 def _source_actions(changes: Iterable[Change]) -> Iterator[Action]:
-    """The action for each family, without changes of the marks alone."""
+    """The action for each family whose source NAT appears or disappears."""
     for each in changes:
-        if isinstance(each.resource, SourceNat):
-            before, after = (side if isinstance(side, SourceNat) else SourceNat() for side in (each.before, each.after))
-            if (before.prefix, before.peers) != (after.prefix, after.peers):
-                yield "add" if before.prefix is None else "remove" if after.prefix is None else "change"
+        if isinstance(each.resource, NftTable):
+            before, after = (
+                isinstance(side, NftTable) and "chain source {" in side.chains for side in (each.before, each.after)
+            )
+            if before != after:
+                yield "add" if after else "remove"
 
 
 def _is_daemon_json(change: Change) -> bool:

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_network
 from typing import Any
 
-from dockmesh.core.addresses import IPV4, IPV6, Family
+from dockmesh.core.addresses import IPV4, IPV6
 from dockmesh.core.fwmark import FirewallMark
 from dockmesh.core.host_output import parse_json, parsing
 from dockmesh.core.names import (
-    CHAINS,
+    ACCEPT_CHAINS,
+    COMMENT,
     DAEMON_JSON,
     ORIGINAL_JSON,
     REASSERT_SCRIPT,
@@ -18,16 +19,17 @@ from dockmesh.core.names import (
     is_owned_route,
 )
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
     NftAdmission,
+    NftTable,
+    PeerSet,
     Pool,
     Resource,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
     parse_pool,
@@ -83,10 +85,10 @@ def _row(resource: Resource) -> list[Any]:
             return ["stray", text, family]
         case File(path, _, mode):
             return ["file", path, resource.text, mode]
-        case Chain(table, name, hook, rules, family):
-            return ["chain", table, name, hook, list(rules), family]
-        case SourceNat(prefix, peers, family, marks):
-            return ["nat", str(prefix) if prefix else None, list(map(str, peers)), family, list(marks)]
+        case AcceptRules(table, chain, rules, family, _first):
+            return ["accept", table, chain, list(rules), family]
+        case NftTable(sets, chains, family):
+            return ["nft", [[each.name, list(map(str, each.networks))] for each in sets], list(chains), family]
         case DockerNetworking():
             return _bridge_row(resource)
         case Unit(name, text, active):
@@ -104,12 +106,11 @@ def _resource(row: list[Any]) -> Resource:
             return StrayRoute(text, IPV4 if family == IPV4 else IPV6)
         case ["file", path, str(text), str() | None as mode] if path in _FILES:
             return File(path, text, mode)
-        case ["chain", str(table), name, str() | None as hook, [*rules], 4 | 6 as family] if name in CHAINS:
-            return Chain(table, name, hook, tuple(map(_rule, rules)), IPV4 if family == IPV4 else IPV6)
-        case ["nat", str() | None as prefix, [*peers], 4 | 6 as family, [*marks]]:
-            own = ip_network(prefix) if prefix else None
-            version: Family = IPV4 if family == IPV4 else IPV6
-            return SourceNat(own, tuple(map(ip_network, peers)), version, tuple(map(_rule, marks)))
+        case ["accept", str(table), str(chain), [*rules], 4 | 6 as family] if ACCEPT_CHAINS.get(chain) == table:
+            return AcceptRules(table, chain, tuple(map(_accept_rule, rules)), IPV4 if family == IPV4 else IPV6)
+        case ["nft", [*sets], [*chains], 4 | 6 as family]:
+            found = tuple(PeerSet(_set_name(name), tuple(map(ip_network, networks))) for name, networks in sets)
+            return NftTable(found, tuple(map(_rule, chains)), IPV4 if family == IPV4 else IPV6)
         case ["bridge", *columns]:
             return _bridge(columns)
         case ["unit", name, str(text), bool(active)] if name in UNITS:
@@ -154,3 +155,15 @@ def _rule(rule: Any) -> str:
     if not isinstance(rule, str) or "\n" in rule:
         raise ValueError(f"not a rule: {rule!r}")
     return rule
+
+
+def _accept_rule(rule: Any) -> str:
+    if f" --comment {COMMENT} " not in _rule(rule):
+        raise ValueError(f"not a rule of dockmesh: {rule!r}")
+    return str(rule)
+
+
+def _set_name(name: Any) -> str:
+    if not isinstance(name, str) or not name.isalnum():
+        raise ValueError(f"not a set: {name!r}")
+    return name

@@ -23,7 +23,6 @@ BIP6_SINCE = 28
 FWMARK_KEY = "bridge-accept-fwmark"
 DIRECT_ROUTING_KEY = "allow-direct-routing"
 NFTABLES_KEYS = (FWMARK_KEY, DIRECT_ROUTING_KEY)
-_DOCKMESHS = NftAdmission(fwmark.parse(fwmark.OWN), direct_routing=True)
 # The keys that lead to a value, outermost first.
 Path = tuple[str, ...]
 _ABSENT = object()
@@ -158,7 +157,7 @@ def pools(text: str | None) -> tuple[Pool, ...]:
 def nft_admission(text: str | None, *, nftables: bool) -> NftAdmission | None:
     """Return which routed packets Docker accepts with this file; a mark that dockmesh cannot use counts as none.
 
-    Without the nftables backend the result is None, unless the file still has the values that dockmesh sets.
+    Without the nftables backend the result is None, unless the file still has both keys as dockmesh sets them.
 
     Raises:
         DaemonJsonError: the text is not a JSON object.
@@ -168,7 +167,7 @@ def nft_admission(text: str | None, *, nftables: bool) -> NftAdmission | None:
     admission = NftAdmission(
         fwmark.parse(named) if isinstance(named, str) else None, direct_routing=keys.get(DIRECT_ROUTING_KEY) is True
     )
-    return admission if nftables or admission == _DOCKMESHS else None
+    return admission if nftables or (admission.mark and admission.direct_routing) else None
 
 
 def first_address(network: IPv6Network) -> IPv6Interface:

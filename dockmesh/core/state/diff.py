@@ -11,6 +11,7 @@ from dockmesh.core.state.resources import (
     DockerNetworking,
     Forwarding,
     HostState,
+    NftTable,
     Resource,
     Route,
     StrayRoute,
@@ -21,16 +22,18 @@ from dockmesh.core.state.resources import (
 Action = Literal["add", "change", "remove", "restart"]
 ACTIONS: tuple[Action, ...] = ("add", "change", "remove", "restart")
 
-# Docker reads daemon.json when it restarts, and with nftables does not start while IPv4 forwarding is off.
+# Docker reads daemon.json when it restarts, and with nftables does not start while IPv4 forwarding is off. Where
+# daemon.json allows direct routing, the nft table keeps other hosts out, so it exists whenever Docker runs with that.
 # DOCKER-USER exists only once Docker runs, and Docker sets the FORWARD policy when it enables forwarding itself.
 # Units are installed after the routes and rules that they restore, and removed before them.
 _ORDER = (
     "removed-unit",
     "file",
+    "table",
     "forwarding",
     "service",
     "firewall",
-    "nat",
+    "opened-table",
     "removed-stray",
     "route",
     "stray",
@@ -119,12 +122,11 @@ def _route_changes(actual: SharedSequence[Route], wanted: SharedSequence[Route])
         return as_additions(wanted).ordered("rank", _rank)
     if actual == wanted:
         return SharedSequence()
-    # Most routes are the same object on both sides, and comparing ids is much faster than comparing values.
-    present, target = (dict(zip(map(id, side), side, strict=True)) for side in (actual, wanted))
-    before = {present[each].prefix: present[each] for each in present.keys() - target.keys()}
-    after = {target[each].prefix: target[each] for each in target.keys() - present.keys()}
+    present, target = frozenset(actual), frozenset(wanted)
+    before = {each.prefix: each for each in present - target}
+    after = {each.prefix: each for each in target - present}
     changes = (Change(before.get(each), after.get(each)) for each in before.keys() | after.keys())
-    return SharedSequence.of(sorted((each for each in changes if each.before != each.after), key=_rank))
+    return SharedSequence.of(sorted(changes, key=_rank))
 
 
 def _split_routes(changes: Iterable[Change]) -> tuple[list[Change], SharedSequence[Change]]:
@@ -149,10 +151,18 @@ def _rank(change: Change) -> tuple[int, tuple[object, ...]]:
         return (_ORDER.index("original"), ()) if change.after is None else (_ORDER.index("file"), (-1, ""))
     if isinstance(change.resource, Forwarding):
         kind = _forwarding_rank(change.after)
+    if isinstance(change.resource, NftTable):
+        opens = change.after is None or (_is_closed(change.before) and not _is_closed(change.after))
+        kind = "opened-table" if opens else "table"
     # The kernel replaces the first route to a prefix, and refuses a replacement that equals a later one.
     if isinstance(change.resource, StrayRoute):
         kind = "removed-stray" if change.after is None else "stray"
     return _ORDER.index("removed-unit" if kind == "unit" and change.after is None else kind), (-1, key)
+
+
+def _is_closed(side: Resource | None) -> bool:
+    """Whether the table drops packets of other hosts. Then it must exist whenever Docker runs with direct routing."""
+    return isinstance(side, NftTable) and any(" saddr != " in line and line.endswith(" drop") for line in side.chains)
 
 
 def _forwarding_rank(after: Resource | None) -> str:

@@ -16,12 +16,19 @@ from dockmesh.core.shared import SharedSequence
 class Route:
     """A route of dockmesh (protocol 201, metric 4201).
 
-    Not slotted: all hosts share one object per route (see `route`), which caches its text.
+    Not slotted: all hosts share one object per route (see `route`), which caches its text and its hash.
     """
 
     prefix: Network
     next_hop: Address
     device: str
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.prefix, self.next_hop, self.device))
 
     @cached_property
     def ip_route_args(self) -> str:
@@ -75,31 +82,43 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """An iptables chain of dockmesh. `hook` is the chain that jumps to it; None without exactly one jump.
+class AcceptRules:
+    """The iptables rules of dockmesh, with the comment `dockmesh`, in a chain of Docker or of the kernel.
 
-    `rules` are in the format of `iptables -S`, without `-A CHAIN`.
+    They accept packets with dockmesh's mark. `rules` are in the format of `iptables -S`, without `-A CHAIN`. A chain in
+    which they are not exactly once has `rules` that dockmesh does not write. `first`: no other rule comes before them.
     """
 
     table: str
-    name: str
-    hook: str | None
-    rules: Sequence[str]
+    chain: str
+    rules: tuple[str, ...]
     family: Family = IPV4
+    first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class SourceNat:
-    """The nft table of dockmesh. Packets from `prefix` to `peers` keep their source address.
+class PeerSet:
+    """A set of dockmesh's nft table: the networks of the peers on one uplink."""
 
-    `marks` are its rules in the format of `nft -s`. They set the mark with which Docker's nftables backend accepts
-    packets from peers. All fields are empty if the host's table has a form that dockmesh does not write.
+    name: str
+    networks: Sequence[Network]
+
+
+@dataclass(frozen=True, slots=True)
+class NftTable:
+    """The nft table of dockmesh: its sets, and its chains as lines in the format of `nft -s list table`, not indented.
+
+    A table that dockmesh does not write has its lines in `chains` as far as they are no sets.
     """
 
-    prefix: Network | None = None
-    peers: Sequence[Network] = ()
+    sets: tuple[PeerSet, ...] = ()
+    chains: tuple[str, ...] = ()
     family: Family = IPV4
-    marks: Sequence[str] = ()
+
+    @property
+    def networks(self) -> Iterator[Network]:
+        """The networks of the peers on all uplinks."""
+        return chain.from_iterable(each.networks for each in self.sets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +199,8 @@ class Forwarding:
 
 
 FORWARDING = {IPV4: "net.ipv4.ip_forward", IPV6: "net.ipv6.conf.all.forwarding"}
-Resource = Route | StrayRoute | File | Chain | SourceNat | DockerNetworking | Unit | Forwarding
-R = TypeVar("R", Route, StrayRoute, File, Chain, SourceNat, DockerNetworking, Unit, Forwarding)
+Resource = Route | StrayRoute | File | AcceptRules | NftTable | DockerNetworking | Unit | Forwarding
+R = TypeVar("R", Route, StrayRoute, File, AcceptRules, NftTable, DockerNetworking, Unit, Forwarding)
 
 
 @dataclass(frozen=True)
@@ -238,10 +257,10 @@ def key_of(resource: Resource) -> tuple[str, str]:
             return "route", resource.text
         case File():
             return "file", resource.path
-        case Chain(family=family):
-            return "firewall", f"{'ip6 ' * (family == IPV6)}{resource.table}/{resource.name}"
-        case SourceNat(family=family):
-            return "nat", f"{nft_family_name(family)} dockmesh"
+        case AcceptRules(family=family):
+            return "firewall", f"{'ip6 ' * (family == IPV6)}{resource.table}/{resource.chain}"
+        case NftTable(family=family):
+            return "firewall", f"{nft_family_name(family)} dockmesh"
         case DockerNetworking():
             return "service", "docker"
         case Unit():

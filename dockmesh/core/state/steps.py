@@ -12,17 +12,17 @@ from dockmesh.core.addresses import IPV4, Family, family_of
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.diff import Change, as_additions
-from dockmesh.core.state.nft_table import nft_table
+from dockmesh.core.state.nft_table import table_text
 from dockmesh.core.state.resources import (
     FORWARDING,
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
+    NftTable,
     Resource,
     Route,
-    SourceNat,
     StrayRoute,
     Unit,
     iptables_command,
@@ -31,9 +31,9 @@ from dockmesh.core.state.resources import (
 from dockmesh.core.templates import Templates
 
 # The pattern starts with the rare brace, since a script without IPv6 is searched to its end.
-_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_chain ip6tables|put_nft_table ip6|change_routes 6) ")
+_OF_IPV6 = re.compile(r"\{(?<=\n\{) (?:put_accept_rules ip6tables|put_nft_table ip6|restore_routes 6) ")
 _END = "END_OF_INPUT"
-_RESTORE_END = ('return "$any_step_failed"', "}", "report_changed restore")
+_RESTORE_END = ('return "$any_step_failed"', "}")
 # The start of the reassert script. The file of that name may be newer than the locked file. Only the first run after a
 # transaction writes the holder, to leave idle disks alone. A change that was killed may be pending without its timer.
 TAKE_LOCK = """exec 9>>/etc/dockmesh/lock && flock -n 9 && [ /etc/dockmesh/lock -ef /dev/fd/9 ] || exit 0
@@ -48,14 +48,17 @@ def reassert_script(state: HostState, texts: Templates) -> str:
 
     It leaves IPv6 forwarding to Docker, which enables it at each start.
     """
-    forwarding = (each for each in state.of(Forwarding) if each.family == IPV4)
+    forwarding = tuple(each for each in state.of(Forwarding) if each.family == IPV4)
     wanted: SharedSequence[Resource] = SharedSequence.of(
-        forwarding, state.of(Chain), state.of(SourceNat), state.of(Route)
+        forwarding, state.of(NftTable), state.of(AcceptRules), state.of(Route)
     )
-    calls = (f"{step} || any_step_failed=1" for step in shell_steps(as_additions(wanted)))
-    return "\n".join(
-        (texts.output, texts.network_steps, TAKE_LOCK, "restore() {", "any_step_failed=0", *calls, *_RESTORE_END, "")
+    steps = shell_steps(as_additions(wanted), routes="restore_routes")
+    restore = ("restore() {", "any_step_failed=0", *(f"{step} || any_step_failed=1" for step in steps), *_RESTORE_END)
+    families = sorted(
+        {each.family for each in state.of(NftTable)} | {family_of(each.prefix) for each in state.of(Route)}
     )
+    end = " ".join(("restore_if_changed", *map(str, families)))
+    return "\n".join((texts.output, texts.network_steps, TAKE_LOCK, *restore, end, ""))
 
 
 def restores_ipv6(reassertion: str) -> bool:
@@ -63,11 +66,14 @@ def restores_ipv6(reassertion: str) -> bool:
     return _OF_IPV6.search(reassertion) is not None
 
 
-def shell_steps(changes: Sequence[Change]) -> Iterator[str]:
-    """Yield the steps: one batch per family of routes, one call for each other change, then the start of the timers."""
+def shell_steps(changes: Sequence[Change], *, routes: str = "change_routes") -> Iterator[str]:
+    """Yield the steps: one batch per family of routes, one call for each other change, then the start of the timers.
+
+    `routes` is the function of the host that makes the changes of routes.
+    """
     for what, group in SharedSequence.of(changes).runs("batch", _batch):
         if isinstance(what, int):
-            yield with_input(f"change_routes {what}", group.written("route", _route))
+            yield with_input(f"{routes} {what}", group.written("route", _route))
             continue
         yield from map(_step, group)
         if what is Unit:
@@ -98,13 +104,13 @@ def _step(change: Change) -> str:
     match change.after or change.before:
         case File() as file:
             return _file(change, file)
-        case Chain() as chain:
-            return _chain(change, chain)
-        case SourceNat() as nat:
-            ip = nft_family_name(nat.family)
-            return (
-                f"remove_nft_table {ip}" if change.after is None else with_input(f"put_nft_table {ip}", nft_table(nat))
-            )
+        case AcceptRules() as rules:
+            return _accept_rules(change, rules)
+        case NftTable() as table:
+            ip = nft_family_name(table.family)
+            if change.after is None:
+                return f"remove_nft_table {ip}"
+            return with_input(f"put_nft_table {ip}", table_text(table))
         case DockerNetworking() as bridge:
             return _bridge(change, bridge)
         case Unit() as unit:
@@ -147,14 +153,10 @@ def _unit(change: Change, unit: Unit) -> str:
     return with_input(f"put_unit {quote(unit.name)}", base64_lines(unit.text))
 
 
-def _chain(change: Change, chain: Chain) -> str:
-    own = f"{iptables_command(chain.family)} {quote(chain.table)} {quote(chain.name)}"
-    if change.after is None:
-        return f"remove_chain {own}"
-    rules = SharedSequence.of(chain.rules).written(("rule", chain.name), lambda rule: f"-A {chain.name} {rule}\n")
-    # A revert to a chain without exactly one jump restores the jump in its usual place.
-    hook = chain.hook or {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(chain.table, "FORWARD")
-    return with_input(f"put_chain {own} {quote(hook)}", rules)
+def _accept_rules(change: Change, each: AcceptRules) -> str:
+    place = f"{iptables_command(each.family)} {quote(each.table)} {quote(each.chain)}"
+    rules = () if change.after is None else each.rules
+    return with_input(f"put_accept_rules {place}", "".join(f"{rule}\n" for rule in rules))
 
 
 def _forwarding(change: Change, forwarding: Forwarding) -> str:

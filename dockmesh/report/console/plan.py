@@ -205,7 +205,6 @@ def _limit_lines(before: str, after: str) -> Iterator[Text]:
 
 _SOURCE_NAT: Mapping[Action, str] = {
     "add": "peers see the containers' own addresses",
-    "change": "peers see the containers' own addresses; the list of peers changes",
     "remove": "Docker masquerades towards the peers again",
 }
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, File, Resource, SourceNat, Unit
+from dockmesh.core.state.resources import AcceptRules, File, NftTable, PeerSet, Resource, Unit
 from dockmesh.report.resource_text import resource_text
 
 
 def has_lines(change: Change) -> bool:
     """Whether `diff_lines` has a line for each new or removed line of the resource."""
-    return isinstance(change.resource, File | Chain | Unit) or any(map(_marks, (change.before, change.after)))
+    return isinstance(change.resource, File | AcceptRules | NftTable | Unit)
 
 
 def diff_lines(change: Change) -> Iterator[str]:
@@ -19,10 +19,11 @@ def diff_lines(change: Change) -> Iterator[str]:
     Resources without lines of their own yield one line.
     """
     match change.before, change.after:
-        case before, after if isinstance(change.resource, Chain) or any(map(_marks, (before, after))):
-            yield from _rules(before, after)
-        case SourceNat() as before, SourceNat() as after if before.prefix == after.prefix:
-            yield from _peers(before, after)
+        case NftTable() as before, NftTable() as after:
+            yield from _elements(before, after)
+            yield from _signed(tuple(_chain_rules(before)), tuple(_chain_rules(after)))
+        case before, after if isinstance(change.resource, AcceptRules):
+            yield from _signed(_rules(before), _rules(after))
         case _ if has_lines(change):
             yield from _lines(change)
         case before, after if change.action == "change":
@@ -31,28 +32,37 @@ def diff_lines(change: Change) -> Iterator[str]:
             yield resource_text(change.resource) or ""
 
 
-def _peers(before: SourceNat, after: SourceNat) -> Iterator[str]:
-    new = [str(peer) for peer in after.peers if peer not in before.peers]
-    removed = [str(peer) for peer in before.peers if peer not in after.peers]
-    parts = [f"also towards {', '.join(new)}"] * bool(new) + [f"no longer towards {', '.join(removed)}"] * bool(removed)
-    yield f"{after.prefix} keeps its addresses {', '.join(parts)}"
+def _elements(before: NftTable, after: NftTable) -> Iterator[str]:
+    """Yield the networks of the sets, which have a line each."""
+    old, new = (frozenset(_names(side.sets)) for side in (before, after))
+    yield from (f"- {each}" for each in _names(before.sets) if each not in new)
+    yield from (f"+ {each}" for each in _names(after.sets) if each not in old)
 
 
-def _marks(side: Resource | None) -> bool:
-    return isinstance(side, SourceNat) and bool(side.marks)
+def _chain_rules(table: NftTable) -> Iterator[str]:
+    """Yield each rule with its chain, since chains have equal rules."""
+    chain = ""
+    for line in table.chains:
+        if line.endswith(" {"):
+            chain = line.split()[1]
+        elif line != "}":
+            yield f"{chain}: {line}"
 
 
-def _rules(before: Resource | None, after: Resource | None) -> Iterator[str]:
+def _names(sets: Sequence[PeerSet]) -> Iterator[str]:
+    return (f"{each.name} {network}" for each in sets for network in each.networks)
+
+
+def _rules(side: Resource | None) -> Sequence[str]:
+    return (resource_text(side) or "").splitlines()
+
+
+def _signed(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     """Yield rules without context, since each is complete. A space separates the sign from the rule's first option."""
-    old, new = _rule_lines(before), _rule_lines(after)
     yield from (f"- {rule}" for rule in old if rule not in new)
     yield from (f"+ {rule}" for rule in new if rule not in old)
-    if set(old) == set(new) and old != new:
+    if sorted(old) == sorted(new) and old != new:
         yield "  the same rules in another order"
-
-
-def _rule_lines(rules: Resource | None) -> Sequence[str]:
-    return (resource_text(rules) or "").splitlines()
 
 
 def _lines(change: Change) -> Iterator[str]:

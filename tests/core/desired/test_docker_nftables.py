@@ -3,36 +3,31 @@
 import json
 from base64 import b64encode
 from dataclasses import replace
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface
 
 import pytest
-from builders import FLEET, HOST1, HOST3, WIDE, SectionOutput, facts, fleet, nft_listing, plan_of, section_text
+from builders import FLEET, HOST3, WIDE, SectionOutput, facts, plan_of, section_text
 
 from dockmesh.core import fwmark
-from dockmesh.core.desired import firewall
 from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.facts.host_facts import HostFacts
-from dockmesh.core.facts.owned import parse_nft_table
-from dockmesh.core.host_output import Section
-from dockmesh.core.model import Allow, Fleet
+from dockmesh.core.model import Fleet
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
-from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.findings import Conflict
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.codec import dump_state
 from dockmesh.core.state.diff import difference
-from dockmesh.core.state.nft_table import nft_table
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     FirewallMark,
     Forwarding,
     HostState,
     NftAdmission,
-    SourceNat,
+    NftTable,
     key_of,
 )
 from dockmesh.pipeline import TEMPLATES
@@ -42,13 +37,11 @@ OPEN = NftAdmission(OWN, direct_routing=True)
 FOUND = '{"firewall-backend": "nftables", "ip-forward": false}'
 IPTABLES = {"docker_info": section_text("forky_joined", "docker_info")}
 NFTABLES = {"docker_info": section_text("nftables_joined", "docker_info"), "nft_admission": "none no"}
-MARKED = (
-    "ip daddr != 10.128.32.0/20 accept",
-    'iifname "eth0" ip saddr 192.168.18.128 counter meta mark set meta mark | 0x00001000 accept',
-    'iifname "eth0" ip saddr 10.128.0.0/20 counter meta mark set meta mark | 0x00001000 accept',
-    'iifname "eth0" ip saddr 192.168.18.129 counter meta mark set meta mark | 0x00001000 accept',
-    'iifname "eth0" ip saddr 10.128.16.0/20 counter meta mark set meta mark | 0x00001000 accept',
-    "ip saddr != 10.128.32.0/20 ct state new ct status ! dnat counter drop",
+# The rules that keep other hosts out.
+CLOSED = (
+    "ct state established,related accept",
+    'iifname "eth0" counter drop',
+    "ip saddr != 10.128.32.0/20 counter drop",
 )
 
 
@@ -77,26 +70,26 @@ def kinds(plan: HostPlan) -> list[tuple[str, str, str]]:
     return [(change.action, *key_of(change.resource)) for change in plan.changes]
 
 
-def table_of(state: HostState) -> SourceNat:
-    found = state.by_key()["nat", "ip dockmesh"]
-    assert isinstance(found, SourceNat)
+def table_of(state: HostState) -> NftTable:
+    found = state.by_key()["firewall", "ip dockmesh"]
+    assert isinstance(found, NftTable)
     return found
 
 
-def test_nftables_needs_marks_and_forwarding_instead_of_chains() -> None:
+def test_nftables_needs_the_table_and_forwarding_instead_of_rules() -> None:
     plan = plan_of(fresh(), HOST3)
     assert [each for each in kinds(plan) if each[1] != "route"] == [
         ("add", "file", ORIGINAL_JSON),
         ("change", "file", DAEMON_JSON),
         ("add", "file", REASSERT_SCRIPT),
+        ("add", "firewall", "ip dockmesh"),
         ("change", "firewall", "net.ipv4.ip_forward"),
         ("restart", "service", "docker"),
-        ("add", "nat", "ip dockmesh"),
         ("add", "unit", "dockmesh.service"),
         ("add", "unit", "dockmesh.timer"),
     ]
     wanted = desired_state(fresh())
-    assert table_of(wanted).marks == MARKED
+    assert set(CLOSED) <= set(table_of(wanted).chains)
     assert keys_of(wanted) == json.loads(FOUND) | {
         "bip": "10.128.32.1/24",
         "default-address-pools": keys_of(wanted)["default-address-pools"],
@@ -105,7 +98,7 @@ def test_nftables_needs_marks_and_forwarding_instead_of_chains() -> None:
     }
     assert wanted.docker is not None
     assert wanted.docker.admission == OPEN
-    assert not any(isinstance(each, Chain) for each in wanted.resources)
+    assert not any(isinstance(each, AcceptRules) for each in wanted.resources)
 
 
 def test_a_joined_host_differs_only_in_rendered_texts() -> None:
@@ -114,71 +107,18 @@ def test_a_joined_host_differs_only_in_rendered_texts() -> None:
     assert {key_of(change.resource) for change in difference(found.actual, desired_state(found))} <= rendered
 
 
-def test_with_source_nat_the_table_only_marks() -> None:
-    masked = replace(FLEET, settings=replace(FLEET.settings, source_nat=True))
-    assert table_of(desired_state(fresh(), masked)) == SourceNat(marks=MARKED)
-
-
-def test_allow_limits_the_mark_rules() -> None:
-    narrow = replace(HOST3, allow=(Allow("tcp", 80, 80), Allow("tcp", 8000, 8099), Allow("udp")))
-    alone = peers(fleet(narrow, replace(HOST1, prefix=None)), narrow)
-    rules = firewall.mark_rules(narrow, alone, fresh(), OWN, closed=False)
-    sets, came = "meta mark set meta mark | 0x00001000 accept", 'iifname "eth0" ip saddr 192.168.18.128'
-    assert rules == (
-        MARKED[0],
-        f"{came} ip protocol icmp counter {sets}",
-        f"{came} ct state established,related counter {sets}",
-        f"{came} tcp dport 80 counter {sets}",
-        f"{came} tcp dport 8000-8099 counter {sets}",
-        f"{came} ip protocol udp counter {sets}",
-        f"{came} ct status ! dnat counter drop",
-    )
-
-
 @pytest.mark.parametrize(
-    "table",
+    ("text", "found"),
     [
-        SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"), IPv4Network("192.168.0.7/32")), marks=MARKED),
-        SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),)),
-        SourceNat(marks=MARKED),
-        SourceNat(),
+        ("0x1000/0x1000", OWN),
+        ("4096/0xff00", FirewallMark(0x1000, 0xFF00)),
+        ("1", FirewallMark(1, 0xFFFFFFFF)),
+        ("0xffffffff/0xffffffff", FirewallMark(0xFFFFFFFF, 0xFFFFFFFF)),
     ],
 )
-def test_the_parsed_table_equals_the_written_one(table: SourceNat) -> None:
-    for text in (nft_table(table), nft_listing(table)):
-        assert list(parse_nft_table(Section(0, text))) == [table]
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("filter - 1", "filter + 1"),
-        ("policy accept", "policy drop"),
-        ("chain forward", "chain backward"),
-        ("ip daddr !=", "drop\n\t\tip daddr !="),
-        ("}}", "}\n\tchain more {\n\t}\n}"),
-        ("table ip dockmesh {", "table ip dockmesh {\n\tflags dormant"),
-    ],
-)
-def test_a_modified_table_with_marks_is_replaced(old: str, new: str) -> None:
-    text = nft_listing(SourceNat(IPv4Network("10.0.0.0/8"), (IPv4Network("10.1.0.0/16"),), marks=MARKED))
-    altered = text.replace(old, new) if old in text else f"{text[:-1]}{new[1:]}"
-    assert altered != text
-    assert list(parse_nft_table(Section(0, altered))) == [SourceNat()]
-
-
-@pytest.mark.parametrize(
-    ("text", "found", "statement"),
-    [
-        ("0x1000/0x1000", FirewallMark(0x1000, 0x1000), "meta mark set meta mark | 0x00001000"),
-        ("4096/0xff00", FirewallMark(0x1000, 0xFF00), "meta mark set meta mark & 0xffff10ff | 0x00001000"),
-        ("1", FirewallMark(1, 0xFFFFFFFF), "meta mark set 0x00000001"),
-        ("0xffffffff/0xffffffff", FirewallMark(0xFFFFFFFF, 0xFFFFFFFF), "meta mark set 0xffffffff"),
-    ],
-)
-def test_setting_a_mark_keeps_the_bits_outside_its_mask(text: str, found: FirewallMark, statement: str) -> None:
+def test_a_mark_of_daemon_json_has_a_value_and_a_mask(text: str, found: FirewallMark) -> None:
     assert fwmark.parse(text) == found
-    assert fwmark.setting(found) == statement
+    assert fwmark.parse(str(fwmark.bit(0x1000))) == OWN
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "0/0", "0x0/0xff", "2/1", "1/", "/1", "-1", "1/0", "4294967296", "010"])
@@ -212,9 +152,7 @@ def test_each_reason_names_what_changes() -> None:
     addresses, marks = reasons["file", DAEMON_JSON].split("; ")
     assert "docker0" in addresses
     assert "nftables" in marks
-    own_mark, own_address = reasons["nat", "ip dockmesh"].split("; ")
-    assert "mark" in own_mark
-    assert "address" in own_address
+    assert "marks" in reasons["firewall", "ip dockmesh"]
     keys = keys_of(facts("nftables_joined").actual)
     lacking = file(json.dumps({key: keys[key] for key in keys if key != "bridge-accept-fwmark"}))
     changes = plan_of(facts("nftables_joined", {"daemon.json": lacking}), HOST3).changes
@@ -240,18 +178,21 @@ def test_destroy_and_rollback_restore_the_original_state(before: str, forwards: 
     )
 
 
-def test_a_mark_of_the_operator_is_used_and_kept() -> None:
-    found = fresh('{"bridge-accept-fwmark": "2/0xff"}', nft_admission="0x00000002/0x000000ff no")
-    wanted = desired_state(found)
-    assert keys_of(wanted)["bridge-accept-fwmark"] == "2/0xff"
-    assert "meta mark set meta mark & 0xffffff02 | 0x00000002 accept" in table_of(wanted).marks[1]
-    assert keys_of(original_state(after_join(found))) == {"bridge-accept-fwmark": "2/0xff"}
+def test_the_mesh_may_use_another_mark() -> None:
+    among = replace(FLEET, settings=replace(FLEET.settings, mark=2))
+    found = fresh('{"bridge-accept-fwmark": "2/2"}', nft_admission="0x00000002/0x00000002 no")
+    assert list(conflicts(among, HOST3, found, WIDE)) == []
+    wanted = desired_state(found, among)
+    assert keys_of(wanted)["bridge-accept-fwmark"] == "0x2/0x2"
+    assert "meta mark set meta mark & 0xfffffffd" in table_of(wanted).chains
+    joined = replace(found, actual=wanted, ip_forward=True)
+    assert keys_of(original_state(joined)) == {"bridge-accept-fwmark": "2/2"}
 
 
 def test_direct_routing_enabled_by_the_operator_stays_open() -> None:
     found = fresh('{"allow-direct-routing": true}', nft_admission="none ?")
-    assert table_of(desired_state(found)).marks == MARKED[:-1]
-    assert table_of(desired_state(after_join(found))).marks == MARKED[:-1]
+    for each in (found, after_join(found)):
+        assert set(CLOSED).isdisjoint(table_of(desired_state(each)).chains)
     assert keys_of(original_state(after_join(found))) == {"allow-direct-routing": True}
 
 
@@ -263,17 +204,17 @@ def test_destroy_keeps_keys_that_others_added_later() -> None:
     assert keys_of(original_state(edited)) == json.loads(FOUND) | {"debug": True}
 
 
-def test_marks_replace_chains_when_docker_changes_to_nftables() -> None:
-    found = facts("forky_joined", NFTABLES | {"ip_forward": "1", "filter": section_text("forky_joined", "filter")})
+def test_accept_rules_go_when_docker_changes_to_nftables() -> None:
+    found = facts("forky_joined", NFTABLES | {"ip_forward": "1"})
     changes = [each for each in kinds(plan_of(found, HOST3)) if each[1] not in {"unit", "route"}]
     assert changes == [
         ("change", "file", ORIGINAL_JSON),
         ("change", "file", DAEMON_JSON),
         ("change", "file", REASSERT_SCRIPT),
+        ("change", "firewall", "ip dockmesh"),
         ("restart", "service", "docker"),
-        ("remove", "firewall", "filter/DOCKMESH-FORWARD"),
-        ("remove", "firewall", "raw/DOCKMESH-RAW"),
-        ("change", "nat", "ip dockmesh"),
+        ("remove", "firewall", "filter/DOCKER-USER"),
+        ("remove", "firewall", "raw/PREROUTING"),
     ]
     moved = after_join(found)
     assert plan_of(moved, HOST3).changes == ()
@@ -282,7 +223,7 @@ def test_marks_replace_chains_when_docker_changes_to_nftables() -> None:
     assert original_state(moved).forwarding(4) == Forwarding(4, on=True)
 
 
-def test_chains_return_when_docker_changes_back_to_iptables() -> None:
+def test_accept_rules_return_when_docker_changes_back_to_iptables() -> None:
     found = facts("nftables_joined", IPTABLES)
     plan = plan_of(found, HOST3)
     changes = [each for each in kinds(plan) if each[1] not in {"unit", "route"}]
@@ -291,9 +232,9 @@ def test_chains_return_when_docker_changes_back_to_iptables() -> None:
         ("change", "file", DAEMON_JSON),
         ("change", "file", REASSERT_SCRIPT),
         ("restart", "service", "docker"),
-        ("add", "firewall", "filter/DOCKMESH-FORWARD"),
-        ("add", "firewall", "raw/DOCKMESH-RAW"),
-        ("change", "nat", "ip dockmesh"),
+        ("add", "firewall", "filter/DOCKER-USER"),
+        ("add", "firewall", "raw/PREROUTING"),
+        ("change", "firewall", "ip dockmesh"),
     ]
     moved = after_join(found)
     assert {"bridge-accept-fwmark", "allow-direct-routing"}.isdisjoint(keys_of(moved.actual))
@@ -303,9 +244,9 @@ def test_chains_return_when_docker_changes_back_to_iptables() -> None:
 
 
 def test_rollback_skips_resources_of_another_backend() -> None:
-    chains = dump_state(facts("forky_joined").actual)
-    back = rollback_state(facts("nftables_joined", {"previous.json": file(chains)}))
-    assert not any(isinstance(each, Chain) for each in back.resources)
+    rules = dump_state(facts("forky_joined").actual)
+    back = rollback_state(facts("nftables_joined", {"previous.json": file(rules)}))
+    assert not any(isinstance(each, AcceptRules) for each in back.resources)
     assert back.forwarding(4) == Forwarding(4, on=True)
     marks = dump_state(facts("nftables_joined").actual)
     back = rollback_state(facts("forky_joined", {"previous.json": file(marks)}))
@@ -326,7 +267,7 @@ def test_docker_with_nftables_has_no_conflict(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "key", "named", "remedy"),
     [
-        ({"tools": "/usr/sbin/ip"}, "nft-missing", "nft", [], "install nftables"),
+        ({"tools": "/usr/sbin/ip"}, "nft-missing", "nft", [], "apt-get install nftables"),
         (
             {"daemon.json": file('{"bridge-accept-fwmark": "0x1/0x2"}')},
             "daemon-json-fwmark",

@@ -8,12 +8,10 @@ import pytest
 from builders import FLEET, GENERATIONS, HOST2, WIDE, SectionOutput, facts, fleet, host, plan_of, with_ipv6
 
 from dockmesh.core.desired.docker_pools import pools
-from dockmesh.core.desired.firewall import chains, source_nat
 from dockmesh.core.desired.host_state import daemon_json_keys, desired, original_state, rollback_state
 from dockmesh.core.desired.routing import mesh_routes
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REASSERT_SCRIPT
-from dockmesh.core.peers import peers
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.diff import difference
 from dockmesh.core.state.resources import DockerNetworking, File, HostState, Pool, Unit, key_of
@@ -48,10 +46,10 @@ def test_a_fresh_host_needs_routes_rules_files_and_units(generation: str) -> Non
     file = wanted["file", DAEMON_JSON]
     assert isinstance(file, File)
     assert daemon_json.load(file.text) == daemon_json_keys(me, found, pools(FLEET, me, found), TEMPLATES)
-    assert set(wanted.values()) >= {
-        *mesh_routes(FLEET, me, found.peer_routes),
-        *chains(me, peers(FLEET, me), found),
-        *source_nat(me, peers(FLEET, me), found),
+    assert set(wanted.values()) >= set(mesh_routes(FLEET, me, found.peer_routes))
+    assert {key for kind, key in wanted if kind == "firewall"} == {
+        *("ip dockmesh", "filter/DOCKER-USER", "raw/PREROUTING"),
+        *(["net.ipv6.conf.all.forwarding"] if ("firewall", "net.ipv6.conf.all.forwarding") in wanted else []),
     }
     script = wanted["file", REASSERT_SCRIPT]
     assert isinstance(script, File)
@@ -122,8 +120,12 @@ def test_rollback_returns_to_the_state_before_joining(generation: str) -> None:
         '{"resources": [["unit", "sshd.service", "", true]]}',
         '{"resources": [["route", "10.0.0.0/8", "x", "eth0"]]}',
         '{"resources": [["route", "10.0.0.0/24", "10.1.0.1", "eth0\\nroute flush"]]}',
-        '{"resources": [["chain", "nat", "DOCKER", null, []]]}',
-        '{"resources": [["chain", "raw", "DOCKMESH-RAW", "PREROUTING", ["-j DROP\\nCOMMIT"]]]}',
+        '{"resources": [["accept", "nat", "DOCKER", [], 4]]}',
+        '{"resources": [["accept", "raw", "FORWARD", [], 4]]}',
+        '{"resources": [["accept", "raw", "PREROUTING", ["-j DROP"], 4]]}',
+        '{"resources": [["accept", "raw", "PREROUTING", ["-m comment --comment dockmesh -j DROP\\nCOMMIT"], 4]]}',
+        '{"resources": [["nft", [["a b", []]], [], 4]]}',
+        '{"resources": [["nft", [], ["drop\\n}"], 4]]}',
     ],
 )
 def test_an_unreadable_previous_state_is_a_host_error(text: str) -> None:
@@ -137,8 +139,8 @@ def test_a_host_without_docker_gets_routes_and_rules() -> None:
     plan = plan_of(facts("no_docker", of=me), me, fleet(FLEET.hosts[0], me, FLEET.hosts[2]))
     kinds = [key_of(change.resource) for change in plan.changes]
     assert [key for key in kinds if key[0] not in {"unit", "file"}] == [
-        ("firewall", "filter/DOCKMESH-FORWARD"),
-        ("nat", "ip dockmesh"),
+        ("firewall", "ip dockmesh"),
+        ("firewall", "filter/FORWARD"),
         ("route", "10.128.0.0/20"),
         ("route", "10.128.32.0/20"),
     ]

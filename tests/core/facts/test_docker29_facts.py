@@ -9,16 +9,16 @@ import re
 from ipaddress import IPv4Interface
 
 import pytest
-from builders import NOW, facts, fleet, host, plan_of, recording, section_text
+from builders import NOW, WIDE, facts, fleet, host, plan_of, recording, section_text
 from host_models import failing_probes
 
 from dockmesh.core.desired.docker_pools import pools
-from dockmesh.core.desired.firewall import chains, source_nat
+from dockmesh.core.desired.host_state import desired
 from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.forecast.build_model import build_model
 from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
-from dockmesh.core.peers import peers
-from dockmesh.core.state.resources import Chain, DockerNetworking, NftAdmission, Route, SourceNat, key_of
+from dockmesh.core.state.resources import AcceptRules, DockerNetworking, NftAdmission, NftTable, Route, key_of
+from dockmesh.pipeline import TEMPLATES
 
 FLEET29 = fleet(
     host("docker20", "10.66.0.11", "10.140.16.0/20", "10.140.16.1/24"),
@@ -41,21 +41,19 @@ def test_a_fresh_host_has_no_resource_of_dockmesh(backend: str) -> None:
     assert found.forward_drops == (backend == "iptables")
     admission = DOCKERS_OWN if backend == "nftables" else None
     assert found.actual.docker == DockerNetworking(IPv4Interface("172.17.0.1/16"), admission=admission)
-    assert not [each for kind in (Route, Chain, SourceNat) for each in found.actual.of(kind)]
+    assert not [each for kind in (Route, AcceptRules, NftTable) for each in found.actual.of(kind)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_joined_host_has_what_dockmesh_wrote(backend: str) -> None:
     me = FLEET29.host(backend)
     found = facts(f"docker29_{backend}_joined", of=me)
-    others = peers(FLEET29, me)
     assert {route.prefix for route in found.actual.of(Route)} == {peer.prefix for peer in FLEET29.hosts} - {me.prefix}
     assert found.actual.docker is not None
     assert (found.actual.docker.address, found.actual.docker.pools) == (me.bridge, pools(FLEET29, me, found))
-    assert set(found.actual.of(Chain)) == set(chains(me, others, found))
-    (nat,) = found.actual.of(SourceNat)
-    assert (nat.prefix, nat.peers) == (me.prefix, source_nat(me, others, found)[0].peers)
-    assert bool(nat.marks) == found.docker_uses_nftables
+    wanted = desired(FLEET29, me, found, WIDE, TEMPLATES)
+    assert found.actual.of(AcceptRules) == wanted.of(AcceptRules)
+    assert found.actual.of(NftTable) == wanted.of(NftTable)
     assert {network.name for network in found.user_networks} == {"app", "host", "none"}
 
 

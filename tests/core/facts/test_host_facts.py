@@ -9,15 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockmesh.core.desired.docker_pools import pools
-from dockmesh.core.desired.firewall import source_nat
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.facts.host_facts import parse_facts
 from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, parse_kernel_route
 from dockmesh.core.names import DAEMON_JSON
-from dockmesh.core.peers import peers
 from dockmesh.core.state.codec import dump_pools, dump_state, load_pools, load_state
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import DockerNetworking, File, Forwarding, Route, StrayRoute
+from dockmesh.core.state.resources import (
+    AcceptRules,
+    DockerNetworking,
+    File,
+    Forwarding,
+    NftTable,
+    Route,
+    StrayRoute,
+)
 from dockmesh.core.state.steps import shell_steps
 from dockmesh.errors import HostError, NoDockerError
 from dockmesh.pipeline import TEMPLATES
@@ -42,7 +48,7 @@ def test_a_fresh_host_has_no_resource_of_dockmesh(generation: str) -> None:
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_joined_host_owns_its_routes_chains_and_file(generation: str) -> None:
+def test_a_joined_host_owns_its_routes_rules_and_file(generation: str) -> None:
     me = FLEET.host(GENERATIONS[generation])
     found = facts(f"{generation}_joined")
     routes = [resource for resource in found.actual.resources if isinstance(resource, Route)]
@@ -50,14 +56,11 @@ def test_a_joined_host_owns_its_routes_chains_and_file(generation: str) -> None:
         Route(peer.prefix, peer.underlay, "eth0") for peer in FLEET.hosts if peer.prefix and peer is not me
     ]
     assert all(route.protocol == "kernel" for route in found.foreign_routes)
-    hooks = {key: chain.hook for key, chain in found.actual.by_key().items() if hasattr(chain, "hook")}
-    assert hooks == {
-        ("firewall", "filter/DOCKMESH-FORWARD"): "DOCKER-USER",
-        ("firewall", "raw/DOCKMESH-RAW"): "PREROUTING",
-    }
     assert found.file(DAEMON_JSON) == desired(FLEET, me, found, WIDE, TEMPLATES).by_key()["file", DAEMON_JSON]
     assert found.actual.docker == DockerNetworking(me.bridge, pools(FLEET, me, found))
-    assert found.actual.by_key()["nat", "ip dockmesh"] == source_nat(me, peers(FLEET, me), found)[0]
+    wanted = desired(FLEET, me, found, WIDE, TEMPLATES)
+    assert found.actual.of(AcceptRules) == wanted.of(AcceptRules)
+    assert found.actual.of(NftTable) == wanted.of(NftTable)
 
 
 def test_a_crowded_host_is_read_completely() -> None:
@@ -260,18 +263,15 @@ def test_section_headers_inside_text_stay_text() -> None:
     assert "\x1b[2J[red]evil" in {device for device, _address in found.addresses}
 
 
-@pytest.mark.parametrize(
-    ("hooks", "hook"),
-    [
-        ("-A DOCKER-USER -j DOCKMESH-FORWARD", "DOCKER-USER"),
-        ("-A FORWARD -j DOCKER-USER", None),
-        ("-A DOCKER-USER -j DOCKMESH-FORWARD\n-A FORWARD -j DOCKMESH-FORWARD", None),
-    ],
-)
-def test_a_missing_or_duplicate_jump_is_no_hook(hooks: str, hook: str | None) -> None:
-    rules = f":DOCKMESH-FORWARD - [0:0]\n{hooks}\n-A DOCKMESH-FORWARD -s 10.0.0.0/8 -j ACCEPT"
-    chain = facts("trixie_fresh", {"filter": rules}).actual.by_key()["firewall", "filter/DOCKMESH-FORWARD"]
-    assert getattr(chain, "hook", "") == hook
+def test_only_rules_with_the_comment_are_owned() -> None:
+    own = "-A DOCKER-USER -d 10.128.16.0/20 -m comment --comment dockmesh -j ACCEPT"
+    found = facts("trixie_fresh", {"filter": f":DOCKER-USER -\n{own}\n{own}"}).actual.of(AcceptRules)
+    rules = (own.removeprefix("-A DOCKER-USER "),)
+    assert found == (AcceptRules("filter", "DOCKER-USER", rules * 2),)
+    late = {"filter": f":DOCKER-USER -\n{own}\n# late DOCKER-USER"}
+    assert facts("trixie_fresh", late).actual.of(AcceptRules) == (
+        AcceptRules("filter", "DOCKER-USER", rules, first=False),
+    )
 
 
 def wrapped(text: str) -> str:

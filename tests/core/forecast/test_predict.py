@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 import pytest
 from builders import FLEET, GENERATIONS, HOST2, HOST3, fleet, host, plan_of, section_text
@@ -25,7 +25,7 @@ from dockmesh.core.forecast.build_model import build_model, unknown_host
 from dockmesh.core.forecast.host_model import HostModel
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import SourceNat
+from dockmesh.core.state.resources import AcceptRules, NftTable
 
 INTO3 = (("host1", "host3"), ("host2", "host3"))
 FROM3 = (("host3", "host1"), ("host3", "host2"))
@@ -70,6 +70,60 @@ def without_lines(section: str, *lines: str, name: str = "forky_joined") -> Chan
     assert len(kept) == len(section_text(name, section).splitlines()) - len(lines)
     return {section: "\n".join(kept)}
 
+
+def with_own_table(*replacements: tuple[str, str], name: str = "forky_joined") -> Changes:
+    """The recorded own nft table with parts of its text replaced."""
+    text = section_text(name, "own_nft")
+    for old, new in replacements:
+        assert old in text, text
+        text = text.replace(old, new)
+    return {"own_nft": text}
+
+
+ACCEPTED = "-d 10.128.32.0/20 -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT"
+RAW_DROP = "-A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"
+SET_MARK = "meta mark set meta mark | 0x00001000"
+MARKED_AGAIN = f'iifname "eth0" ip saddr @peers {SET_MARK} accept'
+# Without its identity source NAT, the table still marks packets.
+NO_SOURCE = with_own_table(("ip saddr 10.128.32.0/20 ip daddr @peers snat to ip saddr", ""))
+ALLOWED = f"""
+\tchain allowed {{
+\t\tmeta l4proto icmp {SET_MARK} accept
+\t\tct state established,related {SET_MARK} accept
+\t\ttcp dport 80 {SET_MARK} accept
+\t\tcounter drop
+\t}}
+\tchain source"""
+WITH_ALLOW = (MARKED_AGAIN, 'iifname "eth0" ip saddr @peers goto allowed'), ("\n\tchain source", ALLOWED)
+CLOSED = (
+    MARKED_AGAIN,
+    f"{MARKED_AGAIN}\n\t\tct state established,related accept\n\t\tip saddr != 10.128.32.0/20 counter drop",
+)
+# host1 is behind eth1, but its packets arrive on eth0.
+SECOND_SET = """\
+\tset peers2 {
+\t\ttype ipv4_addr
+\t\tflags interval
+\t\telements = { 10.128.0.0/20, 192.168.18.128 }
+\t}
+\tchain inbound"""
+
+
+def for_both_uplinks(rule: str) -> tuple[str, str]:
+    """The replacement of a rule with the set of one uplink by a rule for each of two."""
+    of_eth1 = rule.replace("@peers", "@peers2").replace("eth0", "eth1")
+    return rule, f"{rule.replace('@peers', '@peers1')}\n\t\t{of_eth1}"
+
+
+TWO_SETS = with_own_table(
+    ("set peers {", "set peers1 {"),
+    ("10.128.0.0/20, 10.128.16.0/20,\n", "10.128.16.0/20,\n"),
+    ("192.168.18.128, 192.168.18.129 }", "192.168.18.129 }"),
+    ("\tchain inbound", SECOND_SET),
+    for_both_uplinks(f'ip daddr 10.128.32.0/20 iifname "eth0" ip saddr @peers {SET_MARK}'),
+    for_both_uplinks(MARKED_AGAIN),
+    for_both_uplinks("ip saddr 10.128.32.0/20 ip daddr @peers snat to ip saddr"),
+)
 
 TO1 = "10.128.0.0/20 via 192.168.18.128 dev eth0 proto 201 metric 4201"
 LAN3 = "2: eth0    inet 192.168.18.130/20 scope global eth0"
@@ -128,19 +182,115 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         ("?unpredictable", "host3", "90: from 10.128.32.0/20 lookup 77"),
     ),
     "DOCKER-USER flushed": (
-        without_lines("iptables_rules", "-A DOCKER-USER -j DOCKMESH-FORWARD"),
+        without_lines("iptables_rules", f"-A DOCKER-USER {ACCEPTED}"),
         probes_between(INTO3, "cx"),
         ("firewall-drop", "host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
     ),
-    "raw accepts missing": (
-        without_lines("iptables_rules", "-A PREROUTING -j DOCKMESH-RAW"),
+    "raw accept missing": (
+        without_lines("iptables_rules", f"-A PREROUTING {ACCEPTED}"),
         probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
-        ("firewall-drop", "host3", "iptables -t raw -A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
     ),
-    "no accept for a peer": (
-        with_replacement("forky_joined", "filter", "-A DOCKMESH-FORWARD -s 10.128.0.0/20 -i eth0 -j ACCEPT\n", ""),
+    "raw accept after the drop of Docker": (
+        with_replacement(
+            "forky_joined",
+            "iptables_rules",
+            f"-A PREROUTING {ACCEPTED}\n{RAW_DROP}",
+            f"{RAW_DROP}\n-A PREROUTING {ACCEPTED}",
+        ),
+        probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "prefix of a peer missing from the set": (
+        with_own_table(("10.128.0.0/20, ", "")),
+        probes_between(ONLY, "x"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "prefix of a peer missing from the set, closed": (
+        with_own_table(("10.128.0.0/20, ", ""), CLOSED) | without_lines("iptables_rules", RAW_DROP),
+        probes_between(ONLY, "x"),
+        ("firewall-drop", "host3", "nft ip dockmesh forward: ip saddr != 10.128.32.0/20 counter drop"),
+    ),
+    "underlay address of a peer missing from the set": (
+        with_own_table(("192.168.18.128, ", "")),
+        probes_between(ONLY, "c"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "peer missing from the set, with a new connection only dropped by Docker's filter": (
+        with_own_table(("10.128.0.0/20, ", "")) | without_lines("iptables_rules", RAW_DROP),
         probes_between(ONLY, "x"),
         ("firewall-drop", "host3", "iptables -A DOCKER ! -i docker0 -o docker0 -j DROP"),
+    ),
+    "own table missing: containers masquerade": (
+        {"own_nft": (1, "no such table")},
+        probes_between(INTO3, "cx"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "own table sets another mark than the rules accept": (
+        with_own_table(("| 0x00001000", "| 0x00002000")),
+        probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "forward does not mark again": (
+        with_own_table((MARKED_AGAIN, "")),
+        probes_between(INTO3, "cx"),
+        ("firewall-drop", "host3"),
+    ),
+    "inbound clears the mark after it sets it": (
+        with_own_table(
+            (
+                "priority raw - 10; policy accept;\n\t\tmeta mark set meta mark & 0xffffefff\n",
+                "priority raw - 10; policy accept;\n",
+            ),
+            ("\n\t}\n\tchain forward", "\n\t\tmeta mark set meta mark & 0xffffefff\n\t}\n\tchain forward"),
+        ),
+        probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "unknown rule in the own table": (
+        with_own_table((MARKED_AGAIN, f"meta cgroup 7 drop\n\t\t{MARKED_AGAIN}")),
+        probes_between([*INTO3, *FROM3], "x") | probes_between(INTO3, "c"),
+        ("?firewall-drop", "host3", "nft ip dockmesh forward: meta cgroup 7 drop"),
+    ),
+    "allow": (with_own_table(*WITH_ALLOW), set(), ()),
+    "allow without ICMP": (
+        with_own_table(*WITH_ALLOW, (f"\t\tmeta l4proto icmp {SET_MARK} accept\n", "")),
+        probes_between(INTO3, "cx"),
+        ("firewall-drop", "host3", "nft ip dockmesh allowed: counter drop"),
+    ),
+    "closed": (with_own_table(CLOSED), set(), ()),
+    "peer behind another uplink": (
+        TWO_SETS,
+        probes_between(ONLY, "cx") | probes_between(BACK, "x"),
+        ("firewall-drop", "host3", f"iptables -t raw {RAW_DROP}"),
+    ),
+    "drop of packets with the mark": (
+        with_drop_rule("-m mark --mark 0x1000/0x1000 -j DROP"),
+        probes_between(INTO3, "cx") | probes_between(FROM3, "x"),
+        ("firewall-drop", "host3", "iptables -A FORWARD -m mark --mark 0x1000/0x1000 -j DROP"),
+    ),
+    "drop of packets to containers without the mark": (
+        with_drop_rule("-o docker0 -m mark ! --mark 0x1000/0x1000 -j DROP"),
+        set(),
+        (),
+    ),
+    "drop of packets with another mark": (
+        with_drop_rule("-i eth0 -m mark --mark 0x4000/0x4000 -j DROP"),
+        probes_between([*INTO3, *FROM3], "x") | probes_between(INTO3, "c"),
+        ("?firewall-drop", "host3", "iptables -A FORWARD -i eth0 -m mark --mark 0x4000/0x4000 -j DROP"),
+    ),
+    "drop of packets whose whole mark is another": (
+        with_drop_rule("-i eth0 -m mark --mark 0x4000 -j DROP"),
+        set(),
+        (),
+    ),
+    "mark cleared between the two hooks": (
+        {
+            "iptables_rules": section_text("forky_joined", "iptables_rules")
+            + "\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff"
+        },
+        set(),
+        (),
     ),
     "ip_forward off": (
         {"sysctls": "all 0 0\ndefault 0 0\ndocker0 0 0\neth0 0 0\nlo 0 0"},
@@ -191,7 +341,7 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
             "10.128.32.0/24 ! -o docker0 -j MASQ",
             "10.128.32.0/24 -m mark --mark 1 -j MASQ",
         )
-        | {"own_nft": (1, "")},
+        | NO_SOURCE,
         probes_between(FROM3, "x"),
         ("?masqueraded", "host3"),
     ),
@@ -272,10 +422,10 @@ CASES: Mapping[str, tuple[Changes, set[Question], tuple[str, ...]]] = {
         ALL3,
         ("?unpredictable", "host3"),
     ),
-    "masqueraded": ({"own_nft": (1, "no such table")}, set(), ()),
+    "masqueraded": (NO_SOURCE, set(), ()),
     "uncertain source translation": (
         with_drop_rule("-s 10.128.0.0/16 -m mark --mark 1 -j SNAT --to-source 192.168.18.7", "nat", "POSTROUTING")
-        | {"own_nft": (1, "")},
+        | NO_SOURCE,
         set(),
         (),
     ),
@@ -307,14 +457,13 @@ def test_a_change_of_one_host_fails_the_expected_probes(
 
 
 def test_docker_28_drops_in_raw_only_for_containers() -> None:
-    bare = without_lines(
-        "iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", "-A PREROUTING -d 10.128.32.2/32 ! -i docker0 -j DROP"
-    )
+    bare = without_lines("iptables_rules", f"-A PREROUTING {ACCEPTED}", RAW_DROP)
     assert failing_probes(build_models("joined", host3=bare | {"docker_containers": ""})) == {}
 
 
 def test_older_dockers_drop_nothing_in_raw() -> None:
-    bare = without_lines("iptables_rules", "-A PREROUTING -j DOCKMESH-RAW", name="trixie_joined")
+    accepted = ACCEPTED.replace("10.128.32", "10.128.16")
+    bare = without_lines("iptables_rules", f"-A PREROUTING {accepted}", name="trixie_joined")
     assert failing_probes(build_models("joined", host2=bare)) == {}
 
 
@@ -326,8 +475,16 @@ def test_the_first_fault_on_the_path_is_the_reason() -> None:
     assert fails_with(found["host2", "host3", "container-container"], "ip-forward-off", "host3", "eth0")
 
 
+def with_source_rules(model: HostModel, *rules: str) -> HostModel:
+    """The model with other rules in the chain `source` of its nft table."""
+    assert model.table
+    chains = model.table.chains
+    begin = chains.index("chain source {") + 2
+    return replace(model, table=replace(model.table, chains=(*chains[:begin], *rules, "}")))
+
+
 def test_masqueraded_probes_need_no_route_back_to_the_prefix() -> None:
-    plain = [replace(each, source_nat=None) for each in build_models("joined")]
+    plain = list(map(with_source_rules, build_models("joined")))
     roads = tuple(each for each in plain[2].routes if each.route.protocol != "201")
     assert failing_probes([*plain[:2], replace(plain[2], routes=roads)]).keys() == probes_between(FROM3, "bcx")
     assert failing_probes(plain) == {}
@@ -335,9 +492,17 @@ def test_masqueraded_probes_need_no_route_back_to_the_prefix() -> None:
 
 def test_a_peer_without_exemption_sees_the_masqueraded_host() -> None:
     at = build_models("joined")
-    hidden = replace(at[0], source_nat=SourceNat(IPv4Network("10.128.0.0/20"), (IPv4Network("10.128.16.0/20"),)))
+    hidden = with_source_rules(at[0], "ip saddr 10.128.0.0/20 ip daddr 10.128.16.0/20 snat to ip saddr")
     roads = tuple(each for each in at[2].routes if str(each.route.prefix) != "10.128.0.0/20")
     assert failing_probes([hidden, at[1], replace(at[2], routes=roads)]).keys() == probes_between(BACK, "bcx")
+
+
+def test_an_exemption_that_is_not_understood_is_uncertain() -> None:
+    at = build_models("joined")
+    unclear = with_source_rules(at[0], "meta cgroup 7 ip daddr @peers snat to ip saddr")
+    found = failing_probes([unclear, *at[1:]])
+    assert found.keys() == probes_between([("host1", "host2"), ("host1", "host3")], "x")
+    assert all(fails_with(what, "?masqueraded", "host1") for what in found.values())
 
 
 def test_unread_hosts_are_unknown_unless_the_source_fails_first() -> None:
@@ -427,5 +592,35 @@ def test_the_predicted_model_after_a_join_equals_the_recorded_one(generation: st
     # A plan does not predict the `src` of a connected route.
     routes = [{replace(each.route, source=None) for each in at.routes} for at in (foreseen, came)]
     assert routes[0] == routes[1]
-    for what in ("addresses", "container", "bridge", "source_nat", "sysctls"):
+    for what in ("addresses", "container", "bridge", "table", "mark", "sysctls"):
         assert getattr(foreseen, what) == getattr(came, what)
+
+
+def test_planned_rules_come_before_others_unless_they_are_there() -> None:
+    found = read_hosts("joined")["host3"]
+    (rules,) = (each for each in found.actual.of(AcceptRules) if each.chain == "PREROUTING")
+    moved = with_replacement(
+        "forky_joined",
+        "iptables_rules",
+        f"-A PREROUTING {ACCEPTED}\n{RAW_DROP}",
+        f"{RAW_DROP}\n-A PREROUTING {ACCEPTED}",
+    )
+    behind = read_hosts("joined", host3=moved)["host3"]
+    other = replace(rules, rules=(ACCEPTED.replace("0x1000", "0x2000"),))
+    drop, place = RAW_DROP.removeprefix("-A PREROUTING "), ("raw", "PREROUTING")
+    assert model_after(behind, (Change(rules, rules),)).iptables.chains[place] == (drop, ACCEPTED)
+    assert model_after(behind, (Change(rules, other),)).iptables.chains[place] == (*other.rules, drop)
+    assert model_after(behind, (Change(rules, None),)).iptables.chains[place] == (drop,)
+
+
+def test_a_plan_that_changes_the_mark_is_predicted_to_work() -> None:
+    at, found = build_models("joined"), read_hosts("joined")["host3"]
+    table = next(each for each in found.actual.of(NftTable) if each.family == 4)
+    lines = (line.replace("0xffffefff", "0xffffdfff").replace("0x00001000", "0x00002000") for line in table.chains)
+    rules = [
+        Change(each, replace(each, rules=tuple(rule.replace("0x1000", "0x2000") for rule in each.rules)))
+        for each in found.actual.of(AcceptRules)
+    ]
+    after = model_after(found, (Change(table, replace(table, chains=tuple(lines))), *rules))
+    assert after.mark == 0x2000
+    assert failing_probes([*at[:2], after]) == {}

@@ -10,8 +10,9 @@ from explanations import explanation
 from host_models import Changes, build_models, failing_probes, fails_with, probes_between
 
 from dockmesh.core.explain.faults import FaultCode
-from dockmesh.core.netfilter.firewalld import Hook, firewalld_lines, parse_ruleset, rejections
+from dockmesh.core.netfilter.firewalld import firewalld_lines, parse_ruleset, rejections
 from dockmesh.core.netfilter.flow import AddressBits, Flow
+from dockmesh.core.netfilter.nft_matcher import Hook
 from dockmesh.core.planning.conflicts.network import conflicts
 
 DATA = Path(__file__).parents[2] / "data" / "firewalld"

@@ -15,11 +15,9 @@ from dockmesh.core.netfilter.iptables_tables import (
     IptablesRuleset,
     filter_packets,
     masqueraded_hosts,
-    with_chain,
-    without_chain,
+    with_accept_rules,
 )
 from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason, ReasonCode
-from dockmesh.core.state.resources import Chain
 
 ADDRESSES = {place: int(IPv4Address(f"10.128.{16 * place}.2")) for place in range(4)}
 NEAR = int(IPv4Address("10.128.240.2"))
@@ -28,6 +26,8 @@ INWARD = Flow(AddressBits(ADDRESSES), NEAR, inbound=True, in_interface="eth0", o
 OUTWARD = Flow(AddressBits(ADDRESSES), NEAR, inbound=False, in_interface="docker0", out_interface="eth0")
 ANSWER = replace(INWARD, reply=True)
 TO_HOST = replace(INWARD, out_interface=None, local=True)
+# Packets of the hosts 0 and 1 have dockmesh's mark, and perhaps those of host 2.
+MARKED = replace(INWARD, mark=0x1000, marked=0b0111, unmarked=0b1100)
 
 Chains = Mapping[str, tuple[str, ...]]
 
@@ -66,7 +66,23 @@ Chains = Mapping[str, tuple[str, ...]]
         ("-m addrtype --dst-type MULTICAST", TO_HOST, "????"),
         ('-m comment --comment "-s 10.9.0.0/20 ! -j ACCEPT"', INWARD, "++++"),
         ("-s 10.128.0.0/20 -m set --match-set bad src", INWARD, "?---"),
-        ("-m mark --mark 0x1/0x1", INWARD, "????"),
+        ("-m mark --mark 0x1000/0x1000", INWARD, "????"),
+        ("-m mark --mark 0x1000/0x1000", MARKED, "++?-"),
+        ("-m mark ! --mark 0x1000/0x1000", MARKED, "--?+"),
+        ("-m mark --mark 0x0/0x1000", MARKED, "--?+"),
+        ("-m mark ! --mark 0x0/0x1000", MARKED, "++?-"),
+        ("-m mark --mark 0x0", MARKED, "--??"),
+        ("-m mark --mark 0x3000/0x1000", MARKED, "----"),
+        ("-m mark --mark odd", MARKED, "????"),
+        ("-m mark --mark 0x1/0x1", MARKED, "????"),
+        ("-m mark ! --mark 0x1/0x1", MARKED, "????"),
+        ("-m mark --mark 0x1000", MARKED, "???-"),
+        ("-m mark --mark 0x3000/0x3000", MARKED, "???-"),
+        ("-m mark ! --mark 0x3000/0x3000", MARKED, "???+"),
+        ("-m mark --mark 0x1", MARKED, "--??"),
+        ("-s 10.128.0.0/20 -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh", MARKED, "+---"),
+        ("-m connmark --mark 0x1000/0x1000", MARKED, "????"),
+        ("-m mark --mark 0x1000/0x1000 -m connmark ! --mark 0x1000/0x1000", MARKED, "???-"),
         ("-m physdev --physdev-is-bridged", INWARD, "????"),
         ("-m limit --limit 3/sec", INWARD, "????"),
         ("-m socket", INWARD, "????"),
@@ -74,9 +90,9 @@ Chains = Mapping[str, tuple[str, ...]]
 )
 def test_a_rule_matches_packets_or_not_or_may_match(text: str, flow: Flow, what: str) -> None:
     rule = parse_rule(f"{text} -j DROP")
-    taken = rule.takes(flow, flow.far.all) if rule else 0
-    mark = "?" if rule and rule.uncertain else "+"
-    assert "".join(mark if taken >> host & 1 else "-" for host in ADDRESSES) == what
+    possible, certain = rule.takes(flow, flow.far.all) if rule else (0, 0)
+    assert not certain & ~possible
+    assert "".join("-?+"[(possible >> host & 1) + (certain >> host & 1)] for host in ADDRESSES) == what
 
 
 def verdicts_of(chains: Chains, policy: str = "ACCEPT", flow: Flow = INWARD) -> PacketVerdicts:
@@ -181,14 +197,37 @@ def test_the_first_matching_nat_rule_translates() -> None:
     assert masqueraded_hosts(wall, OUTWARD, 0b0001) == (0, 0)
 
 
-def test_an_own_chain_is_added_first_and_removed_completely() -> None:
-    bare = IptablesRuleset({("filter", "DOCKER-USER"): ("-j RETURN",)}, {("filter", "FORWARD"): "DROP"})
-    chain = Chain("filter", "DOCKMESH-FORWARD", "DOCKER-USER", ("-j ACCEPT",))
-    wall = with_chain(bare, chain, hooked=False)
-    assert wall.chains["filter", "DOCKER-USER"] == ("-j DOCKMESH-FORWARD", "-j RETURN")
-    assert without_chain(wall, chain) == bare
-    behind = replace(wall, chains={**wall.chains, ("filter", "DOCKER-USER"): ("-j DROP", "-j DOCKMESH-FORWARD")})
-    assert with_chain(behind, chain, hooked=True) == behind
+PLACE = ("filter", "DOCKER-USER")
+ACCEPT = "-d 10.128.240.0/20 -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT"
+OLD = ACCEPT.replace("0x1000", "0x2000")
+FOREIGN = '-m comment --comment "dockmesh of others" -j DROP'
+
+
+@pytest.mark.parametrize(
+    ("present", "wanted", "after"),
+    [
+        ((), (ACCEPT,), (ACCEPT,)),
+        ((FOREIGN,), (ACCEPT,), (ACCEPT, FOREIGN)),
+        ((FOREIGN, ACCEPT), (ACCEPT,), (FOREIGN, ACCEPT)),
+        ((FOREIGN, ACCEPT, ACCEPT), (ACCEPT,), (ACCEPT, FOREIGN)),
+        ((OLD, FOREIGN), (ACCEPT,), (ACCEPT, FOREIGN)),
+        ((FOREIGN, ACCEPT), (OLD, ACCEPT), (OLD, ACCEPT, FOREIGN)),
+        ((ACCEPT, FOREIGN), (), (FOREIGN,)),
+    ],
+)
+def test_own_rules_stay_in_place_or_come_first(
+    present: tuple[str, ...], wanted: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    wall = IptablesRuleset({PLACE: present, ("raw", "PREROUTING"): (OLD,)}, {("filter", "FORWARD"): "DROP"})
+    changed = with_accept_rules(wall, PLACE, wanted)
+    assert changed == replace(wall, chains={**wall.chains, PLACE: after})
+
+
+def test_a_rule_on_the_mark_drops_only_packets_without_it() -> None:
+    found = verdicts_of({"FORWARD": ("-m mark --mark 0x1000/0x1000 -j ACCEPT",)}, "DROP", MARKED)
+    assert verdict_texts(found) == {2: "?-P FORWARD DROP", 3: "-P FORWARD DROP"}
+    found = verdicts_of({"FORWARD": ("-m mark ! --mark 0x1000/0x1000 -j DROP", "-j DROP")}, "ACCEPT", MARKED)
+    assert found.blocked == MARKED.far.all, "a packet is dropped with and without the mark"
 
 
 def test_a_non_contiguous_mask_is_uncertain() -> None:

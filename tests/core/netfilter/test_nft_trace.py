@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from dockmesh.core.netfilter.nft_trace import ProbeTrace, TracedRule, parse_trace
+from dockmesh.errors import HostError
 
 TARGET = IPv4Address("10.128.32.2")
 LENGTH = 240
@@ -67,6 +68,17 @@ def test_requests_and_replies_arrive_and_leave() -> None:
     found = trace_of(*lines)
     assert (found.arrived, found.left) == ({False, True}, {False})
     assert not found.dropped
+
+
+def test_the_source_of_a_request_is_the_one_with_which_it_arrives() -> None:
+    hidden = [line.replace("10.128.0.2 ", "192.168.18.128 ") for line in events("request", LEAVES)]
+    found = trace_of(*events("request", *ARRIVES), *hidden, *events("reply", *ARRIVES))
+    assert found.sources == {IPv4Address("10.128.0.2")}
+
+
+def test_an_unreadable_source_is_an_error_of_the_host() -> None:
+    with pytest.raises(HostError):
+        trace_of(*(line.replace("10.128.0.2 ", "10.128.0.256 ") for line in events("request", *ARRIVES)))
 
 
 @pytest.mark.parametrize("kind", ["own", "other target", "other length", "other reply"])

@@ -10,29 +10,26 @@ import pytest
 from builders import FLEET, GENERATIONS, WIDE, SectionOutput, facts, fleet, host, plan_of, section_text, with_ipv6
 
 from dockmesh.core.addresses import Address
-from dockmesh.core.desired.firewall import chains, source_nat
 from dockmesh.core.desired.host_state import desired, original_state, rollback_state
 from dockmesh.core.desired.routing import mesh_routes, underlays
 from dockmesh.core.facts.docker import DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Host
 from dockmesh.core.names import DAEMON_JSON, REASSERT_SCRIPT
-from dockmesh.core.peers import peers
 from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.findings import Conflict
 from dockmesh.core.probes.join_state import JoinState, not_joined_reason
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.diff import difference
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
+    NftTable,
     Pool,
     Route,
-    SourceNat,
     key_of,
 )
 from dockmesh.pipeline import TEMPLATES
@@ -106,45 +103,41 @@ def test_ipv6_resources_are_read(generation: str) -> None:
     assert found.actual.docker.address6 == me.ipv6.bridge
     assert found.actual.docker.startup_json is None
     assert found.actual.of(Forwarding) == (Forwarding(6, on=True),)
-    assert {each.prefix for each in found.actual.of(SourceNat)} == {me.prefix, me.ipv6.prefix}
-    assert len(found.actual.of(Chain)) == 4
+    assert [each.family for each in found.actual.of(NftTable)] == [4, 6]
+    assert len(found.actual.of(AcceptRules)) == 4
     assert len(found.actual.of(Route)) == 4
     assert found.docker_user == ({4} if generation in BEFORE_27 else {4, 6})
+
+
+def ipv6_firewall(me: Host, found: HostFacts) -> tuple[NftTable, AcceptRules]:
+    """The table and the rule in filter."""
+    wanted = desired(fleet(*(me if each.name == me.name else each for each in DUAL.hosts)), me, found, WIDE, TEMPLATES)
+    (table,) = (each for each in wanted.of(NftTable) if each.family == 6)
+    (rules,) = (each for each in wanted.of(AcceptRules) if each.family == 6 and each.table == "filter")
+    return table, rules
 
 
 @pytest.mark.parametrize("generation", BEFORE_27)
 def test_without_ipv6_rules_of_docker_only_peers_are_accepted(generation: str) -> None:
     found = joined(generation)
     me = DUAL.host(found.host)
-    (chain,) = (each for each in chains(me, peers(DUAL, me), found) if each.family == 6 and each.table == "filter")
+    table, rules = ipv6_firewall(me, found)
     assert me.ipv6
-    assert chain.hook == "FORWARD"
-    assert chain.rules[-1] == f"! -s {me.ipv6.prefix} -j DROP"
-    assert f"! -d {me.ipv6.prefix} -j RETURN" in chain.rules
-    (plan,) = (each for each in difference(HostState(), HostState((chain,))))
-    assert plan.action == "add"
+    assert rules.chain == "FORWARD"
+    assert [rule.split(" -m ")[0] for rule in rules.rules] == [f"-s {me.ipv6.prefix}", f"-d {me.ipv6.prefix}"]
+    assert f"ip6 saddr != {me.ipv6.prefix} counter drop" in table.chains
 
 
 def test_with_ipv6_rules_of_docker_nothing_else_is_dropped() -> None:
-    found = joined("forky")
-    (chain,) = (
-        each for each in chains(HOST3, peers(DUAL, HOST3), found) if each.family == 6 and each.table == "filter"
-    )
-    assert chain.hook == "DOCKER-USER"
-    assert not any(rule.endswith("DROP") for rule in chain.rules)
+    table, rules = ipv6_firewall(HOST3, joined("forky"))
+    assert rules.chain == "DOCKER-USER"
+    assert not any("drop" in line for line in table.chains)
 
 
 def test_an_empty_allow_still_accepts_icmpv6() -> None:
-    narrow = replace(HOST3, allow=())
-    (chain, *_) = (each for each in chains(narrow, peers(DUAL, narrow), joined("forky")) if each.family == 6)
-    assert any(" -p ipv6-icmp -j ACCEPT" in rule for rule in chain.rules)
-    assert not any(" -p icmp " in rule for rule in chain.rules)
-
-
-def test_without_nft_and_ip6tables_there_are_no_ipv6_rules() -> None:
-    bare = replace(joined("forky"), tools=frozenset({"iptables"}))
-    assert {each.family for each in chains(HOST3, peers(DUAL, HOST3), bare)} == {4}
-    assert {each.family for each in source_nat(HOST3, peers(DUAL, HOST3), bare)} == {4}
+    table, _rules = ipv6_firewall(replace(HOST3, allow=()), joined("forky"))
+    assert any(line.startswith("meta l4proto ipv6-icmp ") for line in table.chains)
+    assert not any(line.startswith("meta l4proto icmp ") for line in table.chains)
 
 
 def test_a_host_outside_the_ipv6_mesh_has_no_ipv6_peers() -> None:
@@ -171,7 +164,7 @@ def test_a_host_that_leaves_the_ipv6_mesh_is_restored(generation: str) -> None:
     assert wanted.docker.address6 is None
     assert not any(isinstance(each.base, IPv6Network) for each in wanted.docker.pools)
     assert wanted.of(Forwarding) == (Forwarding(6, on=False),)
-    assert {each.family for each in wanted.of(Chain)} == {4}
+    assert {each.family for each in (*wanted.of(AcceptRules), *wanted.of(NftTable))} == {4}
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

@@ -7,7 +7,20 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_network
 
 import pytest
-from builders import FLEET, GENERATIONS, HOST1, HOST2, HOST3, WIDE, SectionOutput, facts, fleet, host, recording
+from builders import (
+    FLEET,
+    GENERATIONS,
+    HOST1,
+    HOST2,
+    HOST3,
+    WIDE,
+    SectionOutput,
+    facts,
+    fleet,
+    host,
+    recording,
+    section_text,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
@@ -16,7 +29,7 @@ from dockmesh.core.facts.docker import Container, DockerFacts, DockerNetwork
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute, PeerRoute, PeerRoutes
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change
+from dockmesh.core.planning.conflicts.network import conflicts, notes, pending_change, removal_conflicts
 from dockmesh.core.planning.findings import Conflict, ConflictCode, NoteCode
 from dockmesh.core.state.resources import DockerNetworking, HostState
 
@@ -73,7 +86,7 @@ def test_a_clean_fleet_has_no_conflict(drawn: Fleet, moved: bool) -> None:
         found = HostFacts(
             host=me.name,
             basis="",
-            tools=frozenset(),
+            tools=frozenset({"nft"}),
             ip_forward=True,
             addresses=(("lo", host("lo", "1.1.1.1", bridge="127.0.0.1/8").bridge), ("eth0", _lan(me)), *bridge),
             foreign_routes=(),
@@ -456,6 +469,15 @@ def test_only_a_network_outside_the_prefix_gets_a_note() -> None:
     assert list(notes(HOST2, facts(FRESH, network("app", "10.128.17.0/24")), WIDE)) == []
 
 
+def test_the_note_names_the_ports_that_dockmesh_opens_outside_the_prefix() -> None:
+    texts = [
+        str(note)
+        for name, me in (("nftables_joined", FLEET.host("host3")), ("trixie_joined", HOST2))
+        for note in notes(me, facts(name, network("app", "172.19.0.0/16")), WIDE)
+    ]
+    assert ["allow-direct-routing opens its published ports" in text for text in texts] == [True, False]
+
+
 def test_the_remedy_differs_if_docker0_uses_the_whole_prefix() -> None:
     full = host("host2", "192.168.18.129", "172.20.0.0/16", "172.20.0.1/16")
     (note,) = notes(full, facts(FRESH, network("app", "172.19.0.0/16"), of=full), WIDE)
@@ -465,11 +487,64 @@ def test_the_remedy_differs_if_docker0_uses_the_whole_prefix() -> None:
     assert "docker0" not in roomy.remedy
 
 
-def test_a_host_without_docker_and_iptables_gets_a_note() -> None:
+def test_a_foreign_chain_that_drops_is_a_conflict_without_iptables() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
-    (note,) = notes(kvm, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=kvm), WIDE)
-    assert (note.code, note.key) == ("iptables-missing", "iptables")
-    assert note.remedy
+    dropping = "table inet mine {\n\tchain f {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}"
+    said: dict[str, SectionOutput] = {"tools": "/usr/sbin/nft", "foreign_nft": dropping, "ip_forward": "1"}
+    (found,) = conflicts(fleet(kvm), kvm, facts("no_docker", said, of=kvm), WIDE)
+    assert (found.code, found.key) == ("foreign-chain-drops", "nft")
+    assert "meta mark & 0x1000 == 0x1000 accept" in found.remedy
+    # As nft lists the rule of the remedy.
+    accepting = dropping.replace("drop;\n", "drop;\n\t\tmeta mark & 0x00001000 == 0x00001000 accept\n")
+    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", said | {"foreign_nft": accepting}, of=kvm), WIDE)) == []
+    other = said | {"foreign_nft": accepting.replace("0x00001000", "0x00002000")}
+    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", other, of=kvm), WIDE)) == [found]
+    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", said | {"foreign_nft": ""}, of=kvm), WIDE)) == []
+
+
+def test_a_joined_host_leaves_only_with_nft() -> None:
+    def found(name: str, nft: str) -> list[str]:
+        tools = section_text(name, "tools").replace("/usr/sbin/nft", nft)
+        return [each.code for each in removal_conflicts(facts(name, {"tools": tools}))]
+
+    assert found("trixie_joined", "") == ["nft-missing"]
+    assert found("trixie_joined", "/usr/sbin/nft") == found(FRESH, "") == []
+
+
+def test_a_host_with_a_prefix_needs_nft() -> None:
+    without: dict[str, SectionOutput] = {"tools": section_text(FRESH, "tools").replace("nft", "no")}
+    (found,) = conflicts(FLEET, HOST2, facts(FRESH, without), WIDE)
+    assert (found.code, found.remedy[:24]) == ("nft-missing", "apt-get install nftables")
+    bare = host("host2", "192.168.18.129", docker=False)
+    assert list(conflicts(fleet(bare), bare, facts("no_docker", {"tools": "/usr/sbin/ip"}, of=bare), WIDE)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "used"),
+    [
+        ("-A FORWARD -m mark --mark 0x1000/0x1000 -j DROP", True),
+        ("-A FORWARD -m mark --mark 0x1001 -j DROP", True),
+        ("-A FORWARD -m mark --mark 0xca6c -j DROP", False),
+        # iptables-save prints no such mark, but a comment may contain it.
+        ("-A FORWARD -m mark --mark 010 -j DROP", False),
+        ("-A PREROUTING -j MARK --set-xmark 0x1000/0x1000", True),
+        ("-A PREROUTING -m mark --mark 0x1/0xff -j MARK --set-xmark 0x1000/0xffffffff", True),
+        ("-A PREROUTING -p tcp -j TPROXY --on-port 1 --on-ip 0.0.0.0 --tproxy-mark 0x1000/0x1000", True),
+        ("-A FORWARD -m mark --mark 0x40000/0xff0000 -j ACCEPT", False),
+        ("-A PREROUTING -p udp -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff", False),
+        ("-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff", False),
+        ("-A FORWARD -m mark --mark 0x1000/0x1000 -m comment --comment dockmesh -j ACCEPT", False),
+    ],
+)
+def test_other_users_of_the_mark_are_a_note(rule: str, used: bool) -> None:
+    found = notes(HOST2, facts(FRESH, {"iptables_rules": f"*filter\n{rule}"}), WIDE)
+    assert [(each.code, each.key) for each in found] == [("mark-in-use", "mark")] * used
+
+
+@pytest.mark.parametrize(("mark", "used"), [("0x1000/0x1000", True), ("0x2000/0xf000", True), ("0xca6c", False)])
+def test_a_routing_rule_may_use_the_mark(mark: str, used: bool) -> None:
+    found = notes(HOST2, facts(FRESH, {"ip_rules": f"100:\tfrom all fwmark {mark} lookup 100"}), WIDE)
+    assert [(each.code, each.key) for each in found] == [("mark-in-use", "mark")] * used
 
 
 def test_codes_have_hyphens_and_are_unique() -> None:

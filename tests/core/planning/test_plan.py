@@ -14,11 +14,13 @@ from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, Plan, plan_host, restarts_docker
 from dockmesh.core.state.diff import Change, difference, not_applied
 from dockmesh.core.state.resources import (
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
     NftAdmission,
+    NftTable,
     Resource,
     Route,
     Unit,
@@ -70,7 +72,10 @@ def test_the_order_of_changes_does_not_depend_on_the_facts(resources: list[Resou
     there = difference(HostState(), HostState(tuple(resources)))
     assert there == difference(HostState(), HostState(tuple(shuffled)))
     kinds = [key_of(change.resource)[0] for change in there if not isinstance(change.resource, Forwarding)]
-    assert kinds == sorted(kinds, key=["file", "service", "firewall", "nat", "route", "unit"].index)
+    kinds = [kind for kind in kinds if kind != "firewall"]
+    assert kinds == sorted(kinds, key=["file", "service", "route", "unit"].index)
+    firewall = [type(each.resource) for each in there if isinstance(each.resource, AcceptRules | NftTable)]
+    assert firewall == sorted(firewall, key=[NftTable, AcceptRules].index)
     prefixes = [change.resource.prefix for change in there if isinstance(change.resource, Route)]
     assert prefixes == sorted(prefixes, key=sort_key)
 
@@ -80,6 +85,15 @@ def test_docker_restarts_while_the_host_forwards(on: bool, order: list[str]) -> 
     actual = HostState((Forwarding(4, not on), DockerNetworking(None)))
     wanted = HostState((Forwarding(4, on), DockerNetworking(None, admission=NftAdmission(None, direct_routing=True))))
     assert [key_of(change.resource)[0] for change in difference(actual, wanted)] == order
+
+
+def test_a_table_drops_as_long_as_docker_may_accept() -> None:
+    open_, closed = NftTable(), NftTable(chains=("ip saddr != 10.0.0.0/8 counter drop",))
+    actual, wanted = DockerNetworking(None), DockerNetworking(None, admission=NftAdmission(None, direct_routing=True))
+    joining = difference(HostState((actual, open_)), HostState((wanted, closed)))
+    assert [type(each.resource) for each in joining] == [NftTable, DockerNetworking]
+    leaving = difference(HostState((wanted, closed)), HostState((actual, open_)))
+    assert [type(each.resource) for each in leaving] == [DockerNetworking, NftTable]
 
 
 def test_units_are_removed_before_their_script() -> None:

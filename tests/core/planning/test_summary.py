@@ -5,64 +5,71 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 import pytest
 from builders import FLEET
 
-from dockmesh.core.names import DAEMON_JSON, FORWARD_CHAIN, RAW_CHAIN
+from dockmesh.core.addresses import Family
+from dockmesh.core.names import DAEMON_JSON
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.planning.summary import Changed, HostSummary, PeerNames, summarize
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import Chain, DockerNetworking, File, Pool, Route, SourceNat
+from dockmesh.core.state.resources import AcceptRules, DockerNetworking, File, NftTable, PeerSet, Pool, Route
 
 HOST1, HOST2, HOST3 = FLEET.hosts
-PORT = " -p tcp -m tcp --dport 443"
-NFT_PORT = " tcp dport 443"
 
 
 def summary(*changes: Change) -> HostSummary:
     return summarize(HostPlan("host1", changes), PeerNames(FLEET))
 
 
-def chain(*peers: tuple[object, str], name: str = FORWARD_CHAIN) -> Chain:
-    return Chain("filter", name, "DOCKER-USER", tuple(f"-s {peer} -i eth0{match} -j ACCEPT" for peer, match in peers))
+def table(*networks: object, allow: str | None = None, source: bool = True, family: Family = 4) -> NftTable:
+    """A table with these peers; `allow` is the match of an accepted port."""
+    verdict = "meta mark set meta mark | 0x00001000 accept"
+    chains = ["chain forward {", "ip daddr != 10.128.0.0/20 accept", "}"]
+    if allow is not None:
+        chains += ["chain allowed {", f"meta l4proto icmp {verdict}", f"{allow} {verdict}", "counter drop", "}"]
+    if source:
+        chains += ["chain source {", "ip saddr 10.128.0.0/20 ip daddr @peers snat to ip saddr", "}"]
+    return NftTable((PeerSet("peers", tuple(IPv4Network(str(each)) for each in networks)),), tuple(chains), family)
 
 
-def marks(*peers: tuple[object, str]) -> SourceNat:
-    rules = (f'iifname "eth0" ip saddr {peer}{match} counter meta mark set 0x1 accept' for peer, match in peers)
-    return SourceNat(HOST1.prefix, (IPv4Network(HOST2.prefix),), marks=tuple(rules))
+def rule(prefix: object) -> AcceptRules:
+    return AcceptRules("filter", "DOCKER-USER", (f"-d {prefix} -m comment --comment dockmesh -j ACCEPT",))
 
 
-def test_a_wider_rule_of_an_old_peer_is_shown_next_to_a_new_peer() -> None:
-    found = summary(Change(chain((HOST2.prefix, PORT)), chain((HOST2.prefix, ""), (HOST3.prefix, ""))))
-    assert found.accepted == Changed(added=("host3",), changed=("host2",))
-    assert found.limits == ("tcp/443", "everything")
-
-
-def test_rules_for_marks_are_rules_for_peers() -> None:
-    found = summary(Change(marks((HOST2.prefix, NFT_PORT)), marks((HOST2.prefix, ""))))
-    assert found.accepted == Changed(changed=("host2",))
-    assert found.limits == ("tcp/443", "everything")
+def test_a_new_peer_is_accepted() -> None:
+    found = summary(Change(table(HOST2.prefix), table(HOST2.prefix, HOST3.prefix, f"{HOST3.underlay}/32")))
+    assert found.accepted == Changed(added=("host3",))
+    assert found.limits == ("everything", "everything")
     assert found.source_nat == ()
 
 
-def test_marks_without_source_nat_do_not_keep_addresses() -> None:
-    found = summary(Change(None, SourceNat(marks=marks((HOST2.prefix, "")).marks)))
-    assert (found.accepted, found.source_nat) == (Changed(added=("host2",)), ())
+def test_a_peer_with_another_prefix_is_changed() -> None:
+    networks = (f"{HOST2.underlay}/32", f"{HOST3.underlay}/32")
+    found = summary(Change(table(*networks), table(*networks, HOST2.prefix)))
+    assert found.accepted == Changed(changed=("host2",))
 
 
-def test_a_rule_for_all_others_names_no_peer() -> None:
-    others = f"ip saddr != {HOST1.prefix} ct state new ct status ! dnat counter drop"
-    rules = ("ip daddr != 10.128.0.0/20 accept", *marks((HOST2.prefix, "")).marks, others)
-    found = summary(Change(None, SourceNat(HOST1.prefix, (), marks=rules)))
-    assert (found.accepted, found.limits) == (Changed(added=("host2",)), ("", "everything"))
+def test_other_rules_for_the_same_peers_are_a_change() -> None:
+    found = summary(Change(table(HOST2.prefix, allow="tcp dport 443"), table(HOST2.prefix)))
+    assert found.accepted == Changed(changed=("rules",))
+    assert found.limits == ("icmp, tcp/443", "everything")
+    assert summary(Change(None, rule(HOST1.prefix))).accepted == Changed(changed=("rules",))
 
 
-def test_raw_rules_do_not_hide_a_limit() -> None:
-    after = (chain((HOST2.prefix, PORT)), chain((HOST2.prefix, ""), name=RAW_CHAIN))
-    assert summary(*(Change(None, each) for each in after)).limits == ("", "tcp/443")
+@pytest.mark.parametrize(
+    ("match", "limit"),
+    [("udp dport 53-60", "icmp, udp/53-60"), ("meta l4proto tcp", "icmp, tcp"), ("ct state established", "icmp")],
+)
+def test_a_limit_names_protocols_and_ports(match: str, limit: str) -> None:
+    assert summary(Change(None, table(HOST2.prefix, allow=match))).limits == ("", limit)
 
 
-@pytest.mark.parametrize("match", [PORT, " -p udp", ""])
-def test_hosts_with_different_rules_have_different_details(match: str) -> None:
-    other = summary(Change(None, chain((HOST2.prefix, " -p tcp"))))
-    assert summary(Change(None, chain((HOST2.prefix, match)))).details != other.details
+def test_hosts_with_different_rules_have_different_details() -> None:
+    found = [summary(Change(None, table(HOST2.prefix, allow=f"tcp dport {port}"))).details for port in (1, 2)]
+    assert found[0] != found[1]
+
+
+def test_hosts_with_other_prefixes_and_peers_have_equal_details() -> None:
+    found = [summary(Change(None, rule(each.prefix)), Change(None, table(each.prefix))) for each in (HOST2, HOST3)]
+    assert found[0].details == found[1].details
 
 
 def test_the_new_path_of_a_changed_route_is_shown() -> None:
@@ -94,12 +101,12 @@ def test_foreign_pools_are_details() -> None:
 
 
 def test_a_network_of_no_host_is_named() -> None:
-    old = chain((HOST2.prefix, ""), (HOST3.prefix, ""), ("10.99.0.0/16", ""))
+    old = table(HOST2.prefix, HOST3.prefix, "10.99.0.0/16")
     assert summary(Change(old, None)).accepted.removed == ("host2", "host3", "10.99.0.0/16")
 
 
 def test_each_family_of_source_nat_has_its_action() -> None:
-    ipv4 = marks((HOST2.prefix, ""))
-    ipv6 = SourceNat(HOST1.prefix, (), family=6)
-    found = summary(Change(ipv4, SourceNat(ipv4.prefix, (), marks=ipv4.marks)), Change(ipv6, None))
-    assert found.source_nat == ("change", "remove")
+    found = summary(
+        Change(table(HOST2.prefix, source=False), table(HOST2.prefix)), Change(table(HOST2.prefix, family=6), None)
+    )
+    assert found.source_nat == ("add", "remove")

@@ -23,16 +23,17 @@ from dockmesh.core.planning import transaction
 from dockmesh.core.planning.plan import HostPlan, OutcomeCode
 from dockmesh.core.state import codec, steps
 from dockmesh.core.state.diff import Change, difference, ordered
-from dockmesh.core.state.nft_table import nft_table
+from dockmesh.core.state.nft_table import table_text
 from dockmesh.core.state.resources import (
-    Chain,
+    AcceptRules,
     DockerNetworking,
     File,
     Forwarding,
     HostState,
+    NftTable,
+    PeerSet,
     Resource,
     Route,
-    SourceNat,
     Unit,
     key_of,
 )
@@ -84,15 +85,14 @@ RESOURCES: st.SearchStrategy[Resource] = st.one_of(
         admission=st.none() | ADMISSIONS,
     ),
     st.builds(
-        SourceNat,
-        st.just(IPv4Network("10.0.0.0/8")),
-        st.just((IPv4Network("10.1.0.0/16"),)),
-        marks=st.lists(LINES, max_size=2).map(tuple),
+        NftTable,
+        st.just((PeerSet("peers", (IPv4Network("10.1.0.0/16"),)),)),
+        st.lists(LINES, max_size=2).map(tuple),
     ),
-    st.just(SourceNat(IPv6Network("fd00:1::/64"), (IPv6Network("fd00:2::/64"),), 6)),
+    st.just(NftTable((PeerSet("peers", (IPv6Network("fd00:2::/64"),)),), ("chain inbound {", "}"), 6)),
     st.builds(Route, st.just(IPv6Network("fd00:2::/64")), st.just(IPv6Address("fd00::2")), TEXT),
     st.builds(Forwarding, st.sampled_from([4, 6]), st.booleans(), st.sampled_from([None, "ACCEPT", "DROP"])),
-    st.builds(Chain, TEXT, LINES, st.none() | TEXT, st.lists(LINES, max_size=3).map(tuple), st.sampled_from([4, 6])),
+    st.builds(AcceptRules, TEXT, TEXT, st.lists(LINES, max_size=3).map(tuple), st.sampled_from([4, 6])),
 )
 STATES = st.lists(RESOURCES, unique_by=key_of, max_size=6).map(lambda resources: HostState(tuple(resources)))
 PEERS = [IPv4Address("192.168.0.7"), IPv4Address("192.168.0.8")]
@@ -114,16 +114,14 @@ def expected_call(change: Change) -> Call:
             return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
         case Unit(name, text, active):
             return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
-        case SourceNat() as nat:
-            ip = "ip" if nat.family == 4 else "ip6"
-            return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), nft_table(nat))
+        case NftTable() as table:
+            ip = "ip" if table.family == 4 else "ip6"
+            return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), table_text(table))
         case DockerNetworking() | Forwarding():
             return docker_call(change)
-        case Chain(table, name, hook, rules, family):
-            which = "iptables" if family == 4 else "ip6tables", table, name
-            back = {"raw": "PREROUTING", "nat": "POSTROUTING"}.get(table, "FORWARD")
-            lines = "".join(f"-A {name} {rule}\n" for rule in rules)
-            return (("remove_chain", *which), "") if gone else (("put_chain", *which, hook or back), lines)
+        case AcceptRules(table, chain, rules, family):
+            lines = "" if gone else "".join(f"{rule}\n" for rule in rules)
+            return ("put_accept_rules", "iptables" if family == 4 else "ip6tables", table, chain), lines
 
 
 def docker_call(change: Change) -> Call:
@@ -226,9 +224,9 @@ def test_the_revert_undoes_the_changes_of_a_real_host(generation: str) -> None:
     forward, back = calls(text, "apply_steps"), calls(text, "revert_steps")
     assert [words[0] for words, _given in forward] == [
         *["put_file"] * 3,
-        "restart_docker",
-        *["put_chain"] * 2,
         "put_nft_table",
+        "restart_docker",
+        *["put_accept_rules"] * 2,
         "change_routes",
         *["put_unit"] * 2,
         "activate_units",
@@ -239,7 +237,7 @@ def test_the_revert_undoes_the_changes_of_a_real_host(generation: str) -> None:
         "activate_units",
         *["remove_file"] * 2,
         "restart_docker_with",
-        *["remove_chain"] * 2,
+        *["put_accept_rules"] * 2,
         "remove_nft_table",
         "change_routes",
         "remove_file",
@@ -271,15 +269,54 @@ def test_no_step_sets_the_variable_that_collects_failures() -> None:
     assert [text for text in texts if flag in text] == []
 
 
-def test_the_reassert_script_restores_only_chains_nat_and_routes() -> None:
+def is_restored(change: Change) -> bool:
+    return isinstance(change.resource, AcceptRules | NftTable | Route)
+
+
+def test_the_reassert_script_restores_only_rules_and_routes() -> None:
     found = facts("forky_joined")
     text = steps.reassert_script(found.actual, TEMPLATES)
-    own = text.replace(steps.TAKE_LOCK, "").replace("report_changed restore", "restore")
-    wanted = [change for change in difference(HostState(), found.actual) if not isinstance(change.resource, File)]
-    assert calls(own, ":") == batched(
-        [expected_call(each) for each in wanted if isinstance(each.resource, Chain | Route | SourceNat)]
-    )
+    own = text.replace(steps.TAKE_LOCK, "").replace("restore_if_changed 4", "restore")
+    wanted = [expected_call(change) for change in difference(HostState(), found.actual) if is_restored(change)]
+    restored = [
+        ((call[0].replace("change_routes", "restore_routes"), *call[1:]), lines) for call, lines in batched(wanted)
+    ]
+    assert calls(own, ":") == restored
     assert steps.reassert_script(found.actual, replace(TEMPLATES, facts="x")) == text
+
+
+@pytest.mark.parametrize(
+    ("states", "prints", "stored"),
+    [
+        ("new new", "", "new"),
+        ("old", "", "old"),
+        ("new new", "restored: a", "old"),
+        # Another program changed something during the run.
+        ("new newer", "", "old"),
+        # No checksum, because a program could not start.
+        ("", "", None),
+    ],
+)
+def test_only_a_state_without_anything_to_restore_is_stored(
+    states: str, prints: str, stored: str | None, tmp_path: Path
+) -> None:
+    checksum = tmp_path / "restored"
+    if stored:
+        checksum.write_text("old\n")
+    (tmp_path / "states").write_text("".join(f"{each}\n" for each in states.split()))
+    restore = f"restore() {{ echo ran >&3; {f'echo {prints}' if prints else ':'}; }}"
+    # Each call of kernel_state, in a subshell, reads the next state.
+    script = f"""{TEMPLATES.output}{TEMPLATES.network_steps}
+exec 3>&1 4<{tmp_path}/states
+RESTORED={checksum} PROBLEMS={tmp_path}/problems
+kernel_state() {{ read -r next <&4; echo $next; }}
+sort() {{ cat; }}
+{restore}
+restore_if_changed 4
+"""
+    ran = run_shell(script, path="/usr/bin:/bin")
+    assert ("ran" in ran) is (states != "old")
+    assert (checksum.read_text() if checksum.exists() else None) == (f"{stored}\n" if stored else None)
 
 
 def test_the_facts_script_gets_every_peer() -> None:

@@ -97,6 +97,11 @@ class Mesh:
                 time.sleep(0.2)
 
 
+def rules_changed(mesh: Mesh, host: str) -> bool:
+    """Whether the host has the rules of `Mesh.rules`."""
+    return "meta l4proto udp" in mesh.on(host, "nft list table ip dockmesh")
+
+
 def _state(sight: HostView) -> HostView:
     kept = stable_view(sight)
     lines = kept["etc"].splitlines()

@@ -15,6 +15,7 @@ from fault_lab import (
     assert_same,
     dockmesh,
     eventually,
+    rules_changed,
     running_command,
     write_file,
 )
@@ -57,10 +58,6 @@ def full_file_system(mesh: Mesh, host: str, folder: str, free_kib: int) -> Itera
         yield
     finally:
         mesh.on(host, f"umount {folder}; rm -r /root/full")
-
-
-def rules_changed(mesh: Mesh, host: str) -> bool:
-    return " -p udp " in mesh.on(host, "iptables -S DOCKMESH-FORWARD")
 
 
 @pytest.mark.parametrize("free_kib", [0, 12, 20, 28])

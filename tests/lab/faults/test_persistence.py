@@ -10,6 +10,7 @@ from fault_lab import MENDED_WITHIN_S, Mesh, assert_same, dockmesh, eventually, 
 from dockmesh.lab import lifecycle
 
 NETWORK = "/etc/systemd/network/eth0.network"
+WITHOUT_OWN_RULES = "iptables-save | grep -v -e ' --comment dockmesh ' | iptables-restore"
 
 
 def wait_for_repair(mesh: Mesh, before: dict, what: str) -> float:
@@ -39,14 +40,13 @@ def pinging(mesh: Mesh, *pairs: tuple[str, str]) -> Iterator[list[tuple[int, int
 
 def test_a_host_repairs_routes_rules_and_tables_by_itself(mesh: Mesh) -> None:
     before = mesh.found
-    mesh.on("host1", "ip route del 10.128.16.0/20 metric 4201 proto 201; iptables -D DOCKER-USER -j DOCKMESH-FORWARD")
+    mesh.on("host1", f"ip route del 10.128.16.0/20 metric 4201 proto 201; {WITHOUT_OWN_RULES}")
     mesh.on("host1", "nft delete table ip raw")
     mesh.lab.inject("link-flap", "host2")
-    mesh.on("host2", "iptables -D DOCKER-USER -j DOCKMESH-FORWARD; iptables -F DOCKMESH-FORWARD")
-    mesh.on("host2", "iptables -X DOCKMESH-FORWARD")
+    mesh.on("host2", "nft delete element ip dockmesh peers { 192.168.18.128 }; nft delete chain ip dockmesh source")
     # The table also has drops of Docker 28, which only Docker restores.
-    mesh.on("host3", "iptables -t raw -D PREROUTING -j DOCKMESH-RAW; iptables -t raw -F DOCKMESH-RAW")
-    mesh.on("host3", "iptables -t raw -X DOCKMESH-RAW; ip route del 10.128.0.0/20 metric 4201 proto 201")
+    mesh.on("host3", f"{WITHOUT_OWN_RULES}; ip route del 10.128.0.0/20 metric 4201 proto 201")
+    mesh.on("host3", "nft flush set ip dockmesh peers")
     wait_for_repair(mesh, before, "hand-made damage")
     dockmesh("plan", mesh.inventory()).expect(0)
 
@@ -76,8 +76,8 @@ def test_flushed_filters_are_repaired_even_with_a_peer_off_link(mesh: Mesh) -> N
         "host3", f"ip addr add {here}/32 dev eth0; ip addr del {here}/20 dev eth0; ip route add {link}; {lost}; true"
     )
     try:
-        eventually(lambda: "-A DOCKER-USER -j DOCKMESH-FORWARD" in mesh.on("host1", "iptables-save"), 30, "own jump")
-        eventually(lambda: "-A PREROUTING -j DOCKMESH-RAW" in mesh.on("host2", "iptables-save"), 30, "own table")
+        eventually(lambda: "-A DOCKER-USER -d 10.128.0.0/20 " in mesh.on("host1", "iptables-save"), 30, "own rule")
+        eventually(lambda: "-A PREROUTING -d 10.128.16.0/20 " in mesh.on("host2", "iptables-save"), 30, "own table")
         eventually(lambda: "10.128.16.0/20" in mesh.on("host3", "ip route show proto 201"), 30, "the peer still there")
         assert "10.128.0.0/20" not in mesh.on("host3", "ip route show proto 201")
     finally:

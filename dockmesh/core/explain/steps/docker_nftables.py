@@ -1,4 +1,4 @@
-"""Finds packets that Docker's nftables backend drops, and packets that dockmesh did not mark for it."""
+"""Finds packets that Docker's nftables backend drops, and packets that dockmesh's own table drops."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,38 +8,28 @@ from dockmesh.core.explain.model import Fault
 from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.host_output import sanitize
-from dockmesh.core.names import FORWARD_CHAIN
-from dockmesh.core.netfilter.counters import Packet, in_chain
+from dockmesh.core.netfilter.counters import Packet
 from dockmesh.core.netfilter.nft_ruleset import DOCKERS, OWN, DropRule, drops_in
 
 
 def dropped_in_raw(at: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet]) -> Fault | None:
     """The fault if Docker drops direct access to a container's address."""
-    drops = _drops(seen, packets, DOCKERS, "raw-PREROUTING")
+    drops = (each for each in _drops(seen, packets, DOCKERS) if each.chain == "raw-PREROUTING")
     return _by_docker(at, FaultCode.DIRECT_ROUTING_REFUSED, "allow-direct-routing", drops)
 
 
 def dropped_in_forward(at: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet]) -> Fault | None:
     """The fault if dockmesh's table or Docker drops the packet on its way to the bridge."""
-    unmarked = next((each for each in _drops(seen, packets, OWN, "forward") if "ip saddr !=" in each.text), None)
-    if unmarked is not None:
-        cause = f"table {OWN} of {at.name} drops the probe, because no rule marks it: {sanitize(unmarked.text)}"
+    if own := next(_drops(seen, packets, OWN), None):
+        cause = f"table {OWN} of {at.name} drops the probe: {own.chain} {sanitize(own.text)}"
         return Fault(FaultCode.NOT_ACCEPTED, cause, apply_command(at))
-    drops = _drops(seen, packets, DOCKERS, f"filter-forward-in__{at.bridge}")
+    drops = (each for each in _drops(seen, packets, DOCKERS) if each.chain == f"filter-forward-in__{at.bridge}")
     return _by_docker(at, FaultCode.MARK_NOT_ACCEPTED, "bridge-accept-fwmark", drops)
 
 
-def marks_missing(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
-    """The fault if no rule marks packets from peers."""
-    if in_chain(seen.rules, "filter", FORWARD_CHAIN):
-        return None
-    cause = f"table {OWN} of {at.name} has no rules that mark packets from peers, because it was flushed"
-    return Fault(FaultCode.MARKS_MISSING, cause, apply_command(at))
-
-
-def _drops(seen: HostSnapshot, packets: Sequence[Packet], table: str, chain: str) -> Iterator[DropRule]:
+def _drops(seen: HostSnapshot, packets: Sequence[Packet], table: str) -> Iterator[DropRule]:
     for packet in packets:
-        yield from (each for each in drops_in(table, seen.rulesets, packet, COUNT, seen.trace) if each.chain == chain)
+        yield from drops_in(table, seen.rulesets, packet, COUNT, seen.trace)
 
 
 def _by_docker(at: HostEvidence, code: FaultCode, key: str, drops: Iterator[DropRule]) -> Fault | None:

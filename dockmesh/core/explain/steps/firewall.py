@@ -12,24 +12,25 @@ from dockmesh.core.explain.evidence import (
     HostEvidence,
     apply_command,
     failed,
+    missing_peer,
     not_joined,
     on_host,
     passed,
     unknown,
-    unknown_peer,
 )
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Fault, Step
+from dockmesh.core.explain.own_rules import accepts, is_own, with_mark
 from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot
 from dockmesh.core.explain.steps import docker_nftables
-from dockmesh.core.explain.steps.routing import knows_peer
+from dockmesh.core.facts.iproute import PeerRoute as Decision
 from dockmesh.core.host_output import sanitize
-from dockmesh.core.names import FORWARD_CHAIN, RAW_CHAIN
+from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
-from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, jumps, refusing
+from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, refusing
 from dockmesh.core.netfilter.firewalld import FirewalldRejection, FirewalldRuleset
-from dockmesh.core.netfilter.nft_ruleset import DropRule, foreign_drops
+from dockmesh.core.netfilter.nft_ruleset import OWN, DropRule, foreign_drops
 
 
 def sending(
@@ -49,9 +50,9 @@ def sending(
 def receiving(
     at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
 ) -> Iterator[Step]:
-    """Check the firewall of the receiving host: table raw first, then filter."""
-    dropped = next((rule for rule in _dropping_rules(seen, packets) if _before_filter(rule)), None)
-    if fault := _raw(at, other, seen, dropped) if dropped else docker_nftables.dropped_in_raw(at, seen, packets):
+    """Check the firewall of the receiving host: dockmesh's marks first, then table raw, then filter."""
+    yield from _marks(at, other, seen, direction)
+    if fault := _raw(at, other, seen, packets, direction):
         yield failed(at, direction, Check.RAW, fault)
     else:
         yield passed(at, direction, Check.RAW, "drops nothing")
@@ -62,14 +63,17 @@ def receiving(
 
 
 def _dropping_rules(seen: HostSnapshot, packets: Sequence[Packet]) -> list[CountedRule]:
-    drops = (each for packet in packets for each in refusing(seen.rules, packet, COUNT))
-    return list(dict.fromkeys(rule for rule, sure in drops if sure))
+    return list(dict.fromkeys(rule for rule, sure in _refusing(seen, packets) if sure))
+
+
+def _refusing(seen: HostSnapshot, packets: Sequence[Packet]) -> Iterator[tuple[CountedRule, bool]]:
+    for packet in packets:
+        yield from refusing(seen.rules, packet, COUNT)
 
 
 def _suspects(seen: HostSnapshot, packets: Sequence[Packet]) -> list[str]:
     """The rules that may have dropped the probe, on a host that could not trace it."""
-    drops = [each for packet in packets for each in refusing(seen.rules, packet, COUNT)]
-    names = [_rule_text(rule) for rule, sure in drops if not sure]
+    names = [_rule_text(rule) for rule, sure in _refusing(seen, packets) if not sure]
     if seen.trace is None:
         foreign = (each for packet in packets for each in foreign_drops(seen.rulesets, packet, COUNT, None))
         names += [f"nft {each.table} {each.chain} {sanitize(each.text) or 'policy drop'}" for each in foreign]
@@ -92,17 +96,70 @@ def _before_filter(rule: CountedRule) -> bool:
     return rule.table == "raw" or rule.chain == "PREROUTING"
 
 
-def _raw(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, rule: CountedRule) -> Fault:
-    if not rule.dockers:
-        return _foreign_rule(at, other, rule, FaultCode.RAW_DROP)
+def _marks(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, direction: Direction) -> Iterator[Step]:
+    """Check that dockmesh's table marks packets from the other host.
+
+    Docker accepts replies, so a missing mark blocks only requests, and only those to containers.
+    """
+    if at.host.prefix is None:
+        return
+    if fault := _marks_fault(at, other, seen):
+        yield failed(at, direction, Check.MARKS, _blocking(at, direction, fault))
+    else:
+        yield passed(at, direction, Check.MARKS, f"table {OWN} accepts {other.name}")
+
+
+def _blocking(at: HostEvidence, direction: Direction, fault: Fault) -> Fault:
+    return replace(fault, blocks=at.pid > 0 and direction == "there")
+
+
+def _marks_fault(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> Fault | None:
     if not at.joined:
         return not_joined(at)
-    if jumps(seen.rules, "raw", "PREROUTING", RAW_CHAIN) and not knows_peer(seen, other):
-        return unknown_peer(at, other)
+    if seen.own_table is not None and (fault := missing_peer(at, other, seen)):
+        return fault
+    if _marks_peer(at, other, seen):
+        return None
+    state = "was changed and does not mark" if seen.own_table else "was deleted and cannot mark"
+    cause = f"table {OWN} of {at.name} {state} packets from {other.name}"
+    return Fault(FaultCode.MARKS_MISSING, cause, apply_command(at))
+
+
+def _marks_peer(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> bool:
+    """Whether the table marks packets from the other host to containers, on the uplink or on the route back."""
+    back = seen.route_out.device if isinstance(seen.route_out, Decision) else None
+    near = at.host.prefix[1] if at.host.prefix else at.address
+    packets = (Packet(other.host.underlay, near, device, DOCKER_BRIDGE) for device in (at.uplink, back) if device)
+    return any(with_mark(packet, seen.own_table).marked for packet in packets)
+
+
+def _raw(
+    at: HostEvidence, other: HostEvidence, seen: HostSnapshot, packets: Sequence[Packet], direction: Direction
+) -> Fault | None:
+    # Docker's drop is certain for requests. A reply to a masqueraded container arrives at the host's address.
+    unaccepted = _unaccepted_drop(at, seen) if direction == "there" else None
+    dropped = unaccepted or next((rule for rule in _dropping_rules(seen, packets) if _before_filter(rule)), None)
+    if dropped is None:
+        return docker_nftables.dropped_in_raw(at, seen, packets)
+    if not dropped.dockers:
+        return _foreign_rule(at, other, dropped, FaultCode.RAW_DROP)
+    if fault := _marks_fault(at, other, seen):
+        return fault
     cause = (
-        f"{RAW_CHAIN} of {at.name} no longer accepts peers, so Docker's own rule drops the probe: {_rule_text(rule)}"
+        f"raw PREROUTING of {at.name} has no rule of dockmesh before a rule of Docker, which drops the probe: "
+        f"{_rule_text(dropped)}"
     )
     return Fault(FaultCode.RAW_ACCEPTS_MISSING, cause, apply_command(at))
+
+
+def _unaccepted_drop(at: HostEvidence, seen: HostSnapshot) -> CountedRule | None:
+    """Docker's rule that drops packets to this container, if dockmesh's accept rule is missing or comes after it."""
+    for rule in in_chain(seen.rules, "raw", "PREROUTING") if at.pid else ():
+        if is_own(rule):
+            return None
+        if rule.dockers and rule.text.startswith(f"-d {at.address}/32 "):
+            return rule
+    return None
 
 
 def _filter(
@@ -111,9 +168,7 @@ def _filter(
     if fault := _filtered(at, other, seen, packets, direction):
         yield failed(at, direction, Check.FILTER, fault)
     else:
-        chain = "table ip dockmesh" if seen.docker_uses_nftables else FORWARD_CHAIN
-        detail = f"{chain} accepts {other.name}" if at.pid else "drops nothing"
-        yield passed(at, direction, Check.FILTER, detail)
+        yield passed(at, direction, Check.FILTER, "drops nothing")
 
 
 def _filtered(
@@ -123,36 +178,28 @@ def _filtered(
     foreign = [rule for rule in drops if seen.docker_uses_nftables or not rule.dockers]
     if foreign:
         return _foreign_rule(at, other, foreign[0])
-    # Docker's own rules and a policy of ACCEPT let replies pass, so a missing rule blocks only requests.
-    if at.pid and (fault := _own_rules_missing(at, other, seen, blocks=direction == "there")):
-        return fault
+    if fault := _flushed(at, seen):
+        return _blocking(at, direction, fault)
     return _docker_rule(at, drops[0]) if drops else docker_nftables.dropped_in_forward(at, seen, packets)
 
 
-def _own_rules_missing(at: HostEvidence, other: HostEvidence, seen: HostSnapshot, *, blocks: bool) -> Fault | None:
-    """The fault if dockmesh's own rules that accept the packet are missing."""
-    if not (seen.rules or seen.docker_uses_nftables) or at.host.prefix is None:
+def _flushed(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
+    """The fault if dockmesh's rule that accepts its mark is missing."""
+    prefix, docker = at.host.prefix, at.host.docker
+    # Neither Docker's nftables backend nor a host without iptables has such a rule.
+    if prefix is None or not seen.rules or seen.docker_uses_nftables:
+        return None
+    hook, matches = ("DOCKER-USER", (f"-d {prefix}",)) if docker else ("FORWARD", (f"-d {prefix}", f"-s {prefix}"))
+    if accepts(seen.rules, "filter", hook, *matches):
         return None
     if not at.joined:
         return not_joined(at)
-    fault = docker_nftables.marks_missing(at, seen) if seen.docker_uses_nftables else _flushed(at, seen)
-    if fault is None and not knows_peer(seen, other):
-        fault = unknown_peer(at, other)
-    return replace(fault, blocks=blocks) if fault else None
-
-
-def _flushed(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
-    hook = "DOCKER-USER" if at.host.docker else "FORWARD"
-    if jumps(seen.rules, "filter", hook, FORWARD_CHAIN) and in_chain(seen.rules, "filter", FORWARD_CHAIN):
-        return None
-    cause = f"{hook} of {at.name} no longer jumps to {FORWARD_CHAIN}, which accepts peers, because it was flushed"
-    return Fault(
-        FaultCode.DOCKER_USER_FLUSHED if at.host.docker else FaultCode.FORWARD_FLUSHED, cause, apply_command(at)
-    )
+    cause = f"{hook} of {at.name} has no rule of dockmesh, which accepts peers, because it was flushed"
+    return Fault(FaultCode.DOCKER_USER_FLUSHED if docker else FaultCode.FORWARD_FLUSHED, cause, apply_command(at))
 
 
 def _docker_rule(at: HostEvidence, rule: CountedRule) -> Fault:
-    cause = f"{FORWARD_CHAIN} of {at.name} has no rule for the probe, so a rule of Docker drops it: {_rule_text(rule)}"
+    cause = f"dockmesh's rules on {at.name} do not accept the probe, so a rule of Docker drops it: {_rule_text(rule)}"
     return Fault(FaultCode.NOT_ACCEPTED, cause, apply_command(at))
 
 

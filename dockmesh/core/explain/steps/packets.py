@@ -1,46 +1,46 @@
 """Steps about the packets: their source address and their size."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from dataclasses import replace
 from shlex import quote
 
-from dockmesh.core.explain.evidence import Evidence, HostEvidence, apply_command, failed, on_host, passed, unknown
+from dockmesh.core.explain.evidence import (
+    Evidence,
+    HostEvidence,
+    apply_command,
+    failed,
+    missing_peer,
+    on_host,
+    outbound,
+    passed,
+    unknown,
+)
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Fault, Step
-from dockmesh.core.explain.script import COUNT
-from dockmesh.core.explain.snapshot import HostSnapshot
-from dockmesh.core.names import FORWARD_CHAIN, NAT_CHAIN
-from dockmesh.core.netfilter.counters import in_chain, jumps, packets_from
-from dockmesh.core.state.resources import SourceNat
+from dockmesh.core.explain.own_rules import keeps_source
 
 
 def source_address(seen: Evidence) -> Iterator[Step]:
-    """Check that the target sees the container's address, by the counters of the target's accept rules."""
+    """Check that the target sees the container's address, by the trace of the target's host."""
     at, other = seen.source, seen.target
-    prefix = at.host.prefix
-    if seen.source_nat or prefix is None or not at.pid or at.snapshot is None:
+    if seen.source_nat or at.host.prefix is None or not at.pid or at.snapshot is None:
         return
-    rules = in_chain(other.snapshot.rules, "filter", FORWARD_CHAIN) if other.snapshot else []
-    own, masqueraded = (packets_from(rules, each, COUNT) for each in (prefix, IPv4Network(at.host.underlay)))
-    exempts = _exempts_peer(at.snapshot, other)
-    # Other counters include packets of the source's host itself, so they are no evidence about a lost probe.
-    if masqueraded and not own and (seen.reached or all(rule.traced is not None for rule in rules)):
-        cause = f"{other.name} sees {at.host.underlay} instead of {at.address}, because {at.name} masquerades"
-        yield failed(at, "there", Check.SOURCE, _masquerade_fault(at, cause, exempts=exempts))
-    elif not exempts:
-        cause = f"{at.name} masquerades packets to peers, because its rules that exempt them were removed"
-        yield failed(at, "there", Check.SOURCE, _masquerade_fault(at, cause, exempts=False))
-    elif own:
+    keeps = all(keeps_source(packet, at.snapshot.own_table) for packet in outbound(at, other, "there"))
+    absent = missing_peer(at, other, at.snapshot)
+    trace = other.snapshot.trace if other.snapshot else None
+    if trace and at.address in trace.sources:
         yield passed(at, "there", Check.SOURCE, f"{other.name} sees {at.address}")
+    elif not keeps and at.joined and absent and absent.code == FaultCode.PEER_NOT_IN_INVENTORY:
+        yield failed(at, "there", Check.SOURCE, replace(absent, blocks=False))
+    elif trace and trace.sources:
+        cause = f"{other.name} sees {min(trace.sources)} instead of {at.address}, because {at.name} masquerades"
+        yield failed(at, "there", Check.SOURCE, _masquerade_fault(at, cause, exempts=keeps))
+    elif not keeps:
+        cause = f"{at.name} masquerades packets to {other.name}, because its rules that prevent it were removed"
+        yield failed(at, "there", Check.SOURCE, _masquerade_fault(at, cause, exempts=False))
     else:
-        yield unknown(at, "there", Check.SOURCE, f"{other.name} counted no packets from {at.address}")
-
-
-def _exempts_peer(seen: HostSnapshot, peer: HostEvidence) -> bool:
-    if jumps(seen.rules, "nat", "POSTROUTING", NAT_CHAIN):
-        return True
-    table, prefix = seen.source_nat, peer.host.prefix
-    return isinstance(table, SourceNat) and table.prefix is not None and (prefix is None or prefix in table.peers)
+        why = "no probe arrives" if trace else f"{other.name} cannot trace packets"
+        yield unknown(at, "there", Check.SOURCE, f"unknown whether {other.name} sees {at.address}: {why}")
 
 
 def _masquerade_fault(at: HostEvidence, cause: str, *, exempts: bool) -> Fault:

@@ -8,18 +8,17 @@ from dockmesh.core.explain.evidence import (
     HostEvidence,
     apply_command,
     failed,
+    missing_peer,
     not_joined,
     on_host,
     passed,
     unknown,
-    unknown_peer,
 )
 from dockmesh.core.explain.faults import FaultCode
 from dockmesh.core.explain.model import Check, Direction, Fault, Step
 from dockmesh.core.explain.script import COUNT
 from dockmesh.core.explain.snapshot import HostSnapshot, ListedRoute
 from dockmesh.core.facts.iproute import PeerRoute as Decision
-from dockmesh.core.names import FORWARD_CHAIN
 
 _STRICT = 1
 _LOOSE = 2
@@ -101,17 +100,10 @@ def _route_fault(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> F
 def _missing_route(at: HostEvidence, other: HostEvidence, seen: HostSnapshot) -> Fault:
     if not at.joined:
         return not_joined(at)
-    if not knows_peer(seen, other) and any(rule.chain == FORWARD_CHAIN for rule in seen.rules):
-        return unknown_peer(at, other)
+    if seen.own_table is not None and (fault := missing_peer(at, other, seen)):
+        return fault
     cause = f"{at.name} has no route to {other.host.prefix}, the prefix of {other.name}; it was removed"
     return Fault(FaultCode.ROUTE_MISSING, cause, apply_command(at))
-
-
-def knows_peer(seen: HostSnapshot, other: HostEvidence) -> bool:
-    """Whether the host's rules accept the other host."""
-    return any(
-        rule.chain == FORWARD_CHAIN and f"-s {other.host.underlay}/32 " in f"{rule.text} " for rule in seen.rules
-    )
 
 
 def _best(seen: HostSnapshot, address: IPv4Address) -> ListedRoute | None:

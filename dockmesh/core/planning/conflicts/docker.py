@@ -6,6 +6,7 @@ from typing import Any
 
 from dockmesh.core import fwmark
 from dockmesh.core.addresses import IPV4, is_inside
+from dockmesh.core.desired import docker_nftables, original
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.docker import DockerFacts
 from dockmesh.core.facts.host_facts import HostFacts
@@ -29,7 +30,7 @@ def docker_conflicts(
 ) -> Iterator[Conflict]:
     """Yield every conflict with the host's Docker and firewall, in a stable order."""
     yield from _exposed(host, facts, docker)
-    yield from _docker(facts, docker, smallest)
+    yield from _docker(facts, docker, smallest, fleet.settings.mark)
     yield from _firewalld(fleet, host, facts)
 
 
@@ -43,7 +44,7 @@ def invalid_daemon_json(error: daemon_json.DaemonJsonError) -> Conflict:
     )
 
 
-def _docker(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
+def _docker(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink, mark: int) -> Iterator[Conflict]:
     if docker.rootless:
         yield Conflict(
             ConflictCode.DOCKER_ROOTLESS,
@@ -65,15 +66,8 @@ def _docker(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> 
             f"Docker uses the firewall backend {docker.firewall_backend}, which dockmesh does not support",
             f"set firewall-backend to iptables or nftables in {DAEMON_JSON}",
         )
-    if docker.uses_nftables and "nft" not in facts.tools:
-        yield Conflict(
-            ConflictCode.NFT_MISSING,
-            "nft",
-            "it is not installed, and dockmesh needs it to accept peers where Docker uses nftables",
-            "install nftables",
-        )
     yield from _flags(docker)
-    yield from _daemon_json(facts, docker, smallest)
+    yield from _daemon_json(facts, docker, smallest, mark)
 
 
 def _firewalld(fleet: Fleet, host: Host, facts: HostFacts) -> Iterator[Conflict]:
@@ -134,15 +128,16 @@ def _nftables_flags(docker: DockerFacts) -> Sequence[str]:
     return [f"--{key}" for key in daemon_json.NFTABLES_KEYS if docker.uses_nftables]
 
 
-def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
+def _nftables_keys(keys: Mapping[str, Any], facts: HostFacts, mark: int) -> Iterator[Conflict]:
     """Values of the operator that conflict with the two keys that dockmesh needs."""
-    named = keys.get(daemon_json.FWMARK_KEY)
-    if named is not None and not (isinstance(named, str) and fwmark.parse(named)):
+    ours = docker_nftables.set_keys(original.load_original(facts.actual))
+    named = None if daemon_json.FWMARK_KEY in ours else keys.get(daemon_json.FWMARK_KEY)
+    if named is not None and not (isinstance(named, str) and fwmark.parse(named) == fwmark.bit(mark)):
         yield Conflict(
             ConflictCode.DAEMON_JSON_FWMARK,
             DAEMON_JSON,
-            f"{daemon_json.FWMARK_KEY} is {sanitize(repr(named))}, which matches no packet or every packet",
-            f"set it to {fwmark.OWN!r}, or remove the key",
+            f"{daemon_json.FWMARK_KEY} is {sanitize(repr(named))}, but the mark of the mesh is {fwmark.bit(mark)}",
+            f"set it to {str(fwmark.bit(mark))!r}, or set mark in the inventory to the bit that Docker accepts",
         )
     if keys.get(daemon_json.DIRECT_ROUTING_KEY) is False:
         yield Conflict(
@@ -153,7 +148,7 @@ def _nftables_keys(keys: Mapping[str, Any]) -> Iterator[Conflict]:
         )
 
 
-def _daemon_json(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
+def _daemon_json(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink, mark: int) -> Iterator[Conflict]:
     try:
         keys = daemon_json.load(facts.daemon_json)
     except daemon_json.DaemonJsonError as error:
@@ -167,7 +162,7 @@ def _daemon_json(facts: HostFacts, docker: DockerFacts, smallest: SmallestUplink
             "remove the key",
         )
     if docker.uses_nftables:
-        yield from _nftables_keys(keys)
+        yield from _nftables_keys(keys, facts, mark)
     if keys.get("iptables") is False:
         yield Conflict(
             ConflictCode.DAEMON_JSON_IPTABLES,

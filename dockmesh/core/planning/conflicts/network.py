@@ -1,16 +1,18 @@
 """The conflicts and notes of a host, each with its remedy."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family, Network, family_of, is_inside
+from dockmesh.core.desired import docker_nftables
 from dockmesh.core.desired.routing import is_on_link, shared_route
 from dockmesh.core.desired.uplinks import SmallestUplink
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.host_output import sanitize
-from dockmesh.core.model import Fleet, Host, HostNetwork
-from dockmesh.core.names import REVERTED_RECORD, ROUTE_METRIC
+from dockmesh.core.model import DEFAULT_MARK, Fleet, Host, HostNetwork
+from dockmesh.core.names import COMMENT, REASSERT_SCRIPT, REVERTED_RECORD, ROUTE_METRIC
 from dockmesh.core.peers import Peers, peers
 from dockmesh.core.planning.conflicts.docker import docker_conflicts
 from dockmesh.core.planning.conflicts.ipv6 import ipv6_conflicts
@@ -18,9 +20,11 @@ from dockmesh.core.planning.conflicts.moved_bridge import moved_bridge_conflicts
 from dockmesh.core.planning.conflicts.mtu import mtu_notes
 from dockmesh.core.planning.findings import Conflict, ConflictCode, Note, NoteCode, limited
 from dockmesh.core.planning.prefix_index import PrefixIndex
+from dockmesh.core.state.daemon_json import DIRECT_ROUTING_KEY
 from dockmesh.core.state.resources import FORWARDING
 from dockmesh.core.text import listed
 
+_INSTALL_NFT = "apt-get install nftables, or the package of that name of the host's distribution"
 # The routes that a conflict names. It counts the others.
 _EXAMPLES = 3
 
@@ -30,9 +34,24 @@ def conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUpli
     return limited(_conflicts(fleet, host, facts, smallest))
 
 
-def notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
-    """Yield every note of `host`, in a stable order, or the first ones of each code."""
-    return limited(_notes(host, facts, smallest))
+def removal_conflicts(facts: HostFacts) -> Iterator[Conflict]:
+    """Yield the conflicts of a change that may remove the host from the mesh.
+
+    Without nft, the host cannot list the table, and would keep it.
+    """
+    script = facts.file(REASSERT_SCRIPT)
+    if "nft" not in facts.tools and script and "put_nft_table ip" in script.text:
+        yield Conflict(
+            ConflictCode.NFT_MISSING,
+            "nft",
+            "it is not installed, and dockmesh needs it to change the table of this host",
+            _INSTALL_NFT,
+        )
+
+
+def notes(host: Host, facts: HostFacts, smallest: SmallestUplink, mark: int = DEFAULT_MARK) -> Iterator[Note]:
+    """Yield every note of `host`, in a stable order, or the first ones of each code. `mark` is that of the mesh."""
+    return limited(_notes(host, facts, smallest, mark))
 
 
 def _conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Conflict]:
@@ -40,6 +59,7 @@ def _conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUpl
     yield from _next_hops(fleet, host, facts)
     yield from _networks(fleet, host, facts)
     yield from _foreign_routes(fleet, host, facts)
+    yield from _firewall(host, facts, fleet.settings.mark)
     yield from ipv6_conflicts(host, facts)
     if facts.docker:
         yield from docker_conflicts(fleet, host, facts, facts.docker, smallest)
@@ -53,14 +73,8 @@ def _conflicts(fleet: Fleet, host: Host, facts: HostFacts, smallest: SmallestUpl
         )
 
 
-def _notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[Note]:
-    if host.prefix and not host.docker and "iptables" not in facts.tools:
-        yield Note(
-            NoteCode.IPTABLES_MISSING,
-            "iptables",
-            "it is not installed, so dockmesh cannot accept packets from peers",
-            "if the host's firewall drops forwarded packets, add rules that accept the peers",
-        )
+def _notes(host: Host, facts: HostFacts, smallest: SmallestUplink, mark: int) -> Iterator[Note]:
+    yield from _mark_uses(facts, mark)
     if facts.docker_uses_nftables and facts.forward_drops:
         yield Note(
             NoteCode.FORWARD_POLICY_DROP,
@@ -69,6 +83,8 @@ def _notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[N
             "rule of the chain accepts do not reach containers",
             "iptables -P FORWARD ACCEPT",
         )
+    opened = facts.docker_uses_nftables and docker_nftables.opened_direct_routing(facts.actual)
+    exposed = f", and {DIRECT_ROUTING_KEY} opens its published ports to every machine with a route" * opened
     for network in facts.user_networks:
         for prefix in network.prefixes:
             own = host.network(family_of(prefix))
@@ -76,12 +92,71 @@ def _notes(host: Host, facts: HostFacts, smallest: SmallestUplink) -> Iterator[N
                 yield Note(
                     NoteCode.NETWORK_OUTSIDE_PREFIX,
                     f"network {network.name}",
-                    f"{prefix} is outside {own.prefix}, so peers cannot reach it",
+                    f"{prefix} is outside {own.prefix}, so peers cannot reach it{exposed}",
                     _remedy(own),
                 )
     if facts.docker:
         yield from mtu_notes(facts, facts.docker, smallest)
         yield from moved_bridge_notes(host, facts, facts.docker)
+
+
+def _firewall(host: Host, facts: HostFacts, mark: int) -> Iterator[Conflict]:
+    if any(stack.prefix for stack in filter(None, map(host.network, FAMILIES))) and "nft" not in facts.tools:
+        yield Conflict(
+            ConflictCode.NFT_MISSING,
+            "nft",
+            "it is not installed, and dockmesh needs it to accept packets from peers",
+            _INSTALL_NFT,
+        )
+    drops = [line for line in facts.settings.foreign_nft if "hook forward" in line and "policy drop" in line]
+    # A host with iptables that Docker does not use for containers has no rule of dockmesh there either.
+    no_rules = facts.docker_uses_nftables or not facts.has_iptables(IPV4)
+    if host.prefix and drops and no_rules and mark not in facts.settings.nft_bits:
+        yield Conflict(
+            ConflictCode.FOREIGN_CHAIN_DROPS,
+            "nft",
+            f"the policy of a foreign nft chain drops forwarded packets ({sanitize(drops[0].strip())}), and an accept "
+            "of dockmesh does not prevent that",
+            f"add a rule to that chain: meta mark & {mark:#x} == {mark:#x} accept",
+        )
+
+
+# A rule of iptables or ip that tests or sets marks: the value and the mask.
+_MARK = re.compile(
+    r" (?P<verb>--mark|--set-x?mark|--or-mark|--tproxy-mark|fwmark) "
+    r"(?P<value>0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,9})(?:/(?P<mask>0x[0-9a-f]{1,8}))?(?![\w/])"
+)
+_TESTS = {"--mark", "fwmark"}
+_ALL_BITS = 0xFFFFFFFF
+
+
+def _mark_uses(facts: HostFacts, mark: int) -> Iterator[Note]:
+    """A note if rules of others use the mark of the mesh."""
+    foreign = (rule for rule in facts.settings.rules if f" --comment {COMMENT} " not in rule)
+    used = [rule for rule in (*facts.settings.ip_rules, *foreign) if _uses(rule, mark)]
+    if used:
+        yield Note(
+            NoteCode.MARK_IN_USE,
+            "mark",
+            f"other software uses the mark {mark:#x} of the mesh: {sanitize(used[0])}"
+            + (f", and {len(used) - 1} more" if len(used) > 1 else ""),
+            "set mark in the inventory to another bit",
+        )
+
+
+def _uses(rule: str, mark: int) -> bool:
+    """Whether a rule tests the bit, or sets it. A rule that only clears it does no harm.
+
+    A test of all bits is for packets of one mark. Another bit would not help them.
+    """
+    return any(_uses_bit(found, mark) for found in _MARK.finditer(rule))
+
+
+def _uses_bit(found: re.Match[str], mark: int) -> bool:
+    value, mask = int(found["value"], 0), int(found["mask"], 0) if found["mask"] else _ALL_BITS
+    if found["verb"] in _TESTS and mask != _ALL_BITS:
+        return bool(mask & mark)
+    return bool(value & mark)
 
 
 def _remedy(own: HostNetwork) -> str:
