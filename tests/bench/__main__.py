@@ -1,11 +1,9 @@
 """Benchmark of dockmesh's commands against OpenSSH, pyinfra and Ansible, for the same job: `make bench`.
 
 Every call is a cold process on hosts of the lab, and the tools take turns. Compare the ratios of one run; the seconds
-depend on the machine and its load.
+depend on the machine and its load. With `--data`, it measures the traffic of containers instead (`tests/bench/data/`).
 """
 
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +14,12 @@ from dockmesh.lab import lifecycle, preflight
 from dockmesh.lab.running import Lab
 from tests.bench import far, job, startup
 from tests.bench.core import measure as measure_core
+from tests.bench.data import data_path
 from tests.bench.document import document
 from tests.bench.fleet import fleet
 from tests.bench.goals import goals
 from tests.bench.options import Options, parse
+from tests.bench.output import write
 from tests.bench.python import on_hosts
 from tests.bench.rivals.choice import chosen
 from tests.bench.rivals.openssh import FLOOR
@@ -29,9 +29,17 @@ from tests.bench.table import table
 
 
 def main() -> None:
-    """Measure, write bench.json and bench.svg, and print the table; an interrupted run writes its samples so far."""
+    """Run the benchmark that the options select."""
     options = parse(sys.argv[1:])
     preflight.check()
+    if options.data:
+        data_path.run(options)
+    else:
+        _run_commands(options)
+
+
+def _run_commands(options: Options) -> None:
+    """Measure, write bench.json and bench.svg, and print the table; an interrupted run writes its samples so far."""
     startup_ms = startup.measure()
     core, absent = measure_core(options.core) if options.core else ({}, {})
     taken: list[Sample] = []
@@ -43,7 +51,8 @@ def main() -> None:
         failure = error
     samples = Samples(tuple(taken))
     checked = tuple(goals(samples, startup_ms, core))
-    _write(document(samples, checked, options.tools, startup=startup_ms, core=core, absent=absent), options)
+    result = document(samples, checked, options.tools, startup=startup_ms, core=core, absent=absent)
+    write(result, options, "bench", Path(__file__).with_name("plot.py"))
     for line in (*table(samples, checked), *(f"not measured: {name}, {why}" for name, why in absent.items())):
         print(line)
     if failure:
@@ -94,18 +103,6 @@ def _rounds(place: job.Place, tools: tuple[Tool, ...], rounds: int) -> Iterator[
 def _release() -> str:
     lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line).get("VERSION_CODENAME", "bookworm").strip('"')
-
-
-def _write(result: dict[str, object], options: Options) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / "bench.json"
-    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    python, script = options.tools / "python", Path(__file__).with_name("plot.py")
-    if not python.exists():
-        sys.stderr.write("no plot: matplotlib is not installed\n")
-        return
-    subprocess.run((python, script, file, file.with_suffix(".svg")), check=False)
-    sys.stderr.write(f"{file}, {file.with_suffix('.svg')}\n")
 
 
 main()

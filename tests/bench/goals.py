@@ -10,23 +10,30 @@ from tests.bench.sample import Sample, Samples
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A target: the median is at most `limit`, or with `at_least` at least; `found` is None if it was not measured."""
+    """A target: the median is at most `limit`, or with `at_least` at least; `found` is None if it was not measured.
+
+    With `low`, the lower end must also be at least that.
+    """
 
     what: str
     limit: float
     unit: str
     found: Spread | None
     at_least: bool = False
+    low: float | None = None
 
     @property
     def met(self) -> bool | None:
         """Whether the target is met; None if it was not measured."""
         if self.found is None:
             return None
+        if self.low is not None and self.found.low < self.low:
+            return False
         return self.found.median >= self.limit if self.at_least else self.found.median <= self.limit
 
     def __str__(self) -> str:
-        wanted = f"{self.what}: {'>=' if self.at_least else '<='} {self.limit:g}{self.unit}"
+        low = "" if self.low is None else f", lower end >= {self.low:g}{self.unit}"
+        wanted = f"{self.what}: {'>=' if self.at_least else '<='} {self.limit:g}{self.unit}{low}"
         if self.found is None:
             return f"{'not measured':<13} {wanted}"
         off = abs(self.found.median - self.limit) / self.limit

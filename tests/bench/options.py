@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dockmesh.lab.topology import RELEASES
 from tests.bench.rivals import ansible, openssh, pyinfra
 
 RIVALS = f"{openssh.FLOOR},{openssh.FACTS},{openssh.STOCK},{pyinfra.NAME},{ansible.BATCH}:50,{ansible.LOOP}:10"
@@ -14,7 +15,8 @@ RIVALS = f"{openssh.FLOOR},{openssh.FACTS},{openssh.STOCK},{pyinfra.NAME},{ansib
 class Options:
     """Options of a run. `rivals` has the maximum number of hosts of each tool; `docker` is the number of Docker hosts.
 
-    `core` is the number of hosts, out of 1,000 simulated ones, that the measurement of the core plans.
+    `core` is the number of hosts, out of 1,000 simulated ones, that the measurement of the core plans. `data` selects
+    the benchmark of the data path, and the options after it only serve that.
     """
 
     hosts: tuple[int, ...]
@@ -27,6 +29,12 @@ class Options:
     out: Path
     core: int
     keep: bool
+    data: bool
+    data_old: bool
+    data_peers: tuple[int, ...]
+    data_containers: tuple[int, ...]
+    data_releases: tuple[str, ...]
+    data_s: float
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -35,7 +43,7 @@ def parse(argv: Sequence[str]) -> Options:
     return Options(
         hosts=tuple(sorted(given.hosts)),
         rtt_ms=tuple(sorted(given.rtt)),
-        rounds=given.rounds,
+        rounds=given.rounds or (10 if given.data else 1),
         rivals=dict(map(_rival, filter(None, given.rivals.split(",")))),
         docker=given.docker,
         lab=given.lab,
@@ -43,6 +51,12 @@ def parse(argv: Sequence[str]) -> Options:
         out=given.out.absolute(),
         core=given.core,
         keep=given.keep,
+        data=given.data,
+        data_old=given.data_old,
+        data_peers=tuple(sorted(given.data_peers)),
+        data_containers=tuple(sorted(given.data_containers)),
+        data_releases=given.data_releases,
+        data_s=given.data_seconds,
     )
 
 
@@ -51,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hosts", type=_numbers, default=(10, 50, 100), metavar="N,…", help="numbers of light hosts")
     parser.add_argument("--rtt", type=_numbers, default=(0, 20), metavar="MS,…", help="round-trip times to the hosts")
     parser.add_argument(
-        "--rounds", type=int, default=1, metavar="N", help="number of rounds; use 5 for published figures"
+        "--rounds", type=int, metavar="N", help="number of rounds (1; with --data 10); use 5 for published figures"
     )
     parser.add_argument(
         "--rivals", default=RIVALS, metavar="NAME[:N],…", help="tools, each with at most N hosts (%(default)s)"
@@ -68,7 +82,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("build/bench"), metavar="DIR", help="directory of bench.json and bench.svg"
     )
+    _add_data_path(parser)
     return parser
+
+
+def _add_data_path(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("data path", "traffic between containers of two hosts, instead of commands")
+    data.add_argument("--data", action="store_true", help="measure the data path")
+    data.add_argument("--data-old", action="store_true", help="also measure one iptables rule per peer address")
+    data.add_argument(
+        "--data-peers", type=_numbers, default=(3, 50, 200, 1000), metavar="N,…", help="numbers of peers of each host"
+    )
+    data.add_argument(
+        "--data-containers", type=_numbers, default=(1, 200), metavar="N,…", help="numbers of containers on each host"
+    )
+    data.add_argument(
+        "--data-releases", type=_words, default=RELEASES, metavar="NAME,…", help="Debian releases, one Docker each"
+    )
+    data.add_argument("--data-seconds", type=float, default=0.5, metavar="S", help="duration of each measurement")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
