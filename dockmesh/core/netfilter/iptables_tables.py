@@ -44,12 +44,9 @@ def build_ruleset(lines: Iterable[str]) -> IptablesRuleset:
 
 
 def with_accept_rules(wall: IptablesRuleset, place: TableChain, wanted: tuple[str, ...]) -> IptablesRuleset:
-    """Return the ruleset with these rules of dockmesh in a chain: in their place if they are there, else first."""
-    rules = wall.chains.get(place, ())
-    if tuple(filter(_is_own, rules)) == wanted:
-        return wall
-    changed = (*wanted, *(rule for rule in rules if not _is_own(rule)))
-    return IptablesRuleset({**wall.chains, place: changed}, wall.policies)
+    """Return the ruleset with these rules of dockmesh as the first of a chain."""
+    others = (rule for rule in wall.chains.get(place, ()) if not _is_own(rule))
+    return IptablesRuleset({**wall.chains, place: (*wanted, *others)}, wall.policies)
 
 
 def _is_own(rule: str) -> bool:

@@ -596,7 +596,7 @@ def test_the_predicted_model_after_a_join_equals_the_recorded_one(generation: st
         assert getattr(foreseen, what) == getattr(came, what)
 
 
-def test_planned_rules_come_before_others_unless_they_are_there() -> None:
+def test_planned_rules_come_before_others() -> None:
     found = read_hosts("joined")["host3"]
     (rules,) = (each for each in found.actual.of(AcceptRules) if each.chain == "PREROUTING")
     moved = with_replacement(
@@ -608,7 +608,7 @@ def test_planned_rules_come_before_others_unless_they_are_there() -> None:
     behind = read_hosts("joined", host3=moved)["host3"]
     other = replace(rules, rules=(ACCEPTED.replace("0x1000", "0x2000"),))
     drop, place = RAW_DROP.removeprefix("-A PREROUTING "), ("raw", "PREROUTING")
-    assert model_after(behind, (Change(rules, rules),)).iptables.chains[place] == (drop, ACCEPTED)
+    assert model_after(behind, (Change(rules, rules),)).iptables.chains[place] == (ACCEPTED, drop)
     assert model_after(behind, (Change(rules, other),)).iptables.chains[place] == (*other.rules, drop)
     assert model_after(behind, (Change(rules, None),)).iptables.chains[place] == (drop,)
 

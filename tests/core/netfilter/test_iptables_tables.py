@@ -208,14 +208,14 @@ FOREIGN = '-m comment --comment "dockmesh of others" -j DROP'
     [
         ((), (ACCEPT,), (ACCEPT,)),
         ((FOREIGN,), (ACCEPT,), (ACCEPT, FOREIGN)),
-        ((FOREIGN, ACCEPT), (ACCEPT,), (FOREIGN, ACCEPT)),
+        ((FOREIGN, ACCEPT), (ACCEPT,), (ACCEPT, FOREIGN)),
         ((FOREIGN, ACCEPT, ACCEPT), (ACCEPT,), (ACCEPT, FOREIGN)),
         ((OLD, FOREIGN), (ACCEPT,), (ACCEPT, FOREIGN)),
         ((FOREIGN, ACCEPT), (OLD, ACCEPT), (OLD, ACCEPT, FOREIGN)),
         ((ACCEPT, FOREIGN), (), (FOREIGN,)),
     ],
 )
-def test_own_rules_stay_in_place_or_come_first(
+def test_own_rules_come_first(
     present: tuple[str, ...], wanted: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
     wall = IptablesRuleset({PLACE: present, ("raw", "PREROUTING"): (OLD,)}, {("filter", "FORWARD"): "DROP"})
