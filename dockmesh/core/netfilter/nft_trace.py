@@ -18,7 +18,8 @@ _PACKET = re.compile(
 )
 # A rule that was added after the trace began is listed by its handle only. Comments of rules come before the handle.
 _RULE = re.compile(r".*\bhandle (?P<handle>\d{1,20}) \(verdict (?P<verdict>\w++)[^()]*+\)")
-_POLICY = re.compile(r"policy (?P<verdict>\w+)")
+# nft adds the mark of a packet that has one.
+_POLICY = re.compile(r"policy (?P<verdict>\w+)(?: meta mark 0x[0-9a-f]{1,8})?")
 TABLE = "dockmesh-explain-"
 _LAST_CHAIN = "leaves"
 # nft reports so that it did not receive all events, and templates/explain.sh that nft ended early.

@@ -57,8 +57,9 @@ def test_a_rule_counts_the_packets_of_the_probe_and_its_drops() -> None:
     assert (found.arrived, found.left) == ({False}, frozenset())
 
 
-def test_a_policy_has_no_handle() -> None:
-    found = trace_of(*events("request", *ARRIVES, "inet fw in: policy drop "))
+@pytest.mark.parametrize("mark", ["", "meta mark 0x00001000 "])
+def test_a_policy_has_no_handle(mark: str) -> None:
+    found = trace_of(*events("request", *ARRIVES, f"inet fw in: policy drop {mark}"))
     assert found.dropped == {TracedRule(False, "inet fw", "in", None): 1}
 
 
