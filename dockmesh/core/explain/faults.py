@@ -31,6 +31,7 @@ class FaultCode(StrEnum):
     RAW_DROP = "raw-drop"
     DOCKER_USER_FLUSHED = "docker-user-flushed"
     FORWARD_FLUSHED = "forward-flushed"
+    DOCKER_RULES_MISSING = "docker-rules-missing"
     HOST_FIREWALL_DROP = "host-firewall-drop"
     FIREWALLD_REFUSES = "firewalld-refuses"
     NOT_ACCEPTED = "not-accepted"
@@ -123,6 +124,9 @@ CATALOGUE: dict[FaultCode, FaultInfo] = {
     FaultCode.DOCKER_USER_FLUSHED: FaultInfo("dockmesh's accept rule in DOCKER-USER was removed", _APPLY),
     FaultCode.FORWARD_FLUSHED: FaultInfo(
         "on a host without Docker, dockmesh's accept rules in FORWARD were removed", _APPLY
+    ),
+    FaultCode.DOCKER_RULES_MISSING: FaultInfo(
+        "FORWARD does not call DOCKER-USER, because rules of Docker were removed", "`systemctl restart docker`"
     ),
     FaultCode.HOST_FIREWALL_DROP: FaultInfo(
         "a rule or policy of the host's own firewall (iptables, nft, ufw) drops the packet, or may drop it",

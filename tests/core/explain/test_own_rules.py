@@ -86,6 +86,14 @@ def test_a_missing_accept_rule_is_the_cause(old: str, new: str, code: FaultCode,
     assert all(each in fault.cause for each in ("host3", name))
 
 
+def test_rules_of_docker_that_were_removed_are_the_cause() -> None:
+    empty = f"*filter\n:FORWARD DROP [999999:0]\n:DOCKER-USER - [0:0]\n{DOCKER_USER}"
+    found = explanation(host3(after__iptables_rules=empty))
+    fault = fault_of(found)
+    assert (fault.code, fault.remedy) == (FaultCode.DOCKER_RULES_MISSING, "on host3: systemctl restart docker")
+    assert all(each in fault.cause for each in ("FORWARD of host3", "DOCKER-USER"))
+
+
 def test_table_raw_needs_no_accept_rule_where_docker_drops_nothing() -> None:
     without = RULES.replace(RAW, "").replace(DOCKERS_RAW, "")
     assert fault_of(explanation(host3(after__iptables_rules=without))).code == FaultCode.NO_ANSWER

@@ -215,9 +215,7 @@ FOREIGN = '-m comment --comment "dockmesh of others" -j DROP'
         ((ACCEPT, FOREIGN), (), (FOREIGN,)),
     ],
 )
-def test_own_rules_come_first(
-    present: tuple[str, ...], wanted: tuple[str, ...], after: tuple[str, ...]
-) -> None:
+def test_own_rules_come_first(present: tuple[str, ...], wanted: tuple[str, ...], after: tuple[str, ...]) -> None:
     wall = IptablesRuleset({PLACE: present, ("raw", "PREROUTING"): (OLD,)}, {("filter", "FORWARD"): "DROP"})
     changed = with_accept_rules(wall, PLACE, wanted)
     assert changed == replace(wall, chains={**wall.chains, PLACE: after})

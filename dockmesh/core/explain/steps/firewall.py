@@ -180,7 +180,7 @@ def _filtered(
         return _foreign_rule(at, other, foreign[0])
     if fault := _flushed(at, seen):
         return _blocking(at, direction, fault)
-    return _docker_rule(at, drops[0]) if drops else docker_nftables.dropped_in_forward(at, seen, packets)
+    return _docker_rule(at, seen, drops[0]) if drops else docker_nftables.dropped_in_forward(at, seen, packets)
 
 
 def _flushed(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
@@ -198,7 +198,13 @@ def _flushed(at: HostEvidence, seen: HostSnapshot) -> Fault | None:
     return Fault(FaultCode.DOCKER_USER_FLUSHED if docker else FaultCode.FORWARD_FLUSHED, cause, apply_command(at))
 
 
-def _docker_rule(at: HostEvidence, rule: CountedRule) -> Fault:
+def _docker_rule(at: HostEvidence, seen: HostSnapshot, rule: CountedRule) -> Fault:
+    if at.host.docker and not any(each.target == "DOCKER-USER" for each in in_chain(seen.rules, "filter", "FORWARD")):
+        cause = (
+            f"FORWARD of {at.name} does not call DOCKER-USER, because rules of Docker were removed, so the probe is "
+            f"dropped: {_rule_text(rule)}"
+        )
+        return Fault(FaultCode.DOCKER_RULES_MISSING, cause, on_host(at, "systemctl restart docker"))
     cause = f"dockmesh's rules on {at.name} do not accept the probe, so a rule of Docker drops it: {_rule_text(rule)}"
     return Fault(FaultCode.NOT_ACCEPTED, cause, apply_command(at))
 
