@@ -698,6 +698,14 @@ def test_hosts_without_docker_can_be_ends(joined: Mesh, lab: Lab, tmp_path: Path
     assert dropped.document["remedy"] == f"on host4: {block.replace('-I', '-D')}"
 
 
+def test_rules_of_docker_that_were_removed_are_named(joined: Mesh, lab: Lab) -> None:
+    """The remedy restarts Docker, which the next tests do not expect, so it does not run here."""
+    with repair_paused(lab), temporarily(lab, "host3", do=(_KEEP, "iptables -F FORWARD"), undo=(_RESTORE,)):
+        found = joined.dockmesh("explain", "host1", "host3", "--json")
+    assert (found.status, found.document["code"]) == (3, "docker-rules-missing"), found
+    assert found.document["remedy"] == "on host3: systemctl restart docker"
+
+
 def test_explain_prints_the_steps_the_cause_and_the_remedy(joined: Mesh, lab: Lab) -> None:
     fault = FAULTS["ip_forward off"]
     with temporarily(lab, fault.host, do=fault.do, undo=fault.undo):
