@@ -186,7 +186,7 @@ def test_only_packets_of_peers_to_the_prefix_are_accepted_on_the_uplink(apply_re
         rules = [rule for rule in rules_of(apply_record.after[host], table, chain) if "dockmesh" in rule]
         assert rules == [f"-A {chain} {own}"]
     listed = apply_record.after[host]["nftables"].partition("table ip dockmesh ")[2]
-    (elements,) = re.findall(r"elements = \{([^}]*)\}", listed.partition("}\n")[0])
+    elements = re.findall(r"elements = \{([^}]*)\}", listed)[0]
     sources = {source for peer in HOSTS if peer != host for source in (str(UNDERLAY[peer]), str(PREFIX[peer]))}
     assert {each.strip() for each in elements.split(",")} == sources
     marking = [line for line in listed.splitlines() if "meta mark |" in line]
