@@ -70,9 +70,14 @@ def commands(text: str) -> list[str]:
 def start_and_kill(name: str, at: str) -> None:
     """Start a lab in another process, and kill the process as soon as it prints `at`."""
     script = f"from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress=lambda *t: print(*t, flush=True))"
-    with subprocess.Popen((sys.executable, "-c", script), stdout=subprocess.PIPE, text=True) as starting:
+    call = (sys.executable, "-c", script)
+    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
         assert starting.stdout
-        assert any(at in line for line in starting.stdout)
+        printed: list[str] = []
+        while not (printed and at in printed[-1]):
+            line = starting.stdout.readline()
+            assert line, f"ended with status {starting.wait()}: {''.join(printed)}"
+            printed.append(line)
         starting.kill()
 
 
