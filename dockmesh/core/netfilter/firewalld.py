@@ -12,13 +12,9 @@ from shlex import quote
 
 from dockmesh.core.addresses import short_text
 from dockmesh.core.host_output import printable
-from dockmesh.core.netfilter import nft_matcher
 from dockmesh.core.netfilter.flow import Flow
 from dockmesh.core.netfilter.nft_matcher import Hook, NftDrop, NftRuleset, apply_hook, table_ruleset
 
-FirewalldRuleset = NftRuleset
-FirewalldRejection = NftDrop
-may_match = nft_matcher.may_match
 TABLE = "inet firewalld"
 # Docker adds its bridges to their zone at its start, if firewalld already runs.
 _ADD_TO_ZONE = "systemctl restart docker"

@@ -11,6 +11,7 @@ from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet
 from dockmesh.core.netfilter.flow import AddressBits, union
 from dockmesh.core.netfilter.iptables_save import parse_rules
+from dockmesh.core.netfilter.nft_matcher import may_match
 from dockmesh.core.netfilter.nft_trace import ProbeTrace, TracedRule
 
 DOCKERS = "ip docker-bridges"
@@ -117,7 +118,7 @@ def _drops(
         if trace is not None:
             if count := trace.dropped[TracedRule(packet.reply, each.table, each.chain, each.handle)]:
                 yield replace(each, packets=count)
-        elif firewalld.may_match(each.text, packet.flow):
+        elif may_match(each.text, packet.flow):
             before = old.get((each.table, each.chain, each.text)) or 0
             if each.packets is None or each.packets - before >= probes:
                 yield replace(each, packets=each.packets and each.packets - before)

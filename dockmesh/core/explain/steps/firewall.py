@@ -29,7 +29,7 @@ from dockmesh.core.host_output import sanitize
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.netfilter import firewalld
 from dockmesh.core.netfilter.counters import CountedRule, Packet, in_chain, refusing
-from dockmesh.core.netfilter.firewalld import FirewalldRejection, FirewalldRuleset
+from dockmesh.core.netfilter.nft_matcher import NftDrop, NftRuleset
 from dockmesh.core.netfilter.nft_ruleset import OWN, DropRule, foreign_drops
 
 
@@ -259,7 +259,7 @@ def _firewalld(
 
 
 def _firewalld_fault(
-    at: HostEvidence, other: HostEvidence, packet: Packet, chains: FirewalldRuleset, rejection: FirewalldRejection
+    at: HostEvidence, other: HostEvidence, packet: Packet, chains: NftRuleset, rejection: NftDrop
 ) -> Fault:
     cause = f"firewalld of {at.name} rejects the probe in table {sanitize(str(rejection))}"
     networks = [IPv4Network(other.host.underlay), *([other.host.prefix] if other.host.prefix else [])]
