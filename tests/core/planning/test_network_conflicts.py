@@ -490,16 +490,18 @@ def test_the_remedy_differs_if_docker0_uses_the_whole_prefix() -> None:
 def test_a_foreign_chain_that_drops_is_a_conflict_without_iptables() -> None:
     kvm = host("host2", "192.168.18.129", "10.9.0.0/24", docker=False)
     dropping = "table inet mine {\n\tchain f {\n\t\ttype filter hook forward priority 0; policy drop;\n\t}\n}"
-    said: dict[str, SectionOutput] = {"tools": "/usr/sbin/nft", "foreign_nft": dropping, "ip_forward": "1"}
-    (found,) = conflicts(fleet(kvm), kvm, facts("no_docker", said, of=kvm), WIDE)
+    sections: dict[str, SectionOutput] = {"tools": "/usr/sbin/nft", "foreign_nft": dropping, "ip_forward": "1"}
+    (found,) = conflicts(fleet(kvm), kvm, facts("no_docker", sections, of=kvm), WIDE)
     assert (found.code, found.key) == ("foreign-chain-drops", "nft")
     assert "meta mark & 0x1000 == 0x1000 accept" in found.remedy
     # As nft lists the rule of the remedy.
     accepting = dropping.replace("drop;\n", "drop;\n\t\tmeta mark & 0x00001000 == 0x00001000 accept\n")
-    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", said | {"foreign_nft": accepting}, of=kvm), WIDE)) == []
-    other = said | {"foreign_nft": accepting.replace("0x00001000", "0x00002000")}
+    assert (
+        list(conflicts(fleet(kvm), kvm, facts("no_docker", sections | {"foreign_nft": accepting}, of=kvm), WIDE)) == []
+    )
+    other = sections | {"foreign_nft": accepting.replace("0x00001000", "0x00002000")}
     assert list(conflicts(fleet(kvm), kvm, facts("no_docker", other, of=kvm), WIDE)) == [found]
-    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", said | {"foreign_nft": ""}, of=kvm), WIDE)) == []
+    assert list(conflicts(fleet(kvm), kvm, facts("no_docker", sections | {"foreign_nft": ""}, of=kvm), WIDE)) == []
 
 
 def test_a_joined_host_leaves_only_with_nft() -> None:
