@@ -50,6 +50,7 @@ TEMPLATES = Templates(
     host_steps=template("host_steps.sh"),
     transaction=template("transaction.sh"),
     probe=template("probe.sh"),
+    prober=template("probe.pl"),
     observe=template("observe.sh"),
     trace=template("trace.sh"),
     explain=template("explain.sh"),
@@ -99,8 +100,9 @@ def end_pending(end: PendingEnd) -> Goal:
 class RunRequest:
     """The parameters of a run.
 
-    `run`: its name, which a locked host reports to other runs. `offset`: separates its probes from those of other runs.
-    `forks`: the number of hosts to work on in parallel. `timeout_s`: the time limit of one login or one script.
+    `run`: its name, which a locked host reports to other runs. `offset`: separates its targets from those of other
+    runs. `seed`: a random number, for the ICMP ids of its probes. `forks`: the number of hosts to work on in parallel.
+    `timeout_s`: the time limit of one login or one script.
     """
 
     fleet: Fleet
@@ -109,6 +111,7 @@ class RunRequest:
     goal: Goal = JOIN
     rollout: Rollout = field(default_factory=Rollout)
     offset: int = 0
+    seed: int = 0
     forks: int = 64
     timeout_s: float = 30
 
@@ -124,7 +127,7 @@ class Pipeline:
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
         self._fan_out = ObservedFanOut(self._executor, self._emit)
         self._prober = Prober(
-            self._fan_out, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s
+            self._fan_out, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed
         )
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
@@ -205,11 +208,12 @@ class Pipeline:
         changing = self._changes.hosts
         return tuple(host.name for host in self._request.hosts if host.name in changing)
 
-    def status(self, pairs: Collection[Pair] | None = None) -> MeshResult:
+    def status(self, pairs: Collection[Pair] | None = None, packets: int = 1) -> MeshResult:
         """Probe the mesh over sessions opened after the change. Hosts lost in this run are not contacted again.
 
         With `pairs`, only these are probed, and the report has no other host. Where all hosts changed at once and were
-        confirmed, the report of the probes that decided is returned, and no probe is repeated.
+        confirmed, the report of the probes that decided is returned, and no probe is repeated. `packets`: the number of
+        packets per probe.
         """
         fleet, hosts = self._request.fleet, self._request.hosts
         if pairs is None and self._fleet_report and self._fleet_report.ok:
@@ -218,7 +222,7 @@ class Pipeline:
             names = {name for pair in pairs for name in pair}
             fleet = replace(fleet, hosts=tuple(host for host in fleet.hosts if host.name in names))
             hosts = tuple(host for host in hosts if host.name in names)
-        return probe_mesh(self._prober, fleet, hosts, lost=self._lost, pairs=pairs, observe=True)
+        return probe_mesh(self._prober, fleet, hosts, lost=self._lost, pairs=pairs, observe=True, packets=packets)
 
     def trace(self, query: TraceQuery) -> CaptureSet:
         """Send one ping, captured at each interface of its path on its two hosts."""

@@ -3,17 +3,17 @@
 # killed.
 # shellcheck shell=dash disable=SC2154
 
-# observation_table ADDRESSES ADDRESSES6: an nft table with sets that record source, destination and length of pings to
+# observation_table ADDRESSES ADDRESSES6: an nft table with sets that record source, destination and ICMP id of pings to
 # these addresses, when the host forwards them to a container or receives them. Both hooks run after all NAT.
 observation_table() {
   echo "table inet dockmesh-status-$$ {
-  set v4 { typeof ip saddr . ip daddr . ip length; flags dynamic; size 65535; }
-  set v6 { typeof ip6 saddr . ip6 daddr . ip6 length; flags dynamic; size 65535; }
+  set v4 { typeof ip saddr . ip daddr . icmp id; flags dynamic; size 65535; }
+  set v6 { typeof ip6 saddr . ip6 daddr . icmpv6 id; flags dynamic; size 65535; }
   chain forwarded { type filter hook postrouting priority 300; jump record; }
   chain received { type filter hook input priority 300; jump record; }
   chain record {"
-  echo "ip daddr $1 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }"
-  [ "$2" = - ] || echo "ip6 daddr $2 icmpv6 type echo-request add @v6 { ip6 saddr . ip6 daddr . ip6 length }"
+  echo "ip daddr $1 icmp type echo-request add @v4 { ip saddr . ip daddr . icmp id }"
+  [ "$2" = - ] || echo "ip6 daddr $2 icmpv6 type echo-request add @v6 { ip6 saddr . ip6 daddr . icmpv6 id }"
   printf '}\n}\n'
 }
 

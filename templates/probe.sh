@@ -126,38 +126,45 @@ container_target() {
 # The value of ping -M that sets DF. "probe" also ignores the cached path MTU; earlier versions of ping lack it.
 df_option() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
 
-# run_probes COUNT INTERVAL WAIT PARALLEL PID, with lines "KIND ADDRESS PAYLOAD FULL_SIZE" on stdin. PID has the network
-# namespace of the container. Prints "KIND ADDRESS" and the output of ping, its lines joined. If FULL_SIZE is not "-" and
-# the target replied, it also prints "KIND+ ADDRESS" and the output of a ping with that payload and DF set, which is
-# repeated once if it is lost. It starts no program but ping, because a host may have hundreds of probes.
-run_probes() {
-  count=$1 interval=$2 wait=$3 parallel=$4 pid=$5 df_option=$(df_option) workers=0
-  # The words contain no blanks and no characters special to a shell.
-  # shellcheck disable=SC2046
-  set -- $(cat)
-  while [ "$workers" -lt "$parallel" ] && [ "$#" -gt 0 ]; do
-    probe_worker "$@" &
-    workers=$((workers + 1))
-    shift 4
+# run_row HOST_ID CONTAINER_ID NONCE PID COUNT DELAY_MS, with lines "INDEX host|container ADDRESS PAYLOAD" on stdin: runs
+# the program $prober of probe.pl, which describes arguments and lines. It exits with 3 before it reads stdin if the kernel
+# or the rights do not suffice. Then ping sends the probes.
+run_row() {
+  if command -v perl >/dev/null; then
+    perl -e "$prober" "$@"
+    [ "$?" = 3 ] || return 0
+  fi
+  ping_row "$@"
+}
+
+# ping_row HOST_ID CONTAINER_ID NONCE PID COUNT DELAY_MS: run_row with one or two processes per probe, 32 of them in 0.2 s.
+# It starts no program but ping and sleep, because a host may have hundreds of probes.
+ping_row() {
+  host_id=$1 container_id=$2 pid=$4 df_option=$(df_option) started=0
+  # With a deadline, ping repeats a lost packet until the first reply. The option -e sets the ICMP id.
+  [ "$5" = 1 ] && series='-c 1 -w 1' || series="-c $5 -W 1"
+  case "$(ping -e 1 2>&1)" in *'invalid option'* | *'unrecognized option'*) id_option= ;; *) id_option=-e ;; esac
+  while read -r index where address payload; do
+    ping_probe &
+    started=$((started + 1))
+    [ $((started % 32)) != 0 ] || sleep 0.2
   done
   wait
 }
 
-# probe_worker PROBE..., each of four words: runs the first probe and every PARALLEL-th after it.
-probe_worker() {
-  while run_probe "$1" "$2" "$3" "$4"; [ "$#" -gt $((4 * parallel)) ]; do shift $((4 * parallel)); done
-}
-
-# run_probe KIND ADDRESS PAYLOAD FULL_SIZE
-run_probe() {
-  enter=
-  [ "$1" != container-container ] || enter="nsenter --target $pid --net"
-  reply=$($enter ping -n -c "$count" -i "$interval" -W "$wait" -s "$3" "$2" 2>&1)
-  print_joined "$1 $2" "$reply"
-  case "$4 $reply" in -* | *', 0 received'* | *' 0 packets received'*) return ;; esac
-  full_size="$enter ping -n -M $df_option -c 1 -W $wait -s $4 $2"
-  reply=$($full_size 2>&1) || reply=$reply$LINE$($full_size 2>&1)
-  print_joined "$1+ $2" "$reply"
+# ping_probe: prints "INDEX +" and the output of a ping with a full-size packet, its lines joined. If that gets no reply,
+# it also prints "INDEX ." and the output of a ping with a small packet.
+ping_probe() {
+  enter='' id=$host_id
+  [ "$where" = host ] || { enter="nsenter --target $pid --net"; id=$container_id; }
+  ping="$enter ping -n -i 0.2 $series ${id_option:+-e $id}"
+  if [ "$payload" != 0 ]; then
+    reply=$($ping -M "$df_option" -s "$payload" "$address" 2>&1)
+    print_joined "$index +" "$reply"
+    case "$reply" in *', 0 received'* | *', 0 packets received'*) ;; *' received'*) return ;; esac
+  fi
+  reply=$($ping -s 56 "$address" 2>&1)
+  print_joined "$index ." "$reply"
 }
 
 # print_joined HEAD TEXT: prints all as one line in one write, so that lines of parallel workers do not mix.

@@ -29,6 +29,7 @@ from dockmesh.remote.ssh.secret import Secret, ask
 from dockmesh.remote.ssh.session import SshTransport
 
 _PROBE_OFFSETS = 64
+_SEED_BITS = 64
 
 
 @contextmanager
@@ -88,6 +89,7 @@ def _request(options: Options, fleet: Fleet, hosts: tuple[Host, ...], goal: Goal
         goal=goal,
         rollout=rollout,
         offset=secrets.randbelow(_PROBE_OFFSETS),
+        seed=secrets.randbits(_SEED_BITS),
         forks=options.forks,
         timeout_s=options.timeout_s,
     )

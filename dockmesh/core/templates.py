@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Text of the templates: parts of shell scripts, each of them starting with `output`, and Jinja templates."""
+    """Text of the templates.
+
+    Parts of shell scripts, each of them starting with `output`; the perl program `prober`; and Jinja templates.
+    """
 
     output: str
     kernel_settings: str
@@ -14,6 +17,7 @@ class Templates:
     host_steps: str
     transaction: str
     probe: str
+    prober: str
     observe: str
     trace: str
     explain: str

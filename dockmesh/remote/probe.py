@@ -1,14 +1,16 @@
 """Probes of the mesh: one script per host sends all its probes, on all hosts in parallel."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange, parse_pending, parse_reverted
 from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
 from dockmesh.core.probes.diagnosis import with_causes
+from dockmesh.core.probes.ids import nonce, probe_ids
 from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.pairs import Pair
@@ -35,9 +37,10 @@ class HeldTarget:
 
 @dataclass(frozen=True, slots=True)
 class Prober:
-    """Probes hosts over `sessions`. `offset` separates its probes from those of other runs at the same time.
+    """Probes hosts over `sessions`. `offset` separates its targets from those of other runs at the same time.
 
-    `forks`: the number of hosts that the executor of the fan-out serves in parallel.
+    `forks`: the number of hosts that the executor of the fan-out serves in parallel. `seed`: a random number, for the
+    ICMP ids of the probes. `phases`: the number of the next probes of the mesh, because each has other ids.
     """
 
     fan_out: ObservedFanOut
@@ -46,6 +49,8 @@ class Prober:
     templates: Templates
     offset: int
     timeout_s: float
+    seed: int = 0
+    phases: Iterator[int] = field(default_factory=count)
 
     def hold_target(self, host: Host, *, hold_s: int, observe: bool) -> HeldTarget:
         """Prepare the host as a target until its release or the end of the session, at most `hold_s` seconds."""
@@ -62,13 +67,31 @@ class Prober:
         return parse_observed(split(output).get("observed_pings", ABSENT))
 
     def run_batch(
-        self, host: Host, probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], *, number: int
+        self,
+        host: Host,
+        probes: Sequence[Probe],
+        targets: Mapping[str, ProbeTarget],
+        *,
+        number: int,
+        phase: int,
+        packets: int = 1,
     ) -> tuple[ProbeResult, ...]:
         """Send all probes of one host. `number` is the host's position in the fleet."""
-        own = targets.get(host.name)
-        script = batch.batch_script(probes, targets, self.templates, pid=own.pid if own else None, number=number)
-        output = self.sessions.open(host).run(script, timeout_s=self.timeout_s + batch.duration_s(probes))
-        return tuple(batch.parse_batch(probes, targets, split(output)["probes"]))
+        own, texts = targets.get(host.name), self.templates
+        row = batch.row_script(
+            probes,
+            targets,
+            texts,
+            pid=own.pid if own else None,
+            ids=probe_ids(self.seed, phase, number),
+            nonce=nonce(self.seed, phase, number),
+            number=number,
+            count=packets,
+        )
+        script = f"{texts.output}\n{texts.probe}\n{row}run_section end true\n"
+        timeout_s = self.timeout_s + batch.row_s(len(probes), packets)
+        output = self.sessions.open(host).run(script, timeout_s=timeout_s)
+        return tuple(batch.parse_row(probes, targets, split(output)["probes"]))
 
 
 def probe_mesh(
@@ -80,17 +103,19 @@ def probe_mesh(
     pairs: Collection[Pair] | None = None,
     lost: Mapping[str, HostFailure] | None = None,
     observe: bool = False,
+    packets: int = 1,
 ) -> MeshResult:
     """Probe from every host of `sources`, which are hosts of the fleet, to every host of the fleet.
 
     `about`: probe only pairs with one of these hosts. `pairs`: probe only these pairs. `lost`: hosts that receive no
-    script, with the reasons. `observe`: the targets report the source address of each probe.
+    script, with the reasons. `observe`: the targets report the source address of each probe. `packets`: the number of
+    packets per probe.
     """
     lost = lost or {}
     probes = _probes_by_source(fleet, tuple(sources), about, pairs)
     present = [host for host in fleet.hosts if host.name not in lost]
     executor = prober.fan_out.executor
-    hold_s = _hold_s(probes, len(fleet.hosts), prober.forks)
+    hold_s, phase = _hold_s(probes, len(fleet.hosts), prober.forks, packets), next(prober.phases)
     events = PhaseEvents.start(prober.fan_out.emit, "probe", len(present))
 
     prepared = fan_out(executor, present, lambda host: prober.hold_target(host, hold_s=hold_s, observe=observe))
@@ -105,7 +130,9 @@ def probe_mesh(
     sent = fan_out(
         executor,
         ready,
-        lambda host: prober.run_batch(host, probes[host.name], targets, number=numbers[host.name]),
+        lambda host: prober.run_batch(
+            host, probes[host.name], targets, number=numbers[host.name], phase=phase, packets=packets
+        ),
     )
     probed = HostResults.collect(events.watch(sent))
 
@@ -118,7 +145,8 @@ def probe_mesh(
     result = with_causes(batch.mesh_result(fleet, probes, probed.values, errors), fleet, targets)
     hosts = tuple(_with_unconfirmed(each, held.values.get(each.host)) for each in result.hosts)
     time = datetime.now(UTC).replace(microsecond=0)
-    sourced = with_sources(result, fleet, targets, observed)
+    ids = {name: probe_ids(prober.seed, phase, number) for name, number in numbers.items()}
+    sourced = with_sources(result, fleet, targets, observed, ids)
     return replace(sourced, hosts=hosts, time=time, partial=pairs is not None)
 
 
@@ -135,7 +163,7 @@ def _probes_by_source(
     return probes
 
 
-def _hold_s(probes: Mapping[str, Sequence[Probe]], hosts: int, forks: int) -> int:
+def _hold_s(probes: Mapping[str, Sequence[Probe]], hosts: int, forks: int, packets: int) -> int:
     """Seconds for which targets are held. The first target must last until the last turn of `forks` hosts ends."""
     turns = -(-hosts // forks)
-    return turns * (HOLD_S + int(max(map(batch.duration_s, probes.values()), default=0)))
+    return turns * (HOLD_S + int(max((batch.row_s(len(row), packets) for row in probes.values()), default=0)))

@@ -5,24 +5,21 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import islice
 
-from dockmesh.core.addresses import IPV4, Address
+from dockmesh.core.addresses import Address
 from dockmesh.core.host_output import Section, parsing
 
 _ELEMENT = re.compile(r"(?<![\da-f.:])([\d.]{7,15}|[\da-f:]{2,39}) \. ([\d.]{7,15}|[\da-f:]{2,39}) \. (\d{1,5})\b")
 # The size of the two sets in templates/observe.sh.
 _MAX_ELEMENTS = 2 * 65535
-# The length field of IPv4 includes the IP header. That of IPv6 does not.
-_HEADERS4_BYTES = 28
-_HEADERS6_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedPing:
-    """A ping that arrived: its source and destination as the target saw them, and its payload in bytes."""
+    """A ping that arrived: its source and destination as the target saw them, and its ICMP id."""
 
     source: Address
     destination: Address
-    payload: int
+    icmp_id: int
 
 
 def parse_observed(section: Section) -> frozenset[ObservedPing]:
@@ -37,8 +34,5 @@ def parse_observed(section: Section) -> frozenset[ObservedPing]:
         return frozenset(_ping(*found.groups()) for found in islice(_ELEMENT.finditer(section.text), _MAX_ELEMENTS))
 
 
-def _ping(source: str, destination: str, length: str) -> ObservedPing:
-    to = ip_address(destination)
-    return ObservedPing(
-        ip_address(source), to, int(length) - (_HEADERS4_BYTES if to.version == IPV4 else _HEADERS6_BYTES)
-    )
+def _ping(source: str, destination: str, icmp_id: str) -> ObservedPing:
+    return ObservedPing(ip_address(source), ip_address(destination), int(icmp_id))

@@ -1,7 +1,7 @@
 """The check of source addresses: each target reports the source of the pings that it received.
 
-Each source uses one payload size for pings from the host and another for pings from its container. The size identifies
-the sender even if NAT rewrote the source address.
+Each source uses one ICMP id for pings from the host and another for pings from its container. The id identifies the
+sender even if NAT rewrote the source address.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,18 +9,10 @@ from dataclasses import dataclass, replace
 
 from dockmesh.core.addresses import IPV4, IPV6, Address
 from dockmesh.core.model import Fleet
+from dockmesh.core.probes.ids import ProbeIds
 from dockmesh.core.probes.model import ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult
-
-# The default of ping, and the number of sources until two of them share a size.
-_PAYLOAD_BYTES = 56
-_SOURCES = 128
-
-
-def payload(kind: str, number: int) -> int:
-    """The payload of a probe in bytes. `number`: the position of the source in the fleet."""
-    return _PAYLOAD_BYTES + 2 * (number % _SOURCES) + (kind == "container-container")
 
 
 def with_sources(
@@ -28,16 +20,19 @@ def with_sources(
     fleet: Fleet,
     targets: Mapping[str, ProbeTarget],
     observed: Mapping[str, frozenset[ObservedPing]],
+    ids: Mapping[str, ProbeIds],
 ) -> MeshResult:
-    """The result with the source address that each target saw. A probe with a wrong source address fails."""
-    numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
+    """The result with the source address that each target saw. A probe with a wrong source address fails.
+
+    `ids`: the ICMP ids of the probes, by source.
+    """
     sources = {name: _by_destination(pings) for name, pings in observed.items()}
     check = _SourceCheck(fleet, targets, _owners(targets))
     return replace(
         result,
         probes=tuple(
-            check.checked(probe, sources[probe.target], payload(probe.kind, numbers[probe.source]))
-            if probe.reached and probe.target in sources
+            check.checked(probe, sources[probe.target], _icmp_id(probe, ids[probe.source]))
+            if probe.reached and probe.target in sources and probe.source in ids
             else probe
             for probe in result.probes
         ),
@@ -53,19 +48,17 @@ class _SourceCheck:
     owners: Mapping[Address, str]
 
     def checked(
-        self, probe: ProbeResult, observed: Mapping[tuple[Address, int], frozenset[Address]], size: int
+        self, probe: ProbeResult, observed: Mapping[tuple[Address, int], frozenset[Address]], icmp_id: int
     ) -> ProbeResult:
         """The probe with the observed source address, if there is one; failed if that is wrong."""
         destination = self.targets.get(probe.target, ProbeTarget()).address(probe.kind, probe.family)
-        sources = observed.get((destination, size), frozenset()) if destination else frozenset()
+        sources = observed.get((destination, icmp_id), frozenset()) if destination else frozenset()
         expected = self._expected(probe)
         if correct := sources & expected:
             return replace(probe, source_seen=min(correct, key=int))
-        # An address of a third host belongs to a source that shares the size.
-        wrong_sources = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
-        if not wrong_sources:
+        if not sources:
             return probe
-        source = min(wrong_sources, key=int)
+        source = min(sources, key=int)
         checked = replace(probe, source_seen=source)
         if not probe.ok or not expected:
             return checked
@@ -101,10 +94,14 @@ class _SourceCheck:
         return Failure(FailureCode.SOURCE, f"{sees}. {hint}")
 
 
+def _icmp_id(probe: ProbeResult, ids: ProbeIds) -> int:
+    return ids.container if probe.kind == "container-container" else ids.host
+
+
 def _by_destination(pings: Iterable[ObservedPing]) -> dict[tuple[Address, int], frozenset[Address]]:
     sources: dict[tuple[Address, int], set[Address]] = {}
     for ping in pings:
-        sources.setdefault((ping.destination, ping.payload), set()).add(ping.source)
+        sources.setdefault((ping.destination, ping.icmp_id), set()).add(ping.source)
     return {key: frozenset(addresses) for key, addresses in sources.items()}
 
 
