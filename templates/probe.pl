@@ -1,8 +1,8 @@
 # Sends all probes of a row from one process. Runs with perl alone, without a module: modules cost more than all packets.
 #
-# perl -e PROGRAM HOST_ID CONTAINER_ID NONCE PID COUNT DELAY_MS, with lines "INDEX host|container ADDRESS PAYLOAD" on
-# stdin. The IDs are ICMP ids, NONCE is in hexadecimal, and PID has the network namespace of the container. PAYLOAD is that
-# of a full-size packet in bytes, or 0 for small packets only. IPv6 addresses have all their digits.
+# perl -e PROGRAM NONCE PID COUNT DELAY_MS, with lines "INDEX host|container ADDRESS PAYLOAD ID" on stdin. NONCE is in
+# hexadecimal, and PID has the network namespace of the container. IPv6 addresses have all their digits. PAYLOAD is that of
+# a full-size packet in bytes, or 0 for small packets only. ID is the ICMP id of the probe.
 #
 # Prints a line per probe: INDEX SENT RECEIVED TTL MIN AVERAGE MAX FULL_SIZE PATH_MTU ERROR, with "-" for an unknown value.
 # The round trips are in microseconds. FULL_SIZE is "passed", "lost" or "local" (the kernel of the source rejects the
@@ -11,7 +11,7 @@
 # Exit status 3, before it reads stdin: the kernel or the rights do not suffice.
 use strict;
 
-my ($host_id, $container_id, $nonce, $pid, $count, $delay_ms) = @ARGV;
+my ($nonce, $pid, $count, $delay_ms) = @ARGV;
 $nonce = pack "H16", $nonce;
 # A lost packet is repeated after GAP seconds. After TRIES packets of full size, small ones follow. The last packet gets
 # LAST seconds. WINDOW is the number of first packets that wait for a reply, so that replies fit into the receive buffer.
@@ -43,19 +43,18 @@ sub now {
 
 # The raw sockets of the current network namespace, by the length of an address. Their filters pass replies and errors.
 sub open_sockets {
-  my ($id) = @_;
   my %sockets;
   if (socket my $four, 2, 3, 1) {
     setsockopt $four, 255, 1, pack "L", 0xffffffff & ~(1 << 0 | 1 << 3 | 1 << 11);
     setsockopt $four, 0, 10, pack "i", 3;
-    $sockets{4} = {handle => $four, id => $id, family => 4};
+    $sockets{4} = {handle => $four, family => 4};
   }
   if (socket my $six, 10, 3, 58) {
     setsockopt $six, 58, 1, pack "L8", 0xffffffff & ~(1 << 1 | 1 << 2 | 1 << 3), (0xffffffff) x 3,
       0xffffffff & ~(1 << 1), (0xffffffff) x 3;
     setsockopt $six, 41, 23, pack "i", 3;
     setsockopt $six, 41, 51, pack "i", 1;
-    $sockets{16} = {handle => $six, id => $id, family => 6};
+    $sockets{16} = {handle => $six, family => 6};
   }
   setsockopt $_->{handle}, 1, 33, pack "i", 1 << 20 for values %sockets;
   return \%sockets;
@@ -66,7 +65,7 @@ sub open_container {
   open my $own, "<", "/proc/self/ns/net" or return "cannot open /proc/self/ns/net: $!";
   open my $other, "<", "/proc/$pid/ns/net" or return "cannot open /proc/$pid/ns/net: $!";
   syscall($SETNS, fileno $other, 0x40000000) == 0 or return "cannot enter the container: $!";
-  my $sockets = open_sockets($container_id);
+  my $sockets = open_sockets();
   syscall($SETNS, fileno $own, 0x40000000) == 0 or die "cannot leave the container: $!\n";
   return $sockets;
 }
@@ -75,10 +74,11 @@ sub read_row {
   my ($host) = @_;
   my $container;
   while (<STDIN>) {
-    my ($index, $where, $text, $payload) = split;
+    my ($index, $where, $text, $payload, $id) = split;
     my $address = $text =~ /:/ ? pack "H32", $text =~ tr/://dr : pack "C4", split /\./, $text;
     my $six = length $address == 16;
-    my %probe = (index => $index, address => $address, payload => $payload, times => [], rtts => [], replied => {});
+    my %probe = (index => $index, id => $id, address => $address, payload => $payload);
+    @probe{"times", "rtts", "replied"} = ([], [], {});
     $probe{small_from} = 0 unless $payload;
     $probe{to} = $six ? pack "S n N a16 N", 10, 0, 0, $address, 0 : pack "S n a4 x8", 2, 0, $address;
     my $sockets = $where eq "host" ? $host : $container ||= open_container();
@@ -96,7 +96,7 @@ sub send_next {
   $probe->{small_from} = $number if !defined $probe->{small_from} && $number >= $TRIES && !$probe->{passed};
   my $small = defined $probe->{small_from} && !$probe->{passed};
   my $six = $socket->{family} == 6;
-  my $head = pack "C2 n n2 a8 n", $six ? 128 : 8, 0, 0, $socket->{id}, $probe->{index} & 0xffff, $nonce, $number & 0xffff;
+  my $head = pack "C2 n n2 a8 n", $six ? 128 : 8, 0, 0, $probe->{id}, $probe->{index} & 0xffff, $nonce, $number & 0xffff;
   # The kernel computes the checksum of ICMPv6.
   if (!$six) {
     my $sum = unpack "%32n*", $head;
@@ -198,8 +198,8 @@ sub icmp_error {
 # The probe of an echo packet that this process sent or that replies to it; undef for others.
 sub probe_of {
   my ($socket, $id, $sequence, $address) = @_;
-  my $probe = $id == $socket->{id} ? $probes{$sequence} : undef;
-  return unless $probe && !$probe->{ended} && $probe->{socket} == $socket && $probe->{address} eq $address;
+  my $probe = $probes{$sequence} or return;
+  return if $probe->{ended} || $probe->{id} != $id || $probe->{socket} != $socket || $probe->{address} ne $address;
   return $probe;
 }
 
@@ -267,7 +267,7 @@ sub run_timers {
   }
 }
 
-my $host = open_sockets($host_id);
+my $host = open_sockets();
 exit 3 unless $host->{4};
 read_row($host);
 select undef, undef, undef, $delay_ms / 1000;

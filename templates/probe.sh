@@ -126,9 +126,9 @@ container_target() {
 # The value of ping -M that sets DF. "probe" also ignores the cached path MTU; earlier versions of ping lack it.
 df_option() { case "$(ping -M probe 2>&1)" in *'invalid -M'*) echo "do" ;; *) echo probe ;; esac; }
 
-# run_row HOST_ID CONTAINER_ID NONCE PID COUNT DELAY_MS, with lines "INDEX host|container ADDRESS PAYLOAD" on stdin: runs
-# the program $prober of probe.pl, which describes arguments and lines. It exits with 3 before it reads stdin if the kernel
-# or the rights do not suffice. Then ping sends the probes.
+# run_row NONCE PID COUNT DELAY_MS, with lines "INDEX host|container ADDRESS PAYLOAD ID" on stdin: runs the program $prober
+# of probe.pl, which describes arguments and lines. It exits with 3 before it reads stdin if the kernel or the rights do not
+# suffice. Then ping sends the probes.
 run_row() {
   if command -v perl >/dev/null; then
     perl -e "$prober" "$@"
@@ -137,14 +137,14 @@ run_row() {
   ping_row "$@"
 }
 
-# ping_row HOST_ID CONTAINER_ID NONCE PID COUNT DELAY_MS: run_row with one or two processes per probe, 32 of them in 0.2 s.
-# It starts no program but ping and sleep, because a host may have hundreds of probes.
+# ping_row NONCE PID COUNT DELAY_MS: run_row with one or two processes per probe. It starts 32 probes in 0.2 s, and no
+# program but ping and sleep, because a host may have hundreds of probes.
 ping_row() {
-  host_id=$1 container_id=$2 pid=$4 df_option=$(df_option) started=0
+  pid=$2 df_option=$(df_option) started=0
   # With a deadline, ping repeats a lost packet until the first reply. The option -e sets the ICMP id.
-  [ "$5" = 1 ] && series='-c 1 -w 1' || series="-c $5 -W 1"
+  [ "$3" = 1 ] && series='-c 1 -w 1' || series="-c $3 -W 1"
   case "$(ping -e 1 2>&1)" in *'invalid option'* | *'unrecognized option'*) id_option= ;; *) id_option=-e ;; esac
-  while read -r index where address payload; do
+  while read -r index where address payload id; do
     ping_probe &
     started=$((started + 1))
     [ $((started % 32)) != 0 ] || sleep 0.2
@@ -155,8 +155,8 @@ ping_row() {
 # ping_probe: prints "INDEX +" and the output of a ping with a full-size packet, its lines joined. If that gets no reply,
 # it also prints "INDEX ." and the output of a ping with a small packet.
 ping_probe() {
-  enter='' id=$host_id
-  [ "$where" = host ] || { enter="nsenter --target $pid --net"; id=$container_id; }
+  enter=''
+  [ "$where" = host ] || enter="nsenter --target $pid --net"
   ping="$enter ping -n -i 0.2 $series ${id_option:+-e $id}"
   if [ "$payload" != 0 ]; then
     reply=$($ping -M "$df_option" -s "$payload" "$address" 2>&1)

@@ -72,20 +72,20 @@ class Prober:
         probes: Sequence[Probe],
         targets: Mapping[str, ProbeTarget],
         *,
-        number: int,
+        positions: Mapping[str, int],
         phase: int,
         packets: int = 1,
     ) -> tuple[ProbeResult, ...]:
-        """Send all probes of one host. `number` is the host's position in the fleet."""
-        own, texts = targets.get(host.name), self.templates
+        """Send all probes of one host. `positions`: the place of each host in the fleet."""
+        own, texts, position = targets.get(host.name), self.templates, positions[host.name]
         row = batch.row_script(
             probes,
             targets,
             texts,
             pid=own.pid if own else None,
-            ids=probe_ids(self.seed, phase, number),
-            nonce=nonce(self.seed, phase, number),
-            number=number,
+            ids=probe_ids(self.seed, phase, position),
+            nonce=nonce(self.seed, phase, position),
+            positions=positions,
             count=packets,
         )
         script = f"{texts.output}\n{texts.probe}\n{row}run_section end true\n"
@@ -125,13 +125,13 @@ def probe_mesh(
         for host in fleet.hosts
     }
 
-    numbers = {host.name: number for number, host in enumerate(fleet.hosts)}
+    positions = {host.name: position for position, host in enumerate(fleet.hosts)}
     ready = [host for host in present if host.name in probes and host.name in held.values]
     sent = fan_out(
         executor,
         ready,
         lambda host: prober.run_batch(
-            host, probes[host.name], targets, number=numbers[host.name], phase=phase, packets=packets
+            host, probes[host.name], targets, positions=positions, phase=phase, packets=packets
         ),
     )
     probed = HostResults.collect(events.watch(sent))
@@ -145,7 +145,7 @@ def probe_mesh(
     result = with_causes(batch.mesh_result(fleet, probes, probed.values, errors), fleet, targets)
     hosts = tuple(_with_unconfirmed(each, held.values.get(each.host)) for each in result.hosts)
     time = datetime.now(UTC).replace(microsecond=0)
-    ids = {name: probe_ids(prober.seed, phase, number) for name, number in numbers.items()}
+    ids = {name: probe_ids(prober.seed, phase, position) for name, position in positions.items()}
     sourced = with_sources(result, fleet, targets, observed, ids)
     return replace(sourced, hosts=hosts, time=time, partial=pairs is not None)
 

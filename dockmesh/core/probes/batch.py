@@ -9,7 +9,7 @@ from dockmesh.core.probes.full_size import HEADERS_BYTES
 from dockmesh.core.probes.ids import ProbeIds
 from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.packets import destination, full_sizes, smallest_uplink
-from dockmesh.core.probes.replies import parse_replies
+from dockmesh.core.probes.replies import SentPacket, parse_replies
 from dockmesh.core.probes.verdict import probe_result
 from dockmesh.core.results.model import Failure, FailureCode, MeshResult, ProbeResult, host_result
 from dockmesh.core.templates import Templates
@@ -34,27 +34,31 @@ def row_script(
     pid: int | None,
     ids: ProbeIds,
     nonce: bytes,
-    number: int,
+    positions: Mapping[str, int],
     count: int = 1,
 ) -> str:
     """The part of a script that sends the probes of one host. It needs output.sh and probe.sh before it.
 
-    `pid`: a process in the network namespace of the source container. `number`: the host's position in the fleet. Each
-    host starts its row at another target, because all hosts probe at once. `count`: the packets of each probe.
+    `pid`: a process in the network namespace of the source container. `positions`: the place of each host in the fleet.
+    Each host starts its row at another target, because all hosts probe at once. `count`: the packets of each probe.
     """
+    number = positions[probes[0].source] if probes else 0
     delay_ms = min(number // _HOSTS_PER_MS, _MAX_DELAY_MS)
-    call = f"run_row {ids.host} {ids.container} {nonce.hex()} {pid or 0} {count} {delay_ms}"
-    lines = _lines(probes, targets)
-    first = number * len(lines) // max(len(targets), 1) % max(len(lines), 1)
+    call = f"run_row {nonce.hex()} {pid or 0} {count} {delay_ms}"
+    lines = _lines(probes, targets, ids, positions)
+    first = number * len(lines) // len(positions) if lines else 0
     rotated = "".join(lines[first:] + lines[:first])
     return f"prober={quote(texts.prober)}\nprobes() {{ {call} <<'END'\n{rotated}END\n}}\nrun_section probes probes\n"
 
 
-def _lines(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget]) -> list[str]:
+def _lines(
+    probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], ids: ProbeIds, positions: Mapping[str, int]
+) -> list[str]:
     sizes = full_sizes(probes, targets)
     return [
         f"{index} {'container' if probe.kind == 'container-container' else 'host'} {address.exploded} "
-        f"{sizes[probe] - HEADERS_BYTES[probe.family] if probe in sizes else 0}\n"
+        f"{sizes[probe] - HEADERS_BYTES[probe.family] if probe in sizes else 0} "
+        f"{ids.of(probe.kind, positions[probe.target])}\n"
         for index, probe in enumerate(probes)
         if (address := destination(probe, targets))
     ]
@@ -63,14 +67,18 @@ def _lines(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget]) -> list[
 def parse_row(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section) -> Iterator[ProbeResult]:
     """Parse the output of `row_script`. Yields one ProbeResult per probe, in the order of `probes`."""
     sizes = full_sizes(probes, targets)
-    by_index = {index: sizes[probe] for index, probe in enumerate(probes) if probe in sizes}
-    replies = parse_replies(section, by_index)
+    sent = {
+        index: SentPacket(address, sizes.get(probe))
+        for index, probe in enumerate(probes)
+        if (address := destination(probe, targets))
+    }
+    replies = parse_replies(section, sent)
     for index, probe in enumerate(probes):
-        if destination(probe, targets) is None:
+        if index not in sent:
             yield probe.result().failed(_no_destination(probe, targets))
         else:
             own = targets.get(probe.source, ProbeTarget()).addresses
-            uplink = smallest_uplink(probe, targets) if index in by_index else None
+            uplink = smallest_uplink(probe, targets) if sent[index].size else None
             yield probe_result(probe, replies.get(index), own, uplink)
 
 

@@ -25,6 +25,7 @@ _PING_ERROR = re.compile(
     r"From (\S++) .*?"
     r"(Destination [A-Za-z ]+(?:: Address unreachable)?|Time to live exceeded|Packet filtered|Frag[a-z]+ needed)"
 )
+_FROM = re.compile(r"\bbytes from (\S{1,50})")
 # The source itself reports these, for IPv4 and IPv6, if ARP or neighbour discovery for the next hop gets no reply.
 _NEXT_HOP_DEAD = ("Destination Host Unreachable", "Destination unreachable: Address unreachable")
 # The messages of ping, by family, type and code.
@@ -43,6 +44,13 @@ _MESSAGES: Mapping[tuple[int, int, int], str] = {
     (IPV6, 1, 4): "Destination unreachable: Port unreachable",
     (IPV6, 3, 0): "Time to live exceeded",
 }
+
+
+class SentPacket(NamedTuple):
+    """The destination of a probe, and the length in bytes of its full-size packet, if it has one."""
+
+    to: Address
+    size: int | None = None
 
 
 class IcmpError(NamedTuple):
@@ -74,21 +82,20 @@ class Reply:
     problem: str | None = None
 
 
-def parse_replies(section: Section, sizes: Mapping[int, int]) -> dict[int, Reply]:
-    """Parse the replies by the index of the probe. Skips lines that it cannot parse.
-
-    `sizes`: the length in bytes of the full-size packets, by the index of their probe.
-    """
+def parse_replies(section: Section, sent: Mapping[int, SentPacket]) -> dict[int, Reply]:
+    """Parse the replies to `sent` by the index of the probe. Skips lines that it cannot parse."""
     replies: dict[int, Reply] = {}
     pings: dict[int, dict[str, str]] = {}
     for line in section.lines():
-        if match := _LINE.fullmatch(line):
-            index = int(match[1])
-            if match[2]:
-                pings.setdefault(index, {})[match[2]] = match[3][:_MAX_CHARACTERS]
-            elif fields := _PROBER.fullmatch(match[3]):
-                replies[index] = _prober_reply(fields.groups(), sizes.get(index))
-    return replies | {index: _ping_reply(texts, sizes.get(index)) for index, texts in pings.items()}
+        match = _LINE.fullmatch(line)
+        packet = sent.get(int(match[1])) if match else None
+        if match and packet:
+            index, mark, text = int(match[1]), match[2], match[3]
+            if mark:
+                pings.setdefault(index, {})[mark] = text[:_MAX_CHARACTERS]
+            elif fields := _PROBER.fullmatch(text):
+                replies[index] = _prober_reply(fields.groups(), packet.size)
+    return replies | {index: _ping_reply(texts, sent[index]) for index, texts in pings.items()}
 
 
 def _prober_reply(fields: tuple[str, ...], size: int | None) -> Reply:
@@ -121,16 +128,20 @@ def _icmp_error(text: str) -> IcmpError | None:
     return IcmpError(address, _MESSAGES.get((address.version, kind, code), f"ICMP type {kind} code {code}"))
 
 
-def _ping_reply(texts: Mapping[str, str], size: int | None) -> Reply:
+def _ping_reply(texts: Mapping[str, str], packet: SentPacket) -> Reply:
     """The reply to the full-size ping (`+`) if there is one, otherwise to the small one (`.`)."""
     large, small = texts.get("+", ""), texts.get(".", "")
-    full_size = parse_full_size(size, large) if size else None
+    full_size = parse_full_size(packet.size, large) if packet.size else None
     text = large if full_size and full_size.received else small or large
     counts = parse_counts(text)
     if not counts:
         return Reply(0, 0, problem=sanitize(text.replace("|", " ")))
+    sent, received = counts[0]
+    if any(_address(each.rstrip(":")) != packet.to for each in _FROM.findall(text)):
+        # Ping also counts the replies to another ping with its id.
+        return Reply(sent, 0)
     error = next(_ping_errors(text), None)
-    return Reply(*counts[0], parse_ttl(text), parse_rtts(text), full_size, error)
+    return Reply(sent, received, parse_ttl(text), parse_rtts(text), full_size, error)
 
 
 def _ping_errors(text: str) -> Iterator[IcmpError]:

@@ -1,7 +1,6 @@
 """The check of source addresses: each target reports the source of the pings that it received.
 
-Each source uses one ICMP id for pings from the host and another for pings from its container. The id identifies the
-sender even if NAT rewrote the source address.
+All probes to a target have different ICMP ids. The id identifies the source even if NAT rewrote its address.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,12 +25,13 @@ def with_sources(
 
     `ids`: the ICMP ids of the probes, by source.
     """
+    positions = {host.name: position for position, host in enumerate(fleet.hosts)}
     sources = {name: _by_destination(pings) for name, pings in observed.items()}
     check = _SourceCheck(fleet, targets, _owners(targets))
     return replace(
         result,
         probes=tuple(
-            check.checked(probe, sources[probe.target], _icmp_id(probe, ids[probe.source]))
+            check.checked(probe, sources[probe.target], ids[probe.source].of(probe.kind, positions[probe.target]))
             if probe.reached and probe.target in sources and probe.source in ids
             else probe
             for probe in result.probes
@@ -56,9 +56,11 @@ class _SourceCheck:
         expected = self._expected(probe)
         if correct := sources & expected:
             return replace(probe, source_seen=min(correct, key=int))
-        if not sources:
+        # An address of a third host belongs to another run, whose ids can be the same.
+        wrong_sources = {each for each in sources if self.owners.get(each) in {None, probe.source, probe.target}}
+        if not wrong_sources:
             return probe
-        source = min(sources, key=int)
+        source = min(wrong_sources, key=int)
         checked = replace(probe, source_seen=source)
         if not probe.ok or not expected:
             return checked
@@ -92,10 +94,6 @@ class _SourceCheck:
         sees = f"{probe.target} sees the source address {source}{whose}, not {wanted}"
         hint = f"To find the translation, run dockmesh trace {probe.source} {probe.target}"
         return Failure(FailureCode.SOURCE, f"{sees}. {hint}")
-
-
-def _icmp_id(probe: ProbeResult, ids: ProbeIds) -> int:
-    return ids.container if probe.kind == "container-container" else ids.host
 
 
 def _by_destination(pings: Iterable[ObservedPing]) -> dict[tuple[Address, int], frozenset[Address]]:
