@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
@@ -15,6 +15,9 @@ from dockmesh.core.facts.host_facts import HostFacts, parse_facts
 from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host, HostNetwork, Login, Settings
 from dockmesh.core.planning.plan import HostPlan, plan_host
+from dockmesh.core.probes.batch import row_script
+from dockmesh.core.probes.ids import probe_ids
+from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.state.nft_table import table_text
 from dockmesh.core.state.resources import NftTable
 from dockmesh.pipeline import TEMPLATES
@@ -60,6 +63,17 @@ FLEET = fleet(
     host("host3", "192.168.18.130", "10.128.32.0/20", "10.128.32.1/24"),
 )
 HOST1, HOST2, HOST3 = FLEET.hosts
+
+
+def row(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], among: Fleet | None = None) -> str:
+    """The script of a row in a fleet, by default that of the lab."""
+    positions = {each.name: position for position, each in enumerate((among or FLEET).hosts)}
+    return row_script(probes, targets, TEMPLATES, pid=7, ids=probe_ids(1, 0, 0), nonce=b"12345678", positions=positions)
+
+
+def row_lines(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], among: Fleet | None = None) -> list[str]:
+    """The lines of a row, one for each probe that the host sends."""
+    return row(probes, targets, among).partition("<<'END'\n")[2].partition("END\n}")[0].splitlines()
 
 
 def section(name: str, said: SectionOutput) -> str:

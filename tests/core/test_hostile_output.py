@@ -33,7 +33,7 @@ from dockmesh.core.planning.conflicts.network import conflicts, notes
 from dockmesh.core.planning.plan import plan_host
 from dockmesh.core.planning.summary import PeerNames, summarize
 from dockmesh.core.planning.transaction import parse_outcome
-from dockmesh.core.probes.batch import parse_batch
+from dockmesh.core.probes.batch import parse_row
 from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.observed import parse_observed
 from dockmesh.core.probes.targets import parse_target
@@ -147,10 +147,10 @@ def read_and_plan(name: str, text: str) -> None:
 
 
 def read_pings(head: str, text: str) -> None:
-    for kind, probe in PROBES.items():
-        said = "".join(f"{kind}{full} 10.0.0.1 {head}{line}\n" for line in text.split("\n") for full in ("", "+"))
+    for probe in PROBES.values():
+        said = "".join(f"0 {mark}{head}{line}\n" for line in text.split("\n") for mark in (". ", "+ ", ""))
         targets = {"host1": TARGET, "host2": TARGET}
-        results: list[ProbeResult] = list(parse_batch([probe], targets, Section(0, said)))
+        results: list[ProbeResult] = list(parse_row([probe], targets, Section(0, said)))
         assert all(len(each.reason or "") < 2000 for each in results)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from shlex import quote
 
+from dockmesh.core.addresses import Address
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet
 from dockmesh.core.probes.full_size import HEADERS_BYTES
@@ -40,28 +41,36 @@ def row_script(
     """The part of a script that sends the probes of one host. It needs output.sh and probe.sh before it.
 
     `pid`: a process in the network namespace of the source container. `positions`: the place of each host in the fleet.
-    Each host starts its row at another target, because all hosts probe at once. `count`: the packets of each probe.
+    Each row starts at its own host, because all hosts probe at once. `count`: the number of packets per probe.
     """
     number = positions[probes[0].source] if probes else 0
     delay_ms = min(number // _HOSTS_PER_MS, _MAX_DELAY_MS)
     call = f"run_row {nonce.hex()} {pid or 0} {count} {delay_ms}"
     lines = _lines(probes, targets, ids, positions)
-    first = number * len(lines) // len(positions) if lines else 0
-    rotated = "".join(lines[first:] + lines[:first])
+    first = sum(position < number for position, _line in lines)
+    rotated = "".join(line for _position, line in lines[first:] + lines[:first])
     return f"prober={quote(texts.prober)}\nprobes() {{ {call} <<'END'\n{rotated}END\n}}\nrun_section probes probes\n"
 
 
 def _lines(
     probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], ids: ProbeIds, positions: Mapping[str, int]
-) -> list[str]:
+) -> list[tuple[int, str]]:
+    """The line of each probe that the host sends, after the position of its target."""
     sizes = full_sizes(probes, targets)
     return [
-        f"{index} {'container' if probe.kind == 'container-container' else 'host'} {address.exploded} "
-        f"{sizes[probe] - HEADERS_BYTES[probe.family] if probe in sizes else 0} "
-        f"{ids.of(probe.kind, positions[probe.target])}\n"
+        (
+            positions[probe.target],
+            _line(index, probe, address, ids.of(probe.kind, positions[probe.target]), sizes.get(probe)),
+        )
         for index, probe in enumerate(probes)
         if (address := destination(probe, targets))
     ]
+
+
+def _line(index: int, probe: Probe, address: Address, icmp_id: int, size: int | None) -> str:
+    where = "container" if probe.kind == "container-container" else "host"
+    payload = size - HEADERS_BYTES[probe.family] if size else 0
+    return f"{index} {where} {address.exploded} {payload} {icmp_id}\n"
 
 
 def parse_row(probes: Sequence[Probe], targets: Mapping[str, ProbeTarget], section: Section) -> Iterator[ProbeResult]:

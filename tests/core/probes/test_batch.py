@@ -3,14 +3,14 @@
 from ipaddress import IPv4Address, ip_address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, run_shell
+from builders import FLEET, HOST1, HOST2, HOST3, fleet, host, row, row_lines, run_shell
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.host_output import Section, Sections
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.batch import batch_script, duration_s, mesh_result, parse_batch
+from dockmesh.core.probes.batch import mesh_result, parse_row, row_s
 from dockmesh.core.probes.join_state import JoinState
 from dockmesh.core.probes.model import EXPECTED_TTL, Probe, ProbeKind, ProbeTarget
 from dockmesh.core.probes.probe_plan import plan_probes
@@ -37,10 +37,12 @@ LOST = (
 )
 SILENT = "--- 10.0.0.1 ping statistics ---|3 packets transmitted, 0 received, 100% packet loss, time 2043ms|"
 
+TARGET = ProbeTarget(IPv4Address("10.0.0.1"))
+
 
 def probe_result(source: Host, to: Host, kind: ProbeKind, output: str) -> ProbeResult:
     targets = {to.name: ProbeTarget(IPv4Address("10.0.0.1"), IPv4Address("10.0.0.1")), source.name: ProbeTarget(pid=7)}
-    (result,) = parse_batch([Probe(source.name, to.name, kind)], targets, Section(0, f"{kind} 10.0.0.1 {output}"))
+    (result,) = parse_row([Probe(source.name, to.name, kind)], targets, Section(0, f"0 . {output}"))
     return result
 
 
@@ -140,10 +142,8 @@ def test_target_without_address_is_not_probed_and_gives_the_reason() -> None:
     probes = [Probe("host1", "host2", "host-container"), Probe("host1", "host3", "host-bridge")]
     error = Failure(FailureCode.NO_CONTAINER, "no container to probe: no free address")
     targets = {"host2": ProbeTarget(error=error)}
-    assert "host-container" not in batch_script(probes, targets, TEMPLATES, pid=None, number=0).replace(
-        TEMPLATES.probe, ""
-    )
-    first, second = parse_batch(probes, targets, Section(0, ""))
+    assert row_lines(probes, targets) == []
+    first, second = parse_row(probes, targets, Section(0, ""))
     assert (first.code, first.reason) == (error.code, error.reason)
     assert second.code == FailureCode.NO_ADDRESS
     assert {(each.made, each.failure) for each in (first, second)} == {(False, FailureKind.UNMADE)}
@@ -155,8 +155,8 @@ def test_no_container_probe_without_a_source_container() -> None:
         "host1": target_of(HOST1, "docker.service is not active", 1),
         "host2": ProbeTarget(HOST2.bridge.ip if HOST2.bridge else None, IPv4Address("10.128.16.2"), 8),
     }
-    assert "container-container 10" not in batch_script([probe], targets, TEMPLATES, pid=None, number=0)
-    (result,) = parse_batch([probe], targets, Section(0, ""))
+    assert row_lines([probe], targets) == []
+    (result,) = parse_row([probe], targets, Section(0, ""))
     assert (result.code, result.made) == (FailureCode.DOCKER_STOPPED, False)
     assert "host1" in (result.reason or "")
 
@@ -164,8 +164,8 @@ def test_no_container_probe_without_a_source_container() -> None:
 def test_bridge_of_an_unreachable_host_is_still_probed() -> None:
     probes = [Probe("host1", "host2", "host-bridge"), Probe("host1", "host2", "host-container")]
     targets = {"host1": ProbeTarget(pid=7), "host2": unreachable_target(HOST2)}
-    assert "host-bridge 10.128.16.1 56 -\n" in batch_script(probes, targets, TEMPLATES, pid=7, number=0)
-    bridge, container = parse_batch(probes, targets, Section(0, f"host-bridge 10.128.16.1 {SILENT}"))
+    assert [line.split()[:4] for line in row_lines(probes, targets)] == [["0", "host", "10.128.16.1", "0"]]
+    bridge, container = parse_row(probes, targets, Section(0, f"0 . {SILENT}"))
     assert (bridge.code, bridge.made) == (FailureCode.NO_REPLY, True)
     assert (container.code, container.made) == (FailureCode.NOT_ASKED, False)
 
@@ -259,7 +259,7 @@ def test_namespace_candidates_are_free_addresses_of_the_bridge_network(offset: i
 def test_scripts_pass_the_syntax_check_of_the_shell() -> None:
     targets = {each.name: ProbeTarget(each.underlay, each.underlay, 7) for each in FLEET.hosts}
     probes = list(plan_probes(FLEET, FLEET.hosts))
-    run_shell(batch_script(probes, targets, TEMPLATES, pid=7, number=0), "-n")
+    run_shell(f"{TEMPLATES.output}\n{TEMPLATES.probe}\n{row(probes, targets)}", "-n")
     for each in (HOST1, KVM):
         run_shell(target_script(each, TEMPLATES, offset=3, hold_s=9), "-n")
         run_shell(held_target_script(each, TEMPLATES, offset=3, hold_s=9, observe=True), "-n")
@@ -285,9 +285,10 @@ def test_unreachable_hosts_count_as_failed_in_fleet_order() -> None:
 
 
 def test_row_duration_allows_for_no_replies() -> None:
-    assert duration_s([]) == 0
-    assert duration_s(list(plan_probes(FLEET, [HOST1]))) == 4
-    assert duration_s([Probe("a", "b", "host-bridge")] * 65) == 12
+    assert row_s(0) == 0
+    assert 1.6 < row_s(1) < 3
+    assert 99 * 3 / 160 + 1.6 <= row_s(99 * 3) < 6
+    assert row_s(1, count=14) == row_s(1) + 2
 
 
 @pytest.mark.parametrize(
@@ -303,8 +304,8 @@ def test_row_duration_allows_for_no_replies() -> None:
 def test_dead_next_hop_has_one_code_for_every_reporting_address(output: str, code: FailureCode, quoted: str) -> None:
     own = frozenset(map(ip_address, ("192.168.18.128", "10.128.0.1", "fd00::1")))
     targets = {"host2": ProbeTarget(IPv4Address("10.0.0.1")), "host1": ProbeTarget(addresses=own)}
-    section = Section(0, f"host-bridge 10.0.0.1 {output}3 packets transmitted, 0 received, +3 errors|")
-    (result,) = parse_batch([Probe("host1", "host2", "host-bridge")], targets, section)
+    section = Section(0, f"0 . {output}3 packets transmitted, 0 received, +3 errors|")
+    (result,) = parse_row([Probe("host1", "host2", "host-bridge")], targets, section)
     assert result.code == code
     assert quoted in (result.reason or "")
 
@@ -314,3 +315,53 @@ def test_round_trips_and_loss_match_ping_output() -> None:
     assert (good.rtt_min_ms, good.rtt_ms, good.rtt_max_ms) == (0.061, 0.087, 0.131)
     assert good.loss == pytest.approx(1 / 3)
     assert probe_result(HOST1, HOST2, "host-bridge", "").loss is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "quoted", "sent", "received"),
+    [
+        ("1 1 64 61 87 131 - - -", None, "", 1, 1),
+        ("4 0 - - - - - - -", FailureCode.NO_REPLY, "", 4, 0),
+        ("4 0 - - - - - - icmp 192.168.18.1 3 1", FailureCode.ICMP_ERROR, "192.168.18.1", 4, 0),
+        ("4 0 - - - - - - icmp fd00::9 1 4", FailureCode.ICMP_ERROR, "Port unreachable", 4, 0),
+        ("4 0 - - - - - - icmp 192.168.18.1 12 7", FailureCode.ICMP_ERROR, "type 12 code 7", 4, 0),
+        ("4 0 - - - - - - icmp 192.168.18.128 3 1", FailureCode.NEXT_HOP_DEAD, "host2", 4, 0),
+        ("4 0 - - - - - - icmp fd00::1 1 3", FailureCode.NEXT_HOP_DEAD, "host2", 4, 0),
+        ("4 0 - - - - - - icmp 999.1.1.1 3 1", FailureCode.NO_REPLY, "", 4, 0),
+        ("0 0 - - - - - - send Network is unreachable", FailureCode.PING_FAILED, "Network is unreachable", 0, 0),
+        ("0 0 - - - - - - send cannot open /proc/7/ns/net: N", FailureCode.PING_FAILED, "/proc/7/ns/net", 0, 0),
+        ("1 1 63 61 87 131 - - -", FailureCode.TTL, "63", 1, 1),
+        ("1 1 64 61 87", FailureCode.NO_PING, "", 0, 0),
+        ("", FailureCode.NO_PING, "", 0, 0),
+    ],
+)
+def test_prober_line_becomes_a_code_and_a_reason(
+    fields: str, code: FailureCode | None, quoted: str, sent: int, received: int
+) -> None:
+    own = frozenset(map(ip_address, ("192.168.18.128", "fd00::1")))
+    targets = {"host2": ProbeTarget(IPv4Address("10.0.0.1")), "host1": ProbeTarget(addresses=own)}
+    (result,) = parse_row([Probe("host1", "host2", "host-bridge")], targets, Section(0, f"0 {fields}"))
+    assert (result.sent, result.received, result.code) == (sent, received, code)
+    assert quoted in (result.reason or "")
+    if code is None:
+        assert (result.rtt_min_ms, result.rtt_ms, result.rtt_max_ms) == (0.061, 0.087, 0.131)
+
+
+def test_reply_to_another_ping_is_no_reply() -> None:
+    foreign = PING.format(ttl=64, received=1).replace("from 10.0.0.1", "from 10.0.0.2")
+    assert probe_result(HOST1, HOST2, "host-bridge", foreign).code == FailureCode.NO_REPLY
+
+
+@given(st.text() | st.from_regex(r"[0-9]{1,2} ([0-9]{1,8} |- ){0,7}(lost|passed) (icmp|send) .*", fullmatch=True))
+def test_any_prober_line_becomes_a_result(line: str) -> None:
+    (result,) = parse_row([Probe("host1", "host2", "host-bridge")], {"host2": TARGET}, Section(0, line))
+    assert result.ok or (result.reason or "").isprintable()
+
+
+def test_each_host_starts_its_row_at_another_target() -> None:
+    probes = {each.name: list(plan_probes(FLEET, [each])) for each in FLEET.hosts}
+    targets = {
+        each.name: target_of(each, f"{each.bridge.ip + 1} - 7 container 1500") for each in FLEET.hosts if each.bridge
+    }
+    first = {name: probes[name][int(row_lines(probes[name], targets)[0].split()[0])].target for name in probes}
+    assert len(set(first.values())) == len(first)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
+from builders import FLEET, HOST1, HOST2, fleet, host, row_lines, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
 from results import mesh_result
@@ -12,18 +12,19 @@ from results import mesh_result
 from dockmesh.core.facts.links import Link
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.probes.batch import batch_script, parse_batch
+from dockmesh.core.probes.batch import parse_row
 from dockmesh.core.probes.full_size import FullSizePing, parse_full_size
 from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult
 from dockmesh.core.rollout import hosts_to_revert
-from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.18.140", "10.9.0.0/24", docker=False)
-SMALL = "64 bytes from 10.0.0.1: icmp_seq=1 ttl=62 time=0.1 ms|3 packets transmitted, 3 received|"
+SMALL = "64 bytes from 10.128.16.2: icmp_seq=1 ttl=62 time=0.1 ms|3 packets transmitted, 3 received|"
 # The output of iputils 20221126 and 20250605.
-PASSED = "1480 bytes from 10.0.0.1: icmp_seq=1 ttl=62 time=0.1 ms||1 packets transmitted, 1 received, 0% packet loss|"
+PASSED = (
+    "1480 bytes from 10.128.16.2: icmp_seq=1 ttl=62 time=0.1 ms||1 packets transmitted, 1 received, 0% packet loss|"
+)
 DROPPED = "PING 10.0.0.1 (10.0.0.1) 1472(1500) bytes of data.||1 packets transmitted, 0 received, 100% packet loss|"
 REFUSED = (
     "From 10.128.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1400)||"
@@ -43,15 +44,15 @@ def target(one: Host, *, container: int | None = 1500, uplink: int = 1500) -> Pr
 
 def sizes(source: Host, targets: dict[str, ProbeTarget], among: Fleet = FLEET) -> dict[tuple[str, str], int]:
     """The packet size of each full-size probe in bytes, by kind and target address."""
-    script = batch_script(list(plan_probes(among, [source])), targets, TEMPLATES, pid=7, number=0)
-    lines = [line.split() for line in script.partition("<<'END'\n")[2].partition("\nEND")[0].splitlines()]
-    return {(kind, address): int(large) + 28 for kind, address, _payload, large in lines if large != "-"}
+    probes = list(plan_probes(among, [source]))
+    lines = (line.split() for line in row_lines(probes, targets, among))
+    return {(probes[int(n)].kind, address): int(large) + 28 for n, _, address, large, _ in lines if large != "0"}
 
 
 def probe_result(small: str, large: str, targets: dict[str, ProbeTarget] | None = None) -> ProbeResult:
     targets = targets or {each.name: target(each) for each in FLEET.hosts}
-    output = f"container-container 10.128.16.2 {small}\ncontainer-container+ 10.128.16.2 {large}"
-    (answer,) = parse_batch([Probe("host1", "host2", "container-container")], targets, Section(0, output))
+    output = f"0 + {large}\n0 . {small}"
+    (answer,) = parse_row([Probe("host1", "host2", "container-container")], targets, Section(0, output))
     return answer
 
 
@@ -73,11 +74,11 @@ def test_each_pair_gets_one_full_size_probe_with_the_smaller_mtu() -> None:
 def test_each_family_gets_a_full_size_probe_with_its_header_size() -> None:
     six = with_ipv6(HOST1, "fd00::1"), with_ipv6(HOST2, "fd00::2", "fd00:2::/48", "fd00:2::1/64")
     there = replace(target(six[1]), bridge6=IPv6Address("fd00:2::1"), container6=IPv6Address("fd00:2::2"))
-    script = batch_script(
-        list(plan_probes(fleet(*six), six[:1])), {"host1": target(six[0]), "host2": there}, TEMPLATES, pid=7, number=3
-    )
-    assert "\ncontainer-container 10.128.16.2 63 1472\n" in script
-    assert "\nhost-container fd00:2::2 62 1452\n" in script
+    among = fleet(*six)
+    probes = list(plan_probes(among, six[:1]))
+    lines = {tuple(line.split()[1:4]) for line in row_lines(probes, {"host1": target(six[0]), "host2": there}, among)}
+    assert ("container", "10.128.16.2", "1472") in lines
+    assert ("host", IPv6Address("fd00:2::2").exploded, "1452") in lines
 
 
 def test_host_sends_the_full_size_probe_without_a_source_container() -> None:
@@ -95,7 +96,7 @@ def test_unknown_mtu_means_no_full_size_probe() -> None:
     ("large", "found", "ok"),
     [
         (PASSED, FullSizePing(1500, 1), True),
-        (DROPPED + PASSED, FullSizePing(1500, 1), True),
+        (PASSED.replace("1 packets", "3 packets"), FullSizePing(1500, 1), True),
         (DROPPED * 2, FullSizePing(1500, 0), False),
         (REFUSED, FullSizePing(1500, 0, 1400), False),
         (REFUSED + LOCAL, FullSizePing(1500, 0, 1400), False),
@@ -120,6 +121,18 @@ def test_cached_path_mtu_counts_if_an_uplink_confirms_it() -> None:
     targets = {each.name: target(each, uplink=1400 if each == HOST1 else 1500) for each in FLEET.hosts}
     answer = probe_result(SMALL, LOCAL, targets)
     assert (answer.mtu_ok, answer.ok, answer.code) == (False, False, FailureCode.UPLINK_TOO_SMALL)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path_mtu", "ok"),
+    [("passed -", None, True), ("lost -", None, False), ("lost 1400", 1400, False), ("local -", None, False)],
+)
+def test_prober_reports_full_size_packets(fields: str, path_mtu: int | None, ok: bool) -> None:
+    targets = {each.name: target(each) for each in FLEET.hosts}
+    probe = Probe("host1", "host2", "container-container")
+    (answer,) = parse_row([probe], targets, Section(0, f"0 1 1 62 100 100 100 {fields} -"))
+    assert (answer.mtu_ok, answer.loss, answer.ok) == (ok, 0, ok)
+    assert ("1400" in (answer.reason or "")) == bool(path_mtu)
 
 
 def test_no_reply_leaves_mtu_ok_unknown() -> None:

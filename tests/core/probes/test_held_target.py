@@ -61,7 +61,7 @@ def nft_deletions(folder: Path, process: subprocess.Popen[str]) -> list[str]:
     """The deletions in the log of nft, with PID in place of the process of the script."""
     lines = (folder / "log").read_text().splitlines()
     assert f"table inet dockmesh-status-{process.pid} {{" in lines
-    assert "ip daddr 10.9.0.0/24 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }" in lines
+    assert "ip daddr 10.9.0.0/24 icmp type echo-request add @v4 { ip saddr . ip daddr . icmp id }" in lines
     return [line.replace(str(process.pid), "PID") for line in lines if "delete" in line]
 
 

@@ -2,41 +2,42 @@
 
 import re
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 
 import pytest
-from builders import FLEET, HOST1, HOST2, fleet, host, with_ipv6
+from builders import FLEET, HOST1, HOST2, fleet, with_ipv6
 from hypothesis import given
 from hypothesis import strategies as st
 from results import mesh_result
 
-from dockmesh.core.addresses import IPV6, Address, Family
+from dockmesh.core.addresses import IPV6, Family
 from dockmesh.core.host_output import Section
 from dockmesh.core.model import Fleet, Host
+from dockmesh.core.probes.ids import ProbeIds, probe_ids
 from dockmesh.core.probes.model import Probe, ProbeKind, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
 from dockmesh.core.probes.probe_plan import plan_probes
-from dockmesh.core.probes.source_check import payload, with_sources
+from dockmesh.core.probes.source_check import with_sources
 from dockmesh.core.results.model import Failure, FailureCode, FailureKind, ProbeResult
 from dockmesh.errors import HostError
 
 # The listing of nft 1.0.6 and 1.1.7.
 LISTED = """table inet dockmesh-status-4711 {
 \tset v4 {
-\t\ttypeof ip saddr . ip daddr . ip length
+\t\ttypeof ip saddr . ip daddr . icmp id
 \t\tsize 65535\t# count 3
 \t\tflags dynamic
-\t\telements = { 192.168.18.129 . 10.128.0.1 . 84,
-\t\t\t     10.128.16.2 . 10.128.0.2 . 87 }
+\t\telements = { 192.168.18.129 . 10.128.0.1 . 56,
+\t\t\t     10.128.16.2 . 10.128.0.2 . 65521 }
 \t}
 
 \tset v6 {
-\t\ttypeof ip6 saddr . ip6 daddr . ip6 length
-\t\telements = { fd00::2 . fd00:1::1 . 64 }
+\t\ttypeof ip6 saddr . ip6 daddr . icmpv6 id
+\t\telements = { fd00::2 . fd00:1::1 . 56 }
 \t}
 
 \tchain seen {
-\t\tip daddr 10.128.0.0/20 icmp type echo-request add @v4 { ip saddr . ip daddr . ip length }
+\t\tip daddr 10.128.0.0/20 icmp type echo-request add @v4 { ip saddr . ip daddr . icmp id }
 \t}
 }"""
 
@@ -65,24 +66,28 @@ def checked_result(
 ) -> ProbeResult:
     """The result of a probe from host1 to host2.
 
-    `saw`: the source addresses that host2 observed, by the host of the payload size; None if it did not observe.
+    `saw`: the source addresses that host2 observed, by the host of the ICMP id; None if it did not observe.
     """
     probe = Probe("host1", "host2", kind, family)
     targets = {one.name: target(one) for one in among.hosts}
     to = targets["host2"].address(kind, family)
     assert to
-    numbers = {one.name: number for number, one in enumerate(among.hosts)}
+    ids = ids_of(among)
     observed = {
         "host2": frozenset(
-            ObservedPing(ip_address(each), to, payload(kind, numbers[whose]))
+            ObservedPing(ip_address(each), to, ids[whose].of(kind, 1))
             for whose, addresses in (saw or {}).items()
             for each in addresses
         )
     }
     answer = answer or probe.result(3, 3, probe.expected_ttl, 0.1)
     report = mesh_result(("host1", "host2"), (answer,))
-    (found,) = with_sources(report, among, targets, observed if saw is not None else {}).probes
+    (found,) = with_sources(report, among, targets, observed if saw is not None else {}, ids).probes
     return found
+
+
+def ids_of(among: Fleet) -> dict[str, ProbeIds]:
+    return {one.name: probe_ids(7, 0, position) for position, one in enumerate(among.hosts)}
 
 
 def with_source_nat(*hosts: Host) -> Fleet:
@@ -90,10 +95,10 @@ def with_source_nat(*hosts: Host) -> Fleet:
     return replace(among, settings=replace(among.settings, source_nat=True))
 
 
-def test_nft_listing_is_parsed_with_payload_sizes() -> None:
+def test_nft_listing_is_parsed_with_icmp_ids() -> None:
     assert parse_observed(Section(0, LISTED)) == {
         ObservedPing(ip_address("192.168.18.129"), ip_address("10.128.0.1"), 56),
-        ObservedPing(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 59),
+        ObservedPing(ip_address("10.128.16.2"), ip_address("10.128.0.2"), 65521),
         ObservedPing(ip_address("fd00::2"), ip_address("fd00:1::1"), 56),
     }
     assert parse_observed(Section(0, "table inet x {\n\tset v4 {\n\t}\n}")) == frozenset()
@@ -109,14 +114,6 @@ def test_any_observation_is_parsed_or_a_host_error(text: str) -> None:
         assert all(each.source.version for each in parse_observed(Section(0, text)))
     except HostError as error:
         assert str(error).isprintable()  # noqa: PT017 (any other exception fails the test)
-
-
-@given(st.integers(0, 5000))
-def test_payload_sizes_are_small_and_differ_by_source_and_kind(number: int) -> None:
-    kinds: list[ProbeKind] = ["host-bridge", "container-container"]
-    sizes = [payload(kind, each) for kind in kinds for each in (number, number + 1)]
-    assert len(set(sizes)) == len(sizes)
-    assert max(sizes) < 400
 
 
 @pytest.mark.parametrize(
@@ -180,22 +177,10 @@ def test_foreign_source_address_fails_with_the_trace_command(source: str, naming
     assert reason.count("host2") == naming
 
 
-def test_sources_with_the_same_payload_size_are_not_confused() -> None:
-    many = [host(f"h{at}", f"192.168.0.{at + 1}", f"10.9.{at}.0/24", f"10.9.{at}.1/24") for at in range(129)]
-    among = fleet(*many)
-    assert payload("container-container", 0) == payload("container-container", 128)
-    targets = {one.name: target(one) for one in many}
-    probe = Probe("h0", "h1", "container-container")
-    to = IPv4Address("10.9.1.2")
-
-    def source_seen(*sources: str) -> Address | None:
-        observed = {"h1": frozenset(ObservedPing(ip_address(each), to, 57) for each in sources)}
-        report = mesh_result(("h0", "h1"), (probe.result(3, 3, 62, 0.1),))
-        return with_sources(report, among, targets, observed).probes[0].source_seen
-
-    assert source_seen("10.9.128.2") is None, "the address of the other source"
-    assert str(source_seen("10.9.128.2", "10.9.0.2")) == "10.9.0.2"
-    assert str(source_seen("10.9.128.2", "192.168.0.1")) == "192.168.0.1"
+def test_the_same_id_of_another_run_is_no_source_of_this_one() -> None:
+    assert checked_result({"host1": ["10.128.32.2"]}).source_seen is None, "the address of a third host"
+    assert str(checked_result({"host1": ["10.128.32.2", "10.128.0.2"]}).source_seen) == "10.128.0.2"
+    assert str(checked_result({"host1": ["10.128.32.2", "192.168.18.128"]}).source_seen) == "192.168.18.128"
 
 
 def test_failed_probe_keeps_its_reason_and_records_the_source() -> None:
@@ -211,7 +196,7 @@ def test_failed_probe_keeps_its_reason_and_records_the_source() -> None:
 
 def test_correct_sources_leave_a_healthy_mesh_ok() -> None:
     targets = {one.name: target(one) for one in FLEET.hosts}
-    numbers = {one.name: number for number, one in enumerate(FLEET.hosts)}
+    ids, positions = ids_of(FLEET), {one.name: position for position, one in enumerate(FLEET.hosts)}
     probes = list(plan_probes(FLEET, FLEET.hosts))
     observed: dict[str, set[ObservedPing]] = {one.name: set() for one in FLEET.hosts}
     for each in probes:
@@ -219,9 +204,9 @@ def test_correct_sources_leave_a_healthy_mesh_ok() -> None:
         source = here.container if each.kind == "container-container" else FLEET.host(each.source).underlay
         assert source
         assert to
-        observed[each.target].add(ObservedPing(source, to, payload(each.kind, numbers[each.source])))
+        observed[each.target].add(ObservedPing(source, to, ids[each.source].of(each.kind, positions[each.target])))
     answers = (each.result(3, 3, each.expected_ttl, 0.1) for each in probes)
     report = mesh_result(("host1", "host2", "host3"), answers)
-    found = with_sources(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()})
+    found = with_sources(report, FLEET, targets, {name: frozenset(pings) for name, pings in observed.items()}, ids)
     assert found.ok
     assert all(answer.source_seen for answer in found.probes)
