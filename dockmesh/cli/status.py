@@ -39,6 +39,13 @@ _SEED_BITS = 64
     "--pairs", metavar="A:B,...", help="Pairs to probe, in both directions; an end is a name, a glob or tag:NAME."
 )
 @click.option(
+    "--count",
+    type=click.IntRange(1, 1000),
+    default=1,
+    metavar="N",
+    help="Number of packets per probe, 0.2 s apart (default 1), to measure loss and round trips.",
+)
+@click.option(
     "--watch",
     is_flag=False,
     flag_value=_EVERY_S,
@@ -47,7 +54,9 @@ _SEED_BITS = 64
     help=f"Probe repeatedly, S seconds apart (default {_EVERY_S:g}), until Ctrl-C.",
 )
 @report_options
-def status(options: Options, *, sample: int | None, pairs: str | None, watch: float | None, views: ReportFiles) -> int:
+def status(
+    options: Options, *, sample: int | None, pairs: str | None, count: int, watch: float | None, views: ReportFiles
+) -> int:
     """Probe the mesh and show which hosts reach which.
 
     Each host probes the bridge and a container of every host, and a container on each host probes a container on every
@@ -55,6 +64,8 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     the result is grouped by kind of probe and by the hosts that others cannot reach; -v shows all hosts.
 
     The exit status is 3 if a probe failed, a host could not be read, or a change waits for its confirmation.
+
+    With --count, the result also has the share of lost packets, and the minimum, mean and maximum of the round trips.
 
     --watch refreshes the table in place; without a terminal it prints one table after the other. Ctrl-C ends it with
     exit status 130 and leaves nothing on the hosts.
@@ -71,8 +82,8 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     out, verbose = console(color=options.color), options.verbose > 0
     with open_run(options, quiet=watch is not None) as pipeline:
         if watch is not None:
-            _watch(out, lambda: _probe(pipeline, choose(), views)[0], every_s=watch, verbose=verbose)
-        result, unsaved = _probe(pipeline, choose(), views)
+            _watch(out, lambda: _probe(pipeline, choose(), count, views)[0], every_s=watch, verbose=verbose)
+        result, unsaved = _probe(pipeline, choose(), count, views)
     if options.json:
         print_json(status_document(result))
     else:
@@ -80,9 +91,11 @@ def status(options: Options, *, sample: int | None, pairs: str | None, watch: fl
     return unsaved if result.ok else HostError.exit_status
 
 
-def _probe(pipeline: Pipeline, pairs: frozenset[Pair] | None, views: ReportFiles) -> tuple[MeshResult, int]:
+def _probe(
+    pipeline: Pipeline, pairs: frozenset[Pair] | None, packets: int, views: ReportFiles
+) -> tuple[MeshResult, int]:
     """Probe once and write the report files. Returns the result and the exit status of the files."""
-    result = pipeline.status(pairs)
+    result = pipeline.status(pairs, packets)
     return result, report_problems(views.write(result))
 
 

@@ -11,6 +11,7 @@ from dockmesh.core.addresses import Family
 from dockmesh.core.compact import describe_names
 from dockmesh.core.results.model import FailureKind, MeshResult, ProbeResult, count, slowest_ms
 from dockmesh.report.console.fleet_summary import fleet_summary
+from dockmesh.report.console.packet_loss import packet_lines
 from dockmesh.report.console.probe_failures import failure_lines
 from dockmesh.report.console.terminal import PLAIN_WIDTH, folded_lines, pluralize
 
@@ -48,6 +49,7 @@ def _parts(
 ) -> Iterator[RenderableType]:
     if not brief:
         yield from _matrices(out, result) or fleet_summary(result, verbose=verbose)
+        yield from packet_lines(result)
     for line in failure_lines(result, reported):
         yield from folded_lines(out, line)
     yield _verdict(result)
