@@ -133,7 +133,7 @@ def test_lost_replies_are_no_reply_after_retries(lab: Lab, sender: str) -> None:
 @SENDERS
 def test_a_dropped_first_packet_is_repeated(lab: Lab, sender: str) -> None:
     chain = "type filter hook input priority 0; icmp type echo-request limit rate 1/hour burst 1 packets drop;"
-    rule = f"nft 'table ip loss {{ chain c {{ {chain} }} }}'"
+    rule = f"nft 'table ip loss {{ chain c {{ {chain} }}; }}'"
     with sending(lab, sender), temporarily(lab, "host2", do=[rule], undo=["nft delete table ip loss"]):
         found = row(lab, to_peers(["host-bridge"])[:1], targets_of(lab))
     assert [(each.ok, each.sent, each.received) for each in found] == [(True, 2, 1)]
@@ -176,9 +176,12 @@ def test_small_uplinks_are_named_with_and_without_an_icmp_error(lab: Lab, sender
 @pytest.mark.usefixtures("joined")
 @SENDERS
 def test_a_router_reports_the_path_mtu_and_small_packets_follow_at_once(lab: Lab, sender: str) -> None:
+    targets = targets_of(lab)
+    # The ping of bookworm obeys a path MTU that the kernel has learned in another test.
+    output_of(lab, "host1", "nsenter", "-t", str(targets["host1"].pid), "-n", "ip", "route", "flush", "cache")
     with sending(lab, sender), small_mtu(lab, "host1"):
         started = time.monotonic()
-        found = row(lab, to_peers(KINDS[2:]), targets_of(lab))
+        found = row(lab, to_peers(KINDS[2:]), targets)
         took_s = time.monotonic() - started
     assert {each.code for each in found} == {"mtu"}
     assert all("1400" in (each.reason or "") for each in found)
@@ -188,11 +191,13 @@ def test_a_router_reports_the_path_mtu_and_small_packets_follow_at_once(lab: Lab
 @pytest.mark.usefixtures("joined")
 @SENDERS
 def test_wrong_ttl_fails(lab: Lab, sender: str) -> None:
-    table = "table ip aged { chain c { type filter hook postrouting priority 0; icmp type echo-reply ip ttl set 50; } }"
+    table = (
+        "table ip aged { chain c { type filter hook postrouting priority 0; icmp type echo-reply ip ttl set 50; }; }"
+    )
     with sending(lab, sender), temporarily(lab, "host2", do=[f"nft '{table}'"], undo=["nft delete table ip aged"]):
         found = row(lab, to_peers(), targets_of(lab))
     assert failures(found) == {("host2", kind): "ttl" for kind in KINDS}
-    assert {each.ttl for each in found if not each.ok} == {50}
+    assert {each.ttl for each in found if not each.ok} <= {49, 50}
 
 
 @pytest.mark.usefixtures("joined")
@@ -234,11 +239,12 @@ def test_ipv6_probes_have_hop_limits_and_full_size_packets(lab: Lab, sender: str
     targets = targets_of(lab)
     six = ip_address(output_of(lab, "host2", "sh", "-c", "ip -6 -o addr show dev eth0 scope global").split()[3][:-3])
     assert isinstance(six, IPv6Address)
+    output_of(lab, "host1", "ip", "-6", "route", "flush", "cache")
     targets["host2"] = replace(targets["host2"], bridge6=six)
     targets["host3"] = replace(targets["host3"], bridge6=IPv6Address("fd00:18::dead"))
     with sending(lab, sender):
         found = row(lab, [Probe("host1", peer, "host-bridge", IPV6) for peer in ("host2", "host3")], targets)
-        with small_mtu(lab, "host1"):
+        with narrow_between(lab, "host2"):
             (small,) = row(lab, [Probe("host1", "host2", "host-bridge", IPV6)], targets)
     assert [(each.ttl, each.mtu_ok, each.code) for each in found] == [(64, True, None), (None, None, "no-reply")]
     assert (small.reached, small.mtu_ok, small.code) == (True, False, "mtu")
