@@ -359,10 +359,12 @@ class FakeSession:
         )
 
     def _run_probes(self, own: str) -> str:
-        asked = own.partition("<<'END'\n")[2].partition("END\n")[0].splitlines()
-        return section("probes", "\n".join(map(self._probe, asked))) + section("end", "")
+        call, _, asked = own.partition("{ run_row ")[2].partition(" <<'END'\n")
+        packets = call.split()[2]
+        lines = (self._probe(line, packets) for line in asked.partition("END\n}")[0].splitlines())
+        return section("probes", "\n".join(lines)) + section("end", "")
 
-    def _probe(self, asked: str) -> str:
+    def _probe(self, asked: str, packets: str) -> str:
         """The line of templates/probe.pl."""
         index, where, text, payload, _id = asked.split()
         address = IPv4Address(text)
@@ -372,7 +374,7 @@ class FakeSession:
         passes = there is self.at or int(payload) + 28 <= min(self.at.uplink, there.uplink)
         hops = 0 if there is self.at else (address != there.docker0.ip) + (where == "container")
         full = "-" if payload == "0" else "passed" if passes else "lost"
-        return f"{index} 1 1 {64 - hops} 100 200 300 {full} - -"
+        return f"{index} {packets} {packets} {64 - hops} 100 200 300 {full} - -"
 
 
 def _text(given: str) -> str:

@@ -45,6 +45,18 @@ def test_pairs_are_probed_in_both_directions_and_no_other_host(joined: FakeLan, 
     assert re.findall(r"\d+", out.splitlines()[-1]) == ["6", "2"]
 
 
+@pytest.mark.usefixtures("joined")
+def test_count_sets_the_packets_of_each_probe(run: Run) -> None:
+    for words, packets in (((), 1), (("--count", "7"), 7)):
+        status, out, _err = run("status", "--json", *words)
+        probes = json.loads(out)["probes"]
+        assert status == 0
+        assert {(each["sent"], each["received"], each["loss"]) for each in probes} == {(packets, packets, 0)}
+    assert re.search(r"\b147 packets\b", run("status", "--count", "7")[1])
+    assert "packets" not in run("status")[1]
+    assert [run("status", "--count", count)[0] for count in ("0", "1001", "x")] == [4] * 3
+
+
 @pytest.mark.parametrize(
     ("words", "code", "facts"),
     [
