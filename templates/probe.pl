@@ -32,7 +32,7 @@ my ($CLOCK_GETTIME, $RECVMSG, $SETNS) = @{$NUMBERS{$machine}};
 my ($timespec, $buffer, $control, $name) = map { "\0" x $_ } 16, 512, 64, 28;
 vec($_, 0, 8) = 0 for $timespec, $buffer, $control, $name;
 
-my (%probes, @queue, @timers, @ends);
+my (@queue, @timers, @ends);
 my ($waiting, $left) = (0, 0);
 
 sub now {
@@ -83,9 +83,10 @@ sub read_row {
     $probe{to} = $six ? pack "S n N a16 N", 10, 0, 0, $address, 0 : pack "S n a4 x8", 2, 0, $address;
     my $sockets = $where eq "host" ? $host : $container ||= open_container();
     $probe{problem} = $sockets unless ref $sockets;
-    $probe{socket} = $sockets->{length $address} if ref $sockets;
-    $probes{$index} = \%probe;
     push @queue, \%probe;
+    my $socket = ref $sockets ? $sockets->{length $address} : undef or next;
+    $probe{socket} = $socket;
+    $socket->{probes}{$id} = \%probe;
   }
 }
 
@@ -96,7 +97,7 @@ sub send_next {
   $probe->{small_from} = $number if !defined $probe->{small_from} && $number >= $TRIES && !$probe->{passed};
   my $small = defined $probe->{small_from} && !$probe->{passed};
   my $six = $socket->{family} == 6;
-  my $head = pack "C2 n n2 a8 n", $six ? 128 : 8, 0, 0, $probe->{id}, $probe->{index} & 0xffff, $nonce, $number & 0xffff;
+  my $head = pack "C2 n n2 a8", $six ? 128 : 8, 0, 0, $probe->{id}, $number, $nonce;
   # The kernel computes the checksum of ICMPv6.
   if (!$six) {
     my $sum = unpack "%32n*", $head;
@@ -197,19 +198,18 @@ sub icmp_error {
 
 # The probe of an echo packet that this process sent or that replies to it; undef for others.
 sub probe_of {
-  my ($socket, $id, $sequence, $address) = @_;
-  my $probe = $probes{$sequence} or return;
-  return if $probe->{ended} || $probe->{id} != $id || $probe->{socket} != $socket || $probe->{address} ne $address;
-  return $probe;
+  my ($socket, $id, $address) = @_;
+  my $probe = $socket->{probes}{$id};
+  return $probe && !$probe->{ended} && $probe->{address} eq $address ? $probe : undef;
 }
 
 # A message that starts with its ICMP header, from an address.
 sub message {
   my ($socket, $from, $ttl, $message) = @_;
-  my ($type, $code, $id, $sequence, $echoed, $number) = unpack "C2 x2 n2 a8 n", $message;
+  my ($type, $code, $id, $number, $echoed) = unpack "C2 x2 n2 a8", $message;
   my $six = $socket->{family} == 6;
   if ($type == ($six ? 129 : 0)) {
-    my $probe = length $message < 18 || $echoed ne $nonce ? undef : probe_of($socket, $id, $sequence, $from);
+    my $probe = length $message < 16 || $echoed ne $nonce ? undef : probe_of($socket, $id, $from);
     reply($probe, $number, $ttl) if $probe;
     return;
   }
@@ -217,9 +217,9 @@ sub message {
   my $header = $six ? 40 : 4 * (15 & ord substr $message, 8, 1);
   return if length $message < 8 + $header + 8 || $header < 20;
   my ($protocol, $to) = unpack $six ? "x6 C x17 a16" : "x9 C x6 a4", substr $message, 8, $header;
-  my ($inner, $inner_id, $inner_sequence) = unpack "C x3 n2", substr $message, 8 + $header, 8;
+  my ($inner, $inner_id) = unpack "C x3 n", substr $message, 8 + $header, 8;
   return unless $protocol == ($six ? 58 : 1) && $inner == ($six ? 128 : 8);
-  my $probe = probe_of($socket, $inner_id, $inner_sequence, $to) or return;
+  my $probe = probe_of($socket, $inner_id, $to) or return;
   my $too_big = $six ? $type == 2 : $type == 3 && $code == 4;
   my $mtu = $too_big ? unpack $six ? "x4 N" : "x6 n", $message : undef;
   icmp_error($probe, $from, $type, $code, $mtu);
