@@ -11,8 +11,11 @@ _WORST = 6
 
 
 def packet_lines(result: MeshResult) -> Iterator[Text]:
-    """Lines about the packets of all probes, and about the probes with the highest loss. None for single packets."""
-    probes = [probe for probe in result.probes if probe.reached]
+    """Lines about the packets of all probes, and about the probes with the highest loss. None for single packets.
+
+    Replies with a wrong TTL may come from another host.
+    """
+    probes = [probe for probe in result.probes if probe.reply_ok]
     if not any(probe.received > 1 for probe in probes):
         return
     sent, received = sum(probe.sent for probe in probes), sum(probe.received for probe in probes)
