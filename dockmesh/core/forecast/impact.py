@@ -1,6 +1,6 @@
 """The impact of a plan on reachability, and where measurement differs from the forecast."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +79,19 @@ def predict_impact(
     before = _forecast(fleet, facts, {})
     after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applicable})
     return Impact(_counts(before, positions), _counts(after, positions), tuple(_rows(before, after, positions)))
+
+
+def reachable_before(fleet: Fleet, facts: Mapping[str, HostFacts]) -> Callable[[str, str], PairState]:
+    """Return the forecast of each pair of hosts in the state of the facts, by the names of source and target.
+
+    It is the worst state of the pair's IPv4 probes, and `unknown` for a pair without any.
+    """
+    forecast = _forecast(fleet, facts, {})
+
+    def state_of(source: str, target: str) -> PairState:
+        return forecast.pair_state(fleet.positions[source], fleet.positions[target])
+
+    return state_of
 
 
 def mispredictions(

@@ -12,6 +12,7 @@ from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
 from dockmesh.core.probes.model import ProbeKind
 
 PairState = Literal["reached", "failing", "unknown"]
+_WORST_FIRST: tuple[PairState, ...] = ("failing", "unknown", "reached")
 # The source and the target of each kind of probe.
 PROBE_ENDS: Mapping[ProbeKind, tuple[Role, Role]] = {
     "host-bridge": ("underlay", "bridge"),
@@ -36,6 +37,13 @@ class Forecast:
         }
         self.states = cache(self._states)
         self._unanswered = cache(self._unanswered_by_source)
+
+    def pair_state(self, position: int, target: int) -> PairState:
+        """The worst state of the probes from one host to another; `unknown` without a probe."""
+        found = {
+            state for kind in PROBE_ENDS for state, hosts in self.states(position, kind).items() if hosts >> target & 1
+        }
+        return next((state for state in _WORST_FIRST if state in found), "unknown")
 
     def why(self, position: int, target: int, kind: ProbeKind) -> Reason | None:
         """The first reason on the path why a probe fails or may fail. None if it succeeds."""

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from builders import FLEET, HOST1, WIDE, plan_of
+from builders import FLEET, HOST1, HOST2, HOST3, WIDE, plan_of
 from host_models import read_hosts, with_replacement
 from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
-from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact
+from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact, reachable_before
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, plan_host
@@ -26,6 +26,8 @@ INTO3 = {
     for kind in ("host-bridge", "host-container", "container-container")
 }
 FRESH = read_hosts("fresh")
+# host3 drops all packets to its containers, because a foreign rule comes first.
+NO_ACCEPT = with_replacement("forky_joined", "iptables_rules", "*filter\n", "*filter\n-A FORWARD -i eth0 -j DROP\n")
 NO_REPLY = FailureCode.NO_REPLY
 
 
@@ -93,6 +95,32 @@ def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
     assert {(each.effect, each.before, each.after) for each in found.rows} == {("unknown", "unknown", "unknown")}
     assert {each.why and each.why.code for each in found.rows} == {ReasonCode.FIREWALL_DROP}
     assert all(each.why and "u32" in each.why.text for each in found.rows)
+
+
+def test_the_state_of_a_pair_is_that_of_its_worst_probe() -> None:
+    state = reachable_before(FLEET, read_hosts("joined", host3=NO_ACCEPT))
+    assert {(a, b): state(a, b) for a in ("host1", "host3") for b in ("host2", "host3")} == {
+        ("host1", "host2"): "reached",
+        ("host1", "host3"): "failing",
+        ("host3", "host2"): "failing",
+        ("host3", "host3"): "reached",
+    }
+
+
+def test_pairs_that_no_facts_describe_have_an_unknown_state() -> None:
+    joined = read_hosts("joined")
+    state = reachable_before(FLEET, {name: joined[name] for name in ("host1", "host2")})
+    assert [state(*pair) for pair in (("host1", "host2"), ("host1", "host3"), ("host3", "host1"))] == [
+        "reached",
+        "unknown",
+        "unknown",
+    ]
+
+
+def test_pairs_without_a_probe_have_an_unknown_state() -> None:
+    bare = replace(HOST3, prefix=None, bridge=None, docker=False)
+    fleet = replace(FLEET, hosts=(HOST1, HOST2, bare))
+    assert reachable_before(fleet, read_hosts("joined"))("host1", "host3") == "unknown"
 
 
 def probe_report(**failing: FailureCode) -> MeshResult:
