@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from dockmesh.core.addresses import IPV4, address_range
+from dockmesh.core.addresses import IPV4, address_range, memoized
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.iproute import KernelRoute
 from dockmesh.core.forecast.docker_restart import after_restart
@@ -55,14 +55,15 @@ def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) ->
         model,
         bridge=_bridge_address(model),
         container=containers[0] if containers else _free_address(host.bridge),
-        routes=tuple(_route_entries([*routes, *map(_kernel_route, state.of(Route))])),
+        routes=_best_first([*map(_entry, routes), *_own_entries(state)]),
         iptables=_iptables_after(model.iptables, changes),
     )
 
 
 def _state_after(state: HostState, changes: Sequence[Change]) -> HostState:
-    changed = {key_of(change.resource): change.after for change in changes}
-    resources = state.by_key() | changed if changed else state.by_key()
+    if not changes:
+        return state
+    resources = state.by_key() | {key_of(change.resource): change.after for change in changes}
     return HostState(tuple(each for each in resources.values() if each is not None))
 
 
@@ -95,15 +96,22 @@ def _connected_to_docker0(route: KernelRoute) -> bool:
     return route.device == DOCKER_BRIDGE and route.protocol == "kernel"
 
 
-def _kernel_route(route: Route) -> KernelRoute:
-    return KernelRoute(route.prefix, route.next_hop, route.device, ROUTE_PROTOCOL, ROUTE_METRIC)
+def _own_entries(state: HostState) -> Iterator[RouteEntry]:
+    return (_own_entry(each) for each in state.of(Route) if isinstance(each.prefix, IPv4Network))
 
 
-def _route_entries(routes: Sequence[KernelRoute]) -> Iterator[RouteEntry]:
-    best_first = sorted(routes, key=lambda each: (-each.prefix.prefixlen, each.metric))
-    for each in best_first:
-        if isinstance(each.prefix, IPv4Network):
-            yield RouteEntry(each, address_range(each.prefix), int(each.next_hop) if each.next_hop else None)
+@memoized
+def _own_entry(route: Route) -> RouteEntry:
+    """The entry of a route, computed once for all hosts that have it."""
+    return _entry(KernelRoute(route.prefix, route.next_hop, route.device, ROUTE_PROTOCOL, ROUTE_METRIC))
+
+
+def _entry(route: KernelRoute) -> RouteEntry:
+    return RouteEntry(route, address_range(route.prefix), int(route.next_hop) if route.next_hop else None)
+
+
+def _best_first(entries: Sequence[RouteEntry]) -> tuple[RouteEntry, ...]:
+    return tuple(sorted(entries, key=lambda each: (-each.route.prefix.prefixlen, each.route.metric)))
 
 
 def _accepted_mark(state: HostState) -> int:
