@@ -14,7 +14,7 @@ def test_a_plan_ends_with_the_pairs_that_it_gains(run: Run, lan: FakeLan) -> Non
     status, out, _ = run("plan")
     assert status == 2
     counts, first = out.splitlines()[-2:]
-    assert re.findall(r"\d+", counts) == ["21", "21", "3"]
+    assert re.findall(r"\d+", counts) == ["21", "21", "0", "0", "3", "18", "0"]
     assert missing_facts(first, "+ host1 host2 host3") == []
 
 

@@ -131,7 +131,7 @@ def test_all_conflicts_of_a_host_are_printed_last_with_remedies(fresh: Mesh, lab
         assert all(part in each["message"] for part in named), each
         assert all(part in each["remedy"] for part in remedies), each
         assert each["remedy"]
-    told = answer.stdout.split("\nForecast: ")[0]
+    told = answer.stdout.split("\nForecast ")[0]
     assert len(conflicts) == document["summary"]["conflicts"] == told.count("✗ ") == 5
     headings = [line.partition("  ")[0] for line in answer.stdout.splitlines() if line.startswith("host")]
     assert headings == ["host2, host3", "host1"]

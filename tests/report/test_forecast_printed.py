@@ -1,10 +1,13 @@
 """Forecasts on the console and in JSON."""
 
-from builders import FLEET
-from printed import CapturedConsole, Line, figures, line
+from dataclasses import replace
+
+from builders import FLEET, HOST1
+from printed import CapturedConsole, Line, figures, line, mark
 from rich.text import Text
 
-from dockmesh.core.forecast.impact import Impact, ImpactRow
+from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, ImpactRow
+from dockmesh.core.forecast.predict import PairState
 from dockmesh.core.netfilter.verdicts import Reason, ReasonCode
 from dockmesh.report.console.forecast import print_forecast
 from dockmesh.report.json.forecast import forecast_document
@@ -33,10 +36,10 @@ def test_equal_forecasts_share_a_line_and_losses_come_first() -> None:
         ImpactRow(
             "c", "host-bridge", ("a",), "failing", "failing", Reason(ReasonCode.FIREWALL_DROP, "c [red]drops it")
         ),
-        ImpactRow("c", "host-bridge", ("b",), "unknown", "reached", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
+        ImpactRow("c", "host-bridge", ("b",), "reached", "unknown", Reason(ReasonCode.FIREWALL_DROP, "b may drop it")),
     )
     summary, *lines = paper.lines
-    assert figures(summary) == ["7", "10", "3"], "reached after, total, reached before"
+    assert figures(summary) == ["10", "7", "2", "1", "3", "2", "1"], "total, then three states after and before"
     bridge, both = ("host-bridge",), ("host-bridge", "host-container")
     assert [line(each) for each in lines] == [
         Line("✗", ("b",), tuple("cdefgh"), bridge, ("2",)),
@@ -65,7 +68,7 @@ def test_lost_rows_have_a_code_and_a_reason() -> None:
 
 
 def test_targets_with_the_same_cause_share_a_line() -> None:
-    rows = (ImpactRow("a", "host-bridge", (target,), "unknown", "reached") for target in ("b", "c", "d"))
+    rows = (ImpactRow("a", "host-bridge", (target,), "reached", "unknown") for target in ("b", "c", "d"))
     lines = print_impact(*rows).lines
     assert [line(each).targets for each in lines[1:]] == [("b", "c", "d")]
 
@@ -108,8 +111,38 @@ def test_intended_losses_are_not_alarming() -> None:
     assert "red" not in paper.colours[1]
 
 
+def test_equal_counts_before_and_after_are_printed_once() -> None:
+    paper = CapturedConsole()
+    counts: dict[PairState, int] = {"reached": 7, "failing": 2, "unknown": 1}
+    print_forecast(paper.out, Impact(counts, counts, ()), FLEET)
+    (summary,) = paper.lines
+    assert figures(summary) == ["10", "7", "2", "1"]
+    assert [word for word in ("reached", "failing", "unknown", " now") if word in summary] == list(counts)
+
+
+def test_pairs_with_hosts_that_were_not_read_take_two_lines() -> None:
+    unread = [host.name for host in FLEET.hosts if host != HOST1]
+    rows = [
+        ImpactRow(source, "host-bridge", (target,), "unknown", "unknown", Reason(ReasonCode.NOT_READ, f"{name} unread"))
+        for name in unread
+        for source, target in (("host1", name), (name, "host1"))
+    ]
+    _summary, *lines = print_impact(*rows).lines
+    assert [(mark(each), line(each).sources, line(each).targets) for each in lines] == [
+        ("?", ("host1",), tuple(unread)),
+        ("?", tuple(unread), ("host1",)),
+    ]
+    assert all("unread" in each for each in lines)
+
+
 def test_missing_forecast_prints_nothing() -> None:
     paper = CapturedConsole()
     paper.out.print(Text("-"))
     print_forecast(paper.out, None, FLEET)
     assert paper.lines == ["-"]
+
+
+def test_a_fleet_that_is_too_large_is_named_with_the_limit() -> None:
+    paper = CapturedConsole()
+    print_forecast(paper.out, None, replace(FLEET, hosts=FLEET.hosts[:1] * (MAX_HOSTS + 1)))
+    assert [figures(each) for each in paper.lines] == [[str(MAX_HOSTS + 1), str(MAX_HOSTS)]]

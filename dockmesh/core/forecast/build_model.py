@@ -44,6 +44,7 @@ def build_model(host: Host, facts: HostFacts, changes: Sequence[Change] = ()) ->
         firewalld=facts.settings.firewalld,
         table=next((each for each in state.of(NftTable) if each.family == IPV4), None),
         mark=_accepted_mark(state),
+        joined=_has_joined(host, state),
     )
     routes = [each for each in facts.foreign_routes if isinstance(each.prefix, IPv4Network)]
     containers = [each.address for each in (facts.docker.containers if facts.docker else ()) if each.address]
@@ -74,6 +75,15 @@ def _unclear(facts: HostFacts, state: HostState) -> Reason | None:
         return Reason(ReasonCode.UNPREDICTABLE, "the future address of docker0 is unknown")
     unclear = facts.settings.unclear
     return Reason(ReasonCode.UNPREDICTABLE, unclear) if unclear else None
+
+
+def _has_joined(host: Host, state: HostState) -> bool:
+    docker0 = state.docker.address if state.docker else None
+    if host.bridge and docker0 != host.bridge:
+        return False
+    return any(each.family == IPV4 for each in state.of(NftTable)) or any(
+        isinstance(each.prefix, IPv4Network) for each in state.of(Route)
+    )
 
 
 def _bridge_address(model: HostModel) -> IPv4Address | None:

@@ -33,7 +33,8 @@ class HostModel:
 
     `unclear` is the reason if nothing can be predicted for the host. `bridge` and `container` are the targets of
     probes. `routes` are in the kernel's order of preference. `table` is dockmesh's nft table, and `mark` the bit that
-    its iptables rules accept. `foreign_nft` are nft rules that the forecast does not evaluate.
+    its iptables rules accept. `foreign_nft` are nft rules that the forecast does not evaluate. `joined`: the host has
+    docker0 as in the inventory, and routes or rules of dockmesh.
     """
 
     host: Host
@@ -49,6 +50,7 @@ class HostModel:
     mark: int = 0
     foreign_nft: tuple[str, ...] = ()
     firewalld: NftRuleset = field(default_factory=NftRuleset)
+    joined: bool = False
 
     @property
     def docker0(self) -> IPv4Interface | None:

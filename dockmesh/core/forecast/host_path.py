@@ -28,7 +28,7 @@ class HostPath:
     def __init__(self, model: HostModel, position: int, addresses: FleetAddresses) -> None:
         self._model, self._addresses = model, addresses
         self._position, self._own_bit = position, 1 << position
-        self.name = model.host.name
+        self.name, self.unclear = model.host.name, model.unclear is not None
         self._own_table = own_ruleset(model.table) if model.table else NftRuleset()
         self._lookups: dict[Role, RouteLookup] = {}
         self._foreign_rules = tuple(self._judge_foreign_rules().items())

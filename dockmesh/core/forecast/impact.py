@@ -1,6 +1,6 @@
 """The impact of a plan on reachability, and where measurement differs from the forecast."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +8,9 @@ from dockmesh.core.addresses import IPV4
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.forecast.build_model import build_model, unknown_host
 from dockmesh.core.forecast.host_model import HostModel
-from dockmesh.core.forecast.predict import PROBE_ENDS, Forecast, PairState
+from dockmesh.core.forecast.predict import PAIR_STATES, PROBE_ENDS, Forecast, PairState
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.netfilter.flow import host_positions
+from dockmesh.core.netfilter.flow import host_positions, union
 from dockmesh.core.netfilter.verdicts import Reason
 from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.model import ProbeKind
@@ -26,7 +26,7 @@ EFFECTS: tuple[Effect, ...] = ("gained", "lost", "failing", "unknown")
 class ImpactRow:
     """Probes of one kind from one host with the same prediction. Probes that always succeed have no row.
 
-    `why` is the reason why they fail or may fail; None for gained pairs.
+    `why` is the reason why they fail or may fail after the plan; None for gained pairs.
     """
 
     source: str
@@ -38,21 +38,36 @@ class ImpactRow:
 
     @property
     def effect(self) -> Effect:
-        """The effect of the plan. `failing`: they fail before and after it."""
-        if "unknown" in {self.before, self.after}:
+        """The effect of the plan. `failing`: they fail before and after it.
+
+        Probes that certainly fail only after it are `lost`, even if one of their hosts was not read.
+        """
+        if self.after == "unknown":
             return "unknown"
         if self.after == "reached":
             return "gained"
-        return "lost" if self.before == "reached" else "failing"
+        return "failing" if self.before == "failing" else "lost"
 
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """The number of probes in each state `before` and `after` a plan, and all probes that do not always succeed."""
+    """The number of probes in each state `before` and `after` a plan, and all probes that do not always succeed.
+
+    `joined`: the hosts that have joined the mesh after the plan, of those that were read.
+    """
 
     before: Mapping[PairState, int]
     after: Mapping[PairState, int]
     rows: tuple[ImpactRow, ...]
+    joined: frozenset[str] = frozenset()
+
+    @property
+    def breaks_mesh(self) -> bool:
+        """Whether probes between hosts that have joined certainly fail after the plan."""
+        return any(
+            row.after == "failing" and row.source in self.joined and not self.joined.isdisjoint(row.targets)
+            for row in self.rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +86,21 @@ class Misprediction:
 
 
 def predict_impact(
-    fleet: Fleet, asking: Iterable[Host], facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
+    fleet: Fleet, hosts: Iterable[Host], facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
 ) -> Impact:
-    """Predict the probes of the `asking` hosts now and after the plans."""
-    names = {host.name for host in asking}
-    positions = [position for position, host in enumerate(fleet.hosts) if host.name in names]
+    """Predict the probes from and to these `hosts` now and after the plans."""
+    targets = _targets_of_sources(fleet, hosts)
+    applied = {name: plan for name, plan in plans.items() if plan.applicable}
     before = _forecast(fleet, facts, {})
-    after = _forecast(fleet, facts, {name: plan for name, plan in plans.items() if plan.applicable})
-    return Impact(_counts(before, positions), _counts(after, positions), tuple(_rows(before, after, positions)))
+    after = _forecast(fleet, facts, applied) if applied else before
+    rows = tuple(_rows(before, after, targets))
+    return Impact(_counts(before, targets), _counts(after, targets), rows, after.joined)
+
+
+def _targets_of_sources(fleet: Fleet, hosts: Iterable[Host]) -> Sequence[int]:
+    """By source: all targets of each of the `hosts`, and only these `hosts` as targets of each other source."""
+    chosen = union(1 << fleet.positions[host.name] for host in hosts)
+    return [-1 if chosen >> position & 1 else chosen for position in range(len(fleet.hosts))]
 
 
 def reachable_before(fleet: Fleet, facts: Mapping[str, HostFacts]) -> Callable[[str, str], PairState]:
@@ -130,22 +152,22 @@ def _model(host: Host, facts: HostFacts | None, plan: HostPlan | None) -> HostMo
     return build_model(host, facts, plan.changes if plan else ()) if facts else unknown_host(host, "it was not read")
 
 
-def _counts(forecast: Forecast, positions: Iterable[int]) -> Mapping[PairState, int]:
-    counts: dict[PairState, int] = {"reached": 0, "failing": 0, "unknown": 0}
-    for position in positions:
+def _counts(forecast: Forecast, targets: Sequence[int]) -> Mapping[PairState, int]:
+    counts = dict.fromkeys(PAIR_STATES, 0)
+    for position, counted in enumerate(targets):
         for kind in PROBE_ENDS:
             for state, hosts in forecast.states(position, kind).items():
-                counts[state] += hosts.bit_count()
+                counts[state] += (hosts & counted).bit_count()
     return counts
 
 
-def _rows(before: Forecast, after: Forecast, positions: Iterable[int]) -> Iterator[ImpactRow]:
-    for position in positions:
+def _rows(before: Forecast, after: Forecast, targets: Sequence[int]) -> Iterator[ImpactRow]:
+    for position, listed in enumerate(targets):
         for kind in PROBE_ENDS:
             for old, old_hosts in before.states(position, kind).items():
                 for new, new_hosts in after.states(position, kind).items():
-                    if (hosts := old_hosts & new_hosts) and (old, new) != ("reached", "reached"):
-                        yield from _by_reason(after if new != "reached" else before, position, kind, hosts, (old, new))
+                    if (hosts := old_hosts & new_hosts & listed) and (old, new) != ("reached", "reached"):
+                        yield from _by_reason(after, position, kind, hosts, (old, new))
 
 
 def _by_reason(
@@ -153,7 +175,7 @@ def _by_reason(
 ) -> Iterator[ImpactRow]:
     targets: dict[Reason | None, list[str]] = {}
     for target in host_positions(hosts):
-        why = None if states == ("failing", "reached") else forecast.why(position, target, kind)
+        why = forecast.why(position, target, kind)
         targets.setdefault(why, []).append(forecast.names[target])
     for why, names in targets.items():
         yield ImpactRow(forecast.names[position], kind, tuple(names), *states, why)

@@ -12,6 +12,7 @@ from dockmesh.core.netfilter.verdicts import PacketVerdicts, Reason
 from dockmesh.core.probes.model import ProbeKind
 
 PairState = Literal["reached", "failing", "unknown"]
+PAIR_STATES: tuple[PairState, ...] = ("reached", "failing", "unknown")
 _WORST_FIRST: tuple[PairState, ...] = ("failing", "unknown", "reached")
 # The source and the target of each kind of probe.
 PROBE_ENDS: Mapping[ProbeKind, tuple[Role, Role]] = {
@@ -29,6 +30,7 @@ class Forecast:
 
     def __init__(self, models: Sequence[HostModel]) -> None:
         self.names = tuple(each.host.name for each in models)
+        self.joined = frozenset(each.host.name for each in models if each.joined)
         addresses = _fleet_addresses(models)
         self._paths = tuple(HostPath(each, position, addresses) for position, each in enumerate(models))
         self._offers = {
@@ -59,7 +61,11 @@ class Forecast:
         blocked, uncertain = (union(getattr(each, what) for each in own) for what in ("blocked", "uncertain"))
         for hosts, source, replies in self._returns(path, begin, end) if targets else ():
             peer_blocks, peer_uncertain = self._unanswered(end, source)
-            blocked |= hosts & (replies.blocked | peer_blocks[position])
+            certain = peer_blocks[position]
+            if path.unclear and source == "container":
+                # Its Docker may masquerade the probe.
+                certain &= self._unanswered(end, "underlay")[0][position]
+            blocked |= hosts & (replies.blocked | certain)
             uncertain |= hosts & (replies.uncertain | peer_uncertain[position])
         failing = targets & blocked
         unknown = targets & uncertain & ~failing

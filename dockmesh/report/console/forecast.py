@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from dockmesh.core.compact import describe_names
-from dockmesh.core.forecast.impact import Effect, Impact, ImpactRow, Misprediction
-from dockmesh.core.forecast.predict import PROBE_ENDS
+from dockmesh.core.forecast.impact import MAX_HOSTS, Effect, Impact, ImpactRow, Misprediction
+from dockmesh.core.forecast.predict import PAIR_STATES, PROBE_ENDS, PairState
 from dockmesh.core.model import Fleet
 from dockmesh.report.console.terminal import pluralize, print_line
 
@@ -17,22 +17,22 @@ _NAMED, _LINES = 6, 12
 _SIGNS: Mapping[Effect, tuple[str, str]] = {
     "lost": ("✗ lost:", "bold red"),
     "unknown": ("? unknown:", "yellow"),
-    "failing": ("✗ fails before and after:", "bold"),
+    "failing": ("✗ still failing:", "bold"),
     "gained": ("+ gained:", "green"),
 }
 _INTENDED = "- lost, as intended:", "dim"
 
 
 def print_forecast(out: Console, impact: Impact | None, fleet: Fleet, *, losses_intended: bool = False) -> None:
-    """Print how many probes reach their target before and after, then the rows by effect with their causes.
+    """Print how many probes succeed before and after, then the rows by effect with their causes.
 
     `losses_intended`: the goal takes hosts out of the mesh, so lost probes are not alarming.
     """
     if impact is None:
+        if len(fleet.hosts) > MAX_HOSTS:
+            out.print(Text(f"No forecast: the fleet has {len(fleet.hosts)} hosts, more than {MAX_HOSTS}."))
         return
-    probes = pluralize(sum(impact.after.values()), "probe")
-    now, then = impact.before["reached"], impact.after["reached"]
-    out.print(Text(f"Forecast: {then} of {probes} reach their target after this, {now} now.", style="bold"))
+    print_line(out, Text(_summary(impact), style="bold"))
     for effect, sign_and_style in _SIGNS.items():
         sign, style = _INTENDED if effect == "lost" and losses_intended else sign_and_style
         lines = list(_lines([row for row in impact.rows if row.effect == effect], fleet))
@@ -40,6 +40,16 @@ def print_forecast(out: Console, impact: Impact | None, fleet: Fleet, *, losses_
             print_line(out, Text.assemble((f"{sign} ", style), line), 2)
         if len(lines) > _LINES:
             print_line(out, Text(f"{sign} {len(lines) - _LINES} more lines; --json has them all", style=style), 2)
+
+
+def _summary(impact: Impact) -> str:
+    counted = f"Forecast for {pluralize(sum(impact.after.values()), 'probe')}"
+    now, then = _counts(impact.before), _counts(impact.after)
+    return f"{counted}: {then}." if now == then else f"{counted}: {then} after this change; {now} now."
+
+
+def _counts(states: Mapping[PairState, int]) -> str:
+    return ", ".join(f"{states[state]} {state}" for state in PAIR_STATES)
 
 
 def print_mispredictions(out: Console, mispredictions: Iterable[Misprediction]) -> None:

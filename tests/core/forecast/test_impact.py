@@ -10,7 +10,8 @@ from host_models import read_hosts, with_replacement
 from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
-from dockmesh.core.forecast.impact import Impact, ImpactRow, mispredictions, predict_impact, reachable_before
+from dockmesh.core.forecast.impact import Effect, Impact, ImpactRow, mispredictions, predict_impact, reachable_before
+from dockmesh.core.forecast.predict import PairState
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.findings import Conflict, ConflictCode
 from dockmesh.core.planning.plan import HostPlan, Outcome, plan_host
@@ -73,15 +74,93 @@ def test_hosts_with_conflicts_keep_their_state() -> None:
 
 def test_pairs_with_unread_hosts_are_unknown() -> None:
     found = predict_impact(FLEET, (HOST1,), {"host1": FRESH["host1"]}, {"host1": plans()["host1"]})
-    assert effect_counts(found) == {"unknown": 6}
+    assert effect_counts(found) == {"unknown": 12}
     reasons = {each.why for each in found.rows if each.why}
     assert all(each.why for each in found.rows)
     assert {(each.code, each.text.partition(":")[0]) for each in reasons} == {
         (ReasonCode.NOT_READ, "host2"),
         (ReasonCode.NOT_READ, "host3"),
     }
-    assert found.before == {"reached": 1, "failing": 6, "unknown": 0}
-    assert found.after == {"reached": 1, "failing": 0, "unknown": 6}
+    assert found.before == {"reached": 1, "failing": 12, "unknown": 0}
+    assert found.after == {"reached": 1, "failing": 0, "unknown": 12}
+    assert (found.joined, found.breaks_mesh) == ({"host1"}, False)
+
+
+def test_a_host_that_leaves_loses_pairs_with_peers_that_were_not_read() -> None:
+    joined = read_hosts("joined")["host3"]
+    leaving = plan_host(joined, original_state(joined), WIDE)
+    found = predict_impact(FLEET, (HOST3,), {"host3": joined}, {"host3": leaving})
+    assert found.before == {"reached": 1, "failing": 0, "unknown": 12}
+    assert found.after == {"reached": 1, "failing": 12, "unknown": 0}
+    assert effect_counts(found) == {"lost": 12}
+    assert {source for source, target, _ in INTO3} < {each.source for each in found.rows}
+    assert all(each.why and each.why.text.startswith("host3 ") for each in found.rows)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "state"),
+    [
+        (("10.128.0.0/20",), "unknown"),
+        (("192.168.18.128/32",), "unknown"),
+        (("10.128.0.0/20", "192.168.18.128/32"), "failing"),
+    ],
+)
+def test_a_source_that_was_not_read_may_masquerade(dropped: tuple[str, ...], state: str) -> None:
+    rules = "".join(f"-A FORWARD -s {source} -i eth0 -j DROP\n" for source in dropped)
+    drops = with_replacement("forky_joined", "iptables_rules", "*filter\n", f"*filter\n{rules}")
+    found = predict_impact(FLEET, (HOST3,), {"host3": read_hosts("joined", host3=drops)["host3"]}, STILL)
+    (row,) = (each for each in found.rows if (each.source, each.kind) == ("host1", "container-container"))
+    assert (row.targets, row.after) == (("host3",), state)
+    assert row.why is not None
+    assert row.why.code == (ReasonCode.NOT_READ if state == "unknown" else ReasonCode.FIREWALL_DROP)
+
+
+def test_faults_of_a_joined_mesh_without_changes_are_still_failing() -> None:
+    found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined", host3=NO_ACCEPT), STILL)
+    assert found.before == found.after == {"reached": 15, "failing": 6, "unknown": 0}
+    assert effect_counts(found) == {"failing": 6}
+    assert {each.why and each.why.code for each in found.rows} == {ReasonCode.FIREWALL_DROP}
+    assert found.joined == {host.name for host in FLEET.hosts}
+    assert found.breaks_mesh
+
+
+def test_failing_pairs_with_a_host_that_has_not_joined_do_not_break_the_mesh() -> None:
+    found = predict_impact(FLEET, FLEET.hosts, read_hosts("joined") | {"host3": FRESH["host3"]}, STILL)
+    assert effect_counts(found) == {"failing": 12}
+    assert (found.joined, found.breaks_mesh) == ({"host1", "host2"}, False)
+
+
+def test_pairs_that_the_plan_joins_and_that_still_fail_break_the_mesh() -> None:
+    blocked = with_replacement("forky_fresh", "iptables_rules", "*filter\n", "*filter\n-A INPUT -i eth0 -j DROP\n")
+    found = predict_impact(FLEET, FLEET.hosts, read_hosts("fresh", host3=blocked), plans())
+    assert found.after["failing"] > 0
+    assert (len(found.joined), found.breaks_mesh) == (3, True)
+
+
+def test_unknown_pairs_alone_do_not_break_the_mesh() -> None:
+    found = predict_impact(
+        FLEET, FLEET.hosts, read_hosts("joined", host3={"ip_rules": "99: from all lookup vpn"}), STILL
+    )
+    assert effect_counts(found) == {"unknown": 13}
+    assert {each.why and each.why.code for each in found.rows} == {ReasonCode.UNPREDICTABLE}
+    assert (len(found.joined), found.breaks_mesh) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ("unknown", "unknown", "unknown"),
+        ("reached", "unknown", "unknown"),
+        ("failing", "unknown", "unknown"),
+        ("unknown", "failing", "lost"),
+        ("reached", "failing", "lost"),
+        ("failing", "failing", "failing"),
+        ("unknown", "reached", "gained"),
+        ("failing", "reached", "gained"),
+    ],
+)
+def test_the_effect_follows_the_state_after_the_plan(before: PairState, after: PairState, effect: Effect) -> None:
+    assert ImpactRow("host1", "host-bridge", ("host2",), before, after).effect == effect
 
 
 def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
