@@ -164,11 +164,12 @@ class Pipeline:
     def forecast(self, plan: Plan) -> Impact | None:
         """Predict reachability now and after `plan`, from the facts of the plan.
 
-        None for an empty plan, for the end of a pending change, whose effect only the host knows, and for fleets of
-        more than MAX_HOSTS hosts, which would take too long.
+        None if nothing leaves the mesh, for the end of a pending change, whose effect only the host knows, and for
+        fleets of more than MAX_HOSTS hosts, which would take too long.
         """
         fleet = self._request.fleet
-        if plan.empty or any(host.ends_pending for host in plan.hosts) or len(fleet.hosts) > MAX_HOSTS:
+        leaves_as_is = plan.empty and not self._request.goal.joins_mesh
+        if leaves_as_is or any(host.ends_pending for host in plan.hosts) or len(fleet.hosts) > MAX_HOSTS:
             return None
         return predict_impact(fleet, self._request.hosts, self._facts, {each.host: each for each in plan.hosts})
 

@@ -26,7 +26,10 @@ EXIT_CODES = {
     ExitStatus.INTERNAL_ERROR: ("dockmesh itself failed.", ""),
     ExitStatus.CHANGES_PENDING: ("`plan` found changes.", ""),
     ExitStatus.HOST_FAILED: (
-        "A host failed, was refused or reverted, is unreachable, has a conflict or pending change, or a probe failed.",
+        (
+            "A host failed, was refused or reverted, is unreachable, has a conflict or pending change, or a probe "
+            "failed. For `plan`: or probes between joined hosts would still fail."
+        ),
         "Also: `diff` found a new failure, or the lab failed.",
     ),
     ExitStatus.INVALID_CALL: (

@@ -33,8 +33,8 @@ def plan(options: Options, out: Path | None) -> int:
 
     The forecast below the plan shows which hosts reach which now, and which would after apply. It sends no probe.
 
-    The exit status is 0 if there is nothing to change, 2 if there are changes, and 3 if a host has a conflict or a
-    pending change, or cannot be read.
+    The exit status is 0 if there is nothing to change, and 2 if there are changes. It is 3 if a host has a conflict or
+    a pending change, or cannot be read, or if probes between joined hosts would still fail after apply.
 
     Example: dockmesh plan -i mesh.yml --limit 'tag:rack1'
     """
@@ -53,7 +53,7 @@ def plan(options: Options, out: Path | None) -> int:
         terminal = console(color=options.color)
         print_plan(terminal, planned, pipeline.fleet, verbose=options.verbose > 0, brief=options.quiet)
         print_forecast(terminal, forecast, pipeline.fleet)
-    if not planned.clean:
+    if not planned.clean or (forecast and forecast.breaks_mesh):
         return HostError.exit_status
     return 0 if planned.empty else ExitStatus.CHANGES_PENDING
 

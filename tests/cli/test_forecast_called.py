@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+from builders import SectionOutput
 from conftest import Run
-from fakehosts import FakeLan
+from fakehosts import FakeHost, FakeLan
 from refusals import missing_facts
 
 
@@ -54,12 +56,67 @@ def test_destroy_prints_lost_pairs_before_it_changes_hosts(run: Run, lan: FakeLa
     assert out.index(lost) < out.rindex(outcome)
 
 
-def test_an_empty_plan_has_no_forecast(run: Run, lan: FakeLan) -> None:
+def test_a_plan_without_changes_has_a_forecast(run: Run, lan: FakeLan) -> None:
     assert run("apply", "--yes")[0] == 0
     assert lan.hosts["host3"].routes
     status, out, _ = run("plan")
-    assert (status, len(out.splitlines()), missing_facts(out, "3")) == (0, 1, [])
-    assert json.loads(run("plan", "--json")[1])["forecast"] is None
+    assert (status, len(out.splitlines()), missing_facts(out, "3")) == (0, 2, [])
+    forecast = json.loads(run("plan", "--json")[1])["forecast"]
+    assert forecast["before"] == forecast["after"] == {"reached": 21, "failing": 0, "unknown": 0}
+
+
+def test_a_removal_without_changes_has_no_forecast(run: Run, lan: FakeLan) -> None:
+    assert not lan.hosts["host3"].routes
+    assert json.loads(run("destroy", "--yes", "--json")[1])["plan"]["forecast"] is None
+
+
+def drop_at_host3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the facts of host3 show a rule of others that drops the packets of its containers."""
+    read = FakeHost.sections
+
+    def sections(self: FakeHost, peers: list[FakeHost]) -> dict[str, SectionOutput]:
+        found = read(self, peers)
+        if self.host.name == "host3":
+            rules = str(found["iptables_rules"])
+            found["iptables_rules"] = rules.replace("-A FORWARD", "-A FORWARD -i eth0 -j DROP\n-A FORWARD", 1)
+        return found
+
+    monkeypatch.setattr(FakeHost, "sections", sections)
+
+
+def test_a_joined_mesh_with_failing_pairs_makes_plan_exit_3(
+    run: Run, lan: FakeLan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("apply", "--yes")[0] == 0
+    assert lan.hosts["host3"].routes
+    drop_at_host3(monkeypatch)
+    status, out, _ = run("plan")
+    assert status == 3
+    assert any(re.match(r" *✗ .*→ host3\b.*DROP", line) for line in out.splitlines())
+    status, out, _ = run("plan", "--json")
+    assert (status, json.loads(out)["summary"]["change"]) == (3, 0)
+    assert {row["code"] for row in json.loads(out)["forecast"]["failing"]} == {"firewall-drop"}
+    assert run("plan", "--limit", "host1,host2")[0] == 0, "host3 does not take part"
+
+
+def test_pairs_that_fail_after_the_changes_make_plan_exit_3(
+    run: Run, lan: FakeLan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop_at_host3(monkeypatch)
+    assert not lan.hosts["host3"].routes
+    assert run("plan")[0] == 3
+    assert run("plan", "--limit", "host1,host2")[0] == 2
+
+
+def test_a_limited_rollback_predicts_lost_pairs_with_its_peers(run: Run, lan: FakeLan) -> None:
+    assert run("apply", "--yes")[0] == 0
+    assert lan.hosts["host2"].routes
+    out = json.loads(run("rollback", "--limit", "host2", "--yes", "--json")[1])
+    forecast = out["plan"]["forecast"]
+    assert forecast["before"] == {"reached": 1, "failing": 0, "unknown": 12}
+    assert forecast["after"] == {"reached": 1, "failing": 12, "unknown": 0}
+    assert {(row["before"], row["after"]) for row in forecast["lost"]} == {("unknown", "failing")}
+    assert {row["source"] for row in forecast["lost"]} == {"host1", "host2", "host3"}
 
 
 def test_a_correct_forecast_is_not_mentioned_after_apply(run: Run, lan: FakeLan) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import pytest
 from accidents import container_stopped, docker_stopped, temporarily
-from forecast_check import failing_as_predicted, mismatches
+from forecast_check import failing_as_predicted, mismatches, probes_with
 from lab_state import ApplyRecord
 from mesh import Mesh
+from printed import mark
 from test_explain import HOSTS, repair_paused, two_homed
 
 from dockmesh.lab.running import Lab
@@ -196,20 +197,61 @@ def test_the_forecast_of_a_host_with_two_interfaces_matches(
         assert len(failing_as_predicted(joined, 2)) == failing
 
 
-def test_the_forecast_has_the_pairs_lost_and_gained_by_a_host(
-    joined: Mesh,
-) -> None:
-    left = joined.dockmesh("destroy", "--yes", "--json", "--limit", "host3")
+@pytest.mark.parametrize("verb", ["destroy", "rollback"])
+def test_the_forecast_has_the_pairs_lost_and_gained_by_a_host(fresh: Mesh, verb: str) -> None:
+    assert fresh.dockmesh("apply", "--yes").status == 0
+    left = fresh.dockmesh(verb, "--yes", "--json", "--limit", "host3")
     assert left.status == 0
-    probed = joined.dockmesh("status", "--json", "--limit", "host3").document
     document = left.document["plan"]["forecast"]
-    assert list(mismatches(document, "after", probed)) == []
     # Its earlier reachability is unknown, because the other hosts were not read.
-    assert sum(len(row["targets"]) for row in document["unknown"]) == 6
-    assert len(failing_as_predicted(joined)) == 12
-    back = joined.dockmesh("apply", "--yes", "--json")
+    assert document["before"] == {"reached": 1, "failing": 0, "unknown": 12}
+    assert document["after"] == {"reached": 1, "failing": 12, "unknown": 0}
+    probed = probes_with("host3", fresh.dockmesh("status", "--json").document)
+    assert list(mismatches(document, "after", probed)) == []
+    assert sum(len(row["targets"]) for row in document["lost"]) == 12
+    assert len(failing_as_predicted(fresh)) == 12
+    back = fresh.dockmesh("apply", "--yes", "--json")
     assert (back.status, back.document["mispredictions"]) == (0, [])
     assert sum(len(row["targets"]) for row in back.document["plan"]["forecast"]["gained"]) == 12
+
+
+# The fault, its undo, the number of probes that fail and of those without a forecast, and the code of the reason.
+UNPLANNED: Mapping[str, tuple[str, str, tuple[int, int], str]] = {
+    "ip_forward off": ("sysctl -w net.ipv4.ip_forward=0", "sysctl -w net.ipv4.ip_forward=1", (6, 0), "ip-forward-off"),
+    "a drop before the own rule": (
+        "iptables -I FORWARD -i eth0 -j DROP",
+        "iptables -D FORWARD -i eth0 -j DROP",
+        (6, 0),
+        "firewall-drop",
+    ),
+    "a routing rule": (
+        "ip rule add from all lookup 100 pref 99",
+        "ip rule del from all lookup 100 pref 99",
+        (0, 13),
+        "unpredictable",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNPLANNED.values(), ids=UNPLANNED)
+def test_a_plan_without_changes_reports_the_pairs_that_fail(
+    joined: Mesh, lab: Lab, fault: tuple[str, str, tuple[int, int], str]
+) -> None:
+    do, undo, (failing, unknown), code = fault
+    with temporarily(lab, "host3", do=(do,), undo=(undo,)):
+        planned = joined.dockmesh("plan", "--json")
+        found = failing_as_predicted(joined, unknown)
+        printed = joined.dockmesh("plan").stdout.splitlines()
+    assert len(found) == failing
+    document = planned.document
+    assert planned.status == (3 if failing else 0)
+    assert not any(host["changes"] for host in document["hosts"])
+    rows = [*document["forecast"]["failing"], *document["forecast"]["unknown"]]
+    assert {row["code"] for row in rows} == {code}
+    named = [line for line in printed if mark(line) == ("✗" if failing else "?")]
+    assert named
+    assert all("host3" in line for line in named)
+    assert joined.dockmesh("plan").status == 0
 
 
 def test_the_forecast_of_a_reverted_host_is_that_of_its_old_state(fresh: Mesh, lab: Lab) -> None:

@@ -210,7 +210,7 @@ def test_plan_of_a_complete_mesh_exits_0_and_changes_nothing(joined: Mesh, lab: 
     before = host_view.read_hosts(lab, HOSTS)
     done = joined.dockmesh("plan")
     assert done.status == 0
-    assert [figures(each) for each in done.stdout.splitlines()] == [["3"]]
+    assert [figures(each) for each in done.stdout.splitlines()] == [["3"], ["21", "21", "0", "0"]]
     assert not [each for each in done.stdout.splitlines() if mark(each) in CHANGED]
     document = joined.dockmesh("plan", "--json").document
     assert [host["changes"] for host in document["hosts"]] == [[], [], []]
