@@ -204,3 +204,4 @@ class HostErrorCode(StrEnum):
     NO_HOST_LEFT = "no-host-left"
     POOL_EXHAUSTED = "pool-exhausted"
     STALE_PLAN = "stale-plan"
+    CONFIRM_TOO_SHORT = "confirm-too-short"

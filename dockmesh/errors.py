@@ -143,6 +143,13 @@ class StalePlanError(HostError):
         self.reasons = tuple(reasons)
 
 
+class TooSlowError(HostError):
+    """The hosts could not be confirmed in time. The text has the numbers."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code=HostErrorCode.CONFIRM_TOO_SHORT)
+
+
 class LabError(DockmeshError):
     """The lab failed, or this machine cannot run it."""
 

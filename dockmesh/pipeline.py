@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +15,15 @@ from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.core.facts.host_facts import HostFacts, PendingChangeError
 from dockmesh.core.facts.unconfirmed import PendingChange
-from dockmesh.core.forecast.impact import MAX_HOSTS, Impact, Misprediction, mispredictions, predict_impact
+from dockmesh.core.forecast.impact import (
+    MAX_HOSTS,
+    Impact,
+    Misprediction,
+    mispredictions,
+    predict_impact,
+    reachable_before,
+)
+from dockmesh.core.forecast.predict import PROBE_ENDS, PairState
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
 from dockmesh.core.planning.conflicts.network import (
@@ -25,9 +34,12 @@ from dockmesh.core.planning.conflicts.network import (
     reverted_change,
 )
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan, plan_host
-from dockmesh.core.probes.pairs import Pair
-from dockmesh.core.results.model import MeshResult
-from dockmesh.core.rollout import Rollout, batches
+from dockmesh.core.probes.batch import row_s
+from dockmesh.core.probes.pairs import Pair, by_source, pair_count
+from dockmesh.core.results.model import MeshResult, ProbeKey
+from dockmesh.core.rollout.affected import followed_hosts, network_owners
+from dockmesh.core.rollout.batches import Batch, Rollout, batches
+from dockmesh.core.rollout.pace import Pace
 from dockmesh.core.state import daemon_json
 from dockmesh.core.state.resources import HostState
 from dockmesh.core.templates import Templates
@@ -41,6 +53,7 @@ from dockmesh.remote.pair_trace import trace_pair
 from dockmesh.remote.probe import Prober, probe_mesh
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Transport
+from dockmesh.remote.verify import Verification, VerifiedRun
 
 TEMPLATES = Templates(
     output=template("output.sh"),
@@ -100,9 +113,9 @@ def end_pending(end: PendingEnd) -> Goal:
 class RunRequest:
     """The parameters of a run.
 
-    `run`: its name, which a locked host reports to other runs. `offset`: separates its targets from those of other
-    runs. `seed`: a random number, for the ICMP ids of its probes. `forks`: the number of hosts to work on in parallel.
-    `timeout_s`: the time limit of one login or one script.
+    `run`: its name, which a locked host reports to other runs. `offset`: separates its probes from those of other runs.
+    `seed`: a random number, for the ICMP ids of its probes and for its random choices.
+    `forks`: the number of hosts to work on in parallel. `timeout_s`: the time limit of one login or one script.
     """
 
     fleet: Fleet
@@ -116,6 +129,18 @@ class RunRequest:
     timeout_s: float = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcomes of `apply`, and the reachability after it if the goal joins the mesh.
+
+    `broken_before`: the probes that failed before the change as well, so that their failure was no reason to revert it.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    result: MeshResult | None
+    broken_before: frozenset[ProbeKey] = frozenset()
+
+
 class Pipeline:
     """One run on the fleet. A context manager that closes every session at its end, including busy ones."""
 
@@ -127,11 +152,10 @@ class Pipeline:
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
         self._fan_out = ObservedFanOut(self._executor, self._emit)
         self._prober = Prober(
-            self._fan_out, request.forks, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed
+            self._fan_out, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed
         )
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
-        self._fleet_report: MeshResult | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -180,28 +204,43 @@ class Pipeline:
             return ()
         return tuple(mispredictions(self._request.fleet, self._facts, plans, outcomes, report))
 
-    def apply(self, plan: Plan) -> tuple[Outcome, ...]:
-        """Apply `plan` to its applicable hosts, batch by batch. Returns the outcomes of all hosts, in its order."""
-        request, committer = self._request, self._committer()
+    def schedule(self, plan: Plan) -> tuple[Batch, ...]:
+        """The batches in which `apply` changes the hosts.
+
+        Raises:
+            TooSlowError: a change would wait for its confirmation longer than `confirm_within`. No host was changed.
+        """
+        request, owners = self._request, network_owners(self._request.fleet)
+        changing = {each.host for each in plan.applicable}
+        found = {each.host: followed_hosts(each, owners) & changing - {each.host} for each in plan.applicable}
+        follows = {name: moved for name, moved in found.items() if moved}
+        return tuple(batches(plan.applicable, request.rollout, follows, self._pace()))
+
+    def apply(self, plan: Plan) -> Applied:
+        """Apply `plan` to its applicable hosts, batch by batch. The outcomes are in its order.
+
+        Raises:
+            TooSlowError: see `schedule`.
+        """
+        request = self._request
+        verification = self._verification(plan) if request.goal.joins_mesh and request.rollout.confirm else None
+        committer = self._committer(verification)
         outcomes = {each.host: _unchanged_outcome(each) for each in plan.hosts if not each.applicable}
-        failed, report = 0, None
-        for batch in batches(plan.applicable, request.rollout):
+        failed = 0
+        for batch in self.schedule(plan):
             if failed > request.rollout.max_fail:
-                outcomes |= {each.host: _not_started(each, failed) for each in batch}
+                outcomes |= {name: _not_started(each, failed) for name, each in batch.plans.items()}
                 continue
-            trusted = {name for name, outcome in outcomes.items() if outcome.ok}
-            result = committer.commit({each.host: each for each in batch}, self._facts, trusted)
-            failed += sum(not outcome.ok for outcome in result.outcomes.values())
-            outcomes |= result.outcomes
-            report = result.fleet_report
+            result = committer.commit(batch, self._facts)
+            failed += sum(not outcome.ok for outcome in result.values())
+            outcomes |= result
         unreachable = (each for each in outcomes.values() if each.status == "unreachable")
         self._lost |= {each.host: HostFailure(each.code or "", each.error or "") for each in unreachable}
-        self._fleet_report = report if all(each.ok for each in outcomes.values()) else None
         ordered = tuple(outcomes[each.host] for each in plan.hosts)
         for each in ordered:
             warnings = tuple(warning.advice for warning in each.warnings)
             self._emit(OutcomeReported(each.host, each.status, each.code, each.error, warnings))
-        return ordered
+        return self._applied(ordered, verification)
 
     @property
     def in_progress(self) -> tuple[str, ...]:
@@ -210,20 +249,19 @@ class Pipeline:
         return tuple(host.name for host in self._request.hosts if host.name in changing)
 
     def status(self, pairs: Collection[Pair] | None = None, packets: int = 1) -> MeshResult:
-        """Probe the mesh over sessions opened after the change. Hosts lost in this run are not contacted again.
+        """Probe the mesh. Hosts lost in this run are not contacted again.
 
-        With `pairs`, only these are probed, and the report has no other host. Where all hosts changed at once and were
-        confirmed, the report of the probes that decided is returned, and no probe is repeated. `packets`: the number of
-        packets per probe.
+        With `pairs`, only these are probed, and the report has no other host. `packets`: the packets of each probe.
         """
         fleet, hosts = self._request.fleet, self._request.hosts
-        if pairs is None and self._fleet_report and self._fleet_report.ok:
-            return self._fleet_report
-        if pairs is not None:
-            names = {name for pair in pairs for name in pair}
-            fleet = replace(fleet, hosts=tuple(host for host in fleet.hosts if host.name in names))
-            hosts = tuple(host for host in hosts if host.name in names)
-        return probe_mesh(self._prober, fleet, hosts, lost=self._lost, pairs=pairs, observe=True, packets=packets)
+        if pairs is None:
+            return probe_mesh(self._prober, fleet, hosts, lost=self._lost, packets=packets)
+        names = {name for pair in pairs for name in pair}
+        part = replace(fleet, hosts=tuple(host for host in fleet.hosts if host.name in names))
+        selected = {host.name for host in hosts}
+        selection = by_source(pair for pair in pairs if pair[0] in selected)
+        result = probe_mesh(self._prober, part, part.hosts, selection=selection, lost=self._lost, packets=packets)
+        return replace(result, unprobed=pair_count(fleet) - len(result.pairs))
 
     def trace(self, query: TraceQuery) -> CaptureSet:
         """Send one ping, captured at each interface of its path on its two hosts."""
@@ -268,16 +306,57 @@ class Pipeline:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
         return read_host(self._sessions.open(host), fleet, host, TEMPLATES, timeout_s=timeout_s)
 
-    def _committer(self) -> Committer:
+    def _pace(self) -> Pace:
+        request = self._request
+        hosts = request.fleet.hosts
+        families = 2 if any(host.ipv6 for host in hosts) else 1
+        kinds = len(PROBE_ENDS) if any(host.docker for host in hosts) else 1
+        confirm_within_s = request.fleet.settings.confirm_within_s
+        return Pace(request.forks, len(hosts), families * kinds, confirm_within_s, row_s)
+
+    def _verification(self, plan: Plan) -> Verification:
+        request = self._request
+        return Verification(
+            VerifiedRun(
+                fleet=request.fleet,
+                facts=self._facts,
+                plans={each.host: each for each in plan.hosts},
+                sessions=self._sessions,
+                pace=self._pace(),
+                all_pairs=request.rollout.verifies_all(len(request.fleet.hosts)),
+                seed=request.seed,
+                worked_before=self._worked_before,
+            ),
+            self._prober,
+        )
+
+    def _worked_before(self, source: str, target: str) -> bool:
+        """Whether the forecast of the state before the run allows that the probes of a pair worked."""
+        return len(self._request.fleet.hosts) > MAX_HOSTS or self._before(source, target) != "failing"
+
+    @cached_property
+    def _before(self) -> Callable[[str, str], PairState]:
+        return reachable_before(self._request.fleet, self._facts)
+
+    def _committer(self, verification: Verification | None) -> Committer:
         request = self._request
         return Committer(
             fleet=request.fleet,
             transaction=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s),
             sessions=self._sessions,
-            prober=self._prober,
-            probed=request.goal.joins_mesh and request.rollout.confirm,
+            new_sessions=self._verifying,
+            fan_out=self._fan_out,
             save_previous=request.goal.save_previous,
+            within_s=request.fleet.settings.confirm_within_s,
+            verification=verification,
         )
+
+    def _applied(self, outcomes: tuple[Outcome, ...], verification: Verification | None) -> Applied:
+        """The outcomes with the reachability afterwards, for a goal that joins the mesh."""
+        if verification is None:
+            return Applied(outcomes, self.status() if self._request.goal.joins_mesh else None)
+        result = verification.report([host.name for host in self._request.hosts], self._lost)
+        return Applied(outcomes, result, frozenset(verification.broken_before))
 
 
 def _failed_plan(host: Host, error: HostError) -> HostPlan:

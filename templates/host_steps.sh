@@ -81,6 +81,14 @@ put_unit() {
   done <"$unit_path"
 }
 
+# put_stopped_unit NAME, with its text in base64 on stdin: writes the unit, as a revert needs it where an operator had stopped
+# the unit before the change.
+put_stopped_unit() {
+  put_file "$UNITS/$1" 644 || return 1
+  case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
+  return 0
+}
+
 # add_want WANTING NAME: makes the unit WANTING want the unit NAME. A running unit needs a reload to learn that. The two
 # targets need none, because they matter at boot only.
 add_want() {

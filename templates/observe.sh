@@ -1,6 +1,6 @@
 # Holds the probe target, and meanwhile records the source addresses of pings. Needs output.sh and probe.sh.
-# Target and recording last as long as the stdin of this script, which ends with the SSH session, even if the controller is
-# killed.
+# Target and recording last as long as the stdin of this shell, which ends with the SSH session, even if the controller is
+# killed. Meanwhile the shell runs further scripts, such as the probes of the host.
 # shellcheck shell=dash disable=SC2154
 
 # observation_table ADDRESSES ADDRESSES6: an nft table with sets that record source, destination and ICMP id of pings to
@@ -38,15 +38,21 @@ remove_stale_tables() {
   done
 }
 
-# hold SECONDS [ADDRESS ADDRESS6 PID KIND MTU], the last five as container_target prints them: completes the output so far,
-# waits until stdin ends or the time is over, prints the rest and ends the script.
-hold() {
-  run_section end true
-  run_section held true
+# finish_target: prints the observed pings and removes all that the target needed, at the end of the shell. TARGET is what
+# container_target has printed, or empty.
+finish_target() {
   remove_stale_tables
-  timeout "$1" cat >/dev/null
   run_section observed_pings observed_pings
-  [ "$5" != namespace ] || run_section release release_namespace "$4"
-  run_section end true
-  exit
+  # shellcheck disable=SC2086
+  set -- $TARGET
+  [ "$4" != namespace ] || run_section release release_namespace "$3"
+  emit_section end 0 ''
+}
+
+# hold: completes the output so far, and waits for a line on stdin. The shell then continues with the script after that
+# line. It ends at the end of stdin, or after HOLD_S seconds. Only the inner shell leaves the rest of stdin unread.
+hold() {
+  emit_section end 0 ''
+  emit_section held 0 ''
+  timeout "$HOLD_S" sh -c 'read -r _' || exit
 }

@@ -143,6 +143,7 @@ _WITH_INPUT = (
     "save_pending",
     "put_file",
     "put_unit",
+    "put_stopped_unit",
     "put_accept_rules",
     "put_nft_table",
     "change_routes",

@@ -110,8 +110,8 @@ class FakeHost:
         match words:
             case ["put_file", path, mode]:
                 self.put(File(path, _text(given), mode))
-            case ["put_unit", name]:
-                self.put(Unit(name, _text(given)))
+            case ["put_unit" | "put_stopped_unit" as verb, name]:
+                self.put(Unit(name, _text(given), active=verb == "put_unit"))
             case ["put_accept_rules", "iptables", table, chain]:
                 rules = AcceptRules(table, chain, tuple(given.splitlines()))
                 if rules.rules:
@@ -252,10 +252,22 @@ class FakeLan:
 
 @dataclass
 class FakeHeld:
-    """A script that stays on a host."""
+    """A shell that stays on a host."""
 
     at: FakeHost
     output: str
+    session: "FakeSession"
+    answer: str = ""
+
+    def send(self, script: str, *, timeout_s: float) -> None:
+        assert self.at.held
+        self.answer = self.session.run(script, timeout_s=timeout_s)
+
+    def receive(self, *, timeout_s: float) -> str:
+        assert timeout_s > 0
+        answer, self.answer = self.answer, ""
+        assert answer
+        return answer
 
     def release(self, *, timeout_s: float) -> str:
         assert timeout_s > 0
@@ -310,7 +322,7 @@ class FakeSession:
     def hold(self, script: str, *, timeout_s: float) -> FakeHeld:
         said = self.run(script, timeout_s=timeout_s)
         self.at.held += 1
-        return FakeHeld(self.at, said)
+        return FakeHeld(self.at, said, self)
 
     def _read_facts(self, _own: str) -> str:
         return recording("trixie_fresh", self.at.sections(self.lan.peers(self.at)))

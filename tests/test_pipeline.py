@@ -3,6 +3,8 @@
 from base64 import b64encode
 from copy import deepcopy
 from dataclasses import replace
+from ipaddress import IPv4Interface, IPv4Network
+from typing import Any
 
 import pytest
 from builders import FLEET
@@ -18,12 +20,13 @@ from dockmesh.core.events import (
     WorkFinished,
     WorkStarted,
 )
+from dockmesh.core.model import Fleet
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REVERTED_RECORD
-from dockmesh.core.planning.plan import Outcome, Plan
+from dockmesh.core.planning.plan import Outcome, OutcomeCode, Plan
 from dockmesh.core.results.model import MeshResult
-from dockmesh.core.rollout import Rollout
+from dockmesh.core.rollout.batches import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Goal, Pipeline, RunRequest, end_pending
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Applied, Goal, Pipeline, RunRequest, end_pending
 from dockmesh.remote.observed import ObservedTransport
 
 
@@ -57,7 +60,7 @@ def probe_mesh(lan: FakeLan) -> MeshResult:
 def run(lan: FakeLan, goal: Goal = JOIN, rollout: Rollout | None = None) -> dict[str, Outcome]:
     request = replace(REQUEST, goal=goal, rollout=rollout or Rollout(serial=3, max_fail=3))
     with Pipeline(request, lambda: lan, ignore) as pipeline:
-        return {outcome.host: outcome for outcome in pipeline.apply(pipeline.plan())}
+        return {outcome.host: outcome for outcome in pipeline.apply(pipeline.plan()).outcomes}
 
 
 def codes(outcomes: dict[str, Outcome]) -> list[str | None]:
@@ -88,13 +91,13 @@ def test_apply_leaves_an_empty_plan_and_all_hosts_reach_each_other(lan: FakeLan,
 
 
 @pytest.mark.parametrize("serial", [2, 3])
-def test_status_repeats_the_probes_only_after_several_batches(lan: FakeLan, serial: int) -> None:
+def test_apply_repeats_the_probes_only_after_several_batches(lan: FakeLan, serial: int) -> None:
     events: list[Event] = []
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=serial)), lambda: lan, events.append) as pipeline:
-        pipeline.apply(pipeline.plan())
-        report = pipeline.status()
+        report = pipeline.apply(pipeline.plan()).result
     phases = [event.phase for event in events if isinstance(event, PhaseStarted)]
     assert phases.count("probe") == (1 if serial == 3 else 3)
+    assert report
     assert report.ok
     assert len(report.probes) == 21
 
@@ -234,7 +237,7 @@ def test_a_host_that_changed_after_the_plan_is_refused(lan: FakeLan) -> None:
         plan = pipeline.plan()
         lan.hosts["host3"].put(File(DAEMON_JSON, '{"debug": true}', "644"))
         changed = host_resources(lan)["host3"]
-        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan).outcomes}
     assert statuses(outcomes) == ["confirmed", "confirmed", "refused"]
     assert codes(outcomes) == [None, None, "stale-plan"]
     assert host_resources(lan)["host3"] == changed
@@ -284,7 +287,7 @@ def test_a_pending_change_that_another_run_ends_is_not_rolled_back(lan: FakeLan)
     with Pipeline(replace(REQUEST, goal=ROLLBACK), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host1"].pending = Pending("bob@desk", (), "")
-        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan).outcomes}
     assert codes(outcomes) == ["stale-plan", None, None]
     assert lan.hosts["host1"].pending == Pending("bob@desk", (), "")
 
@@ -350,7 +353,7 @@ def test_the_original_state_of_a_host_is_recorded_once(lan: FakeLan) -> None:
 def test_a_limited_host_gets_all_peers_which_remain_unchanged(lan: FakeLan) -> None:
     before = host_resources(lan)
     with Pipeline(replace(REQUEST, hosts=FLEET.hosts[:1]), lambda: lan, ignore) as pipeline:
-        (outcome,) = pipeline.apply(pipeline.plan())
+        (outcome,) = pipeline.apply(pipeline.plan()).outcomes
     assert outcome.status == "confirmed"
     assert [str(route.prefix) for route in lan.hosts["host1"].routes] == ["10.128.16.0/20", "10.128.32.0/20"]
     after = host_resources(lan)
@@ -404,7 +407,7 @@ def test_a_host_rejects_a_change_while_another_is_pending(lan: FakeLan) -> None:
     with Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, ignore) as pipeline:
         plan = pipeline.plan()
         lan.hosts["host1"].pending = Pending("ann@desk", (), "")
-        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan)}
+        outcomes = {outcome.host: outcome for outcome in pipeline.apply(plan).outcomes}
     assert codes(outcomes) == ["change-pending", None, None]
 
 
@@ -448,13 +451,12 @@ def test_each_host_finishes_each_phase_once_at_its_position(lan: FakeLan, sessio
     events: list[Event] = []
     request = replace(REQUEST, rollout=Rollout(serial=3, max_fail=3))
     with Pipeline(request, lambda: lan, events.append) as pipeline:
-        outcomes = pipeline.apply(pipeline.plan())
-        pipeline.status()
+        outcomes = pipeline.apply(pipeline.plan()).outcomes
     for started, finished in phases(events):
         assert len({event.host for event in finished}) == started.hosts
         assert [event.position for event in finished] == list(range(1, started.hosts + 1))
         assert {(event.phase, event.total) for event in finished} <= {(started.phase, started.hosts)}
-    assert {started.phase for started, _ in phases(events)} == {"read", "change", "probe", "confirm"}
+    assert {started.phase for started, _ in phases(events)} - {"hold"} == {"read", "change", "probe", "confirm"}
     reported = [event for event in events if isinstance(event, OutcomeReported)]
     assert reported == [OutcomeReported(each.host, each.status, each.code, each.error) for each in outcomes]
 
@@ -478,13 +480,14 @@ def test_hosts_are_in_progress_until_they_report_the_end(lan: FakeLan) -> None:
     def watch(event: Event) -> None:
         events.append(event)
         if isinstance(event, PhaseStarted):
-            seen[event.phase] = pipeline.in_progress
+            seen.setdefault(event.phase, pipeline.in_progress)
 
     pipeline = Pipeline(replace(REQUEST, rollout=Rollout(serial=3, max_fail=3)), lambda: lan, watch)
     with pipeline:
         pipeline.apply(pipeline.plan())
         assert pipeline.in_progress == ("host3",)
-    assert seen == {"read": (), "change": (), "probe": ("host1", "host3"), "confirm": ("host1", "host3")}
+    changed = ("host1", "host3")
+    assert seen == {"read": (), "change": (), "probe": changed, "confirm": changed, "hold": ("host3",)}
     assert {event.host for event in events if isinstance(event, ChangeStarted)} == {"host1", "host2", "host3"}
     ended = {event.host: event.status for event in events if isinstance(event, ChangeFinished)}
     assert ended == {"host1": "confirmed", "host2": "reverted"}
@@ -503,3 +506,118 @@ def test_each_login_and_script_emits_its_start_and_its_end(lan: FakeLan) -> None
         assert starts == (["login"] if host == "host2" else ["login", "script"])
         assert ends == ([("login", True)] if host == "host2" else [("login", False), ("script", False)])
         assert [bool(event.script) for event in work if isinstance(event, WorkStarted)] == [False, True][: len(starts)]
+
+
+def applied(lan: FakeLan, *names: str, fleet: Fleet = FLEET, **rollout: Any) -> Applied:
+    """Apply to the named hosts only."""
+    hosts = tuple(host for host in fleet.hosts if host.name in names)
+    request = replace(REQUEST, fleet=fleet, hosts=hosts, rollout=Rollout(serial=3, max_fail=3, **rollout))
+    with Pipeline(request, lambda: lan, ignore) as pipeline:
+        return pipeline.apply(pipeline.plan())
+
+
+def drift(host: FakeHost) -> None:
+    host.resources.pop(("route", str(next(route.prefix for route in host.routes))))
+
+
+def test_a_limited_change_reverts_if_a_peer_cannot_reach_it(lan: FakeLan) -> None:
+    run(lan)
+    drift(lan.hosts["host1"])
+    lan.hosts["host1"].drops_peers = True
+    (outcome,) = applied(lan, "host1").outcomes
+    assert (outcome.status, outcome.code) == ("reverted", OutcomeCode.PROBES_FAILED)
+    assert not any(host.held for host in lan.hosts.values())
+
+
+def test_a_limited_change_of_a_fresh_fleet_is_as_requested(lan: FakeLan) -> None:
+    done = applied(lan, "host1", "host2")
+    assert [outcome.status for outcome in done.outcomes] == ["confirmed", "confirmed"]
+    assert done.result
+    assert done.result.ok
+    assert {host.host for host in done.result.hosts} == {"host1", "host2"}
+    assert done.result.unprobed == 5
+
+
+def test_a_host_outside_the_limit_that_is_down_decides_nothing(lan: FakeLan) -> None:
+    run(lan)
+    drift(lan.hosts["host1"])
+    lan.hosts["host3"].down = True
+    done = applied(lan, "host1")
+    assert [outcome.status for outcome in done.outcomes] == ["confirmed"]
+    assert done.result
+    assert done.result.ok
+
+
+def test_a_pair_that_was_broken_before_is_reported_and_no_reason_to_revert(lan: FakeLan) -> None:
+    run(lan)
+    del lan.hosts["host1"].resources["unit", "dockmesh.timer"]
+    lan.hosts["host3"].drops_peers = True
+    done = applied(lan, "host1")
+    assert [outcome.status for outcome in done.outcomes] == ["confirmed"]
+    assert {key[:2] for key in done.broken_before} == {("host1", "host3"), ("host3", "host1")}
+    assert done.result
+    assert {probe.key for probe in done.result.failed} == done.broken_before
+
+
+def test_a_new_host_must_reach_a_host_that_is_broken_before(lan: FakeLan) -> None:
+    old = tuple(host for host in FLEET.hosts if host.name != "host2")
+    applied(lan, "host1", "host3", fleet=replace(FLEET, hosts=old))
+    lan.hosts["host3"].drops_peers = True
+    outcomes = {outcome.host: outcome for outcome in applied(lan, "host1", "host2", "host3").outcomes}
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
+        "host1": "confirmed",
+        "host2": "reverted",
+        "host3": "confirmed",
+    }
+    assert "host3" in (outcomes["host2"].error or "")
+
+
+def moved_fleet() -> Fleet:
+    """FLEET with another prefix of host1."""
+    move = {"prefix": IPv4Network("10.128.240.0/20"), "bridge": IPv4Interface("10.128.240.1/24")}
+    return replace(FLEET, hosts=(replace(FLEET.hosts[0], **move), *FLEET.hosts[1:]))
+
+
+def test_a_move_is_confirmed_together_with_the_hosts_that_follow_it(lan: FakeLan) -> None:
+    run(lan)
+    done = applied(lan, "host1", "host2", "host3", fleet=moved_fleet())
+    assert [outcome.status for outcome in done.outcomes] == ["confirmed"] * 3
+    assert done.result
+    assert done.result.ok
+
+
+def test_the_hosts_that_follow_a_move_revert_with_it(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    lan.hosts["host1"].session_lost_in = "host_addresses"
+    done = applied(lan, "host1", "host2", "host3", fleet=moved_fleet())
+    assert [outcome.status for outcome in done.outcomes] == ["reverted"] * 3
+    assert {outcome.code for outcome in done.outcomes[1:]} == {OutcomeCode.MOVE_REVERTED}
+    assert host_resources(lan) == before
+
+
+def test_hosts_do_not_follow_a_host_that_does_not_move(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    lan.hosts["host1"].docker_fails = True
+    done = applied(lan, "host1", "host2", "host3", fleet=moved_fleet())
+    assert [outcome.code for outcome in done.outcomes] == ["docker-failed", "not-begun", "not-begun"]
+    assert host_resources(lan) == before
+
+
+def test_a_limited_move_reverts_if_peers_keep_the_old_prefix(lan: FakeLan) -> None:
+    run(lan)
+    before = host_resources(lan)
+    (outcome,) = applied(lan, "host1", fleet=moved_fleet()).outcomes
+    assert (outcome.status, outcome.code) == ("reverted", OutcomeCode.PROBES_FAILED)
+    assert host_resources(lan) == before
+
+
+def test_only_the_affected_pairs_are_probed_on_request(lan: FakeLan) -> None:
+    run(lan)
+    lan.hosts["host1"].resources.pop(("route", str(FLEET.host("host2").prefix)))
+    done = applied(lan, "host1", verify="changed")
+    assert done.result
+    pairs = set(done.result.pairs)
+    assert {("host1", "host2"), ("host2", "host1")} <= pairs
+    assert done.result.unprobed == 9 - len(pairs)

@@ -17,16 +17,15 @@ from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Fleet
 from dockmesh.core.planning import saved_plan
-from dockmesh.core.planning.plan import Outcome, PendingEnd, Plan
-from dockmesh.core.results.model import MeshResult
-from dockmesh.core.rollout import Rollout
+from dockmesh.core.planning.plan import PendingEnd, Plan
+from dockmesh.core.rollout.batches import VERIFY_ALL_HOSTS, Rollout, Verify
 from dockmesh.core.text import indented
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Goal, Pipeline, end_pending
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Applied, Goal, Pipeline, end_pending
 from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
-from dockmesh.report.console.outcomes import print_outcomes
+from dockmesh.report.console.outcomes import print_broken_before, print_outcomes
 from dockmesh.report.console.plan import print_plan
 from dockmesh.report.console.probes import print_report
 from dockmesh.report.console.terminal import console
@@ -74,9 +73,23 @@ def _changing(verb: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @_changing
 @click.option("--no-confirm", "confirm", flag_value=False, default=True, help="Keep changes without probing the mesh.")
+@click.option(
+    "--verify",
+    type=click.Choice(["changed", "all"]),
+    help="Pairs of hosts to probe: those that the change affects and a few others, or all. "
+    f"Default: all in a fleet of up to {VERIFY_ALL_HOSTS} hosts, otherwise changed.",
+)
 @report_options
 def apply(
-    options: Options, *, file: Path | None, yes: bool, serial: str, max_fail: int, confirm: bool, views: ReportFiles
+    options: Options,
+    *,
+    file: Path | None,
+    yes: bool,
+    serial: str,
+    max_fail: int,
+    confirm: bool,
+    verify: Verify | None,
+    views: ReportFiles,
 ) -> int:
     """Join the hosts: plan, ask, change each host in one transaction, verify over new connections, print the result.
 
@@ -86,12 +99,13 @@ def apply(
 
     With FILE, carry out a plan saved by `plan --out`. It is refused if a new plan differs from it.
 
-    A host reverts its change if the probes of the mesh fail after it. A host that receives no confirmation reverts by
-    itself.
+    A host reverts its change if probes fail after it, also those between it and joined hosts outside --limit. Pairs
+    that failed before the change as well are reported and are no reason to revert. A host that receives no
+    confirmation reverts by itself.
 
     Example: dockmesh apply -i mesh.yml --yes
     """
-    rollout = _rollout(serial, max_fail, confirm=confirm)
+    rollout = _rollout(serial, max_fail, confirm=confirm, verify=verify)
     return _carry_out(options, _Run(JOIN, goal_text.JOINED, rollout, yes, file, views))
 
 
@@ -169,22 +183,27 @@ def _plan_and_change(options: Options, run: _Run, saved: dict[str, Any] | None) 
             print_forecast(
                 console(color=options.color), forecast, pipeline.fleet, losses_intended=not run.goal.joins_mesh
             )
+        pipeline.schedule(planned)
         if planned.applicable and not run.yes and not confirm_apply(planned, run.rollout):
             print_message("nothing was changed")
             return _INTERRUPTED
-        outcomes = _change(pipeline, planned, options.fleet().settings.confirm_within_s)
-        result = pipeline.status() if run.goal.joins_mesh else None
-    mispredictions = pipeline.mispredictions(planned, outcomes, result) if result else ()
+        applied = _change(pipeline, planned, options.fleet().settings.confirm_within_s)
+    result = applied.result
+    mispredictions = pipeline.mispredictions(planned, applied.outcomes, result) if result else ()
     if options.json:
-        print_json(apply_document(planned, outcomes, result, forecast, mispredictions))
+        print_json(
+            apply_document(
+                planned, applied.outcomes, result, forecast, mispredictions, broken_before=applied.broken_before
+            )
+        )
     else:
-        _show(options, run.words, outcomes, result, mispredictions, fleet=pipeline.fleet)
+        _show(options, run.words, applied, mispredictions, fleet=pipeline.fleet)
     unsaved = report_problems(run.views.write(result)) if result else 0
-    ok = all(outcome.ok for outcome in outcomes) and (result is None or result.ok)
+    ok = all(outcome.ok for outcome in applied.outcomes) and (result is None or result.ok)
     return unsaved if ok else HostError.exit_status
 
 
-def _change(pipeline: Pipeline, planned: Plan, within_s: int) -> tuple[Outcome, ...]:
+def _change(pipeline: Pipeline, planned: Plan, within_s: int) -> Applied:
     try:
         return pipeline.apply(planned)
     except KeyboardInterrupt:
@@ -211,26 +230,26 @@ def _refuse_stale(file: str, saved: dict[str, Any], now: dict[str, Any]) -> None
         raise StalePlanError(message, file=file, reasons=reasons)
 
 
-def _rollout(serial: str, max_fail: int, *, confirm: bool = True) -> Rollout:
+def _rollout(serial: str, max_fail: int, *, confirm: bool = True, verify: Verify | None = None) -> Rollout:
     number = serial.removesuffix("%")
     if not number.isdecimal() or int(number) < 1:
         raise UsageError(
             f"--serial {serial}: not a number or share of hosts. Fix: --serial 2 or --serial 25%",
             code=UsageCode.BAD_OPTION,
         )
-    return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm)
+    return Rollout(int(number), percent=serial.endswith("%"), max_fail=max_fail, confirm=confirm, verify=verify)
 
 
 def _show(
     options: Options,
     words: GoalText,
-    outcomes: tuple[Outcome, ...],
-    result: MeshResult | None,
+    applied: Applied,
     mispredictions: tuple[Misprediction, ...],
     *,
     fleet: Fleet,
 ) -> None:
     out = console(sys.stdout, color=options.color)
+    outcomes, result = applied.outcomes, applied.result
     if result:
         reported = [
             each.host
@@ -239,5 +258,6 @@ def _show(
             or (each.host in result.errors and each.error == result.errors[each.host].message)
         ]
         print_report(out, result, reported=reported, brief=options.quiet)
+        print_broken_before(out, result, applied.broken_before)
     print_mispredictions(out, mispredictions)
     print_outcomes(out, outcomes, fleet, words, brief=options.quiet)

@@ -6,7 +6,7 @@ import click
 
 from dockmesh.cli.messages import print_message
 from dockmesh.core.planning.plan import Plan, restarts_docker
-from dockmesh.core.rollout import Rollout, batch_size
+from dockmesh.core.rollout.batches import Rollout, batch_size
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import pluralize
 

@@ -17,7 +17,7 @@ from dockmesh.cli.event_sinks import open_event_sink
 from dockmesh.cli.messages import print_message
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
-from dockmesh.core.rollout import Rollout
+from dockmesh.core.rollout.batches import Rollout
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
 from dockmesh.pipeline import JOIN, Goal, Pipeline, RunRequest

@@ -1,14 +1,14 @@
 """Events of a run: one stream from the work on the hosts to the progress display, the log and tests.
 
-A sink is called by the thread in which the event happens. PhaseStarted, HostFinished and OutcomeReported come from the
-thread that runs the pipeline. All other events come from the threads of many hosts at once.
+A sink is called by the thread in which the event happens. PhaseStarted, HostFinished, OutcomeReported and
+CanariesDrawn come from the thread that runs the pipeline. All other events come from the threads of many hosts at once.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["read", "change", "probe", "confirm", "capture", "look"]
+Phase = Literal["read", "hold", "change", "probe", "confirm", "capture", "look"]
 Work = Literal["login", "script"]
 
 
@@ -79,7 +79,24 @@ class WorkFinished:
     error: str | None = None
 
 
-Event = PhaseStarted | HostFinished | ChangeStarted | ChangeFinished | OutcomeReported | WorkStarted | WorkFinished
+@dataclass(frozen=True, slots=True)
+class CanariesDrawn:
+    """The probes of a batch include `pairs` random pairs that it does not affect. `seed` makes them repeatable."""
+
+    pairs: tuple[tuple[str, str], ...]
+    seed: int
+
+
+Event = (
+    PhaseStarted
+    | HostFinished
+    | ChangeStarted
+    | ChangeFinished
+    | OutcomeReported
+    | WorkStarted
+    | WorkFinished
+    | CanariesDrawn
+)
 EventSink = Callable[[Event], None]
 
 

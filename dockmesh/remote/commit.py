@@ -3,7 +3,7 @@
 A host that receives neither reverts by itself.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -12,15 +12,15 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, OutcomeStatus
 from dockmesh.core.planning.transaction import TransactionOutcome
-from dockmesh.core.results.model import MeshResult
-from dockmesh.core.rollout import hosts_to_revert
+from dockmesh.core.rollout.batches import Batch
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.errors import HostError, HostFailure, UnreachableError
-from dockmesh.remote.hosts import HostTransaction
-from dockmesh.remote.probe import Prober, probe_mesh
+from dockmesh.remote.fanout import ObservedFanOut
+from dockmesh.remote.hosts import HostTransaction, Runner
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Session
+from dockmesh.remote.verify import Changed, Verification
 
 
 class ChangesInProgress:
@@ -52,78 +52,62 @@ class ChangesInProgress:
             return frozenset(self._hosts)
 
 
-@dataclass(frozen=True, slots=True)
-class CommitResult:
-    """The outcomes by host name.
-
-    `fleet_report`: the probes that decided, where all hosts of the fleet changed at once and were probed together.
-    """
-
-    outcomes: Mapping[str, Outcome]
-    fleet_report: MeshResult | None = None
+# The result of the change of one host.
+_Result = Changed | Outcome | HostError
 
 
 @dataclass(frozen=True, slots=True)
 class Committer:
-    """Changes hosts over `sessions`. The prober has separate sessions, opened after the change.
+    """Changes hosts over `sessions`, and confirms each over a session of `new_sessions`, opened after the change.
 
-    `probed`: probes of the mesh decide which hosts confirm their change. `save_previous`: rollback restores the state
-    before this change.
+    `verification`: decides by probes which hosts are confirmed; without it, all are. `save_previous`: rollback restores
+    the state before this change. `within_s`: the time after which a host reverts an unconfirmed change.
     """
 
     fleet: Fleet
     transaction: HostTransaction
     sessions: Sessions
-    prober: Prober
-    probed: bool
+    new_sessions: Sessions
+    fan_out: ObservedFanOut
     save_previous: bool
+    within_s: int
+    verification: Verification | None = None
 
-    def commit(
-        self, plans: Mapping[str, HostPlan], facts: Mapping[str, HostFacts], trusted: Collection[str]
-    ) -> CommitResult:
-        """Change the hosts of `plans` in parallel, and confirm or revert each.
+    def commit(self, batch: Batch, facts: Mapping[str, HostFacts]) -> dict[str, Outcome]:
+        """Change the hosts of the batch, and confirm or revert each. Returns the outcomes of all its hosts."""
+        if self.verification:
+            self.verification.prepare(batch)
+        outcomes: dict[str, Outcome] = {}
+        waiting: dict[str, _Result] = {}
+        for at, stage in enumerate(batch.stages, start=1):
+            for results in self._changes(stage, facts, batch, last=at == len(batch.stages)):
+                waiting |= results
+                if at == len(batch.stages):
+                    outcomes |= self._finish(waiting, batch)
+                    waiting = {}
+            if at < len(batch.stages) and not all(map(_is_changed, waiting.values())):
+                return self._stop(waiting, batch)
+        return outcomes
 
-        `trusted`: hosts in their final state, which the changed hosts probe as well.
-        """
+    def _changes(
+        self, stage: Sequence[HostPlan], facts: Mapping[str, HostFacts], batch: Batch, *, last: bool
+    ) -> Iterator[dict[str, _Result]]:
+        """Change the hosts of a stage in parallel. In the last one, slow hosts do not delay the others."""
+        plans = {plan.host: plan for plan in stage}
         hosts = [host for host in self.fleet.hosts if host.name in plans]
-        within_s = self.fleet.settings.confirm_within_s
-        fan_out = self.prober.fan_out
 
-        def change(host: Host) -> Outcome | None:
+        def change(host: Host) -> Changed | Outcome:
             return self._change(host, plans[host.name], facts.get(host.name))
 
-        if not self.probed:
-            results = fan_out.each("change", hosts, lambda host: change(host) or self._finish(host, plans[host.name]))
-            return CommitResult({host.name: _outcome(host, results[host.name], within_s) for host in hosts})
-        outcomes: dict[str, Outcome] = {}
-        report = None
-        # A changed host must be confirmed in time, even if other hosts are slow.
-        for wave in fan_out.waves("change", hosts, change, within_s=within_s / 2):
-            joined = {*trusted, *(name for name, outcome in outcomes.items() if outcome.ok)}
-            result = self._probe_and_confirm(wave, plans, joined)
-            outcomes |= result.outcomes
-            report = result.fleet_report
-        return CommitResult(outcomes, report)
+        if last and self.verification:
+            yield from self.fan_out.waves("change", hosts, change, within_s=self.verification.collect_s(batch))
+        else:
+            yield self.fan_out.each("change", hosts, change)
 
-    def _probe_and_confirm(
-        self, wave: Mapping[str, Outcome | HostError | None], plans: Mapping[str, HostPlan], joined: Collection[str]
-    ) -> CommitResult:
-        """Probe the changed hosts of a wave, and confirm or revert each."""
-        hosts = [host for host in self.fleet.hosts if host.name in wave]
-        within_s = self.fleet.settings.confirm_within_s
-        changed = [host for host in hosts if wave[host.name] is None]
-        report = self._probe(changed, joined) if changed else None
-        failures = _failures(report, changed) if report else {}
-        results = self.prober.fan_out.each(
-            "confirm", changed, lambda host: self._finish(host, plans[host.name], failures.get(host.name))
-        )
-        outcomes = {host.name: _outcome(host, results.get(host.name, wave[host.name]), within_s) for host in hosts}
-        return CommitResult(outcomes, report if len(changed) == len(self.fleet.hosts) else None)
-
-    def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> Outcome | None:
-        """Change the host. None if it changed and waits for its confirmation."""
+    def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> Changed | Outcome:
+        """Change the host, and prepare its probes over a new session at once."""
         session = self.sessions.open(host)
-        self.prober.fan_out.emit(ChangeStarted(host.name))
+        self.fan_out.emit(ChangeStarted(host.name))
         if plan.ends_pending:
             return self._report_end(self._end_pending(session, plan))
         assert before  # noqa: S101 (a host with changes was read)
@@ -135,8 +119,53 @@ class Committer:
                 f"{host.name}: the change of {_resource_name(missing[0])} had no effect. "
                 f"Fix: see which program manages it on the host, then plan again with --limit {host.name}"
             )
-            return self._finish(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
-        return None
+            return self._revert(host, plan, HostFailure(OutcomeCode.READ_BACK, message))
+        if self.verification is None:
+            return self._confirm(host, self.new_sessions.open(host))
+        try:
+            return Changed(self.verification.hold(host))
+        except HostError as error:
+            return Changed(failure=error.failure)
+
+    def _finish(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
+        """Probe the changed hosts of a wave, and confirm or revert each."""
+        changed = {name: result for name, result in results.items() if isinstance(result, Changed)}
+        finished: Mapping[str, Outcome | HostError] = {}
+        if changed and self.verification:
+            failures = self.verification.failures(changed, batch)
+            finished = self._confirm_or_revert(changed, failures, batch)
+            self.verification.settle(finished)
+        ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
+        return {name: self._outcome(name, result) for name, result in {**ended, **finished}.items()}
+
+    def _stop(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
+        """Revert the moved hosts, because one of them did not move, and leave the hosts that follow them unchanged."""
+        failed = sorted(name for name, result in results.items() if not _is_changed(result))
+        failure = HostFailure(
+            OutcomeCode.MOVE_REVERTED, f"{', '.join(failed)} did not move, and other hosts follow both"
+        )
+        changed = {name: result for name, result in results.items() if isinstance(result, Changed)}
+        reverted = self._confirm_or_revert(changed, dict.fromkeys(changed, failure), batch)
+        if self.verification:
+            self.verification.settle(reverted)
+        ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
+        outcomes = {name: self._outcome(name, result) for name, result in {**ended, **reverted}.items()}
+        message = f"not changed, because {', '.join(failed)} did not move"
+        rest = (name for name in batch.plans if name not in outcomes)
+        return outcomes | {name: Outcome(name, "refused", OutcomeCode.NOT_BEGUN, f"{name}: {message}") for name in rest}
+
+    def _confirm_or_revert(
+        self, changed: Mapping[str, Changed], failures: Mapping[str, HostFailure], batch: Batch
+    ) -> dict[str, Outcome | HostError]:
+        plans = batch.plans
+
+        def finish(host: Host) -> Outcome:
+            target = changed[host.name].target
+            if target is None or host.name in failures:
+                return self._revert(host, plans[host.name], failures[host.name])
+            return self._confirm(host, target)
+
+        return self.fan_out.each("confirm", [host for host in self.fleet.hosts if host.name in changed], finish)
 
     def _end_pending(self, session: Session, plan: HostPlan) -> Outcome:
         """Revert the pending change of another run, or keep it."""
@@ -153,48 +182,35 @@ class Committer:
             return Outcome(plan.host, "confirmed", warnings=ended.warnings)
         return Outcome(plan.host, "failed", ended.code, ended.error, ended.warnings)
 
-    def _probe(self, changed: Sequence[Host], joined: Collection[str]) -> MeshResult:
-        """Probe all pairs of a changed host with another changed host or a host that joined before.
-
-        Other hosts are not probed, because a host that was down before is no reason to revert a change.
-        """
-        names = {host.name for host in changed}
-        members = tuple(host for host in self.fleet.hosts if host.name in names or host.name in joined)
-        part = Fleet(self.fleet.settings, members)
-        result = probe_mesh(self.prober, part, members, about=names, observe=True)
-        # The changes of this run wait for the decision that this result is for.
-        return replace(result, hosts=tuple(replace(each, pending=None) for each in result.hosts))
-
-    def _finish(self, host: Host, plan: HostPlan, failure: HostFailure | None = None) -> Outcome:
-        """Confirm over a new session. Revert over the session of the change, because new sessions may be impossible."""
-        if failure is not None:
-            reverted = self.transaction.revert(self.sessions.open(host), plan)
-            return self._report_end(_reverted(host, reverted, failure))
-        confirmed = self.transaction.confirm(self.prober.sessions.open(host), save_previous=self.save_previous)
+    def _confirm(self, host: Host, runner: Runner) -> Outcome:
+        """Confirm over a session that was opened after the change."""
+        confirmed = self.transaction.confirm(runner, save_previous=self.save_previous)
         status = "failed" if confirmed.status == "changed" else confirmed.status
         return self._report_end(_ended(host, status, confirmed))
 
+    def _revert(self, host: Host, plan: HostPlan, failure: HostFailure) -> Outcome:
+        """Revert over the session of the change, because new sessions may be impossible."""
+        reverted = self.transaction.revert(self.sessions.open(host), plan)
+        return self._report_end(_reverted(host, reverted, failure))
+
     def _report_end(self, outcome: Outcome) -> Outcome:
-        self.prober.fan_out.emit(ChangeFinished(outcome.host, outcome.status))
+        self.fan_out.emit(ChangeFinished(outcome.host, outcome.status))
         return outcome
 
+    def _outcome(self, name: str, result: Outcome | HostError) -> Outcome:
+        """The outcome of a host. A lost host received no confirmation, so it reverts its change."""
+        if isinstance(result, HostError):
+            next_step = (
+                f"{name} reverts an unconfirmed change by itself within {self.within_s} s. "
+                f"Then repeat the command with --limit {name}"
+            )
+            lost = isinstance(result, UnreachableError)
+            return Outcome(name, "unreachable" if lost else "failed", result.code, f"{result}. {next_step}")
+        return result
 
-def _failures(report: MeshResult, changed: Sequence[Host]) -> dict[str, HostFailure]:
-    """The changed hosts that must revert, with the reasons."""
-    return {name: _probe_failure(name, report) for name in hosts_to_revert(report, [host.name for host in changed])}
 
-
-def _outcome(host: Host, result: Outcome | HostError | None, within_s: int) -> Outcome:
-    """The outcome of a host. A lost host received no confirmation, so it reverts its change."""
-    if isinstance(result, HostError):
-        next_step = (
-            f"{host.name} reverts an unconfirmed change by itself within {within_s} s. Then repeat the command with "
-            f"--limit {host.name}"
-        )
-        lost = isinstance(result, UnreachableError)
-        return Outcome(host.name, "unreachable" if lost else "failed", result.code, f"{result}. {next_step}")
-    assert result is not None  # noqa: S101 (a changed host was confirmed or reverted)
-    return result
+def _is_changed(result: _Result) -> bool:
+    return isinstance(result, Changed) or (isinstance(result, Outcome) and result.ok)
 
 
 def _resource_name(change: Change) -> str:
@@ -210,15 +226,3 @@ def _reverted(host: Host, transaction: TransactionOutcome, reason: HostFailure) 
         return Outcome(host.name, "reverted", reason.code, reason.message, transaction.warnings)
     message = f"{reason}. The revert failed as well: {transaction.error}"
     return Outcome(host.name, "failed", OutcomeCode.REVERT_FAILED, message, transaction.warnings)
-
-
-def _probe_failure(name: str, report: MeshResult) -> HostFailure:
-    if name in report.errors:
-        return report.errors[name]
-    failed = [result for result in report.lost if name in {result.source, result.target}]
-    first = failed[0]
-    return HostFailure(
-        OutcomeCode.PROBES_FAILED,
-        f"{len(failed)} {'probe' if len(failed) == 1 else 'probes'} failed after the change. The first is "
-        f"{first.source} -> {first.target} ({first.kind}): {first.reason}",
-    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from dockmesh.core.desired.routing import underlays
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
@@ -23,6 +24,13 @@ from dockmesh.remote.transport import Session
 _RESTART_S = 180
 # Equals LOCK_S of templates/transaction.sh.
 LOCK_S = 30
+
+
+class Runner(Protocol):
+    """A session, or the shell of a held target."""
+
+    def run(self, script: str, *, timeout_s: float) -> str:
+        """See `transport.Session.run`."""
 
 
 def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, *, timeout_s: float) -> HostFacts:
@@ -67,13 +75,13 @@ class HostTransaction:
         # A host that rejects the change may be unreadable too. Its reason matters more than the parser's error.
         return outcome, parse_facts(host, output, datetime.now(UTC)) if outcome.status == "changed" else before
 
-    def confirm(self, session: Session, *, save_previous: bool) -> TransactionOutcome:
-        """Confirm the change. A new session also proves that the host still accepts logins.
+    def confirm(self, runner: Runner, *, save_previous: bool) -> TransactionOutcome:
+        """Confirm the change. A session opened after it also proves that the host still accepts logins.
 
         Raises:
             HostError: the host was lost. It reverts by itself.
         """
-        output = session.run(
+        output = runner.run(
             confirm_script(self.templates, run=self.run, remember=save_previous), timeout_s=self.timeout_s + LOCK_S
         )
         return parse_outcome(split(output)["outcome"])

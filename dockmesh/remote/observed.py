@@ -26,7 +26,7 @@ class ObservedSession:
     def hold(self, script: str, *, timeout_s: float) -> HeldScript:
         """See `transport.Session`. The events cover the script until it is held; its release emits none."""
         with _observed(self.emit, self.host, "script", script):
-            return self.inner.hold(script, timeout_s=timeout_s)
+            return ObservedHeldScript(self.host, self.inner.hold(script, timeout_s=timeout_s), self.emit)
 
     def alive(self) -> bool:
         """See `transport.Session`."""
@@ -35,6 +35,34 @@ class ObservedSession:
     def close(self) -> None:
         """See `transport.Session`."""
         self.inner.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedHeldScript:
+    """A held script that emits an event when it receives a further script; see `transport.HeldScript`."""
+
+    host: str
+    inner: HeldScript
+    emit: EventSink
+
+    @property
+    def output(self) -> str:
+        """See `transport.HeldScript`."""
+        return self.inner.output
+
+    def send(self, script: str, *, timeout_s: float) -> None:
+        """See `transport.HeldScript`."""
+        self.emit(WorkStarted(self.host, "script", script))
+        self.inner.send(script, timeout_s=timeout_s)
+
+    def receive(self, *, timeout_s: float) -> str:
+        """See `transport.HeldScript`."""
+        with _finished(self.emit, self.host, "script"):
+            return self.inner.receive(timeout_s=timeout_s)
+
+    def release(self, *, timeout_s: float) -> str:
+        """See `transport.HeldScript`."""
+        return self.inner.release(timeout_s=timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +80,14 @@ class ObservedTransport:
 
 @contextmanager
 def _observed(emit: EventSink, host: str, work: Work, script: str = "") -> Iterator[None]:
-    started, error = time.monotonic(), None
     emit(WorkStarted(host, work, script))
+    with _finished(emit, host, work):
+        yield
+
+
+@contextmanager
+def _finished(emit: EventSink, host: str, work: Work) -> Iterator[None]:
+    started, error = time.monotonic(), None
     try:
         yield
     except Exception as caught:

@@ -1,4 +1,4 @@
-"""Probes of the mesh: one script per host sends all its probes, on all hosts in parallel."""
+"""Probes of the mesh: each host is held as a target, and one script per host sends all its probes, on all at once."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,13 +10,13 @@ from dockmesh.core.host_output import ABSENT, split
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes import batch
 from dockmesh.core.probes.diagnosis import with_causes
-from dockmesh.core.probes.ids import nonce, probe_ids
+from dockmesh.core.probes.ids import ProbeIds, nonce, probe_ids
 from dockmesh.core.probes.model import Probe, ProbeTarget
 from dockmesh.core.probes.observed import ObservedPing, parse_observed
-from dockmesh.core.probes.pairs import Pair
+from dockmesh.core.probes.pairs import Selection
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.probes.source_check import with_sources
-from dockmesh.core.probes.targets import HOLD_S, held_target_script, parse_target, unreachable_target
+from dockmesh.core.probes.targets import continued_script, held_target_script, parse_target, unreachable_target
 from dockmesh.core.results.model import HostResult, MeshResult, ProbeResult
 from dockmesh.core.templates import Templates
 from dockmesh.errors import HostFailure
@@ -24,27 +24,35 @@ from dockmesh.remote.fanout import HostResults, ObservedFanOut, PhaseEvents, fan
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import HeldScript
 
+# A target is held at most for this time in seconds after each script, if the controller is lost without a trace.
+_HOLD_S = 900
+
 
 @dataclass(frozen=True, slots=True)
 class HeldTarget:
-    """A target with the script that holds its container and its addresses, and its changes without confirmation."""
+    """A target with the shell that holds its container and its addresses, and its changes without confirmation."""
 
+    host: Host
     target: ProbeTarget
     held: HeldScript
     pending: PendingChange | None
     reverted: RevertedChange | None
+
+    def run(self, script: str, *, timeout_s: float) -> str:
+        """Run a script in the shell of the target; see `transport.Session.run`."""
+        self.held.send(continued_script("(", script, ")"), timeout_s=timeout_s)
+        return self.held.receive(timeout_s=timeout_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Prober:
     """Probes hosts over `sessions`. `offset` separates its targets from those of other runs at the same time.
 
-    `forks`: the number of hosts that the executor of the fan-out serves in parallel. `seed`: a random number, for the
-    ICMP ids of the probes. `phases`: the number of the next probes of the mesh, because each has other ids.
+    `seed`: a random number, for the ICMP ids of the probes. `phases`: the number of the next probes of the mesh,
+    because each has other ids.
     """
 
     fan_out: ObservedFanOut
-    forks: int
     sessions: Sessions
     templates: Templates
     offset: int
@@ -52,46 +60,146 @@ class Prober:
     seed: int = 0
     phases: Iterator[int] = field(default_factory=count)
 
-    def hold_target(self, host: Host, *, hold_s: int, observe: bool) -> HeldTarget:
-        """Prepare the host as a target until its release or the end of the session, at most `hold_s` seconds."""
-        script = held_target_script(host, self.templates, offset=self.offset, hold_s=hold_s, observe=observe)
-        held = self.sessions.open(host).hold(script, timeout_s=self.timeout_s)
+    def hold(self, host: Host, sessions: Sessions | None = None) -> HeldTarget:
+        """Prepare the host as a target, until its release or the end of the session."""
+        script = held_target_script(host, self.templates, offset=self.offset, hold_s=_HOLD_S, observe=True)
+        held = (sessions or self.sessions).open(host).hold(script, timeout_s=self.timeout_s)
         sections, now = split(held.output), datetime.now(UTC)
         return HeldTarget(
-            parse_target(host, sections), held, parse_pending(sections, now), parse_reverted(sections, now)
+            host, parse_target(host, sections), held, parse_pending(sections, now), parse_reverted(sections, now)
         )
 
-    def release(self, held: HeldScript) -> frozenset[ObservedPing]:
-        """End the script of a held target. Returns the pings that the target observed."""
-        output = held.release(timeout_s=self.timeout_s)
+    def release(self, target: HeldTarget) -> frozenset[ObservedPing]:
+        """End the shell of a target. Returns the pings that the target observed."""
+        output = target.held.release(timeout_s=self.timeout_s)
         return parse_observed(split(output).get("observed_pings", ABSENT))
 
-    def run_batch(
+
+@dataclass(frozen=True, slots=True)
+class ProbedPairs:
+    """The result of probes before their source addresses are checked, and their ICMP ids by source."""
+
+    result: MeshResult
+    ids: Mapping[str, ProbeIds]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of all sources in one phase. `packets`: the packets of each probe."""
+
+    probes: Mapping[str, Sequence[Probe]]
+    targets: Mapping[str, ProbeTarget]
+    ids: Mapping[str, ProbeIds]
+    phase: int
+    packets: int
+
+
+class HeldMesh:
+    """The held targets of a run, by host name, and the probes between them. For one thread."""
+
+    def __init__(self, prober: Prober, fleet: Fleet) -> None:
+        self._prober = prober
+        self._fleet = fleet
+        self._executor = prober.fan_out.executor
+        self.targets: dict[str, HeldTarget] = {}
+        self.errors: dict[str, HostFailure] = {}
+        self._probed: dict[str, ProbeTarget] = {}
+        self._observed: dict[str, frozenset[ObservedPing]] = {}
+
+    def hold(
         self,
-        host: Host,
-        probes: Sequence[Probe],
-        targets: Mapping[str, ProbeTarget],
+        hosts: Sequence[Host],
         *,
-        positions: Mapping[str, int],
-        phase: int,
-        packets: int = 1,
-    ) -> tuple[ProbeResult, ...]:
-        """Send all probes of one host. `positions`: the place of each host in the fleet."""
-        own, texts, position = targets.get(host.name), self.templates, positions[host.name]
-        row = batch.row_script(
-            probes,
-            targets,
-            texts,
-            pid=own.pid if own else None,
-            ids=probe_ids(self.seed, phase, position),
-            nonce=nonce(self.seed, phase, position),
-            positions=positions,
-            count=packets,
-        )
-        script = f"{texts.output}\n{texts.probe}\n{row}run_section end true\n"
-        timeout_s = self.timeout_s + batch.row_s(len(probes), packets)
-        output = self.sessions.open(host).run(script, timeout_s=timeout_s)
-        return tuple(batch.parse_row(probes, targets, split(output)["probes"]))
+        sessions: Sessions | None = None,
+        events: PhaseEvents | None = None,
+        unfinished: Collection[str] = (),
+    ) -> None:
+        """Hold further hosts. Hosts that cannot be held become `errors`. `unfinished`: see `PhaseEvents.watch`."""
+        watched = events or PhaseEvents.start(self._prober.fan_out.emit, "hold", len(hosts))
+        results = fan_out(self._executor, hosts, lambda host: self._prober.hold(host, sessions))
+        held = HostResults.collect(watched.watch(results, unfinished=unfinished))
+        self.targets |= held.values
+        self.errors |= held.errors
+
+    def probe(self, selection: Selection, *, packets: int = 1, events: PhaseEvents | None = None) -> ProbedPairs:
+        """Send the probes of the selected pairs. The result has the hosts of these pairs, in the order of the fleet."""
+        names = {*selection, *(name for targets in selection.values() for name in targets)}
+        part = replace(self._fleet, hosts=tuple(host for host in self._fleet.hosts if host.name in names))
+        sources = tuple(host for host in part.hosts if host.name in selection)
+        ready = [host for host in sources if host.name in self.targets]
+        watched = events or PhaseEvents.start(self._prober.fan_out.emit, "probe", len(ready))
+        probes: dict[str, list[Probe]] = {host.name: [] for host in sources}
+        for probe in plan_probes(part, sources, selection):
+            probes[probe.source].append(probe)
+        targets, phase = self._probe_targets(part), next(self._prober.phases)
+        ids = {name: probe_ids(self._prober.seed, phase, at) for name, at in self._fleet.positions.items()}
+        rows = self._rows(ready, _Rows(probes, targets, ids, phase, packets), watched)
+        errors = {name: error for name, error in {**self.errors, **rows.errors}.items() if name in names}
+        result = with_causes(batch.mesh_result(part, probes, rows.values, errors), part, targets)
+        time = datetime.now(UTC).replace(microsecond=0)
+        hosts = tuple(map(self._with_unconfirmed, result.hosts))
+        return ProbedPairs(replace(result, hosts=hosts, time=time), ids)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Release some targets."""
+        released = [self.targets.pop(name) for name in [*names] if name in self.targets]
+        by_host = {each.host.name: each for each in released}
+        hosts = [each.host for each in released]
+        results = fan_out(self._executor, hosts, lambda host: self._prober.release(by_host[host.name]))
+        # A target that is lost now has served its purpose: it only does not report what it observed.
+        for name, observed in HostResults.collect(results).values.items():
+            self._observed[name] = self._observed.get(name, frozenset()) | observed
+
+    def with_observed_sources(self, probed: ProbedPairs) -> MeshResult:
+        """The result with the source addresses that the targets reported when they were released."""
+        return with_sources(probed.result, self._fleet, self._probed, self._observed, probed.ids)
+
+    def _probe_targets(self, part: Fleet) -> dict[str, ProbeTarget]:
+        targets = {
+            host.name: self.targets[host.name].target if host.name in self.targets else unreachable_target(host)
+            for host in part.hosts
+        }
+        self._probed |= targets
+        return targets
+
+    def _rows(self, sources: Sequence[Host], rows: _Rows, events: PhaseEvents) -> HostResults[tuple[ProbeResult, ...]]:
+        """Send the rows of all sources, and then receive the results: the rows run on all hosts at the same time."""
+        timeout_s = self._prober.timeout_s
+
+        def send(host: Host) -> None:
+            position = self._fleet.positions[host.name]
+            row = batch.row_script(
+                rows.probes[host.name],
+                rows.targets,
+                self._prober.templates,
+                pid=rows.targets[host.name].pid,
+                ids=rows.ids[host.name],
+                nonce=nonce(self._prober.seed, rows.phase, position),
+                positions=self._fleet.positions,
+                count=rows.packets,
+            )
+            self.targets[host.name].held.send(continued_script(row), timeout_s=timeout_s)
+
+        def receive(host: Host) -> tuple[ProbeResult, ...]:
+            probes = rows.probes[host.name]
+            row_s = batch.row_s(len(probes), rows.packets)
+            output = self.targets[host.name].held.receive(timeout_s=timeout_s + row_s)
+            return tuple(batch.parse_row(probes, rows.targets, split(output)["probes"]))
+
+        sent = HostResults.collect(fan_out(self._executor, sources, send))
+        waiting = [host for host in sources if host.name not in sent.errors]
+        received = HostResults.collect(events.watch(fan_out(self._executor, waiting, receive)))
+        for name, failure in sent.errors.items():
+            events.finish(name, failure.message)
+        errors = {**sent.errors, **received.errors}
+        for name in errors:
+            # The shell ends with its session.
+            self.targets.pop(name, None)
+        return HostResults(received.values, errors)
+
+    def _with_unconfirmed(self, host: HostResult) -> HostResult:
+        held = self.targets.get(host.host)
+        return replace(host, pending=held.pending, reverted=held.reverted) if held else host
 
 
 def probe_mesh(
@@ -99,71 +207,22 @@ def probe_mesh(
     fleet: Fleet,
     sources: Iterable[Host],
     *,
-    about: Collection[str] | None = None,
-    pairs: Collection[Pair] | None = None,
+    selection: Selection | None = None,
     lost: Mapping[str, HostFailure] | None = None,
-    observe: bool = False,
     packets: int = 1,
 ) -> MeshResult:
     """Probe from every host of `sources`, which are hosts of the fleet, to every host of the fleet.
 
-    `about`: probe only pairs with one of these hosts. `pairs`: probe only these pairs. `lost`: hosts that receive no
-    script, with the reasons. `observe`: the targets report the source address of each probe. `packets`: the number of
-    packets per probe.
+    `selection`: probe only these pairs. `lost`: hosts that receive no script, with the reasons. `packets`: the packets
+    of each probe.
     """
-    lost = lost or {}
-    probes = _probes_by_source(fleet, tuple(sources), about, pairs)
-    present = [host for host in fleet.hosts if host.name not in lost]
-    executor = prober.fan_out.executor
-    hold_s, phase = _hold_s(probes, len(fleet.hosts), prober.forks, packets), next(prober.phases)
+    mesh = HeldMesh(prober, fleet)
+    mesh.errors |= lost or {}
+    names = frozenset(fleet.positions)
+    chosen = selection if selection is not None else dict.fromkeys((host.name for host in sources), names)
+    present = [host for host in fleet.hosts if host.name not in mesh.errors]
     events = PhaseEvents.start(prober.fan_out.emit, "probe", len(present))
-
-    prepared = fan_out(executor, present, lambda host: prober.hold_target(host, hold_s=hold_s, observe=observe))
-    held = HostResults.collect(events.watch(prepared, unfinished=probes))
-    targets = {
-        host.name: held.values[host.name].target if host.name in held.values else unreachable_target(host)
-        for host in fleet.hosts
-    }
-
-    positions = {host.name: position for position, host in enumerate(fleet.hosts)}
-    ready = [host for host in present if host.name in probes and host.name in held.values]
-    sent = fan_out(
-        executor,
-        ready,
-        lambda host: prober.run_batch(
-            host, probes[host.name], targets, positions=positions, phase=phase, packets=packets
-        ),
-    )
-    probed = HostResults.collect(events.watch(sent))
-
-    # Lost hosts are not released, because other hosts wait for a confirmation. Their scripts end with their sessions.
-    holding = [host for host in present if host.name in held.values and host.name not in probed.errors]
-    observed = HostResults.collect(
-        fan_out(executor, holding, lambda host: prober.release(held.values[host.name].held))
-    ).values
-    errors = {**lost, **held.errors, **probed.errors}
-    result = with_causes(batch.mesh_result(fleet, probes, probed.values, errors), fleet, targets)
-    hosts = tuple(_with_unconfirmed(each, held.values.get(each.host)) for each in result.hosts)
-    time = datetime.now(UTC).replace(microsecond=0)
-    ids = {name: probe_ids(prober.seed, phase, position) for name, position in positions.items()}
-    sourced = with_sources(result, fleet, targets, observed, ids)
-    return replace(sourced, hosts=hosts, time=time, partial=pairs is not None)
-
-
-def _with_unconfirmed(host: HostResult, held: HeldTarget | None) -> HostResult:
-    return replace(host, pending=held.pending, reverted=held.reverted) if held else host
-
-
-def _probes_by_source(
-    fleet: Fleet, sources: Sequence[Host], about: Collection[str] | None, pairs: Collection[Pair] | None
-) -> dict[str, list[Probe]]:
-    probes: dict[str, list[Probe]] = {host.name: [] for host in sources}
-    for probe in plan_probes(fleet, sources, about, pairs):
-        probes[probe.source].append(probe)
-    return probes
-
-
-def _hold_s(probes: Mapping[str, Sequence[Probe]], hosts: int, forks: int, packets: int) -> int:
-    """Seconds for which targets are held. The first target must last until the last turn of `forks` hosts ends."""
-    turns = -(-hosts // forks)
-    return turns * (HOLD_S + int(max((batch.row_s(len(row), packets) for row in probes.values()), default=0)))
+    mesh.hold(present, events=events, unfinished=chosen)
+    probed = mesh.probe(chosen, packets=packets, events=events)
+    mesh.release([*mesh.targets])
+    return replace(mesh.with_observed_sources(probed), partial=selection is not None)

@@ -6,14 +6,23 @@ from dockmesh.core.model import Host
 
 
 class HeldScript(Protocol):
-    """A script that waits after a part of its output. It continues at its release or at the end of the session."""
+    """A script that waits after a part of its output, and then takes further scripts for the same shell.
+
+    It ends at its release or at the end of the session. All methods raise the errors of `Session.run`.
+    """
 
     @property
     def output(self) -> str:
-        """The output so far."""
+        """The output until it was held."""
+
+    def send(self, script: str, *, timeout_s: float) -> None:
+        """Start a further script, which ends with `hold` of `templates/observe.sh`. Returns before the script ends."""
+
+    def receive(self, *, timeout_s: float) -> str:
+        """Wait until the shell is held again, and return the output of the script that was sent."""
 
     def release(self, *, timeout_s: float) -> str:
-        """Close its stdin, and return the rest of its output. Raises the errors of `Session.run`."""
+        """Close its stdin, and return the rest of its output."""
 
 
 class Session(Protocol):

@@ -10,7 +10,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from dockmesh.core.events import Event, HostFinished, OutcomeReported, PhaseStarted, WorkFinished
+from dockmesh.core.events import CanariesDrawn, Event, HostFinished, OutcomeReported, PhaseStarted, WorkFinished
 from dockmesh.report.redaction import redact
 
 _ERROR_CHARACTERS = 500
@@ -22,7 +22,7 @@ class EventLog:
 
     A line has time (UTC), event, host, phase, seconds, status and error, or null for each. Events: begin,
     phase, login, script, done (a host finished the phase), outcome (of a host in the plan), warning (of an
-    outcome), end.
+    outcome), canaries (random pairs that are probed too), end.
     A full disk ends the log but not the run. `broken` then has the reason. Safe for threads.
 
     Raises:
@@ -52,6 +52,8 @@ class EventLog:
                     self._write("warning", host, seconds=seconds, status="warning", error=each)
             case WorkFinished(host, work, seconds, error):
                 self._write(work, host, seconds=seconds, error=error)
+            case CanariesDrawn(pairs, seed):
+                self._write("canaries", status=f"{len(pairs)} random pairs, seed {seed}")
             case _:
                 pass
 

@@ -39,14 +39,17 @@ def text(plain: str) -> str:
 def _heading(result: MeshResult) -> str:
     mesh = text(result.mesh or "mesh")
     total = pluralize(len(result.probes), "probe")
+    unprobed = f" ({pluralize(result.unprobed, 'other pair')} not probed)" if result.unprobed else ""
     if result.ok:
-        return f"✅ {mesh}: all {total} reached" if result.probes else f"✅ {mesh}: nothing to probe"
+        return (
+            f"✅ {mesh}: all {total} reached{unprobed}" if result.probes else f"✅ {mesh}: nothing to probe{unprobed}"
+        )
     failed, unmade = count(result.failed, "failed"), count(result.failed, "unmade")
     counts = [f"{number} {state}" for number, state in ((failed, "failed"), (unmade, "could not be made")) if number]
     hosts = [f"{pluralize(len(result.errors), 'host')} could not be asked"] if result.errors else []
     probes = [f"of {total}, {' and '.join(counts)}"] if counts else []
     pending = [f"{pluralize(len(result.pending), 'host')} with a pending change"] if result.pending else []
-    return f"❌ {mesh}: {'; '.join((*probes, *hosts, *pending))}"
+    return f"❌ {mesh}: {'; '.join((*probes, *hosts, *pending))}{unprobed}"
 
 
 def _unconfirmed(result: MeshResult) -> Iterator[str]:

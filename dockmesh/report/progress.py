@@ -12,12 +12,13 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dockmesh.core.events import Event, HostFinished, Phase, PhaseStarted, WorkFinished, WorkStarted
+from dockmesh.core.events import CanariesDrawn, Event, HostFinished, Phase, PhaseStarted, WorkFinished, WorkStarted
 from dockmesh.core.text import listed
 from dockmesh.report.console.terminal import pluralize, spinner
 
 _VERBS: dict[Phase, str] = {
     "read": "reading",
+    "hold": "preparing",
     "change": "changing",
     "probe": "probing",
     "confirm": "confirming",
@@ -112,6 +113,9 @@ class ProgressDisplay:
                 self._busy[host] = time.monotonic(), text, Spinner(spinner(self._err))
             case WorkFinished(host):
                 self._busy.pop(host, None)
+            case CanariesDrawn(pairs, seed):
+                many = pluralize(len(pairs), "random pair")
+                self._err.print(Text(f"also probing {many} that the change does not affect, seed {seed}", style="dim"))
             case _:
                 pass
 

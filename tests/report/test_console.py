@@ -591,8 +591,8 @@ def test_causes_appear_once_and_unmade_probes_separately() -> None:
     stopped = Failure(FailureCode.DOCKER_STOPPED, "Docker is not running on host3")
     not_asked = Failure(FailureCode.NOT_ASKED, "host4 could not be asked for it")
     answers = (
-        probe_result("host1", "host2", "host-bridge", 3).failed(apart),
-        probe_result("host1", "host2", "host-container", 3, 3, 64, 9.5).failed(apart),
+        probe_result("host1", "host2", "host-bridge", 1).failed(apart),
+        probe_result("host1", "host2", "host-container", 1, 1, 64, 9.5).failed(apart),
         probe_result("host1", "host3", "host-container").failed(stopped),
         probe_result("host1", "host4", "host-container").failed(not_asked),
     )

@@ -105,7 +105,7 @@ def test_apply_document_has_plan_outcomes_and_status() -> None:
     outcomes = [Outcome("a", "reverted", "locked", "no", (warning,))]
     result = mesh_result(("host1",), ())
     document = apply_document(plan, outcomes, result)
-    assert set(document) == {"format", "plan", "outcomes", "status", "mispredictions"}
+    assert set(document) == {"format", "plan", "outcomes", "status", "mispredictions", "broken_before"}
     assert document["format"] == "dockmesh/apply/1"
     checked_document(document["plan"])
     assert json.loads(json.dumps(document["outcomes"])) == [
@@ -125,7 +125,7 @@ def test_status_document_has_every_probe_and_every_host() -> None:
     host1, host2 = (FLEET.host(name) for name in ("host1", "host2"))
     hosts = (host_result(host1), host_result(host2, HostFailure("timeout", "is down")))
     document = status_document(MeshResult(hosts, (good, bad), "mesh", AT))
-    assert set(document) == {"format", "mesh", "time", "partial", "probes", "hosts", "summary"}
+    assert set(document) == {"format", "mesh", "time", "partial", "unprobed", "probes", "hosts", "summary"}
     assert (document["mesh"], document["time"]) == ("mesh", "2026-01-02T03:04:05+00:00")
     assert document["partial"] is False
     assert all(set(probe) == PROBE_KEYS for probe in document["probes"])

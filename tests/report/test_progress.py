@@ -57,7 +57,7 @@ def test_ctrl_c_at_the_start_of_a_phase_remains_the_error(monkeypatch: pytest.Mo
 def test_each_phase_has_a_name() -> None:
     phases: tuple[Phase, ...] = get_args(Phase)
     named = {progress_line(phase, ("h1", None)).partition("h1")[0].strip() for phase in phases}
-    assert len(named - {""}) == len(phases) == 6
+    assert len(named - {""}) == len(phases) == 7
 
 
 def test_many_hosts_are_named_in_part_and_counted() -> None:

@@ -41,6 +41,11 @@ class HostPlan:
     ends_pending: PendingEnd | None = None
 
     @property
+    def unchanged(self) -> bool:
+        """Whether the host is in its desired state."""
+        return not (self.changes or self.ends_pending or self.conflicts) and self.error is None
+
+    @property
     def applicable(self) -> bool:
         """Whether apply may change this host."""
         return bool(self.changes or self.ends_pending) and not self.conflicts and self.error is None
@@ -82,6 +87,7 @@ class OutcomeCode(StrEnum):
     NOT_BEGUN = "not-begun"
     READ_BACK = "read-back"
     PROBES_FAILED = "probes-failed"
+    MOVE_REVERTED = "move-reverted"
     # Written by templates/transaction.sh.
     LOCKED = "locked"
     CHANGE_PENDING = "change-pending"

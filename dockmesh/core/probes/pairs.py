@@ -1,7 +1,8 @@
 """The selection of pairs to probe: by name, or at random."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import shake_256
 
 from dockmesh.core.inventory.selection import select
@@ -12,6 +13,8 @@ from dockmesh.errors import UsageError
 
 # Source and target, which can be the same host.
 Pair = tuple[str, str]
+# The targets of each source.
+Selection = Mapping[str, AbstractSet[str]]
 
 _PAIR = re.compile(r"\s*((?:tag:)?[^:]+):((?:tag:)?[^:]+)")
 _DRAW_BYTES = 8
@@ -24,6 +27,20 @@ def pairs_matching(fleet: Fleet, text: str) -> frozenset[Pair]:
         UsageError: a part is not a pair, or an end matches no host.
     """
     return frozenset(pair for part in text.split(",") for pair in _pairs_of(fleet, part))
+
+
+def by_source(pairs: Iterable[Pair]) -> Selection:
+    """The pairs as the targets of each source."""
+    selection: dict[str, set[str]] = {}
+    for source, target in pairs:
+        selection.setdefault(source, set()).add(target)
+    return selection
+
+
+def pair_count(fleet: Fleet) -> int:
+    """The number of pairs of a source and a target that have a probe."""
+    sources = len(fleet.hosts)
+    return sum(sources if host.docker else sources - 1 for host in fleet.hosts if host.docker or host.prefix)
 
 
 def _pairs_of(fleet: Fleet, part: str) -> Iterator[Pair]:

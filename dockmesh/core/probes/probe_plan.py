@@ -1,31 +1,24 @@
 """The list of probes: from every host to every address that a host offers."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from dockmesh.core.addresses import FAMILIES, IPV4, Family
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.probes.model import Probe
-from dockmesh.core.probes.pairs import Pair
+from dockmesh.core.probes.pairs import Selection
 
 
-def plan_probes(
-    fleet: Fleet,
-    sources: Iterable[Host],
-    about: Collection[str] | None = None,
-    pairs: Collection[Pair] | None = None,
-) -> Iterator[Probe]:
+def plan_probes(fleet: Fleet, sources: Iterable[Host], selection: Selection | None = None) -> Iterator[Probe]:
     """The probes from each source to every host with a reachable address, including the source itself.
 
-    `about`: only pairs with one of these hosts. `pairs`: only these pairs.
+    `selection`: only these pairs.
     """
     for source in sources:
+        chosen = None if selection is None else selection.get(source.name, frozenset())
         for target in fleet.hosts:
-            if about is not None and source.name not in about and target.name not in about:
-                continue
-            if pairs is not None and (source.name, target.name) not in pairs:
-                continue
-            for family in FAMILIES:
-                yield from _pair_probes(source, target, family)
+            if chosen is None or target.name in chosen:
+                for family in FAMILIES:
+                    yield from _pair_probes(source, target, family)
 
 
 def _pair_probes(source: Host, target: Host, family: Family) -> Iterator[Probe]:

@@ -35,13 +35,20 @@ def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int
 
     The script is one function, so a truncated copy does nothing. It also cleans up after the session is lost.
     """
-    made = "$section_text" if host.bridge else ""
-    lines = ("emit_unconfirmed", *target_lines(host, offset=offset, hold_s=hold_s), f"hold {hold_s} {made}")
+    lines = ["emit_unconfirmed", *target_lines(host, offset=offset, hold_s=hold_s)]
+    if host.bridge:
+        lines.append("TARGET=$section_text")
     if observe and host.prefix:
         prefix6 = host.ipv6.prefix if host.ipv6 else None
-        lines = (f"start_observation {host.prefix} {prefix6 or _NONE} &", *lines[:-1], "wait $!", lines[-1])
-    function = ("hold_target() {", "trap '' PIPE", "trap : HUP INT TERM", *lines, "}", "hold_target", "")
+        lines = [f"start_observation {host.prefix} {prefix6 or _NONE} &", *lines, "wait $!"]
+    traps = ("trap '' PIPE", "trap : HUP INT TERM", "trap finish_target EXIT")
+    function = ("hold_target() {", f"TARGET= HOLD_S={hold_s}", *traps, *lines, "hold", "}", "hold_target", "")
     return "\n".join((texts.output, texts.probe, texts.observe, *function))
+
+
+def continued_script(*parts: str) -> str:
+    """A further script for the shell of a held target. A truncated copy does nothing."""
+    return "\n".join(("{", *parts, "hold", "}", ""))
 
 
 def target_lines(host: Host, *, offset: int, hold_s: int) -> Iterator[str]:

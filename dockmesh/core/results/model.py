@@ -13,7 +13,7 @@ from dockmesh.core.addresses import FAMILIES, IPV4, IPV6, Family, parse_address,
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange
 from dockmesh.core.host_output import printable
 from dockmesh.core.inventory.scalars import NAME, TAG
-from dockmesh.core.model import Host
+from dockmesh.core.model import Fleet, Host
 from dockmesh.errors import HostFailure
 
 _LONGEST = 4000
@@ -97,6 +97,8 @@ Ttl = Annotated[int, Field(ge=0, le=255)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 State = Literal["reached", "failed", "unmade"]
+# Source, target, kind and family of a probe.
+ProbeKey = tuple[str, str, str, Family]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class ProbeResult:
     family: Family = IPV4
 
     @property
-    def key(self) -> tuple[str, str, str, Family]:
+    def key(self) -> ProbeKey:
         """The identity of a probe across results."""
         return self.source, self.target, self.kind, self.family
 
@@ -226,7 +228,8 @@ def host_result(host: Host, failure: HostFailure | None = None) -> HostResult:
 class MeshResult:
     """The reachability of a mesh, in the order of the fleet. `time`: the end of the probes, in UTC.
 
-    `partial`: only some of the pairs of its sources were probed.
+    `partial`: only some of the pairs of its sources were probed. `unprobed`: the number of the other pairs of the
+    fleet.
     """
 
     hosts: tuple[HostResult, ...]
@@ -234,6 +237,7 @@ class MeshResult:
     mesh: Name | None = None
     time: AwareDatetime | None = None
     partial: bool = False
+    unprobed: Count = 0
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -283,6 +287,19 @@ class MeshResult:
     def ok(self) -> bool:
         """Whether all hosts could be asked, all probes succeeded, and no change is pending."""
         return not self.failed and not self.errors and not self.pending
+
+
+def merged(fleet: Fleet, results: Iterable[MeshResult]) -> MeshResult:
+    """Partial results of a fleet as one. Of hosts and probes that several results have, the last counts."""
+    hosts: dict[str, HostResult] = {}
+    probes: dict[ProbeKey, ProbeResult] = {}
+    time = None
+    for result in results:
+        hosts |= {each.host: each for each in result.hosts}
+        probes |= {each.key: each for each in result.probes}
+        time = result.time
+    ordered = tuple(hosts[name] for name in fleet.positions if name in hosts)
+    return MeshResult(ordered, tuple(probes.values()), fleet.settings.name, time, partial=True)
 
 
 def slowest_ms(probes: Iterable[ProbeResult]) -> float | None:

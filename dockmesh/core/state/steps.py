@@ -148,9 +148,10 @@ def _admission(change: Change) -> Iterator[str]:
 
 
 def _unit(change: Change, unit: Unit) -> str:
-    if change.after is None or not unit.active:
+    if change.after is None:
         return f"remove_unit {quote(unit.name)}"
-    return with_input(f"put_unit {quote(unit.name)}", base64_lines(unit.text))
+    put = "put_unit" if unit.active else "put_stopped_unit"
+    return with_input(f"{put} {quote(unit.name)}", base64_lines(unit.text))
 
 
 def _accept_rules(change: Change, each: AcceptRules) -> str:

@@ -34,6 +34,20 @@ class SshHeldScript:
         self._channel = channel
         self.output = output
 
+    def send(self, script: str, *, timeout_s: float) -> None:
+        """See `transport.HeldScript`."""
+        with _as_unreachable(timeout_s):
+            self._channel.settimeout(timeout_s)
+            _send(self._channel, f"\n{script}")
+
+    def receive(self, *, timeout_s: float) -> str:
+        """See `transport.HeldScript`."""
+        with _as_unreachable(timeout_s):
+            output = _read(self._channel, time.monotonic() + timeout_s, until=_HELD)
+            if not output.endswith(_HELD.decode()):
+                raise EOFError("the held script ended")
+            return output
+
     def release(self, *, timeout_s: float) -> str:
         """See `transport.HeldScript`."""
         deadline = time.monotonic() + timeout_s

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -10,6 +10,8 @@ from rich.text import Text
 from dockmesh.core.compact import describe_names
 from dockmesh.core.model import Fleet
 from dockmesh.core.planning.plan import Outcome
+from dockmesh.core.results.model import MeshResult, ProbeKey
+from dockmesh.core.text import listed
 from dockmesh.report.console.own_values import without_own_values
 from dockmesh.report.console.terminal import pluralize, print_line
 from dockmesh.report.goal_text import JOINED, GoalText
@@ -38,6 +40,15 @@ def print_outcomes(
         print_line(out, line)
     for line in _lines(failures, fleet, text):
         print_line(out, line)
+
+
+def print_broken_before(out: Console, result: MeshResult, broken_before: Collection[ProbeKey]) -> None:
+    """Print the failed probes that failed before the change as well, and therefore did not decide about it."""
+    broken = [probe for probe in result.failed if probe.key in broken_before]
+    if broken:
+        pairs = dict.fromkeys(f"{probe.source} -> {probe.target}" for probe in broken)
+        text = f"{pluralize(len(broken), 'probe')} failed before the change as well: {listed([*pairs], _NAMED)}."
+        out.print(Text(text, style="yellow"))
 
 
 def _lines(outcomes: Iterable[Outcome], fleet: Fleet, text: GoalText) -> Iterator[Text]:

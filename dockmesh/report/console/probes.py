@@ -53,6 +53,8 @@ def _parts(
     for line in failure_lines(result, reported):
         yield from folded_lines(out, line)
     yield _verdict(result)
+    if result.unprobed:
+        yield Text(f"{pluralize(result.unprobed, 'other pair')} of hosts not probed.", style="dim")
 
 
 def _verdict(result: MeshResult) -> Text:

@@ -16,6 +16,7 @@ def status_document(result: MeshResult) -> dict[str, Any]:
         "mesh": result.mesh,
         "time": result.time.isoformat() if result.time else None,
         "partial": result.partial,
+        "unprobed": result.unprobed,
         "probes": [_probe(probe) for probe in result.probes],
         "hosts": [_host(host) for host in result.hosts],
         "summary": {"probes": len(result.probes), "reached": len(result.probes) - failed, "failed": failed},

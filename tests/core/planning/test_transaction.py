@@ -113,7 +113,7 @@ def expected_call(change: Change) -> Call:
         case File(path, text, mode):
             return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
         case Unit(name, text, active):
-            return (("remove_unit", name), "") if gone or not active else (("put_unit", name), text)
+            return (("remove_unit", name), "") if gone else (("put_unit" if active else "put_stopped_unit", name), text)
         case NftTable() as table:
             ip = "ip" if table.family == 4 else "ip6"
             return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), table_text(table))
@@ -155,12 +155,12 @@ def admission_words(before: Resource | None, after: Resource | None) -> tuple[st
 
 def decoded(found: list[Call]) -> list[Call]:
     """The calls with their input decoded."""
-    coded = {"save_pending", "put_file", "put_unit", "restart_docker_with"}
+    coded = {"save_pending", "put_file", "put_unit", "put_stopped_unit", "restart_docker_with"}
     return [(words, b64decode(given).decode() if words[0] in coded else given) for words, given in found]
 
 
 def _is_unit(call: Call) -> bool:
-    return call[0][0] in {"put_unit", "remove_unit"}
+    return call[0][0] in {"put_unit", "put_stopped_unit", "remove_unit"}
 
 
 def with_activation(units: bool, group: list[Call]) -> list[Call]:
@@ -543,7 +543,7 @@ def test_the_transaction_writes_only_documented_codes() -> None:
     )
     told = {code for each in fixed for code in each if code} | set(re.findall(r"echo ([a-z-]+)(?: ;;|;)", CODE_OF))
     assert told <= set(OutcomeCode)
-    assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed"}
+    assert set(OutcomeCode) - told == {"conflict", "not-begun", "read-back", "probes-failed", "move-reverted"}
 
 
 CODE_OF = TEMPLATES.transaction.partition("error_code() {")[2].partition("\n}\n")[0]

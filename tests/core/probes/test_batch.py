@@ -70,7 +70,8 @@ def test_probe_plan_covers_every_bridge_and_container() -> None:
         ("db", "host2", "host-container"),
         ("db", "kvm", "host-bridge"),
     ]
-    about = {(probe.source, probe.target) for probe in plan_probes(among, among.hosts, {"kvm"})}
+    selection = {each.name: {"kvm"} for each in among.hosts} | {"kvm": {each.name for each in among.hosts}}
+    about = {(probe.source, probe.target) for probe in plan_probes(among, among.hosts, selection)}
     assert about == {("host1", "kvm"), ("host2", "kvm"), ("kvm", "host1"), ("kvm", "host2"), ("db", "kvm")}
 
 

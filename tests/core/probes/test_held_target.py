@@ -11,7 +11,7 @@ from pathlib import Path
 from builders import host
 
 from dockmesh.core.host_output import HELD_MARKER, split
-from dockmesh.core.probes.targets import held_target_script
+from dockmesh.core.probes.targets import continued_script, held_target_script
 from dockmesh.pipeline import TEMPLATES
 
 KVM = host("kvm", "192.168.0.9", "10.9.0.0/24", docker=False)
@@ -99,3 +99,23 @@ def test_truncated_script_creates_nothing(tmp_path: Path) -> None:
     with running(tmp_path, cut=-len("hold_target\n")) as process:
         process.communicate(timeout=WITHIN_S)
     assert not (tmp_path / "log").exists()
+
+
+def test_held_target_runs_further_scripts_in_the_same_shell(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        assert process.stdin
+        first_output(process)
+        for text in ("one", "two"):
+            process.stdin.write(f"\n{continued_script(f'run_section more echo {text}')}")
+            process.stdin.flush()
+            assert split(first_output(process))["more"].text == text
+        process.communicate(timeout=WITHIN_S)
+        assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
+
+
+def test_a_truncated_further_script_does_nothing_and_the_target_cleans_up(tmp_path: Path) -> None:
+    with running(tmp_path) as process:
+        first_output(process)
+        rest, _ = process.communicate("\n" + continued_script("run_section more echo text")[: -len("}\n")], WITHIN_S)
+        assert nft_deletions(tmp_path, process) == [SWEPT, ENDED]
+    assert "@more" not in rest

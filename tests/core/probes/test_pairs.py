@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import fleets
 
 from dockmesh.core.model import Fleet
-from dockmesh.core.probes.pairs import pairs_matching, sample_pairs
+from dockmesh.core.probes.pairs import by_source, pairs_matching, sample_pairs
 from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.errors import UsageError
 
@@ -53,7 +53,7 @@ def test_sample_has_the_source_and_count_other_hosts(drawn: Fleet, count: int, s
         assert others <= names
         assert len(others) == min(count, len(names - {each.name}))
         assert (each.name, each.name) in found
-    asked = {(probe.source, probe.target) for probe in plan_probes(drawn, drawn.hosts, pairs=found)}
+    asked = {(probe.source, probe.target) for probe in plan_probes(drawn, drawn.hosts, by_source(found))}
     assert asked <= found
 
 

@@ -1,0 +1,188 @@
+"""The verification of changes: which pairs are probed before and after them, and which hosts pass.
+
+Hosts that do not change are held as targets before the change, so that only changed hosts need a login after it.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from dockmesh.core.events import CanariesDrawn
+from dockmesh.core.facts.host_facts import HostFacts
+from dockmesh.core.model import Fleet, Host
+from dockmesh.core.planning.plan import HostPlan, Outcome
+from dockmesh.core.probes.join_state import JoinState
+from dockmesh.core.probes.pairs import Pair, Selection, by_source, pair_count
+from dockmesh.core.results.model import MeshResult, ProbeKey, merged
+from dockmesh.core.rollout.affected import affected_peers, network_owners
+from dockmesh.core.rollout.batches import Batch
+from dockmesh.core.rollout.decision import hosts_to_revert
+from dockmesh.core.rollout.pace import Pace
+from dockmesh.core.rollout.selection import Membership, affected_pairs, canaries, is_joined, join_state, selected
+from dockmesh.core.state.resources import Route
+from dockmesh.errors import HostError, HostFailure
+from dockmesh.remote.probe import HeldMesh, HeldTarget, ProbedPairs, Prober
+from dockmesh.remote.sessions import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A host whose change waits for its confirmation. `failure`: why it is no target; otherwise it has a `target`."""
+
+    target: HeldTarget | None = None
+    failure: HostFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRun:
+    """The run to verify. `facts`: of the hosts that were read. `plans`: of the hosts of the run.
+
+    `sessions`: for the hosts that do not change. `all_pairs`: probe every pair of a changed host. `seed`: selects the
+    canaries. `worked_before`: whether the forecast of the state before the run allows that a pair worked.
+    """
+
+    fleet: Fleet
+    facts: Mapping[str, HostFacts]
+    plans: Mapping[str, HostPlan]
+    sessions: Sessions
+    pace: Pace
+    all_pairs: bool
+    seed: int
+    worked_before: Callable[[str, str], bool]
+
+
+class Verification:
+    """Probes the pairs that batches of changes affect. For one thread, except `hold`."""
+
+    def __init__(self, run: VerifiedRun, prober: Prober) -> None:
+        self._run = run
+        self._prober = prober
+        self._mesh = HeldMesh(prober, run.fleet)
+        self._owners = network_owners(run.fleet)
+        self._final = {name for name, plan in run.plans.items() if plan.unchanged}
+        self._canaries: tuple[Pair, ...] = ()
+        self._probed: list[ProbedPairs] = []
+        self.broken_before: set[ProbeKey] = set()
+
+    def prepare(self, batch: Batch) -> None:
+        """Hold the hosts that do not change, and probe the pairs that worked before and that the batch affects.
+
+        Only a probe that fails now may fail after the change.
+        """
+        self._mesh.release(batch.plans)
+        self._hold_members(without=batch.plans)
+        after = self._membership({*batch.plans})
+        selection = affected_pairs(after, self._affected(batch.plans))
+        if not self._run.all_pairs:
+            self._canaries = canaries(after, selection, sorted(batch.plans), self._run.seed)
+            if self._canaries:
+                self._prober.fan_out.emit(CanariesDrawn(self._canaries, self._run.seed))
+        old = {name: state for name in batch.plans if (state := self._joined_before(name))}
+        if old:
+            before = replace(
+                after, final=after.final - {*batch.plans}, others={**after.others, **old}, moved=frozenset()
+            )
+            self._probe_before(before, _with_pairs(selection, self._canaries), [*old])
+
+    def hold(self, host: Host) -> HeldTarget:
+        """Hold a changed host over a new session. Raises HostError: the login or the script failed."""
+        return self._prober.hold(host)
+
+    def collect_s(self, batch: Batch) -> float:
+        """How long the first changed host of the batch can wait for the others before the probes must start."""
+        return self._run.pace.collect_s(len(batch.plans))
+
+    def failures(self, changed: Mapping[str, Changed], batch: Batch) -> Mapping[str, HostFailure]:
+        """Probe the changed hosts. Returns those that must revert, with the reasons."""
+        self._mesh.targets |= {name: each.target for name, each in changed.items() if each.target}
+        self._mesh.errors |= {name: each.failure for name, each in changed.items() if each.failure}
+        selection = affected_pairs(self._membership({*changed}), self._affected(changed))
+        drawn = [pair for pair in self._canaries if {*pair} <= {*self._mesh.targets} and pair[0] in changed]
+        probed = self._mesh.probe(_with_pairs(selection, drawn))
+        self._probed.append(probed)
+        return hosts_to_revert(probed.result, changed, broken_before=self.broken_before, follows=batch.follows)
+
+    def settle(self, outcomes: Mapping[str, Outcome | HostError]) -> None:
+        """Receive the outcomes of changed hosts. Confirmed hosts remain targets."""
+        confirmed = {name for name, outcome in outcomes.items() if isinstance(outcome, Outcome) and outcome.ok}
+        self._final |= confirmed
+        self._mesh.release(outcomes.keys() - confirmed)
+
+    def report(self, requested: Collection[str], lost: Mapping[str, HostFailure]) -> MeshResult:
+        """The final result: all pairs of the requested hosts with `all_pairs`, otherwise what was probed.
+
+        Pairs with hosts outside the request that have not joined are left out. Ends the verification.
+        """
+        self._mesh.errors |= lost
+        if self._run.all_pairs and not self._has_probed_everything():
+            self._probed = [self._mesh.probe(self._final_selection(requested))]
+        self._mesh.release([*self._mesh.targets])
+        result = merged(self._run.fleet, map(self._mesh.with_observed_sources, self._probed))
+        hosts = tuple(replace(each, pending=None) if each.host in self._final else each for each in result.hosts)
+        unprobed = pair_count(self._run.fleet) - len(result.pairs)
+        return replace(result, hosts=hosts, partial=unprobed > 0, unprobed=unprobed)
+
+    def _probe_before(self, before: Membership, selection: Selection, changing: Sequence[str]) -> None:
+        worked = selected(
+            selection, lambda one, two: before.know_each_other(one, two) and self._run.worked_before(one, two)
+        )
+        if not worked:
+            return
+        self._mesh.hold([self._run.fleet.host(name) for name in changing], sessions=self._run.sessions)
+        self.broken_before |= {probe.key for probe in self._mesh.probe(worked).result.lost}
+        self._mesh.release(changing)
+        for name in changing:
+            self._mesh.errors.pop(name, None)
+
+    def _hold_members(self, *, without: Collection[str] = ()) -> None:
+        """Hold the hosts that are or may be in the mesh, except those that were lost."""
+        skipped = {*without, *self._mesh.targets, *self._mesh.errors}
+        hosts = [host for host in self._run.fleet.hosts if host.name not in skipped and self._may_be_member(host.name)]
+        if hosts:
+            self._mesh.hold(hosts, sessions=self._run.sessions)
+
+    def _may_be_member(self, name: str) -> bool:
+        outside = name not in self._run.plans
+        return outside or name in self._final or self._joined_before(name) is not None
+
+    def _joined_before(self, name: str) -> JoinState | None:
+        """The state of a host that was in the mesh before the run, as far as it was read."""
+        facts = self._run.facts.get(name)
+        state = join_state(facts) if facts else None
+        return state if state and is_joined(self._run.fleet.host(name), state) else None
+
+    def _membership(self, changed: AbstractSet[str]) -> Membership:
+        """The membership while `changed` have their new state."""
+        states = {name: each.target.join_state or JoinState() for name, each in self._mesh.targets.items()}
+        final = frozenset(changed | (self._final & states.keys()))
+        others = {name: state for name, state in states.items() if name not in final}
+        return Membership(self._run.fleet, final, others, frozenset(filter(self._moves, changed)))
+
+    def _moves(self, name: str) -> bool:
+        """Whether the host was in the mesh with another prefix."""
+        facts = self._run.facts.get(name)
+        return facts is not None and bool(facts.actual.of(Route)) and self._joined_before(name) is None
+
+    def _affected(self, names: Collection[str]) -> dict[str, AbstractSet[str] | None]:
+        plans, owners = self._run.plans, self._owners
+        return {name: None if self._run.all_pairs else affected_peers(plans[name], owners) for name in names}
+
+    def _has_probed_everything(self) -> bool:
+        """Whether all hosts changed and were probed together, so that the probes that decided are the final result."""
+        names = self._run.fleet.positions.keys()
+        return len(self._probed) == 1 and self._final >= names and len(self._probed[0].result.hosts) == len(names)
+
+    def _final_selection(self, requested: Collection[str]) -> Selection:
+        names = self._run.fleet.positions.keys()
+        if names <= {*requested}:
+            held = {*self._mesh.targets, *self._mesh.errors}
+            self._mesh.hold([host for host in self._run.fleet.hosts if host.name not in held])
+            return dict.fromkeys(names, names)
+        self._hold_members()
+        membership = self._membership(frozenset())
+        return affected_pairs(membership, {name: None for name in requested if name in membership.final})
+
+
+def _with_pairs(selection: Selection, pairs: Sequence[Pair]) -> Selection:
+    more = by_source(pairs)
+    return {name: {*selection.get(name, ()), *more.get(name, ())} for name in {**selection, **more}}
