@@ -223,17 +223,19 @@ class Pipeline:
             TooSlowError: see `schedule`.
         """
         request = self._request
-        verification = self._verification(plan) if request.goal.joins_mesh and request.rollout.confirm else None
-        committer = self._committer(verification)
+        verification = self._verification(plan) if request.goal.joins_mesh else None
+        committer = self._committer(verification if request.rollout.confirm else None)
         outcomes = {each.host: _unchanged_outcome(each) for each in plan.hosts if not each.applicable}
         failed = 0
         for batch in self.schedule(plan):
             if failed > request.rollout.max_fail:
                 outcomes |= {name: _not_started(each, failed) for name, each in batch.plans.items()}
                 continue
-            result = committer.commit(batch, self._facts)
-            failed += sum(not outcome.ok for outcome in result.values())
-            outcomes |= result
+            for ended in committer.commit(batch, self._facts):
+                failed += sum(not outcome.ok for outcome in ended.values())
+                outcomes |= ended
+                if verification:
+                    verification.settle(ended)
         unreachable = (each for each in outcomes.values() if each.status == "unreachable")
         self._lost |= {each.host: HostFailure(each.code or "", each.error or "") for each in unreachable}
         ordered = tuple(outcomes[each.host] for each in plan.hosts)
@@ -354,7 +356,7 @@ class Pipeline:
     def _applied(self, outcomes: tuple[Outcome, ...], verification: Verification | None) -> Applied:
         """The outcomes with the reachability afterwards, for a goal that joins the mesh."""
         if verification is None:
-            return Applied(outcomes, self.status() if self._request.goal.joins_mesh else None)
+            return Applied(outcomes, None)
         result = verification.report([host.name for host in self._request.hosts], self._lost)
         return Applied(outcomes, result, frozenset(verification.broken_before))
 

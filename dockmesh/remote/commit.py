@@ -3,7 +3,7 @@
 A host that receives neither reverts by itself.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -73,36 +73,30 @@ class Committer:
     within_s: int
     verification: Verification | None = None
 
-    def commit(self, batch: Batch, facts: Mapping[str, HostFacts]) -> dict[str, Outcome]:
-        """Change the hosts of the batch, and confirm or revert each. Returns the outcomes of all its hosts."""
+    def commit(self, batch: Batch, facts: Mapping[str, HostFacts]) -> Iterator[dict[str, Outcome]]:
+        """Change the hosts of the batch, and confirm or revert each. Yields the outcomes of hosts that end together."""
         if self.verification:
             self.verification.prepare(batch)
-        outcomes: dict[str, Outcome] = {}
-        waiting: dict[str, _Result] = {}
-        for at, stage in enumerate(batch.stages, start=1):
-            for results in self._changes(stage, facts, batch, last=at == len(batch.stages)):
-                waiting |= results
-                if at == len(batch.stages):
-                    outcomes |= self._finish(waiting, batch)
-                    waiting = {}
-            if at < len(batch.stages) and not all(map(_is_changed, waiting.values())):
-                return self._stop(waiting, batch)
-        return outcomes
-
-    def _changes(
-        self, stage: Sequence[HostPlan], facts: Mapping[str, HostFacts], batch: Batch, *, last: bool
-    ) -> Iterator[dict[str, _Result]]:
-        """Change the hosts of a stage in parallel. In the last one, slow hosts do not delay the others."""
-        plans = {plan.host: plan for plan in stage}
-        hosts = [host for host in self.fleet.hosts if host.name in plans]
+        plans = batch.plans
 
         def change(host: Host) -> Changed | Outcome:
             return self._change(host, plans[host.name], facts.get(host.name))
 
-        if last and self.verification:
-            yield from self.fan_out.waves("change", hosts, change, within_s=self.verification.collect_s(batch))
-        else:
-            yield self.fan_out.each("change", hosts, change)
+        *earlier, last = (self._hosts(plan.host for plan in stage) for stage in batch.stages)
+        waiting: dict[str, _Result] = {}
+        for stage in earlier:
+            waiting |= self.fan_out.each("change", stage, change)
+            if not all(map(_is_changed, waiting.values())):
+                yield self._stop(waiting, batch)
+                return
+        # A changed host must be confirmed in time, even if others are slow.
+        within_s = self.verification.collect_s(batch) if self.verification else None
+        for results in self.fan_out.waves("change", last, change, within_s=within_s):
+            yield self._finish(waiting | results, batch)
+            waiting = {}
+
+    def _hosts(self, names: Iterable[str]) -> list[Host]:
+        return sorted(map(self.fleet.host, names), key=lambda host: self.fleet.positions[host.name])
 
     def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> Changed | Outcome:
         """Change the host, and prepare its probes over a new session at once."""
@@ -134,7 +128,6 @@ class Committer:
         if changed and self.verification:
             failures = self.verification.failures(changed, batch)
             finished = self._confirm_or_revert(changed, failures, batch)
-            self.verification.settle(finished)
         ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
         return {name: self._outcome(name, result) for name, result in {**ended, **finished}.items()}
 
@@ -146,8 +139,6 @@ class Committer:
         )
         changed = {name: result for name, result in results.items() if isinstance(result, Changed)}
         reverted = self._confirm_or_revert(changed, dict.fromkeys(changed, failure), batch)
-        if self.verification:
-            self.verification.settle(reverted)
         ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
         outcomes = {name: self._outcome(name, result) for name, result in {**ended, **reverted}.items()}
         message = f"not changed, because {', '.join(failed)} did not move"
@@ -165,7 +156,7 @@ class Committer:
                 return self._revert(host, plans[host.name], failures[host.name])
             return self._confirm(host, target)
 
-        return self.fan_out.each("confirm", [host for host in self.fleet.hosts if host.name in changed], finish)
+        return self.fan_out.each("confirm", self._hosts(changed), finish)
 
     def _end_pending(self, session: Session, plan: HostPlan) -> Outcome:
         """Revert the pending change of another run, or keep it."""

@@ -104,9 +104,12 @@ class ObservedFanOut:
         return {host.name: result for host, result in events.watch(fan_out(self.executor, hosts, job))}
 
     def waves(
-        self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float
+        self, phase: Phase, hosts: Collection[Host], job: Callable[[Host], T], *, within_s: float | None
     ) -> Iterator[dict[str, T | HostError]]:
-        """As `each`, but in waves: a result waits at most `within_s` seconds for further ones of its wave."""
+        """As `each`, but in waves: a result waits at most `within_s` seconds for further ones of its wave.
+
+        None: it waits for all of them.
+        """
         events = PhaseEvents.start(self.emit, phase, len(hosts))
         running = {self.executor.submit(attempt, job, host): host for host in hosts}
         try:

@@ -20,7 +20,7 @@ from dockmesh.core.rollout.decision import hosts_to_revert
 from dockmesh.core.rollout.pace import Pace
 from dockmesh.core.rollout.selection import Membership, affected_pairs, canaries, is_joined, join_state, selected
 from dockmesh.core.state.resources import Route
-from dockmesh.errors import HostError, HostFailure
+from dockmesh.errors import HostFailure
 from dockmesh.remote.probe import HeldMesh, HeldTarget, ProbedPairs, Prober
 from dockmesh.remote.sessions import Sessions
 
@@ -102,9 +102,9 @@ class Verification:
         self._probed.append(probed)
         return hosts_to_revert(probed.result, changed, broken_before=self.broken_before, follows=batch.follows)
 
-    def settle(self, outcomes: Mapping[str, Outcome | HostError]) -> None:
+    def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Receive the outcomes of changed hosts. Confirmed hosts remain targets."""
-        confirmed = {name for name, outcome in outcomes.items() if isinstance(outcome, Outcome) and outcome.ok}
+        confirmed = {name for name, outcome in outcomes.items() if outcome.ok}
         self._final |= confirmed
         self._mesh.release(outcomes.keys() - confirmed)
 

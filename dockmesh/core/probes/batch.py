@@ -111,8 +111,7 @@ def row_s(number_of_probes: int, count: int = 1) -> float:
 
 def not_sent(probes: Iterable[Probe], error: str) -> Iterator[ProbeResult]:
     """The results of probes whose source could not be asked. `error` is their reason."""
-    failure = Failure(FailureCode.NOT_ASKED, error)
-    return (probe.result().failed(failure) for probe in probes)
+    return (probe.result().failed(Failure(FailureCode.NOT_ASKED, error, probe.source)) for probe in probes)
 
 
 def mesh_result(
@@ -137,5 +136,5 @@ def mesh_result(
 def _no_destination(probe: Probe, targets: Mapping[str, ProbeTarget]) -> Failure:
     ends = (probe.target, probe.source) if probe.kind == "container-container" else (probe.target,)
     errors = (targets[name].error for name in ends if name in targets)
-    no_address = Failure(FailureCode.NO_ADDRESS, f"{probe.target} has no address to probe")
+    no_address = Failure(FailureCode.NO_ADDRESS, f"{probe.target} has no address to probe", probe.target)
     return next((error for error in errors if error), no_address)

@@ -102,7 +102,7 @@ def parse_target(host: Host, sections: Mapping[str, Section]) -> ProbeTarget:
 
 def unreachable_target(host: Host) -> ProbeTarget:
     """The target of a host that could not be asked: only the bridge from the inventory."""
-    error = Failure(FailureCode.NOT_ASKED, f"{host.name} could not be asked for its container")
+    error = Failure(FailureCode.NOT_ASKED, f"{host.name} could not be asked for its container", host.name)
     return replace(_with_bridges(host, ProbeTarget()), error=error)
 
 
@@ -115,8 +115,9 @@ def _with_bridges(host: Host, target: ProbeTarget) -> ProbeTarget:
 def _no_container(host: Host, section: Section) -> Failure:
     if section.text == "docker.service is not active":
         reason = f"Docker is not running on {host.name}. Fix: systemctl start docker"
-        return Failure(FailureCode.DOCKER_STOPPED, reason)
-    return Failure(FailureCode.NO_CONTAINER, f"{host.name} has no container to probe: {sanitize(section.text)}")
+        return Failure(FailureCode.DOCKER_STOPPED, reason, host.name)
+    reason = f"{host.name} has no container to probe: {sanitize(section.text)}"
+    return Failure(FailureCode.NO_CONTAINER, reason, host.name)
 
 
 def _without_docker(host: Host, target: ProbeTarget) -> ProbeTarget:

@@ -24,7 +24,7 @@ def hosts_to_revert(
     equally suspect, they show which one is at fault. `follows`: see `Batch`.
     """
     candidates = set(changed)
-    ends = {probe: _suspects(probe, result) & candidates for probe in result.lost}
+    ends = {probe: _suspects(probe) & candidates for probe in result.lost}
     new = {probe: suspects for probe, suspects in ends.items() if probe.key not in broken_before}
     evidence = Counter(name for suspects in ends.values() for name in suspects)
     chosen = culprits(new.values(), candidates & set(result.errors), evidence=evidence)
@@ -32,13 +32,9 @@ def hosts_to_revert(
     return failures | dict(_followers(candidates, failures, follows or {}))
 
 
-def _suspects(probe: ProbeResult, result: MeshResult) -> set[str]:
+def _suspects(probe: ProbeResult) -> set[str]:
     """The hosts that may be at fault for a lost probe. A probe that was not made says nothing about the other host."""
-    if probe.made:
-        return {probe.source, probe.target}
-    if probe.about:
-        return {probe.about}
-    return {name for name in (probe.source, probe.target) if name in result.errors} or {probe.source, probe.target}
+    return {probe.about} if probe.about and not probe.made else {probe.source, probe.target}
 
 
 def _followers(
