@@ -12,7 +12,7 @@ from pathlib import Path
 from dockmesh.errors import LabError
 from dockmesh.lab import lifecycle, preflight
 from dockmesh.lab.running import Lab
-from tests.bench import far, job, startup
+from tests.bench import job, startup
 from tests.bench.core import measure as measure_core
 from tests.bench.data import data_path
 from tests.bench.document import document
@@ -26,6 +26,7 @@ from tests.bench.rivals.openssh import FLOOR
 from tests.bench.rivals.tool import Tool
 from tests.bench.sample import Sample, Samples
 from tests.bench.table import table
+from tests.far_controller import far_controller
 
 
 def main() -> None:
@@ -85,12 +86,12 @@ def _lab(options: Options, hosts: int, *, light: bool) -> Iterator[Lab]:
 def _measure(lab: Lab, options: Options, tools: tuple[Tool, ...], *, docker: bool) -> Iterator[Sample]:
     sizes = (options.docker,) if docker else options.hosts
     for rtt_ms in (0,) if docker else options.rtt_ms:
-        with far.namespace(lab, rtt_ms) as within:
+        with far_controller(lab, rtt_ms) as controller:
             address = str(lab.topology.hosts[0].underlay.ip)
-            sys.stderr.write(f"RTT {far.measured_ms(within, address):.2f} ms, requested {rtt_ms} ms\n")
+            sys.stderr.write(f"RTT {controller.rtt_ms(address):.2f} ms, requested {rtt_ms} ms\n")
             for hosts in sizes:
                 with fleet(lab, hosts) as made:
-                    place = job.Place(made, within, rtt_ms, docker)
+                    place = job.Place(made, controller.namespace, rtt_ms, docker)
                     yield from _rounds(place, tuple(tool for tool in tools if hosts <= tool.most), options.rounds)
 
 

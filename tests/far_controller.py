@@ -1,9 +1,11 @@
 """A distant controller: a namespace behind a relay that delays frames by half a round trip in each direction."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -21,24 +23,55 @@ for _ in range(6):
     socket.create_connection((sys.argv[1], 22)).close()
     print((time.monotonic() - begun) * 1000)
 """
-_CHECKOUT = Path(__file__).parents[2]
+_CHECKOUT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """TCP round trips between the controller and a host: see `Tally` of the relay."""
+
+    round_trips: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class FarController:
+    """The network namespace of the controller, and the relay between it and the hosts, if there is one."""
+
+    namespace: str
+    relay: subprocess.Popen[bytes] | None = None
+
+    def trips(self) -> dict[str, Trips]:
+        """The round trips of each host address since the previous call; empty without a relay."""
+        if self.relay is None:
+            return {}
+        assert self.relay.stdin
+        assert self.relay.stdout
+        self.relay.stdin.write(b"\n")
+        self.relay.stdin.flush()
+        return {host: Trips(**figures) for host, figures in json.loads(self.relay.stdout.readline()).items()}
+
+    def rtt_ms(self, address: str) -> float:
+        """Round-trip time to an address in ms, from TCP handshakes: the median of five, after one to resolve it."""
+        output = run(network.inside(self.namespace, sys.executable, "-c", _KNOCK, address)).stdout
+        return sorted(map(float, output.split()[1:]))[2]
 
 
 @contextmanager
-def namespace(lab: Lab, rtt_ms: int) -> Iterator[str]:
-    """The namespace with that round-trip time to the hosts; for 0, the lab's own."""
+def far_controller(lab: Lab, rtt_ms: int) -> Iterator[FarController]:
+    """A controller with that round-trip time to the hosts; for 0, that of the lab, without a relay."""
     fabric, own = lab.topology.fabric, f"{lab.topology.fabric}-far"
     if rtt_ms == 0:
-        yield fabric
+        yield FarController(fabric)
         return
     network.delete(own)
     run(("ip", "netns", "add", own))
-    cable = (sys.executable, "-m", "tests.bench.delay", fabric, _NEAR, own, _FAR, str(rtt_ms / 2))
+    cable = (sys.executable, "-m", "tests.relay", fabric, _NEAR, own, _FAR, str(rtt_ms / 2))
     try:
         with subprocess.Popen(cable, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_CHECKOUT) as relay:
             try:
                 _connect(relay, fabric, own)
-                yield own
+                yield FarController(own, relay)
             finally:
                 assert relay.stdin
                 relay.stdin.close()
@@ -53,9 +86,3 @@ def _connect(relay: subprocess.Popen[bytes], fabric: str, own: str) -> None:
     run(("ip", "-n", fabric, "link", "set", _NEAR, "txqueuelen", "10000", "master", network.SWITCH, "up"))
     lines = ("link set lo up", f"address add {_ADDRESS} dev {_FAR}", f"link set {_FAR} txqueuelen 10000 up")
     run(("ip", "-n", own, "-batch", "-"), text="\n".join(lines) + "\n")
-
-
-def measured_ms(within: str, address: str) -> float:
-    """Round-trip time to an address in ms, from TCP handshakes: the median of five, after one to resolve it."""
-    output = run(network.inside(within, sys.executable, "-c", _KNOCK, address)).stdout
-    return sorted(map(float, output.split()[1:]))[2]
