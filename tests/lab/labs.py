@@ -31,7 +31,13 @@ def lab_name(role: str) -> str:
 
 @contextmanager
 def running_lab(
-    role: str, hosts: int, releases: tuple[str, ...] = RELEASES, *, varied: bool = False, disk: bool = False
+    role: str,
+    hosts: int,
+    releases: tuple[str, ...] = RELEASES,
+    *,
+    light: bool = False,
+    varied: bool = False,
+    disk: bool = False,
 ) -> Iterator[Lab]:
     """A fresh lab, removed at the end of the block."""
     name = lab_name(role)
@@ -39,7 +45,7 @@ def running_lab(
         fcntl.flock(workers, fcntl.LOCK_SH)
         lifecycle.down(name)
         try:
-            yield lifecycle.up(name, hosts, releases, varied=varied, disk=disk)
+            yield lifecycle.up(name, hosts, releases, light=light, varied=varied, disk=disk)
         finally:
             lifecycle.down(name)
 
