@@ -7,6 +7,7 @@ depend on the machine and its load. With `--data`, it measures the traffic of co
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from dockmesh.errors import LabError
@@ -61,14 +62,18 @@ def _run_commands(options: Options) -> None:
 
 
 def _all(options: Options, absent: dict[str, str]) -> Iterator[Sample]:
-    with _lab(options, max(options.hosts), light=True) as lab, on_hosts(lab) as no_python:
+    with _lab(options, max(options.few, *options.hosts), light=True) as lab, on_hosts(lab) as no_python:
         tools, missing = chosen(options, no_python)
         absent |= missing
-        yield from _measure(lab, options, tools, docker=False)
+        if options.few:
+            for rtt_ms in (0, options.few_rtt_ms):
+                yield from _measure(lab, options, tools, rtt_ms, options.few, few=True)
+        for rtt_ms, hosts in product(options.rtt_ms, options.hosts):
+            yield from _measure(lab, options, tools, rtt_ms, hosts)
     if options.docker:
         floor = tuple(tool for tool in chosen(options, None)[0] if tool.name == FLOOR)
         with _lab(options, options.docker, light=False) as lab:
-            yield from _measure(lab, options, floor, docker=True)
+            yield from _measure(lab, options, floor, 0, options.docker, docker=True)
 
 
 @contextmanager
@@ -83,22 +88,24 @@ def _lab(options: Options, hosts: int, *, light: bool) -> Iterator[Lab]:
             lifecycle.down(name)
 
 
-def _measure(lab: Lab, options: Options, tools: tuple[Tool, ...], *, docker: bool) -> Iterator[Sample]:
-    sizes = (options.docker,) if docker else options.hosts
-    for rtt_ms in (0,) if docker else options.rtt_ms:
-        with far_controller(lab, rtt_ms) as controller:
-            address = str(lab.topology.hosts[0].underlay.ip)
-            sys.stderr.write(f"RTT {controller.rtt_ms(address):.2f} ms, requested {rtt_ms} ms\n")
-            for hosts in sizes:
-                with fleet(lab, hosts) as made:
-                    place = job.Place(made, controller.namespace, rtt_ms, docker)
-                    yield from _rounds(place, tuple(tool for tool in tools if hosts <= tool.most), options.rounds)
-
-
-def _rounds(place: job.Place, tools: tuple[Tool, ...], rounds: int) -> Iterator[Sample]:
-    job.warm(place, tools)
-    for number in range(1, rounds + 1):
-        yield from job.rounds(place, tools, number)
+def _measure(
+    lab: Lab,
+    options: Options,
+    tools: tuple[Tool, ...],
+    rtt_ms: int,
+    hosts: int,
+    *,
+    docker: bool = False,
+    few: bool = False,
+) -> Iterator[Sample]:
+    with far_controller(lab, rtt_ms) as controller, fleet(lab, hosts) as made:
+        measured_ms = controller.rtt_ms(made.addresses[0])
+        sys.stderr.write(f"RTT {measured_ms:.2f} ms, requested {rtt_ms} ms\n")
+        place = job.Place(made, controller, rtt_ms, measured_ms, docker, few)
+        able = tuple(tool for tool in tools if hosts <= tool.most)
+        job.warm(place, able)
+        for number in range(1, options.rounds + 1):
+            yield from job.rounds(place, able, number, options.verbs)
 
 
 def _release() -> str:

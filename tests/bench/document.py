@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import exponents
+from tests.bench.figures import growth
 from tests.bench.goals import Goal
 from tests.bench.sample import Samples
+from tests.bench.separate_hosts import figures, latencies
 
 
 def document(
@@ -25,19 +26,15 @@ def document(
     absent: Mapping[str, str],
 ) -> dict[str, Any]:
     """Build the document, with every sample, so that readers can compute other figures."""
-    names = dict.fromkeys(each.tool for each in samples.taken)
-    growing = [
-        {"tool": tool, "verb": verb, "rtt_ms": rtt_ms, "exponent": value}
-        for tool in names
-        for (verb, rtt_ms), value in exponents(samples, tool).items()
-    ]
     return {
-        "format": "dockmesh/bench/1",
+        "format": "dockmesh/bench/2",
         "machine": {"cores": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
         "versions": _versions(tools),
         "absent": dict(absent),
         "samples": [asdict(each) for each in samples.taken],
-        "exponents": growing,
+        "latency": [asdict(found) | {"tool": tool, "verb": verb} for (tool, verb), found in latencies(samples).items()],
+        "figures": [asdict(each) for each in figures(samples)],
+        "growth": [asdict(each) for each in growth(samples)],
         "startup_ms": dict(startup),
         "core": dict(core),
         "goals": [asdict(each) | {"met": each.met} for each in goals],

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.bench.sample import Sample, Samples
@@ -32,9 +32,9 @@ def ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> Spread | None:
     return spread(each.wall_s / base[each.round] for each in ours if each.round in base)
 
 
-def exponent(samples: Sequence[Sample]) -> float | None:
-    """b of time = a * N ** b through the medians, by least squares of logarithms; None for fewer than two sizes."""
-    return _slope(_by_hosts(samples, lambda each: each.wall_s), math.log)
+def exponent(samples: Sequence[Sample], cost: Callable[[Sample], float] = lambda each: each.wall_s) -> float | None:
+    """b of cost = a * N ** b through the medians, by least squares of logarithms; None for fewer than two sizes."""
+    return _slope(_by_hosts(samples, cost), math.log)
 
 
 def marginal_ms(samples: Sequence[Sample]) -> float | None:
@@ -54,8 +54,22 @@ def _slope(points: dict[int, float], scale: Callable[[float], float]) -> float |
     return fit.slope
 
 
-def exponents(samples: Samples, tool: str) -> dict[tuple[str, int], float]:
-    """Exponents by verb and round trip, for all verbs of a tool with several fleet sizes."""
-    keys = dict.fromkeys((each.verb, each.rtt_ms) for each in samples.taken if each.tool == tool and not each.docker)
-    found = {(verb, rtt): exponent(samples.of(tool, verb, rtt_ms=rtt)) for verb, rtt in keys}
-    return {key: value for key, value in found.items() if value is not None}
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Growth of a call with the fleet: the exponent of its wall time, and the controller's CPU time per added host."""
+
+    tool: str
+    verb: str
+    rtt_ms: int
+    exponent: float
+    cpu_ms: float
+
+
+def growth(samples: Samples) -> Iterator[Growth]:
+    """The growth of all calls with several fleet sizes, by round-trip time."""
+    keys = dict.fromkeys((each.tool, each.verb, each.rtt_ms) for each in samples.taken if not each.few)
+    for tool, verb, rtt_ms in keys:
+        own = samples.of(tool, verb, rtt_ms=rtt_ms)
+        power, cpu_ms = exponent(own), marginal_ms(own)
+        if power is not None and cpu_ms is not None:
+            yield Growth(tool, verb, rtt_ms, power, cpu_ms)

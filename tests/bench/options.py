@@ -8,6 +8,7 @@ from pathlib import Path
 from dockmesh.lab.topology import RELEASES
 from tests.bench.rivals import ansible, openssh, pyinfra
 
+VERBS = ("read", "apply", "recheck", "status", "add-one-host", "destroy")
 RIVALS = f"{openssh.FLOOR},{openssh.FACTS},{openssh.STOCK},{pyinfra.NAME},{ansible.BATCH}:50,{ansible.LOOP}:10"
 
 
@@ -15,13 +16,17 @@ RIVALS = f"{openssh.FLOOR},{openssh.FACTS},{openssh.STOCK},{pyinfra.NAME},{ansib
 class Options:
     """Options of a run. `rivals` has the maximum number of hosts of each tool; `docker` is the number of Docker hosts.
 
-    `core` is the number of hosts, out of 1,000 simulated ones, that the measurement of the core plans. `data` selects
-    the benchmark of the data path, and the options after it only serve that.
+    `few` hosts, at `few_rtt_ms`, show the round trips of each call. `core` is the number of hosts, out of 1,000
+    simulated ones, that the measurement of the core plans. `data` selects the benchmark of the data path, and the
+    options after it only serve that.
     """
 
     hosts: tuple[int, ...]
     rtt_ms: tuple[int, ...]
     rounds: int
+    verbs: frozenset[str]
+    few: int
+    few_rtt_ms: int
     rivals: dict[str, int]
     docker: int
     lab: str
@@ -44,6 +49,9 @@ def parse(argv: Sequence[str]) -> Options:
         hosts=tuple(sorted(given.hosts)),
         rtt_ms=tuple(sorted(given.rtt)),
         rounds=given.rounds or (10 if given.data else 1),
+        verbs=frozenset(given.verbs),
+        few=given.few,
+        few_rtt_ms=given.few_rtt,
         rivals=dict(map(_rival, filter(None, given.rivals.split(",")))),
         docker=given.docker,
         lab=given.lab,
@@ -67,6 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=int, metavar="N", help="number of rounds (1; with --data 10); use 5 for published figures"
     )
+    parser.add_argument(
+        "--verbs", type=_verbs, default=VERBS, metavar="NAME,…", help="verbs to measure (%(default)s); read is plan"
+    )
+    parser.add_argument(
+        "--few", type=int, default=2, metavar="N", help="hosts that show the round trips of each call (2); 0 for none"
+    )
+    parser.add_argument("--few-rtt", type=int, default=200, metavar="MS", help="round-trip time to these hosts")
     parser.add_argument(
         "--rivals", default=RIVALS, metavar="NAME[:N],…", help="tools, each with at most N hosts (%(default)s)"
     )
@@ -104,6 +119,12 @@ def _add_data_path(parser: argparse.ArgumentParser) -> None:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
+
+
+def _verbs(text: str) -> tuple[str, ...]:
+    if unknown := set(_words(text)) - set(VERBS):
+        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}; the verbs are {', '.join(VERBS)}")
+    return _words(text)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

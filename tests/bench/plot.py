@@ -20,7 +20,7 @@ _PANELS = (("wall_s", "wall time, s"), ("cpu_s", "controller CPU, s"))
 
 def draw(document: dict[str, Any], file: Path) -> None:
     """Draw a row per round trip and cost: read of every tool, apply of every tool, all verbs of dockmesh."""
-    samples = [each for each in document["samples"] if not each["docker"]]
+    samples = [each for each in document["samples"] if not each["docker"] and not each["few"]]
     rows = [(rtt, *panel) for rtt in sorted({each["rtt_ms"] for each in samples}) for panel in _PANELS]
     figure, axes = plt.subplots(len(rows), 3, figsize=(14, 4 * len(rows)), squeeze=False)
     tools = list(dict.fromkeys(each["tool"] for each in samples))
@@ -48,7 +48,8 @@ def _panel(axis: Any, samples: list[dict[str, Any]], cost: str, lines: list[tupl
     axis.set_xticks(every, [str(size) for size in every], minor=False)
     axis.tick_params(axis="x", which="minor", labelbottom=False)
     axis.grid(visible=True, alpha=0.3)
-    axis.legend(fontsize="small")
+    if axis.lines:
+        axis.legend(fontsize="small")
 
 
 if __name__ == "__main__":

@@ -3,51 +3,53 @@
 import statistics
 from collections.abc import Iterator, Sequence
 
-from tests.bench.figures import exponents, spread
+from tests.bench.figures import growth
 from tests.bench.goals import Goal
-from tests.bench.rivals import mesh
+from tests.bench.options import VERBS
+from tests.bench.rivals import ansible, mesh, openssh, pyinfra
 from tests.bench.sample import Sample, Samples
+from tests.bench.separate_hosts import Figures, figures, latencies
 
+# First the tools that users know.
+_TOOLS = (ansible.LOOP, ansible.BATCH, pyinfra.NAME, openssh.STOCK, openssh.FLOOR, openssh.FACTS, mesh.NAME)
 _HEAD = (
-    f"{'':<15}{'':<14}{'wall s: min':>11}{'median':>8}{'max':>8}{'CPU s':>8}{'ms/host':>9}{'hosts CPU':>11}{'MiB':>6}"
+    f"{'':<14}{'':<15}{'wall s':>8}{'min':>8}{'max':>8}{'separate s':>12}"
+    f"{'CPU s':>8}{'host CPU s':>12}{'round trips':>13}{'MiB':>6}"
 )
 
 
 def table(samples: Samples, goals: Sequence[Goal]) -> Iterator[str]:
-    """Lines of the table: measurements by place, durations of phases, exponents, targets."""
-    yield "Wall time from start to exit. CPU: controller, median; hosts CPU: all hosts. MiB: largest process."
+    """Lines of the table: measurements by place, durations of phases, latencies, growth, targets."""
+    yield "Wall time from start to exit: all hosts on this machine (median, min, max), derived for separate machines."
+    yield "CPU: controller; host CPU: one host; medians. Round trips: counted, per host. MiB: largest process."
+    every = sorted(figures(samples), key=lambda each: _order(each.tool, each.verb))
     for docker, hosts, rtt_ms in samples.places:
-        here = [each for each in samples.taken if (each.docker, each.hosts, each.rtt_ms) == (docker, hosts, rtt_ms)]
         yield ""
         yield f"{hosts} hosts{' with Docker' * docker}, RTT {rtt_ms} ms"
         yield _HEAD
-        for verb, tool in sorted(dict.fromkeys((each.verb, each.tool) for each in here), key=_place):
-            yield _line([each for each in here if (each.verb, each.tool) == (verb, tool)])
-        yield from _shares([each for each in here if each.tool == mesh.NAME])
-    yield from _exponents(samples)
+        yield from (_line(each) for each in every if (each.docker, each.hosts, each.rtt_ms) == (docker, hosts, rtt_ms))
+        yield from _shares([each for each in samples.taken if _own(each, docker, hosts, rtt_ms)])
+    yield from _latencies(samples)
+    yield from _growth(samples)
     yield ""
     yield from map(str, goals)
 
 
-_VERBS = ("read", "apply", "recheck", "add-one-host", "status", "destroy")
+def _order(tool: str, verb: str) -> tuple[int, int]:
+    return VERBS.index(verb), _TOOLS.index(tool)
 
 
-def _place(key: tuple[str, str]) -> tuple[int, bool]:
-    verb, tool = key
-    return _VERBS.index(verb), tool != mesh.NAME
+def _own(sample: Sample, docker: bool, hosts: int, rtt_ms: int) -> bool:
+    place = sample.docker, sample.hosts, sample.rtt_ms
+    return sample.tool == mesh.NAME and not sample.few and place == (docker, hosts, rtt_ms)
 
 
-def _line(samples: Sequence[Sample]) -> str:
-    first, wall = samples[0], spread(each.wall_s for each in samples)
-    assert wall
-    cpu, hosts = (
-        statistics.median(of) for of in zip(*((each.cpu_s, each.host_cpu_s) for each in samples), strict=True)
-    )
-    peak = max(each.peak_mib for each in samples)
-    walls = f"{wall.low:>11.2f}{wall.median:>8.2f}{wall.high:>8.2f}"
-    return (
-        f"{first.verb:<15}{first.tool:<14}{walls}{cpu:>8.2f}{cpu / first.hosts * 1000:>9.1f}{hosts:>11.2f}{peak:>6.0f}"
-    )
+def _line(each: Figures) -> str:
+    wall = f"{each.wall_s.median:>8.2f}{each.wall_s.low:>8.2f}{each.wall_s.high:>8.2f}"
+    separate = "-" if each.separate_s is None else f"{each.separate_s:.2f}"
+    trips = "-" if each.round_trips is None else str(each.round_trips)
+    cpu = f"{each.cpu_s:>8.2f}{each.host_cpu_s:>12.3f}"
+    return f"{each.verb:<14}{each.tool:<15}{wall}{separate:>12}{cpu}{trips:>13}{each.peak_mib:>6.0f}"
 
 
 def _shares(samples: Sequence[Sample]) -> Iterator[str]:
@@ -58,11 +60,19 @@ def _shares(samples: Sequence[Sample]) -> Iterator[str]:
         yield f"  phases of {mesh.NAME} {verb}: {', '.join(shares)}"
 
 
-def _exponents(samples: Samples) -> Iterator[str]:
-    tools = dict.fromkeys(each.tool for each in samples.taken)
-    found = [(tool, *key, value) for tool in tools for key, value in exponents(samples, tool).items()]
+def _latencies(samples: Samples) -> Iterator[str]:
+    found = sorted(latencies(samples).items(), key=lambda each: _order(*each[0]))
     if found:
         yield ""
-        yield "Growth of wall time, as an exponent of N (fit through the medians for each N):"
-    for tool, verb, rtt_ms, value in found:
-        yield f"  {tool:<14}{verb:<14}RTT {rtt_ms:>2} ms  {value:.2f}"
+        yield "Few hosts: round trips and connections of a host, seconds without delay and CPU use"
+    for (tool, verb), each in found:
+        yield f"  {verb:<14}{tool:<15}{each.round_trips:>5}{each.connections:>4}{each.waits_s:>7.2f} s"
+
+
+def _growth(samples: Samples) -> Iterator[str]:
+    found = sorted(growth(samples), key=lambda each: _order(each.tool, each.verb))
+    if found:
+        yield ""
+        yield "Growth: exponent of wall time over hosts, and controller CPU for one more host"
+    for each in found:
+        yield f"  {each.verb:<14}{each.tool:<15}RTT {each.rtt_ms:>2} ms{each.exponent:>7.2f}{each.cpu_ms:>8.1f} ms"

@@ -9,9 +9,10 @@ from tests.bench.rivals.openssh import write_config
 from tests.bench.rivals.tool import Command, Tool
 
 BATCH, LOOP = "ansible", "ansible-loop"
-_SETTINGS = """\
+FORKS = 50
+_SETTINGS = f"""\
 [defaults]
-forks = 50
+forks = {FORKS}
 gathering = explicit
 nocolor = true
 [connection]

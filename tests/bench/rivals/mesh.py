@@ -7,6 +7,8 @@ from tests.bench.fleet import Fleet
 from tests.bench.rivals.tool import Command
 
 NAME = "dockmesh"
+# The default of --forks.
+FORKS = 64
 PROGRAM = str(Path(sys.executable).with_name("dockmesh"))
 
 

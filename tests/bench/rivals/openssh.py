@@ -6,7 +6,7 @@ from tests.bench.fleet import Fleet
 from tests.bench.rivals.tool import Command, Tool
 
 FLOOR, FACTS, STOCK = "openssh", "openssh-facts", "openssh-stock"
-_AT_ONCE = "32"
+FORKS = 32
 _READ = 'exec ssh -F {config} HOST "sh -s" <read/HOST >facts/HOST'
 _BATCH = 'exec ssh -F {config} HOST "ip -force -batch -" <batch/HOST'
 _BOTH = f"{_READ.removeprefix('exec ')} && {_BATCH}"
@@ -40,6 +40,6 @@ def write_config(fleet: Fleet) -> None:
 
 
 def _each(script: str) -> Command:
-    argv = ("xargs", "-a", "addresses", "-P", _AT_ONCE, "-I", "HOST", "sh", "-c", script)
+    argv = ("xargs", "-a", "addresses", "-P", str(FORKS), "-I", "HOST", "sh", "-c", script)
     command: Callable[[Fleet], tuple[str, ...]] = lambda _fleet: argv  # noqa: E731
     return command

@@ -1,11 +1,14 @@
 """pyinfra: the reading as a fact, the batch as one operation."""
 
+import os
 from pathlib import Path
 
 from tests.bench.fleet import Fleet
 from tests.bench.rivals.tool import Command, Tool
 
 NAME = "pyinfra"
+# Its default on this machine.
+FORKS = 20 * (os.cpu_count() or 1)
 _READ = """\
 from pyinfra import host
 from pyinfra.api import FactBase
