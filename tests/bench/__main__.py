@@ -19,6 +19,7 @@ from tests.bench.data import data_path
 from tests.bench.document import document
 from tests.bench.fleet import fleet
 from tests.bench.goals import goals
+from tests.bench.markdown import markdown
 from tests.bench.options import Options, parse
 from tests.bench.output import write
 from tests.bench.python import on_hosts
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def _run_commands(options: Options) -> None:
-    """Measure, write bench.json and bench.svg, and print the table; an interrupted run writes its samples so far."""
+    """Measure, write bench.json, .md and .svg, and print the table; an interrupted run writes its samples so far."""
     startup_ms = startup.measure()
     core, absent = measure_core(options.core) if options.core else ({}, {})
     taken: list[Sample] = []
@@ -55,6 +56,7 @@ def _run_commands(options: Options) -> None:
     checked = tuple(goals(samples, startup_ms, core))
     result = document(samples, checked, options.tools, startup=startup_ms, core=core, absent=absent)
     write(result, options, "bench", Path(__file__).with_name("plot.py"))
+    (options.out / "bench.md").write_text("\n".join(markdown(samples, checked)), encoding="utf-8")
     for line in (*table(samples, checked), *(f"not measured: {name}, {why}" for name, why in absent.items())):
         print(line)
     if failure:
