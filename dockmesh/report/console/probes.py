@@ -225,8 +225,12 @@ def _timed_legend(result: MeshResult) -> str:
 def _marked_legend(result: MeshResult) -> str:
     failures = {probe.failure for probe in result.probes}
     marks = [text for failure, text in _MARKED.items() if failure in failures]
-    return ", ".join(("✓ and TTL of the reply, ✗ failed", *marks, "? not probed"))
+    return ", ".join(("✓ and TTL of the reply, ✗ failed", *marks, _unprobed_legend(result)))
 
 
-def _dense_legend(_result: MeshResult) -> str:
-    return "✓ reached, ✗ failed, ? not probed"
+def _dense_legend(result: MeshResult) -> str:
+    return f"✓ reached, ✗ failed, {_unprobed_legend(result)}"
+
+
+def _unprobed_legend(result: MeshResult) -> str:
+    return "? could not be probed, - not probed" if result.partial else "? not probed"
