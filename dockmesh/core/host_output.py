@@ -105,14 +105,24 @@ def split(output: str) -> Sections:
 
 
 def _check_size(output: str) -> None:
-    lines = output.split(_LINE)
-    if len(lines) > MAX_LINES:
+    if output.count(_LINE) >= MAX_LINES:
         problem = f"more than {MAX_LINES:,} lines"
-    elif max(map(len, lines)) > MAX_LINE_CHARACTERS:
+    elif _has_long_line(output):
         problem = f"a line of more than {MAX_LINE_CHARACTERS:,} characters"
     else:
         return
     raise HostError(f"the host's output has {problem}", code=HostErrorCode.ANSWER_TOO_LARGE)
+
+
+def _has_long_line(output: str) -> bool:
+    """Whether a line is too long, without splitting the text."""
+    start = 0
+    while len(output) - start > MAX_LINE_CHARACTERS:
+        end = output.rfind(_LINE, start, start + MAX_LINE_CHARACTERS + 1)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def parse_json(text: str) -> Any:
@@ -122,7 +132,7 @@ def parse_json(text: str) -> Any:
         ValueError: the text is something else.
     """
     try:
-        document = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        document = _DECODER.decode(text)
     except RecursionError:
         level = MAX_JSON_LEVELS + 1
     else:
@@ -142,6 +152,10 @@ def _finite(text: str) -> float:
     if not isfinite(number):
         raise ValueError(f"{text} is not a number")
     return number
+
+
+# json.loads with these arguments would make a decoder at each call.
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def _text(body: str) -> str:

@@ -5,6 +5,7 @@ these rows once for the whole fleet, together with the values derived from them.
 ranges of such tables.
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain, groupby, pairwise
@@ -62,15 +63,26 @@ class SharedSequence(Sequence[T]):
         return tuple(self)[at]
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, SharedSequence) and self._parts == other._parts:
-            return True
-        return tuple(self) == tuple(other) if isinstance(other, SharedSequence | tuple) else NotImplemented
+        if not isinstance(other, SharedSequence | tuple):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in self._aligned(_parts(other)))
 
     def __hash__(self) -> int:
         return hash(tuple(self))
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+    def _aligned(self, others: Sequence[tuple[SharedTable[T], int, int]]) -> Iterator[tuple[tuple[T, ...], tuple[T, ...]]]:
+        """Rows of this sequence and of `others`, in pieces of the same length, without those that both share."""
+        own, rest = deque(self._parts), deque(others)
+        while own and rest:
+            (one, start, stop), (two, begin, end) = own.popleft(), rest.popleft()
+            length = min(stop - start, end - begin)
+            if one is not two or start != begin:
+                yield one.rows[start : start + length], two.rows[begin : begin + length]
+            own.extendleft([(one, start + length, stop)] if start + length < stop else ())
+            rest.extendleft([(two, begin + length, end)] if begin + length < end else ())
 
     def mapped(self, name: Hashable, make: Callable[[T], S]) -> "SharedSequence[S]":
         """The result of `make` for each row; `name` identifies the function."""
@@ -111,6 +123,26 @@ class SharedSequence(Sequence[T]):
             if table.derived(("sorted", name), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
                 return self
         return SharedSequence.of(sorted(self, key=key))
+
+
+def without_common_ends(one: tuple[T, ...], two: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """The rows of both without the longest start, and then the longest end, that they have in common."""
+    start = _common_length(one, two)
+    rest, other = one[start:], two[start:]
+    end = _common_length(rest[::-1], other[::-1])
+    return rest[: len(rest) - end], other[: len(other) - end]
+
+
+def _common_length(one: tuple[T, ...], two: tuple[T, ...]) -> int:
+    """The number of rows at the start that both have in common."""
+    low, high = 0, min(len(one), len(two))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == two[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _parts(sequence: Iterable[T]) -> tuple[tuple[SharedTable[T], int, int], ...]:

@@ -94,8 +94,10 @@ def accept_rules(host: Host, facts: HostFacts, family: Family, options: Firewall
 def nft_table(host: Host, peers: Peers, facts: HostFacts, family: Family, options: FirewallOptions) -> NftTable | None:
     """Return the nft table of `host`; None if it has no prefix of the family, or no peers and nothing to drop."""
     own = host.network(family)
+    if own is None or own.prefix is None:
+        return None
     uplinks = _uplinks(peers, facts, family)
-    if own is None or own.prefix is None or not (uplinks or options.closed):
+    if not (uplinks or options.closed):
         return None
     chains = [
         _inbound(own.prefix, uplinks, family, options),

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, IPv6Network
@@ -35,29 +36,31 @@ class DaemonJsonError(ValueError):
     """The file is not a JSON object that dockmesh can edit. The message names the position."""
 
 
-def load(text: str | None) -> dict[str, Any]:
-    """Return the file's keys; none if it is absent or empty.
+def load(text: str | None) -> Mapping[str, Any]:
+    """Return the file's keys, which callers do not change; none if the file is absent or empty.
 
     Raises:
         DaemonJsonError: the text is not a JSON object.
     """
-    stripped = (text or "").removeprefix(_BOM).strip()
-    if not stripped:
-        return {}
-    if error := _fault(stripped):
+    document, error = _parsed(text)
+    if error:
         raise DaemonJsonError(error)
-    document: dict[str, Any] = parse_json(stripped)
     return document
 
 
 @lru_cache(maxsize=64)
-def _fault(text: str) -> str | None:
-    """Return why a text is not a writable JSON object. Cached, since planning reads a host's files several times."""
+def _parsed(text: str | None) -> tuple[Mapping[str, Any], str | None]:
+    """The keys, and why the text is not a writable JSON object. Cached, since planning reads a file many times."""
+    stripped = (text or "").removeprefix(_BOM).strip()
     try:
-        document = parse_json(text)
+        document = parse_json(stripped) if stripped else {}
     except ValueError as error:
-        return f"not valid JSON: {error}"
-    return None if isinstance(document, dict) else "not a JSON object"
+        return {}, f"not valid JSON: {error}"
+    return (document, None) if isinstance(document, dict) else ({}, "not a JSON object")
+
+
+def _copy(text: str | None) -> dict[str, Any]:
+    return deepcopy(dict(load(text)))
 
 
 def merge(text: str | None, own: Mapping[str, Any], *, stale: Iterable[str] = (), original: str | None = None) -> str:
@@ -98,8 +101,8 @@ def with_values(text: str, values: Mapping[Path, Any]) -> str:
     Raises:
         DaemonJsonError: the text is not a JSON object, or a path leads through a value that is not an object.
     """
-    document = load(text)
-    changed = {path: value for path, value in values.items() if _or_none(_at(document, path)) != value}
+    changed = {path: value for path, value in values.items() if value_at(text, path) != value}
+    document = _copy(text) if changed else {}
     for path, value in changed.items():
         _put(document, path, _ABSENT if value is None else value)
     return _dump(document, like=text) if changed else text
@@ -113,15 +116,14 @@ def startup_json(text: str | None, bridge: DockerNetworking) -> str | None:
     Raises:
         DaemonJsonError: the text is not a JSON object.
     """
-    document = load(text)
-    named, mtu = _named(document), parse_mtu(document.get("mtu"))
+    keys = load(text)
+    named, mtu = _named(keys), parse_mtu(keys.get("mtu"))
     # Without an MTU in the file, Docker's default or a flag applies. Docker does not remember its admission.
     if bridge.address is None or (
         named and replace(named, mtu=mtu or bridge.mtu, admission=bridge.admission) == bridge
     ):
         return None
-    for key in OWN_KEYS:
-        document.pop(key, None)
+    document = {key: value for key, value in keys.items() if key not in OWN_KEYS}
     document["bip"] = str(bridge.address)
     if mtu:
         document["mtu"] = bridge.mtu
@@ -200,9 +202,9 @@ def restore(text: str | None, original: str | None, also: Collection[Path] = ())
     If nothing else changed, that is the original text. Otherwise only dockmesh's keys and the values at the paths of
     `also` are restored from it.
     """
-    document, before = load(text), load(original)
+    document, before = _copy(text), load(original)
     own = (*((key,) for key in OWN_KEYS), *also)
-    if text is None or _without(load(text), own) == _without(load(original), own):
+    if text is None or _without(_copy(text), own) == _without(_copy(original), own):
         return original if text is not None else None
     for path in own:
         _put(document, path, _at(before, path))

@@ -6,7 +6,7 @@ from typing import Literal
 
 from dockmesh.core.addresses import IPV4, sort_key
 from dockmesh.core.names import ORIGINAL_JSON
-from dockmesh.core.shared import SharedSequence
+from dockmesh.core.shared import SharedSequence, without_common_ends
 from dockmesh.core.state.resources import (
     DockerNetworking,
     Forwarding,
@@ -120,9 +120,8 @@ def not_applied(changes: Iterable[Change], actual: HostState) -> list[Change]:
 def _route_changes(actual: SharedSequence[Route], wanted: SharedSequence[Route]) -> SharedSequence[Change]:
     if not actual:
         return as_additions(wanted).ordered("rank", _rank)
-    if actual == wanted:
-        return SharedSequence()
-    present, target = frozenset(actual), frozenset(wanted)
+    # Most routes are equal, and comparing sequences takes a fraction of the time of making sets.
+    present, target = map(frozenset, without_common_ends(tuple(actual), tuple(wanted)))
     before = {each.prefix: each for each in present - target}
     after = {each.prefix: each for each in target - present}
     changes = (Change(before.get(each), after.get(each)) for each in before.keys() | after.keys())

@@ -231,7 +231,11 @@ class HostState:
 
     def file(self, path: str) -> File | None:
         """Return the file at `path`, or None."""
-        return next((each for each in self.of(File) if each.path == path), None)
+        return self._files.get(path)
+
+    @cached_property
+    def _files(self) -> Mapping[str, File]:
+        return {each.path: each for each in self.of(File)}
 
     @property
     def docker(self) -> DockerNetworking | None:

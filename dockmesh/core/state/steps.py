@@ -54,9 +54,8 @@ def reassert_script(state: HostState, texts: Templates) -> str:
     )
     steps = shell_steps(as_additions(wanted), routes="restore_routes")
     restore = ("restore() {", "any_step_failed=0", *(f"{step} || any_step_failed=1" for step in steps), *_RESTORE_END)
-    families = sorted(
-        {each.family for each in state.of(NftTable)} | {family_of(each.prefix) for each in state.of(Route)}
-    )
+    routes = state.of(Route).runs("family", lambda each: family_of(each.prefix))
+    families = sorted({each.family for each in state.of(NftTable)} | {family for family, _run in routes})
     end = " ".join(("restore_if_changed", *map(str, families)))
     return "\n".join((texts.output, texts.network_steps, TAKE_LOCK, *restore, end, ""))
 
