@@ -14,6 +14,7 @@ from dockmesh.core.events import EventSink, OutcomeReported, send_to_all
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import ExplainQuery
 from dockmesh.core.facts.host_facts import HostFacts, PendingChangeError
+from dockmesh.core.facts.listings import Listings
 from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.forecast.impact import (
     MAX_HOSTS,
@@ -154,6 +155,7 @@ class Pipeline:
         self._prober = Prober(
             self._fan_out, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed
         )
+        self._listings = Listings()
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
 
@@ -306,7 +308,7 @@ class Pipeline:
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
-        return read_host(self._sessions.open(host), fleet, host, TEMPLATES, timeout_s=timeout_s)
+        return read_host(self._sessions.open(host), fleet, host, TEMPLATES, self._listings, timeout_s=timeout_s)
 
     def _pace(self) -> Pace:
         request = self._request
@@ -344,7 +346,7 @@ class Pipeline:
         request = self._request
         return Committer(
             fleet=request.fleet,
-            transaction=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s),
+            transaction=HostTransaction(request.fleet, TEMPLATES, request.run, request.timeout_s, self._listings),
             sessions=self._sessions,
             new_sessions=self._verifying,
             fan_out=self._fan_out,

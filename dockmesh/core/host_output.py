@@ -160,9 +160,10 @@ _DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 def _text(body: str) -> str:
     """The text of a section, without the space that begins each line of `body`."""
-    if body.count(_LINE) != body.count("\n "):
+    text = body.replace("\n ", _LINE)
+    if len(body) - len(text) != text.count(_LINE):
         raise _unreadable(next(line for line in body.split(_LINE)[1:] if not line.startswith(" ")))
-    return body.replace("\n ", _LINE)[1:]
+    return text[1:]
 
 
 def _unreadable(line: str) -> HostError:
@@ -191,9 +192,8 @@ def file_section(sections: Mapping[str, Section], name: str) -> tuple[str, bytes
             f"Fix, if it is a masked unit: systemctl unmask {name}",
             code=HostErrorCode.FILE_UNREADABLE,
         )
-    lines = section.lines()
-    if lines == ["absent"]:
+    if section.text == "absent":
         return None
     with parsing(name):
-        mode, *content = lines
-        return str(int(mode, 8) and mode), b64decode("".join(content), validate=True)
+        mode, _, content = section.text.partition(_LINE)
+        return str(int(mode, 8) and mode), b64decode(content.replace(_LINE, ""), validate=True)

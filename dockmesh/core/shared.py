@@ -73,7 +73,9 @@ class SharedSequence(Sequence[T]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def _aligned(self, others: Sequence[tuple[SharedTable[T], int, int]]) -> Iterator[tuple[tuple[T, ...], tuple[T, ...]]]:
+    def _aligned(
+        self, others: Sequence[tuple[SharedTable[T], int, int]]
+    ) -> Iterator[tuple[tuple[T, ...], tuple[T, ...]]]:
         """Rows of this sequence and of `others`, in pieces of the same length, without those that both share."""
         own, rest = deque(self._parts), deque(others)
         while own and rest:
@@ -116,12 +118,24 @@ class SharedSequence(Sequence[T]):
         for value, parts in groupby(clipped, key=itemgetter(0)):
             yield value, SharedSequence(*(part for _value, part in parts))
 
+    def any_adjacent(self, name: Hashable, test: Callable[[T, T], bool]) -> bool:
+        """Whether any row and the next one pass `test`; `name` identifies the function."""
+
+        def positions(rows: tuple[T, ...]) -> tuple[int, ...]:
+            return tuple(at for at, pair in enumerate(pairwise(rows)) if test(*pair))
+
+        return any(
+            test(one.rows[stop - 1], two.rows[start]) for (one, _, stop), (two, start, _) in pairwise(self._parts)
+        ) or any(
+            start <= at < stop - 1
+            for table, start, stop in self._parts
+            for at in table.derived(("adjacent", name), positions)
+        )
+
     def ordered(self, name: Hashable, key: Callable[[T], Any]) -> "SharedSequence[T]":
         """The rows sorted by `key`; `name` identifies the function."""
-        if self._parts and all(one[0] is two[0] and one[2] <= two[1] for one, two in pairwise(self._parts)):
-            table = self._parts[0][0]
-            if table.derived(("sorted", name), lambda rows: all(key(one) <= key(two) for one, two in pairwise(rows))):
-                return self
+        if not self.any_adjacent(("unsorted", name), lambda one, two: key(one) > key(two)):
+            return self
         return SharedSequence.of(sorted(self, key=key))
 
 

@@ -1,11 +1,12 @@
 """Work on one host, one script for each step: read it, change it, confirm or revert the change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
 from dockmesh.core.desired.routing import underlays
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
+from dockmesh.core.facts.listings import Listings
 from dockmesh.core.facts.script import facts_script
 from dockmesh.core.host_output import split
 from dockmesh.core.model import Fleet, Host
@@ -33,24 +34,30 @@ class Runner(Protocol):
         """See `transport.Session.run`."""
 
 
-def read_host(session: Session, fleet: Fleet, host: Host, templates: Templates, *, timeout_s: float) -> HostFacts:
-    """Read the facts of `host`.
+def read_host(
+    session: Session, fleet: Fleet, host: Host, templates: Templates, listings: Listings, *, timeout_s: float
+) -> HostFacts:
+    """Read the facts of `host`. `listings`: those of the fleet.
 
     Raises:
         HostError: the host cannot be read, or dockmesh does not support it.
     """
     script = facts_script(templates, underlays(fleet, host))
-    return parse_facts(host, session.run(script, timeout_s=timeout_s), datetime.now(UTC))
+    return parse_facts(host, session.run(script, timeout_s=timeout_s), datetime.now(UTC), listings)
 
 
 @dataclass(frozen=True, slots=True)
 class HostTransaction:
-    """Changes hosts. `run` is the name of the run; a host accepts a confirmation only from the run that changed it."""
+    """Changes hosts. `run` is the name of the run; a host accepts a confirmation only from the run that changed it.
+
+    `listings`: those of the fleet.
+    """
 
     fleet: Fleet
     templates: Templates
     run: str
     timeout_s: float
+    listings: Listings = field(default_factory=Listings)
 
     def change(
         self, session: Session, host: Host, plan: HostPlan, before: HostFacts
@@ -73,7 +80,8 @@ class HostTransaction:
         output = session.run(script, timeout_s=self._change_timeout_s(plan))
         outcome = parse_outcome(split(output)["outcome"])
         # A host that rejects the change may be unreadable too. Its reason matters more than the parser's error.
-        return outcome, parse_facts(host, output, datetime.now(UTC)) if outcome.status == "changed" else before
+        changed = outcome.status == "changed"
+        return outcome, parse_facts(host, output, datetime.now(UTC), self.listings) if changed else before
 
     def confirm(self, runner: Runner, *, save_previous: bool) -> TransactionOutcome:
         """Confirm the change. A session opened after it also proves that the host still accepts logins.

@@ -20,6 +20,7 @@ from pathlib import Path
 from dockmesh.core.desired.host_state import desired
 from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.facts.host_facts import HostFacts, parse_facts
+from dockmesh.core.facts.listings import Listings
 from dockmesh.core.inventory import parse as parse_inventory
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.conflicts.network import conflicts, notes
@@ -74,10 +75,10 @@ def measure(hosts: int, kind: str, sample: int) -> dict[str, float]:
 
 
 def _parsed(fleet: Fleet, kind: str, sample: int, clock: Clock) -> dict[str, HostFacts]:
-    found = {}
+    found, listings = {}, Listings()
     for host, answer in zip(reversed(fleet.hosts), _answers(len(fleet.hosts), kind, sample), strict=False):
         begun = time.process_time()
-        found[host.name] = parse_facts(host, answer, NOW)
+        found[host.name] = parse_facts(host, answer, NOW, listings)
         clock.parsing.append(time.process_time() - begun)
     return found
 

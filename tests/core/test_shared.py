@@ -1,12 +1,12 @@
 """Shared sequences behave like the tuple of their rows, regardless of their tables."""
 
 from collections.abc import Hashable
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockmesh.core.shared import SharedSequence, SharedTable
+from dockmesh.core.shared import SharedSequence, SharedTable, without_common_ends
 
 TABLES = st.lists(st.integers(0, 9), max_size=8).map(SharedTable)
 
@@ -147,3 +147,32 @@ def test_derived_sequences_have_their_own_derived_values() -> None:
     assert twice.mapped("x", lambda each: each + 1) == (3, 5)
     assert twice.ordered("x", lambda each: -each) == (4, 2)
     assert rows.ordered("x", lambda each: each) == (1, 2)
+
+
+@given(SPANS)
+def test_adjacent_rows_are_found_across_tables(parts: list[tuple[SharedTable[int], int, int]]) -> None:
+    rows = SharedSequence(*parts)
+    expected = any(one > two for one, two in pairwise(concatenated(parts)))
+    assert rows.any_adjacent("greater", lambda one, two: one > two) == expected
+
+
+@given(SPANS, SPANS)
+def test_sequences_of_several_tables_compare_by_row(
+    one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
+) -> None:
+    assert (SharedSequence(*one) == SharedSequence(*two)) is (concatenated(one) == concatenated(two))
+    assert SharedSequence(*one, *two) == SharedSequence.of(concatenated(one), concatenated(two))
+
+
+ROWS = st.lists(st.integers(0, 2), max_size=12).map(tuple)
+
+
+@given(ROWS, ROWS, ROWS, ROWS)
+def test_common_ends_are_left_out(
+    start: tuple[int, ...], one: tuple[int, ...], two: tuple[int, ...], end: tuple[int, ...]
+) -> None:
+    first, second = start + one + end, start + two + end
+    rest, other = without_common_ends(first, second)
+    assert len(first) - len(rest) == len(second) - len(other)
+    assert len(rest) <= len(one) or len(other) <= len(two)
+    assert not rest or not other or (rest[0] != other[0] and rest[-1] != other[-1])

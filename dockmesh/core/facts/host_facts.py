@@ -11,10 +11,9 @@ from dockmesh.core.facts.iproute import (
     KernelRoute,
     PeerRoutes,
     parse_address_line,
-    parse_kernel_route,
-    parse_peer_route,
 )
 from dockmesh.core.facts.links import Link, parse_links
+from dockmesh.core.facts.listings import Listings, own_runs
 from dockmesh.core.facts.owned import chain_policy, file_text, parse_owned
 from dockmesh.core.facts.settings import PacketSettings, parse_settings
 from dockmesh.core.facts.unconfirmed import PendingChange, RevertedChange, parse_pending, parse_reverted
@@ -102,8 +101,8 @@ class PendingChangeError(HostError):
         self.pending = pending
 
 
-def parse_facts(host: Host, output: str, now: datetime) -> HostFacts:
-    """Parse the output of `templates/facts.sh`, printed at the time `now`.
+def parse_facts(host: Host, output: str, now: datetime, listings: Listings | None = None) -> HostFacts:
+    """Parse the output of `templates/facts.sh`, printed at the time `now`. `listings`: those of the host's fleet.
 
     Raises:
         HostError: dockmesh does not support the host, or the output is unreadable.
@@ -111,7 +110,7 @@ def parse_facts(host: Host, output: str, now: datetime) -> HostFacts:
     sections = split(output)
     pending = parse_pending(sections, now)
     try:
-        return _host_facts(host, sections, pending, parse_reverted(sections, now))
+        return _host_facts(host, sections, pending, parse_reverted(sections, now), listings or Listings())
     except HostError as error:
         if pending is None:
             raise
@@ -119,18 +118,25 @@ def parse_facts(host: Host, output: str, now: datetime) -> HostFacts:
 
 
 def _host_facts(
-    host: Host, sections: Sections, pending: PendingChange | None, reverted: RevertedChange | None
+    host: Host,
+    sections: Sections,
+    pending: PendingChange | None,
+    reverted: RevertedChange | None,
+    listings: Listings,
 ) -> HostFacts:
     _refuse_unsupported(host, sections)
     with parsing("addresses"):
         addresses = tuple(map(parse_address_line, _lines(sections, "addresses")))
     with parsing("routes"):
         routes = [
-            parse_kernel_route(line, family) for family in FAMILIES for line in sections.lines_of("routes", family)
+            line.route
+            for family in FAMILIES
+            for is_own, run in own_runs(listings.routes[family].rows(sections[f"routes{SUFFIX[family]}"].text))
+            for line in (() if is_own else run)
         ]
     with parsing("routes to the peers"):
         peer_routes = PeerRoutes(
-            *(map(parse_peer_route, sections.lines_of("peer_routes", family)) for family in FAMILIES)
+            *(listings.peer_routes[family].rows(sections[f"peer_routes{SUFFIX[family]}"].text) for family in FAMILIES)
         )
     with parsing("interfaces"):
         interfaces = parse_links(sections["links"].lines())
@@ -142,7 +148,7 @@ def _host_facts(
         tools=frozenset(line.rsplit("/", 1)[-1] for line in sections["tools"].lines()),
         ip_forward=ip_forward,
         addresses=addresses,
-        foreign_routes=tuple(route for route in routes if not route.owned),
+        foreign_routes=tuple(routes),
         peer_routes=peer_routes,
         links=interfaces,
         docker=docker,
@@ -153,7 +159,7 @@ def _host_facts(
         forward_drops=chain_policy(sections, IPV4, "FORWARD") == "DROP",
         settings=parse_settings(sections),
         reverted=reverted,
-        actual=HostState(parse_owned(sections, addresses, docker, ip_forward=ip_forward)),
+        actual=HostState(parse_owned(sections, addresses, docker, listings, ip_forward=ip_forward)),
     )
 
 

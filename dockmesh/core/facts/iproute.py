@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
+from operator import itemgetter
 from typing import TypeVar
 
 from dockmesh.core.addresses import IPV4, IPV6, Address, Family, Interface, Network, memoized, parse_address
 from dockmesh.core.names import ROUTE_METRIC, ROUTE_PROTOCOL
+from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state.resources import Route, StrayRoute, route
 
 _ROUTE_TYPES = {"unicast", "blackhole", "unreachable", "prohibit", "throw", "local", "broadcast", "multicast"}
@@ -74,54 +76,47 @@ class PeerRoutes(Mapping[Address, PeerRoute]):
     __slots__ = ("_asked", "_found")
 
     def __init__(self, *asked: Iterable[tuple[Address, PeerRoute]]) -> None:
-        self._asked = [_RouteQuery(tuple(pairs)) for pairs in asked]
+        self._asked = tuple(SharedSequence.of(pairs) for pairs in asked)
         self._found: dict[Address, PeerRoute] | None = None
 
     def __getitem__(self, address: Address) -> PeerRoute:
         if self._found is None:
-            self._found = dict(chain.from_iterable(map(_RouteQuery.pairs, self._asked)))
+            self._found = dict(chain.from_iterable(self._asked))
         return self._found[address]
 
     def __iter__(self) -> Iterator[Address]:
-        return chain.from_iterable(each.addresses for each in self._asked)
+        return chain.from_iterable(map(_addresses, self._asked))
 
     def __len__(self) -> int:
-        return sum(len(each.addresses) for each in self._asked)
+        return sum(map(len, self._asked))
 
     def distinct(self) -> Iterable[PeerRoute]:
         """Return each distinct route once."""
-        return {id(way): way for each in self._asked for way in each.ways}.values()
+        return dict.fromkeys(chain.from_iterable(map(_ways, self._asked)))
 
     def common(self, asked: Sequence[Address]) -> PeerRoute | None:
         """Return the route that all these addresses share, or None.
 
         Usually the addresses are those of a query, and no look-up is needed.
         """
-        for each in self._asked:
-            if each.addresses == asked:
-                # Keep the shared sequence: the next comparison is by identity, and the copy is freed.
-                each.addresses = asked
-                return each.sole
-        ways = tuple(map(self.get, asked))
-        return ways[0] if len(set(map(id, ways))) == 1 else None
+        for pairs in self._asked:
+            if _addresses(pairs) == asked:
+                return _sole(_ways(pairs))
+        return _sole(map(self.get, asked))
 
 
-class _RouteQuery:
-    """The queried addresses and their routes; a single route if all addresses share it."""
+def _sole(ways: Iterable[PeerRoute | None]) -> PeerRoute | None:
+    distinct = set(ways)
+    return distinct.pop() if len(distinct) == 1 else None
 
-    __slots__ = ("addresses", "ways")
 
-    def __init__(self, pairs: Sequence[tuple[Address, PeerRoute]]) -> None:
-        ways = tuple(way for _address, way in pairs)
-        self.addresses: Sequence[Address] = tuple(address for address, _way in pairs)
-        self.ways = ways[:1] if len(set(map(id, ways))) == 1 else ways
+def _addresses(pairs: SharedSequence[tuple[Address, PeerRoute]]) -> SharedSequence[Address]:
+    return pairs.mapped("address", itemgetter(0))
 
-    @property
-    def sole(self) -> PeerRoute | None:
-        return self.ways[0] if len(self.ways) == 1 else None
 
-    def pairs(self) -> Iterator[tuple[Address, PeerRoute]]:
-        return zip(self.addresses, repeat(self.ways[0]) if self.sole else self.ways)  # noqa: B905 (repeated)
+def _ways(pairs: SharedSequence[tuple[Address, PeerRoute]]) -> Iterator[PeerRoute]:
+    """The routes, each at least once."""
+    return (way for way, _run in pairs.runs("way", itemgetter(1)))
 
 
 def _fields(words: list[str]) -> dict[str, str]:
@@ -158,6 +153,24 @@ def parse_kernel_route(line: str, family: Family = IPV4) -> KernelRoute:
         kind=kind,
         source=ip_address(fields["src"]) if "src" in fields else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLine:
+    """A line of `ip route show`: the route, and if it is dockmesh's, the resource."""
+
+    route: KernelRoute
+    own: Route | StrayRoute | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the route is dockmesh's."""
+        return self.own is not None
+
+
+def parse_route_line(line: str, family: Family) -> RouteLine:
+    """Parse such a line."""
+    return RouteLine(parse_kernel_route(line, family), parse_own_route(line, family))
 
 
 @memoized

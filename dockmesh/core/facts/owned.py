@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Interface
 from itertools import product
+from operator import attrgetter
 from sys import intern
 
 from dockmesh.core import fwmark
@@ -18,6 +19,7 @@ from dockmesh.core.addresses import (
 )
 from dockmesh.core.facts.docker import DockerFacts, parse_pools
 from dockmesh.core.facts.iproute import parse_own_route, stray_route
+from dockmesh.core.facts.listings import Listings, own_runs
 from dockmesh.core.host_output import Section, Sections, file_section, parsing
 from dockmesh.core.names import (
     ACCEPT_CHAINS,
@@ -30,7 +32,7 @@ from dockmesh.core.names import (
 )
 from dockmesh.core.shared import SharedSequence
 from dockmesh.core.state import daemon_json
-from dockmesh.core.state.nft_table import parse_table
+from dockmesh.core.state.nft_table import ElementParser, parse_table
 from dockmesh.core.state.resources import (
     DEFAULT_MTU,
     AcceptRules,
@@ -54,14 +56,19 @@ _LARGE = {REASSERT_SCRIPT: 8 << 20, "previous.json": 8 << 20}
 
 
 def parse_owned(
-    sections: Sections, addresses: tuple[tuple[str, Interface], ...], docker: DockerFacts | None, *, ip_forward: bool
+    sections: Sections,
+    addresses: tuple[tuple[str, Interface], ...],
+    docker: DockerFacts | None,
+    listings: Listings,
+    *,
+    ip_forward: bool,
 ) -> SharedSequence[Resource]:
     """Return the resources that dockmesh owns on a host; `docker` is None without Docker."""
     return SharedSequence.of(
         _docker_resources(sections, addresses, docker) if docker else (),
         (Forwarding(IPV4, ip_forward),) if docker and docker.uses_nftables else (),
-        _own(sections),
-        *(_routes(sections, family) for family in FAMILIES),
+        _own(sections, listings),
+        *(_routes(sections, family, listings) for family in FAMILIES),
     )
 
 
@@ -82,17 +89,27 @@ def file_text(sections: Sections, name: str) -> str | None:
     return _decoded(name, file[1]) if file else None
 
 
-def _own(sections: Sections) -> Iterator[Resource]:
+def _own(sections: Sections, listings: Listings) -> Iterator[Resource]:
     yield from _own_files(sections, [REASSERT_SCRIPT, REVERTED_RECORD])
     yield from _units(sections)
     yield from _forwarding(sections)
     yield from _accept_rules(sections)
     for family in FAMILIES:
-        if table := parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family):
+        if table := parse_nft_table(sections[f"own_nft{SUFFIX[family]}"], family, listings.elements[family].rows):
             yield table
 
 
-def _routes(sections: Sections, family: Family) -> Iterator[Route | StrayRoute]:
+def _routes(sections: Sections, family: Family, listings: Listings) -> Iterable[Route | StrayRoute]:
+    rows = listings.routes[family].rows(sections[f"routes{SUFFIX[family]}"].text)
+    own = SharedSequence.of(*(run.mapped("own", attrgetter("own")) for is_own, run in own_runs(rows) if is_own))
+    return _first_routes(sections, family) if own.any_adjacent("prefix", _may_share_prefix) else own
+
+
+def _may_share_prefix(one: Route | StrayRoute, two: Route | StrayRoute) -> bool:
+    return not isinstance(one, Route) or not isinstance(two, Route) or one.prefix == two.prefix
+
+
+def _first_routes(sections: Sections, family: Family) -> Iterator[Route | StrayRoute]:
     """The routes. ip lists those to one prefix one after another, and the kernel uses the first."""
     previous = None
     for line in sections.lines_of("routes", family):
@@ -192,9 +209,9 @@ def _accept_rules(sections: Sections) -> Iterator[AcceptRules]:
             yield AcceptRules(table, chain, rules, family, first=f"# late {chain}" not in lines)
 
 
-def parse_nft_table(listed: Section, family: Family = IPV4) -> NftTable | None:
+def parse_nft_table(listed: Section, family: Family = IPV4, elements: ElementParser | None = None) -> NftTable | None:
     """Return dockmesh's nft table; None if there is none."""
     if listed.status != 0:
         return None
     with parsing(f"table {nft_family_name(family)} dockmesh"):
-        return parse_table(listed.lines(), family)
+        return parse_table(listed.lines(), family, elements)
