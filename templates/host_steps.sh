@@ -105,14 +105,20 @@ remove_unit() {
   return 0
 }
 
-# activate_units TIMER...: makes systemd use the new units, and starts the timers. systemd reads a unit that it has not
-# loaded when it needs it. A reload takes twenty times as long as the check whether one is needed.
+# activate_units TIMER...: makes systemd use the new units, and starts the timers. systemd reads a unit when it needs it, so
+# only a unit that it has already read, and whose file differs now, needs a reload. A reload reads the units of all other
+# software too, and takes fifty times as long as the check. systemd before 246 also needs it for a unit that it knows by
+# name only, and does not start the timer without it.
 activate_units() {
-  if [ -n "$reload_needed" ] || [ -n "$(systemctl list-units --all --plain --no-legend 'dockmesh.*' 2>&1)" ]; then
+  if [ -n "$reload_needed" ] || needs_reload; then
     systemctl daemon-reload || return 1
   fi
   reload_needed=
-  [ "$#" = 0 ] || systemctl restart "$@"
+  [ "$#" = 0 ] || systemctl restart "$@" 2>/dev/null || { systemctl daemon-reload && systemctl restart "$@"; }
+}
+
+needs_reload() {
+  case "$(systemctl show dockmesh.service dockmesh.timer --property=NeedDaemonReload 2>&1)" in *=no*=no) return 1 ;; esac
 }
 
 bridge_address() { ip -o -4 addr show dev docker0 2>/dev/null | sed -n 's/.* inet \([^ ]*\) .*/\1/p'; }
