@@ -38,12 +38,14 @@ put_file() {
   fi
 }
 
-# replace_file PATH MODE, with the content in base64 on stdin.
+# replace_file PATH MODE [DECODER], with the content in base64 on stdin, or as DECODER reads it.
 replace_file() {
   [ -d "${1%/*}" ] || mkdir -p "${1%/*}" || return 1
   remove_new "$1" || return 1
+  mask=077
+  [ "$2" != 644 ] || mask=022
   # With noclobber the shell opens no link that others made.
-  if (umask 077 && set -C && base64 -d >"$1$NEW") && { [ "$2" = 600 ] || chmod "$2" "$1$NEW"; } &&
+  if (umask "$mask" && set -C && ${3-base64 -d} >"$1$NEW") && case "$2" in 600 | 644) ;; *) chmod "$2" "$1$NEW" ;; esac &&
     { [ ! -e "$1" ] || chown --reference="$1" "$1$NEW"; } && sync "$1$NEW" && mv -f "$1$NEW" "$1"; then
     return 0
   fi
@@ -59,7 +61,8 @@ remove_file() { rm -f "$1" "$1$NEW"; }
 # Makes the renames and removals of all steps survive a power cut. Journaling file systems write them all for the first
 # directory. The content of the files is on disk already.
 sync_names() {
-  daemon_json=$(readlink -f "$DAEMON_JSON")
+  daemon_json=$DAEMON_JSON
+  [ ! -L "$daemon_json" ] || daemon_json=$(readlink -f "$daemon_json")
   set --
   for directory in /etc "${PENDING%/*}" "${daemon_json%/*}" "$UNITS" "$UNITS"/*.wants; do
     [ ! -d "$directory" ] || set -- "$@" "$directory"

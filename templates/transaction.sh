@@ -89,14 +89,15 @@ write_text() { { printf '%s\n' "$2" >"$1"; } 2>/dev/null || printf '%s\n' "$2" |
 # save_pending NAME, with the content in base64 on stdin: a file that the revert needs, readable by root only.
 save_pending() { (umask 077 && base64 -d >"$ARMING/$1"); }
 
-start_revert_timer() { $REVERT_IN "$1"; }
+# systemd remembers a failed unit, even as "not found" after its file is gone, and starts no timer for it.
+start_revert_timer() { $REVERT_IN "$1" 2>/dev/null || { reset_failed; $REVERT_IN "$1"; }; }
 
 # The unit also removes what a power cut left of a change that was not armed yet, or no longer. There is one such file at
 # most. dockmesh.service waits for the unit at boot, so it restores the routes and rules of the reverted state. After a
 # revert that was killed or failed, systemd starts the timer again. A stop of the unit, as in a reboot, makes it wait for the
 # timeout, since a timer stops after its unit.
 write_revert_unit() {
-  base64 <<END | replace_file "$UNITS/$REVERT.service" 644 && add_want multi-user.target "$REVERT.service" && reset_failed
+  replace_file "$UNITS/$REVERT.service" 644 cat <<END && add_want multi-user.target "$REVERT.service"
 # Written by dockmesh: reverts a change, unless a confirmation removes this unit.
 [Unit]
 Description=dockmesh: revert an unconfirmed change
@@ -112,7 +113,6 @@ TimeoutStopSec=10
 END
 }
 
-# systemd remembers a failed unit, even as "not found" after its file is gone, and starts no timer for it.
 reset_failed() {
   systemctl reset-failed "$REVERT.service" "$REVERT.timer" 2>/dev/null
   return 0
@@ -226,7 +226,9 @@ confirm() {
     lock_error failed
     return
   fi
-  if [ "$(cat "$PENDING/run" 2>/dev/null)" = "$RUN" ]; then
+  pending_run=
+  { read -r pending_run <"$PENDING/run"; } 2>/dev/null
+  if [ "$pending_run" = "$RUN" ]; then
     read_warnings
     if problem=$(disarm_revert "$SAVE_PREVIOUS" 2>&1); then
       emit_outcome confirmed '' ''
