@@ -1,5 +1,6 @@
 """Connections: options, jump hosts, and state that threads share."""
 
+import socket
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
@@ -26,6 +27,15 @@ def test_a_new_connection_does_not_change_the_shared_configuration(
     monkeypatch.setattr(fabric.Config, "merge", rebuilt)
     second = connections.prepare(Login(address="192.0.2.2"))
     assert second.config is first.config
+
+
+def test_the_first_offered_cipher_needs_no_separate_integrity_check() -> None:
+    connection = Connections(SshConfig(files=()), timeout_s=5).prepare(Login(address="192.0.2.1"))
+    own, other = socket.socketpair()
+    with own, other:
+        offered = connection.connect_kwargs["transport_factory"](own).get_security_options().ciphers
+    assert offered[0] == "aes128-gcm@openssh.com"
+    assert {"aes128-ctr", "aes256-ctr"} < set(offered)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fabric import Config, Connection
-from paramiko import BadHostKeyException
+from paramiko import BadHostKeyException, Transport
 
 from dockmesh.core.model import Login
 from dockmesh.remote.ssh import sockets
@@ -126,7 +126,11 @@ class Connections:
             config=self._config,
             gateway=gateway,
             connect_timeout=max(1, int(self._timeout_s)),
-            connect_kwargs={"banner_timeout": self._timeout_s, "auth_timeout": self._timeout_s},
+            connect_kwargs={
+                "banner_timeout": self._timeout_s,
+                "auth_timeout": self._timeout_s,
+                "transport_factory": _transport,
+            },
         )
         connection.connect_kwargs.pop("key_filename", None)
         connection.connect_kwargs["auth_strategy"] = self._identity(connection, login)
@@ -187,6 +191,14 @@ class Connections:
                 self._jump_hosts[key] = JumpHost(self._build(hop.strip(), login, gateway=gateway, known=known))
             jump_hosts.append(self._jump_hosts[key])
         return tuple(jump_hosts)
+
+
+def _transport(*arguments: Any, **options: Any) -> Transport:
+    """A transport that prefers AES-GCM. paramiko checks the integrity of all other ciphers byte by byte in Python."""
+    transport = Transport(*arguments, **options)
+    security = transport.get_security_options()
+    security.ciphers = sorted(security.ciphers, key=lambda cipher: "-gcm@" not in cipher)
+    return transport
 
 
 def _known_name(connection: Connection) -> str:
