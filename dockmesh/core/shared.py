@@ -5,10 +5,11 @@ these rows once for the whole fleet, together with the values derived from them.
 ranges of such tables.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate, chain, groupby, pairwise
+from itertools import accumulate, chain, groupby, pairwise, starmap
 from operator import itemgetter
 from typing import Any, Generic, TypeVar, overload
 
@@ -33,6 +34,12 @@ class SharedTable(Generic[T]):
             self._derived[name] = make(self.rows)
         result: S = self._derived[name]
         return result
+
+
+# A table, and the start and the stop index of a range of its rows.
+_Part = tuple[SharedTable[T], int, int]
+# Shorter ranges are compared row by row.
+LONG_ROWS = 64
 
 
 class SharedSequence(Sequence[T]):
@@ -65,7 +72,7 @@ class SharedSequence(Sequence[T]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SharedSequence | tuple):
             return NotImplemented
-        return len(self) == len(other) and all(one == two for one, two in self._aligned(_parts(other)))
+        return len(self) == len(other) and all(starmap(_same_rows, self._aligned(_parts(other))))
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -73,16 +80,13 @@ class SharedSequence(Sequence[T]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def _aligned(
-        self, others: Sequence[tuple[SharedTable[T], int, int]]
-    ) -> Iterator[tuple[tuple[T, ...], tuple[T, ...]]]:
-        """Rows of this sequence and of `others`, in pieces of the same length, without those that both share."""
+    def _aligned(self, others: Iterable[_Part[T]]) -> Iterator[tuple[SharedTable[T], int, SharedTable[T], int, int]]:
+        """Ranges of both sequences, of the same length: two tables with their starts, and the length."""
         own, rest = deque(self._parts), deque(others)
         while own and rest:
             (one, start, stop), (two, begin, end) = own.popleft(), rest.popleft()
             length = min(stop - start, end - begin)
-            if one is not two or start != begin:
-                yield one.rows[start : start + length], two.rows[begin : begin + length]
+            yield one, start, two, begin, length
             own.extendleft([(one, start + length, stop)] if start + length < stop else ())
             rest.extendleft([(two, begin + length, end)] if begin + length < end else ())
 
@@ -137,6 +141,23 @@ class SharedSequence(Sequence[T]):
         if not self.any_adjacent(("unsorted", name), lambda one, two: key(one) > key(two)):
             return self
         return SharedSequence.of(sorted(self, key=key))
+
+
+def _same_rows(one: SharedTable[T], start: int, two: SharedTable[T], begin: int, length: int) -> bool:
+    """Whether two ranges have equal rows. The tables of a fleet are compared once for each shift between them."""
+    if one is two and start == begin:
+        return True
+    if length < LONG_ROWS:
+        return one.rows[start : start + length] == two.rows[begin : begin + length]
+    shift = begin - start
+
+    def differing(rows: tuple[T, ...]) -> tuple[int, ...]:
+        first = max(0, -shift)
+        pairs = zip(rows[first:], two.rows[first + shift :], strict=False)
+        return tuple(at for at, (mine, other) in enumerate(pairs, first) if mine != other)
+
+    positions = one.derived(("differing", two, shift), differing)
+    return bisect_left(positions, start) == bisect_left(positions, start + length)
 
 
 def without_common_ends(one: tuple[T, ...], two: tuple[T, ...]) -> tuple[tuple[T, ...], tuple[T, ...]]:

@@ -3,9 +3,11 @@
 from collections.abc import Hashable
 from itertools import chain, groupby, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockmesh.core import shared
 from dockmesh.core.shared import SharedSequence, SharedTable, without_common_ends
 
 TABLES = st.lists(st.integers(0, 9), max_size=8).map(SharedTable)
@@ -156,12 +158,20 @@ def test_adjacent_rows_are_found_across_tables(parts: list[tuple[SharedTable[int
     assert rows.any_adjacent("greater", lambda one, two: one > two) == expected
 
 
-@given(SPANS, SPANS)
+@given(SPANS, SPANS, st.booleans())
 def test_sequences_of_several_tables_compare_by_row(
-    one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]
+    one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]], long: bool
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "LONG_ROWS", 0 if long else 100)
+        _compare_by_row(one, two)
+
+
+def _compare_by_row(one: list[tuple[SharedTable[int], int, int]], two: list[tuple[SharedTable[int], int, int]]) -> None:
     assert (SharedSequence(*one) == SharedSequence(*two)) is (concatenated(one) == concatenated(two))
-    assert SharedSequence(*one, *two) == SharedSequence.of(concatenated(one), concatenated(two))
+    for _again in range(2):
+        assert SharedSequence(*one, *two) == SharedSequence.of(concatenated(one), concatenated(two))
+        assert SharedSequence(*one, *two) == SharedSequence.of((), (*concatenated(one), *concatenated(two)))
 
 
 ROWS = st.lists(st.integers(0, 2), max_size=12).map(tuple)

@@ -120,6 +120,8 @@ def not_applied(changes: Iterable[Change], actual: HostState) -> list[Change]:
 def _route_changes(actual: SharedSequence[Route], wanted: SharedSequence[Route]) -> SharedSequence[Change]:
     if not actual:
         return as_additions(wanted).ordered("rank", _rank)
+    if actual == wanted:
+        return SharedSequence()
     # Most routes are equal, and comparing sequences takes a fraction of the time of making sets.
     present, target = map(frozenset, without_common_ends(tuple(actual), tuple(wanted)))
     before = {each.prefix: each for each in present - target}
