@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any
 
+import forked_call
 import yaml
 from terminal import YES_OR_NO, conversation
 
@@ -63,19 +64,16 @@ class Mesh:
 
     def dockmesh(self, *words: str, within_s: float = WITHIN_S) -> CommandResult:
         """Call dockmesh without a terminal. Raises AssertionError if the forecast contradicts the probes."""
-        done = subprocess.run(
-            self.argv(*words),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within_s,
-            cwd=self.file.parent,
-            env=self.environment(),
-        )
-        ended = CommandResult(done.returncode, done.stdout, done.stderr)
+        done = self.call(words, within_s)
+        ended = CommandResult(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert not (found := ended.mispredictions), found
         return ended
+
+    def call(self, words: Sequence[str], within_s: float) -> subprocess.CompletedProcess[bytes]:
+        """Call dockmesh in a process of its own."""
+        return forked_call.call(
+            (*words, "-i", str(self.file)), folder=self.file.parent, environment=self.environment(), within_s=within_s
+        )
 
     def environment(self) -> dict[str, str]:
         """The environment of the tests with a separate home, so no SSH configuration or key of a user applies."""

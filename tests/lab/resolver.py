@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,9 +43,16 @@ class ResolverMesh(Mesh):
 
     resolv_conf: Path
 
-    def argv(self, *words: str) -> tuple[str, ...]:
-        """In a mount namespace that ends with the call."""
-        return ("unshare", "--mount", "sh", "-c", _ASKING, str(self.resolv_conf), *Mesh.argv(self, *words))
+    def call(self, words: Sequence[str], within_s: float) -> subprocess.CompletedProcess[bytes]:
+        """Call dockmesh in a mount namespace that ends with the call."""
+        return subprocess.run(
+            ("unshare", "--mount", "sh", "-c", _ASKING, str(self.resolv_conf), *self.argv(*words)),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=within_s,
+            env=self.environment(),
+        )
 
 
 def use_resolver(named: Mesh) -> ResolverMesh:

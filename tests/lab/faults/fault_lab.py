@@ -1,6 +1,7 @@
 """The lab of the faults: a joined mesh, its other states, and the controller as users start it."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import forked_call
 from host_view import HostView, read_hosts, stable_view
 
 from dockmesh.lab.inventory import inventory
@@ -173,17 +175,22 @@ def phases_of(err: str) -> list[float]:
     return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
 
 
+def arguments(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:
+    """The arguments of a verb."""
+    yes = ("--yes",) if verb in {"apply", "rollback", "destroy"} else ()
+    return (verb, *options, *yes, "-i", str(inventory))
+
+
 def command(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:
     """The command line of a verb."""
-    yes = ("--yes",) if verb in {"apply", "rollback", "destroy"} else ()
-    return (sys.executable, "-m", "dockmesh", verb, *options, *yes, "-i", str(inventory))
+    return (sys.executable, "-m", "dockmesh", *arguments(verb, inventory, *options))
 
 
 def dockmesh(verb: str, inventory: Path, *options: str, within_s: float = 120) -> RunResult:
     """Run a command as users do, to its end."""
     begun = time.monotonic()
-    done = subprocess.run(
-        command(verb, inventory, *options), capture_output=True, check=False, timeout=within_s, stdin=subprocess.DEVNULL
+    done = forked_call.call(
+        arguments(verb, inventory, *options), folder=Path.cwd(), environment=os.environ, within_s=within_s
     )
     # Strict, because dockmesh writes UTF-8 regardless of the output of hosts.
     return RunResult(done.returncode, done.stdout.decode(), done.stderr.decode(), time.monotonic() - begun)
