@@ -16,6 +16,7 @@ from dockmesh.lab.running import Lab
 
 # The kernel removes namespaces one after another, which takes seconds on a busy machine.
 _SETTLES_WITHIN_S = 20.0
+_POLL_S = 0.2
 # What admins have on their hosts, and must find there again: keys in a daemon.json of their own taste, a static route,
 # rules in Docker's chains and beside them.
 ODD_JSON = '{\n\t"log-level" : "warn",\n\t"labels": ["a=1",\n\t\t   "b=2"],\n\t"shutdown-timeout": 5\n}'
@@ -84,7 +85,7 @@ class SharedHosts:
         """One of the states, if it comes to that."""
         end = time.monotonic() + _SETTLES_WITHIN_S
         while (now := _stable_views(self._read_hosts())) not in states and time.monotonic() < end:
-            pass
+            time.sleep(_POLL_S)
         return now
 
     def _read_hosts(self) -> dict[str, host_view.HostView]:
