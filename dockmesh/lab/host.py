@@ -209,7 +209,9 @@ def _nspawn(machine: Machine, merged: Path) -> tuple[str, ...]:
 
 
 def _booted(machine: Machine) -> bool:
-    if not host_exec.is_running(machine.handle):
+    pid = cgroup.leader(machine.handle)
+    # Before D-Bus listens, `--wait` does not wait, and repeated calls would slow the boot down.
+    if pid is None or not os.access(f"/proc/{pid}/root/run/dbus/system_bus_socket", os.F_OK):
         return False
     state = host_exec.run(machine.handle, ("systemctl", "is-system-running", "--wait"), within_s=READY_TIMEOUT_S)
     return state.stdout.strip() in {"running", "degraded"}
