@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT)
 AIMS = tuple(product(PHASES, SIGNALS))
 # Each fleet moves back and forth. The last four trials restart Docker. A trial whose run leaves the phase before it is
 # killed is repeated at the end.
-TARGETS = ("rules", "mesh") * 5 + ("bridges", "mesh") * 2
+TARGETS = ("rules", "mesh") * 2 + ("bridges", "mesh") * 2
 REPEATS = ("rules", "mesh") * 4
 # The hosts of each fleet, and its first aim. Together the fleets restart Docker with every aim.
 FLEETS = {("host1", "host2"): 0, ("host3", "host4"): 4, ("host5", "host6"): 2}
@@ -144,8 +144,8 @@ def test_a_killed_controller_leaves_each_host_old_or_new(
     with labs.running_lab("fleets", sum(map(len, FLEETS))) as lab, ThreadPoolExecutor(max_workers=len(FLEETS)) as pool:
         ended = [trial for fleet in pool.map(run, FLEETS, FLEETS.values()) for trial in fleet]
     sys.stdout.write("\n".join((f"seed {SEED}", *map(str, ended), "")))
-    assert len(ended) >= 40
+    assert len(ended) >= len(FLEETS) * len(AIMS)
     hits = Counter((trial.phase, trial.signal) for trial in ended)
-    assert all(hits[aim] >= 3 for aim in AIMS), hits
+    assert all(hits[aim] >= len(FLEETS) for aim in AIMS), hits
     strange = [trial for trial in ended if trial.status not in {-signal.SIGKILL, 130, 0}]
     assert not strange, strange
