@@ -48,13 +48,16 @@ def error_text(completed: subprocess.CompletedProcess[str]) -> str:
 def poll(condition: Callable[[], bool], within_s: float) -> bool:
     """Wait until the condition holds; whether it did in time.
 
-    The interval grows with the time waited, because a check may cost more than a longer wait.
+    The interval grows with the time waited and with the duration of a check, because a check may cost more than a longer
+    wait.
     """
-    started = time.monotonic()
+    started = checked = time.monotonic()
     while not condition():
-        waited_s = time.monotonic() - started
+        now = time.monotonic()
+        waited_s, check_s = now - started, now - checked
         if waited_s >= within_s:
             return False
-        pause_s = min(max(_POLL_S, waited_s / 10), _MAX_POLL_S)
+        pause_s = max(_POLL_S, min(waited_s / 10, _MAX_POLL_S), check_s)
         time.sleep(min(pause_s, within_s - waited_s))
+        checked = time.monotonic()
     return True
