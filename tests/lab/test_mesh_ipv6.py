@@ -152,7 +152,7 @@ def test_hosts_repair_damage_to_ipv6_and_plan_shows_it(dual: Mesh, lab: Lab) -> 
         assert dual.dockmesh("status").status == 3
     finally:
         for host in HOSTS:
-            output_of(lab, host, "systemctl", "start", "dockmesh.timer")
+            output_of(lab, host, "systemctl", "start", "dockmesh.service", "dockmesh.timer")
     assert poll(lambda: dual.dockmesh("plan").status == 0, MENDED_WITHIN_S)
     assert dual.dockmesh("status").status == 0
 
