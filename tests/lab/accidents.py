@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+import docker_api
+
 from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
@@ -121,16 +123,14 @@ def paused(lab: Lab, host: str) -> Iterator[None]:
 
 def ttl(lab: Lab, host: str, address: str, *, container: str | None = None) -> int | None:
     """The TTL of the reply to one ping from the host or from a container on it. None without a reply."""
-    inside = ("docker", "exec", container) if container else ()
+    inside = docker_api.enter_network(lab, host, container) if container else ()
     answer = lab.run(host, (*inside, "ping", "-c", "1", "-W", "1", address)).stdout
     return int(answer.partition("ttl=")[2].split()[0]) if "ttl=" in answer else None
 
 
 def container_address(lab: Lab, host: str) -> str:
     """The address of the host's container on docker0."""
-    return output_of(
-        lab, host, "docker", "inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web"
-    )
+    return str(docker_api.inspect(lab, host, "web")["NetworkSettings"]["Networks"]["bridge"]["IPAddress"])
 
 
 def eventually(lab: Lab, host: str, command: str, expected: str) -> bool:

@@ -1,20 +1,15 @@
 """The state of a host as its administrator sees it, to test the effects of a run."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException
-from socket import AF_UNIX, socket
-from typing import Any
+from http.client import HTTPException
 
-from dockmesh.lab import cgroup
+import docker_api
+
 from dockmesh.lab.running import Lab
 
 HostView = dict[str, str]
-
-_DOCKER_WITHIN_S = 60.0
 
 # Everything that dockmesh could change, or Docker because of it. What changes by itself is left out: lifetimes of
 # addresses, IPv6 routes that come with an address, counters, dates, the lock that a joined host takes twice a minute.
@@ -42,28 +37,9 @@ def read_host(lab: Lab, host: str) -> HostView:
     return docker | dict(section.split("\n", 1) for section in text.split("\036")[1:])
 
 
-class _DockerConnection(HTTPConnection):
-    """The API of a host's Docker. Each start of its command would take more CPU time than the rest of a view."""
-
-    def __init__(self, lab: Lab, host: str) -> None:
-        super().__init__("docker", timeout=_DOCKER_WITHIN_S)
-        self._path = f"/proc/{cgroup.leader(lab.topology.host(host).handle)}/root/run/docker.sock"
-
-    def connect(self) -> None:
-        self.sock = socket(AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-    def read(self, path: str) -> Any:
-        """The JSON of a resource."""
-        self.request("GET", path)
-        with self.getresponse() as response:
-            return json.load(response)
-
-
 def _docker_view(lab: Lab, host: str) -> HostView:
     """Every container and network. Like the command of Docker, this starts a Docker whose socket is active."""
-    with closing(_DockerConnection(lab, host)) as docker:
+    with docker_api.connection(lab, host) as docker:
         try:
             listed = sorted(each["Id"] for each in docker.read("/containers/json?all=1"))
             containers = [docker.read(f"/containers/{each}/json") for each in listed]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import permutations
 
+import docker_api
 import pytest
 from accidents import container_address, output_of, temporarily, ttl
 from mesh import Mesh
@@ -60,8 +61,8 @@ def failing(lab: Lab, addresses: dict[str, str]) -> list[tuple[str, str, str]]:
     for source, target in permutations(HOSTS, 2):
         client = _CLIENT.format(port=PORT, address=addresses[target])
         udp = lab.run(source, ("sh", "-c", f"{_ENTER} perl -e {shlex.quote(client)}")).stdout
-        connect = f"echo hello | nc -w 1 {addresses[target]} {PORT}"
-        tcp = lab.run(source, ("docker", "exec", "web", "sh", "-c", connect)).stdout
+        connect = f"echo hello | busybox nc -w 1 {addresses[target]} {PORT}"
+        tcp = lab.run(source, (*docker_api.enter_network(lab, source, "web"), "sh", "-c", connect)).stdout
         found += [(source, target, "udp")] * (udp != "hello") + [(source, target, "tcp")] * (tcp != "hello\n")
     return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 
+import docker_api
 import mesh
 import pytest
 from accidents import output_of, temporarily
@@ -63,13 +64,16 @@ def remove_apps(lab: Lab) -> None:
 
 
 def run_in_container(lab: Lab, host: str, container: str, command: str) -> str:
-    return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
+    """The output of a shell of the host in the network of a container."""
+    return lab.run(host, (*docker_api.enter_network(lab, host, container), "sh", "-c", command)).stdout
 
 
 def reaches(lab: Lab, host: str, container: str, address: str) -> bool:
     """Whether a container receives replies to a ping and over TCP."""
     pings = " 0% packet loss" in run_in_container(lab, host, container, f"ping -6 -c 1 -W 1 {address}")
-    return pings and run_in_container(lab, host, container, f"echo hello | nc -w 1 {address} {PORT}") == "hello\n"
+    return (
+        pings and run_in_container(lab, host, container, f"echo hello | busybox nc -w 1 {address} {PORT}") == "hello\n"
+    )
 
 
 def source_addresses(lab: Lab, host: str, act: list[tuple[str, str]]) -> set[str]:
@@ -130,7 +134,7 @@ def assert_nobody_else_gets_in(lab: Lab, addresses: dict[str, str]) -> None:
             for address in (addresses[host], web):
                 assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", address)).returncode != 0, (host, address)
             assert lab.run("host4", ("ping", "-6", "-c", "1", "-W", "1", str(lab.topology.host(host).underlay6.ip)))
-            assert run_in_container(lab, "host4", "web", f"echo hello | nc -w 1 {addresses[host]} {PORT}") == ""
+            assert run_in_container(lab, "host4", "web", f"echo hello | busybox nc -w 1 {addresses[host]} {PORT}") == ""
 
 
 def test_hosts_repair_damage_to_ipv6_and_plan_shows_it(dual: Mesh, lab: Lab) -> None:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import permutations
 from pathlib import Path
 
+import docker_api
 import mesh
 import pytest
 from accidents import container_address, output_of, temporarily
@@ -54,7 +55,8 @@ def app(lab: Lab, *hosts: str) -> Iterator[dict[str, str]]:
 
 
 def run_in_container(lab: Lab, host: str, container: str, command: str) -> str:
-    return lab.run(host, ("docker", "exec", container, "sh", "-c", command)).stdout
+    """The output of a shell of the host in the network of a container."""
+    return lab.run(host, (*docker_api.enter_network(lab, host, container), "sh", "-c", command)).stdout
 
 
 def can_ping(lab: Lab, host: str, container: str, address: str) -> bool:
@@ -62,7 +64,7 @@ def can_ping(lab: Lab, host: str, container: str, address: str) -> bool:
 
 
 def can_connect(lab: Lab, host: str, container: str, address: str, port: int = PORT) -> bool:
-    return run_in_container(lab, host, container, f"echo hello | nc -w 1 {address} {port}") == "hello\n"
+    return run_in_container(lab, host, container, f"echo hello | busybox nc -w 1 {address} {port}") == "hello\n"
 
 
 @contextmanager
