@@ -67,7 +67,7 @@ check: $(READY) ## Check format, lint, types and layers, then run the quick test
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/pytest -q -n $(WORKERS) -m 'not lab and not browser and not slow'
 
-# Lab tests spend most of their time waiting, so each worker has labs of its own and takes the longest module left.
+# Each worker has labs of its own and takes the longest module left.
 # A run removes the labs that a killed run left behind. DOCKMESH_LABS=NAME separates the labs of several checkouts.
 test: ## Run everything: check, then the slow, lab and browser tests
 	@$(MAKE) --no-print-directory --jobs=3 check images browser
