@@ -58,11 +58,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(ROOT),
     )
     subprocess.run((sys.executable, *build), check=True)
-    subprocess.run((sys.executable, "-m", "venv", str(folder / "venv")), check=True)
+    subprocess.run((sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")), check=True)
     (wheel,) = folder.glob("*.whl")
     python = folder / "venv" / "bin" / "python"
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel))
-    subprocess.run((str(python), *install), check=True)
+    install = ("install", "--quiet", "--disable-pip-version-check", "--no-compile", str(wheel))
+    subprocess.run((sys.executable, "-m", "pip", "--python", str(python), *install), check=True)
     return python.with_name("dockmesh")
 
 
