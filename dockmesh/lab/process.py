@@ -48,7 +48,7 @@ def error_text(completed: subprocess.CompletedProcess[str]) -> str:
 def poll(condition: Callable[[], bool], within_s: float) -> bool:
     """Wait until the condition holds; whether it did in time.
 
-    The interval grows with the time waited and with the duration of a check, because a check may cost more than a longer
+    The interval grows with the time waited and is no shorter than a check, because a check may cost more than a longer
     wait.
     """
     started = checked = time.monotonic()

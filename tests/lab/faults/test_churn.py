@@ -13,8 +13,8 @@ HOSTS = ("host1", "host2", "host3")
 APPLY = ("apply", "--yes", "--json", "--serial", "100%")
 UNIT = "churn"
 COUNT = "/run/churn.count"
-# Two workers at one container per second on each host: twelve starts and stops per second in the mesh, on a machine that
-# is fast enough.
+# Two workers per host at one container per second: twelve starts and stops per second in the mesh, on a machine that is
+# fast enough.
 WORKERS = 2
 LONGEST_S = 300
 CONTAINERS = "sleep 1 & docker run --rm --label churn busybox sleep 0.3; status=$?; wait"
