@@ -1,5 +1,6 @@
 """The pipeline: inventory -> facts -> desired -> plan -> apply -> verify."""
 
+import math
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -226,7 +227,7 @@ class Pipeline:
         """
         request = self._request
         verification = self._verification(plan) if request.goal.joins_mesh else None
-        committer = self._committer(verification if request.rollout.confirm else None)
+        committer = self._committer(verification if self._verifies else None)
         outcomes = {each.host: _unchanged_outcome(each) for each in plan.hosts if not each.applicable}
         failed = 0
         for batch in self.schedule(plan):
@@ -315,8 +316,14 @@ class Pipeline:
         hosts = request.fleet.hosts
         families = 2 if any(host.ipv6 for host in hosts) else 1
         kinds = len(PROBE_ENDS) if any(host.docker for host in hosts) else 1
-        confirm_within_s = request.fleet.settings.confirm_within_s
-        return Pace(request.forks, len(hosts), families * kinds, confirm_within_s, row_s)
+        # Without probes, each host is confirmed at once.
+        within_s = request.fleet.settings.confirm_within_s if self._verifies else math.inf
+        return Pace(request.forks, len(hosts), families * kinds, within_s, row_s)
+
+    @property
+    def _verifies(self) -> bool:
+        """Whether probes decide about the changes."""
+        return self._request.goal.joins_mesh and self._request.rollout.confirm
 
     def _verification(self, plan: Plan) -> Verification:
         request = self._request

@@ -26,6 +26,7 @@ from dockmesh.core.planning.plan import Outcome, OutcomeCode, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout.batches import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
+from dockmesh.errors import TooSlowError
 from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Applied, Goal, Pipeline, RunRequest, end_pending
 from dockmesh.remote.observed import ObservedTransport
 
@@ -621,3 +622,26 @@ def test_only_the_affected_pairs_are_probed_on_request(lan: FakeLan) -> None:
     pairs = set(done.result.pairs)
     assert {("host1", "host2"), ("host2", "host1")} <= pairs
     assert done.result.unprobed == 9 - len(pairs)
+
+
+def test_destroy_needs_no_time_for_probes(lan: FakeLan) -> None:
+    run(lan)
+    short = replace(FLEET, settings=replace(FLEET.settings, confirm_within_s=1))
+    with Pipeline(replace(REQUEST, fleet=short, goal=DESTROY), lambda: lan, ignore) as pipeline:
+        outcomes = pipeline.apply(pipeline.plan()).outcomes
+    assert [outcome.status for outcome in outcomes] == ["confirmed"] * 3
+
+
+def test_a_run_that_cannot_be_confirmed_in_time_is_refused(lan: FakeLan) -> None:
+    short = replace(FLEET, settings=replace(FLEET.settings, confirm_within_s=1))
+    before = host_resources(lan)
+    with Pipeline(replace(REQUEST, fleet=short), lambda: lan, ignore) as pipeline, pytest.raises(TooSlowError):
+        pipeline.apply(pipeline.plan())
+    assert host_resources(lan) == before
+
+
+def test_without_probes_a_limited_change_of_a_fresh_fleet_is_as_requested(lan: FakeLan) -> None:
+    done = applied(lan, "host1", "host2", confirm=False)
+    assert [outcome.status for outcome in done.outcomes] == ["confirmed", "confirmed"]
+    assert done.result
+    assert done.result.ok

@@ -20,7 +20,7 @@ from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.hosts import HostTransaction, Runner
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import Session
-from dockmesh.remote.verify import Changed, Verification
+from dockmesh.remote.verify import ChangedHost, Verification
 
 
 class ChangesInProgress:
@@ -53,7 +53,7 @@ class ChangesInProgress:
 
 
 # The result of the change of one host.
-_Result = Changed | Outcome | HostError
+_Result = ChangedHost | Outcome | HostError
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Committer:
             self.verification.prepare(batch)
         plans = batch.plans
 
-        def change(host: Host) -> Changed | Outcome:
+        def change(host: Host) -> ChangedHost | Outcome:
             return self._change(host, plans[host.name], facts.get(host.name))
 
         *earlier, last = (self._hosts(plan.host for plan in stage) for stage in batch.stages)
@@ -98,7 +98,7 @@ class Committer:
     def _hosts(self, names: Iterable[str]) -> list[Host]:
         return sorted(map(self.fleet.host, names), key=lambda host: self.fleet.positions[host.name])
 
-    def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> Changed | Outcome:
+    def _change(self, host: Host, plan: HostPlan, before: HostFacts | None) -> ChangedHost | Outcome:
         """Change the host, and prepare its probes over a new session at once."""
         session = self.sessions.open(host)
         self.fan_out.emit(ChangeStarted(host.name))
@@ -117,18 +117,18 @@ class Committer:
         if self.verification is None:
             return self._confirm(host, self.new_sessions.open(host))
         try:
-            return Changed(self.verification.hold(host))
+            return ChangedHost(self.verification.hold(host))
         except HostError as error:
-            return Changed(failure=error.failure)
+            return ChangedHost(failure=error.failure)
 
     def _finish(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
         """Probe the changed hosts of a wave, and confirm or revert each."""
-        changed = {name: result for name, result in results.items() if isinstance(result, Changed)}
+        changed = {name: result for name, result in results.items() if isinstance(result, ChangedHost)}
         finished: Mapping[str, Outcome | HostError] = {}
         if changed and self.verification:
             failures = self.verification.failures(changed, batch)
             finished = self._confirm_or_revert(changed, failures, batch)
-        ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
+        ended = {name: result for name, result in results.items() if not isinstance(result, ChangedHost)}
         return {name: self._outcome(name, result) for name, result in {**ended, **finished}.items()}
 
     def _stop(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
@@ -137,16 +137,16 @@ class Committer:
         failure = HostFailure(
             OutcomeCode.MOVE_REVERTED, f"{', '.join(failed)} did not move, and other hosts follow both"
         )
-        changed = {name: result for name, result in results.items() if isinstance(result, Changed)}
+        changed = {name: result for name, result in results.items() if isinstance(result, ChangedHost)}
         reverted = self._confirm_or_revert(changed, dict.fromkeys(changed, failure), batch)
-        ended = {name: result for name, result in results.items() if not isinstance(result, Changed)}
+        ended = {name: result for name, result in results.items() if not isinstance(result, ChangedHost)}
         outcomes = {name: self._outcome(name, result) for name, result in {**ended, **reverted}.items()}
         message = f"not changed, because {', '.join(failed)} did not move"
         rest = (name for name in batch.plans if name not in outcomes)
         return outcomes | {name: Outcome(name, "refused", OutcomeCode.NOT_BEGUN, f"{name}: {message}") for name in rest}
 
     def _confirm_or_revert(
-        self, changed: Mapping[str, Changed], failures: Mapping[str, HostFailure], batch: Batch
+        self, changed: Mapping[str, ChangedHost], failures: Mapping[str, HostFailure], batch: Batch
     ) -> dict[str, Outcome | HostError]:
         plans = batch.plans
 
@@ -201,7 +201,7 @@ class Committer:
 
 
 def _is_changed(result: _Result) -> bool:
-    return isinstance(result, Changed) or (isinstance(result, Outcome) and result.ok)
+    return isinstance(result, ChangedHost) or (isinstance(result, Outcome) and result.ok)
 
 
 def _resource_name(change: Change) -> str:

@@ -26,7 +26,7 @@ from dockmesh.remote.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedHost:
     """A host whose change waits for its confirmation. `failure`: why it is no target; otherwise it has a `target`."""
 
     target: HeldTarget | None = None
@@ -92,7 +92,7 @@ class Verification:
         """How long the first changed host of the batch can wait for the others before the probes must start."""
         return self._run.pace.collect_s(len(batch.plans))
 
-    def failures(self, changed: Mapping[str, Changed], batch: Batch) -> Mapping[str, HostFailure]:
+    def failures(self, changed: Mapping[str, ChangedHost], batch: Batch) -> Mapping[str, HostFailure]:
         """Probe the changed hosts. Returns those that must revert, with the reasons."""
         self._mesh.targets |= {name: each.target for name, each in changed.items() if each.target}
         self._mesh.errors |= {name: each.failure for name, each in changed.items() if each.failure}
@@ -109,7 +109,7 @@ class Verification:
         self._mesh.release(outcomes.keys() - confirmed)
 
     def report(self, requested: Collection[str], lost: Mapping[str, HostFailure]) -> MeshResult:
-        """The final result: all pairs of the requested hosts with `all_pairs`, otherwise what was probed.
+        """The final result: all pairs of the requested hosts with `all_pairs`, otherwise the probed pairs.
 
         Pairs with hosts outside the request that have not joined are left out. Ends the verification.
         """

@@ -33,7 +33,7 @@ def hosts_to_revert(
 
 
 def _suspects(probe: ProbeResult) -> set[str]:
-    """The hosts that may be at fault for a lost probe. A probe that was not made says nothing about the other host."""
+    """The hosts that may be at fault for a lost probe. A probe that was not made has one suspect at most."""
     return {probe.about} if probe.about and not probe.made else {probe.source, probe.target}
 
 
