@@ -73,7 +73,7 @@ class OneHost:
 def gather_evidence(hosts: TwoHosts) -> Evidence:
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
+        prober = Prober(ObservedFanOut(executor, events.append), Sessions(hosts), TEMPLATES, 0, 5)
         evidence = explain_pair(prober, explain_query(FLEET, "host1", "host3", size=56))
     sides = ((1, evidence.source), (2, evidence.target))
     assert events == [

@@ -83,7 +83,7 @@ def run_trace(hosts: TwoHosts) -> CaptureSet:
     """Run a trace and check its events against its result."""
     events: list[Event] = []
     with ThreadPoolExecutor(2) as executor:
-        prober = Prober(ObservedFanOut(executor, events.append), 4, Sessions(hosts), TEMPLATES, 0, 5)
+        prober = Prober(ObservedFanOut(executor, events.append), Sessions(hosts), TEMPLATES, 0, 5)
         found = trace_pair(prober, ASKED)
     errors = {host: failure.message for host, failure in found.errors.items()}
     assert events == [

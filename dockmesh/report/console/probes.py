@@ -52,9 +52,9 @@ def _parts(
         yield from packet_lines(result)
     for line in failure_lines(result, reported):
         yield from folded_lines(out, line)
-    yield _verdict(result)
     if result.unprobed:
-        yield Text(f"{pluralize(result.unprobed, 'other pair')} of hosts not probed.", style="dim")
+        yield Text(f"{pluralize(result.unprobed, 'other pair')} of hosts not probed", style="dim")
+    yield _verdict(result)
 
 
 def _verdict(result: MeshResult) -> Text:
