@@ -69,7 +69,9 @@ def commands(text: str) -> list[str]:
 
 def start_and_kill(name: str, at: str) -> None:
     """Start a lab in another process, and kill the process as soon as it prints `at`."""
-    script = f"from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress=lambda *t: print(*t, flush=True))"
+    # One write per line, because the hosts start in threads.
+    on_progress = "lambda subject, text: os.write(1, f'{subject} {text}\\n'.encode())"
+    script = f"import os; from dockmesh.lab.lifecycle import up; up({name!r}, 2, on_progress={on_progress})"
     call = (sys.executable, "-c", script)
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as starting:
         assert starting.stdout
