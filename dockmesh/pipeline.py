@@ -10,13 +10,11 @@ from typing import Self
 
 from dockmesh.assets import template
 from dockmesh.core.desired.host_state import desired, original_state, rollback_state
-from dockmesh.core.desired.uplinks import SmallestUplink, smallest_uplink
 from dockmesh.core.events import EventSink, OutcomeReported, send_to_all
 from dockmesh.core.explain.evidence import Evidence
 from dockmesh.core.explain.model import ExplainQuery
-from dockmesh.core.facts.host_facts import HostFacts, PendingChangeError
+from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.facts.listings import Listings
-from dockmesh.core.facts.unconfirmed import PendingChange
 from dockmesh.core.forecast.impact import (
     MAX_HOSTS,
     Impact,
@@ -27,23 +25,13 @@ from dockmesh.core.forecast.impact import (
 )
 from dockmesh.core.forecast.predict import PROBE_ENDS, PairState
 from dockmesh.core.model import Fleet, Host
-from dockmesh.core.planning.conflicts.docker import invalid_daemon_json
-from dockmesh.core.planning.conflicts.network import (
-    conflicts,
-    notes,
-    pending_change,
-    removal_conflicts,
-    reverted_change,
-)
-from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan, plan_host
+from dockmesh.core.planning.goal import Goal, plan_fleet
+from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan
 from dockmesh.core.probes.batch import row_s
 from dockmesh.core.probes.pairs import Pair, by_source, pair_count
 from dockmesh.core.results.model import MeshResult, ProbeKey
-from dockmesh.core.rollout.affected import followed_hosts, network_owners
 from dockmesh.core.rollout.batches import Batch, Rollout, batches
 from dockmesh.core.rollout.pace import Pace
-from dockmesh.core.state import daemon_json
-from dockmesh.core.state.resources import HostState
 from dockmesh.core.templates import Templates
 from dockmesh.core.trace.model import CaptureSet, TraceQuery
 from dockmesh.errors import HostError, HostFailure, UnreachableError
@@ -73,21 +61,6 @@ TEMPLATES = Templates(
     service=template("dockmesh.service.j2"),
     timer=template("dockmesh.timer.j2"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """The state that a run establishes.
-
-    `joins_mesh`: the plan lists conflicts with the mesh, and probes of the mesh decide whether a host confirms.
-    `save_previous`: rollback restores the state before the run. `ends_pending`: the end of a pending change; with None,
-    it is a conflict.
-    """
-
-    desired: Callable[[Fleet, Host, HostFacts, SmallestUplink], HostState]
-    joins_mesh: bool
-    save_previous: bool
-    ends_pending: PendingEnd | None = None
 
 
 JOIN = Goal(
@@ -184,9 +157,8 @@ class Pipeline:
         """Read the hosts, and plan the changes of each. The smallest uplink of all hosts is part of each plan."""
         read = self.facts()
         self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
-        smallest = smallest_uplink(self._request.fleet, self._facts)
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
-        return Plan(tuple(self._plan_or_error(host, read[host.name], smallest) for host in self._request.hosts))
+        return plan_fleet(self._request.goal, self._request.fleet, self._request.hosts, read)
 
     def forecast(self, plan: Plan) -> Impact | None:
         """Predict reachability now and after `plan`, from the facts of the plan.
@@ -213,11 +185,8 @@ class Pipeline:
         Raises:
             TooSlowError: a change would wait for its confirmation longer than `confirm_within`. No host was changed.
         """
-        request, owners = self._request, network_owners(self._request.fleet)
-        changing = {each.host for each in plan.applicable}
-        found = {each.host: followed_hosts(each, owners) & changing - {each.host} for each in plan.applicable}
-        follows = {name: moved for name, moved in found.items() if moved}
-        return tuple(batches(plan.applicable, request.rollout, follows, self._pace()))
+        request = self._request
+        return tuple(batches(request.fleet, plan.applicable, request.rollout, self._pace()))
 
     def apply(self, plan: Plan) -> Applied:
         """Apply `plan` to its applicable hosts, batch by batch. The outcomes are in its order.
@@ -275,37 +244,6 @@ class Pipeline:
     def explain(self, query: ExplainQuery) -> Evidence:
         """Send one probe, and read the state of its two hosts before and after it."""
         return explain_pair(self._prober, query)
-
-    def _plan_or_error(self, host: Host, read: HostFacts | HostError, smallest: SmallestUplink) -> HostPlan:
-        if isinstance(read, PendingChangeError):
-            return self._plan_with_pending(host, read.pending)
-        if isinstance(read, HostError):
-            return _failed_plan(host, read)
-        if read.pending:
-            return self._plan_with_pending(host, read.pending)
-        try:
-            return self._plan(host, read, smallest)
-        except HostError as error:
-            return _failed_plan(host, error)
-
-    def _plan_with_pending(self, host: Host, pending: PendingChange) -> HostPlan:
-        """The plan of a host with a pending change. Its current state is no basis for a plan."""
-        ends = self._request.goal.ends_pending
-        against = () if ends else (pending_change(host, pending),)
-        return HostPlan(host.name, conflicts=against, pending=pending, ends_pending=ends)
-
-    def _plan(self, host: Host, facts: HostFacts, smallest: SmallestUplink) -> HostPlan:
-        fleet, goal = self._request.fleet, self._request.goal
-        found = conflicts(fleet, host, facts, smallest) if goal.joins_mesh else removal_conflicts(facts)
-        host_conflicts = tuple(found)
-        try:
-            mesh_notes = notes(host, facts, smallest, fleet.settings.mark) if goal.joins_mesh else ()
-            host_notes = (*reverted_change(facts), *mesh_notes)
-            wanted = goal.desired(fleet, host, facts, smallest)
-            return plan_host(facts, wanted, smallest, host_conflicts, host_notes)
-        except daemon_json.DaemonJsonError as error:
-            distinct = dict.fromkeys((*host_conflicts, invalid_daemon_json(error)))
-            return HostPlan(host.name, conflicts=tuple(distinct), basis=facts.basis)
 
     def _gather(self, host: Host) -> HostFacts:
         fleet, timeout_s = self._request.fleet, self._request.timeout_s
@@ -368,11 +306,6 @@ class Pipeline:
             return Applied(outcomes, None)
         result = verification.report([host.name for host in self._request.hosts], self._lost)
         return Applied(outcomes, result, frozenset(verification.broken_before))
-
-
-def _failed_plan(host: Host, error: HostError) -> HostPlan:
-    unreachable = isinstance(error, UnreachableError)
-    return HostPlan(host.name, error=str(error), unreachable=unreachable, code=error.code)
 
 
 def _unchanged_outcome(plan: HostPlan) -> Outcome:

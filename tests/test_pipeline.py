@@ -22,12 +22,13 @@ from dockmesh.core.events import (
 )
 from dockmesh.core.model import Fleet
 from dockmesh.core.names import DAEMON_JSON, ORIGINAL_JSON, REVERTED_RECORD
+from dockmesh.core.planning.goal import Goal
 from dockmesh.core.planning.plan import Outcome, OutcomeCode, Plan
 from dockmesh.core.results.model import MeshResult
 from dockmesh.core.rollout.batches import Rollout
 from dockmesh.core.state.resources import File, Resource, Route
 from dockmesh.errors import TooSlowError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Applied, Goal, Pipeline, RunRequest, end_pending
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, Applied, Pipeline, RunRequest, end_pending
 from dockmesh.remote.observed import ObservedTransport
 
 

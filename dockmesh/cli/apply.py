@@ -17,12 +17,13 @@ from dockmesh.core.forecast.impact import Misprediction
 from dockmesh.core.host_output import sanitize
 from dockmesh.core.model import Fleet
 from dockmesh.core.planning import saved_plan
+from dockmesh.core.planning.goal import Goal
 from dockmesh.core.planning.plan import PendingEnd, Plan
 from dockmesh.core.rollout.batches import VERIFY_ALL_HOSTS, Rollout, Verify
 from dockmesh.core.text import indented
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, StalePlanError, UsageError
-from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Applied, Goal, Pipeline, end_pending
+from dockmesh.pipeline import DESTROY, JOIN, ROLLBACK, TEMPLATES, Applied, Pipeline, end_pending
 from dockmesh.report import goal_text
 from dockmesh.report.console.forecast import print_forecast, print_mispredictions
 from dockmesh.report.console.outcomes import print_broken_before, print_outcomes

@@ -17,10 +17,11 @@ from dockmesh.cli.event_sinks import open_event_sink
 from dockmesh.cli.messages import print_message
 from dockmesh.cli.options import Options
 from dockmesh.core.model import Fleet, Host, Settings
+from dockmesh.core.planning.goal import Goal
 from dockmesh.core.rollout.batches import Rollout
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import UsageError
-from dockmesh.pipeline import JOIN, Goal, Pipeline, RunRequest
+from dockmesh.pipeline import JOIN, Pipeline, RunRequest
 from dockmesh.remote.observed import ObservedTransport
 from dockmesh.remote.ssh.config import SshConfig
 from dockmesh.remote.ssh.connect import identity_files

@@ -5,7 +5,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dockmesh.core.model import Fleet
 from dockmesh.core.planning.plan import HostPlan, restarts_docker
+from dockmesh.core.rollout.affected import followed_hosts, network_owners
 from dockmesh.core.rollout.pace import Pace
 from dockmesh.errors import TooSlowError
 
@@ -52,9 +54,7 @@ class Batch:
         return {plan.host: plan for stage in self.stages for plan in stage}
 
 
-def batches(
-    plans: Sequence[HostPlan], rollout: Rollout, follows: Mapping[str, AbstractSet[str]], pace: Pace
-) -> Iterator[Batch]:
+def batches(fleet: Fleet, plans: Sequence[HostPlan], rollout: Rollout, pace: Pace) -> Iterator[Batch]:
     """Group the hosts into batches, in order. Each is small enough that its changes are confirmed in time.
 
     Hosts that only get routes and rules come first: no container stops there, and the hosts of later batches have their
@@ -64,6 +64,7 @@ def batches(
     Raises:
         TooSlowError: even the smallest batch takes longer.
     """
+    follows = _follows(fleet, plans)
     moved = {name for names in follows.values() for name in names}
     alone = [plan for plan in plans if plan.host not in moved and plan.host not in follows]
     together = [plan for plan in plans if plan.host in moved or plan.host in follows]
@@ -81,6 +82,13 @@ def batches(
 def batch_size(restarting: int, rollout: Rollout) -> int:
     """Number of hosts that restart Docker at the same time, out of `restarting` hosts."""
     return max(1, restarting * rollout.serial // 100) if rollout.percent else rollout.serial
+
+
+def _follows(fleet: Fleet, plans: Sequence[HostPlan]) -> Mapping[str, AbstractSet[str]]:
+    """The moved hosts that other hosts follow, by follower. Both change in this run."""
+    owners, changing = network_owners(fleet), {plan.host for plan in plans}
+    found = {plan.host: followed_hosts(plan, owners) & changing - {plan.host} for plan in plans}
+    return {name: moved for name, moved in found.items() if moved}
 
 
 def _split(plans: Sequence[HostPlan], size: int, pace: Pace) -> Iterator[Batch]:

@@ -1,15 +1,18 @@
 """Batches are small enough that every change is confirmed in time, in fleets of ideal hosts and with one that stops."""
 
+from dataclasses import replace
 from heapq import heapreplace
+from ipaddress import IPv4Address
 
 import pytest
+from builders import FLEET
 
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.probes.batch import row_s
 from dockmesh.core.rollout.batches import Batch, Rollout, batches
 from dockmesh.core.rollout.pace import Pace
 from dockmesh.core.state.diff import Change
-from dockmesh.core.state.resources import DockerNetworking, Unit
+from dockmesh.core.state.resources import DockerNetworking, Route, Unit
 from dockmesh.errors import TooSlowError
 
 CONFIRM_WITHIN_S = 60
@@ -60,7 +63,7 @@ def longest_wait_s(batch: Batch, hosts: int, forks: int, *, change_s: float, stu
 @pytest.mark.parametrize("stuck", [0, 1])
 def test_every_change_is_confirmed_in_time(hosts: int, forks: int, changes: tuple[Change, ...], stuck: int) -> None:
     change_s = IDEAL_CHANGE_S if changes is ROUTES else IDEAL_RESTART_S
-    found = [*batches(plans(hosts, changes), Rollout(100, percent=True), {}, pace(hosts, forks))]
+    found = [*batches(FLEET, plans(hosts, changes), Rollout(100, percent=True), pace(hosts, forks))]
     assert sum(len(batch.plans) for batch in found) == hosts
     for batch in found:
         some_stuck = stuck if len(batch.plans) > stuck else 0
@@ -70,27 +73,34 @@ def test_every_change_is_confirmed_in_time(hosts: int, forks: int, changes: tupl
 
 @pytest.mark.parametrize(("hosts", "forks", "most"), [(10, 8, 1), (100, 64, 2), (300, 64, 6), (1000, 64, 50)])
 def test_batches_are_as_large_as_time_allows(hosts: int, forks: int, most: int) -> None:
-    found = [*batches(plans(hosts, ROUTES), Rollout(), {}, pace(hosts, forks))]
+    found = [*batches(FLEET, plans(hosts, ROUTES), Rollout(), pace(hosts, forks))]
     number = len(found)
     assert number <= most
 
 
 def test_a_run_that_takes_too_long_is_refused_with_the_numbers() -> None:
     with pytest.raises(TooSlowError, match=r"1 of 1000 hosts .* --forks 8.*confirm_within \(10 s\)"):
-        tuple(batches(plans(1, ROUTES), Rollout(), {}, pace(1000, 8, within_s=10)))
+        tuple(batches(FLEET, plans(1, ROUTES), Rollout(), pace(1000, 8, within_s=10)))
+
+
+def moved(name: str) -> Change:
+    """The change of the route to a host whose underlay address has moved."""
+    peer = FLEET.host(name)
+    assert peer.prefix
+    new = Route(peer.prefix, peer.underlay, "eth0")
+    return Change(replace(new, next_hop=IPv4Address("192.168.18.250")), new)
 
 
 def test_a_move_that_takes_too_long_is_refused() -> None:
-    movers, follower = plans(20, RESTART), HostPlan("follower", ROUTES)
-    follows = {"follower": {plan.host for plan in movers}}
-    with pytest.raises(TooSlowError, match="21 of 21 hosts change together"):
-        tuple(batches([*movers, follower], Rollout(serial=1), follows, pace(21, 64)))
+    changing = [HostPlan("host1", RESTART), HostPlan("host2", (moved("host1"),)), HostPlan("host3", (moved("host1"),))]
+    with pytest.raises(TooSlowError, match="3 of 3 hosts change together"):
+        tuple(batches(FLEET, changing, Rollout(serial=1), pace(3, 64, within_s=10)))
 
 
 def test_moved_hosts_change_before_the_hosts_that_follow_them() -> None:
-    mover, follower, alone = HostPlan("mover", RESTART), HostPlan("follower", ROUTES), HostPlan("alone", RESTART)
-    found = [*batches([follower, alone, mover], Rollout(), {"follower": {"mover"}}, pace(3, 64))]
+    changing = [HostPlan("host1", (moved("host3"),)), HostPlan("host2", RESTART), HostPlan("host3", RESTART)]
+    found = [*batches(FLEET, changing, Rollout(), pace(3, 64))]
     assert [[[plan.host for plan in stage] for stage in batch.stages] for batch in found] == [
-        [["mover"], ["follower"]],
-        [["alone"]],
+        [["host3"], ["host1"]],
+        [["host2"]],
     ]
