@@ -103,8 +103,10 @@ wait_for_bridge6() {
   done
 }
 
-# release_namespace PID: ends the process of create_namespace. The check prevents killing another process with that PID.
+# release_namespace PID: removes the interface of create_namespace and ends its process. The kernel removes the namespace a
+# moment later. The check prevents killing another process with that PID.
 release_namespace() {
+  ip link del "dmp$1"
   case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in "sleep "*) kill "$1" ;; esac
 }
 
