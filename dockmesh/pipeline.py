@@ -126,9 +126,10 @@ class Pipeline:
         self._executor = ThreadPoolExecutor(max_workers=request.forks, thread_name_prefix="host")
         self._sessions, self._verifying = Sessions(transport()), Sessions(transport())
         self._fan_out = ObservedFanOut(self._executor, self._emit)
-        self._prober = Prober(
-            self._fan_out, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed
-        )
+        # Probes and confirmations must not wait for changes that still run.
+        self._probing = ThreadPoolExecutor(max_workers=request.forks, thread_name_prefix="probe")
+        fan_out = ObservedFanOut(self._probing, self._emit)
+        self._prober = Prober(fan_out, self._verifying, TEMPLATES, request.offset, request.timeout_s, request.seed)
         self._listings = Listings()
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
@@ -142,7 +143,8 @@ class Pipeline:
         self._sessions.close()
         self._verifying.close()
         # An interrupted run does not wait for a host whose login is slow.
-        self._executor.shutdown(wait=kind is None, cancel_futures=True)
+        for executor in (self._executor, self._probing):
+            executor.shutdown(wait=kind is None, cancel_futures=True)
 
     @property
     def fleet(self) -> Fleet:

@@ -15,6 +15,7 @@ from dockmesh.core.planning.transaction import TransactionOutcome
 from dockmesh.core.rollout.batches import Batch
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
+from dockmesh.core.text import listed
 from dockmesh.errors import HostError, HostFailure, UnreachableError
 from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.hosts import HostTransaction, Runner
@@ -86,7 +87,7 @@ class Committer:
         waiting: dict[str, _Result] = {}
         for stage in earlier:
             waiting |= self.fan_out.each("change", stage, change)
-            if not all(map(_is_changed, waiting.values())):
+            if any(name in batch.moved and not _is_changed(result) for name, result in waiting.items()):
                 yield self._stop(waiting, batch)
                 return
         # A changed host must be confirmed in time, even if others are slow.
@@ -123,30 +124,43 @@ class Committer:
 
     def _finish(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
         """Probe the changed hosts of a wave, and confirm or revert each."""
-        changed = {name: result for name, result in results.items() if isinstance(result, ChangedHost)}
+        changed, ended = _split(results)
         finished: Mapping[str, Outcome | HostError] = {}
         if changed and self.verification:
-            failures = self.verification.failures(changed, batch)
+            failures = self.verification.failures(changed, ended, batch)
             finished = self._confirm_or_revert(changed, failures, batch)
-        ended = {name: result for name, result in results.items() if not isinstance(result, ChangedHost)}
         return {name: self._outcome(name, result) for name, result in {**ended, **finished}.items()}
 
     def _stop(self, results: Mapping[str, _Result], batch: Batch) -> dict[str, Outcome]:
         """Revert the moved hosts, because one of them did not move, and leave the hosts that follow them unchanged."""
-        failed = sorted(name for name, result in results.items() if not _is_changed(result))
-        failure = HostFailure(
-            OutcomeCode.MOVE_REVERTED, f"{', '.join(failed)} did not move, and other hosts follow both"
-        )
-        changed = {name: result for name, result in results.items() if isinstance(result, ChangedHost)}
+        changed, ended = _split(results)
+        failed = listed(sorted(name for name in ended if name in batch.moved))
+        failure = HostFailure(OutcomeCode.MOVE_REVERTED, f"{failed} did not move, and other hosts follow both")
         reverted = self._confirm_or_revert(changed, dict.fromkeys(changed, failure), batch)
-        ended = {name: result for name, result in results.items() if not isinstance(result, ChangedHost)}
         outcomes = {name: self._outcome(name, result) for name, result in {**ended, **reverted}.items()}
-        message = f"not changed, because {', '.join(failed)} did not move"
+        message = f"not changed, because {failed} did not move"
         rest = (name for name in batch.plans if name not in outcomes)
         return outcomes | {name: Outcome(name, "refused", OutcomeCode.NOT_BEGUN, f"{name}: {message}") for name in rest}
 
     def _confirm_or_revert(
         self, changed: Mapping[str, ChangedHost], failures: Mapping[str, HostFailure], batch: Batch
+    ) -> dict[str, Outcome | HostError]:
+        """Confirm or revert each host. The hosts that follow others come last, and only if these were confirmed."""
+        first = [name for name in changed if name in batch.moved or name not in batch.follows]
+        finished = self._finish_each(first, changed, failures, batch)
+        followers = [name for name in changed if name not in finished]
+        lost = {name for name in batch.moved if not _is_changed(finished.get(name))}
+        reason = f"it follows the move of {listed(sorted(lost))}, which reverted"
+        failure = HostFailure(OutcomeCode.MOVE_REVERTED, reason)
+        more = {name: failure for name in followers if name not in failures and batch.follows[name] & lost}
+        return finished | self._finish_each(followers, changed, {**failures, **more}, batch)
+
+    def _finish_each(
+        self,
+        names: Iterable[str],
+        changed: Mapping[str, ChangedHost],
+        failures: Mapping[str, HostFailure],
+        batch: Batch,
     ) -> dict[str, Outcome | HostError]:
         plans = batch.plans
 
@@ -156,7 +170,10 @@ class Committer:
                 return self._revert(host, plans[host.name], failures[host.name])
             return self._confirm(host, target)
 
-        return self.fan_out.each("confirm", self._hosts(changed), finish)
+        # A revert can take minutes, and confirmations must not wait for it.
+        hosts = sorted(self._hosts(names), key=lambda host: host.name in failures)
+        fan_out = self.verification.fan_out if self.verification else self.fan_out
+        return fan_out.each("confirm", hosts, finish) if hosts else {}
 
     def _end_pending(self, session: Session, plan: HostPlan) -> Outcome:
         """Revert the pending change of another run, or keep it."""
@@ -200,8 +217,15 @@ class Committer:
         return result
 
 
-def _is_changed(result: _Result) -> bool:
+def _is_changed(result: _Result | None) -> bool:
     return isinstance(result, ChangedHost) or (isinstance(result, Outcome) and result.ok)
+
+
+def _split(results: Mapping[str, _Result]) -> tuple[dict[str, ChangedHost], dict[str, Outcome | HostError]]:
+    """The hosts that wait for their confirmation, and those that have ended."""
+    changed = {name: result for name, result in results.items() if isinstance(result, ChangedHost)}
+    ended = {name: result for name, result in results.items() if not isinstance(result, ChangedHost)}
+    return changed, ended
 
 
 def _resource_name(change: Change) -> str:

@@ -1,6 +1,7 @@
 """Probes of the mesh: each host is held as a target, and one script per host sends all its probes, on all at once."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -24,19 +25,25 @@ from dockmesh.remote.fanout import HostResults, ObservedFanOut, PhaseEvents, fan
 from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import HeldScript
 
-# A target is held at most for this time in seconds after each script, if the controller is lost without a trace.
-_HOLD_S = 900
+# How long in seconds a target waits for its next script. If the controller is lost without a trace, it then ends.
+HOLD_S = 600
+# Containers come and go, so an older target is prepared again.
+_FRESH_S = 60
 
 
 @dataclass(frozen=True, slots=True)
 class HeldTarget:
-    """A target with the shell that holds its container and its addresses, and its changes without confirmation."""
+    """A target with the shell that holds its container and its addresses, and its changes without confirmation.
+
+    `fresh_until`: the monotonic time at which it is too old.
+    """
 
     host: Host
     target: ProbeTarget
     held: HeldScript
     pending: PendingChange | None
     reverted: RevertedChange | None
+    fresh_until: float
 
     def run(self, script: str, *, timeout_s: float) -> str:
         """Run a script in the shell of the target; see `transport.Session.run`."""
@@ -60,14 +67,14 @@ class Prober:
     seed: int = 0
     phases: Iterator[int] = field(default_factory=count)
 
-    def hold(self, host: Host, sessions: Sessions | None = None) -> HeldTarget:
-        """Prepare the host as a target, until its release or the end of the session."""
-        script = held_target_script(host, self.templates, offset=self.offset, hold_s=_HOLD_S, observe=True)
+    def hold(self, host: Host, sessions: Sessions | None = None, *, hold_s: int = HOLD_S) -> HeldTarget:
+        """Prepare the host as a target, until its release, the end of the session, or `hold_s` without a script."""
+        fresh_until = time.monotonic() + min(_FRESH_S, hold_s / 2)
+        script = held_target_script(host, self.templates, offset=self.offset, hold_s=hold_s, observe=True)
         held = (sessions or self.sessions).open(host).hold(script, timeout_s=self.timeout_s)
         sections, now = split(held.output), datetime.now(UTC)
-        return HeldTarget(
-            host, parse_target(host, sections), held, parse_pending(sections, now), parse_reverted(sections, now)
-        )
+        pending, reverted = parse_pending(sections, now), parse_reverted(sections, now)
+        return HeldTarget(host, parse_target(host, sections), held, pending, reverted, fresh_until)
 
     def release(self, target: HeldTarget) -> frozenset[ObservedPing]:
         """End the shell of a target. Returns the pings that the target observed."""
@@ -85,13 +92,17 @@ class ProbedPairs:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows of all sources in one phase. `packets`: the packets of each probe."""
+    """The rows of all sources in one phase. `packets`: the packets of each probe.
+
+    `grace_s`: how much longer than its longest duration a row may take.
+    """
 
     probes: Mapping[str, Sequence[Probe]]
     targets: Mapping[str, ProbeTarget]
     ids: Mapping[str, ProbeIds]
     phase: int
     packets: int
+    grace_s: float
 
 
 class HeldMesh:
@@ -121,24 +132,41 @@ class HeldMesh:
         self.targets |= held.values
         self.errors |= held.errors
 
-    def probe(self, selection: Selection, *, packets: int = 1, events: PhaseEvents | None = None) -> ProbedPairs:
-        """Send the probes of the selected pairs. The result has the hosts of these pairs, in the order of the fleet."""
+    def probe(
+        self,
+        selection: Selection,
+        *,
+        wanted: Callable[[Probe], bool] | None = None,
+        packets: int = 1,
+        grace_s: float | None = None,
+        events: PhaseEvents | None = None,
+    ) -> ProbedPairs:
+        """Send the probes of the selected pairs. The result has the hosts of these pairs, in the order of the fleet.
+
+        `wanted`: whether to send a probe of a selected pair. `grace_s`: how much longer than expected a row may take.
+        """
         names = {*selection, *(name for targets in selection.values() for name in targets)}
         part = replace(self._fleet, hosts=tuple(host for host in self._fleet.hosts if host.name in names))
         sources = tuple(host for host in part.hosts if host.name in selection)
         ready = [host for host in sources if host.name in self.targets]
         watched = events or PhaseEvents.start(self._prober.fan_out.emit, "probe", len(ready))
         probes: dict[str, list[Probe]] = {host.name: [] for host in sources}
-        for probe in plan_probes(part, sources, selection):
+        for probe in filter(wanted, plan_probes(part, sources, selection)):
             probes[probe.source].append(probe)
         targets, phase = self._probe_targets(part), next(self._prober.phases)
         ids = {name: probe_ids(self._prober.seed, phase, at) for name, at in self._fleet.positions.items()}
-        rows = self._rows(ready, _Rows(probes, targets, ids, phase, packets), watched)
+        grace_s = self._prober.timeout_s if grace_s is None else grace_s
+        rows = self._rows(ready, _Rows(probes, targets, ids, phase, packets, grace_s), watched)
         errors = {name: error for name, error in {**self.errors, **rows.errors}.items() if name in names}
         result = with_causes(batch.mesh_result(part, probes, rows.values, errors), part, targets)
-        time = datetime.now(UTC).replace(microsecond=0)
+        ended = datetime.now(UTC).replace(microsecond=0)
         hosts = tuple(map(self._with_unconfirmed, result.hosts))
-        return ProbedPairs(replace(result, hosts=hosts, time=time), ids)
+        return ProbedPairs(replace(result, hosts=hosts, time=ended), ids)
+
+    def release_outdated(self) -> None:
+        """Release the targets that are too old."""
+        now = time.monotonic()
+        self.release([name for name, target in self.targets.items() if target.fresh_until < now])
 
     def release(self, names: Iterable[str]) -> None:
         """Release some targets."""
@@ -183,7 +211,7 @@ class HeldMesh:
         def receive(host: Host) -> tuple[ProbeResult, ...]:
             probes = rows.probes[host.name]
             row_s = batch.row_s(len(probes), rows.packets)
-            output = self.targets[host.name].held.receive(timeout_s=timeout_s + row_s)
+            output = self.targets[host.name].held.receive(timeout_s=rows.grace_s + row_s)
             return tuple(batch.parse_row(probes, rows.targets, split(output)["probes"]))
 
         sent = HostResults.collect(fan_out(self._executor, sources, send))

@@ -3,7 +3,7 @@
 Hosts that do not change are held as targets before the change, so that only changed hosts need a login after it.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,8 @@ from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.join_state import JoinState
-from dockmesh.core.probes.pairs import Pair, Selection, by_source, pair_count
-from dockmesh.core.results.model import MeshResult, ProbeKey, merged
+from dockmesh.core.probes.pairs import Pair, Selection, by_source, pair_count, sample_pairs
+from dockmesh.core.results.model import HostResult, MeshResult, ProbeKey, merged
 from dockmesh.core.rollout.affected import affected_peers, network_owners
 from dockmesh.core.rollout.batches import Batch
 from dockmesh.core.rollout.decision import hosts_to_revert
@@ -21,8 +21,12 @@ from dockmesh.core.rollout.pace import Pace
 from dockmesh.core.rollout.selection import Membership, affected_pairs, canaries, is_joined, join_state, selected
 from dockmesh.core.state.resources import Route
 from dockmesh.errors import HostFailure
+from dockmesh.remote.fanout import ObservedFanOut
 from dockmesh.remote.probe import HeldMesh, HeldTarget, ProbedPairs, Prober
 from dockmesh.remote.sessions import Sessions
+
+# The random targets of each host where nothing changes.
+_SAMPLE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,24 @@ class Verification:
         self._final = {name for name, plan in run.plans.items() if plan.unchanged}
         self._canaries: tuple[Pair, ...] = ()
         self._probed: list[ProbedPairs] = []
+        # The probes that the change of this batch may leave broken, and those of all batches.
+        self._excused: frozenset[ProbeKey] = frozenset()
         self.broken_before: set[ProbeKey] = set()
+
+    @property
+    def fan_out(self) -> ObservedFanOut:
+        """The fan-out of probes and confirmations, which do not wait for changes that still run."""
+        return self._prober.fan_out
 
     def prepare(self, batch: Batch) -> None:
         """Hold the hosts that do not change, and probe the pairs that worked before and that the batch affects.
 
         Only a probe that fails now may fail after the change.
         """
-        self._mesh.release(batch.plans)
+        # Containers may have changed since an earlier batch, and hosts that could not be held may respond again.
+        self._mesh.release([*self._mesh.targets])
+        for name in self._run.plans:
+            self._mesh.errors.pop(name, None)
         self._hold_members(without=batch.plans)
         after = self._membership({*batch.plans})
         selection = affected_pairs(after, self._affected(batch.plans))
@@ -78,6 +92,7 @@ class Verification:
             if self._canaries:
                 self._prober.fan_out.emit(CanariesDrawn(self._canaries, self._run.seed))
         old = {name: state for name in batch.plans if (state := self._joined_before(name))}
+        self._excused = frozenset()
         if old:
             before = replace(
                 after, final=after.final - {*batch.plans}, others={**after.others, **old}, moved=frozenset()
@@ -85,22 +100,37 @@ class Verification:
             self._probe_before(before, _with_pairs(selection, self._canaries), [*old])
 
     def hold(self, host: Host) -> HeldTarget:
-        """Hold a changed host over a new session. Raises HostError: the login or the script failed."""
-        return self._prober.hold(host)
+        """Hold a changed host over a new session, until it reverts by itself.
 
-    def collect_s(self, batch: Batch) -> float:
-        """How long the first changed host of the batch can wait for the others before the probes must start."""
-        return self._run.pace.collect_s(len(batch.plans))
+        Raises:
+            HostError: the login or the script failed.
+        """
+        return self._prober.hold(host, hold_s=self._run.fleet.settings.confirm_within_s)
 
-    def failures(self, changed: Mapping[str, ChangedHost], batch: Batch) -> Mapping[str, HostFailure]:
-        """Probe the changed hosts. Returns those that must revert, with the reasons."""
+    def collect_s(self, batch: Batch) -> float | None:
+        """How long the first changed host of the batch can wait for the others before the probes must start.
+
+        None: as long as it takes, because hosts that follow others stand or fall with them.
+        """
+        return None if batch.follows else self._run.pace.collect_s(len(batch.plans))
+
+    def failures(
+        self, changed: Mapping[str, ChangedHost], unchanged: Collection[str], batch: Batch
+    ) -> Mapping[str, HostFailure]:
+        """Probe the changed hosts. Returns those that must revert, with the reasons.
+
+        `unchanged`: hosts of the batch that ended in their old state, in which they can be in the mesh.
+        """
+        self._hold([name for name in unchanged if self._joined_before(name)])
         self._mesh.targets |= {name: each.target for name, each in changed.items() if each.target}
         self._mesh.errors |= {name: each.failure for name, each in changed.items() if each.failure}
-        selection = affected_pairs(self._membership({*changed}), self._affected(changed))
+        membership = self._membership({*changed})
+        selection = affected_pairs(membership, self._affected(changed))
         drawn = [pair for pair in self._canaries if {*pair} <= {*self._mesh.targets} and pair[0] in changed]
-        probed = self._mesh.probe(_with_pairs(selection, drawn))
+        probed = self._probe(_with_pairs(selection, drawn), membership)
         self._probed.append(probed)
-        return hosts_to_revert(probed.result, changed, broken_before=self.broken_before, follows=batch.follows)
+        self.broken_before |= self._excused & {probe.key for probe in probed.result.lost}
+        return hosts_to_revert(probed.result, changed, broken_before=self._excused, follows=batch.follows)
 
     def settle(self, outcomes: Mapping[str, Outcome]) -> None:
         """Receive the outcomes of changed hosts. Confirmed hosts remain targets."""
@@ -114,13 +144,16 @@ class Verification:
         Pairs with hosts outside the request that have not joined are left out. Ends the verification.
         """
         self._mesh.errors |= lost
-        if self._run.all_pairs and not self._has_probed_everything():
-            self._probed = [self._mesh.probe(self._final_selection(requested))]
+        if not self._probed or (self._run.all_pairs and not self._has_probed_everything()):
+            self._mesh.release_outdated()
+            self._probed.append(self._probe_finally({*requested}))
         self._mesh.release([*self._mesh.targets])
         result = merged(self._run.fleet, map(self._mesh.with_observed_sources, self._probed))
-        hosts = tuple(replace(each, pending=None) if each.host in self._final else each for each in result.hosts)
-        unprobed = pair_count(self._run.fleet) - len(result.pairs)
-        return replace(result, hosts=hosts, partial=unprobed > 0, unprobed=unprobed)
+        probes = tuple(probe for probe in result.probes if probe.source in requested)
+        hosts = tuple(self._without_own_change(each, requested) for each in result.hosts)
+        found = replace(result, probes=probes, hosts=hosts)
+        unprobed = pair_count(self._run.fleet) - len(found.pairs)
+        return replace(found, partial=unprobed > 0, unprobed=unprobed)
 
     def _probe_before(self, before: Membership, selection: Selection, changing: Sequence[str]) -> None:
         worked = selected(
@@ -128,18 +161,25 @@ class Verification:
         )
         if not worked:
             return
-        self._mesh.hold([self._run.fleet.host(name) for name in changing], sessions=self._run.sessions)
-        self.broken_before |= {probe.key for probe in self._mesh.probe(worked).result.lost}
+        self._hold(changing)
+        lost = self._probe(worked, before).result.lost
+        self._excused = frozenset(probe.key for probe in lost if probe.made)
         self._mesh.release(changing)
         for name in changing:
             self._mesh.errors.pop(name, None)
 
     def _hold_members(self, *, without: Collection[str] = ()) -> None:
         """Hold the hosts that are or may be in the mesh, except those that were lost."""
-        skipped = {*without, *self._mesh.targets, *self._mesh.errors}
-        hosts = [host for host in self._run.fleet.hosts if host.name not in skipped and self._may_be_member(host.name)]
-        if hosts:
+        self._hold([name for name in self._run.fleet.positions if name not in without and self._may_be_member(name)])
+
+    def _hold(self, names: Iterable[str]) -> None:
+        """Hold hosts that do not change, over the sessions of the run. Hosts that were lost stay lost."""
+        skipped = self._mesh.targets.keys() | self._mesh.errors.keys()
+        if hosts := [self._run.fleet.host(name) for name in names if name not in skipped]:
             self._mesh.hold(hosts, sessions=self._run.sessions)
+
+    def _probe(self, selection: Selection, membership: Membership) -> ProbedPairs:
+        return self._mesh.probe(selection, wanted=membership.decides, grace_s=self._run.pace.grace_s)
 
     def _may_be_member(self, name: str) -> bool:
         outside = name not in self._run.plans
@@ -154,7 +194,7 @@ class Verification:
     def _membership(self, changed: AbstractSet[str]) -> Membership:
         """The membership while `changed` have their new state."""
         states = {name: each.target.join_state or JoinState() for name, each in self._mesh.targets.items()}
-        final = frozenset(changed | (self._final & states.keys()))
+        final = frozenset(changed | (self._final & (states.keys() | self._mesh.errors.keys())))
         others = {name: state for name, state in states.items() if name not in final}
         return Membership(self._run.fleet, final, others, frozenset(filter(self._moves, changed)))
 
@@ -170,17 +210,31 @@ class Verification:
     def _has_probed_everything(self) -> bool:
         """Whether all hosts changed and were probed together, so that the probes that decided are the final result."""
         names = self._run.fleet.positions.keys()
-        return len(self._probed) == 1 and self._final >= names and len(self._probed[0].result.hosts) == len(names)
+        return (
+            len(self._probed) == 1
+            and self._final >= names
+            and len(self._probed[0].result.pairs) == pair_count(self._run.fleet)
+        )
 
-    def _final_selection(self, requested: Collection[str]) -> Selection:
+    def _probe_finally(self, requested: AbstractSet[str]) -> ProbedPairs:
         names = self._run.fleet.positions.keys()
-        if names <= {*requested}:
-            held = {*self._mesh.targets, *self._mesh.errors}
-            self._mesh.hold([host for host in self._run.fleet.hosts if host.name not in held])
-            return dict.fromkeys(names, names)
+        if names <= requested and self._run.all_pairs:
+            self._hold(names)
+            return self._mesh.probe(dict.fromkeys(names, names))
         self._hold_members()
         membership = self._membership(frozenset())
-        return affected_pairs(membership, {name: None for name in requested if name in membership.final})
+        if self._run.all_pairs:
+            selection = affected_pairs(membership, dict.fromkeys(requested & membership.final))
+        else:
+            hosts = [host for host in self._run.fleet.hosts if host.name in requested]
+            drawn = by_source(sample_pairs(self._run.fleet, hosts, _SAMPLE, self._run.seed))
+            selection = selected(drawn, membership.know_each_other)
+        return self._probe(selection, membership)
+
+    def _without_own_change(self, host: HostResult, requested: Collection[str]) -> HostResult:
+        """The host without changes that this run has confirmed, or that it was not asked about."""
+        mine = host.host in requested and host.host not in self._final
+        return host if mine else replace(host, pending=None)
 
 
 def _with_pairs(selection: Selection, pairs: Sequence[Pair]) -> Selection:

@@ -16,7 +16,8 @@ from dockmesh.core.probes.model import ProbeTarget
 from dockmesh.core.results.model import Failure, FailureCode
 from dockmesh.core.templates import Templates
 
-HOLD_S = 120
+# A namespace ends with the shell that holds it. If that is killed, it ends after this time in seconds.
+NAMESPACE_S = 900
 _CANDIDATES = 16
 _NONE = "-"
 
@@ -33,9 +34,10 @@ def target_script(host: Host, texts: Templates, *, offset: int, hold_s: int) -> 
 def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int, observe: bool) -> str:
     """Variant of `target_script` for `Session.hold` that prints the observed pings and cleans up when it ends.
 
-    The script is one function, so a truncated copy does nothing. It also cleans up after the session is lost.
+    It waits at most `hold_s` seconds for a further script. The script is one function, so a truncated copy does
+    nothing. It also cleans up after the session is lost.
     """
-    lines = ["emit_unconfirmed", *target_lines(host, offset=offset, hold_s=hold_s)]
+    lines = ["emit_unconfirmed", *target_lines(host, offset=offset, hold_s=NAMESPACE_S)]
     if host.bridge:
         lines.append("TARGET=$section_text")
     if observe and host.prefix:

@@ -49,6 +49,11 @@ class Batch:
     follows: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
 
     @property
+    def moved(self) -> AbstractSet[str]:
+        """The moved hosts that others follow."""
+        return {name for names in self.follows.values() for name in names}
+
+    @property
     def plans(self) -> Mapping[str, HostPlan]:
         """The plans of all stages, by host."""
         return {plan.host: plan for stage in self.stages for plan in stage}

@@ -24,17 +24,23 @@ def hosts_to_revert(
     equally suspect, they show which one is at fault. `follows`: see `Batch`.
     """
     candidates = set(changed)
-    ends = {probe: _suspects(probe) & candidates for probe in result.lost}
+    ends = {probe: _suspects(probe, result, candidates) for probe in result.lost}
     new = {probe: suspects for probe, suspects in ends.items() if probe.key not in broken_before}
     evidence = Counter(name for suspects in ends.values() for name in suspects)
     chosen = culprits(new.values(), candidates & set(result.errors), evidence=evidence)
     failures = {name: _probe_failure(name, result, [*new]) for name in chosen}
-    return failures | dict(_followers(candidates, failures, follows or {}))
+    while followers := dict(_followers(candidates, failures, follows or {})):
+        failures |= followers
+    return failures
 
 
-def _suspects(probe: ProbeResult) -> set[str]:
-    """The hosts that may be at fault for a lost probe. A probe that was not made has one suspect at most."""
-    return {probe.about} if probe.about and not probe.made else {probe.source, probe.target}
+def _suspects(probe: ProbeResult, result: MeshResult, candidates: AbstractSet[str]) -> AbstractSet[str]:
+    """The changed hosts that may be at fault for a lost probe.
+
+    A probe that was not made has one suspect at most. An unchanged host that could not be asked proves nothing.
+    """
+    ends = {probe.about} if probe.about and not probe.made else {probe.source, probe.target}
+    return frozenset() if (ends - candidates) & result.errors.keys() else ends & candidates
 
 
 def _followers(

@@ -15,8 +15,9 @@ CHANGE_S = 1.5
 RESTART_S = 12.0
 CONFIRM_S = 0.5
 # The time of the controller in seconds to send a row and to receive its result, and to write and parse one probe.
-ROW_CPU_S = 10e-3
+ROW_CPU_S = 6e-3
 PROBE_CPU_S = 40e-6
+_MOST_GRACE_S = 5.0
 # The share of `confirm_within` that the estimate may use.
 _SHARE = 0.8
 
@@ -34,12 +35,17 @@ class Pace:
     confirm_within_s: float
     row_s: Callable[[int], float]
 
+    @property
+    def grace_s(self) -> float:
+        """How much longer than expected the controller waits for a row, for example of a host that stops responding."""
+        return min(_MOST_GRACE_S, self.confirm_within_s / 10)
+
     def verify_s(self, changed: int) -> float:
         """The largest time in seconds to probe and confirm `changed` hosts that have finished."""
         row = self.members * self.probes_per_pair
         pairs = changed * (2 * self.members - changed)
-        probes_s = self.members * ROW_CPU_S + self.row_s(row) + pairs * self.probes_per_pair * PROBE_CPU_S
-        return probes_s + self._turns(changed) * CONFIRM_S
+        cpu_s = self.members * ROW_CPU_S + pairs * self.probes_per_pair * PROBE_CPU_S
+        return cpu_s + self.row_s(row) + self.grace_s + self._turns(changed) * CONFIRM_S
 
     def wait_s(self, stages: Sequence[int], *, restarts: bool) -> float:
         """The largest time in seconds that a change waits in a batch whose stages have these numbers of hosts."""

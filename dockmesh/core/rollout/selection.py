@@ -7,11 +7,12 @@ from functools import cached_property
 from hashlib import shake_256
 from itertools import islice
 
-from dockmesh.core.addresses import FAMILIES, Network
+from dockmesh.core.addresses import FAMILIES, Family
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.names import DOCKER_BRIDGE
 from dockmesh.core.probes.join_state import JoinState, not_joined_reason
+from dockmesh.core.probes.model import Probe
 from dockmesh.core.probes.pairs import Pair, Selection
 from dockmesh.core.state.resources import Route
 
@@ -50,18 +51,28 @@ class Membership:
         A moved host is also a peer of a host that has a route to its old prefix only: the move must not cut that off.
         """
         old = (other for other in self._joined if name in self.moved and self._outdated[other])
-        known = (other for other in self._joined if self._has_routes(other, name))
+        known = (other for other in self._joined if any(self._has_route(other, name, family) for family in FAMILIES))
         return self.final | {*known, *old}
 
     def know_each_other(self, one: str, other: str) -> bool:
-        """Whether both hosts are in the mesh, and each has the routes to the other."""
-        return self._knows(one, other) and self._knows(other, one)
+        """Whether both hosts are in the mesh, and each has the routes of a family to the other."""
+        return any(self.knows(one, other, family) and self.knows(other, one, family) for family in FAMILIES)
 
-    def _knows(self, name: str, peer: str) -> bool:
-        return name in self.final or (name in self._joined and self._has_routes(name, peer))
+    def knows(self, name: str, peer: str, family: Family) -> bool:
+        """Whether the host is in the mesh and has the route to the peer in that family."""
+        return name in self.final or (name in self._joined and self._has_route(name, peer, family))
 
-    def _has_routes(self, name: str, peer: str) -> bool:
-        return name == peer or self._prefixes[peer] <= self.others[name].routes
+    def decides(self, probe: Probe) -> bool:
+        """Whether a probe of a selected pair must succeed: not if an end has no route of its family yet."""
+        source, target, family = probe.source, probe.target, probe.family
+        known = self.knows(source, target, family) and self.knows(target, source, family)
+        return known or source in self.moved or target in self.moved
+
+    def _has_route(self, name: str, peer: str, family: Family) -> bool:
+        here, there = self.fleet.host(name).network(family), self.fleet.host(peer).network(family)
+        if here is None or there is None:
+            return False
+        return name == peer or there.prefix is None or there.prefix in self.others[name].routes
 
     @cached_property
     def _joined(self) -> Sequence[str]:
@@ -70,13 +81,9 @@ class Membership:
     @cached_property
     def _outdated(self) -> Mapping[str, bool]:
         """Whether each other host has a route to a prefix that no host has."""
-        prefixes = frozenset().union(*self._prefixes.values())
+        parts = (host.network(family) for host in self.fleet.hosts for family in FAMILIES)
+        prefixes = {part.prefix for part in parts if part and part.prefix}
         return {name: bool(self.others[name].routes - prefixes) for name in self._joined}
-
-    @cached_property
-    def _prefixes(self) -> Mapping[str, AbstractSet[Network]]:
-        parts = {host.name: [host.network(family) for family in FAMILIES] for host in self.fleet.hosts}
-        return {name: frozenset(part.prefix for part in both if part and part.prefix) for name, both in parts.items()}
 
 
 def affected_pairs(membership: Membership, affected: Mapping[str, AbstractSet[str] | None]) -> dict[str, set[str]]:

@@ -4,11 +4,12 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
-from builders import FLEET, host
+from builders import FLEET, host, with_ipv6
 
 from dockmesh.core.model import Fleet, Settings
 from dockmesh.core.planning.plan import HostPlan
 from dockmesh.core.probes.join_state import JoinState
+from dockmesh.core.probes.probe_plan import plan_probes
 from dockmesh.core.rollout.affected import affected_peers, followed_hosts, network_owners
 from dockmesh.core.rollout.selection import Membership, affected_pairs, canaries, selected
 from dockmesh.core.state.diff import Change
@@ -129,3 +130,21 @@ def test_a_small_mesh_has_no_canaries() -> None:
 def test_a_condition_leaves_out_pairs_and_empty_sources() -> None:
     selection = {"host1": {"host2", "host3"}, "host2": {"host1"}}
     assert selected(selection, lambda source, target: (source, target) == ("host1", "host3")) == {"host1": {"host3"}}
+
+
+def dual_stack() -> Fleet:
+    """FLEET, in which host1 and host2 have IPv6 as well."""
+    six = {"host1": ("fd00::1", "fd00:1::/64"), "host2": ("fd00::2", "fd00:2::/64")}
+    return replace(
+        FLEET, hosts=tuple(with_ipv6(each, *six[each.name]) if each.name in six else each for each in FLEET.hosts)
+    )
+
+
+def test_a_peer_counts_in_the_families_of_its_routes() -> None:
+    others = {"host2": joined("host2", "host1"), "host3": joined("host3", "host1")}
+    membership = Membership(dual_stack(), frozenset({"host1"}), others)
+    assert membership.peers_of("host1") == {"host1", "host2", "host3"}
+    probes = [*plan_probes(dual_stack(), dual_stack().hosts, {"host1": {"host2", "host3"}})]
+    deciding = {(probe.target, probe.family) for probe in probes if membership.decides(probe)}
+    assert {(probe.target, probe.family) for probe in probes} - deciding == {("host2", 6)}
+    assert deciding == {("host2", 4), ("host3", 4)}
