@@ -84,11 +84,20 @@ put_unit() {
   done <"$unit_path"
 }
 
-# put_stopped_unit NAME, with its text in base64 on stdin: writes the unit, as a revert needs it where an operator had stopped
-# the unit before the change.
+# put_stopped_unit NAME enabled|disabled, with its text in base64 on stdin: writes the unit, as a revert needs it where an
+# operator had stopped or disabled the unit before the change.
 put_stopped_unit() {
   put_file "$UNITS/$1" 644 || return 1
+  [ "$2" = enabled ] || remove_wants "$1"
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
+  return 0
+}
+
+# remove_wants NAME: makes no unit want the unit NAME.
+remove_wants() {
+  [ ! -L "$UNITS/docker.service.wants/$1" ] || reload_needed=yes
+  rm -f "$UNITS"/*.wants/"$1"
+  [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
   return 0
 }
 
@@ -101,9 +110,8 @@ add_want() {
 
 remove_unit() {
   case "$1" in *.timer) systemctl stop "$1" 2>/dev/null ;; esac
-  [ ! -L "$UNITS/docker.service.wants/$1" ] || reload_needed=yes
-  rm -f "$UNITS/$1" "$UNITS/$1$NEW" "$UNITS"/*.wants/"$1" "$PROBLEMS" "$RESTORED"
-  [ ! -d "$UNITS/docker.service.wants" ] || rmdir "$UNITS/docker.service.wants" 2>/dev/null
+  remove_wants "$1"
+  rm -f "$UNITS/$1" "$UNITS/$1$NEW" "$PROBLEMS" "$RESTORED"
   systemctl reset-failed "$1" 2>/dev/null
   return 0
 }

@@ -110,8 +110,8 @@ class FakeHost:
         match words:
             case ["put_file", path, mode]:
                 self.put(File(path, _text(given), mode))
-            case ["put_unit" | "put_stopped_unit" as verb, name]:
-                self.put(Unit(name, _text(given), active=verb == "put_unit"))
+            case ["put_unit" | "put_stopped_unit" as verb, name, *state]:
+                self.put(Unit(name, _text(given), active=verb == "put_unit", enabled=state != ["disabled"]))
             case ["put_accept_rules", "iptables", table, chain]:
                 rules = AcceptRules(table, chain, tuple(given.splitlines()))
                 if rules.rules:

@@ -194,11 +194,12 @@ def _decoded(path: str, content: bytes) -> str:
 
 
 def _units(sections: Sections) -> tuple[Unit, ...]:
-    """The units. For a missing unit, systemctl prints only `inactive`."""
-    states = sections["unit_states"].lines()
-    active = sorted(states) == ["active", "enabled", "enabled"]
+    """The units. Of a missing unit, systemctl prints no UnitFileState."""
+    service, timer, running = (*sections["unit_states"].text.split("\n"), "", "", "")[:3]
+    enabled = {"dockmesh.service": service == "enabled", "dockmesh.timer": timer == "enabled"}
+    active = enabled | {"dockmesh.timer": enabled["dockmesh.timer"] and running == "active"}
     texts = ((name, file_text(sections, name)) for name in UNITS)
-    return tuple(Unit(name, text, active) for name, text in texts if text is not None)
+    return tuple(Unit(name, text, active[name], enabled[name]) for name, text in texts if text is not None)
 
 
 def _accept_rules(sections: Sections) -> Iterator[AcceptRules]:

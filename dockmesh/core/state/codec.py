@@ -91,8 +91,8 @@ def _row(resource: Resource) -> list[Any]:
             return ["nft", [[each.name, list(map(str, each.networks))] for each in sets], list(chains), family]
         case DockerNetworking():
             return _bridge_row(resource)
-        case Unit(name, text, active):
-            return ["unit", name, text, active]
+        case Unit(name, text, active, enabled):
+            return ["unit", name, text, active, enabled]
         case Forwarding(family, on, policy):
             return ["forwarding", family, on, policy]
 
@@ -113,8 +113,8 @@ def _resource(row: list[Any]) -> Resource:
             return NftTable(found, tuple(map(_rule, chains)), IPV4 if family == IPV4 else IPV6)
         case ["bridge", *columns]:
             return _bridge(columns)
-        case ["unit", name, str(text), bool(active)] if name in UNITS:
-            return Unit(name, text, active)
+        case ["unit", name, str(text), bool(active), bool(enabled)] if name in UNITS:
+            return Unit(name, text, active, enabled)
         case ["forwarding", 4 | 6 as family, bool(on), policy] if policy in _POLICIES:
             return Forwarding(IPV4 if family == IPV4 else IPV6, on, policy)
         case _:

@@ -183,6 +183,7 @@ class Unit:
     name: str
     text: str
     active: bool = True
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

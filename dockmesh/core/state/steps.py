@@ -149,8 +149,10 @@ def _admission(change: Change) -> Iterator[str]:
 def _unit(change: Change, unit: Unit) -> str:
     if change.after is None:
         return f"remove_unit {quote(unit.name)}"
-    put = "put_unit" if unit.active else "put_stopped_unit"
-    return with_input(f"{put} {quote(unit.name)}", base64_lines(unit.text))
+    if unit.active:
+        return with_input(f"put_unit {quote(unit.name)}", base64_lines(unit.text))
+    state = "enabled" if unit.enabled else "disabled"
+    return with_input(f"put_stopped_unit {quote(unit.name)} {state}", base64_lines(unit.text))
 
 
 def _accept_rules(change: Change, each: AcceptRules) -> str:

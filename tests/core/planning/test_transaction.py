@@ -112,8 +112,9 @@ def expected_call(change: Change) -> Call:
             return ("change_routes", str(route.prefix.version)), line
         case File(path, text, mode):
             return (("remove_file", path), "") if gone else (("put_file", path, mode or "644"), text)
-        case Unit(name, text, active):
-            return (("remove_unit", name), "") if gone else (("put_unit" if active else "put_stopped_unit", name), text)
+        case Unit(name, text, active, enabled):
+            words = ("put_unit", name) if active else ("put_stopped_unit", name, "enabled" if enabled else "disabled")
+            return (("remove_unit", name), "") if gone else (words, text)
         case NftTable() as table:
             ip = "ip" if table.family == 4 else "ip6"
             return (("remove_nft_table", ip), "") if gone else (("put_nft_table", ip), table_text(table))

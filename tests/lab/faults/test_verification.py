@@ -26,11 +26,13 @@ def deaf(mesh: Mesh, host: str) -> Iterator[None]:
 
 @contextmanager
 def without_route(mesh: Mesh, host: str, prefix: str) -> Iterator[None]:
-    """Remove a route of dockmesh for the block, and the timer that would restore it."""
-    mesh.on(host, f"systemctl stop dockmesh.timer; ip route del {prefix} proto 201 metric 4201")
+    """Remove a route of dockmesh for the block, and disable the units that would restore it."""
+    mesh.on(host, "systemctl disable --now dockmesh.timer dockmesh.service")
+    mesh.on(host, f"ip route del {prefix} proto 201 metric 4201")
     try:
         yield
     finally:
+        mesh.on(host, "systemctl enable dockmesh.timer dockmesh.service")
         mesh.on(host, "systemctl start dockmesh.service dockmesh.timer")
 
 
