@@ -84,6 +84,8 @@ def open_firewalld(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
     remedies = [(host, each["remedy"]) for host, each in told]
     for host, remedy in remedies:
         output_of(lab, host, "sh", "-c", remedy)
+        # Docker writes its rules again a moment after firewalld has been reloaded.
+        assert poll(lambda host=host: "DOCKER" in output_of(lab, host, "iptables", "-S", "FORWARD"), SETTLES_WITHIN_S)
     return remedies
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,9 +171,27 @@ class RunResult:
         return self
 
 
-def phases_of(err: str) -> list[float]:
-    """The duration of each phase of a complete run, from its output."""
-    return [float(line.rsplit(": ", 1)[1].removesuffix(" s")) for line in err.splitlines() if line.endswith(" s")]
+def phase_of(said: Sequence[str]) -> str:
+    """The phase that a run is in, after this output; `reporting` after the last one.
+
+    The preparation of the targets and the probes before the change belong to the change.
+    """
+    ended = [line.split()[0] for line in said if line.endswith(" s")]
+    changed = ended[ended.index("changing") :] if "changing" in ended else []
+    if "confirming" in changed:
+        return "reporting"
+    if changed:
+        return "confirming" if "probing" in changed else "probing"
+    return "changing" if "reading" in ended else "reading"
+
+
+def durations_of(said: Sequence[str]) -> dict[str, float]:
+    """The seconds of each phase in the output of a complete run."""
+    durations: dict[str, float] = Counter()
+    for at, line in enumerate(said):
+        if line.endswith(" s"):
+            durations[phase_of(said[:at])] += float(line.rsplit(": ", 1)[1].removesuffix(" s"))
+    return durations
 
 
 def arguments(verb: str, inventory: Path, *options: str) -> tuple[str, ...]:

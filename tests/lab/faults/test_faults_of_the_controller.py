@@ -16,7 +16,17 @@ from threading import Event
 
 import labs
 import pytest
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, assert_same, command, dockmesh, phases_of, state_difference
+from fault_lab import (
+    CONFIRM_WITHIN_S,
+    GRACE_S,
+    Mesh,
+    assert_same,
+    command,
+    dockmesh,
+    durations_of,
+    phase_of,
+    state_difference,
+)
 
 SEED = 20261123
 PHASES = ("reading", "changing", "probing", "confirming")
@@ -44,11 +54,6 @@ class Trial:
     last_words: str
     new: tuple[bool, ...]
     settled_s: float
-
-
-def phase_of(said: list[str]) -> str:
-    """The phase that a run is in, after this output; `reporting` after the last one."""
-    return (*PHASES, "reporting")[min(len(phases_of("\n".join(said))), len(PHASES))]
 
 
 def kill_in(
@@ -100,8 +105,8 @@ def trials(fleet: Mesh, seed: str, first_aim: int, stop: Event) -> Iterator[Tria
         settled_s = time.monotonic() - begun
         left = fleet.states()
         again = dockmesh("apply", inventories[target], "--serial", "100%").expect(0)
-        measured = phases_of(again.err)
-        durations = dict(zip(PHASES, measured, strict=True)) if len(measured) == len(PHASES) else durations
+        measured = durations_of(again.err.splitlines())
+        durations = measured if measured.keys() >= set(PHASES) else durations
         if target not in known:
             fleet.settle(CONFIRM_WITHIN_S)
             known[target] = fleet.states()

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 
 import labs
-from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, RunResult, command, dockmesh, phases_of, state_difference
+from fault_lab import CONFIRM_WITHIN_S, GRACE_S, Mesh, RunResult, command, dockmesh, durations_of, state_difference
 from host_view import HostView
 
 from dockmesh.lab import cgroup, lifecycle
@@ -200,7 +200,7 @@ def test_a_power_cut_leaves_each_host_old_or_new(tmp_path: Path) -> None:
         for name in ("mesh", "rules", "bridges", "original"):
             verb = "destroy" if name == "original" else "apply"
             done = dockmesh(verb, inventories[name], "--serial", "100%").expect(0)
-            durations_s[name] = phases_of(done.err)[1]
+            durations_s[name] = durations_of(done.err.splitlines())["changing"]
             states.setdefault(name, mesh.states())
         walkers = [
             Walker(
