@@ -20,8 +20,8 @@ from dockmesh.core.forecast.impact import (
     Impact,
     Misprediction,
     mispredictions,
+    pair_states,
     predict_impact,
-    reachable_before,
 )
 from dockmesh.core.forecast.predict import PROBE_ENDS, PairState
 from dockmesh.core.model import Fleet, Host
@@ -133,6 +133,7 @@ class Pipeline:
         self._listings = Listings()
         self._facts: dict[str, HostFacts] = {}
         self._lost: dict[str, HostFailure] = {}
+        self._plan = Plan(())
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +161,8 @@ class Pipeline:
         read = self.facts()
         self._facts = {name: facts for name, facts in read.items() if isinstance(facts, HostFacts)}
         self._lost = {name: error.failure for name, error in read.items() if isinstance(error, UnreachableError)}
-        return plan_fleet(self._request.goal, self._request.fleet, self._request.hosts, read)
+        self._plan = plan_fleet(self._request.goal, self._request.fleet, self._request.hosts, read)
+        return self._plan
 
     def forecast(self, plan: Plan) -> Impact | None:
         """Predict reachability now and after `plan`, from the facts of the plan.
@@ -276,18 +278,23 @@ class Pipeline:
                 pace=self._pace(),
                 all_pairs=request.rollout.verifies_all(len(request.fleet.hosts)),
                 seed=request.seed,
-                worked_before=self._worked_before,
+                may_stay_broken=self._may_stay_broken,
             ),
             self._prober,
         )
 
-    def _worked_before(self, source: str, target: str) -> bool:
-        """Whether the forecast of the state before the run allows that the probes of a pair worked."""
-        return len(self._request.fleet.hosts) > MAX_HOSTS or self._before(source, target) != "failing"
+    def _may_stay_broken(self, source: str, target: str) -> bool:
+        """Whether a pair may stay broken if it is broken before the run. A pair that the plan gains may not."""
+        if len(self._request.fleet.hosts) > MAX_HOSTS:
+            return True
+        before, after = self._pair_states
+        return before(source, target) != "failing" or after(source, target) == "failing"
 
     @cached_property
-    def _before(self) -> Callable[[str, str], PairState]:
-        return reachable_before(self._request.fleet, self._facts)
+    def _pair_states(self) -> tuple[Callable[[str, str], PairState], Callable[[str, str], PairState]]:
+        """The forecasts of each pair before and after the run."""
+        fleet, plans = self._request.fleet, {plan.host: plan for plan in self._plan.applicable}
+        return pair_states(fleet, self._facts, {}), pair_states(fleet, self._facts, plans)
 
     def _committer(self, verification: Verification | None) -> Committer:
         request = self._request

@@ -42,7 +42,7 @@ class VerifiedRun:
     """The run to verify. `facts`: of the hosts that were read. `plans`: of the hosts of the run.
 
     `sessions`: for the hosts that do not change. `all_pairs`: probe every pair of a changed host. `seed`: selects the
-    canaries. `worked_before`: whether the forecast of the state before the run allows that a pair worked.
+    canaries. `may_stay_broken`: whether a pair that is broken before the run may stay broken; not if the plan gains it.
     """
 
     fleet: Fleet
@@ -52,7 +52,7 @@ class VerifiedRun:
     pace: Pace
     all_pairs: bool
     seed: int
-    worked_before: Callable[[str, str], bool]
+    may_stay_broken: Callable[[str, str], bool]
 
 
 class Verification:
@@ -157,7 +157,7 @@ class Verification:
 
     def _probe_before(self, before: Membership, selection: Selection, changing: Sequence[str]) -> None:
         worked = selected(
-            selection, lambda one, two: before.know_each_other(one, two) and self._run.worked_before(one, two)
+            selection, lambda one, two: before.know_each_other(one, two) and self._run.may_stay_broken(one, two)
         )
         if not worked:
             return

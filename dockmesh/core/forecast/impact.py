@@ -103,12 +103,14 @@ def _targets_of_sources(fleet: Fleet, hosts: Iterable[Host]) -> Sequence[int]:
     return [-1 if chosen >> position & 1 else chosen for position in range(len(fleet.hosts))]
 
 
-def reachable_before(fleet: Fleet, facts: Mapping[str, HostFacts]) -> Callable[[str, str], PairState]:
-    """Return the forecast of each pair of hosts in the state of the facts, by the names of source and target.
+def pair_states(
+    fleet: Fleet, facts: Mapping[str, HostFacts], plans: Mapping[str, HostPlan]
+) -> Callable[[str, str], PairState]:
+    """Return the forecast of each pair of hosts after the plans, by the names of source and target.
 
     It is the worst state of the pair's IPv4 probes, and `unknown` for a pair without any.
     """
-    forecast = _forecast(fleet, facts, {})
+    forecast = _forecast(fleet, facts, plans)
 
     def state_of(source: str, target: str) -> PairState:
         return forecast.pair_state(fleet.positions[source], fleet.positions[target])

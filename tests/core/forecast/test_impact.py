@@ -10,7 +10,7 @@ from host_models import read_hosts, with_replacement
 from results import mesh_result
 
 from dockmesh.core.desired.host_state import original_state
-from dockmesh.core.forecast.impact import Effect, Impact, ImpactRow, mispredictions, predict_impact, reachable_before
+from dockmesh.core.forecast.impact import Effect, Impact, ImpactRow, mispredictions, pair_states, predict_impact
 from dockmesh.core.forecast.predict import PairState
 from dockmesh.core.netfilter.verdicts import ReasonCode
 from dockmesh.core.planning.findings import Conflict, ConflictCode
@@ -177,7 +177,7 @@ def test_an_uncertain_pair_is_unknown_before_and_after() -> None:
 
 
 def test_the_state_of_a_pair_is_that_of_its_worst_probe() -> None:
-    state = reachable_before(FLEET, read_hosts("joined", host3=NO_ACCEPT))
+    state = pair_states(FLEET, read_hosts("joined", host3=NO_ACCEPT), {})
     assert {(a, b): state(a, b) for a in ("host1", "host3") for b in ("host2", "host3")} == {
         ("host1", "host2"): "reached",
         ("host1", "host3"): "failing",
@@ -188,7 +188,7 @@ def test_the_state_of_a_pair_is_that_of_its_worst_probe() -> None:
 
 def test_pairs_that_no_facts_describe_have_an_unknown_state() -> None:
     joined = read_hosts("joined")
-    state = reachable_before(FLEET, {name: joined[name] for name in ("host1", "host2")})
+    state = pair_states(FLEET, {name: joined[name] for name in ("host1", "host2")}, {})
     assert [state(*pair) for pair in (("host1", "host2"), ("host1", "host3"), ("host3", "host1"))] == [
         "reached",
         "unknown",
@@ -199,7 +199,7 @@ def test_pairs_that_no_facts_describe_have_an_unknown_state() -> None:
 def test_pairs_without_a_probe_have_an_unknown_state() -> None:
     bare = replace(HOST3, prefix=None, bridge=None, docker=False)
     fleet = replace(FLEET, hosts=(HOST1, HOST2, bare))
-    assert reachable_before(fleet, read_hosts("joined"))("host1", "host3") == "unknown"
+    assert pair_states(fleet, read_hosts("joined"), {})("host1", "host3") == "unknown"
 
 
 def probe_report(**failing: FailureCode) -> MeshResult:
