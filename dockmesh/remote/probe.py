@@ -26,7 +26,7 @@ from dockmesh.remote.sessions import Sessions
 from dockmesh.remote.transport import HeldScript
 
 # How long in seconds a target waits for its next script. If the controller is lost without a trace, it then ends.
-HOLD_S = 600
+HOLD_S = 120
 # Containers come and go, so an older target is prepared again.
 _FRESH_S = 60
 
@@ -122,12 +122,16 @@ class HeldMesh:
         hosts: Sequence[Host],
         *,
         sessions: Sessions | None = None,
+        hold_s: int = HOLD_S,
         events: PhaseEvents | None = None,
         unfinished: Collection[str] = (),
     ) -> None:
-        """Hold further hosts. Hosts that cannot be held become `errors`. `unfinished`: see `PhaseEvents.watch`."""
+        """Hold further hosts. Hosts that cannot be held become `errors`.
+
+        `hold_s`: see `Prober.hold`. `unfinished`: see `PhaseEvents.watch`.
+        """
         watched = events or PhaseEvents.start(self._prober.fan_out.emit, "hold", len(hosts))
-        results = fan_out(self._executor, hosts, lambda host: self._prober.hold(host, sessions))
+        results = fan_out(self._executor, hosts, lambda host: self._prober.hold(host, sessions, hold_s=hold_s))
         held = HostResults.collect(watched.watch(results, unfinished=unfinished))
         self.targets |= held.values
         self.errors |= held.errors

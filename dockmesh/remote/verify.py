@@ -27,6 +27,8 @@ from dockmesh.remote.sessions import Sessions
 
 # The random targets of each host where nothing changes.
 _SAMPLE = 2
+# Targets that do not change wait for the changes of others, in which Docker may restart.
+_HOLD_S = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class Verification:
         """Hold hosts that do not change, over the sessions of the run. Hosts that were lost stay lost."""
         skipped = self._mesh.targets.keys() | self._mesh.errors.keys()
         if hosts := [self._run.fleet.host(name) for name in names if name not in skipped]:
-            self._mesh.hold(hosts, sessions=self._run.sessions)
+            self._mesh.hold(hosts, sessions=self._run.sessions, hold_s=_HOLD_S)
 
     def _probe(self, selection: Selection, membership: Membership) -> ProbedPairs:
         return self._mesh.probe(selection, wanted=membership.decides, grace_s=self._run.pace.grace_s)

@@ -25,7 +25,7 @@ from dockmesh.lab.process import poll
 from dockmesh.lab.running import Lab
 
 HOSTS = ("host1", "host2", "host3")
-HOLDERS = "pgrep --full --exact 'timeout [0-9]+ cat'"
+HOLDERS = "pgrep --full --exact 'timeout [0-9]+ sh -c read -r _'"
 SLEEPERS = "pgrep --full --exact 'sleep [0-9]+'"
 LEGS = "ip -o link show | grep -c dmp"
 # The maximum seconds that a namespace may exist after its run.

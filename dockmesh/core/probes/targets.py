@@ -16,8 +16,8 @@ from dockmesh.core.probes.model import ProbeTarget
 from dockmesh.core.results.model import Failure, FailureCode
 from dockmesh.core.templates import Templates
 
-# A namespace ends with the shell that holds it. If that is killed, it ends after this time in seconds.
-NAMESPACE_S = 900
+# The shortest limit of a namespace in seconds, which matters if the shell that holds it is killed.
+_NAMESPACE_S = 120
 _CANDIDATES = 16
 _NONE = "-"
 
@@ -37,7 +37,7 @@ def held_target_script(host: Host, texts: Templates, *, offset: int, hold_s: int
     It waits at most `hold_s` seconds for a further script. The script is one function, so a truncated copy does
     nothing. It also cleans up after the session is lost.
     """
-    lines = ["emit_unconfirmed", *target_lines(host, offset=offset, hold_s=NAMESPACE_S)]
+    lines = ["emit_unconfirmed", *target_lines(host, offset=offset, hold_s=max(hold_s, _NAMESPACE_S))]
     if host.bridge:
         lines.append("TARGET=$section_text")
     if observe and host.prefix:
