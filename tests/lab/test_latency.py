@@ -22,9 +22,9 @@ SCRIPT = 3
 # A change that saves round trips lowers these numbers, here and in docs/lab.md.
 PLAN = Trips(LOGIN + SCRIPT, connections=1)
 STATUS = Trips(LOGIN + SCRIPT + 2, connections=1)
-APPLY = Trips(2 * LOGIN + 14, connections=2)
+APPLY = Trips(2 * LOGIN + 15, connections=2)
 # Scripts on one host can overlap or not, depending on the load.
-OVERLAP = 2
+OVERLAP = 3
 
 
 @dataclass(frozen=True, slots=True)
