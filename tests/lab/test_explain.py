@@ -477,9 +477,8 @@ def test_explain_names_the_fault_and_its_remedy_repairs_it(joined: Mesh, lab: La
             assert (busy.status, busy.document["reached"]) == (broken.status, fault.reached), busy
             if fault.mends:
                 run_remedy(lab, joined, broken.document["remedy"])
-                assert poll(lambda: explain_fault(joined, fault).status == 0, MENDED_WITHIN_S), explain_fault(
-                    joined, fault
-                )
+                mended = poll(lambda: explain_fault(joined, fault).status == 0, MENDED_WITHIN_S)
+                assert mended, explain_fault(joined, fault)
         finally:
             for command in fault.undo:
                 lab.run(fault.host, ("sh", "-c", command))

@@ -33,7 +33,12 @@ FORGET = (
 # A host repairs itself every 25 seconds, which takes some more.
 MENDED_WITHIN_S = 30.0
 # Docker detects a reload of firewalld and writes its rules again.
-SETTLES_WITHIN_S = 5.0
+SETTLES_WITHIN_S = 10.0
+# Docker writes its rules again a moment after firewalld has been reloaded, the jump to DOCKER-USER last.
+RULES_SETTLED = (
+    "rules=$(iptables -S); sleep 1; case $rules in *'-A FORWARD -j DOCKER-USER'*) "
+    '[ "$rules" != "$(iptables -S)" ] || echo yes ;; esac'
+)
 OWN = "ip route show proto 201 | wc -l; iptables-save | grep -c DOCKMESH; nft list tables | grep -c dockmesh"
 # Does not affect any route or rule of dockmesh.
 HARMLESS = {
@@ -84,8 +89,7 @@ def open_firewalld(asked: Mesh, lab: Lab) -> list[tuple[str, str]]:
     remedies = [(host, each["remedy"]) for host, each in told]
     for host, remedy in remedies:
         output_of(lab, host, "sh", "-c", remedy)
-        # Docker writes its rules again a moment after firewalld has been reloaded.
-        assert poll(lambda host=host: "DOCKER" in output_of(lab, host, "iptables", "-S", "FORWARD"), SETTLES_WITHIN_S)
+        assert poll(lambda host=host: output_of(lab, host, "sh", "-c", RULES_SETTLED) == "yes", SETTLES_WITHIN_S)
     return remedies
 
 
