@@ -28,7 +28,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.goal import Goal, plan_fleet
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, PendingEnd, Plan
 from dockmesh.core.probes.batch import row_s
-from dockmesh.core.probes.pairs import Pair, by_source, pair_count
+from dockmesh.core.probes.pairs import Pair, by_source, unprobed_pairs
 from dockmesh.core.results.model import MeshResult, ProbeKey
 from dockmesh.core.rollout.batches import Batch, Rollout, batches
 from dockmesh.core.rollout.pace import Pace
@@ -239,7 +239,7 @@ class Pipeline:
         selected = {host.name for host in hosts}
         selection = by_source(pair for pair in pairs if pair[0] in selected)
         result = probe_mesh(self._prober, part, part.hosts, selection=selection, lost=self._lost, packets=packets)
-        return replace(result, unprobed=pair_count(fleet) - len(result.pairs))
+        return replace(result, unprobed=unprobed_pairs(fleet, result.pairs))
 
     def trace(self, query: TraceQuery) -> CaptureSet:
         """Send one ping, captured at each interface of its path on its two hosts."""

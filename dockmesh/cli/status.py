@@ -16,6 +16,7 @@ from dockmesh.cli.options import Options, common
 from dockmesh.cli.report_files import ReportFiles, report_options, report_problems
 from dockmesh.core.probes.pairs import Pair, pairs_matching, sample_pairs
 from dockmesh.core.results.model import MeshResult
+from dockmesh.core.text import quoted
 from dockmesh.error_codes import UsageCode
 from dockmesh.errors import HostError, UsageError
 from dockmesh.pipeline import Pipeline
@@ -112,6 +113,12 @@ def _choice(options: Options, sample: int | None, pairs: str | None) -> Callable
         hosts = options.hosts(fleet)
         return lambda: sample_pairs(fleet, hosts, sample, secrets.randbits(_SEED_BITS))
     chosen = pairs_matching(fleet, pairs) if pairs is not None else None
+    if chosen is not None and not any(host.name == source for host in options.hosts(fleet) for source, _ in chosen):
+        raise UsageError(
+            f"--pairs {quoted(pairs or '')}: no host that --limit selects is the source of such a pair. "
+            "Fix: --pairs with two different hosts, and without --limit",
+            code=UsageCode.BAD_PAIR,
+        )
     return lambda: chosen
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
+from dockmesh.core.addresses import IPV4
 from dockmesh.core.events import CanariesDrawn
 from dockmesh.core.facts.host_facts import HostFacts
 from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome
 from dockmesh.core.probes.join_state import JoinState
-from dockmesh.core.probes.pairs import Pair, Selection, by_source, pair_count, sample_pairs
-from dockmesh.core.results.model import HostResult, MeshResult, ProbeKey, merged
+from dockmesh.core.probes.pairs import Pair, Selection, by_source, sample_pairs, unprobed_pairs
+from dockmesh.core.results.model import FailureKind, HostResult, MeshResult, ProbeKey, ProbeResult, merged
 from dockmesh.core.rollout.affected import affected_peers, network_owners
 from dockmesh.core.rollout.batches import Batch
 from dockmesh.core.rollout.decision import hosts_to_revert
@@ -151,11 +152,10 @@ class Verification:
             self._probed.append(self._probe_finally({*requested}))
         self._mesh.release([*self._mesh.targets])
         result = merged(self._run.fleet, map(self._mesh.with_observed_sources, self._probed))
-        probes = tuple(probe for probe in result.probes if probe.source in requested)
+        probes = tuple(_without_own_source(probe, requested) for probe in result.probes)
         hosts = tuple(self._without_own_change(each, requested) for each in result.hosts)
-        found = replace(result, probes=probes, hosts=hosts)
-        unprobed = pair_count(self._run.fleet) - len(found.pairs)
-        return replace(found, partial=unprobed > 0, unprobed=unprobed)
+        unprobed = unprobed_pairs(self._run.fleet, result.pairs)
+        return replace(result, probes=probes, hosts=hosts, partial=unprobed > 0, unprobed=unprobed)
 
     def _probe_before(self, before: Membership, selection: Selection, changing: Sequence[str]) -> None:
         worked = selected(
@@ -215,7 +215,7 @@ class Verification:
         return (
             len(self._probed) == 1
             and self._final >= names
-            and len(self._probed[0].result.pairs) == pair_count(self._run.fleet)
+            and unprobed_pairs(self._run.fleet, self._probed[0].result.pairs) == 0
         )
 
     def _probe_finally(self, requested: AbstractSet[str]) -> ProbedPairs:
@@ -226,17 +226,37 @@ class Verification:
         self._hold_members()
         membership = self._membership(frozenset())
         if self._run.all_pairs:
-            selection = affected_pairs(membership, dict.fromkeys(requested & membership.final))
-        else:
-            hosts = [host for host in self._run.fleet.hosts if host.name in requested]
-            drawn = by_source(sample_pairs(self._run.fleet, hosts, _SAMPLE, self._run.seed))
-            selection = selected(drawn, membership.know_each_other)
-        return self._probe(selection, membership)
+            known = affected_pairs(membership, dict.fromkeys(requested & membership.final))
+            selection = self._with_joined(known, requested)
+            return self._mesh.probe(selection, wanted=lambda probe: probe.family == IPV4 or membership.decides(probe))
+        hosts = [host for host in self._run.fleet.hosts if host.name in requested]
+        drawn = by_source(sample_pairs(self._run.fleet, hosts, _SAMPLE, self._run.seed))
+        return self._probe(selected(drawn, membership.know_each_other), membership)
+
+    def _with_joined(self, selection: Selection, requested: AbstractSet[str]) -> Selection:
+        """The selection, with all pairs of requested hosts that were in the mesh before, also without a route."""
+        old = {name for name in self._mesh.targets if self._is_joined(name)}
+        pairs = [(one, two) for one in requested & old for two in old]
+        return _with_pairs(selection, [*pairs, *((two, one) for one, two in pairs)])
+
+    def _is_joined(self, name: str) -> bool:
+        """Whether the host was in the mesh before the run, as its facts or, outside the request, its target show it."""
+        if name in self._run.plans:
+            return self._joined_before(name) is not None
+        state = self._mesh.targets[name].target.join_state
+        return state is not None and is_joined(self._run.fleet.host(name), state)
 
     def _without_own_change(self, host: HostResult, requested: Collection[str]) -> HostResult:
         """The host without changes that this run has confirmed, or that it was not asked about."""
         mine = host.host in requested and host.host not in self._final
         return host if mine else replace(host, pending=None)
+
+
+def _without_own_source(probe: ProbeResult, requested: Collection[str]) -> ProbeResult:
+    """The probe without a wrong source address if its host is outside the request, and may lack a new setting."""
+    if probe.source in requested or probe.failure != FailureKind.SOURCE:
+        return probe
+    return replace(probe, code=None, reason=None, about=None)
 
 
 def _with_pairs(selection: Selection, pairs: Sequence[Pair]) -> Selection:

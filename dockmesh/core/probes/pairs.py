@@ -37,10 +37,10 @@ def by_source(pairs: Iterable[Pair]) -> Selection:
     return selection
 
 
-def pair_count(fleet: Fleet) -> int:
-    """The number of pairs of a source and a target that have a probe."""
-    sources = len(fleet.hosts)
-    return sum(sources if host.docker else sources - 1 for host in fleet.hosts if host.docker or host.prefix)
+def unprobed_pairs(fleet: Fleet, probed: Iterable[Pair]) -> int:
+    """The number of ordered pairs of different hosts that have a probe and are not in `probed`."""
+    pairs = (len(fleet.hosts) - 1) * sum(host.docker or host.prefix is not None for host in fleet.hosts)
+    return pairs - sum(source != target for source, target in probed)
 
 
 def _pairs_of(fleet: Fleet, part: str) -> Iterator[Pair]:

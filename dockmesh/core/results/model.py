@@ -304,7 +304,8 @@ def merged(fleet: Fleet, results: Iterable[MeshResult]) -> MeshResult:
 
 def slowest_ms(probes: Iterable[ProbeResult]) -> float | None:
     """The slowest round trip in milliseconds, without replies that came from another host."""
-    return max((probe.rtt_ms for probe in probes if probe.reply_ok and probe.rtt_ms is not None), default=None)
+    slowest = (probe.rtt_ms if probe.rtt_max_ms is None else probe.rtt_max_ms for probe in probes if probe.reply_ok)
+    return max((rtt_ms for rtt_ms in slowest if rtt_ms is not None), default=None)
 
 
 def count(probes: Iterable[ProbeResult], state: State) -> int:

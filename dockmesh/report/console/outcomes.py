@@ -46,8 +46,8 @@ def print_broken_before(out: Console, result: MeshResult, broken_before: Collect
     """Print the failed probes that failed before the change as well, and therefore did not decide about it."""
     broken = [probe for probe in result.failed if probe.key in broken_before]
     if broken:
-        pairs = dict.fromkeys(f"{probe.source} -> {probe.target}" for probe in broken)
-        text = f"{pluralize(len(broken), 'probe')} failed before the change as well: {listed([*pairs], _NAMED)}."
+        pairs = dict.fromkeys(f"{probe.source} → {probe.target}" for probe in broken)
+        text = f"{len(broken)} of these failed before the change as well: {listed([*pairs], _NAMED)}."
         out.print(Text(text, style="yellow"))
 
 

@@ -47,7 +47,7 @@ def render_report(out: Console, result: MeshResult, *, verbose: bool = False) ->
 def _parts(
     out: Console, result: MeshResult, reported: Collection[str], *, verbose: bool, brief: bool = False
 ) -> Iterator[RenderableType]:
-    if not brief:
+    if not brief and result.probes:
         yield from _matrices(out, result) or fleet_summary(result, verbose=verbose)
         yield from packet_lines(result)
     for line in failure_lines(result, reported):
