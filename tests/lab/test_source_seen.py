@@ -20,7 +20,7 @@ from dockmesh.lab.running import Lab
 HOSTS = ("host1", "host2", "host3")
 UNDERLAY = {"host1": "192.168.18.128", "host2": "192.168.18.129", "host3": "192.168.18.130"}
 TABLES = "nft list tables | grep -c dockmesh-status"
-LEFT = "nft list tables | grep dockmesh-status; pgrep --full --list-full '^(sh -s|timeout .* cat)'; true"
+LEFT = "nft list tables | grep dockmesh-status; pgrep --full --list-full '^(sh -s|timeout .* read)'; true"
 SOON_S = 5
 
 

@@ -150,7 +150,8 @@ class Walker:
         """Kill the controller after the change, and let the host revert it."""
         self._wait_for("pending", run)
         run.send_signal(signal.SIGSTOP)
-        assert poll(lambda: not self.mesh.on(self.host, "pgrep -f '^sh -s$'", check=False), 60), "the change lasts"
+        unlocked = "test ! -e /etc/dockmesh/lock || flock -n /etc/dockmesh/lock true; echo $?"
+        assert poll(lambda: self.mesh.on(self.host, unlocked) == "0", 60), "the change lasts"
         run.kill()
         self.mesh.on(self.host, "systemctl start --no-block dockmesh-revert.service")
 
