@@ -53,21 +53,29 @@ class ImpactRow:
 class Impact:
     """The number of probes in each state `before` and `after` a plan, and all probes that do not always succeed.
 
-    `joined`: the hosts that have joined the mesh after the plan, of those that were read.
+    `joined`: the hosts that have joined the mesh after the plan, of those that were read. `unread`: the others, which
+    may have joined.
     """
 
     before: Mapping[PairState, int]
     after: Mapping[PairState, int]
     rows: tuple[ImpactRow, ...]
     joined: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
 
     @property
     def breaks_mesh(self) -> bool:
-        """Whether probes between hosts that have joined certainly fail after the plan."""
+        """Whether probes between hosts that have joined certainly fail after the plan, at least one of them read."""
         return any(
-            row.after == "failing" and row.source in self.joined and not self.joined.isdisjoint(row.targets)
+            row.after == "failing"
+            and not (self.joined if row.source in self.unread else self._members).isdisjoint(row.targets)
             for row in self.rows
+            if row.source in self._members
         )
+
+    @property
+    def _members(self) -> frozenset[str]:
+        return self.joined | self.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,8 @@ def predict_impact(
     before = _forecast(fleet, facts, {})
     after = _forecast(fleet, facts, applied) if applied else before
     rows = tuple(_rows(before, after, targets))
-    return Impact(_counts(before, targets), _counts(after, targets), rows, after.joined)
+    unread = frozenset(fleet.positions.keys() - facts.keys())
+    return Impact(_counts(before, targets), _counts(after, targets), rows, after.joined, unread)
 
 
 def _targets_of_sources(fleet: Fleet, hosts: Iterable[Host]) -> Sequence[int]:

@@ -262,3 +262,10 @@ def test_full_size_failures_and_ipv6_are_ignored() -> None:
     )
     six = Probe("host1", "host3", "host-container", 6).result(3).failed(Failure(NO_REPLY, "no reply"))
     assert found_mispredictions(replace(probe_report(), probes=(odd, six))) == {}
+
+
+def test_a_host_that_drops_unread_peers_breaks_the_mesh() -> None:
+    broken = {"host3": read_hosts("joined", host3=NO_ACCEPT)["host3"]}
+    assert predict_impact(FLEET, [FLEET.host("host3")], broken, {}).breaks_mesh
+    whole = {"host3": read_hosts("joined")["host3"]}
+    assert not predict_impact(FLEET, [FLEET.host("host3")], whole, {}).breaks_mesh
