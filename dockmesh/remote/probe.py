@@ -84,9 +84,10 @@ class Prober:
 
 @dataclass(frozen=True, slots=True)
 class ProbedPairs:
-    """The result of probes before their source addresses are checked, and their ICMP ids by source."""
+    """The result of probes before their source addresses are checked, with their targets, and their ids by source."""
 
     result: MeshResult
+    targets: Mapping[str, ProbeTarget]
     ids: Mapping[str, ProbeIds]
 
 
@@ -114,7 +115,6 @@ class HeldMesh:
         self._executor = prober.fan_out.executor
         self.targets: dict[str, HeldTarget] = {}
         self.errors: dict[str, HostFailure] = {}
-        self._probed: dict[str, ProbeTarget] = {}
         self._observed: dict[str, frozenset[ObservedPing]] = {}
 
     def hold(
@@ -165,7 +165,7 @@ class HeldMesh:
         result = with_causes(batch.mesh_result(part, probes, rows.values, errors), part, targets)
         ended = datetime.now(UTC).replace(microsecond=0)
         hosts = tuple(map(self._with_unconfirmed, result.hosts))
-        return ProbedPairs(replace(result, hosts=hosts, time=ended), ids)
+        return ProbedPairs(replace(result, hosts=hosts, time=ended), targets, ids)
 
     def release_outdated(self) -> None:
         """Release the targets that are too old."""
@@ -184,15 +184,13 @@ class HeldMesh:
 
     def with_observed_sources(self, probed: ProbedPairs) -> MeshResult:
         """The result with the source addresses that the targets reported when they were released."""
-        return with_sources(probed.result, self._fleet, self._probed, self._observed, probed.ids)
+        return with_sources(probed.result, self._fleet, probed.targets, self._observed, probed.ids)
 
     def _probe_targets(self, part: Fleet) -> dict[str, ProbeTarget]:
-        targets = {
+        return {
             host.name: self.targets[host.name].target if host.name in self.targets else unreachable_target(host)
             for host in part.hosts
         }
-        self._probed |= targets
-        return targets
 
     def _rows(self, sources: Sequence[Host], rows: _Rows, events: PhaseEvents) -> HostResults[tuple[ProbeResult, ...]]:
         """Send the rows of all sources, and then receive the results: the rows run on all hosts at the same time."""
