@@ -13,6 +13,7 @@ from dockmesh.core.model import Fleet, Host
 from dockmesh.core.planning.plan import HostPlan, Outcome, OutcomeCode, OutcomeStatus
 from dockmesh.core.planning.transaction import TransactionOutcome
 from dockmesh.core.rollout.batches import Batch
+from dockmesh.core.rollout.decision import follower_failure
 from dockmesh.core.state.diff import Change, not_applied
 from dockmesh.core.state.resources import key_of
 from dockmesh.core.text import listed
@@ -127,7 +128,9 @@ class Committer:
         changed, ended = _split(results)
         finished: Mapping[str, Outcome | HostError] = {}
         if changed and self.verification:
-            failures = self.verification.failures(changed, ended, batch)
+            # A login on a lost host could take longer than the changed hosts wait.
+            unchanged = [name for name, result in ended.items() if isinstance(result, Outcome)]
+            failures = self.verification.failures(changed, unchanged, batch)
             finished = self._confirm_or_revert(changed, failures, batch)
         return {name: self._outcome(name, result) for name, result in {**ended, **finished}.items()}
 
@@ -150,8 +153,7 @@ class Committer:
         finished = self._finish_each(first, changed, failures, batch)
         followers = [name for name in changed if name not in finished]
         lost = {name for name in batch.moved if not _is_changed(finished.get(name))}
-        reason = f"it follows the move of {listed(sorted(lost))}, which reverted"
-        failure = HostFailure(OutcomeCode.MOVE_REVERTED, reason)
+        failure = follower_failure(sorted(lost))
         more = {name: failure for name in followers if name not in failures and batch.follows[name] & lost}
         return finished | self._finish_each(followers, changed, {**failures, **more}, batch)
 

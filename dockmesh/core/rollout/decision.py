@@ -34,6 +34,12 @@ def hosts_to_revert(
     return failures
 
 
+def follower_failure(moved: Sequence[str]) -> HostFailure:
+    """Why a host reverts that follows the hosts `moved`."""
+    message = f"it follows the move of {listed(moved)}, which reverted. Fix: remove the cause there, and apply again"
+    return HostFailure(OutcomeCode.MOVE_REVERTED, message)
+
+
 def _suspects(probe: ProbeResult, result: MeshResult, candidates: AbstractSet[str]) -> AbstractSet[str]:
     """The changed hosts that may be at fault for a lost probe.
 
@@ -48,8 +54,7 @@ def _followers(
 ) -> Iterator[tuple[str, HostFailure]]:
     for name, moved in follows.items():
         if name in candidates and name not in failures and (reverted := sorted(moved & failures.keys())):
-            message = f"it follows the move of {listed(reverted)}, which reverted"
-            yield name, HostFailure(OutcomeCode.MOVE_REVERTED, message)
+            yield name, follower_failure(reverted)
 
 
 def _probe_failure(name: str, result: MeshResult, lost: Sequence[ProbeResult]) -> HostFailure:
