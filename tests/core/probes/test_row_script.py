@@ -1,6 +1,5 @@
 """The script of a row: the program that sends it, and ping where perl cannot."""
 
-import shutil
 import subprocess
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -56,7 +55,6 @@ def test_a_ping_without_the_option_chooses_its_id(with_ping: Path) -> None:
     assert all("-e" not in line.split() for line in lines(with_ping))
 
 
-@pytest.mark.skipif(shutil.which("perl") is None, reason="no perl")
 @pytest.mark.parametrize("text", [TEMPLATES.prober, row([], {}).partition("prober=")[2].partition("\nprobes()")[0]])
 def test_program_passes_the_syntax_check_of_perl(text: str) -> None:
     # In the script, the program is one word in single quotes without any inside.
